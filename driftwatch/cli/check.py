@@ -1,0 +1,189 @@
+"""``driftwatch check``: what a daemon configuration would do, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from driftwatch.cli.console import OutputFormat, stderr, stdout, table
+from driftwatch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from driftwatch.config import DaemonConfig, KafkaSource
+
+
+def check(
+    config: Annotated[Path, typer.Argument(help="Daemon configuration, YAML.", show_default=False)],
+    offline: Annotated[bool, typer.Option("--offline", help="Do not reach for the broker.")] = False,
+    format: Annotated[  # noqa: A002 - the option's name
+        OutputFormat, typer.Option(help="Tables for people, or JSON.")
+    ] = "table",
+) -> None:
+    """Validate a configuration, load its references, reach the broker, and print what would happen."""
+    from driftwatch.config import KafkaSource, load_config
+
+    loaded = load_config(config)
+    with stderr().status("loading references and calibrating thresholds"):
+        streams = _streams(loaded)
+    topics: list[TopicState] = []
+    if isinstance(loaded.source, KafkaSource):
+        if not offline:
+            topics = _topics(loaded.source)
+    else:
+        _replayed(loaded)
+    report = _Report(str(config), loaded, streams, topics)
+    if format == "json":
+        import orjson
+
+        typer.echo(orjson.dumps(report.to_json()).decode())
+    else:
+        report.show()
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """What a stream is compared with, and when it alarms."""
+
+    stream: str
+    reference: str
+    version: str
+    sample: str
+    sample_fraction: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic, and its partitions; none if it does not exist yet."""
+
+    topic: str
+    role: str
+    partitions: int
+
+
+@dataclass(frozen=True)
+class _Report:
+    config: str
+    loaded: DaemonConfig
+    streams: Sequence[StreamPlan]
+    topics: Sequence[TopicState]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "config": self.config,
+            "source": self._source(),
+            "roles": list(self.loaded.roles),
+            "windows": {"sizes": list(self.loaded.windows.sizes), "step": self.loaded.windows.step},
+            "false_alarm_budget_samples": self.loaded.alerts.budget_samples,
+            "streams": [vars(stream) for stream in self.streams],
+            "topics": [vars(topic) for topic in self.topics],
+            "sinks": [sink.kind for sink in self.loaded.sinks],
+            "server": self._server(),
+        }
+
+    def show(self) -> None:
+        console = stdout()
+        windows, alerts = self.loaded.windows, self.loaded.alerts
+        rows = {
+            "configuration": self.config,
+            "source": self._source(),
+            "roles": ", ".join(self.loaded.roles),
+            "windows": f"{', '.join(map(str, windows.sizes))} samples, every {windows.step}",
+            "budget": f"a false alarm in {alerts.budget_samples:,.0f} samples",
+            "alerts": f"effect {alerts.min_effect:g} nats or more; resolved after {alerts.resolve_after} quiet steps",
+            "severity": ", ".join(f"{name} from {nats:g} nats" for name, nats in alerts.severity.items()),
+            "sinks": ", ".join(sink.kind for sink in self.loaded.sinks) or "none",
+            "server": self._server() or "off",
+        }
+        width = max(map(len, rows)) + 2
+        for name, value in rows.items():
+            console.print(f"{name.ljust(width)}{value}", markup=False)
+        console.print()
+        made = table("", "stream", "reference", "version", "sample", "fraction", "alarm at p <=")
+        for s in self.streams:
+            made.add_row(s.stream, s.reference, s.version, s.sample, f"{s.sample_fraction:g}", f"{s.threshold:.3g}")
+        console.print(made)
+        if self.topics:
+            made = table("", "topic", "for", "partitions")
+            for topic in self.topics:
+                made.add_row(topic.topic, topic.role, str(topic.partitions or "none yet: will be created"))
+            console.print()
+            console.print(made)
+
+    def _source(self) -> str:
+        source = self.loaded.source
+        if source.kind == "kafka":
+            servers = ",".join(source.bootstrap_servers)
+            return f"kafka {servers}, topic {source.topic}, group {source.group}, {source.security.protocol}"
+        pace = f"{source.rate:g} samples/s" if source.rate else "as fast as possible"
+        return f"replay of {', '.join(path.name for path in source.data)} as {source.stream!r}, {pace}"
+
+    def _server(self) -> str:
+        server = self.loaded.server
+        return f"http://{server.host}:{server.port}/" if server.enabled else ""
+
+
+def _streams(config: DaemonConfig) -> list[StreamPlan]:
+    from driftwatch.reference.device import choose_device
+    from driftwatch.reference.reference import load_reference
+    from driftwatch.stream.monitor import TesterFactory
+
+    choose_device(config.device)
+    factory = TesterFactory(
+        sizes=config.windows.sizes,
+        step=config.windows.step,
+        budget=config.alerts.budget_samples,
+        min_effect=config.alerts.min_effect,
+        resolve_after=config.alerts.resolve_after,
+        severity=config.alerts.severity,
+    )
+    loaded = {path: load_reference(path) for path in {stream.reference for stream in config.streams}}
+    return [
+        StreamPlan(
+            stream=stream.name,
+            reference=(reference := loaded[stream.reference]).name,
+            version=reference.version,
+            sample=f"{reference.schema.kind} {'x'.join(map(str, reference.schema.shape))}",
+            sample_fraction=stream.sample_fraction,
+            threshold=factory.procedure(reference).control.threshold,
+        )
+        for stream in config.streams
+    ]
+
+
+def _topics(source: KafkaSource) -> list[TopicState]:
+    import logging
+    from contextlib import closing
+
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    from driftwatch.stream.publish import CONNECT_MS, unreachable
+
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **source.client_options())) as admin:
+            found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
+    except (KafkaError, OSError) as error:
+        raise unreachable(source, error) from error
+    if source.topic not in found:
+        raise ConfigError(
+            f"Kafka has no topic {source.topic!r}",
+            where="source.topic",
+            remedy=f"create it, or publish to it; there are {', '.join(sorted(found)[:8]) or 'none'}",
+        )
+    named = {"input": source.topic, **source.topics.model_dump()}
+    return [TopicState(topic, role, found.get(topic, 0)) for role, topic in named.items()]
+
+
+def _replayed(config: DaemonConfig) -> None:
+    from driftwatch.config import ReplaySource
+    from driftwatch.data.readers import open_dataset
+
+    if isinstance(config.source, ReplaySource):
+        for path in config.source.data:
+            open_dataset(path)

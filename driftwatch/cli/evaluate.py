@@ -1,0 +1,103 @@
+"""``driftwatch evaluate``: how well a reference tells shifted data from its own kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftwatch.cli.console import OutputFormat, stderr, stdout, table
+from driftwatch.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from driftwatch.data.schema import Schema
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Reference bundle.", show_default=False)],
+    reference: Annotated[Path, typer.Option("--reference", metavar="DATA", help="Fresh data of the reference's kind.")],
+    shifted: Annotated[
+        list[str], typer.Option("--shifted", metavar="NAME=DATA", help="Shifted data; may be repeated.")
+    ],
+    windows: Annotated[str, typer.Option(help="Window sizes in samples, separated by commas.")] = "1,5,10,50",
+    samples: Annotated[int, typer.Option(min=20, help="The most samples to read of each data set.")] = 10_000,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Also evaluate MMD and KS tests on raw values.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    format: Annotated[  # noqa: A002 - the option's name
+        OutputFormat, typer.Option(help="A table for people, or a JSON list.")
+    ] = "table",
+) -> None:
+    """Measure AUROC and detection rate of every detector, for each shift and window size."""
+    sizes = _sizes(windows)
+    named = _named(shifted)
+
+    import orjson
+
+    from driftwatch.cli.bundles import open_scorer
+    from driftwatch.reference.evaluation import evaluate as evaluations
+
+    scorer = open_scorer(bundle, device)
+    schema = scorer.reference.schema
+    clean = _read(reference, schema, samples)
+    moved = {name: _read(path, schema, samples) for name, path in named.items()}
+    rows = []
+    with stderr().status("evaluating") as status:
+        for row in evaluations(scorer, clean, moved, windows=sizes, with_baselines=baselines, seed=seed):
+            rows.append(row)
+            status.update(f"evaluated {row.shift}, windows of {row.window}")
+    if format == "json":
+        typer.echo(orjson.dumps([row.to_json() for row in rows]).decode())
+        return
+    detectors = list(dict.fromkeys(row.detector for row in rows))
+    made = table("AUROC in %; in brackets detected at the budget", "shift", "window", *detectors)
+    for shift, size in dict.fromkeys((row.shift, row.window) for row in rows):
+        cells = {row.detector: row for row in rows if (row.shift, row.window) == (shift, size)}
+        made.add_row(
+            shift, str(size), *(f"{100 * cells[d].auroc:.1f} ({100 * cells[d].tpr_at_budget:.0f})" for d in detectors)
+        )
+    stdout().print(made)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        sizes = ()
+    if not sizes or sizes[0] < 1 or sizes[-1] > 100_000:
+        raise UsageError(f"{text!r} is no list of window sizes", where="--windows", remedy="write 1,5,10,50")
+    return sizes
+
+
+def _named(shifted: list[str]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for text in shifted:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise UsageError(f"{text!r} is not NAME=DATA", where="--shifted", remedy="write mnist=mnist.npz")
+        if name in named:
+            raise UsageError(f"{name!r} is given twice", where="--shifted", remedy="name each shift once")
+        named[name] = Path(path)
+    return named
+
+
+def _read(path: Path, schema: Schema, limit: int) -> NDArray[np.floating]:
+    import numpy as np
+
+    from driftwatch.data.readers import open_dataset
+
+    chunks, count = [], 0
+    for chunk in open_dataset(path).chunks(schema):
+        chunks.append(chunk[: limit - count])
+        count += len(chunks[-1])
+        if count >= limit:
+            break
+    if not chunks:
+        raise DataError("has no samples", where=str(path))
+    return np.concatenate(chunks)

@@ -1,0 +1,177 @@
+"""Tables written row by row: CSV, Parquet or JSON lines by the file's suffix, or aligned text on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Columns = Mapping[str, NDArray[np.generic]]
+
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+class TableWriter(Protocol):
+    """Takes tables in pieces, all of the same columns."""
+
+    def write(self, columns: Columns) -> None:
+        """Append rows."""
+
+    def close(self) -> None:
+        """Finish the table."""
+
+
+class FileTable:
+    """A table in a file, which appears under its name only when it is complete.
+
+    Args:
+        path: ends in ``.csv``, ``.parquet`` or ``.jsonl``.
+
+    Raises:
+        UsageError: the suffix is another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_suffix(path)
+        self.path = path
+        self.rows = 0
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._writer: TableWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        if error is None:
+            self._partial.replace(self.path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+    def write(self, columns: Columns) -> None:
+        """Append rows."""
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = _WRITERS[self.path.suffix](self._partial, columns)
+        self._writer.write(columns)
+        self.rows += len(next(iter(columns.values())))
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a file whose suffix names no known format.
+
+    Raises:
+        UsageError: see above.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"unknown suffix {path.suffix!r}", where=str(path), remedy=f"one of {', '.join(SUFFIXES)}")
+
+
+class JsonLines:
+    """JSON lines on an open binary file."""
+
+    def __init__(self, write: Callable[[bytes], Any], close: Callable[[], None] = lambda: None) -> None:
+        self._write, self._close = write, close
+
+    def write(self, columns: Columns) -> None:
+        """Append rows."""
+        import orjson
+
+        names = list(columns)
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        for row in rows:
+            self._write(orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._close()
+
+
+class TextTable:
+    """Aligned columns on stdout, as they come."""
+
+    WIDTH = 12
+
+    def __init__(self) -> None:
+        self._headed = False
+
+    def write(self, columns: Columns) -> None:
+        """Append rows."""
+        widths = [max(self.WIDTH, len(name)) for name in columns]
+        if not self._headed:
+            self._line(name.rjust(width) for name, width in zip(columns, widths, strict=True))
+            self._headed = True
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+            self._line(
+                (str(cell) if isinstance(cell, int) else f"{cell:.6g}").rjust(width)
+                for cell, width in zip(row, widths, strict=True)
+            )
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    @staticmethod
+    def _line(cells: Any) -> None:
+        sys.stdout.write("  ".join(cells) + "\n")
+
+
+class _Arrow:
+    def __init__(self, writer: Any, schema: pa.Schema) -> None:
+        self._writer, self._schema = writer, schema
+
+    def write(self, columns: Columns) -> None:
+        import pyarrow as pa
+
+        self._writer.write_table(pa.table(dict(columns), schema=self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _schema(columns: Columns) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.from_numpy_dtype(column.dtype)) for name, column in columns.items()])
+
+
+def _csv(path: Path, columns: Columns) -> TableWriter:
+    from pyarrow import csv
+
+    schema = _schema(columns)
+    return _Arrow(csv.CSVWriter(str(path), schema), schema)
+
+
+def _parquet(path: Path, columns: Columns) -> TableWriter:
+    from pyarrow import parquet
+
+    schema = _schema(columns)
+    return _Arrow(parquet.ParquetWriter(str(path), schema), schema)
+
+
+def _json_lines(path: Path, columns: Columns) -> TableWriter:  # noqa: ARG001 - its siblings need the columns
+    file = path.open("wb")
+    return JsonLines(file.write, file.close)
+
+
+_WRITERS: Mapping[str, Callable[[Path, Columns], TableWriter]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".jsonl": _json_lines,
+}

@@ -1,0 +1,46 @@
+"""The daemon's configuration: what it reads, what it compares with, when it warns, and whom it tells."""
+
+from __future__ import annotations
+
+from driftwatch.config.alerting import (
+    AlertsConfig,
+    KafkaSinkConfig,
+    LogSinkConfig,
+    WebhookSinkConfig,
+    WindowsConfig,
+    parse_false_alarm_budget,
+)
+from driftwatch.config.daemon import (
+    DaemonConfig,
+    LogConfig,
+    MessageFormat,
+    Role,
+    ServerConfig,
+    SinkConfig,
+    SourceConfig,
+    StreamConfig,
+    load_config,
+)
+from driftwatch.config.source import KafkaSource, ReplaySource, SecurityConfig, TopicsConfig
+
+__all__ = [
+    "AlertsConfig",
+    "DaemonConfig",
+    "KafkaSinkConfig",
+    "KafkaSource",
+    "LogConfig",
+    "LogSinkConfig",
+    "MessageFormat",
+    "ReplaySource",
+    "Role",
+    "SecurityConfig",
+    "ServerConfig",
+    "SinkConfig",
+    "SourceConfig",
+    "StreamConfig",
+    "TopicsConfig",
+    "WebhookSinkConfig",
+    "WindowsConfig",
+    "load_config",
+    "parse_false_alarm_budget",
+]

@@ -1,0 +1,141 @@
+"""What is tested, when an alert fires, and whom it is told to."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, model_validator
+
+from driftwatch.config.source import Topic
+from driftwatch.settings import Settings
+
+_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}
+_NUMBER = r"[0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE]\+?[0-9]+)?"
+_BUDGET = re.compile(
+    rf"(?P<alarms>{_NUMBER})\s+per\s+(?:(?P<amount>{_NUMBER})\s+)?"
+    rf"(?P<unit>sample|second|minute|hour|day|week)s?(?:\s+at\s+(?P<rate>{_NUMBER})\s+samples?/s)?"
+)
+_SMALLEST_BUDGET = 100.0
+
+
+def parse_false_alarm_budget(text: str) -> float:
+    """Return the samples that pass, on average, between two false alarms.
+
+    >>> parse_false_alarm_budget("1 per 1e6 samples")
+    1000000.0
+    >>> parse_false_alarm_budget("2 per week at 50 samples/s")
+    15120000.0
+
+    Raises:
+        ValueError: the text is no budget, or allows more than one false alarm in 100 samples.
+    """
+    match = _BUDGET.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(
+            f"{text!r} is not a budget; write it like '1 per 1e6 samples' or '1 per 7 days at 100 samples/s'"
+        )
+    alarms, amount, rate = (
+        float((match[group] or default).replace(",", "").replace("_", ""))
+        for group, default in (("alarms", "1"), ("amount", "1"), ("rate", "0"))
+    )
+    if match["unit"] == "sample":
+        if match["rate"]:
+            raise ValueError(f"{text!r} states a rate, which a budget in samples does not need")
+        samples = amount
+    elif rate == 0.0:
+        raise ValueError(f"{text!r} needs the stream's rate; write it like '1 per 7 days at 100 samples/s'")
+    else:
+        samples = amount * _SECONDS[match["unit"]] * rate
+    budget = samples / alarms if alarms else math.inf
+    if not _SMALLEST_BUDGET <= budget < math.inf:
+        raise ValueError(f"{text!r} must allow a false alarm every {_SMALLEST_BUDGET:.0f} samples or fewer")
+    return budget
+
+
+def _check_budget(text: str) -> str:
+    parse_false_alarm_budget(text)
+    return text
+
+
+class WindowsConfig(Settings):
+    """The sliding windows that are tested: sizes and step in samples."""
+
+    sizes: Annotated[list[Annotated[int, Field(ge=2, le=1_000_000)]], Field(min_length=1, max_length=8)] = Field(
+        default_factory=lambda: [50, 500]
+    )
+    step: Annotated[int, Field(ge=1, le=100_000)] = 10
+
+    @model_validator(mode="after")
+    def _in_steps(self) -> Self:
+        if self.sizes != sorted(set(self.sizes)):
+            raise ValueError(f"sizes {self.sizes} should ascend without repetition")
+        wrong = [size for size in self.sizes if size % self.step or size <= self.step]
+        if wrong:
+            raise ValueError(
+                f"sizes {wrong} should be multiples of step {self.step} and larger than it, "
+                f"for example {max(2, round(wrong[0] / self.step)) * self.step}"
+            )
+        return self
+
+
+class AlertsConfig(Settings):
+    """When an alert fires, how severe it is, and when it is resolved."""
+
+    false_alarm_budget: Annotated[str, AfterValidator(_check_budget)] = "1 per 1e6 samples"
+    min_effect: Annotated[float, Field(ge=0, description="nats per sample below which no alert fires")] = 0.0
+    resolve_after: Annotated[
+        int, Field(ge=1, le=10_000, description="quiet windows in a row that resolve an alert")
+    ] = 3
+    severity: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], Annotated[float, Field(ge=0)]],
+        Field(min_length=1, max_length=8, description="level: smallest effect in nats per sample"),
+    ] = Field(default_factory=lambda: {"warning": 0.0, "critical": 5.0})
+
+    @property
+    def budget_samples(self) -> float:
+        """The samples that pass, on average, between two false alarms."""
+        return parse_false_alarm_budget(self.false_alarm_budget)
+
+    @model_validator(mode="after")
+    def _every_alert_has_a_level(self) -> Self:
+        lowest = min(self.severity.values())
+        if lowest > self.min_effect:
+            raise ValueError(
+                f"severity starts at {lowest:g} nats, above min_effect {self.min_effect:g}: "
+                "an alert between them would have no level; lower the first level"
+            )
+        return self
+
+
+_HTTP_URL = TypeAdapter(HttpUrl)
+
+
+def _check_url(value: str) -> str:
+    _HTTP_URL.validate_python(value)
+    return value
+
+
+class KafkaSinkConfig(Settings):
+    """Alerts to a topic of the source's cluster, as CloudEvents."""
+
+    kind: Literal["kafka"]
+    topic: Topic = "driftwatch.alerts"
+
+
+class WebhookSinkConfig(Settings):
+    """Alerts as HTTP POST of a CloudEvent; its address and headers may hold secrets and are not shown."""
+
+    kind: Literal["webhook"]
+    url: Annotated[str, AfterValidator(_check_url), Field(repr=False)]
+    headers: Annotated[dict[str, str], Field(repr=False, default_factory=dict)]
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 8
+    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+
+
+class LogSinkConfig(Settings):
+    """Alerts to the daemon's own log."""
+
+    kind: Literal["log"]

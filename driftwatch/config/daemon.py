@@ -1,0 +1,102 @@
+"""The whole of the daemon's configuration, and what must fit together in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from driftwatch.config.alerting import (
+    AlertsConfig,
+    KafkaSinkConfig,
+    LogSinkConfig,
+    WebhookSinkConfig,
+    WindowsConfig,
+)
+from driftwatch.config.source import KafkaSource, ReplaySource
+from driftwatch.settings import ConfigPath, Settings, load_yaml_model
+
+Role = Literal["score", "test"]
+MessageFormat = Literal["auto", "json", "v1", "v2", "rows", "npy", "arrow", "cloudevents"]
+
+
+class StreamConfig(Settings):
+    """One stream of samples, and the reference it is compared with."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+    reference: ConfigPath
+    format: MessageFormat = "auto"
+    sample_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class ServerConfig(Settings):
+    """Where metrics, health and the status page are served."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9464
+    enabled: bool = True
+
+
+class LogConfig(Settings):
+    """The daemon's log. ``auto`` is for people on a terminal and JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+SourceConfig = Annotated[KafkaSource | ReplaySource, Field(discriminator="kind")]
+SinkConfig = Annotated[KafkaSinkConfig | WebhookSinkConfig | LogSinkConfig, Field(discriminator="kind")]
+
+
+class DaemonConfig(Settings):
+    """Everything that ``driftwatch run`` needs to know."""
+
+    source: SourceConfig
+    streams: Annotated[list[StreamConfig], Field(min_length=1, max_length=1000)]
+    windows: WindowsConfig = WindowsConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    sinks: list[SinkConfig] = Field(default_factory=list)
+    server: ServerConfig = ServerConfig()
+    roles: Annotated[list[Role], Field(min_length=1, max_length=2)] = Field(
+        default_factory=lambda: list[Role](("score", "test"))
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    log: LogConfig = LogConfig()
+    state_dir: Annotated[
+        ConfigPath | None, Field(description="where a replay keeps its state; it keeps none if absent")
+    ] = None
+
+    def stream(self, name: str) -> StreamConfig | None:
+        """Return the stream of that name, or None."""
+        return next((stream for stream in self.streams if stream.name == name), None)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        names = [stream.name for stream in self.streams]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"streams: the name {', '.join(map(repr, repeated))} is given twice")
+        if len(set(self.roles)) != len(self.roles):
+            raise ValueError(f"roles: {self.roles} names one twice")
+        kafka_sinks = [sink for sink in self.sinks if isinstance(sink, KafkaSinkConfig)]
+        if len(kafka_sinks) > 1:
+            raise ValueError("sinks: more than one of kind kafka; an alert is written to one topic")
+        if isinstance(self.source, ReplaySource):
+            if self.source.stream not in names:
+                raise ValueError(f"source.stream: {self.source.stream!r} is not among the streams {', '.join(names)}")
+            if kafka_sinks:
+                raise ValueError("sinks: kind kafka needs a Kafka source; a replay has no broker to write to")
+            if set(self.roles) != {"score", "test"}:
+                raise ValueError("roles: a replay runs both, score and test, in one process")
+        return self
+
+
+def load_config(path: str | Path) -> DaemonConfig:
+    """Read the daemon's configuration.
+
+    Raises:
+        ConfigError: see `driftwatch.settings.load_yaml_model`.
+    """
+    return load_yaml_model(path, DaemonConfig)

@@ -1,0 +1,117 @@
+"""Where samples come from: a Kafka topic, or files replayed as one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
+from driftwatch.settings import ConfigPath, Settings
+
+
+def _split_commas(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _check_server(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"should be host:port, got {value!r}")
+    return value
+
+
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Server = Annotated[str, AfterValidator(_check_server)]
+
+
+class SecurityConfig(Settings):
+    """How a Kafka client proves who it is, and checks whom it talks to."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_cafile: ConfigPath | None = None
+    ssl_certfile: ConfigPath | None = None
+    ssl_keyfile: ConfigPath | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        credentials = ("sasl_mechanism", "sasl_username", "sasl_password")
+        given = [name for name in credentials if getattr(self, name) is not None]
+        if self.protocol.startswith("SASL"):
+            missing = [name for name in credentials if name not in given]
+            if missing:
+                raise ValueError(f"protocol {self.protocol} needs {', '.join(missing)}")
+        elif given:
+            raise ValueError(f"{', '.join(given)} without a SASL protocol; set protocol to SASL_SSL or SASL_PLAINTEXT")
+        files = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+        stated = [name for name in files if getattr(self, name) is not None]
+        if stated and not self.protocol.endswith("SSL"):
+            raise ValueError(f"{', '.join(stated)} without TLS; set protocol to SSL or SASL_SSL")
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            raise ValueError("ssl_certfile and ssl_keyfile go together; give both or neither")
+        return self
+
+
+class TopicsConfig(Settings):
+    """The topics that driftwatch writes."""
+
+    panes: Topic = "driftwatch.panes"
+    windows: Topic = "driftwatch.windows"
+    state: Topic = "driftwatch.state"
+    alerts: Topic = "driftwatch.alerts"
+    dead_letters: Topic = "driftwatch.dead-letters"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        topics = list(self.model_dump().values())
+        repeated = sorted({topic for topic in topics if topics.count(topic) > 1})
+        if repeated:
+            raise ValueError(f"each needs a topic of its own, but {', '.join(repeated)} is given twice")
+        return self
+
+
+class KafkaSource(Settings):
+    """A Kafka topic with batches of samples."""
+
+    kind: Literal["kafka"]
+    bootstrap_servers: Annotated[list[Server], BeforeValidator(_split_commas), Field(min_length=1)]
+    topic: Topic
+    group: Annotated[str, Field(min_length=1, max_length=200)] = "driftwatch"
+    security: SecurityConfig = SecurityConfig()
+    topics: TopicsConfig = TopicsConfig()
+    max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500
+    max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
+
+    def client_options(self) -> dict[str, Any]:
+        """What every kafka-python client needs to connect: servers, and security with the password in clear."""
+        security = self.security
+        options: dict[str, Any] = {"security_protocol": security.protocol}
+        stated = {
+            "ssl_cafile": security.ssl_cafile,
+            "ssl_certfile": security.ssl_certfile,
+            "ssl_keyfile": security.ssl_keyfile,
+            "sasl_mechanism": security.sasl_mechanism,
+            "sasl_plain_username": security.sasl_username,
+            "sasl_plain_password": security.sasl_password and security.sasl_password.get_secret_value(),
+        }
+        options.update({key: str(value) for key, value in stated.items() if value is not None})
+        return {"bootstrap_servers": list(self.bootstrap_servers), **options}
+
+    @model_validator(mode="after")
+    def _no_loop(self) -> Self:
+        if self.topic in self.topics.model_dump().values():
+            raise ValueError(f"reads topic {self.topic!r} that driftwatch itself writes; rename one of them")
+        return self
+
+
+class ReplaySource(Settings):
+    """Files, replayed one after another as one stream, without a broker."""
+
+    kind: Literal["replay"]
+    data: Annotated[list[ConfigPath], Field(min_length=1)]
+    stream: str
+    batch: Annotated[int, Field(ge=1, le=65_536)] = 64
+    rate: Annotated[float, Field(gt=0, description="samples per second; as fast as possible if absent")] | None = None
+    loop: bool = False

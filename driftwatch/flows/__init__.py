@@ -1,0 +1,1 @@
+"""The diffeomorphisms: exactly invertible maps from samples to a standard normal latent."""

@@ -1,0 +1,300 @@
+"""The flow for images: multi-scale, of actnorm, invertible 1x1 convolutions and affine couplings.
+
+References:
+    Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions" (arXiv 1807.03039).
+    Dinh et al., "Density estimation using Real NVP" (arXiv 1605.08803): squeeze, split and couplings.
+
+Inside the flow images are channels-last, ``(N, H, W, C)``: a 1x1 convolution is then a matrix product and the
+couplings' convolutions run in the layout that CPUs and tensor cores like best.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from driftwatch.errors import TrainingError
+from driftwatch.flows.base import BlockSpec, Flow, Noise, content_noise
+
+NOISE_LEVELS = 256
+"""Real-valued images get noise of one in so many of their range, as if they were stored in 8 bits."""
+
+MAX_LOG_SCALE = 2.0
+MAX_SUB_VECTOR = 16
+SCALE_NAMES = ("fine texture", "medium shape", "coarse shape", "layout", "gross layout")
+
+
+class ImageFlow(Flow):
+    """A multi-scale Glow-like flow over images of any size.
+
+    Images whose sides are not multiples of ``2 ** scales`` are padded with `low` (see `padding`).
+
+    Args:
+        channels: of the images.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        low: the lowest pixel value.
+        high: the highest pixel value.
+        integer: whether pixel values are integers, dequantized by noise of width one.
+        scales: how often the image is halved; each scale gives one block of the latent.
+        steps: flow steps in each scale.
+        hidden: channels of the couplings' hidden layers.
+
+    Raises:
+        TrainingError: if the images are too small for so many scales.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        *,
+        low: float = 0.0,
+        high: float = 255.0,
+        integer: bool = True,
+        scales: int = 3,
+        steps: int = 6,
+        hidden: int = 64,
+    ) -> None:
+        super().__init__()
+        if min(height, width) < 2 ** (scales - 1) + 1 and scales > 1:
+            raise TrainingError(
+                f"images of {height}x{width} pixels cannot be halved {scales} times",
+                where="flow.scales",
+                remedy=f"use at most {max(1, int(math.log2(min(height, width))))} scales",
+            )
+        self.image_shape = (channels, height, width)
+        self.low, self.high, self.integer = low, high, integer
+        self.scales, self.steps, self.hidden = scales, steps, hidden
+        self.compute_dtype: torch.dtype | None = None
+        multiple = 2**scales
+        self.padded = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+        self.noise_width = 1.0 if integer else (high - low) / NOISE_LEVELS
+
+        stages, splits, blocks = [], [], []
+        c, (h, w) = channels, self.padded
+        for scale in range(scales):
+            c, h, w = c * 4, h // 2, w // 2
+            stages.append(nn.ModuleList(FlowStep(c, hidden) for _ in range(steps)))
+            name = f"{SCALE_NAMES[min(scale, len(SCALE_NAMES) - 1)]} (scale {scale + 1})"
+            leaving = c
+            if scale < scales - 1:
+                leaving = c // 2
+                splits.append(Conditioner(c - leaving, leaving * 2, hidden))
+            blocks.append((name, h, w, leaving))
+            c -= leaving if scale < scales - 1 else 0
+        self.stages = nn.ModuleList(stages)
+        self.splits = nn.ModuleList(splits)
+        self._grids = tuple((h, w, c, _patch(h, w, c)) for _, h, w, c in blocks)
+        self.blocks = tuple(
+            BlockSpec(name, (h // p) * (w // p), c * p * p)
+            for (name, *_), (h, w, c, p) in zip(blocks, self._grids, strict=True)
+        )
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """Pixels added at the left, right, top and bottom."""
+        _, height, width = self.image_shape
+        dh, dw = self.padded[0] - height, self.padded[1] - width
+        return dw // 2, dw - dw // 2, dh // 2, dh - dh // 2
+
+    def architecture(self) -> dict[str, Any]:
+        channels, height, width = self.image_shape
+        return {
+            "kind": "image",
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "low": self.low,
+            "high": self.high,
+            "integer": self.integer,
+            "scales": self.scales,
+            "steps": self.steps,
+            "hidden": self.hidden,
+        }
+
+    def prepare(self, raw: Tensor, *, generator: torch.Generator | None = None, noise: Noise = "random") -> Tensor:
+        """Pads raw images ``(N, C, H, W)`` and adds dequantization noise; see `Flow.prepare`."""
+        x = F.pad(raw, self.padding, value=self.low)
+        if noise == "content":
+            u = content_noise(x.flatten(1)).view_as(x)
+        else:
+            u = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return x + u * self.noise_width
+
+    def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Maps prepared images ``(N, C, H', W')`` to latents; see `Flow.forward`."""
+        span = self.high - self.low + self.noise_width
+        h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
+        log_det = h.new_full((h.shape[0],), -self.dim * math.log(span))
+        latents = []
+        for scale, steps in enumerate(self.stages):
+            h = squeeze(h)
+            for step in steps:  # type: ignore[attr-defined]
+                h, step_log_det = step(h, self.compute_dtype)
+                log_det = log_det + step_log_det
+            if scale < self.scales - 1:
+                leaving, h = h.chunk(2, dim=3)
+                shift, log_scale = self.splits[scale](h, self.compute_dtype)
+                leaving = (leaving + shift) * log_scale.exp()
+                log_det = log_det + log_scale.flatten(1).sum(1)
+                latents.append(leaving)
+        latents.append(h)
+        return tuple(_cut(z, grid[3]) for z, grid in zip(latents, self._grids, strict=True)), log_det
+
+    def inverse(self, latents: tuple[Tensor, ...]) -> Tensor:
+        """Maps latents to prepared images ``(N, C, H', W')``."""
+        whole = [_uncut(z, *grid) for z, grid in zip(latents, self._grids, strict=True)]
+        h = whole[-1]
+        for scale in reversed(range(self.scales)):
+            if scale < self.scales - 1:
+                shift, log_scale = self.splits[scale](h, self.compute_dtype)
+                h = torch.cat([whole[scale] * (-log_scale).exp() - shift, h], dim=3)
+            for step in reversed(self.stages[scale]):  # type: ignore[arg-type]
+                h = step.inverse(h, self.compute_dtype)
+            h = unsqueeze(h)
+        span = self.high - self.low + self.noise_width
+        return (h.permute(0, 3, 1, 2) + 0.5) * span + self.low
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Sets every actnorm so that its output has mean 0 and variance 1 on `x` (prepared images)."""
+        span = self.high - self.low + self.noise_width
+        h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
+        for scale, steps in enumerate(self.stages):
+            h = squeeze(h)
+            for step in steps:  # type: ignore[attr-defined]
+                step.initialise(h)
+                h, _ = step(h, self.compute_dtype)
+            if scale < self.scales - 1:
+                h = h.chunk(2, dim=3)[1]
+
+
+class FlowStep(nn.Module):
+    """Actnorm, invertible 1x1 convolution and affine coupling on ``(N, H, W, C)``."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.mix = InvertibleMix(channels)
+        self.kept = channels // 2
+        self.conditioner = Conditioner(self.kept, (channels - self.kept) * 2, hidden)
+
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+        x, log_det = self.mix(x)
+        kept, moved = x.split([self.kept, x.shape[3] - self.kept], dim=3)
+        shift, log_scale = self.conditioner(kept, dtype)
+        moved = (moved + shift) * log_scale.exp()
+        return torch.cat([kept, moved], dim=3), log_det + log_scale.flatten(1).sum(1)
+
+    def inverse(self, y: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        kept, moved = y.split([self.kept, y.shape[3] - self.kept], dim=3)
+        shift, log_scale = self.conditioner(kept, dtype)
+        return self.mix.inverse(torch.cat([kept, moved * (-log_scale).exp() - shift], dim=3))
+
+    def initialise(self, x: Tensor) -> None:
+        self.mix.initialise(x)
+
+
+class InvertibleMix(nn.Module):
+    """Actnorm and a 1x1 convolution, one matrix product: ``y = W diag(exp s) (x + b)``, with ``W = P L U``."""
+
+    permutation: Tensor
+    sign: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        rotation = torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64))[0]
+        permutation, lower, upper = torch.linalg.lu(rotation)
+        diagonal = upper.diagonal()
+        dtype = torch.get_default_dtype()
+        self.register_buffer("permutation", permutation.to(dtype))
+        self.register_buffer("sign", diagonal.sign().to(dtype))
+        self.log_diagonal = nn.Parameter(diagonal.abs().log().to(dtype))
+        self.lower = nn.Parameter(lower.tril(-1).to(dtype))
+        self.upper = nn.Parameter(upper.triu(1).to(dtype))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.log_scale = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        weight = self.permutation @ self._lower() @ self._upper() * self.log_scale.exp()
+        pixels = x.shape[1] * x.shape[2]
+        return F.linear(x, weight, weight @ self.bias), pixels * (self.log_diagonal.sum() + self.log_scale.sum())
+
+    def inverse(self, y: Tensor) -> Tensor:
+        columns = self.permutation.T @ y.flatten(0, 2).T
+        columns = torch.linalg.solve_triangular(self._lower(), columns, upper=False, unitriangular=True)
+        columns = torch.linalg.solve_triangular(self._upper(), columns, upper=True)
+        return columns.T.view_as(y) * (-self.log_scale).exp() - self.bias
+
+    def initialise(self, x: Tensor) -> None:
+        pixels = x.flatten(0, 2)
+        self.bias.copy_(-pixels.mean(0))
+        self.log_scale.copy_(-(pixels.std(0) + 1e-6).log())
+
+    def _lower(self) -> Tensor:
+        return self.lower.tril(-1) + torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
+
+    def _upper(self) -> Tensor:
+        return self.upper.triu(1) + torch.diag(self.sign * self.log_diagonal.exp())
+
+
+class Conditioner(nn.Module):
+    """The small convolutional network that gives a coupling its shift and bounded log-scale."""
+
+    def __init__(self, channels: int, out_channels: int, hidden: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.middle = nn.Conv2d(hidden, hidden, 1)
+        self.last = nn.Conv2d(hidden, out_channels, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+        """Maps ``(N, H, W, C)`` to a shift and a log-scale, both ``(N, H, W, out_channels / 2)``."""
+        out = x.permute(0, 3, 1, 2).to(dtype or x.dtype, memory_format=torch.channels_last)
+        for layer in (self.first, self.middle, self.last):
+            if layer is not self.first:
+                out = F.relu(out)
+            out = F.conv2d(out, layer.weight.to(out.dtype), _as(layer.bias, out.dtype), padding=layer.padding)  # type: ignore[arg-type]
+        shift, raw = out.permute(0, 2, 3, 1).to(x.dtype).chunk(2, dim=3)
+        return shift, MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE)
+
+
+def squeeze(x: Tensor) -> Tensor:
+    """Trades space for channels: ``(N, H, W, C)`` to ``(N, H/2, W/2, 4C)``."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 5, 2, 4).reshape(n, h // 2, w // 2, c * 4)
+
+
+def unsqueeze(x: Tensor) -> Tensor:
+    """The inverse of `squeeze`."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h, w, c // 4, 2, 2).permute(0, 1, 4, 2, 5, 3).reshape(n, h * 2, w * 2, c // 4)
+
+
+def _as(bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return None if bias is None else bias.to(dtype)
+
+
+def _patch(height: int, width: int, channels: int) -> int:
+    """The side of the patch that a sub-vector covers: two pixels where that stays small, else one."""
+    even = height % 2 == 0 and width % 2 == 0 and height * width > 4
+    return 2 if even and channels * 4 <= MAX_SUB_VECTOR else 1
+
+
+def _cut(z: Tensor, patch: int) -> Tensor:
+    """Cuts ``(N, H, W, C)`` into sub-vectors ``(N, P, l)`` of one patch each."""
+    n, h, w, c = z.shape
+    z = z.reshape(n, h // patch, patch, w // patch, patch, c).permute(0, 1, 3, 2, 4, 5)
+    return z.reshape(n, (h // patch) * (w // patch), patch * patch * c)
+
+
+def _uncut(z: Tensor, height: int, width: int, channels: int, patch: int) -> Tensor:
+    """The inverse of `_cut`."""
+    z = z.reshape(z.shape[0], height // patch, width // patch, patch, patch, channels)
+    return z.permute(0, 1, 3, 2, 4, 5).reshape(z.shape[0], height, width, channels)

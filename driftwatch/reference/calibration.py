@@ -1,0 +1,50 @@
+"""Calibration: moments of the latents and a bank of samples, both from data that the flow was not fitted on.
+
+A null taken from training data makes every p-value too small, and the more so the larger the window (METHOD.md).
+Moments come from all of the held-out data and the bank is half of it: windows drawn from the bank are then, in
+expectation, exactly as far from the moments' mean as windows of fresh data are, ``1/N_bank - 1/N = 1/N`` (a bank that
+is all of the data would sit on the mean, and one disjoint from it too far away).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.errors import TrainingError
+from driftwatch.flows.base import Flow
+from driftwatch.reference.latents import latents_of
+from driftwatch.stats.moments import fit_moments
+
+MIN_SAMPLES = 200
+
+
+def calibrate(
+    flow: Flow, samples: NDArray[np.floating], *, bank_size: int = 5_000, seed: int = 0
+) -> dict[str, NDArray[np.floating]]:
+    """Fits what a bundle needs beside the flow.
+
+    Args:
+        flow: fitted, in evaluation mode.
+        samples: held-out reference samples, ``(N, *sample_shape)``.
+        bank_size: the most samples to keep for resampling nulls.
+        seed: of the split into halves and of the random projection.
+
+    Returns:
+        Named arrays: the moments, and the bank's latents and NLL.
+
+    Raises:
+        TrainingError: if there are too few samples to calibrate with.
+    """
+    if len(samples) < MIN_SAMPLES:
+        raise TrainingError(
+            f"{len(samples)} held-out samples are too few to calibrate false alarms with",
+            remedy=f"give at least {MIN_SAMPLES}: more data, or a larger training.calibration_fraction",
+        )
+    held_out = latents_of(flow, samples)
+    bank = np.random.default_rng(seed).permutation(len(samples))[: min(bank_size, len(samples) // 2)]
+    arrays: dict[str, NDArray[np.floating]] = dict(fit_moments(held_out.blocks, seed=seed).to_arrays())
+    for s, z in enumerate(held_out.blocks):
+        arrays[f"bank_latents.{s}"] = z[bank]
+    arrays["bank_nll"] = held_out.nll[bank]
+    return arrays

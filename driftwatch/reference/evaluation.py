@@ -1,0 +1,143 @@
+"""How well each detector tells shifted data from reference data: AUROC by shift and window size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from driftwatch.errors import DataError
+from driftwatch.reference.baselines import Baseline, baselines
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.null import DETECTORS, fit_window_null
+from driftwatch.stats.resample import null_windows
+from driftwatch.stats.summary import Array
+
+WINDOWS_A_SIDE = 2_000
+BASELINE_WINDOWS_A_SIDE = 300
+DEFAULT_BUDGET = 1e6
+MIN_SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One figure of a report.
+
+    Args:
+        shift: name of the shifted data.
+        window: samples in a window.
+        detector: name of the detector.
+        auroc: probability that a shifted window scores higher than a reference window, in ``[0, 1]``.
+        tpr_at_budget: share of shifted windows that alarm when windows side by side, none overlapping, raise one
+            false alarm per budget: ``p <= window / budget``.
+    """
+
+    shift: str
+    window: int
+    detector: str
+    auroc: float
+    tpr_at_budget: float
+
+    def to_json(self) -> dict[str, str | int | float]:
+        """A JSON-able row."""
+        return asdict(self)
+
+
+def auroc(reference: Array, shifted: Array) -> float:
+    """The area under the ROC curve (Mann-Whitney), ties counted half.
+
+    >>> auroc(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    0.875
+    """
+    ranks = rankdata(np.concatenate([reference, shifted]))
+    n, m = len(reference), len(shifted)
+    return float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m))
+
+
+def evaluate(
+    scorer: Scorer,
+    reference: NDArray[np.floating],
+    shifted: Mapping[str, NDArray[np.floating]],
+    *,
+    windows: Sequence[int] = (1, 5, 10, 50),
+    budget: float = DEFAULT_BUDGET,
+    with_baselines: bool = False,
+    seed: int = 0,
+) -> Iterator[Evaluation]:
+    """Compares windows of reference data with windows of shifted data.
+
+    Args:
+        scorer: of the reference bundle.
+        reference: fresh samples of the reference, ``(N, *sample_shape)``, that the bundle was not trained on.
+        shifted: samples of each shift, by name.
+        windows: window sizes, in samples.
+        budget: samples between false alarms, for `Evaluation.tpr_at_budget`.
+        with_baselines: also evaluate what users would pick instead (MMD, KS), on raw values.
+        seed: of the draws.
+
+    Yields:
+        One row for each shift, window size and detector, as they are computed.
+
+    Raises:
+        DataError: if a data set has too few samples.
+    """
+    for name, samples in {"reference": reference, **shifted}.items():
+        if len(samples) < MIN_SAMPLES:
+            raise DataError(
+                f"{len(samples)} samples are too few to evaluate on",
+                where=name,
+                remedy=f"give {MIN_SAMPLES} or more",
+            )
+    layout = scorer.layout
+    reference_bank = _bank(scorer, reference)
+    peers = baselines(reference, seed=seed) if with_baselines else ()
+    nulls = {
+        size: fit_window_null(null_windows(scorer.reference.bank, layout, size, seed=seed), layout, size)
+        for size in windows
+    }
+    for name, samples in shifted.items():
+        bank = _bank(scorer, samples)
+        for size, null in nulls.items():
+            count = WINDOWS_A_SIDE
+            plain = null.judge(null_windows(reference_bank, layout, size, count=count, seed=seed + 1))
+            moved = null.judge(null_windows(bank, layout, size, count=count, seed=seed + 2))
+            for detector in DETECTORS:
+                yield Evaluation(
+                    shift=name,
+                    window=size,
+                    detector=detector,
+                    auroc=auroc(plain.statistics[detector], moved.statistics[detector]),
+                    tpr_at_budget=float((moved.p_values[detector] <= size / budget).mean()),
+                )
+            for peer in peers:
+                yield _evaluate_peer(peer, name, size, reference, samples, budget, seed)
+
+
+def _bank(scorer: Scorer, samples: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.concatenate([batch.astype(np.float32) for batch in scorer.summaries(samples)])
+
+
+def _evaluate_peer(
+    peer: Baseline,
+    shift: str,
+    size: int,
+    reference: NDArray[np.floating],
+    samples: NDArray[np.floating],
+    budget: float,
+    seed: int,
+) -> Evaluation:
+    rng = np.random.default_rng(seed + 3)
+    # The first half of the reference is the peer's own; windows come from the rest.
+    rest = reference[len(reference) // 2 :]
+    plain = np.array([peer.statistic(rest[rng.integers(0, len(rest), size)]) for _ in _peer_windows()])
+    moved = np.array([peer.statistic(samples[rng.integers(0, len(samples), size)]) for _ in _peer_windows()])
+    # A peer's threshold cannot be finer than its null windows resolve.
+    threshold = np.quantile(plain, 1.0 - max(size / budget, 1.0 / len(plain)))
+    return Evaluation(shift, size, peer.name, auroc(plain, moved), float((moved > threshold).mean()))
+
+
+def _peer_windows() -> range:
+    return range(BASELINE_WINDOWS_A_SIDE)

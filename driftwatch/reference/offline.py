@@ -1,0 +1,108 @@
+"""Scores a data set of any length in constant memory: a row for each sample, and a row for each window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.decomposition import PARTS, decompose
+from driftwatch.stats.null import DETECTORS, WindowNull, fit_window_null
+from driftwatch.stats.resample import null_windows
+from driftwatch.stats.summary import Array
+
+Columns = Mapping[str, NDArray[np.generic]]
+
+SAMPLE_COLUMNS = ("index", "score", *PARTS, "nll", "p_value")
+WINDOW_COLUMNS = (
+    "window",
+    "start",
+    "end",
+    "effect_nats",
+    *(f"{name}_{what}" for name in DETECTORS for what in ("statistic", "p_value")),
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Some rows of the result; both by column.
+
+    Args:
+        samples: one row a sample, columns `SAMPLE_COLUMNS`: scores and their parts in nats.
+        windows: one row for each window that these samples completed, columns `WINDOW_COLUMNS`; ``end`` is the
+            index after the last sample. None if there was none.
+    """
+
+    samples: Columns
+    windows: Columns | None
+
+
+def score_dataset(
+    scorer: Scorer, chunks: Iterable[NDArray[np.floating]], *, window: int | None = None
+) -> Iterator[Scored]:
+    """Score coerced samples, a batch at a time.
+
+    Args:
+        scorer: of the reference.
+        chunks: samples ``(N, *sample_shape)`` in order.
+        window: also test windows of so many samples, side by side; a last incomplete one is not tested.
+
+    Yields:
+        The rows of each batch.
+    """
+    null = _window_null(scorer, window) if window else None
+    index = started = 0
+    total, held = np.zeros(scorer.layout.size), 0
+    for chunk in chunks:
+        for summaries in scorer.summaries(chunk):
+            complete: list[Array] = []
+            rest = summaries
+            while window and held + len(rest) >= window:
+                total = total + rest[: window - held].sum(axis=0)
+                complete.append(total)
+                rest = rest[window - held :]
+                total, held = np.zeros(scorer.layout.size), 0
+            if window:
+                total, held = total + rest.sum(axis=0), held + len(rest)
+            tested = None
+            if null is not None and complete:
+                tested = _windows(null, np.stack(complete), started)
+                started += len(complete)
+            yield Scored(_samples(scorer, summaries, index), tested)
+            index += len(summaries)
+
+
+def _window_null(scorer: Scorer, window: int) -> WindowNull:
+    if window == 1:
+        return scorer.point_null
+    layout = scorer.layout
+    return fit_window_null(null_windows(scorer.reference.bank, layout, window), layout, window)
+
+
+def _samples(scorer: Scorer, summaries: Array, index: int) -> Columns:
+    parts = decompose(summaries, scorer.layout).parts.sum(axis=1)
+    return {
+        "index": np.arange(index, index + len(summaries)),
+        "score": parts.sum(axis=1),
+        **{name: parts[:, j] for j, name in enumerate(PARTS)},
+        "nll": summaries[:, 2],
+        "p_value": scorer.point_null.test(summaries).p_values["combined"],
+    }
+
+
+def _windows(null: WindowNull, summaries: Array, first: int) -> Columns:
+    tested = null.test(summaries)
+    number = np.arange(first, first + len(summaries))
+    columns: dict[str, NDArray[np.generic]] = {
+        "window": number,
+        "start": number * null.size,
+        "end": (number + 1) * null.size,
+        "effect_nats": tested.effect,
+    }
+    for name in DETECTORS:
+        columns[f"{name}_statistic"] = tested.statistics[name]
+        columns[f"{name}_p_value"] = tested.p_values[name]
+    return columns

@@ -1,0 +1,89 @@
+"""A loaded reference: the flow, the moments of its latents, and the bank of held-out samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from driftwatch.data.schema import Schema
+from driftwatch.reference.bundle import Bundle, load_bundle
+from numpy.typing import NDArray
+
+from driftwatch.errors import BundleError
+from driftwatch.flows.base import Flow
+from driftwatch.stats.moments import Moments
+from driftwatch.stats.summary import Layout, summarise_each
+
+CHUNK = 1_000
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a stream is compared with.
+
+    Args:
+        name: of the bundle.
+        version: a digest of its contents.
+        schema: of one sample.
+        flow: fitted, in evaluation mode, on its device.
+        moments: of its latents.
+        layout: of the summaries.
+        bank: summaries of single held-out samples, ``(N, V)``.
+        manifest: as written by the trainer.
+    """
+
+    name: str
+    version: str
+    schema: Schema
+    flow: Flow
+    moments: Moments
+    layout: Layout
+    bank: NDArray[np.float32]
+    manifest: Mapping[str, Any]
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """The names of the latent's blocks."""
+        return tuple(block.name for block in self.flow.blocks)
+
+
+def load_reference(path: str | Path, device: str = "cpu") -> Reference:
+    """Loads and verifies a bundle.
+
+    Raises:
+        BundleError: if it is missing, damaged or of another version.
+    """
+    return reference_from(load_bundle(path, device))
+
+
+def reference_from(bundle: Bundle) -> Reference:
+    """The reference that a bundle holds."""
+    arrays = bundle.calibration
+    shapes = tuple((block.vectors, block.dim) for block in bundle.flow.blocks)
+    try:
+        moments = Moments.from_arrays(arrays)
+        latents = tuple(arrays[f"bank_latents.{s}"] for s in range(len(shapes)))
+        nll = arrays["bank_nll"]
+    except KeyError as missing:
+        raise BundleError(
+            f"calibration lacks {missing}", where=str(bundle.path), remedy="train the reference again"
+        ) from None
+    layout = moments.layout(shapes)
+    bank = np.empty((len(nll), layout.size), dtype=np.float32)
+    for start in range(0, len(nll), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        whitened = moments.whiten([z[chunk] for z in latents], nll[chunk])
+        bank[chunk] = summarise_each(whitened, layout)
+    return Reference(
+        name=bundle.name,
+        version=bundle.version,
+        schema=bundle.schema,
+        flow=bundle.flow,
+        moments=moments,
+        layout=layout,
+        bank=bank,
+        manifest=bundle.manifest,
+    )

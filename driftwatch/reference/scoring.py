@@ -1,0 +1,111 @@
+"""Scores samples against a reference: latents, additive summaries and point scores.
+
+Batches have one fixed shape, padded when they are not full, and a row's result does not depend on the other rows:
+the same sample gets the same score, bit for bit, however the stream happened to be cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.reference.latents import BATCH_SIZE, batch_latents, fixed_batches
+from driftwatch.reference.reference import Reference
+from driftwatch.stats.decomposition import decompose
+from driftwatch.stats.null import WindowNull, fit_window_null
+from driftwatch.stats.resample import null_windows
+from driftwatch.stats.summary import Array, Layout, merge, summarise_each
+
+
+@dataclass(frozen=True)
+class Points:
+    """Scores of single samples, ``(N,)`` each.
+
+    Args:
+        score: divergence of the sample's sub-vectors from the reference, nats.
+        location: its part by shifted means.
+        scale: its part by changed variances.
+        dependence: its part by changed correlations.
+        nll: negative log-likelihood, nats.
+        p_value: of the combined statistic, under the reference.
+    """
+
+    score: Array
+    location: Array
+    scale: Array
+    dependence: Array
+    nll: Array
+    p_value: Array
+
+
+@dataclass(frozen=True)
+class ScoredPane:
+    """What is kept of a pane's samples: their summed summary ``(V,)``, and each one's score in nats ``(n,)``."""
+
+    summary: Array
+    scores: Array
+
+
+class Scorer:
+    """Scores samples against one reference.
+
+    Args:
+        reference: what to compare with.
+        batch_size: rows of the fixed-shape batches; part of what a score's last bits depend on.
+    """
+
+    def __init__(self, reference: Reference, *, batch_size: int = BATCH_SIZE) -> None:
+        self.reference = reference
+        self.batch_size = batch_size
+        self.layout: Layout = reference.layout
+
+    def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
+        """The summary of each sample, in batches ``(N, V)``."""
+        for batch, count in fixed_batches(samples, self.batch_size):
+            latents = batch_latents(self.reference.flow, batch)
+            whitened = self.reference.moments.whiten(latents.blocks, latents.nll)
+            yield summarise_each(whitened, self.layout)[:count]
+
+    def points(self, samples: NDArray[np.floating]) -> Points:
+        """The point score of each sample, with its parts."""
+        parts, p_values, nll = [], [], []
+        for summaries in self.summaries(samples):
+            parts.append(decompose(summaries, self.layout).parts.sum(1))
+            p_values.append(self.point_null.test(summaries).p_values["combined"])
+            nll.append(summaries[:, 2])
+        part = np.concatenate(parts)
+        return Points(
+            score=part.sum(1),
+            location=part[:, 0],
+            scale=part[:, 1],
+            dependence=part[:, 2],
+            nll=np.concatenate(nll),
+            p_value=np.concatenate(p_values),
+        )
+
+    @cached_property
+    def point_null(self) -> WindowNull:
+        """The null of single samples."""
+        measured = null_windows(self.reference.bank, self.layout, 1, count=4 * len(self.reference.bank))
+        return fit_window_null(measured, self.layout, 1)
+
+    def __call__(self, panes: Sequence[NDArray[np.floating]]) -> list[ScoredPane]:
+        """Scores whole panes ``(n, *sample_shape)``; panes share batches, which changes nothing in their results."""
+        if not panes:
+            return []
+        lengths = [len(pane) for pane in panes]
+        rows = np.concatenate(panes)
+        summaries, scores = [], []
+        for batch in self.summaries(rows):
+            summaries.append(batch)
+            scores.append(decompose(batch, self.layout).total)
+        every, score = np.concatenate(summaries), np.concatenate(scores)
+        ends = np.cumsum(lengths)
+        return [
+            ScoredPane(merge(every[end - length : end]), score[end - length : end])
+            for end, length in zip(ends, lengths, strict=True)
+        ]

@@ -1,0 +1,269 @@
+"""YAML files into pydantic models: variables, relative paths, and errors a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
+
+from driftwatch.errors import ConfigError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$\{)|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
+_SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|headers", re.IGNORECASE)
+_BASE_DIRECTORY = "base_directory"
+
+
+class Settings(BaseModel):
+    """Base of every configuration model: immutable, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class ConfigErrors(ConfigError):  # noqa: N818 - it is a plural of ConfigError
+    """Several things are wrong in one file.
+
+    Args:
+        problems: one error for each, in the order of the file's model.
+    """
+
+    def __init__(self, problems: Sequence[ConfigError]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+def _relative_to_file(path: Path, info: ValidationInfo) -> Path:
+    base = info.context.get(_BASE_DIRECTORY) if isinstance(info.context, Mapping) else None
+    path = path.expanduser()
+    return base / path if base is not None else path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_relative_to_file)]
+"""A path that a configuration file states relative to itself."""
+
+
+def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mapping[str, str] | None = None) -> ModelT:
+    """Read a YAML file into a model.
+
+    ``${NAME}`` and ``${NAME:-default}`` in string values are replaced from the environment after the YAML is
+    parsed, so a variable's value can never change the structure of the file; ``$${`` stands for ``${``.
+
+    Args:
+        path: the file.
+        model: what it describes; paths of type `ConfigPath` become relative to the file's folder.
+        environment: the variables; the process's own if None.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, has an unknown or repeated key, a value that is not
+            allowed, or names a variable that is not set. Values of secrets are never in the message.
+    """
+    path = Path(path)
+    document = _parse(path)
+    data = _expand(document.data, environment if environment is not None else os.environ, document)
+    if not isinstance(data, dict):
+        found = "nothing" if data is None else f"a {type(data).__name__}"
+        raise ConfigError(f"holds {found}, expected keys and values", where=str(path))
+    try:
+        return model.model_validate(data, context={_BASE_DIRECTORY: path.resolve().parent})
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=True)
+        problems = [_explain(detail, model, document) for detail in details]
+    raise problems[0] if len(problems) == 1 else ConfigErrors(problems)
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A parsed file: its data before variables are replaced, and the tree that knows the lines."""
+
+    path: Path
+    root: yaml.Node | None
+    data: Any
+
+    def where(self, location: Location) -> str:
+        """Return ``file:line: dotted.path`` of a location, or of the nearest parent that the file states."""
+        node, line = self.root, 1
+        for step in location:
+            key, node = _child(node, step)
+            if node is None:
+                break
+            line = (key or node).start_mark.line + 1
+        dotted = _dotted(location)
+        return f"{self.path}:{line}: {dotted}" if dotted else str(self.path)
+
+    def stated(self, location: Location) -> Any:
+        """Return the value as written in the file (variables unexpanded), or None where there is none."""
+        value = self.data
+        for step in location:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == str(step)), (None, None))
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None, None
+
+
+def _parse(path: Path) -> _Document:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=str(path), remedy="check the path") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 text (byte {error.start})", where=str(path)) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return _Document(path, None, None)
+            _refuse_repeated_keys(root, path)
+            return _Document(path, root, loader.construct_document(root))
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(f"is not valid YAML: {what}", where=place) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"is not valid YAML: {error}", where=str(path)) from None
+
+
+def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            name = str(key.value)
+            if name in seen and name != "<<":
+                raise ConfigError(
+                    f"key {name!r} is stated twice",
+                    where=f"{path}:{line}",
+                    remedy=f"keep one; the other is on line {seen[name]}",
+                )
+            seen[name] = line
+            _refuse_repeated_keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_repeated_keys(value, path)
+
+
+def _expand(value: Any, environment: Mapping[str, str], document: _Document, at: Location = ()) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item, environment, document, (*at, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, environment, document, (*at, index)) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "${"
+        found = environment.get(match["name"])
+        if not found and match["default"] is not None:
+            return str(match["default"])
+        if found is None:
+            raise ConfigError(
+                f"the environment variable {match['name']} is not set",
+                where=document.where(at),
+                remedy=f"set it, or write ${{{match['name']}:-a default}}",
+            )
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _explain(detail: ErrorDetails, model: type[BaseModel], document: _Document) -> ConfigError:
+    """Turn one pydantic error into one line: where, what, and what would be right."""
+    location, owner = _resolve(tuple(detail["loc"]), model)
+    where, kind, context = document.where(location), detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = list(owner.model_fields) if owner is not None else []
+        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
+        remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
+        return ConfigError("unknown key", where=where, remedy=remedy)
+    if kind == "missing":
+        return ConfigError("is required but missing", where=where)
+    if kind == "union_tag_not_found":
+        return ConfigError("'kind' is missing", where=where, remedy=f"one of {context.get('expected_tags')}")
+    if kind == "union_tag_invalid":
+        what = f"{context.get('tag')!r} is not a known kind"
+        return ConfigError(what, where=where, remedy=f"one of {context.get('expected_tags')}")
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        message = "should hold keys and values"
+    stated = document.stated(location)
+    if any(_SECRET_NAME.search(str(step)) for step in location) or isinstance(stated, dict | None):
+        return ConfigError(message, where=where)
+    shown = repr(stated)
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return ConfigError(message if kind == "value_error" else f"{message}, got {shown}", where=where)
+
+
+def _resolve(loc: Location, model: type[BaseModel]) -> tuple[Location, type[BaseModel] | None]:
+    """Drop the union tags that pydantic puts into a location; also return the model that owns its key."""
+    path: list[str | int] = []
+    current: tuple[Any, ...] = (model,)
+    owner: type[BaseModel] | None = model
+    for step in loc:
+        models = [each for each in current if isinstance(each, type) and issubclass(each, BaseModel)]
+        tagged = [each for each in models if len(current) > 1 and step in _tags(each)]
+        if tagged:
+            current, owner = tuple(tagged), tagged[0]
+            continue
+        path.append(step)
+        owner = models[0] if models else None
+        if owner is not None and isinstance(step, str) and step in owner.model_fields:
+            current = tuple(_members(owner.model_fields[step].annotation))
+        elif owner is None:
+            current = tuple(item for each in current for item in _items(each))
+        else:
+            current = ()
+    return tuple(path), owner
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        yield from _members(typing.get_args(annotation)[0])
+    elif origin in (typing.Union, types.UnionType):
+        for argument in typing.get_args(annotation):
+            yield from _members(argument)
+    elif annotation is not type(None):
+        yield annotation
+
+
+def _items(annotation: Any) -> Iterator[Any]:
+    arguments = [argument for argument in typing.get_args(annotation) if argument is not Ellipsis]
+    if arguments and typing.get_origin(annotation) is not Literal:
+        yield from _members(arguments[-1])
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("kind")
+    return typing.get_args(field.annotation) if field is not None else ()
+
+
+def _dotted(location: Location) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return text.removeprefix(".")

@@ -1,0 +1,1 @@
+"""Pure statistics of windows: additive summaries, divergence, geometry, null calibration and control."""

@@ -1,0 +1,66 @@
+"""KL decomposition of a window: location, scale and dependence of each block, in nats per sample.
+
+Source: arXiv 2002.03328, and METHOD.md, "KL decomposition".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftwatch.stats.summary import Array, Layout
+
+PARTS = ("location", "scale", "dependence")
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """``KL(N(m, C) || N(0, I))`` of ``M`` windows.
+
+    Args:
+        parts: nats per sample, ``(M, S, 3)``: windows, blocks, and `PARTS`.
+    """
+
+    parts: Array
+
+    @property
+    def total(self) -> Array:
+        """The score of each window, ``(M,)``, in nats per sample."""
+        return np.asarray(self.parts.sum((1, 2)))
+
+
+def decompose(values: Array, layout: Layout) -> Decomposition:
+    """Decomposes the divergence of windows from the reference.
+
+    The covariance is shrunk towards the reference's, ``(1 - lam) C + lam I`` with ``lam = l / (l + n P)``: the fewer
+    sub-vectors a window has, the less it is believed.
+
+    Args:
+        values: summaries of ``M`` windows, ``(M, V)``.
+        layout: of the summaries.
+
+    >>> layout = Layout(dim=2, blocks=((1, 2),), axes=0)
+    >>> far = np.zeros((1, layout.size)); far[0, 0] = 1e9       # a very large window ...
+    >>> far[0, layout.block_slices[0][0]] = 1e9 * np.array([3.0, 0.0])
+    >>> far[0, layout.block_slices[0][1]] = 1e9 * (np.eye(2) + np.diag([9.0, 0.0])).ravel()
+    >>> decompose(far, layout).parts.round(6)[0, 0].tolist()    # ... of N((3, 0), I): |m|^2 / 2
+    [4.5, 0.0, 0.0]
+    """
+    n = values[:, 0]
+    parts = np.empty((len(values), len(layout.blocks), len(PARTS)))
+    for s, ((vectors, length), (first, second)) in enumerate(zip(layout.blocks, layout.block_slices, strict=True)):
+        count = n * vectors
+        mean = values[:, first] / count[:, None]
+        covariance = values[:, second].reshape(-1, length, length) / count[:, None, None]
+        covariance = covariance - mean[:, :, None] * mean[:, None, :]
+        shrinkage = (length / (length + count))[:, None, None]
+        covariance = (1 - shrinkage) * covariance + shrinkage * np.eye(length)
+        variance = np.maximum(np.einsum("mjj->mj", covariance), 1e-12)
+        log_det = np.linalg.slogdet(covariance)[1]
+        log_variance = np.log(variance)
+        parts[:, s, 0] = 0.5 * np.square(mean).sum(1)
+        parts[:, s, 1] = 0.5 * (variance - 1 - log_variance).sum(1)
+        parts[:, s, 2] = np.maximum(0.5 * (log_variance.sum(1) - log_det), 0.0)
+        parts[:, s] *= vectors
+    return Decomposition(parts)

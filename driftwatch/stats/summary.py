@@ -1,0 +1,101 @@
+"""Additive summaries: everything a window test needs, as one vector that merges by addition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each sum stands in a summary vector (METHOD.md, "Everything a window needs is additive").
+
+    A summary of samples with whitened latents ``z``, unit vectors ``r = z/|z|``, low-rank unit projections ``y``
+    and whitened sub-vectors ``u`` holds ``n``, ``sum |z|^2``, ``sum NLL``, ``sum z``, ``sum r``, ``sum y y^T``, and for
+    each block ``sum u`` and ``sum u u^T``.
+
+    Args:
+        dim: ``d``, latent dimensions.
+        blocks: ``(P, l)`` of each block: sub-vectors a sample, dimensions a sub-vector.
+        axes: ``k``, the rank of the projection in which axes are compared.
+    """
+
+    dim: int
+    blocks: tuple[tuple[int, int], ...]
+    axes: int
+
+    @cached_property
+    def size(self) -> int:
+        """The number of values in a summary."""
+        return 3 + 2 * self.dim + self.axes**2 + sum(length + length**2 for _, length in self.blocks)
+
+    @property
+    def sum_z(self) -> slice:
+        return slice(3, 3 + self.dim)
+
+    @property
+    def sum_unit(self) -> slice:
+        return slice(3 + self.dim, 3 + 2 * self.dim)
+
+    @property
+    def sum_axes(self) -> slice:
+        start = 3 + 2 * self.dim
+        return slice(start, start + self.axes**2)
+
+    @cached_property
+    def block_slices(self) -> tuple[tuple[slice, slice], ...]:
+        """For each block the places of ``sum u`` and of ``sum u u^T``."""
+        start, slices = self.sum_axes.stop, []
+        for _, length in self.blocks:
+            middle = start + length
+            slices.append((slice(start, middle), slice(middle, middle + length**2)))
+            start = middle + length**2
+        return tuple(slices)
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """Latents of ``N`` samples in the coordinates in which the reference is standard.
+
+    Args:
+        z: centred and scaled full latents, ``(N, d)``.
+        axes: their low-rank projection, ``(N, k)``.
+        blocks: whitened sub-vectors, ``(N, P_s, l_s)`` each.
+        nll: negative log-likelihoods in nats, ``(N,)``.
+    """
+
+    z: Array
+    axes: Array
+    blocks: tuple[Array, ...]
+    nll: Array
+
+
+def summarise_each(latents: Whitened, layout: Layout) -> Array:
+    """The summary of every single sample, ``(N, V)``."""
+    n = len(latents.nll)
+    out = np.empty((n, layout.size))
+    square = np.einsum("nd,nd->n", latents.z, latents.z)
+    out[:, 0], out[:, 1], out[:, 2] = 1.0, square, latents.nll
+    out[:, layout.sum_z] = latents.z
+    out[:, layout.sum_unit] = latents.z / np.sqrt(np.maximum(square, 1e-30))[:, None]
+    y = latents.axes / np.maximum(np.linalg.norm(latents.axes, axis=1), 1e-15)[:, None]
+    out[:, layout.sum_axes] = (y[:, :, None] * y[:, None, :]).reshape(n, -1)
+    for u, (first, second) in zip(latents.blocks, layout.block_slices, strict=True):
+        out[:, first] = u.sum(1)
+        out[:, second] = np.matmul(u.transpose(0, 2, 1), u).reshape(n, -1)
+    return out
+
+
+def merge(summaries: Sequence[Array] | Array) -> Array:
+    """The summary of several slices together: their sum, in the order given.
+
+    >>> merge([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
+    array([4., 6.])
+    """
+    return np.asarray(np.add.reduce(np.asarray(summaries, dtype=np.float64), axis=0))

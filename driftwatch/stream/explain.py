@@ -1,0 +1,56 @@
+"""What moved, in words: the line that an on-call engineer reads first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from driftwatch.stats.decomposition import PARTS
+from driftwatch.stats.null import WindowNull
+from driftwatch.stats.summary import Array
+
+MOVED = {
+    "location": "shifted on average",
+    "scale": "changed in spread",
+    "dependence": "changed in how its parts depend on each other",
+}
+NOTABLE_DEVIATIONS = 4.0
+
+
+def explain(
+    null: WindowNull, parts: Array, deviations: Array, geometry: dict[str, float], blocks: Sequence[str]
+) -> str:
+    """Says what moved most in a window.
+
+    Args:
+        null: of the window's size.
+        parts: the window's divergence, ``(S, 3)``, nats per sample.
+        deviations: by how many null standard deviations each feature is off, ``(F,)``.
+        geometry: cosine, location, axes and radius of the latents.
+        blocks: names of the blocks.
+    """
+    excess = parts - null.parts_mean
+    total = float(excess.sum())
+    standard = deviations[: parts.size].reshape(parts.shape)
+    notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)
+    if not notable.any():
+        return _geometry_words(deviations[parts.size :], geometry)
+    ranked = np.argsort(np.where(notable, excess, -np.inf), axis=None)[::-1][: min(2, int(notable.sum()))]
+    phrases = []
+    for place in ranked:
+        s, part = (int(i) for i in np.unravel_index(place, excess.shape))
+        phrases.append(f"{blocks[s]} {MOVED[PARTS[part]]} ({excess[s, part]:+.3g} nats/sample)")
+    return f"{'; '.join(phrases)}; {total:+.3g} nats/sample in all"
+
+
+def _geometry_words(deviations: Array, geometry: dict[str, float]) -> str:
+    words = (
+        f"samples point the same way in latent space (mean cosine {geometry['cosine']:.3g})",
+        f"the latent mean moved (|mu|²/d {geometry['location']:.3g})",
+        f"samples share axes in latent space (mean squared cosine {geometry['axes']:.3g})",
+        f"latents lie {'outside' if geometry['radius'] > 1 else 'inside'} the usual shell "
+        f"(|z|²/d {geometry['radius']:.3g})",
+        "the likelihood level moved",
+    )
+    return f"{words[int(np.argmax(np.abs(deviations)))]}; no single block stands out"

@@ -1,0 +1,65 @@
+"""Makes a stream's tester: reference, calibrated procedure and policy put together once, at start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from driftwatch.reference.reference import Reference
+from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stream.policy import Policy
+from driftwatch.stream.windows import StreamTester
+
+
+class TesterFactory:
+    """Makes testers; streams that share a reference share its calibration.
+
+    Args:
+        sizes: window sizes in samples.
+        step: samples in a pane.
+        budget: expected samples between false alarms.
+        min_effect: nats per sample below which a window never alarms.
+        resolve_after: quiet steps that end an alarm.
+        severity: the least effect of each severity, nats per sample.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes: Sequence[int],
+        step: int,
+        budget: float,
+        min_effect: float,
+        resolve_after: int,
+        severity: Mapping[str, float],
+    ) -> None:
+        self._sizes, self._step, self._budget = tuple(sizes), step, budget
+        self._min_effect, self._resolve_after, self._severity = min_effect, resolve_after, dict(severity)
+        self._procedures: dict[str, Procedure] = {}
+
+    def procedure(self, reference: Reference) -> Procedure:
+        """The calibrated procedure for a reference; takes seconds the first time."""
+        known = self._procedures.get(reference.version)
+        if known is None:
+            known = self._procedures[reference.version] = calibrate_procedure(
+                reference.bank,
+                reference.layout,
+                self._sizes,
+                self._step,
+                budget=self._budget,
+                resolve_after=self._resolve_after,
+            )
+        return known
+
+    def policy(self, procedure: Procedure) -> Policy:
+        """The policy under a procedure's threshold."""
+        return Policy(
+            threshold=procedure.control.threshold,
+            min_effect=self._min_effect,
+            resolve_after=self._resolve_after,
+            severity=self._severity,
+        )
+
+    def __call__(self, stream: str, reference: Reference) -> StreamTester:
+        """A tester for one stream."""
+        procedure = self.procedure(reference)
+        return StreamTester(stream, reference, procedure, self.policy(procedure))

@@ -1,0 +1,105 @@
+"""When a stream is firing and when it is resolved: a small state machine over window results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from driftwatch.stream.results import WindowResult
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the user asked of alerts.
+
+    Args:
+        threshold: p-value at which an alarm starts, from the false-alarm budget.
+        min_effect: nats per sample below which a window never alarms.
+        resolve_after: steps without drift in any window that end an alarm.
+        severity: the least effect, in nats per sample, of each severity.
+    """
+
+    threshold: float
+    min_effect: float
+    resolve_after: int
+    severity: Mapping[str, float]
+
+    def drifted(self, p_value: float, effect: float) -> bool:
+        """Whether one window is an alarm."""
+        return p_value <= self.threshold and effect >= self.min_effect
+
+    def severity_of(self, effect: float) -> str:
+        """The highest severity whose least effect is reached; the lowest one if none is."""
+        ranked = sorted(self.severity.items(), key=lambda item: item[1])
+        reached = [name for name, least in ranked if effect >= least]
+        return reached[-1] if reached else ranked[0][0]
+
+
+@dataclass(frozen=True)
+class PolicyState:
+    """What the policy remembers of a stream between steps.
+
+    Args:
+        firing: whether an alarm is on.
+        severity: of the alarm that was last announced.
+        quiet: steps without drift since the last one with.
+        since_ms: event time at which the alarm started.
+    """
+
+    firing: bool = False
+    severity: str = ""
+    quiet: int = 0
+    since_ms: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, for the state topic."""
+        return {
+            "firing": self.firing,
+            "severity": self.severity,
+            "quiet": self.quiet,
+            "since_ms": self.since_ms,
+        }
+
+
+@dataclass(frozen=True)
+class Transition:
+    """An announcement that the policy makes: a stream starts firing, fires more severely, or is resolved."""
+
+    state: Literal["firing", "resolved"]
+    severity: str
+    window: WindowResult
+
+
+def advance(
+    policy: Policy, state: PolicyState, results: Sequence[WindowResult]
+) -> tuple[PolicyState, Transition | None]:
+    """One step of a stream: the results of every window size that is full.
+
+    Args:
+        policy: what the user asked for.
+        state: before the step.
+        results: of this step, at least one.
+
+    Returns:
+        The state after the step, and what is to be announced, if anything.
+    """
+    alarming = [result for result in results if result.drift]
+    if alarming:
+        worst = min(alarming, key=lambda result: (result.p_value, result.size))
+        severity = policy.severity_of(max(result.effect_nats for result in alarming))
+        if not state.firing:
+            return PolicyState(True, severity, 0, worst.end_ms), Transition("firing", severity, worst)
+        if _rank(policy, severity) > _rank(policy, state.severity):
+            return replace(state, severity=severity, quiet=0), Transition("firing", severity, worst)
+        return replace(state, quiet=0), None
+    if not state.firing:
+        return state, None
+    if state.quiet + 1 < policy.resolve_after:
+        return replace(state, quiet=state.quiet + 1), None
+    calmest = min(results, key=lambda result: (result.p_value, result.size))
+    return PolicyState(), Transition("resolved", state.severity, calmest)
+
+
+def _rank(policy: Policy, severity: str) -> float:
+    return policy.severity.get(severity, float("-inf"))

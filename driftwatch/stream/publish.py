@@ -1,0 +1,193 @@
+"""Publishes a data set as a stream of Kafka messages, at a given rate."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from driftwatch.data.codecs import encode
+from driftwatch.data.readers import Dataset
+from driftwatch.data.schema import Schema
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import (
+    KafkaConfigurationError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAlreadyExistsError,
+)
+from numpy.typing import NDArray
+
+from driftwatch.config import KafkaSource
+from driftwatch.errors import SourceError, UsageError
+
+CONNECT_MS = 10_000
+LINGER_MS = 20
+CHUNK_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class PublishPlan:
+    """What to send.
+
+    Args:
+        topic: where to.
+        stream: for the ``driftwatch-stream`` header.
+        key: of every message; None spreads them over the partitions.
+        batch: samples in a message.
+        rate: samples per second; None for as fast as the broker takes them.
+        format: of the messages.
+        offset: first row.
+        limit: the most rows, of each round.
+        repeat: rounds.
+    """
+
+    topic: str
+    stream: str
+    key: str | None
+    batch: int = 32
+    rate: float | None = None
+    format: str = "json"
+    offset: int = 0
+    limit: int | None = None
+    repeat: int = 1
+
+    def rows(self, available: int) -> int:
+        """Rows sent in one round of a data set that has `available`."""
+        rest = max(0, available - self.offset)
+        return rest if self.limit is None else min(rest, self.limit)
+
+    def total(self, available: int) -> int:
+        """Samples sent in all."""
+        return self.rows(available) * self.repeat
+
+
+@dataclass(frozen=True)
+class PublishReport:
+    """What was sent, and acknowledged by the broker."""
+
+    samples: int
+    messages: int
+    seconds: float
+
+
+def publish_dataset(
+    dataset: Dataset,
+    plan: PublishPlan,
+    source: KafkaSource,
+    *,
+    on_sent: Callable[[int], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> PublishReport:
+    """Send a data set; returns when the broker has acknowledged all of it.
+
+    Args:
+        dataset: the samples.
+        plan: how to send them.
+        source: brokers and security.
+        on_sent: told the samples of each message sent.
+        stop: ends early when set.
+
+    Raises:
+        UsageError: no row is left after `plan.offset`.
+        SourceError: the broker cannot be reached, or does not take a message.
+    """
+    if plan.rows(dataset.rows) == 0:
+        raise UsageError(f"has {dataset.rows} rows, none after row {plan.offset}", where=dataset.name)
+    schema = dataset.infer_schema()
+    stop = stop or threading.Event()
+    failures: list[BaseException] = []
+    samples = messages = 0
+    started = time.monotonic()
+    with closing(_producer(source)) as producer:
+        key = plan.key.encode() if plan.key else None
+        for batch in _batches(dataset, schema, plan):
+            if plan.rate is not None:
+                stop.wait(max(0.0, started + samples / plan.rate - time.monotonic()))
+            if stop.is_set():
+                break
+            value, headers = encode(batch, schema, plan.format)
+            named = [*headers.items(), ("driftwatch-stream", plan.stream.encode())]
+            try:
+                producer.send(plan.topic, value=value, key=key, headers=named).add_errback(failures.append)
+            except KafkaError as error:
+                failures.append(error)
+            if failures:
+                break
+            samples += len(batch)
+            messages += 1
+            on_sent(len(batch))
+        if not failures:
+            try:
+                producer.flush()
+            except KafkaError as error:
+                failures.append(error)
+    if failures:
+        raise _refused(failures[0], plan) from failures[0]
+    return PublishReport(samples, messages, time.monotonic() - started)
+
+
+def ensure_topic(source: KafkaSource, partitions: int) -> bool:
+    """Create the source's topic if it is missing; tell whether it was.
+
+    Raises:
+        SourceError: the broker cannot be reached, or refuses.
+    """
+    try:
+        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **source.client_options())) as admin:
+            admin.create_topics({source.topic: {"num_partitions": partitions}}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        return False
+    except (KafkaError, OSError) as error:
+        raise unreachable(source, error) from error
+    return True
+
+
+def unreachable(source: KafkaSource, error: Exception) -> SourceError:
+    """The error for a broker that does not answer."""
+    servers = ", ".join(source.bootstrap_servers)
+    return SourceError(
+        f"cannot work with Kafka at {servers}: {error}", remedy="check the address, the network and security"
+    )
+
+
+def _producer(source: KafkaSource) -> KafkaProducer:
+    try:
+        return KafkaProducer(
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=LINGER_MS,
+            max_request_size=source.max_message_bytes,
+            bootstrap_timeout_ms=CONNECT_MS,
+            max_block_ms=CONNECT_MS,
+            **source.client_options(),
+        )
+    except KafkaConfigurationError as error:
+        raise SourceError(f"Kafka client: {error}") from error
+    except (KafkaError, OSError) as error:
+        raise unreachable(source, error) from error
+
+
+def _batches(dataset: Dataset, schema: Schema, plan: PublishPlan) -> Iterator[NDArray[np.floating]]:
+    for _ in range(plan.repeat):
+        left = plan.rows(dataset.rows)
+        rows = max(plan.batch, CHUNK_ROWS // plan.batch * plan.batch)
+        for chunk in dataset.chunks(schema, rows=rows, start=plan.offset):
+            for start in range(0, min(len(chunk), left), plan.batch):
+                yield chunk[start : min(start + plan.batch, left)]
+            left -= len(chunk)
+            if left <= 0:
+                break
+
+
+def _refused(error: BaseException, plan: PublishPlan) -> SourceError:
+    if isinstance(error, MessageSizeTooLargeError):
+        return SourceError(
+            f"a message of {plan.batch} samples is too large for the broker",
+            where=f"topic {plan.topic}",
+            remedy="lower --batch or use --format npy",
+        )
+    return SourceError(f"Kafka does not take the messages: {error}", where=f"topic {plan.topic}")

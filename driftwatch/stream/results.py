@@ -1,0 +1,71 @@
+"""The result of testing one window, as data and as the message on the windows topic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+from driftwatch.stream.alert import WindowSpan
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """One tested window of one stream.
+
+    Args:
+        stream: its name.
+        reference: version of the reference it was tested against.
+        span: size, samples, event time and offsets of the window.
+        statistics: of each detector.
+        p_values: of each detector.
+        parts: of each block, its location, scale and dependence in nats per sample.
+        geometry: cosine, location, axes and radius of the latents.
+        effect_nats: debiased divergence, nats per sample.
+        drift: whether the window is an alarm under the policy.
+        explanation: what moved most, in words.
+    """
+
+    stream: str
+    reference: str
+    span: WindowSpan
+    statistics: Mapping[str, float]
+    p_values: Mapping[str, float]
+    parts: Mapping[str, Mapping[str, float]]
+    geometry: Mapping[str, float]
+    effect_nats: float
+    drift: bool
+    explanation: str
+
+    @property
+    def size(self) -> int:
+        """The configured window size, in samples."""
+        return self.span.size
+
+    @property
+    def p_value(self) -> float:
+        """Of the combined detector."""
+        return self.p_values["combined"]
+
+    @property
+    def end_ms(self) -> int:
+        """Event time of the newest sample, milliseconds since the epoch."""
+        return self.span.end_ms
+
+    def to_json(self) -> bytes:
+        """Deterministic JSON: equal results are equal bytes."""
+        return orjson.dumps(
+            {
+                "stream": self.stream,
+                "reference": self.reference,
+                "window": self.span.to_json(),
+                "statistics": dict(self.statistics),
+                "p_values": dict(self.p_values),
+                "parts": {block: dict(parts) for block, parts in self.parts.items()},
+                "geometry": dict(self.geometry),
+                "effect_nats": self.effect_nats,
+                "drift": self.drift,
+                "explanation": self.explanation,
+            },
+            option=orjson.OPT_SORT_KEYS,
+        )

@@ -1,0 +1,215 @@
+"""Sliding windows of one stream: panes merged, tested, and judged by the policy.
+
+Everything here is a function of the stream's panes in their order, and of nothing else: replaying the panes log gives
+the same windows, the same alerts and the same ids.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
+from driftwatch.stream.panes import Pane
+
+from driftwatch.reference.reference import Reference
+from driftwatch.stats.decomposition import PARTS
+from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested
+from driftwatch.stats.sequential import Procedure
+from driftwatch.stats.summary import merge
+from driftwatch.stream.explain import explain
+from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
+from driftwatch.stream.results import WindowResult
+
+ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
+Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """What one pane led to.
+
+    Args:
+        windows: a result for each window size that was full.
+        alerts: announcements, at most one.
+    """
+
+    windows: tuple[WindowResult, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+
+
+class StreamTester:
+    """Tests the sliding windows of one stream.
+
+    Args:
+        stream: its name.
+        reference: what it is compared with.
+        procedure: calibrated for the window sizes and the budget.
+        policy: what becomes an alert.
+    """
+
+    def __init__(self, stream: str, reference: Reference, procedure: Procedure, policy: Policy) -> None:
+        self.stream = stream
+        self.reference = reference
+        self.procedure = procedure
+        self.policy = policy
+        self.sizes = tuple(sorted(procedure.nulls))
+        self._panes: deque[Pane] = deque()
+        self._state = PolicyState()
+
+    @property
+    def panes(self) -> Sequence[Pane]:
+        """The panes that windows still need, oldest first."""
+        return tuple(self._panes)
+
+    @property
+    def firing(self) -> bool:
+        """Whether the stream's alarm is on."""
+        return self._state.firing
+
+    def state(self) -> dict[str, Any]:
+        """The policy's state, JSON-able; the panes themselves are in the panes log."""
+        return {"reference": self.reference.version, **self._state.to_json()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state that `state` gave; one of another reference only keeps whether the alarm is on."""
+        known = {key: value for key, value in state.items() if key != "reference"}
+        self._state = PolicyState(**known)
+
+    def replay(self, pane: Pane) -> None:
+        """Takes a pane that was tested before: it is history of the windows to come."""
+        if pane.reference != self.reference.version:
+            self._panes.clear()
+            return
+        self._panes.append(pane)
+        surplus = sum(kept.n for kept in self._panes) - self.sizes[-1]
+        while self._panes and surplus >= self._panes[0].n:
+            surplus -= self._panes.popleft().n
+
+    def feed(self, pane: Pane) -> TestOutcome:
+        """Takes the next pane of the stream and tests the windows that end with it."""
+        self.replay(pane)
+        if not self._panes:
+            return TestOutcome()
+        results = [self._test(size, window) for size in self.sizes if (window := self._window(size)) is not None]
+        if not results:
+            return TestOutcome()
+        self._state, transition = advance(self.policy, self._state, results)
+        alerts = (self._announce(transition),) if transition else ()
+        return TestOutcome(tuple(results), alerts)
+
+    def _window(self, size: int) -> list[Pane] | None:
+        """The fewest newest panes that hold at least `size` samples."""
+        window, samples = [], 0
+        for pane in reversed(self._panes):
+            window.append(pane)
+            samples += pane.n
+            if samples >= size:
+                return window[::-1]
+        return None
+
+    def _test(self, size: int, window: Sequence[Pane]) -> WindowResult:
+        null = self.procedure.nulls[size]
+        tested = null.test(merge([pane.summary for pane in window])[None])
+        parts = tested.features.decomposition.parts[0]
+        offset = parts.size
+        geometry = dict(
+            zip(
+                GEOMETRY_PARTS,
+                map(float, tested.features.values[0, offset : offset + len(GEOMETRY_PARTS)]),
+                strict=True,
+            )
+        )
+        geometry["radius"] = float(np.exp(geometry["radius"]))
+        p_values = _first(tested.p_values)
+        effect = float(tested.effect[0])
+        return WindowResult(
+            stream=self.stream,
+            reference=self.reference.version,
+            span=_span(size, window),
+            statistics=_first(tested.statistics),
+            p_values=p_values,
+            parts={
+                block: dict(zip(PARTS, map(float, parts[s]), strict=True))
+                for s, block in enumerate(self.reference.block_names)
+            },
+            geometry=geometry,
+            effect_nats=effect,
+            drift=self.policy.drifted(p_values["combined"], effect),
+            explanation=explain(null, parts, tested.deviations[0], geometry, self.reference.block_names),
+        )
+
+    def _announce(self, transition: Transition) -> Alert:
+        result = transition.window
+        last = self._panes[-1]
+        identity = (
+            f"{self.stream}|{self.reference.version}|{transition.state}|{transition.severity}|{result.size}|"
+            f"{last.topic}|{last.partition}|{last.last[0]}|{last.last[1]}"
+        )
+        return Alert(
+            id=str(uuid.uuid5(ALERT_IDS, identity)),
+            stream=self.stream,
+            state=transition.state,
+            severity=transition.severity,
+            effect=self._effect(result),
+            window=result.span,
+            p_value=result.p_value,
+            detectors=tuple(
+                DetectorResult(
+                    name=name,
+                    statistic=result.statistics[name],
+                    p_value=result.p_values[name],
+                    parts=_detector_parts(name, result),
+                )
+                for name in DETECTORS
+            ),
+            explanation=result.explanation,
+            reference=(self.reference.name, self.reference.version),
+        )
+
+    def _effect(self, result: WindowResult) -> Effect:
+        """The debiased divergence with a 95 % interval: jackknife over panes, never narrower than the null's spread."""
+        window = self._window(result.size) or []
+        null = self.procedure.nulls[result.size]
+        spread = null.kl_deviation
+        if len(window) > 2:
+            total = merge([pane.summary for pane in window])
+            without = total - np.stack([pane.summary for pane in window])
+            left_out: Tested = null.test(without)
+            count = len(window)
+            variance = (count - 1) / count * float(np.square(left_out.effect - left_out.effect.mean()).sum())
+            spread = max(spread, variance**0.5)
+        nats = result.effect_nats
+        return Effect(nats=nats, low=nats - Z_95 * spread, high=nats + Z_95 * spread)
+
+
+def _first(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, float]:
+    return {name: float(array[0]) for name, array in arrays.items()}
+
+
+def _detector_parts(name: str, result: WindowResult) -> Mapping[str, Mapping[str, float]]:
+    if name == "kl":
+        return result.parts
+    if name == "geometry":
+        return {"latent": result.geometry}
+    return {}
+
+
+def _span(size: int, window: Sequence[Pane]) -> WindowSpan:
+    ranges: dict[tuple[str, int], tuple[int, int]] = {}
+    for pane in window:
+        first, last = ranges.get((pane.topic, pane.partition), (pane.first[0], pane.last[0]))
+        ranges[pane.topic, pane.partition] = min(first, pane.first[0]), max(last, pane.last[0])
+    return WindowSpan(
+        size=size,
+        samples=sum(pane.n for pane in window),
+        start_ms=min(pane.start_ms for pane in window),
+        end_ms=max(pane.end_ms for pane in window),
+        offsets=tuple(
+            OffsetRange(topic, partition, first, last) for (topic, partition), (first, last) in sorted(ranges.items())
+        ),
+    )

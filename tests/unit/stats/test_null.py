@@ -1,0 +1,77 @@
+"""P-values are uniform under the null, and the tail agrees with known distributions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from driftwatch.stats.moments import Moments, fit_moments
+from driftwatch.stats.null import DETECTORS, fit_window_null
+from driftwatch.stats.resample import null_windows
+from driftwatch.stats.summary import Layout, summarise_each
+from driftwatch.stats.tail import fit_tail
+
+SHAPES = ((4, 4), (1, 6))
+
+
+def latents(rng: np.random.Generator, n: int, shift: float = 0.0) -> list[np.ndarray]:
+    return [rng.standard_normal((n, *shape)).astype(np.float32) + np.float32(shift) for shape in SHAPES]
+
+
+def bank(moments: Moments, rng: np.random.Generator, n: int, shift: float = 0.0) -> tuple[np.ndarray, Layout]:
+    z = latents(rng, n, shift)
+    layout = moments.layout(SHAPES)
+    nll = sum(0.5 * np.square(block).sum((1, 2)) for block in z)
+    return summarise_each(moments.whiten(z, np.asarray(nll)), layout).astype(np.float32), layout
+
+
+@pytest.mark.parametrize("size", [1, 5, 50])
+def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
+    rng = np.random.default_rng(3)
+    moments = fit_moments(latents(rng, 20_000))
+    held_out, layout = bank(moments, rng, 20_000)
+    fresh, _ = bank(moments, rng, 20_000)
+    null = fit_window_null(null_windows(held_out, layout, size), layout, size)
+    tested = null.judge(null_windows(fresh, layout, size, count=2_000, seed=9))
+    for detector in DETECTORS:
+        assert stats.kstest(tested.p_values[detector], "uniform").pvalue > 1e-3, detector
+
+
+def test_a_shift_is_seen_and_its_size_told() -> None:
+    rng = np.random.default_rng(4)
+    moments = fit_moments(latents(rng, 20_000))
+    held_out, layout = bank(moments, rng, 5_000)
+    moved, _ = bank(moments, rng, 5_000, shift=0.5)
+    null = fit_window_null(null_windows(held_out, layout, 50), layout, 50)
+    tested = null.judge(null_windows(moved, layout, 50, count=200))
+    assert (tested.p_values["combined"] < 1e-6).mean() > 0.99
+    # 22 dimensions, each shifted by half a deviation: 22 * 0.5 * 0.25 nats
+    assert tested.effect.mean() == pytest.approx(22 * 0.125, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("null", "tolerance"),
+    [(stats.norm(), 0.35), (stats.expon(), 0.35), (stats.chi2(5), 0.35), (stats.t(4), 0.5)],
+)
+def test_the_tail_reaches_beyond_the_sample(null: stats.rv_continuous, tolerance: float) -> None:
+    """From 20,000 draws the p-value at one in 20,000 is right in order of magnitude, mean over repeats in log."""
+    level = null.isf(5e-5)
+    logs = [np.log(fit_tail(null.rvs(20_000, random_state=seed)).p_value(np.array([level]))[0]) for seed in range(20)]
+    # A light tail is deliberately overstated (an endpoint is never trusted), a heavy one must not be understated.
+    assert np.mean(logs) > np.log(5e-5) - tolerance
+    assert np.mean(logs) < np.log(5e-5) + 1.3
+
+
+def test_p_values_fall_as_the_statistic_rises() -> None:
+    tail = fit_tail(np.random.default_rng(0).gamma(2.0, size=5_000))
+    p = tail.p_value(np.linspace(-1, 60, 4_000))
+    assert (np.diff(p) <= 0).all()
+    assert p[0] == 1.0
+    assert p[-1] > 0.0
+
+
+def test_a_constant_null_does_not_break() -> None:
+    tail = fit_tail(np.zeros(1_000))
+    assert tail.p_value(np.array([0.0]))[0] > 0.01
+    assert tail.p_value(np.array([1.0]))[0] < 1e-6

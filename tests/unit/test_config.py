@@ -1,0 +1,275 @@
+"""The daemon's configuration: what is accepted, and how each mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftwatch.config import (
+    AlertsConfig,
+    DaemonConfig,
+    KafkaSource,
+    ReplaySource,
+    WebhookSinkConfig,
+    load_config,
+    parse_false_alarm_budget,
+)
+from driftwatch.errors import ConfigError
+from driftwatch.settings import ConfigErrors, load_yaml_model
+
+KAFKA = {"kind": "kafka", "bootstrap_servers": ["broker:9092"], "topic": "samples"}
+STREAMS = [{"name": "a", "reference": "bundles/a"}]
+
+
+def write(folder: Path, text: str | dict[str, Any]) -> Path:
+    path = folder / "daemon.yaml"
+    path.write_text(text if isinstance(text, str) else yaml.safe_dump(text))
+    return path
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {"source": KAFKA, "streams": STREAMS, **changes}
+
+
+def problem(folder: Path, text: str | dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(folder, text))
+    assert not isinstance(caught.value, ConfigErrors), str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    loaded = load_config(write(tmp_path, config()))
+    assert isinstance(loaded.source, KafkaSource)
+    assert loaded.source.topics.panes == "driftwatch.panes"
+    assert loaded.windows.sizes == [50, 500]
+    assert loaded.roles == ["score", "test"]
+    assert loaded.alerts.budget_samples == 1e6
+    assert (loaded.server.host, loaded.server.port) == ("127.0.0.1", 9464)
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    source = {"kind": "replay", "data": ["x.npy", "/data/y.npy"], "stream": "a"}
+    loaded = load_config(write(tmp_path / "below", config(source=source, state_dir="../state")))
+    assert loaded.streams[0].reference == tmp_path / "below" / "bundles" / "a"
+    assert isinstance(loaded.source, ReplaySource)
+    assert loaded.source.data == [tmp_path / "below" / "x.npy", Path("/data/y.npy")]
+    assert loaded.state_dir == tmp_path / "below" / ".." / "state"
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "nearest"),
+    [
+        ({"windws": {}}, "windws", "windows"),
+        ({"windows": {"sizs": [50]}}, "windows.sizs", "sizes"),
+        ({"source": {**KAFKA, "topc": "x"}}, "source.topc", "topic"),
+        ({"source": {**KAFKA, "security": {"protocl": "SSL"}}}, "source.security.protocl", "protocol"),
+        ({"streams": [*STREAMS, {"name": "b", "reference": "b", "fromat": "npy"}]}, "streams[1].fromat", "format"),
+        ({"sinks": [{"kind": "webhook", "url": "http://x/", "timeout": 3}]}, "sinks[0].timeout", "timeout_s"),
+    ],
+)
+def test_unknown_keys_name_the_place_and_the_nearest_key(
+    tmp_path: Path, change: dict[str, Any], where: str, nearest: str
+) -> None:
+    told = problem(tmp_path, config(**change))
+    assert f": {where}: unknown key" in told
+    assert f"did you mean {nearest!r}?" in told
+    assert told.startswith(str(tmp_path / "daemon.yaml") + ":")
+
+
+def test_unknown_key_like_no_other_lists_what_there_is(tmp_path: Path) -> None:
+    assert "known keys: sizes, step" in problem(tmp_path, config(windows={"zzz": 1}))
+
+
+def test_the_line_is_named(tmp_path: Path) -> None:
+    text = "source:\n  kind: kafka\n  bootstrap_servers: [a:1]\n  topic: t\nstreams:\n- name: a\n  reference: b\n"
+    told = problem(tmp_path, text + "  sample_fraction: 1.5\n")
+    assert told.startswith(f"{tmp_path / 'daemon.yaml'}:8: streams[0].sample_fraction: ")
+    assert "less than or equal to 1" in told
+    assert "got 1.5" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"source": {"kind": "kafca"}}, "source: 'kafca' is not a known kind (one of 'kafka', 'replay')"),
+        ({"source": {"topic": "x"}}, "source: 'kind' is missing"),
+        ({"source": {**KAFKA, "bootstrap_servers": ["broker"]}}, "should be host:port, got 'broker'"),
+        ({"source": {**KAFKA, "bootstrap_servers": []}}, "source.bootstrap_servers: "),
+        ({"source": {**KAFKA, "topic": "driftwatch.panes"}}, "driftwatch itself writes"),
+        ({"source": {**KAFKA, "topics": {"panes": "p", "state": "p"}}}, "p is given twice"),
+        ({"streams": []}, "streams: "),
+        ({"streams": [*STREAMS, *STREAMS]}, "the name 'a' is given twice"),
+        ({"streams": [{"name": "a", "reference": "b", "sample_fraction": 0}]}, "greater than 0"),
+        ({"streams": [{"name": "a"}]}, "streams[0].reference: is required but missing"),
+        ({"windows": {"sizes": [50, 55]}}, "sizes [55] should be multiples of step 10"),
+        ({"windows": {"sizes": [10]}}, "larger than it"),
+        ({"windows": {"sizes": [500, 50]}}, "should ascend"),
+        ({"windows": {"sizes": [50, 50]}}, "should ascend"),
+        ({"windows": {"sizes": [10 * k for k in range(2, 11)]}}, "at most 8 items"),
+        ({"windows": 5}, "windows: should hold keys and values"),
+        ({"alerts": {"false_alarm_budget": "never"}}, "'never' is not a budget"),
+        ({"alerts": {"severity": {"critical": 5.0}}}, "above min_effect 0"),
+        ({"alerts": {"min_effect": float("nan")}}, "alerts.min_effect: "),
+        ({"sinks": [{"kind": "webhook", "url": "ftp://x"}]}, "'http' or 'https'"),
+        ({"sinks": [{"kind": "kafka"}, {"kind": "kafka"}]}, "more than one of kind kafka"),
+        ({"roles": ["score", "score"]}, "names one twice"),
+        ({"roles": ["scores"]}, "roles[0]: should be 'score' or 'test', got 'scores'"),
+        ({"device": "gpu"}, "device: "),
+        ({"server": {"port": 70000}}, "server.port: "),
+        ({"source": {**KAFKA, "security": {"protocol": "SASL_SSL"}}}, "needs sasl_mechanism, sasl_username"),
+        ({"source": {**KAFKA, "security": {"sasl_username": "me"}}}, "without a SASL protocol"),
+        ({"source": {**KAFKA, "security": {"ssl_cafile": "ca.pem"}}}, "without TLS"),
+        (
+            {"source": {**KAFKA, "security": {"protocol": "SSL", "ssl_certfile": "c.pem"}}},
+            "ssl_certfile and ssl_keyfile go together",
+        ),
+        ({"source": {"kind": "replay", "data": ["x.npy"], "stream": "b"}}, "'b' is not among the streams a"),
+    ],
+)
+def test_what_is_not_allowed_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    assert told in problem(tmp_path, config(**change))
+
+
+def test_a_replay_has_no_broker(tmp_path: Path) -> None:
+    replay = {"kind": "replay", "data": ["x.npy"], "stream": "a"}
+    assert "a replay has no broker" in problem(tmp_path, config(source=replay, sinks=[{"kind": "kafka"}]))
+    assert "a replay runs both" in problem(tmp_path, config(source=replay, roles=["score"]))
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(write(tmp_path, config(windows={"step": 0}, server={"port": "x"}, speed=3)))
+    told = [str(each) for each in caught.value.problems]
+    assert len(told) == 3
+    assert all(any(place in line for line in told) for place in (": windows.step: ", ": server.port: ", ": speed: "))
+    assert caught.value.exit_code == 2
+
+
+class TestVariables:
+    def test_are_replaced_and_converted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KAFKA", "a:1,b:2")
+        monkeypatch.setenv("PORT", "9000")
+        source = {**KAFKA, "bootstrap_servers": "${KAFKA}", "topic": "${TOPIC:-samples}-$${x}"}
+        loaded = load_yaml_model(
+            write(tmp_path, config(source={**source, "topic": "${TOPIC:-samples}"}, server={"port": "${PORT}"})),
+            DaemonConfig,
+        )
+        assert isinstance(loaded.source, KafkaSource)
+        assert loaded.source.bootstrap_servers == ["a:1", "b:2"]
+        assert loaded.source.topic == "samples"
+        assert loaded.server.port == 9000
+        assert "'${TOPIC:-samples}-$${x}'" in problem(tmp_path, config(source=source))
+
+    def test_a_missing_one_is_named(self, tmp_path: Path) -> None:
+        told = problem(tmp_path, config(source={**KAFKA, "topic": "${DRIFTWATCH_NO_SUCH}"}))
+        assert "source.topic: the environment variable DRIFTWATCH_NO_SUCH is not set" in told
+
+    def test_cannot_change_the_structure(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NAME", "a\nstreams: []")
+        streams = [{"name": "${NAME}", "reference": "b"}]
+        assert "streams[0].name: " in problem(tmp_path, config(streams=streams))
+
+
+class TestSecrets:
+    SECURITY: ClassVar = {
+        "protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+        "sasl_username": "me",
+        "sasl_password": "${PW}",
+    }
+
+    def test_are_in_no_repr(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PW", "hunter2")
+        sinks = [{"kind": "webhook", "url": "https://x/${PW}", "headers": {"Authorization": "Bearer ${PW}"}}]
+        loaded = load_config(write(tmp_path, config(source={**KAFKA, "security": self.SECURITY}, sinks=sinks)))
+        assert "hunter2" not in repr(loaded)
+        assert "hunter2" not in str(loaded)
+        assert isinstance(loaded.source, KafkaSource)
+        assert loaded.source.client_options()["sasl_plain_password"] == "hunter2"
+        sink = loaded.sinks[0]
+        assert isinstance(sink, WebhookSinkConfig)
+        assert sink.headers == {"Authorization": "Bearer hunter2"}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"source": {**KAFKA, "security": {**SECURITY, "sasl_password": ["hunter2"]}}},
+            {"source": {**KAFKA, "security": {**SECURITY, "protocol": "PLAINTEXT"}}},
+            {"source": {**KAFKA, "security": {**SECURITY, "sasl_pasword": "hunter2"}}},
+            {"source": {**KAFKA, "topic": "${PW} ${PW}"}},
+            {"sinks": [{"kind": "webhook", "url": "ftp://${PW}@x"}]},
+            {"sinks": [{"kind": "webhook", "url": "http://x", "headers": {"Token": ["hunter2"]}}]},
+        ],
+    )
+    def test_are_in_no_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]) -> None:
+        monkeypatch.setenv("PW", "hunter2")
+        assert "hunter2" not in problem(tmp_path, config(**change))
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("source: [1, 2\nstreams: 3\n", "daemon.yaml:2:8: is not valid YAML"),
+            ("a: 1\n\tb: 2\n", "daemon.yaml:2:1: is not valid YAML"),
+            ("source: {}\nstreams: []\nsource: {}\n", "daemon.yaml:3: key 'source' is stated twice"),
+            ("", "holds nothing, expected keys and values"),
+            ("- a\n", "holds a list, expected keys and values"),
+            ("a: !!python/object/apply:os.system [id]\n", "is not valid YAML"),
+        ],
+    )
+    def test_that_are_no_configuration(self, tmp_path: Path, text: str, told: str) -> None:
+        assert told in problem(tmp_path, text)
+
+    def test_that_cannot_be_read(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="no such file"):
+            load_config(tmp_path / "none.yaml")
+        with pytest.raises(ConfigError, match="cannot be read"):
+            load_config(tmp_path)
+        (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(ConfigError, match="not UTF-8"):
+            load_config(tmp_path / "binary.yaml")
+
+
+class TestBudget:
+    @pytest.mark.parametrize(
+        ("text", "samples"),
+        [
+            ("1 per 1e6 samples", 1e6),
+            ("2 per 1,000,000 samples", 5e5),
+            ("1 per 250_000 samples", 250_000),
+            ("1 per 7 days at 100 samples/s", 7 * 86400 * 100),
+            ("1 per week at 0.5 samples/s", 7 * 43200),
+        ],
+    )
+    def test_is_samples_between_false_alarms(self, text: str, samples: float) -> None:
+        assert parse_false_alarm_budget(text) == samples
+        assert AlertsConfig(false_alarm_budget=text).budget_samples == samples
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "1e6", "1 per week", "0 per 1e6 samples", "1 per 10 samples", "-1 per 1e6 samples", "1 per 1e400 samples"],
+    )
+    def test_refuses_what_is_none(self, text: str) -> None:
+        with pytest.raises(ValueError, match="samples"):
+            parse_false_alarm_budget(text)
+
+    @given(st.integers(1, 1000), st.integers(100_000, 10**12))
+    def test_more_alarms_are_fewer_samples_between(self, alarms: int, samples: int) -> None:
+        assert parse_false_alarm_budget(f"{alarms} per {samples} samples") == pytest.approx(samples / alarms)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.daemon.yaml")), ids=str)
+def test_the_examples_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KAFKA_USERNAME", "KAFKA_PASSWORD", "WEBHOOK_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    loaded = load_config(path)
+    assert loaded.streams
