@@ -79,6 +79,18 @@ class KafkaSource(Settings):
     bootstrap_servers: Annotated[list[Server], BeforeValidator(_split_commas), Field(min_length=1)]
     topic: Topic
     group: Annotated[str, Field(min_length=1, max_length=200)] = "driftwatch"
+    start: Annotated[
+        Literal["earliest", "latest"], Field(description="where a group that has never read the topic begins")
+    ] = "earliest"
+    instance: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9._-]{1,200}$",
+            description="a name that stays the same over restarts, such as that of a pod in a StatefulSet: "
+            "a restarted daemon takes its place at once instead of waiting for the session to expire",
+        ),
+    ] = None
+    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     security: SecurityConfig = SecurityConfig()
     topics: TopicsConfig = TopicsConfig()
     max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500

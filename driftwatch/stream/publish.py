@@ -9,9 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-from driftwatch.data.codecs import encode
-from driftwatch.data.readers import Dataset
-from driftwatch.data.schema import Schema
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import (
     KafkaConfigurationError,
@@ -22,6 +19,9 @@ from kafka.errors import (
 from numpy.typing import NDArray
 
 from driftwatch.config import KafkaSource
+from driftwatch.data.codecs import encode
+from driftwatch.data.readers import Dataset
+from driftwatch.data.schema import Schema
 from driftwatch.errors import SourceError, UsageError
 
 CONNECT_MS = 10_000

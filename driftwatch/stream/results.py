@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
+
 from driftwatch.stream.alert import WindowSpan
 
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
-from driftwatch.stream.panes import Pane
 
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import merge
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
 from driftwatch.stream.explain import explain
+from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import WindowResult
 

@@ -1,0 +1,82 @@
+"""Named shifts of reference data, to see what a reference would catch before any real drift happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from driftwatch.data.schema import ImageSchema, Schema, TableSchema
+
+Samples = NDArray[np.floating]
+Corruption = Callable[[Samples, Generator], Samples]
+
+BLUR_PIXELS = 0.7
+
+
+def corruptions_for(schema: Schema) -> Mapping[str, Corruption]:
+    """The shifts that make sense for such samples, each from ``(N, *sample_shape)`` to the same shape."""
+    if isinstance(schema, ImageSchema):
+        return _image_corruptions(schema)
+    if isinstance(schema, TableSchema):
+        numeric = [j for j, column in enumerate(schema.columns) if column.kind == "numeric"]
+    else:
+        numeric = list(range(schema.dim))
+    return _row_corruptions(numeric, missing=isinstance(schema, TableSchema))
+
+
+def _image_corruptions(schema: ImageSchema) -> Mapping[str, Corruption]:
+    span = schema.high - schema.low
+
+    def bounded(values: Samples) -> Samples:
+        values = np.clip(values, schema.low, schema.high)
+        return (np.rint(values) if schema.dtype == "uint8" else values).astype(np.float32)
+
+    def blur(x: Samples, _: Generator) -> Samples:
+        return bounded(ndimage.gaussian_filter(x, (0, 0, BLUR_PIXELS, BLUR_PIXELS)))
+
+    def noise(x: Samples, rng: Generator) -> Samples:
+        return bounded(x + rng.normal(0, span * 4 / 255, x.shape))
+
+    def contrast(x: Samples, _: Generator) -> Samples:
+        mean = x.mean(axis=(1, 2, 3), keepdims=True)
+        return bounded(mean + 0.5 * (x - mean))
+
+    shifts: dict[str, Corruption] = {
+        "blur": blur,
+        "noise": noise,
+        "gain": lambda x, _: bounded(schema.low + 0.9 * (x - schema.low)),
+        "brightness": lambda x, _: bounded(x + span * 20 / 255),
+        "contrast": contrast,
+        "flip": lambda x, _: x[:, :, ::-1].copy(),
+    }
+    if schema.height == schema.width:
+        shifts["rotate90"] = lambda x, _: np.rot90(x, axes=(2, 3)).copy()
+    return shifts
+
+
+def _row_corruptions(numeric: list[int], *, missing: bool) -> Mapping[str, Corruption]:
+    def scaled(x: Samples, shift: float, factor: float) -> Samples:
+        out = x.astype(np.float64)
+        values = out[:, numeric]
+        centre, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        out[:, numeric] = centre + factor * (values - centre) + shift * spread
+        return out
+
+    def permute(x: Samples, rng: Generator) -> Samples:
+        return np.stack([rng.permutation(column) for column in x.T], axis=1)
+
+    def drop(x: Samples, rng: Generator) -> Samples:
+        return np.where(rng.random(x.shape) < 0.1, np.nan, x)
+
+    shifts: dict[str, Corruption] = {}
+    if numeric:
+        shifts["shift"] = lambda x, _: scaled(x, 0.25, 1.0)
+        shifts["scale"] = lambda x, _: scaled(x, 0.0, 1.25)
+    shifts["permute"] = permute
+    if missing:
+        shifts["missing"] = drop
+    return shifts

@@ -1,0 +1,181 @@
+"""Data sets in files, read in order and in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, VectorSchema
+from driftwatch.errors import DataError, MessageError
+
+CHUNK_ROWS = 2048
+READ_BYTES = 1 << 20
+SUFFIXES = ".npz, .npy, .parquet, .csv, IDX (-ubyte, also .gz) or a folder of images"
+
+
+class Dataset(ABC):
+    """Samples in a file or folder.
+
+    Args:
+        path: of the file or folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """A short name for people."""
+        return self.path.name.split(".")[0] or self.path.name
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """How many samples there are."""
+
+    @abstractmethod
+    def infer_schema(self) -> Schema:
+        """The schema that fits the data.
+
+        Raises:
+            DataError: none does.
+        """
+
+    @abstractmethod
+    def raw(self, rows: int, start: int) -> Iterator[Any]:
+        """The data as it is, about `rows` rows at a time, from row `start` on."""
+
+    def files(self) -> Sequence[Path]:
+        """What it is read from."""
+        return (self.path,)
+
+    def chunks(self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0) -> Iterator[Samples]:
+        """The samples in order, ``(up to rows, *schema.shape)`` at a time.
+
+        Raises:
+            DataError: the data does not fit the schema.
+        """
+        row = start
+        for piece in self.raw(rows, start):
+            try:
+                samples = schema.coerce(piece)
+            except MessageError as error:
+                raise DataError(
+                    error.what, where=f"{self.path}, rows from {row}", remedy=error.remedy or f"a {schema.describe()}"
+                ) from None
+            yield samples
+            row += len(samples)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the contents, in hexadecimal."""
+        digest = hashlib.sha256()
+        for path in self.files():
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                while block := file.read(READ_BYTES):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+class ArrayDataset(Dataset):
+    """An array whose first axis counts the samples.
+
+    Args:
+        path: it comes from.
+        array: may be a memory map.
+    """
+
+    def __init__(self, path: Path, array: NDArray[Any]) -> None:
+        super().__init__(path)
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"holds {array.dtype} values", where=str(path), remedy="expected numbers")
+        if array.ndim < 2:
+            raise DataError(
+                f"holds an array of shape {array.shape}: labels or single numbers, no samples",
+                where=str(path),
+                remedy="expected vectors (N, D) or images (N, H, W), (N, C, H, W), (N, H, W, C)",
+            )
+        if array.size == 0:
+            raise DataError("is empty", where=str(path))
+        self._array = array
+
+    @property
+    def rows(self) -> int:
+        return len(self._array)
+
+    def infer_schema(self) -> Schema:
+        array = self._array
+        if array.ndim == 2:
+            return VectorSchema(dim=array.shape[1], integer=array.dtype.kind in "biu")
+        return image_schema(array, str(self.path))
+
+    def raw(self, rows: int, start: int) -> Iterator[Any]:
+        for first in range(start, len(self._array), rows):
+            yield np.asarray(self._array[first : first + rows])
+
+
+def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
+    """The schema of images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; their range is looked up.
+
+    Raises:
+        DataError: the array holds no images.
+    """
+    if array.ndim == 3:
+        c, h, w = 1, *array.shape[1:]
+    elif array.ndim == 4 and array.shape[3] in COLOURS and array.shape[1] not in COLOURS:
+        h, w, c = array.shape[1:]
+    elif array.ndim == 4:
+        c, h, w = array.shape[1:]
+    else:
+        raise DataError(f"holds an array of shape {array.shape}", where=where, remedy="expected images or vectors")
+    if array.dtype == np.uint8:
+        return ImageSchema(channels=c, height=h, width=w)
+    low, high = np.inf, -np.inf
+    for first in range(0, len(array), CHUNK_ROWS):
+        piece = array[first : first + CHUNK_ROWS]
+        low, high = min(low, float(piece.min())), max(high, float(piece.max()))
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise DataError("holds NaN or infinite values", where=where, remedy="every pixel must be finite")
+    if low == high:
+        raise DataError(f"every pixel is {low:g}", where=where, remedy="there is nothing to learn from it")
+    if low >= 0 and high <= 1:
+        return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=0.0, high=1.0)
+    whole = array.dtype.kind in "iu" or bool((array[:CHUNK_ROWS] == np.rint(array[:CHUNK_ROWS])).all())
+    if low >= 0 and high <= 255 and whole:
+        return ImageSchema(channels=c, height=h, width=w)
+    return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=low, high=high)
+
+
+def open_dataset(path: str | Path, *, columns: Sequence[str] | None = None) -> Dataset:
+    """A data set by its path.
+
+    Args:
+        path: ``.npz``, ``.npy``, ``.parquet``, ``.csv``, IDX (``-ubyte``, also ``.gz``) or a folder of images.
+        columns: of a table, which to read and in which order.
+
+    Raises:
+        DataError: the file is missing, empty, damaged, or of no known kind.
+    """
+    from driftwatch.data.files import open_array, open_folder, open_table
+
+    path = Path(path)
+    if not path.exists():
+        raise DataError("no such file or folder", where=str(path), remedy="check the path")
+    if path.is_dir():
+        return open_folder(path)
+    if path.suffix in (".parquet", ".csv"):
+        return open_table(path, columns)
+    if columns is not None:
+        raise DataError("has no columns to choose", where=str(path), remedy="leave columns out")
+    array = open_array(path)
+    if array is None:
+        raise DataError(
+            f"is of no known kind: {path.suffix or path.name!r}", where=str(path), remedy=f"give {SUFFIXES}"
+        )
+    return array

@@ -1,0 +1,211 @@
+"""What one sample is, and turning whatever a message or file holds into arrays of such samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from driftwatch.data.tables import coerce_table, is_rows
+from driftwatch.errors import DataError, DeadLetterReason, MessageError
+
+Samples = NDArray[np.floating]
+COLOURS = (1, 3, 4)
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageSchema(_Schema):
+    """Images of one size; `low` and `high` bound their pixel values."""
+
+    kind: Literal["image"] = "image"
+    channels: Annotated[int, Field(ge=1, le=64)]
+    height: Annotated[int, Field(ge=1, le=4096)]
+    width: Annotated[int, Field(ge=1, le=4096)]
+    dtype: Literal["uint8", "float32"] = "uint8"
+    low: float = 0.0
+    high: float = 255.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: ``(C, H, W)``."""
+        return self.channels, self.height, self.width
+
+    def describe(self) -> str:
+        """In a few words."""
+        return f"{self.channels}x{self.height}x{self.width} {self.dtype} image"
+
+    def coerce(self, value: Any, *, where: str = "") -> Samples:
+        """Images as raw values ``(N, C, H, W)``, float32.
+
+        Takes ``(N, C, H, W)``, ``(N, H, W, C)``, ``(N, H, W)`` for one channel, flat ``(N, C*H*W)``, or one sample
+        without ``N``.
+
+        Raises:
+            MessageError: another shape, values that are not finite or outside ``[low, high]``.
+        """
+        array = _numbers(value, where)
+        shaped = self._shaped(array)
+        if shaped is None:
+            c, h, w = self.shape
+            _refuse(
+                "shape",
+                f"has shape {array.shape}",
+                where,
+                f"expected (N, {c}, {h}, {w}), (N, {h}, {w}{f', {c}' if c > 1 else ''}) or (N, {c * h * w})",
+            )
+        _require_samples(shaped, where)
+        _require_finite(shaped, where)
+        low, high = float(shaped.min()), float(shaped.max())
+        if low < self.low or high > self.high:
+            _refuse("schema", f"values lie in [{low:g}, {high:g}]", where, f"expected [{self.low:g}, {self.high:g}]")
+        if self.dtype == "uint8" and not bool((shaped == np.rint(shaped)).all()):
+            hint = "; multiply by 255?" if high <= 1.0 else ""
+            _refuse("schema", "values are not whole numbers", where, f"expected 0 to 255{hint}")
+        return shaped.astype(np.float32)
+
+    def _shaped(self, array: NDArray[Any]) -> NDArray[Any] | None:
+        c, h, w = self.shape
+        single = {(c, h, w): (0, 1, 2), (h, w, c): (2, 0, 1)}
+        if array.ndim == 4 and array.shape[1:] in single:
+            channel, *sides = single[array.shape[1:]]
+            return array.transpose(0, channel + 1, *(side + 1 for side in sides))
+        if array.ndim == 3 and array.shape in single:
+            return array.transpose(single[array.shape])[None]
+        flat = c * h * w
+        fits = array.shape[1:] == (flat,) or array.shape == (flat,) or (c == 1 and array.shape[-2:] == (h, w))
+        return array.reshape(-1, c, h, w) if fits and array.ndim <= 3 else None
+
+
+class VectorSchema(_Schema):
+    """Vectors of numbers, such as embeddings."""
+
+    kind: Literal["vector"] = "vector"
+    dim: Annotated[int, Field(ge=1, le=65_536)]
+    integer: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: ``(dim,)``."""
+        return (self.dim,)
+
+    def describe(self) -> str:
+        """In a few words."""
+        return f"vector of {self.dim} {'whole numbers' if self.integer else 'numbers'}"
+
+    def coerce(self, value: Any, *, where: str = "") -> Samples:
+        """Vectors ``(N, dim)``, float64; takes one without ``N`` too.
+
+        Raises:
+            MessageError: another shape, or values that are not finite.
+        """
+        array = _numbers(value, where)
+        if array.shape == (self.dim,):
+            array = array[None]
+        if array.ndim != 2 or array.shape[1] != self.dim:
+            _refuse("shape", f"has shape {array.shape}", where, f"expected (N, {self.dim})")
+        _require_samples(array, where)
+        _require_finite(array, where)
+        return array.astype(np.float64)
+
+
+class Column(_Schema):
+    """A column of a table. A category is one of `categories`; any other value counts as unseen."""
+
+    name: str
+    kind: Literal["numeric", "category"]
+    categories: tuple[str, ...] = ()
+
+
+class TableSchema(_Schema):
+    """Rows of a table."""
+
+    kind: Literal["table"] = "table"
+    columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=4096)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: ``(columns,)``."""
+        return (len(self.columns),)
+
+    def describe(self) -> str:
+        """In a few words."""
+        return f"table row of {len(self.columns)} columns"
+
+    def coerce(self, value: Any, *, where: str = "") -> Samples:
+        """Rows ``(N, columns)``, float64: numbers as they are, categories as their index, NaN for missing.
+
+        Takes a list of rows by column name, a mapping of columns, an Arrow table or data frame, or rows of numbers in
+        the columns' order.
+
+        Raises:
+            MessageError: a column is missing or cannot be read.
+        """
+        array = coerce_table(value, self.columns, where)
+        _require_samples(array, where)
+        if bool(np.isinf(array).any()):
+            name = self.columns[int(np.argwhere(np.isinf(array))[0][1])].name
+            _refuse("non_finite", f"column {name!r} holds an infinite value", where, "send null for a missing value")
+        return array
+
+
+Schema = Annotated[ImageSchema | VectorSchema | TableSchema, Field(discriminator="kind")]
+
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(Schema)
+
+
+def parse_schema(data: Mapping[str, Any], *, where: str = "schema") -> Schema:
+    """A schema from its JSON form.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        schema: Schema = _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{place}: {first['msg']}", where=where) from None
+    return schema
+
+
+def _refuse(reason: DeadLetterReason, what: str, where: str, remedy: str) -> NoReturn:
+    raise MessageError(what, reason=reason, where=where, remedy=remedy)
+
+
+def _numbers(value: Any, where: str) -> NDArray[Any]:
+    if isinstance(value, Mapping) or is_rows(value):
+        _refuse("schema", "holds named columns", where, "expected an array of numbers")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        _refuse("shape", "rows are not all of one length", where, "send a rectangular array")
+    except (TypeError, OverflowError) as error:
+        _refuse("schema", f"cannot be read as numbers: {error}", where, "expected an array of numbers")
+    if array.dtype == object and _holds_none(value):
+        _refuse("non_finite", "holds null", where, "every value must be a finite number")
+    if array.dtype.kind not in "biuf":
+        _refuse("schema", f"holds {array.dtype} values", where, "expected an array of numbers")
+    return array
+
+
+def _holds_none(value: Any) -> bool:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return any(_holds_none(item) for item in value)
+    return value is None
+
+
+def _require_samples(array: NDArray[Any], where: str) -> None:
+    if array.size == 0:
+        _refuse("empty", "holds no samples", where, "send at least one")
+
+
+def _require_finite(array: NDArray[Any], where: str) -> None:
+    if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
+        sample = int(np.argwhere(~np.isfinite(array))[0][0])
+        _refuse("non_finite", f"sample {sample} holds NaN or an infinite value", where, "every value must be finite")

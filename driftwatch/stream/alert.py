@@ -1,0 +1,189 @@
+"""The alert, as data and as the CloudEvent that carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+
+from driftwatch.errors import MessageError
+
+EVENT_TYPE = "io.driftwatch.drift.v1"
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How far the stream is from its reference: debiased KL in nats per sample, with a 95 % interval."""
+
+    nats: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class OffsetRange:
+    """Messages of one partition, first and last inclusive."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class WindowSpan:
+    """Which samples a window holds.
+
+    Args:
+        size: the configured window size.
+        samples: how many it holds.
+        start_ms: event time of the oldest, milliseconds since the epoch.
+        end_ms: event time of the newest.
+        offsets: the messages they came in.
+    """
+
+    size: int
+    samples: int
+    start_ms: int
+    end_ms: int
+    offsets: tuple[OffsetRange, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; event times as RFC 3339."""
+        return {
+            "size": self.size,
+            "samples": self.samples,
+            "start": rfc3339(self.start_ms),
+            "end": rfc3339(self.end_ms),
+            "offsets": [asdict(each) for each in self.offsets],
+        }
+
+
+@dataclass(frozen=True)
+class DetectorResult:
+    """What one detector says of the window; `parts` by block, in nats per sample for the divergence."""
+
+    name: str
+    statistic: float
+    p_value: float
+    parts: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A stream starts to drift, drifts more severely, or is back.
+
+    Args:
+        id: deterministic: the same data gives the same id.
+        stream: which stream.
+        state: whether the alarm starts (or worsens), or ends.
+        severity: by the effect.
+        effect: nats per sample.
+        window: on which it was decided.
+        p_value: of the combined detector in that window.
+        detectors: every detector's result.
+        explanation: what moved most, for people.
+        reference: name and version of the bundle.
+    """
+
+    id: str
+    stream: str
+    state: Literal["firing", "resolved"]
+    severity: str
+    effect: Effect
+    window: WindowSpan
+    p_value: float
+    detectors: tuple[DetectorResult, ...]
+    explanation: str
+    reference: tuple[str, str]
+
+    def to_data(self) -> dict[str, Any]:
+        """The ``data`` of the CloudEvent."""
+        return {
+            "stream": self.stream,
+            "state": self.state,
+            "severity": self.severity,
+            "effect": asdict(self.effect),
+            "window": self.window.to_json(),
+            "p_value": self.p_value,
+            "detectors": [
+                {
+                    "name": each.name,
+                    "statistic": each.statistic,
+                    "p_value": each.p_value,
+                    "parts": {block: dict(parts) for block, parts in each.parts.items()},
+                }
+                for each in self.detectors
+            ],
+            "explanation": self.explanation,
+            "reference": {"name": self.reference[0], "version": self.reference[1]},
+        }
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """A structured CloudEvent in JSON; equal alerts are equal bytes."""
+    attributes = {
+        "id": alert.id,
+        "source": f"/driftwatch/{alert.stream}",
+        "type": EVENT_TYPE,
+        "specversion": "1.0",
+        "time": datetime.fromtimestamp(alert.window.end_ms / 1000, UTC),
+        "subject": alert.stream,
+        "datacontenttype": "application/json",
+    }
+    event = CloudEvent(attributes=attributes, data=alert.to_data())
+    written = orjson.loads(JSONFormat().write(event))
+    written["time"] = rfc3339(alert.window.end_ms)
+    return orjson.dumps(written, option=orjson.OPT_SORT_KEYS)
+
+
+def decode_alert(value: bytes) -> Alert:
+    """The inverse of `encode_alert`.
+
+    Raises:
+        MessageError: the bytes are no alert of driftwatch's.
+    """
+    try:
+        event = orjson.loads(value)
+        data = event["data"]
+        window = data["window"]
+        return Alert(
+            id=event["id"],
+            stream=data["stream"],
+            state=data["state"],
+            severity=data["severity"],
+            effect=Effect(**data["effect"]),
+            window=WindowSpan(
+                size=window["size"],
+                samples=window["samples"],
+                start_ms=_milliseconds(window["start"]),
+                end_ms=_milliseconds(window["end"]),
+                offsets=tuple(OffsetRange(**each) for each in window["offsets"]),
+            ),
+            p_value=data["p_value"],
+            detectors=tuple(DetectorResult(**each) for each in data["detectors"]),
+            explanation=data["explanation"],
+            reference=(data["reference"]["name"], data["reference"]["version"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None
+
+
+def rfc3339(milliseconds: int) -> str:
+    """UTC, to the millisecond.
+
+    >>> rfc3339(1_000)
+    '1970-01-01T00:00:01.000Z'
+    """
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _milliseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

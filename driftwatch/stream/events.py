@@ -1,0 +1,150 @@
+"""What every stage tells: the only way in which metrics, health and logs hear of anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.stream.alert import Alert
+
+
+@dataclass(frozen=True)
+class BatchSeen:
+    """A message was taken in: used, sent to the dead letters, or left out by sampling."""
+
+    stream: str
+    outcome: Literal["ok", "dead_letter", "skipped"]
+    samples: int
+
+
+@dataclass(frozen=True)
+class SamplesScored:
+    """Point scores of a pane's samples ``(n,)`` in nats; event time of the newest."""
+
+    stream: str
+    scores: NDArray[np.float64]
+    last_timestamp_ms: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class DeadLettered:
+    """A message could not be used."""
+
+    stream: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class WindowTested:
+    """A window's result: `statistics` and `p_values` by detector, `parts` by detector and part."""
+
+    stream: str
+    window: int
+    statistics: Mapping[str, float]
+    p_values: Mapping[str, float]
+    parts: Mapping[str, Mapping[str, float]]
+    effect_nats: float
+    end_ms: int
+    drift: bool
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """Whether a stream's alarm is on, and the p-value at which it starts."""
+
+    stream: str
+    firing: bool
+    threshold: float
+
+
+@dataclass(frozen=True)
+class AlertRaised:
+    """An alert was written."""
+
+    alert: Alert
+
+
+@dataclass(frozen=True)
+class StageTimed:
+    """One pass of a stage took so long."""
+
+    stage: Literal["decode", "score", "pane", "test", "commit", "sink"]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LagMeasured:
+    """So many messages of a partition are not read yet."""
+
+    topic: str
+    partition: int
+    lag: int
+
+
+@dataclass(frozen=True)
+class ReferenceInUse:
+    """A stream is compared with this bundle."""
+
+    stream: str
+    bundle: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A role is connected to its source, has lost it, or has just asked it for more."""
+
+    kind: Literal["source_connected", "source_lost", "polled"]
+    role: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class SinkDelivered:
+    """An alert reached a sink."""
+
+    sink: str
+
+
+@dataclass(frozen=True)
+class SinkFailed:
+    """An alert did not reach a sink, and is not tried again."""
+
+    sink: str
+    error: str
+
+
+Event = (
+    BatchSeen
+    | SamplesScored
+    | DeadLettered
+    | WindowTested
+    | StreamState
+    | AlertRaised
+    | StageTimed
+    | LagMeasured
+    | ReferenceInUse
+    | Progress
+    | SinkDelivered
+    | SinkFailed
+)
+Observer = Callable[[Event], None]
+
+
+def fan_out(*observers: Observer) -> Observer:
+    """One observer that tells several, in order."""
+
+    def tell(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    return tell

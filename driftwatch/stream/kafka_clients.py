@@ -1,0 +1,226 @@
+"""Kafka clients as driftwatch uses them, the loop that keeps a role connected, and the transaction all roles share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaConfigurationError, KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from driftwatch.config import KafkaSource
+from driftwatch.errors import SourceError
+from driftwatch.stream.events import Observer, Progress
+from driftwatch.stream.log import Partition, Record
+
+POLL_MS = 200
+MAX_POLL_INTERVAL_MS = 300_000
+TRANSACTION_TIMEOUT_MS = 15_000
+"""When a killed daemon's open transaction is aborted; ours last milliseconds, since scoring comes first."""
+
+CLOSE_MS = 1_500
+FIRST_BACKOFF_S = 0.5
+LONGEST_BACKOFF_S = 10.0
+STEADY_S = 30.0
+
+log = structlog.get_logger("driftwatch.kafka")
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to be written within a transaction."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_ms: int | None = None
+
+
+class KafkaRole(ABC):
+    """Something that reads a Kafka topic until it is told to stop, and reconnects whenever the connection is lost.
+
+    Args:
+        name: of the role, for logs and health.
+        source: brokers and group.
+        observer: told of the connection.
+    """
+
+    def __init__(self, name: str, source: KafkaSource, observer: Observer) -> None:
+        self.name = name
+        self.source = source
+        self.observe = observer
+
+    @abstractmethod
+    def session(self, stop: threading.Event, clients: ExitStack) -> None:
+        """Connects, says so by `connected`, and works until `stop` is set. Clients are closed by the stack."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until `stop` is set.
+
+        Raises:
+            SourceError: the configuration does not fit the cluster, and waiting would not help.
+        """
+        backoff = FIRST_BACKOFF_S
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                with ExitStack() as clients:
+                    self.session(stop, clients)
+            except KafkaConfigurationError as error:
+                raise SourceError(f"Kafka client: {error}", where="source") from error
+            except (KafkaError, OSError, Unready) as error:
+                if stop.is_set():
+                    return
+                if time.monotonic() - started > STEADY_S:
+                    backoff = FIRST_BACKOFF_S
+                told = str(error) or type(error).__name__
+                self.observe(Progress("source_lost", self.name, told))
+                log.warning("connection lost", role=self.name, error=told, kind=type(error).__name__, retry_s=backoff)
+                stop.wait(backoff)
+                backoff = min(2 * backoff, LONGEST_BACKOFF_S)
+
+    def connected(self) -> None:
+        """Tells that the source is reached."""
+        self.observe(Progress("source_connected", self.name))
+
+    def consumer(self, clients: ExitStack, group: str | None, **options: Any) -> KafkaConsumer:
+        """A consumer that sees committed messages only, and commits nothing by itself."""
+        stated: dict[str, Any] = {
+            "group_id": group,
+            "enable_auto_commit": False,
+            "isolation_level": "read_committed",
+            "auto_offset_reset": "earliest",
+            "max_poll_interval_ms": MAX_POLL_INTERVAL_MS,
+            "metadata_max_age_ms": 30_000,
+        }
+        if group is not None:
+            session_ms = int(self.source.session_timeout_s * 1000)
+            stated |= {"session_timeout_ms": session_ms, "heartbeat_interval_ms": session_ms // 3}
+            if self.source.instance is not None:
+                stated["group_instance_id"] = f"{self.source.instance}.{self.name}"
+        made = KafkaConsumer(**{**stated, **options}, **self.source.client_options())
+        clients.callback(made.close, autocommit=False, timeout_ms=CLOSE_MS)
+        return made
+
+    def producer(self, clients: ExitStack, identity: str) -> KafkaProducer:
+        """A transactional producer, ready for its first transaction; it fences an earlier one of the same identity."""
+        made = KafkaProducer(
+            transactional_id=identity,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_request_size=2 * self.source.max_message_bytes,
+            linger_ms=2,
+            **self.source.client_options(),
+        )
+        clients.callback(made.close, timeout=CLOSE_MS / 1000)
+        made.init_transactions()
+        return made
+
+
+class Unready(Exception):  # noqa: N818 - a state, waited out
+    """Something in the cluster is not there yet; the role tries again."""
+
+
+class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes rebalances, which happen inside ``poll``, for the role to act on after it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._assigned: list[TopicPartition] = []
+        self._revoked: list[TopicPartition] = []
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Called by the consumer."""
+        with self._lock:
+            self._assigned += assigned
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Called by the consumer."""
+        with self._lock:
+            self._revoked += revoked
+            self._assigned = [each for each in self._assigned if each not in revoked]
+
+    def on_partitions_lost(self, lost: Sequence[TopicPartition]) -> None:
+        """Called by the consumer."""
+        self.on_partitions_revoked(lost)
+
+    def take(self) -> tuple[list[TopicPartition], list[TopicPartition]]:
+        """Partitions revoked and partitions assigned since the last call, in this order to be acted on."""
+        with self._lock:
+            taken = self._revoked, self._assigned
+            self._revoked, self._assigned = [], []
+            return taken
+
+
+def commit(
+    producer: KafkaProducer,
+    consumer: KafkaConsumer,
+    messages: Sequence[Outgoing],
+    offsets: Mapping[Partition, tuple[int, str]],
+) -> None:
+    """Writes messages and offsets in one transaction; a member that was replaced is refused (KIP-447).
+
+    Args:
+        producer: with a transactional id.
+        consumer: whose group the offsets belong to.
+        messages: to write.
+        offsets: offset and metadata of each partition.
+
+    Raises:
+        KafkaError: nothing was committed.
+    """
+    producer.begin_transaction()
+    try:
+        futures = [
+            producer.send(
+                each.topic,
+                key=each.key,
+                value=each.value,
+                partition=each.partition,
+                headers=list(each.headers),
+                timestamp_ms=each.timestamp_ms,
+            )
+            for each in messages
+        ]
+        producer.flush()
+        for future in futures:
+            future.get(timeout=0)
+        stated = {
+            TopicPartition(*place): OffsetAndMetadata(offset, metadata, -1)
+            for place, (offset, metadata) in offsets.items()
+        }
+        producer.send_offsets_to_transaction(stated, consumer.group_metadata())
+        producer.commit_transaction()
+    except KafkaError:
+        _abort(producer)
+        raise
+
+
+def _abort(producer: KafkaProducer) -> None:
+    try:
+        producer.abort_transaction()
+    except KafkaError as error:
+        # The broker aborts it when it times out; what matters is that it was not committed.
+        log.info("abort of a transaction failed", error=str(error) or type(error).__name__)
+
+
+def record_of(message: ConsumerRecord) -> Record:
+    """A message as it came from kafka-python."""
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=message.timestamp,
+        key=message.key,
+        value=message.value or b"",
+        headers=tuple((name, value or b"") for name, value in message.headers or ()),
+    )

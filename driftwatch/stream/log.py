@@ -1,0 +1,43 @@
+"""One message of a log, whatever the log is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+Partition = tuple[str, int]
+"""A topic and the number of one of its partitions."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A message as it came.
+
+    Args:
+        topic: it came from.
+        partition: of the topic.
+        offset: its place in the partition.
+        timestamp_ms: event time, milliseconds since the epoch.
+        key: of the message.
+        value: its body.
+        headers: in their order; a name may repeat.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def place(self) -> Partition:
+        """The partition it came from."""
+        return self.topic, self.partition
+
+    @cached_property
+    def header(self) -> Mapping[str, bytes]:
+        """Headers by name in lower case; of a repeated name the last."""
+        return {name.lower(): value for name, value in self.headers}

@@ -1,0 +1,59 @@
+"""Panes as messages: a line of JSON, then the summary's numbers as they are in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import orjson
+
+from driftwatch.errors import MessageError
+from driftwatch.stream.panes import Pane
+
+FORMAT = 1
+
+
+def encode_pane(pane: Pane) -> bytes:
+    """Bytes of a pane: a JSON line, then the summary as little-endian float64."""
+    head = {
+        "format": FORMAT,
+        "stream": pane.stream,
+        "reference": pane.reference,
+        "n": pane.n,
+        "start_ms": pane.start_ms,
+        "end_ms": pane.end_ms,
+        "topic": pane.topic,
+        "partition": pane.partition,
+        "first": pane.first,
+        "last": pane.last,
+        "values": len(pane.summary),
+    }
+    return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pane.summary.astype("<f8").tobytes()
+
+
+def decode_pane(value: bytes) -> Pane:
+    """The inverse of `encode_pane`.
+
+    Raises:
+        MessageError: the bytes are no pane, or one of another format version.
+    """
+    line, newline, numbers = value.partition(b"\n")
+    try:
+        head = orjson.loads(line)
+        if head["format"] != FORMAT:
+            raise MessageError(f"is a pane of format {head['format']}, not {FORMAT}", reason="unsupported_format")
+        summary = np.frombuffer(numbers, dtype="<f8").astype(np.float64)
+        if not newline or len(summary) != head["values"]:
+            raise MessageError(f"holds {len(summary)} numbers, not {head['values']}", reason="malformed")
+        return Pane(
+            stream=head["stream"],
+            reference=head["reference"],
+            n=int(head["n"]),
+            summary=summary,
+            start_ms=int(head["start_ms"]),
+            end_ms=int(head["end_ms"]),
+            topic=head["topic"],
+            partition=int(head["partition"]),
+            first=(int(head["first"][0]), int(head["first"][1])),
+            last=(int(head["last"][0]), int(head["last"][1])),
+        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise MessageError(f"is no pane: {error}", reason="malformed") from None

@@ -1,0 +1,174 @@
+"""Panes: exactly `step` consecutive samples of one stream in one partition, and the additive summary of them.
+
+Which samples make a pane is a function of the log alone, never of how it happened to be polled: that is why
+replaying gives the same panes, windows and alerts.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.stats.summary import Array
+from driftwatch.stream.log import Partition, Record
+from driftwatch.stream.positions import Mark, Position, fits
+
+PANE_SPAN = 10_000
+"""A pane that would reach over more messages is closed short: it bounds what a restart reads again."""
+
+
+@dataclass(frozen=True)
+class Pane:
+    """The summary of a slice of a stream.
+
+    Args:
+        stream: its name.
+        reference: version of the reference that scored it.
+        n: samples in it.
+        summary: their summed summary, ``(V,)``.
+        start_ms: event time of the oldest sample, milliseconds since the epoch.
+        end_ms: event time of the newest.
+        topic: the samples came from.
+        partition: of the topic.
+        first: offset and index in the message of the first sample.
+        last: of the last sample.
+    """
+
+    stream: str
+    reference: str
+    n: int
+    summary: Array
+    start_ms: int
+    end_ms: int
+    topic: str
+    partition: int
+    first: Mark
+    last: Mark
+
+
+@dataclass(frozen=True)
+class RawPane:
+    """A complete slice of a stream that is not scored yet: samples ``(n, *sample_shape)`` and where they came from."""
+
+    stream: str
+    samples: NDArray[np.floating]
+    start_ms: int
+    end_ms: int
+    topic: str
+    partition: int
+    first: Mark
+    last: Mark
+
+
+@dataclass
+class _Pending:
+    """Samples of one stream that wait for their pane to be full."""
+
+    samples: list[NDArray[np.floating]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+
+
+class PaneBuilder:
+    """Cuts the samples of one partition into panes.
+
+    Args:
+        place: the partition.
+        step: samples in a pane.
+        position: where an earlier builder of this partition stopped.
+    """
+
+    def __init__(self, place: Partition, step: int, position: Position | None = None) -> None:
+        self._place = place
+        self._step = step
+        self._resumed = position
+        self._next = position.offset if position else 0
+        self._seen = position.seen if position else 0
+        # In the order in which their oldest sample came, so that the first is always the oldest.
+        self._pending: OrderedDict[str, _Pending] = OrderedDict()
+
+    def repeated(self, record: Record) -> bool:
+        """Whether an earlier builder has taken this message in: counted, and sent to the dead letters if bad."""
+        return record.offset < self._seen
+
+    def add(
+        self, record: Record, stream: str, samples: NDArray[np.floating], indices: NDArray[np.intp]
+    ) -> Iterator[RawPane]:
+        """Takes the samples of one message, and gives the panes that they complete.
+
+        Args:
+            record: the message; messages must come in order of their offsets.
+            stream: it belongs to.
+            samples: of the message that are watched, ``(N, *sample_shape)``.
+            indices: their indices in the message, ascending, ``(N,)``.
+        """
+        offset, time = record.offset, record.timestamp_ms
+        done = self._done(stream)
+        for sample, index in zip(samples, indices.tolist(), strict=True):
+            if (offset, index) < done:
+                continue
+            pending = self._pending.setdefault(stream, _Pending())
+            pending.samples.append(sample)
+            pending.marks.append((offset, index))
+            pending.times.append(time)
+            if len(pending.samples) == self._step:
+                yield self._close(stream)
+
+    def passed(self, record: Record) -> Iterator[RawPane]:
+        """Notes that a message is dealt with, and gives the panes that it is time to close short."""
+        self._next = max(self._next, record.offset + 1)
+        while self._pending:
+            oldest = next(iter(self._pending))
+            reach = self._next - self._pending[oldest].marks[0][0]
+            if reach <= PANE_SPAN and fits(self.position()):
+                return
+            yield self._close(oldest)
+
+    def position(self) -> Position:
+        """From where on a later builder must read so that no sample is lost or used twice."""
+        marks = {stream: pending.marks[0] for stream, pending in self._pending.items()}
+        seen = max(self._next, self._seen)
+        if self._resumed is not None and self._next < self._seen:
+            # Not yet back where the earlier builder stopped: its own marks still hold for what was not read again.
+            marks = {**{s: m for s, m in self._resumed.marks.items() if m[0] >= self._next}, **marks}
+        offset = min((mark[0] for mark in marks.values()), default=self._next)
+        return Position(min(offset, self._next), seen, marks)
+
+    def _done(self, stream: str) -> Mark:
+        """Samples before this mark are in panes already."""
+        if self._resumed is None:
+            return (0, 0)
+        return self._resumed.marks.get(stream, (self._resumed.seen, 0))
+
+    def _close(self, stream: str) -> RawPane:
+        pending = self._pending.pop(stream)
+        return RawPane(
+            stream=stream,
+            samples=np.stack(pending.samples),
+            start_ms=min(pending.times),
+            end_ms=max(pending.times),
+            topic=self._place[0],
+            partition=self._place[1],
+            first=pending.marks[0],
+            last=pending.marks[-1],
+        )
+
+
+def pane_of(raw: RawPane, reference: str, summary: Array) -> Pane:
+    """A scored pane."""
+    return Pane(
+        stream=raw.stream,
+        reference=reference,
+        n=len(raw.samples),
+        summary=summary,
+        start_ms=raw.start_ms,
+        end_ms=raw.end_ms,
+        topic=raw.topic,
+        partition=raw.partition,
+        first=raw.first,
+        last=raw.last,
+    )

@@ -1,0 +1,72 @@
+"""How far a partition is read, to the sample: an offset, and in its metadata what of the messages after it is done.
+
+Panes seldom end where messages do. The committed offset is that of the oldest message with a sample that waits for
+its pane; which later samples are in panes already goes into the metadata that Kafka keeps beside an offset, so one
+transaction commits panes and exact position together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from driftwatch.errors import SourceError
+
+Mark = tuple[int, int]
+"""A sample's place in a partition: the offset of its message, and its index in it."""
+
+METADATA_LIMIT = 4_000
+"""Bytes of metadata; Kafka keeps at most 4,096 beside an offset by default (``offset.metadata.max.bytes``)."""
+
+ENTRY_BYTES = 20
+"""What one mark takes beside its stream's name: brackets, two numbers of up to six digits, commas."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a later reader must take up.
+
+    Args:
+        offset: of the first message to read.
+        seen: messages before this one were taken in; their samples are in panes, except from the marks on.
+        marks: for each stream with samples that wait, the first of them.
+    """
+
+    offset: int
+    seen: int
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+
+    def metadata(self) -> str:
+        """The text to commit beside the offset."""
+        if not self.marks and self.seen == self.offset:
+            return ""
+        marks = {stream: [offset - self.offset, index] for stream, (offset, index) in sorted(self.marks.items())}
+        return orjson.dumps({"seen": self.seen - self.offset, "marks": marks}).decode()
+
+
+def fits(position: Position) -> bool:
+    """Whether the metadata is short enough to be committed; quick, and on the safe side."""
+    size = sum(len(stream.encode()) + ENTRY_BYTES for stream in position.marks)
+    return size < METADATA_LIMIT - 100
+
+
+def parse_position(offset: int, metadata: str) -> Position:
+    """The inverse of `Position.metadata`.
+
+    Raises:
+        SourceError: another program has committed to this group.
+    """
+    if not metadata:
+        return Position(offset, offset)
+    try:
+        stored = orjson.loads(metadata)
+        marks = {str(s): (offset + int(delta), int(index)) for s, (delta, index) in stored["marks"].items()}
+        return Position(offset, offset + int(stored["seen"]), marks)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SourceError(
+            f"offset {offset} was committed with metadata that is not driftwatch's: {metadata[:80]!r}",
+            where="source.group",
+            remedy="give driftwatch a consumer group of its own",
+        ) from None

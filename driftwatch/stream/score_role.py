@@ -1,0 +1,162 @@
+"""The score role: reads the input topic, and writes panes, dead letters and offsets in one transaction."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+
+from driftwatch.config import KafkaSource
+from driftwatch.stream.events import LagMeasured, Observer, Progress, StageTimed
+from driftwatch.stream.kafka_clients import POLL_MS, Assignment, KafkaRole, Outgoing, commit, record_of
+from driftwatch.stream.log import Record
+from driftwatch.stream.pane_codec import encode_pane
+from driftwatch.stream.positions import parse_position
+from driftwatch.stream.score_stage import Abandoned, DeadLetter, ScoreStage, Work
+
+LAG_EVERY_S = 2.0
+FINISH_S = 2.0
+"""How long a unit of work may go on after a stop was asked for."""
+
+log = structlog.get_logger("driftwatch.score")
+
+
+class ScoreRole(KafkaRole):
+    """Scores the input topic.
+
+    Args:
+        source: brokers, topics and group.
+        make_stage: a fresh stage, for each connection.
+        identity: of the transactional producer.
+        prepare: called before the first read of each connection; makes topics.
+        observer: told of everything.
+    """
+
+    def __init__(
+        self,
+        source: KafkaSource,
+        make_stage: Callable[[], ScoreStage],
+        *,
+        identity: str,
+        prepare: Callable[[], None],
+        observer: Observer,
+    ) -> None:
+        super().__init__("score", source, observer)
+        self._make_stage = make_stage
+        self._identity = identity
+        self._prepare = prepare
+
+    def session(self, stop: threading.Event, clients: ExitStack) -> None:
+        """Scores until told to stop."""
+        self._prepare()
+        producer = self.producer(clients, self._identity)
+        consumer = self.consumer(
+            clients,
+            self.source.group,
+            auto_offset_reset=self.source.start,
+            max_poll_records=self.source.max_poll_records,
+            max_partition_fetch_bytes=self.source.max_message_bytes,
+        )
+        assignment, stage = Assignment(), self._make_stage()
+        consumer.subscribe([self.source.topic], listener=assignment)
+        self.connected()
+        deadline = _Deadline(stop)
+        measured = 0.0
+        queue: deque[Record] = deque()
+        while not stop.is_set():
+            if not queue:
+                polled = consumer.poll(timeout_ms=POLL_MS)
+                moved = self._rebalance(consumer, assignment, stage)
+                for place, messages in polled.items():
+                    if place not in moved:
+                        queue.extend(record_of(message) for message in messages)
+                self.observe(Progress("polled", self.name))
+            if queue:
+                try:
+                    work = stage.work(queue, give_up=deadline.passed)
+                except Abandoned:
+                    log.info("left unfinished work to the next start", role=self.name)
+                    return
+                started = time.perf_counter()
+                commit(producer, consumer, _messages(work, self.source), _offsets(work))
+                for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
+                    self.observe(event)
+            if time.monotonic() - measured > LAG_EVERY_S:
+                measured = time.monotonic()
+                self._measure_lag(consumer)
+
+    def _rebalance(self, consumer: KafkaConsumer, assignment: Assignment, stage: ScoreStage) -> set[TopicPartition]:
+        """Takes up new partitions exactly where they were left; what was polled of them is read again from there."""
+        revoked, assigned = assignment.take()
+        stage.revoke([(each.topic, each.partition) for each in revoked])
+        moved = set(revoked) - set(assigned)
+        for each in assigned:
+            committed = consumer.committed(each, metadata=True)
+            if committed is None or committed.offset < 0:
+                stage.assign((each.topic, each.partition), None)
+                continue
+            stage.assign((each.topic, each.partition), parse_position(committed.offset, committed.metadata or ""))
+            consumer.seek(each, committed.offset)
+            moved.add(each)
+        if revoked or assigned:
+            log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
+        return moved
+
+    def _measure_lag(self, consumer: KafkaConsumer) -> None:
+        for each in consumer.assignment():
+            end = consumer.highwater(each)
+            if end is not None:
+                lag = max(0, end - consumer.position(each, timeout_ms=POLL_MS))
+                self.observe(LagMeasured(each.topic, each.partition, lag))
+
+
+class _Deadline:
+    """Passes a while after a stop was asked for."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._asked: float | None = None
+
+    def passed(self) -> bool:
+        if not self._stop.is_set():
+            return False
+        now = time.monotonic()
+        self._asked = now if self._asked is None else self._asked
+        return now - self._asked > FINISH_S
+
+
+def _offsets(work: Work) -> dict[tuple[str, int], tuple[int, str]]:
+    return {place: (position.offset, position.metadata()) for place, position in work.positions.items()}
+
+
+def _messages(work: Work, source: KafkaSource) -> list[Outgoing]:
+    panes = [
+        Outgoing(source.topics.panes, pane.stream.encode(), encode_pane(pane), timestamp_ms=pane.end_ms)
+        for pane in work.panes
+    ]
+    return panes + [dead_letter(each, source) for each in work.dead]
+
+
+def dead_letter(letter: DeadLetter, source: KafkaSource) -> Outgoing:
+    """The message as it came, with headers that say where it came from and what is wrong with it."""
+    record = letter.record
+    told = {
+        "driftwatch-reason": letter.error.reason,
+        "driftwatch-error": str(letter.error)[:1000],
+        "driftwatch-topic": record.topic,
+        "driftwatch-partition": str(record.partition),
+        "driftwatch-offset": str(record.offset),
+        "driftwatch-bytes": str(len(record.value)),
+    }
+    return Outgoing(
+        source.topics.dead_letters,
+        record.key,
+        record.value if letter.error.reason != "too_large" else b"",
+        headers=(*record.headers, *((name, text.encode()) for name, text in told.items())),
+        timestamp_ms=record.timestamp_ms,
+    )

@@ -1,0 +1,171 @@
+"""Records to scored panes: decode, choose, cut, score. No Kafka here, no clocks but for timing."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from driftwatch.data.codecs import decode, stream_names
+from driftwatch.data.schema import Samples
+from driftwatch.errors import MessageError
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.events import BatchSeen, DeadLettered, Event, SamplesScored, StageTimed
+from driftwatch.stream.log import Partition, Record
+from driftwatch.stream.panes import Pane, PaneBuilder, RawPane, pane_of
+from driftwatch.stream.positions import Position
+from driftwatch.stream.sampling import watched
+
+UNKNOWN = "unknown"
+WORK_SAMPLES = 1_024
+"""Samples after which a unit of work is closed: about a second on two cores, so that stopping is quick."""
+
+SCORE_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class Route:
+    """What becomes of one stream's messages.
+
+    Args:
+        stream: its name.
+        scorer: of its reference.
+        format: of its messages.
+        sample_fraction: of its samples to watch.
+    """
+
+    stream: str
+    scorer: Scorer
+    format: str = "auto"
+    sample_fraction: float = 1.0
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that cannot be used, and why."""
+
+    record: Record
+    error: MessageError
+
+
+@dataclass
+class Work:
+    """What a unit of work came to; all of it is to be committed at once."""
+
+    panes: list[Pane] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    positions: dict[Partition, Position] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+
+class Abandoned(Exception):  # noqa: N818 - it is no error
+    """A unit of work was given up, since there is no time to finish it; nothing of it is committed."""
+
+
+class ScoreStage:
+    """Scores records of any number of partitions and streams.
+
+    Args:
+        routes: by the stream's name.
+        step: samples in a pane.
+        max_message_bytes: longer messages are refused.
+    """
+
+    def __init__(self, routes: Mapping[str, Route], step: int, *, max_message_bytes: int = 1 << 30) -> None:
+        self._routes = routes
+        self._step = step
+        self._max_message_bytes = max_message_bytes
+        self._builders: dict[Partition, PaneBuilder] = {}
+
+    def assign(self, place: Partition, position: Position | None) -> None:
+        """Takes up a partition where it was left."""
+        self._builders[place] = PaneBuilder(place, self._step, position)
+
+    def revoke(self, places: Sequence[Partition]) -> None:
+        """Forgets partitions, and what waited in them: whoever has them next reads it again."""
+        for place in places:
+            self._builders.pop(place, None)
+
+    def work(self, queue: deque[Record], *, give_up: Callable[[], bool] = lambda: False) -> Work:
+        """Takes records from the front of a queue, for about a second of scoring.
+
+        Args:
+            queue: of partitions that were assigned; what is taken is removed.
+            give_up: asked between batches.
+
+        Raises:
+            Abandoned: `give_up` said so.
+        """
+        work = Work()
+        raw: list[RawPane] = []
+        samples = 0
+        started = time.perf_counter()
+        touched: set[Partition] = set()
+        while queue and samples < WORK_SAMPLES:
+            record = queue.popleft()
+            if record.place not in self._builders:
+                self.assign(record.place, None)
+            touched.add(record.place)
+            builder = self._builders[record.place]
+            for pane in self._cut(record, builder, work):
+                raw.append(pane)
+                samples += len(pane.samples)
+            raw.extend(builder.passed(record))
+        work.events.append(StageTimed("decode", time.perf_counter() - started))
+        self._score(raw, work, give_up)
+        work.positions = {place: self._builders[place].position() for place in touched}
+        return work
+
+    def _cut(self, record: Record, builder: PaneBuilder, work: Work) -> Iterator[RawPane]:
+        route: Route | None = None
+        try:
+            route = self._route(record)
+            samples = self._decode(record, route)
+        except MessageError as error:
+            if not builder.repeated(record):
+                stream = route.stream if route else UNKNOWN
+                work.dead.append(DeadLetter(record, error))
+                work.events += [BatchSeen(stream, "dead_letter", 0), DeadLettered(stream, error.reason)]
+            return
+        indices = watched(record, len(samples), route.sample_fraction)
+        if not builder.repeated(record):
+            work.events.append(BatchSeen(route.stream, "ok" if len(indices) else "skipped", len(indices)))
+        yield from builder.add(record, route.stream, samples[indices], indices)
+
+    def _route(self, record: Record) -> Route:
+        if len(record.value) > self._max_message_bytes:
+            raise MessageError(
+                f"has {len(record.value)} bytes", reason="too_large", remedy=f"at most {self._max_message_bytes}"
+            )
+        names = stream_names(record.header, record.key, record.topic, record.value)
+        for name in names:
+            if name in self._routes:
+                return self._routes[name]
+        raise MessageError(
+            f"belongs to no configured stream: {', '.join(map(repr, names))}"[:300],
+            reason="unknown_stream",
+            remedy="set the header driftwatch-stream to one of the configured names",
+        )
+
+    def _decode(self, record: Record, route: Route) -> Samples:
+        return decode(record.value, record.header, route.scorer.reference.schema, route.format)
+
+    def _score(self, raw: Sequence[RawPane], work: Work, give_up: Callable[[], bool]) -> None:
+        started = time.perf_counter()
+        scored: dict[int, Pane] = {}
+        for stream in dict.fromkeys(pane.stream for pane in raw):
+            scorer = self._routes[stream].scorer
+            version = scorer.reference.version
+            chosen = [i for i, pane in enumerate(raw) if pane.stream == stream]
+            at_once = max(1, SCORE_SAMPLES // self._step)
+            for first in range(0, len(chosen), at_once):
+                if give_up():
+                    raise Abandoned
+                batch = chosen[first : first + at_once]
+                for i, result in zip(batch, scorer([raw[i].samples for i in batch]), strict=True):
+                    scored[i] = pane_of(raw[i], version, result.summary)
+                    work.events.append(SamplesScored(stream, result.scores, raw[i].end_ms))
+        work.panes = [scored[i] for i in range(len(raw))]
+        if raw:
+            work.events.append(StageTimed("score", time.perf_counter() - started))

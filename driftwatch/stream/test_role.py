@@ -1,0 +1,204 @@
+"""The test role: reads panes, and writes window results, alerts, policy states and offsets in one transaction."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import orjson
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+
+from driftwatch.config import KafkaSource
+from driftwatch.errors import MessageError, SourceError
+from driftwatch.stream.alert import CONTENT_TYPE, encode_alert
+from driftwatch.stream.events import DeadLettered, LagMeasured, Observer, Progress, StageTimed
+from driftwatch.stream.kafka_clients import POLL_MS, Assignment, KafkaRole, Outgoing, commit, record_of
+from driftwatch.stream.log import Record
+from driftwatch.stream.pane_codec import decode_pane
+from driftwatch.stream.score_role import LAG_EVERY_S, dead_letter
+from driftwatch.stream.score_stage import UNKNOWN, DeadLetter
+from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
+
+MAX_POLL_PANES = 200
+
+log = structlog.get_logger("driftwatch.test")
+
+
+class TestRole(KafkaRole):
+    """Tests the panes topic.
+
+    Args:
+        source: brokers, topics and group; the role's own group is the source's with ``.test`` at its end.
+        make_tester: for the streams that turn up.
+        alerts_topic: where alerts go.
+        identity: of the transactional producer.
+        prepare: called before the first read of each connection; makes topics.
+        observer: told of everything.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        source: KafkaSource,
+        make_tester: MakeTester,
+        *,
+        alerts_topic: str,
+        identity: str,
+        prepare: Callable[[], None],
+        observer: Observer,
+    ) -> None:
+        super().__init__("test", source, observer)
+        self._make_tester = make_tester
+        self._alerts_topic = alerts_topic
+        self._identity = identity
+        self._prepare = prepare
+
+    def session(self, stop: threading.Event, clients: ExitStack) -> None:
+        """Tests until told to stop."""
+        self._prepare()
+        producer = self.producer(clients, self._identity)
+        consumer = self.consumer(clients, f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES)
+        states = self.consumer(clients, None)
+        assignment = Assignment()
+        stages: dict[int, TestStage] = {}
+        consumer.subscribe([self.source.topics.panes], listener=assignment)
+        self.connected()
+        measured = 0.0
+        while not stop.is_set():
+            polled = consumer.poll(timeout_ms=POLL_MS)
+            moved = self._rebalance(consumer, states, assignment, stages)
+            self.observe(Progress("polled", self.name))
+            started = time.perf_counter()
+            tests, outgoing, offsets = Tests(), list[Outgoing](), dict[tuple[str, int], tuple[int, str]]()
+            for place, messages in polled.items():
+                if place in moved:
+                    continue
+                stage = stages[place.partition]
+                before = stage.next_offset
+                for message in messages:
+                    outgoing += self._feed(stage, record_of(message), tests)
+                outgoing += self._states(tests, place.partition)
+                if stage.next_offset > before:
+                    offsets[place.topic, place.partition] = (stage.next_offset, rewind_metadata(stage.rewind))
+            if offsets:
+                outgoing += self._results(tests)
+                tests.events.append(StageTimed("test", time.perf_counter() - started))
+                commit(producer, consumer, outgoing, offsets)
+            for event in tests.events:
+                self.observe(event)
+            if time.monotonic() - measured > LAG_EVERY_S:
+                measured = time.monotonic()
+                for each in consumer.assignment():
+                    end = consumer.highwater(each)
+                    if end is not None:
+                        lag = max(0, end - consumer.position(each, timeout_ms=POLL_MS))
+                        self.observe(LagMeasured(each.topic, each.partition, lag))
+
+    def _feed(self, stage: TestStage, record: Record, tests: Tests) -> list[Outgoing]:
+        try:
+            pane = decode_pane(record.value)
+            stage.feed(record.offset, pane, tests)
+        except MessageError as error:
+            already = record.offset < stage.next_offset
+            stage.passed(record.offset)
+            if already:
+                return []
+            tests.events.append(DeadLettered(UNKNOWN, error.reason))
+            return [dead_letter(DeadLetter(record, error), self.source)]
+        return []
+
+    def _states(self, tests: Tests, partition: int) -> list[Outgoing]:
+        """Policy states go to the partition of the state topic that has the number of the panes' own."""
+        changed, tests.states = tests.states, {}
+        return [
+            Outgoing(
+                self.source.topics.state,
+                stream.encode(),
+                orjson.dumps(dict(state), option=orjson.OPT_SORT_KEYS),
+                partition=partition,
+            )
+            for stream, state in changed.items()
+        ]
+
+    def _results(self, tests: Tests) -> list[Outgoing]:
+        windows = [
+            Outgoing(self.source.topics.windows, each.stream.encode(), each.to_json(), timestamp_ms=each.end_ms)
+            for each in tests.windows
+        ]
+        headers = (("content-type", CONTENT_TYPE.encode()),)
+        alerts = [
+            Outgoing(
+                self._alerts_topic,
+                each.stream.encode(),
+                encode_alert(each),
+                headers=headers,
+                timestamp_ms=each.window.end_ms,
+            )
+            for each in tests.alerts
+        ]
+        return windows + alerts
+
+    def _rebalance(
+        self,
+        consumer: KafkaConsumer,
+        states: KafkaConsumer,
+        assignment: Assignment,
+        stages: dict[int, TestStage],
+    ) -> set[TopicPartition]:
+        """Takes up new partitions: policy states from their topic, windows from the panes before the committed one."""
+        revoked, assigned = assignment.take()
+        for each in revoked:
+            stages.pop(each.partition, None)
+        for each in assigned:
+            committed = consumer.committed(each, metadata=True)
+            if committed is None or committed.offset < 0:
+                stages[each.partition] = TestStage(self._make_tester)
+                consumer.seek_to_beginning(each)
+                continue
+            kept = self._read_states(states, each.partition)
+            stage = stages[each.partition] = TestStage(self._make_tester, tested=committed.offset, states=kept)
+            for event in stage.begun:
+                self.observe(event)
+            consumer.seek(each, max(0, committed.offset - parse_rewind(committed.metadata or "")))
+        if revoked or assigned:
+            log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
+        return {*revoked, *assigned}
+
+    def _read_states(self, consumer: KafkaConsumer, partition: int) -> Mapping[str, Mapping[str, Any]]:
+        place = TopicPartition(self.source.topics.state, partition)
+        consumer.assign([place])
+        consumer.seek_to_beginning(place)
+        end = consumer.end_offsets([place])[place]
+        found: dict[str, Mapping[str, Any]] = {}
+        while consumer.position(place) < end:
+            for messages in consumer.poll(timeout_ms=POLL_MS).values():
+                for message in messages:
+                    if message.key is not None and message.value is not None:
+                        found[message.key.decode()] = orjson.loads(message.value)
+        return found
+
+
+def rewind_metadata(rewind: int) -> str:
+    """What is committed beside the offset: how far before it the windows reach back, in messages."""
+    return orjson.dumps({"rewind": rewind}).decode()
+
+
+def parse_rewind(metadata: str) -> int:
+    """The inverse of `rewind_metadata`.
+
+    Raises:
+        SourceError: another program has committed to this group.
+    """
+    try:
+        return int(orjson.loads(metadata)["rewind"]) if metadata else 0
+    except (ValueError, KeyError, TypeError):
+        raise SourceError(
+            f"the group's offset was committed with metadata that is not driftwatch's: {metadata[:80]!r}",
+            where="source.group",
+            remedy="give driftwatch a consumer group of its own",
+        ) from None

@@ -1,0 +1,125 @@
+"""Panes to window results and alerts, for the streams of one partition of the panes log. No Kafka here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from driftwatch.stream.alert import Alert
+from driftwatch.stream.events import AlertRaised, Event, StreamState, WindowTested
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.results import WindowResult
+from driftwatch.stream.windows import StreamTester
+
+MakeTester = Callable[[str], StreamTester | None]
+"""A tester for a stream by its name; None if the stream is not configured."""
+
+
+@dataclass
+class Tests:
+    """What a run of panes came to; all of it is to be committed at once."""
+
+    windows: list[WindowResult] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    states: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+
+class TestStage:
+    """Tests the panes of one partition of the panes log, in its order.
+
+    Args:
+        make_tester: for the streams that turn up.
+        tested: panes at offsets before this were tested by an earlier stage: they are history.
+        states: of the policy, by stream, as the earlier stage left them.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self, make_tester: MakeTester, *, tested: int = 0, states: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self._make_tester = make_tester
+        self._tested = tested
+        self._written: dict[str, Mapping[str, Any]] = dict(states or {})
+        self._testers: dict[str, StreamTester] = {}
+        self._offsets: dict[str, deque[int]] = {}
+        self._next = tested
+        self.begun = [event for stream in self._written if (event := self._begin(stream))]
+
+    def feed(self, offset: int, pane: Pane, tests: Tests) -> None:
+        """Takes the pane at an offset of the log, and adds what it leads to."""
+        self._next = max(self._next, offset + 1)
+        if pane.stream not in self._testers and (event := self._begin(pane.stream)):
+            tests.events.append(event)
+        tester = self._testers.get(pane.stream)
+        if tester is None:
+            return
+        if offset < self._tested:
+            tester.replay(pane)
+        else:
+            outcome = tester.feed(pane)
+            tests.windows += outcome.windows
+            tests.alerts += outcome.alerts
+            tests.events += [tested_event(result) for result in outcome.windows]
+            tests.events += [AlertRaised(alert) for alert in outcome.alerts]
+            state = tester.state()
+            if outcome.windows and state != self._written.get(pane.stream):
+                tests.states[pane.stream] = self._written[pane.stream] = state
+            if outcome.alerts:
+                tests.events.append(state_event(tester))
+        offsets = self._offsets.setdefault(pane.stream, deque())
+        offsets.append(offset)
+        while len(offsets) > len(tester.panes):
+            offsets.popleft()
+
+    def passed(self, offset: int) -> None:
+        """Notes that a message which is no pane is dealt with."""
+        self._next = max(self._next, offset + 1)
+
+    @property
+    def next_offset(self) -> int:
+        """Of the first pane that is not tested."""
+        return self._next
+
+    @property
+    def rewind(self) -> int:
+        """How many messages before `next_offset` a later stage must start to read, to have its windows full."""
+        oldest = min((offsets[0] for offsets in self._offsets.values() if offsets), default=self._next)
+        return self._next - min(oldest, self._next)
+
+    def panes(self) -> Mapping[str, tuple[Pane, ...]]:
+        """The panes that windows still need, by stream, oldest first."""
+        return {stream: tuple(tester.panes) for stream, tester in self._testers.items()}
+
+    def _begin(self, stream: str) -> Event | None:
+        tester = self._make_tester(stream)
+        if tester is None:
+            return None
+        if stream in self._written:
+            tester.restore(self._written[stream])
+        self._testers[stream] = tester
+        return state_event(tester)
+
+
+def state_event(tester: StreamTester) -> StreamState:
+    """Whether a stream's alarm is on."""
+    return StreamState(tester.stream, tester.firing, tester.procedure.control.threshold)
+
+
+def tested_event(result: WindowResult) -> WindowTested:
+    """A window's result, as metrics want it: the parts of the divergence summed over blocks."""
+    names = next(iter(result.parts.values()), {})
+    totals = {name: sum(parts[name] for parts in result.parts.values()) for name in names}
+    return WindowTested(
+        stream=result.stream,
+        window=result.size,
+        statistics=result.statistics,
+        p_values=result.p_values,
+        parts={"kl": totals, "geometry": result.geometry},
+        effect_nats=result.effect_nats,
+        end_ms=result.end_ms,
+        drift=result.drift,
+    )
