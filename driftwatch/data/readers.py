@@ -56,21 +56,27 @@ class Dataset(ABC):
         return (self.path,)
 
     def chunks(self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0) -> Iterator[Samples]:
-        """The samples in order, ``(up to rows, *schema.shape)`` at a time.
+        """The samples in order, ``(rows, *schema.shape)`` at a time; the last chunk may be shorter.
 
         Raises:
             DataError: the data does not fit the schema.
         """
-        row = start
+        row, held = start, list[Samples]()
         for piece in self.raw(rows, start):
             try:
-                samples = schema.coerce(piece)
+                held.append(schema.coerce(piece))
             except MessageError as error:
                 raise DataError(
                     error.what, where=f"{self.path}, rows from {row}", remedy=error.remedy or f"a {schema.describe()}"
                 ) from None
-            yield samples
-            row += len(samples)
+            row += len(held[-1])
+            # Tables come in blocks of their file's own length.
+            while sum(map(len, held)) >= rows:
+                whole = np.concatenate(held) if len(held) > 1 else held[0]
+                yield whole[:rows]
+                held = [whole[rows:]] if len(whole) > rows else []
+        if held:
+            yield np.concatenate(held)
 
     def fingerprint(self) -> str:
         """SHA-256 of the contents, in hexadecimal."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from driftwatch.errors import TrainingError
 from driftwatch.flows.base import BlockSpec, Flow, Noise, content_noise
+from driftwatch.flows.mix import InvertibleMix
 
 NOISE_LEVELS = 256
 """Real-valued images get noise of one in so many of their range, as if they were stored in 8 bits."""
@@ -135,7 +136,7 @@ class ImageFlow(Flow):
         latents = []
         for scale, steps in enumerate(self.stages):
             h = squeeze(h)
-            for step in steps:  # type: ignore[attr-defined]
+            for step in steps.children():
                 h, step_log_det = step(h, self.compute_dtype)
                 log_det = log_det + step_log_det
             if scale < self.scales - 1:
@@ -155,7 +156,7 @@ class ImageFlow(Flow):
             if scale < self.scales - 1:
                 shift, log_scale = self.splits[scale](h, self.compute_dtype)
                 h = torch.cat([whole[scale] * (-log_scale).exp() - shift, h], dim=3)
-            for step in reversed(self.stages[scale]):  # type: ignore[arg-type]
+            for step in reversed(list(self.stages[scale].children())):
                 h = step.inverse(h, self.compute_dtype)
             h = unsqueeze(h)
         span = self.high - self.low + self.noise_width
@@ -168,7 +169,7 @@ class ImageFlow(Flow):
         h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
         for scale, steps in enumerate(self.stages):
             h = squeeze(h)
-            for step in steps:  # type: ignore[attr-defined]
+            for step in steps.children():
                 step.initialise(h)
                 h, _ = step(h, self.compute_dtype)
             if scale < self.scales - 1:
@@ -186,61 +187,18 @@ class FlowStep(nn.Module):
 
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
         x, log_det = self.mix(x)
-        kept, moved = x.split([self.kept, x.shape[3] - self.kept], dim=3)
+        kept, moved = torch.split(x, [self.kept, x.shape[3] - self.kept], dim=3)
         shift, log_scale = self.conditioner(kept, dtype)
         moved = (moved + shift) * log_scale.exp()
         return torch.cat([kept, moved], dim=3), log_det + log_scale.flatten(1).sum(1)
 
     def inverse(self, y: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        kept, moved = y.split([self.kept, y.shape[3] - self.kept], dim=3)
+        kept, moved = torch.split(y, [self.kept, y.shape[3] - self.kept], dim=3)
         shift, log_scale = self.conditioner(kept, dtype)
         return self.mix.inverse(torch.cat([kept, moved * (-log_scale).exp() - shift], dim=3))
 
     def initialise(self, x: Tensor) -> None:
         self.mix.initialise(x)
-
-
-class InvertibleMix(nn.Module):
-    """Actnorm and a 1x1 convolution, one matrix product: ``y = W diag(exp s) (x + b)``, with ``W = P L U``."""
-
-    permutation: Tensor
-    sign: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        rotation = torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64))[0]
-        permutation, lower, upper = torch.linalg.lu(rotation)
-        diagonal = upper.diagonal()
-        dtype = torch.get_default_dtype()
-        self.register_buffer("permutation", permutation.to(dtype))
-        self.register_buffer("sign", diagonal.sign().to(dtype))
-        self.log_diagonal = nn.Parameter(diagonal.abs().log().to(dtype))
-        self.lower = nn.Parameter(lower.tril(-1).to(dtype))
-        self.upper = nn.Parameter(upper.triu(1).to(dtype))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.log_scale = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        weight = self.permutation @ self._lower() @ self._upper() * self.log_scale.exp()
-        pixels = x.shape[1] * x.shape[2]
-        return F.linear(x, weight, weight @ self.bias), pixels * (self.log_diagonal.sum() + self.log_scale.sum())
-
-    def inverse(self, y: Tensor) -> Tensor:
-        columns = self.permutation.T @ y.flatten(0, 2).T
-        columns = torch.linalg.solve_triangular(self._lower(), columns, upper=False, unitriangular=True)
-        columns = torch.linalg.solve_triangular(self._upper(), columns, upper=True)
-        return columns.T.view_as(y) * (-self.log_scale).exp() - self.bias
-
-    def initialise(self, x: Tensor) -> None:
-        pixels = x.flatten(0, 2)
-        self.bias.copy_(-pixels.mean(0))
-        self.log_scale.copy_(-(pixels.std(0) + 1e-6).log())
-
-    def _lower(self) -> Tensor:
-        return self.lower.tril(-1) + torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
-
-    def _upper(self) -> Tensor:
-        return self.upper.triu(1) + torch.diag(self.sign * self.log_diagonal.exp())
 
 
 class Conditioner(nn.Module):

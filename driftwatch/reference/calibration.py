@@ -43,7 +43,7 @@ def calibrate(
         )
     held_out = latents_of(flow, samples)
     bank = np.random.default_rng(seed).permutation(len(samples))[: min(bank_size, len(samples) // 2)]
-    arrays: dict[str, NDArray[np.floating]] = dict(fit_moments(held_out.blocks, seed=seed).to_arrays())
+    arrays: dict[str, NDArray[np.floating]] = dict(fit_moments(held_out.blocks, held_out.nll, seed=seed).to_arrays())
     for s, z in enumerate(held_out.blocks):
         arrays[f"bank_latents.{s}"] = z[bank]
     arrays["bank_nll"] = held_out.nll[bank]

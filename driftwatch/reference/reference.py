@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from driftwatch.data.schema import Schema
-from driftwatch.reference.bundle import Bundle, load_bundle
 from numpy.typing import NDArray
 
+from driftwatch.data.schema import Schema
 from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow
+from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.stats.moments import Moments
 from driftwatch.stats.summary import Layout, summarise_each
 

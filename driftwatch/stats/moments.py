@@ -12,6 +12,7 @@ from driftwatch.stats.summary import Array, Layout, Whitened
 
 AXES = 16
 MIN_DEVIATION = 1e-3
+CLIPPED_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,13 @@ class Moments:
         projection: random orthonormal axes, ``(d, k)``.
         block_means: ``mu0_s`` of each block's sub-vectors, ``(l_s,)``.
         block_whiteners: ``W_s`` with ``W_s Sigma0_s W_s^T = I``, ``(l_s, l_s)``.
+        limit: the longest a whitened full latent may be.
+        block_limits: the longest a whitened sub-vector of each block may be, ``(S,)``.
+        nll_limits: between which the NLL counts, nats, ``(2,)``.
+
+    Longer vectors are shortened to the limit, which one in a thousand of the reference exceeds. No bank of reference
+    samples can tell how often a still more extreme one comes by, so none may decide a window alone: shortened, it
+    counts as much as the bank's own extremes, and windows of many such samples are as far off as ever.
     """
 
     mean: Array
@@ -31,16 +39,21 @@ class Moments:
     projection: Array
     block_means: tuple[Array, ...]
     block_whiteners: tuple[Array, ...]
+    limit: float
+    block_limits: Array
+    nll_limits: Array
 
     def whiten(self, latents: Sequence[NDArray[np.float32]], nll: Array) -> Whitened:
         """Whitens latents ``(N, P_s, l_s)``, one array a block."""
         full = np.concatenate([z.reshape(len(z), -1) for z in latents], axis=1, dtype=np.float64)
-        full = (full - self.mean) / self.deviation
+        full = shorten((full - self.mean) / self.deviation, self.limit)
         blocks = tuple(
-            (z.astype(np.float64) - mean) @ whitener.T
-            for z, mean, whitener in zip(latents, self.block_means, self.block_whiteners, strict=True)
+            shorten((z.astype(np.float64) - mean) @ whitener.T, float(limit))
+            for z, mean, whitener, limit in zip(
+                latents, self.block_means, self.block_whiteners, self.block_limits, strict=True
+            )
         )
-        return Whitened(full, full @ self.projection, blocks, np.asarray(nll, dtype=np.float64))
+        return Whitened(full, full @ self.projection, blocks, np.clip(nll, *self.nll_limits))
 
     def layout(self, blocks: tuple[tuple[int, int], ...]) -> Layout:
         """The layout of summaries whitened by these moments, for blocks of ``(P, l)``."""
@@ -48,7 +61,14 @@ class Moments:
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Named arrays, for a bundle."""
-        arrays = {"mean": self.mean, "deviation": self.deviation, "projection": self.projection}
+        arrays = {
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "projection": self.projection,
+            "limit": np.array([self.limit]),
+            "block_limits": self.block_limits,
+            "nll_limits": self.nll_limits,
+        }
         for s, (mean, whitener) in enumerate(zip(self.block_means, self.block_whiteners, strict=True)):
             arrays[f"block_mean.{s}"] = mean
             arrays[f"block_whitener.{s}"] = whitener
@@ -64,27 +84,51 @@ class Moments:
             arrays["projection"],
             tuple(arrays[f"block_mean.{s}"] for s in range(count)),
             tuple(arrays[f"block_whitener.{s}"] for s in range(count)),
+            float(arrays["limit"][0]),
+            arrays["block_limits"],
+            arrays["nll_limits"],
         )
 
 
-def fit_moments(latents: Sequence[NDArray[np.float32]], *, seed: int = 0) -> Moments:
-    """Fits moments to the latents of reference samples, ``(N, P_s, l_s)`` a block."""
+def fit_moments(latents: Sequence[NDArray[np.float32]], nll: Array, *, seed: int = 0) -> Moments:
+    """Fits moments to the latents of reference samples, ``(N, P_s, l_s)`` a block, and their NLL in nats, ``(N,)``."""
     full = np.concatenate([z.reshape(len(z), -1) for z in latents], axis=1, dtype=np.float64)
     dim = full.shape[1]
     axes = min(AXES, dim)
     gaussian = np.random.default_rng(seed).standard_normal((dim, axes))
-    means, whiteners = [], []
+    mean, deviation = full.mean(0), np.maximum(full.std(0), MIN_DEVIATION)
+    means, whiteners, limits = [], [], []
     for z in latents:
         u = z.reshape(-1, z.shape[2]).astype(np.float64)
-        mean = u.mean(0)
-        covariance = np.cov(u, rowvar=False).reshape(len(mean), -1)
+        centre = u.mean(0)
+        covariance = np.cov(u, rowvar=False).reshape(len(centre), -1)
         eigenvalues, vectors = np.linalg.eigh(covariance)
-        means.append(mean)
-        whiteners.append(vectors / np.sqrt(np.maximum(eigenvalues, MIN_DEVIATION**2)) @ vectors.T)
+        whitener = vectors / np.sqrt(np.maximum(eigenvalues, MIN_DEVIATION**2)) @ vectors.T
+        means.append(centre)
+        whiteners.append(whitener)
+        limits.append(_limit((u - centre) @ whitener.T))
     return Moments(
-        mean=full.mean(0),
-        deviation=np.maximum(full.std(0), MIN_DEVIATION),
+        mean=mean,
+        deviation=deviation,
         projection=np.linalg.qr(gaussian)[0],
         block_means=tuple(means),
         block_whiteners=tuple(whiteners),
+        limit=_limit((full - mean) / deviation),
+        block_limits=np.array(limits),
+        nll_limits=np.quantile(nll, [CLIPPED_SHARE, 1.0 - CLIPPED_SHARE]),
     )
+
+
+def shorten(vectors: Array, limit: float) -> Array:
+    """Vectors ``(..., l)``, those longer than `limit` shortened to it.
+
+    >>> shorten(np.array([[3.0, 4.0], [0.3, 0.4]]), 1.0)
+    array([[0.6, 0.8],
+           [0.3, 0.4]])
+    """
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors * np.minimum(1.0, limit / np.maximum(length, 1e-300)))
+
+
+def _limit(vectors: Array) -> float:
+    return float(np.quantile(np.linalg.norm(vectors, axis=-1), 1.0 - CLIPPED_SHARE))

@@ -1,0 +1,134 @@
+"""From the alerts to a sink: each sink at its own pace in a thread of its own, never holding up the stream."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from contextlib import ExitStack
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from driftwatch.alerts.sinks import Sink
+from driftwatch.config import KafkaSource
+from driftwatch.errors import MessageError, SinkError
+from driftwatch.stream.alert import Alert, decode_alert
+from driftwatch.stream.events import Event, Observer, Progress, SinkDelivered, SinkFailed, StageTimed
+from driftwatch.stream.kafka_clients import POLL_MS, KafkaRole
+
+MAX_POLL_INTERVAL_MS = 3_600_000
+
+log = structlog.get_logger("driftwatch.alerts")
+
+
+def deliver(sink: Sink, alert: Alert, stop: threading.Event, observe: Observer) -> bool:
+    """Delivers one alert, and tells how it went.
+
+    Returns:
+        Whether it is dealt with; not if delivery was given up because of `stop`.
+    """
+    started = time.perf_counter()
+    try:
+        sink.deliver(alert, stop)
+    except SinkError as error:
+        if stop.is_set():
+            return False
+        log.error("alert not delivered", sink=sink.name, id=alert.id, error=str(error))
+        observe(SinkFailed(sink.name, str(error)))
+    else:
+        observe(SinkDelivered(sink.name))
+    observe(StageTimed("sink", time.perf_counter() - started))
+    return True
+
+
+class TopicDelivery(KafkaRole):
+    """Feeds one sink from the alerts topic, in a consumer group of its own: at least once, also over restarts.
+
+    A sink that is new to a topic begins with the alerts to come, not with all those that ever were.
+
+    Args:
+        sink: to deliver to.
+        source: brokers and group.
+        alerts_topic: where alerts are.
+        observer: told of deliveries and failures.
+    """
+
+    def __init__(self, sink: Sink, source: KafkaSource, alerts_topic: str, observer: Observer) -> None:
+        super().__init__(f"sink.{sink.name}", source, _without_progress(observer))
+        self._sink = sink
+        self._topic = alerts_topic
+
+    def session(self, stop: threading.Event, clients: ExitStack) -> None:
+        """Delivers until told to stop."""
+        consumer = self.consumer(
+            clients,
+            f"{self.source.group}.{self.name}",
+            max_poll_records=1,
+            max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+        )
+        self._begin(consumer)
+        consumer.subscribe([self._topic])
+        while not stop.is_set():
+            for place, messages in consumer.poll(timeout_ms=POLL_MS).items():
+                for message in messages:
+                    try:
+                        alert = decode_alert(message.value or b"")
+                    except MessageError as error:
+                        log.error("alert cannot be read", offset=message.offset, error=str(error))
+                        self.observe(SinkFailed(self._sink.name, str(error)))
+                    else:
+                        if not deliver(self._sink, alert, stop, self.observe):
+                            return
+                    consumer.commit({place: OffsetAndMetadata(message.offset + 1, "", -1)})
+
+    def _begin(self, consumer: KafkaConsumer) -> None:
+        places = [TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic) or ()]
+        new = [place for place in places if consumer.committed(place) is None]
+        if new:
+            ends = consumer.end_offsets(new)
+            consumer.commit({place: OffsetAndMetadata(ends[place], "", -1) for place in new})
+
+
+class QueueDelivery:
+    """Feeds one sink from a bounded queue, where there is no alerts topic; alerts beyond it are counted as failed.
+
+    Args:
+        sink: to deliver to.
+        size: of the queue.
+        observer: told of deliveries and failures.
+    """
+
+    def __init__(self, sink: Sink, size: int, observer: Observer) -> None:
+        self.name = f"sink.{sink.name}"
+        self._sink = sink
+        self._queue: queue.Queue[Alert] = queue.Queue(size)
+        self._observe = observer
+
+    def submit(self, alert: Alert) -> None:
+        """Takes an alert; never waits."""
+        try:
+            self._queue.put_nowait(alert)
+        except queue.Full:
+            log.error("alert not delivered", sink=self._sink.name, id=alert.id, error="queue is full")
+            self._observe(SinkFailed(self._sink.name, "queue is full"))
+
+    def run(self, stop: threading.Event) -> None:
+        """Delivers until told to stop; what is queued by then is still tried once."""
+        while not (stop.is_set() and self._queue.empty()):
+            try:
+                alert = self._queue.get(timeout=POLL_MS / 1000)
+            except queue.Empty:
+                continue
+            deliver(self._sink, alert, stop, self._observe)
+
+
+def _without_progress(observer: Observer) -> Observer:
+    """A sink's own connection has no say in whether the daemon is ready."""
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, Progress):
+            observer(event)
+
+    return tell

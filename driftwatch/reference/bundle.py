@@ -1,0 +1,212 @@
+"""The reference as a folder: written whole or not at all, verified when read, and never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from driftwatch import __version__
+from driftwatch.data.schema import Schema, parse_schema
+from driftwatch.errors import BundleError, DataError
+from driftwatch.flows.base import Flow
+from driftwatch.flows.build import build_flow
+
+FORMAT_VERSION = 1
+MANIFEST, FLOW, CALIBRATION, REPORT = "manifest.json", "flow.safetensors", "calibration.safetensors", "report.png"
+VERSION_LENGTH = 12
+MAX_MANIFEST_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle holds.
+
+    Args:
+        path: its folder.
+        name: given by the trainer.
+        version: a digest of the contents: the same contents have the same version.
+        schema: of one sample.
+        flow: in evaluation mode, on its device.
+        calibration: named arrays.
+        manifest: the whole manifest.
+    """
+
+    path: Path
+    name: str
+    version: str
+    schema: Schema
+    flow: Flow
+    calibration: Mapping[str, NDArray[Any]]
+    manifest: Mapping[str, Any]
+
+
+def write_bundle(
+    out: Path,
+    *,
+    name: str,
+    schema: Schema,
+    flow: Flow,
+    calibration: Mapping[str, NDArray[Any]],
+    facts: Mapping[str, Any],
+    report: bytes | None = None,
+) -> str:
+    """Writes a bundle, which appears under its name only when it is complete.
+
+    Args:
+        out: the folder; there must be none of that name.
+        name: of the reference.
+        schema: of one sample.
+        flow: fitted.
+        calibration: named arrays.
+        facts: further entries of the manifest: training data, metrics.
+        report: a PNG.
+
+    Returns:
+        The bundle's version.
+
+    Raises:
+        BundleError: the folder exists, or cannot be written.
+    """
+    refuse_existing(out)
+    state = {key: value.detach().cpu().contiguous() for key, value in flow.state_dict().items()}
+    files = {FLOW: save_tensors(state), CALIBRATION: save_arrays({k: _contiguous(v) for k, v in calibration.items()})}
+    if report is not None:
+        files[REPORT] = report
+    checksums = {file: {"sha256": _sha256(content), "bytes": len(content)} for file, content in files.items()}
+    described = {"schema": schema.model_dump(mode="json"), "architecture": flow.architecture(), "name": name}
+    version = _version(described, checksums)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "version": version,
+        **described,
+        "created_by": {
+            "driftwatch": __version__,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        **facts,
+        "files": checksums,
+    }
+    files[MANIFEST] = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        try:
+            for file, content in files.items():
+                (partial / file).write_bytes(content)
+            partial.chmod(0o755)
+            partial.rename(out)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise BundleError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(out),
+            remedy="nothing half-written is left behind",
+        ) from error
+    return version
+
+
+def refuse_existing(out: Path) -> None:
+    """Raises `BundleError` if there is something at `out`: bundles never change once they are written."""
+    if out.exists():
+        raise BundleError(
+            "exists already", where=str(out), remedy="bundles never change: give another name, or remove it"
+        )
+
+
+def load_bundle(path: str | Path, device: str = "cpu") -> Bundle:
+    """Reads and verifies a bundle.
+
+    Raises:
+        BundleError: it is missing, damaged, or of another format version.
+    """
+    path = Path(path)
+    manifest = _manifest(path)
+    try:
+        contents = {file: _verified(path, file, stated) for file, stated in manifest["files"].items()}
+        described = {key: manifest[key] for key in ("schema", "architecture", "name")}
+        if manifest["version"] != _version(described, manifest["files"]):
+            raise BundleError("the manifest was changed after it was written", where=str(path), remedy=_REMEDY)
+        schema = parse_schema(manifest["schema"], where=f"{path}: schema")
+        flow = build_flow(manifest["architecture"])
+        flow.load_state_dict(load_tensors(contents[FLOW]))
+        calibration = load_arrays(contents[CALIBRATION])
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise BundleError(f"does not hold together: {error}", where=str(path), remedy=_REMEDY) from None
+    except DataError as error:
+        raise BundleError(error.what, where=error.where, remedy=_REMEDY) from None
+    flow.to(device).eval().requires_grad_(requires_grad=False)
+    return Bundle(path, str(manifest["name"]), str(manifest["version"]), schema, flow, calibration, manifest)
+
+
+_REMEDY = "copy the bundle again, or train the reference again"
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    try:
+        if file.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError("is too large for a manifest", where=str(file), remedy=_REMEDY)
+        manifest = orjson.loads(file.read_bytes())
+    except FileNotFoundError:
+        what = "is no bundle: it has no manifest.json" if path.is_dir() else "no such bundle"
+        raise BundleError(what, where=str(path), remedy="write one by driftwatch train") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot be read: {error}", where=str(file), remedy=_REMEDY) from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise BundleError("is no manifest of a bundle", where=str(file), remedy=_REMEDY)
+    found = manifest.get("format_version")
+    if found != FORMAT_VERSION:
+        raise BundleError(
+            f"is of format version {found}, this driftwatch reads {FORMAT_VERSION}",
+            where=str(path),
+            remedy="train the reference again with this version",
+        )
+    return manifest
+
+
+def _verified(path: Path, file: str, stated: Mapping[str, Any]) -> bytes:
+    if file not in (FLOW, CALIBRATION, REPORT):
+        raise BundleError(f"names a file {file!r} that no bundle has", where=str(path), remedy=_REMEDY)
+    try:
+        content = (path / file).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"cannot be read: {error.strerror or error}", where=str(path / file), remedy=_REMEDY
+        ) from None
+    if len(content) != stated["bytes"] or _sha256(content) != stated["sha256"]:
+        raise BundleError("is damaged: its checksum is wrong", where=str(path / file), remedy=_REMEDY)
+    return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _version(described: Mapping[str, Any], files: Mapping[str, Any]) -> str:
+    """A digest of what a bundle does; the report says it in pictures, and has no part in it."""
+    told = {**described, "files": {file: stated["sha256"] for file, stated in files.items() if file != REPORT}}
+    return _sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))[:VERSION_LENGTH]
+
+
+def _contiguous(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array)

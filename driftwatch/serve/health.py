@@ -1,0 +1,117 @@
+"""Whether the daemon lives, and whether it does its work: ``/healthz`` and ``/readyz``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from driftwatch.stream.events import Event, Progress, ReferenceInUse
+
+FINE = "ok"
+
+
+@dataclass
+class _Role:
+    """What is known of one role: why it has no source, when it last asked for more, and what ended it."""
+
+    lost: str | None = "is not connected to its source yet"
+    last_poll_s: float | None = None
+    death: str | None = None
+
+
+class Health:
+    """An observer that tells from the stages' progress how the daemon is. Thread-safe.
+
+    Args:
+        roles: the roles that run: ``score``, ``test`` or ``replay``.
+        stall_after_s: seconds without a poll of its source after which a role counts as stalled.
+        clock: a clock that never goes back, seconds.
+    """
+
+    def __init__(
+        self, roles: Collection[str], stall_after_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._roles = {role: _Role() for role in roles}
+        self._stall_after_s, self._clock = stall_after_s, clock
+        self._expected: frozenset[str] | None = None
+        self._in_use: set[str] = set()
+        self._lock = Lock()
+
+    def expect(self, streams: Collection[str]) -> None:
+        """Streams that need a reference before the daemon is ready; until this is called it is not."""
+        with self._lock:
+            self._expected = frozenset(streams)
+
+    def role_died(self, role: str, error: BaseException) -> None:
+        """A role's thread has ended by an error, and will not come back."""
+        with self._lock:
+            self._roles.setdefault(role, _Role()).death = f"died: {type(error).__name__}: {error}"
+
+    def __call__(self, event: Event) -> None:
+        """Take an event into account; a `Progress` without a role stands for every role."""
+        if isinstance(event, ReferenceInUse):
+            with self._lock:
+                self._in_use.add(event.stream)
+        elif isinstance(event, Progress):
+            with self._lock:
+                for name, role in self._roles.items():
+                    if event.role in ("", name):
+                        self._progress(role, event)
+
+    def alive(self) -> tuple[bool, dict[str, Any]]:
+        """Whether every role still runs, and what is wrong if not."""
+        with self._lock:
+            return _report({"roles": self._dead()})
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether every stream has its reference and every role reads on, and what is wrong if not."""
+        with self._lock:
+            return _report(
+                {
+                    "roles": self._dead(),
+                    "references": self._unreferenced(),
+                    "source": _words({name: role.lost for name, role in self._roles.items()}),
+                    "progress": self._stalled(),
+                }
+            )
+
+    def _progress(self, role: _Role, event: Progress) -> None:
+        if event.kind == "source_lost":
+            role.lost = f"has lost its source: {event.detail}" if event.detail else "has lost its source"
+            return
+        role.last_poll_s = self._clock()
+        if event.kind == "source_connected":
+            role.lost = None
+
+    def _dead(self) -> str:
+        return _words({name: role.death for name, role in self._roles.items()})
+
+    def _unreferenced(self) -> str:
+        if self._expected is None:
+            return "references are not loaded yet"
+        missing = sorted(self._expected - self._in_use)
+        return f"no reference in use yet for {', '.join(missing)}" if missing else FINE
+
+    def _stalled(self) -> str:
+        now = self._clock()
+        words: dict[str, str | None] = {}
+        for name, role in self._roles.items():
+            if role.last_poll_s is None:
+                words[name] = "has not polled its source yet"
+            elif (idle_s := now - role.last_poll_s) > self._stall_after_s:
+                words[name] = (
+                    f"stalled: last polled its source {idle_s:.0f} s ago, allowed are {self._stall_after_s:g} s"
+                )
+        return _words(words)
+
+
+def _words(troubles: dict[str, str | None]) -> str:
+    return "; ".join(f"{role} {trouble}" for role, trouble in troubles.items() if trouble) or FINE
+
+
+def _report(checks: dict[str, str]) -> tuple[bool, dict[str, Any]]:
+    fine = all(words == FINE for words in checks.values())
+    return fine, {"status": FINE if fine else "failing", "checks": checks}

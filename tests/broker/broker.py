@@ -1,0 +1,156 @@
+"""One Kafka broker on free loopback ports, started and stopped by its pid."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from tests.broker.jars import broker_jars
+
+START_S = 90.0
+STOP_S = 30.0
+LOG_TAIL = 4_000
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+num.partitions=1
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+log.segment.bytes=67108864
+log.cleaner.enable=true
+"""
+
+
+class KafkaBroker:
+    """A broker with its own data folder, which survives `kill` and `restart`."""
+
+    def __init__(self) -> None:
+        self.port, self._controller = _free_ports(2)
+        self._folder = Path(tempfile.mkdtemp(prefix="driftwatch-kafka-"))
+        self._log = self._folder / "broker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        (self._folder / "server.properties").write_text(
+            PROPERTIES.format(port=self.port, controller=self._controller, data=self._folder / "data")
+        )
+        self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c").wait(START_S)
+        atexit.register(self.close)
+
+    @property
+    def bootstrap(self) -> str:
+        """Where clients connect to."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        self._process = self._java("kafka.Kafka")
+        deadline = time.monotonic() + START_S
+        pause = threading.Event()
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the broker ended with {self._process.returncode}:\n{self._tail()}")
+            with contextlib.suppress(KafkaError, OSError), contextlib.closing(self._admin()) as admin:
+                admin.describe_cluster()
+                return
+            pause.wait(0.2)
+        self.kill()
+        raise RuntimeError(f"the broker did not answer in {START_S:.0f} s:\n{self._tail()}")
+
+    def stop(self) -> None:
+        """Asks it to stop, and waits until it has."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ends it and removes its data."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def _admin(self) -> KafkaAdminClient:
+        return KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2_000)
+
+    def _end(self, number: int) -> None:
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        os.kill(process.pid, number)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_S)
+
+    def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [
+            "java",
+            "-Xmx512m",
+            "-Xms128m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            f"{broker_jars()}/*",
+            main,
+            *arguments,
+            str(self._folder / "server.properties"),
+        ]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def _tail(self) -> str:
+        return self._log.read_text(errors="replace")[-LOG_TAIL:]
+
+
+@contextlib.contextmanager
+def start_broker() -> Iterator[KafkaBroker]:
+    """A running broker, ended and removed afterwards."""
+    broker = KafkaBroker()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(contextlib.closing(socket.socket())) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _cluster_id() -> str:
+    return uuid.uuid4().hex[:22]

@@ -1,0 +1,54 @@
+"""The broker's jars, resolved once by Maven into a cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+POM = Path(__file__).with_name("pom.xml")
+CACHE = Path(os.environ.get("DRIFTWATCH_TEST_CACHE", Path(__file__).parents[2] / ".cache" / "kafka"))
+OLDEST_JAVA = 17
+RESOLVE_S = 600
+
+
+def missing_tools() -> str:
+    """What Apache Kafka lacks on this machine, in words; empty if it can run."""
+    java = shutil.which("java")
+    if java is None:
+        return "no java"
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+    found = re.search(r'version "(\d+)', told)
+    if found is None or int(found[1]) < OLDEST_JAVA:
+        return f"java is older than {OLDEST_JAVA}: {told.splitlines()[:1]}"
+    if _folder().is_dir() or shutil.which("mvn"):
+        return ""
+    return "no mvn (Maven), and no jars in the cache"
+
+
+def broker_jars() -> Path:
+    """The folder with the jars; resolved by Maven the first time, which takes seconds."""
+    folder = _folder()
+    if folder.is_dir():
+        return folder
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={partial}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RESOLVE_S)
+        if done.returncode != 0:
+            raise RuntimeError(f"Maven could not resolve the broker's jars:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+        partial.rename(folder)
+    return folder
+
+
+def _folder() -> Path:
+    return CACHE / hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
