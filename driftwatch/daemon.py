@@ -20,7 +20,8 @@ from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery
 from driftwatch.alerts.sinks import Sink, WebhookSink, build_sinks
 from driftwatch.config import DaemonConfig, KafkaSinkConfig, KafkaSource, ReplaySource, WebhookSinkConfig
 from driftwatch.errors import DriftwatchError
-from driftwatch.logs import EventLog, configure_logging
+from driftwatch.event_log import EventLog
+from driftwatch.logs import configure_logging
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
@@ -243,7 +244,7 @@ def run_daemon(config: DaemonConfig) -> int:
     configure_logging(config.log.level, config.log.format)
     log.info("starting", version=__version__, source=config.source.kind)
     monitor = build_monitor(config, EventLog())
-    with _stop_on_signals() as stop, _serving(config, monitor):
+    with stop_on_signals() as stop, serving(config, monitor):
         daemon = Daemon(config, load_references(config), monitor)
         daemon.prepare()
         return run_roles(daemon, stop)
@@ -277,7 +278,8 @@ def run_roles(daemon: Daemon, stop: threading.Event) -> int:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set."""
     stop = threading.Event()
 
     def ask(number: int, _: FrameType | None) -> None:
@@ -293,15 +295,16 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _serving(config: DaemonConfig, monitor: Monitor) -> Iterator[None]:
+def serving(config: DaemonConfig, monitor: Monitor) -> Iterator[str]:
+    """Serves metrics, health and the status page meanwhile; gives the address, empty if the server is off."""
     if not config.server.enabled:
-        yield
+        yield ""
         return
     server = HttpServer(config.server.host, config.server.port, monitor.metrics, monitor.health, monitor.status)
     server.start()
     log.info("serving", url=server.url)
     try:
-        yield
+        yield server.url
     finally:
         server.stop()
 

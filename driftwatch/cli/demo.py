@@ -2,7 +2,178 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def demo() -> None:
+import typer
+
+from driftwatch.cli.console import stdout
+from driftwatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+    from driftwatch.demo.record import Chronicle
+    from driftwatch.demo.story import Outcome
+    from driftwatch.reference.training import Told
+    from driftwatch.stream.alert import Alert
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+DEEPEST = 12.0
+SPARKS = 60
+MARKER = ".driftwatch-demo"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for what the demo makes; an earlier demo's is replaced.")] = Path(
+        "driftwatch-demo"
+    ),
+    stay: Annotated[
+        bool | None,
+        typer.Option("--stay/--exit", help="Go on serving until Ctrl-C.  [default: on a terminal]", show_default=False),
+    ] = None,
+) -> None:
     """Train a small reference, replay a stream with a drift in it, and watch the alert fire and resolve."""
-    raise NotImplementedError
+    _clear(out)
+    from driftwatch.daemon import stop_on_signals
+    from driftwatch.demo.plot import write_plot
+    from driftwatch.demo.story import train_camera, watch_camera
+    from driftwatch.logs import configure_logging
+
+    configure_logging("error", "auto")
+    console = stdout()
+    console.print("[bold]driftwatch demo[/]: a camera watches a wall; for a while its lens goes out of focus\n")
+    console.print("[bold]1. Train[/] a reference on 12,000 sharp images (16x16, generated)")
+    with stop_on_signals() as stop:
+        with _Screen(console) as screen:
+            train_camera(out, stop, screen.teller())
+        console.print(
+            "\n[bold]2. Watch[/] a stream of 6,000 images; windows of 50 and 200, a false alarm in 1e6 samples"
+        )
+        screen = _Screen(console)
+        with screen, watch_camera(out, stop, screen.teller()) as outcome:
+            screen.close()
+            write_plot(out / "demo.png", outcome.chronicle, outcome.drift)
+            _conclude(console, outcome, out)
+            if stay if stay is not None else sys.stdout.isatty():
+                console.print("Serving until Ctrl-C.")
+                stop.wait()
+
+
+class _Screen:
+    """A line at the bottom that lives, where there is a terminal; else a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live
+
+        self._console = console
+        self._live: Live | None = (
+            Live(console=console, refresh_per_second=10, transient=True) if console.is_terminal else None
+        )
+        self._next = 0
+
+    def __enter__(self) -> _Screen:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._live:
+            self._live.stop()
+
+    def teller(self) -> Teller:
+        from driftwatch.demo.story import Teller
+
+        return Teller(say=self._say, training=self._training, alert=self._alert, watching=self._watching)
+
+    def _say(self, line: str) -> None:
+        self._console.print(f"   {line}", markup=False)
+
+    def _training(self, told: Told) -> None:
+        bar = _bar(told.share)
+        self._line(f"   {bar} {told.share:4.0%}  step {told.step:,}, {told.bits_per_dim:.3f} bits/dim", told.step, 300)
+
+    def _alert(self, alert: Alert, sample: int) -> None:
+        firing = alert.state == "firing"
+        colour = "bold red" if firing else "bold green"
+        self._console.print(
+            f"   [{colour}]{alert.state.upper()}[/] at sample {sample:,}: {alert.severity}, "
+            f"p = {alert.p_value:.1g}, effect {alert.effect.nats:.2f} nats/sample (windows of {alert.window.size})"
+        )
+        if firing:
+            self._console.print(f"            {alert.explanation}", markup=False)
+
+    def _watching(self, chronicle: Chronicle) -> None:
+        if not chronicle.windows:
+            return
+        tested = chronicle.windows[min(chronicle.windows)]
+        sparks = "".join(_spark(each.p_value) for each in tested[-SPARKS:]).rjust(SPARKS)
+        state = "[bold red]DRIFT[/]" if chronicle.firing else "[green]  ok [/]"
+        self._line(
+            f"   {state} {chronicle.samples:5,} samples  p {tested[-1].p_value:8.1e}  -log p {sparks}",
+            chronicle.samples,
+            1_000,
+        )
+
+    def _line(self, text: str, number: int, every: int) -> None:
+        if self._live:
+            self._live.update(text)
+        elif number >= self._next:
+            self._next = number - number % every + every
+            self._console.print(text)
+
+
+if TYPE_CHECKING:
+    from driftwatch.demo.story import Teller
+
+
+def _clear(out: Path) -> None:
+    """Removes what an earlier demo left, and nothing else."""
+    if out.exists() and not (out / MARKER).is_file():
+        if not out.is_dir() or any(out.iterdir()):
+            raise UsageError("exists, and no demo made it", where=str(out), remedy="give another --out")
+    elif out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).touch()
+
+
+def _conclude(console: Console, outcome: Outcome, out: Path) -> None:
+    began, ended = outcome.drift
+    alerts = outcome.chronicle.alerts
+    fired = [sample for alert, sample in alerts if alert.state == "firing" and began <= sample]
+    resolved = [sample for alert, sample in alerts if alert.state == "resolved" and sample >= ended]
+    false = sum(1 for alert, sample in alerts if alert.state == "firing" and sample <= began)
+    tested = outcome.chronicle.windows[min(outcome.chronicle.windows)]
+    before = [-each.nll for each in tested if each.sample <= began]
+    during = [-each.nll for each in tested if began + 50 <= each.sample <= ended]
+    console.print("\n[bold]3. What happened[/]")
+    if fired:
+        console.print(f"   The alert fired {fired[0] - began} samples after the lens went out of focus")
+    if resolved:
+        console.print(f"   and was resolved {resolved[0] - ended} samples after it was in focus again;")
+    console.print(f"   false alarms before: {false}.")
+    if before and during:
+        change = sum(during) / len(during) - sum(before) / len(before)
+        console.print(
+            f"   Meanwhile the mean log-likelihood {'rose' if change > 0 else 'fell'} by {abs(change):.1f} nats: "
+            + ("a likelihood monitor sees nothing wrong." if change > 0 else "a likelihood monitor could see it too.")
+        )
+    console.print(f"   Picture: {out / 'demo.png'}   reference: {out / 'reference'}", markup=False)
+
+
+def _spark(p_value: float) -> str:
+    depth = min(1.0, -math.log10(max(p_value, 1e-300)) / DEEPEST)
+    return BLOCKS[round(depth * (len(BLOCKS) - 1))]
+
+
+def _bar(share: float) -> str:
+    done = round(30 * share)
+    return "━" * done + "╌" * (30 - done)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from driftwatch.errors import BundleError, TrainingError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.features import FeatureTransform
 from driftwatch.flows.image import ImageFlow
 from driftwatch.flows.vector import VectorFlow
+
+FlowPart = TypeVar("FlowPart")
 
 REMEDY = "train the reference again with this version"
 
@@ -34,7 +36,7 @@ def build_flow(architecture: Mapping[str, Any]) -> Flow:
     raise BundleError(f"unknown kind {kind!r}", where="architecture", remedy="known kinds are image and vector")
 
 
-def _build[T](make: Callable[..., T], values: Mapping[str, Any], where: str) -> T:
+def _build(make: Callable[..., FlowPart], values: Mapping[str, Any], where: str) -> FlowPart:
     known = inspect.signature(make).parameters
     unknown = sorted(set(values) - set(known))
     missing = sorted(name for name, p in known.items() if p.default is p.empty and name not in values)

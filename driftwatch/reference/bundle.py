@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +24,13 @@ from driftwatch.data.schema import Schema, parse_schema
 from driftwatch.errors import BundleError, DataError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.build import build_flow
+from driftwatch.reference.folders import write_folder
 
 FORMAT_VERSION = 1
 MANIFEST, FLOW, CALIBRATION, REPORT = "manifest.json", "flow.safetensors", "calibration.safetensors", "report.png"
 VERSION_LENGTH = 12
 MAX_MANIFEST_BYTES = 16 << 20
+DAMAGED = "copy the bundle again, or train the reference again"
 
 
 @dataclass(frozen=True)
@@ -65,25 +65,27 @@ def write_bundle(
     calibration: Mapping[str, NDArray[Any]],
     facts: Mapping[str, Any],
     report: bytes | None = None,
+    overwrite: bool = False,
 ) -> str:
     """Writes a bundle, which appears under its name only when it is complete.
 
     Args:
-        out: the folder; there must be none of that name.
+        out: the folder; there must be none of that name, or an empty one.
         name: of the reference.
         schema: of one sample.
         flow: fitted.
         calibration: named arrays.
         facts: further entries of the manifest: training data, metrics.
         report: a PNG.
+        overwrite: take the place of a bundle at `out`.
 
     Returns:
         The bundle's version.
 
     Raises:
-        BundleError: the folder exists, or cannot be written.
+        BundleError: the folder exists, or cannot be written; nothing half-written is left then.
     """
-    refuse_existing(out)
+    refuse_existing(out, overwrite=overwrite)
     state = {key: value.detach().cpu().contiguous() for key, value in flow.state_dict().items()}
     files = {FLOW: save_tensors(state), CALIBRATION: save_arrays({k: _contiguous(v) for k, v in calibration.items()})}
     if report is not None:
@@ -91,7 +93,7 @@ def write_bundle(
     checksums = {file: {"sha256": _sha256(content), "bytes": len(content)} for file, content in files.items()}
     described = {"schema": schema.model_dump(mode="json"), "architecture": flow.architecture(), "name": name}
     version = _version(described, checksums)
-    manifest = {
+    manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "version": version,
         **described,
@@ -104,33 +106,40 @@ def write_bundle(
         **facts,
         "files": checksums,
     }
+    manifest["checksum"] = _checksum(manifest)
     files[MANIFEST] = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            for file, content in files.items():
-                (partial / file).write_bytes(content)
-            partial.chmod(0o755)
-            partial.rename(out)
-        except OSError:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        write_folder(out, files, replace=overwrite)
     except OSError as error:
+        size = sum(map(len, files.values()))
         raise BundleError(
             f"cannot be written: {error.strerror or error}",
             where=str(out),
-            remedy="nothing half-written is left behind",
+            remedy=f"it needs {size / 1e6:.1f} MB there; nothing half-written is left behind",
         ) from error
     return version
 
 
-def refuse_existing(out: Path) -> None:
-    """Raises `BundleError` if there is something at `out`: bundles never change once they are written."""
-    if out.exists():
+def refuse_existing(out: Path, *, overwrite: bool = False) -> None:
+    """Refuses to write where there is something: bundles never change once they are written.
+
+    Args:
+        out: where a bundle is to be written.
+        overwrite: a bundle may be there, to be replaced; anything else is still refused.
+
+    Raises:
+        BundleError: see above.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
         raise BundleError(
-            "exists already", where=str(out), remedy="bundles never change: give another name, or remove it"
+            "exists already",
+            where=str(out),
+            remedy="bundles never change: give another name, remove it, or replace it by --overwrite",
         )
+    if not (out / MANIFEST).is_file():
+        raise BundleError("is no bundle, and is not overwritten", where=str(out), remedy="give another name")
 
 
 def load_bundle(path: str | Path, device: str = "cpu") -> Bundle:
@@ -142,38 +151,38 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Bundle:
     path = Path(path)
     manifest = _manifest(path)
     try:
-        contents = {file: _verified(path, file, stated) for file, stated in manifest["files"].items()}
+        if manifest["checksum"] != _checksum(manifest):
+            raise BundleError("the manifest was changed after it was written", where=str(path), remedy=DAMAGED)
         described = {key: manifest[key] for key in ("schema", "architecture", "name")}
         if manifest["version"] != _version(described, manifest["files"]):
-            raise BundleError("the manifest was changed after it was written", where=str(path), remedy=_REMEDY)
+            raise BundleError("its version is not that of its contents", where=str(path), remedy=DAMAGED)
+        contents = {file: _verified(path, file, stated) for file, stated in manifest["files"].items()}
         schema = parse_schema(manifest["schema"], where=f"{path}: schema")
         flow = build_flow(manifest["architecture"])
         flow.load_state_dict(load_tensors(contents[FLOW]))
         calibration = load_arrays(contents[CALIBRATION])
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BundleError(f"does not hold together: {error}", where=str(path), remedy=_REMEDY) from None
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not hold together: {error}"
+        raise BundleError(what, where=str(path), remedy=DAMAGED) from None
     except DataError as error:
-        raise BundleError(error.what, where=error.where, remedy=_REMEDY) from None
+        raise BundleError(error.what, where=error.where, remedy=DAMAGED) from None
     flow.to(device).eval().requires_grad_(requires_grad=False)
     return Bundle(path, str(manifest["name"]), str(manifest["version"]), schema, flow, calibration, manifest)
-
-
-_REMEDY = "copy the bundle again, or train the reference again"
 
 
 def _manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:
-            raise BundleError("is too large for a manifest", where=str(file), remedy=_REMEDY)
+            raise BundleError("is too large for a manifest", where=str(file), remedy=DAMAGED)
         manifest = orjson.loads(file.read_bytes())
     except FileNotFoundError:
         what = "is no bundle: it has no manifest.json" if path.is_dir() else "no such bundle"
         raise BundleError(what, where=str(path), remedy="write one by driftwatch train") from None
     except (OSError, ValueError) as error:
-        raise BundleError(f"cannot be read: {error}", where=str(file), remedy=_REMEDY) from None
+        raise BundleError(f"cannot be read: {error}", where=str(file), remedy=DAMAGED) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise BundleError("is no manifest of a bundle", where=str(file), remedy=_REMEDY)
+        raise BundleError("is no manifest of a bundle", where=str(file), remedy=DAMAGED)
     found = manifest.get("format_version")
     if found != FORMAT_VERSION:
         raise BundleError(
@@ -186,15 +195,18 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _verified(path: Path, file: str, stated: Mapping[str, Any]) -> bytes:
     if file not in (FLOW, CALIBRATION, REPORT):
-        raise BundleError(f"names a file {file!r} that no bundle has", where=str(path), remedy=_REMEDY)
+        raise BundleError(f"names a file {file!r} that no bundle has", where=str(path), remedy=DAMAGED)
+    place = path / file
     try:
-        content = (path / file).read_bytes()
+        size = place.stat().st_size
+        content = place.read_bytes() if size == stated["bytes"] else b""
     except OSError as error:
-        raise BundleError(
-            f"cannot be read: {error.strerror or error}", where=str(path / file), remedy=_REMEDY
-        ) from None
-    if len(content) != stated["bytes"] or _sha256(content) != stated["sha256"]:
-        raise BundleError("is damaged: its checksum is wrong", where=str(path / file), remedy=_REMEDY)
+        raise BundleError(f"cannot be read: {error.strerror or error}", where=str(place), remedy=DAMAGED) from None
+    if size != stated["bytes"]:
+        what = f"is damaged: it has {size:,} bytes, not {stated['bytes']:,}"
+        raise BundleError(what, where=str(place), remedy=DAMAGED)
+    if _sha256(content) != stated["sha256"]:
+        raise BundleError("is damaged: its checksum is wrong", where=str(place), remedy=DAMAGED)
     return content
 
 
@@ -206,6 +218,12 @@ def _version(described: Mapping[str, Any], files: Mapping[str, Any]) -> str:
     """A digest of what a bundle does; the report says it in pictures, and has no part in it."""
     told = {**described, "files": {file: stated["sha256"] for file, stated in files.items() if file != REPORT}}
     return _sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))[:VERSION_LENGTH]
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """Of all that a manifest says, its own checksum apart."""
+    told = {key: value for key, value in manifest.items() if key != "checksum"}
+    return _sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
 
 
 def _contiguous(array: NDArray[Any]) -> NDArray[Any]:

@@ -34,6 +34,8 @@ def explain(
     total = float(excess.sum())
     standard = deviations[: parts.size].reshape(parts.shape)
     notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)
+    if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
+        return "nothing stands out"
     if not notable.any():
         return _geometry_words(deviations[parts.size :], geometry)
     ranked = np.argsort(np.where(notable, excess, -np.inf), axis=None)[::-1][: min(2, int(notable.sum()))]

@@ -167,7 +167,11 @@ class StreamTester:
                 )
                 for name in DETECTORS
             ),
-            explanation=result.explanation,
+            explanation=(
+                result.explanation
+                if transition.state == "firing"
+                else f"no window has drifted in the last {self.policy.resolve_after} steps"
+            ),
             reference=(self.reference.name, self.reference.version),
         )
 

@@ -45,7 +45,9 @@ def broker_jars() -> Path:
         command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={partial}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RESOLVE_S)
         if done.returncode != 0:
-            raise RuntimeError(f"Maven could not resolve the broker's jars:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+            raise RuntimeError(
+                f"Maven could not resolve the broker's jars:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+            )
         partial.rename(folder)
     return folder
 

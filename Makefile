@@ -1,0 +1,45 @@
+# driftwatch: `make demo` shows it, `make test` tests it; each sets up all it needs and reuses what is there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Two numerical libraries that each take every core only get in each other's way.
+export OMP_NUM_THREADS ?= 2
+export MPLBACKEND ?= Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench lock broker clean
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## train a small reference, replay a drift, watch the alert
+	$(BIN)/driftwatch demo
+
+test: lint  ## every check and every test
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## formatting, style, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## measure speed and accuracy; prints tables
+	$(BIN)/python -m benchmarks
+
+broker: $(READY)  ## run a Kafka broker on this machine to try things out with
+	$(BIN)/python -m tests.broker
+
+$(READY): pyproject.toml requirements.lock .ci/install
+	PYTHON=$(PYTHON) .ci/install $(VENV)
+	@touch $@
+
+lock:  ## resolve the pinned dependencies anew
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+clean:  ## remove all that the other targets made
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist driftwatch-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,55 @@
+"""What happened in the demo, sample by sample: an observer that the plot and the terminal read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from driftwatch.stream.alert import Alert
+from driftwatch.stream.events import AlertRaised, Event, SamplesScored, StreamState, WindowTested
+
+
+@dataclass
+class Tested:
+    """A window's results: number of the newest sample, p-value, likelihood (nats) and effect (nats)."""
+
+    sample: int
+    p_value: float
+    nll: float
+    effect: float
+
+
+@dataclass
+class Chronicle:
+    """Keeps what the stages report.
+
+    Args:
+        on_alert: told of each alert and the number of the newest sample.
+    """
+
+    on_alert: Callable[[Alert, int], None]
+    scores: list[float] = field(default_factory=list)
+    windows: dict[int, list[Tested]] = field(default_factory=dict)
+    alerts: list[tuple[Alert, int]] = field(default_factory=list)
+    threshold: float = 0.0
+    firing: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Scored so far."""
+        return len(self.scores)
+
+    def __call__(self, event: Event) -> None:
+        """Take an event into account."""
+        match event:
+            case SamplesScored():
+                self.scores += event.scores.tolist()
+            case WindowTested():
+                tested = Tested(self.samples, event.p_values["combined"], event.statistics["nll"], event.effect_nats)
+                self.windows.setdefault(event.window, []).append(tested)
+            case StreamState():
+                self.threshold, self.firing = event.threshold, event.firing
+            case AlertRaised():
+                self.alerts.append((event.alert, self.samples))
+                self.firing = event.alert.state == "firing"
+                self.on_alert(event.alert, self.samples)

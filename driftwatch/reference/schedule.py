@@ -1,0 +1,54 @@
+"""When training ends, and how fast it learns until then."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from driftwatch.reference.train_config import TrainingConfig
+
+FINAL_RATE = 0.02
+WARMUP_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A warm-up, then a cosine decay over the steps or the time that are given.
+
+    Args:
+        config: of the training.
+    """
+
+    config: TrainingConfig
+
+    def share_done(self, step: int, elapsed_s: float) -> float:
+        """How much of the training is done, 1 at its end."""
+        shares = [0.0]
+        if self.config.minutes is not None:
+            shares.append(elapsed_s / (60 * self.config.minutes))
+        if self.config.max_steps is not None:
+            shares.append(step / self.config.max_steps)
+        return max(shares)
+
+    def learning_rate(self, step: int, elapsed_s: float) -> float:
+        """The learning rate of a step, which counts from 0."""
+        config = self.config
+        warmup = config.warmup_steps
+        if config.max_steps is not None:
+            warmup = min(warmup, int(WARMUP_SHARE * config.max_steps))
+        warm = min(1.0, (step + 1) / (warmup + 1))
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.share_done(step, elapsed_s))))
+        return config.learning_rate * warm * (FINAL_RATE + (1.0 - FINAL_RATE) * cosine)
+
+    def seconds_left(self, step: int, elapsed_s: float) -> float:
+        """Seconds until the end at the pace so far; NaN before the first step."""
+        left = []
+        if self.config.minutes is not None:
+            left.append(60 * self.config.minutes - elapsed_s)
+        if self.config.max_steps is not None and step:
+            left.append((self.config.max_steps - step) * elapsed_s / step)
+        return max(0.0, min(left)) if left else math.nan
+
+    def ended_by(self, step: int) -> str:
+        """Which of the limits a training that went on to its end met."""
+        return "max_steps" if self.config.max_steps is not None and step >= self.config.max_steps else "minutes"

@@ -1,0 +1,286 @@
+"""From a configuration to a bundle: data, flow, training, calibration, report."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import torch
+
+from driftwatch import __version__
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.schema import ImageSchema, Samples, Schema
+from driftwatch.errors import TrainingError, UsageError
+from driftwatch.flows.base import Flow
+from driftwatch.flows.image import ImageFlow
+from driftwatch.reference.architecture import new_flow
+from driftwatch.reference.assessment import Assessment, assess
+from driftwatch.reference.bundle import Bundle, load_bundle, refuse_existing, write_bundle
+from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.checkpoint import remove_checkpoint
+from driftwatch.reference.device import choose_device
+from driftwatch.reference.evaluation import Evaluation
+from driftwatch.reference.precision import compute_dtype
+from driftwatch.reference.processes import Processes, join_processes
+from driftwatch.reference.reference import reference_from
+from driftwatch.reference.report import report_png
+from driftwatch.reference.train_config import TrainConfig
+from driftwatch.reference.training import LOG_2, Fitted, FlowTrainer, Interrupted, Told
+from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_schema, require_variety
+
+FEATURE_ROWS = 50_000
+INITIAL_ROWS = 512
+VALIDATION_ROWS = 2_000
+EVALUATION_ROWS = 3_000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    Args:
+        path: of the bundle.
+        version: of the bundle.
+        schema: of one sample.
+        rows: in the data.
+        fitted: how training went.
+        bits_per_dim: of calibration samples, in full precision.
+        evaluations: of the combined detector on built-in shifts.
+    """
+
+    path: Path
+    version: str
+    schema: Schema
+    rows: int
+    fitted: Fitted
+    bits_per_dim: float
+    evaluations: Sequence[Evaluation]
+
+
+def _hear_nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Whom a training tells what it does.
+
+    Args:
+        say: in a line, for people.
+        tell: after each training step.
+        doing: what goes on beside training, and the share of it that is done.
+    """
+
+    say: Callable[[str], None] = _hear_nothing
+    tell: Callable[[Told], None] = _hear_nothing
+    doing: Callable[[str, float], None] = _hear_nothing
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    stop: threading.Event,
+    listener: Listener,
+    *,
+    fresh: bool = False,
+    overwrite: bool = False,
+) -> Trained | None:
+    """Trains a reference and writes its bundle.
+
+    Args:
+        config: of data, flow and training.
+        out: the bundle's folder; checkpoints are beside it, in ``<out>.training``, until it is done.
+        stop: asks to write a checkpoint and to end.
+        listener: told what is going on.
+        fresh: start anew, even where there is a checkpoint.
+        overwrite: take the place of a bundle at `out`.
+
+    Returns:
+        What it came to; None in the processes that do not lead.
+
+    Raises:
+        Interrupted: `stop` was set; the same call goes on from the checkpoint.
+        DriftwatchError: the data cannot be learned from, or nothing can be written.
+    """
+    refuse_existing(out, overwrite=overwrite)
+    settings = config.training
+    torch.backends.cudnn.deterministic = True
+    with join_processes(choose_device(settings.device)) as processes:
+        listener = listener if processes.leads else Listener()
+        data, parts = _read(config, listener)
+        torch.manual_seed(settings.seed)
+        flow = new_flow(config.flow, data.schema, parts.fit).to(processes.device)
+        _say_shape(flow, processes, listener)
+        if isinstance(flow, ImageFlow):
+            flow.compute_dtype = compute_dtype(settings.precision, processes.device)
+        folder = out.with_name(f"{out.name}.training")
+        trainer = FlowTrainer(
+            flow,
+            data,
+            parts.fit[:INITIAL_ROWS],
+            parts.validation[:VALIDATION_ROWS],
+            settings,
+            processes,
+            folder,
+            _fingerprint(config, data),
+        )
+        if not fresh and trainer.resume():
+            listener.say(f"going on from the checkpoint at step {trainer.step:,} (--fresh starts anew)")
+        fitted = trainer.fit(stop, listener.tell, listener.say)
+        if not processes.leads:
+            return None
+        listener.say(f"trained {fitted.steps:,} steps in {fitted.seconds / 60:.1f} minutes, ended by {fitted.ended_by}")
+        if isinstance(flow, ImageFlow):
+            flow.compute_dtype = None
+        trained = _conclude(config, out, data, flow, parts, fitted, stop, listener, overwrite=overwrite)
+        remove_checkpoint(folder)
+        return trained
+
+
+def output_path(config: TrainConfig, out: Path | None) -> Path:
+    """Where the bundle goes.
+
+    Raises:
+        UsageError: neither the command nor the configuration says.
+    """
+    chosen = out or config.output.bundle
+    if chosen is None:
+        raise UsageError("where to write the bundle is not said", remedy="give --out, or output.bundle in the file")
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Samples of each part, ``(N, *sample_shape)``."""
+
+    fit: Samples
+    validation: Samples
+    calibration: Samples
+
+
+def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts]:
+    """Opens the data and takes from it what is held in memory, by one pass over it."""
+    settings = config.training
+    listener.doing("reading", 0.0)
+    datasets = [open_dataset(path, columns=config.data.columns) for path in config.data.train]
+    schema = config.sample or one_schema(datasets)
+    data = TrainingData(
+        datasets,
+        schema,
+        fractions=(settings.validation_fraction, settings.calibration_fraction),
+        seed=settings.seed,
+        memory_bytes=settings.memory_bytes,
+    )
+    fitting = max(MIN_HELD_OUT, settings.memory_bytes // data.sample_bytes)
+    found = data.samples(
+        {
+            "fit": INITIAL_ROWS if isinstance(schema, ImageSchema) else min(FEATURE_ROWS, fitting),
+            "validation": max(VALIDATION_ROWS, EVALUATION_ROWS),
+            "calibration": min(config.calibration.samples, fitting),
+        }
+    )
+    parts = _Parts(found["fit"], found["validation"], found["calibration"])
+    if len(parts.calibration) < MIN_HELD_OUT:
+        share = math.ceil(110 * MIN_HELD_OUT / data.rows) / 100
+        more = f", or a training.calibration_fraction of {share:.2f}" if share < 0.5 else ""
+        raise TrainingError(
+            f"{len(parts.calibration)} held-out samples are too few to calibrate false alarms with",
+            where=data.where,
+            remedy=f"{MIN_HELD_OUT} are needed: give more data{more}",
+        )
+    require_variety(parts.calibration, data.where)
+    listener.say(f"{data.rows:,} samples, each a {schema.describe()}; {len(parts.calibration):,} held out to calibrate")
+    return data, parts
+
+
+def _say_shape(flow: Flow, processes: Processes, listener: Listener) -> None:
+    parameters = sum(parameter.numel() for parameter in flow.parameters())
+    several = f", {processes.world} processes" if processes.world > 1 else ""
+    listener.say(f"flow of {flow.dim:,} dimensions, {parameters:,} parameters, on {processes.device}{several}")
+    if isinstance(flow, ImageFlow) and any(flow.padding):
+        left, right, top, bottom = flow.padding
+        height, width = flow.padded
+        listener.say(
+            f"images are padded to {height}x{width} pixels of {flow.low:g}: "
+            f"left {left}, right {right}, top {top}, bottom {bottom}"
+        )
+
+
+def _conclude(
+    config: TrainConfig,
+    out: Path,
+    data: TrainingData,
+    flow: Flow,
+    parts: _Parts,
+    fitted: Fitted,
+    stop: threading.Event,
+    listener: Listener,
+    *,
+    overwrite: bool,
+) -> Trained:
+    """Calibrates and assesses the fitted flow, and writes the bundle."""
+
+    def doing(what: str, share: float) -> None:
+        if stop.is_set():
+            raise Interrupted(
+                "stopped after training, before the bundle was written",
+                remedy="the same command goes on from there",
+            )
+        listener.doing(what, share)
+
+    seed, name = config.training.seed, config.output.name or out.name
+    doing("calibrating", 0.0)
+    arrays = calibrate(flow, parts.calibration, bank_size=config.calibration.bank_size, seed=seed)
+    bits = float(arrays["bank_nll"].mean()) / (flow.dim * LOG_2)
+    draft = Bundle(out, name, "", data.schema, flow, arrays, {})
+    assessment = assess(reference_from(draft), parts.validation[:EVALUATION_ROWS], seed=seed, doing=doing)
+    doing("writing", 1.0)
+    version = write_bundle(
+        out,
+        name=name,
+        schema=data.schema,
+        flow=flow,
+        calibration=arrays,
+        facts=_facts(config, data, parts, fitted, bits, assessment),
+        report=report_png(name, fitted.curve, assessment),
+        overwrite=overwrite,
+    )
+    load_bundle(out)
+    return Trained(out, version, data.schema, data.rows, fitted, bits, assessment.combined)
+
+
+def _facts(
+    config: TrainConfig, data: TrainingData, parts: _Parts, fitted: Fitted, bits: float, assessment: Assessment
+) -> dict[str, object]:
+    """What the manifest says beside what the bundle is."""
+    return {
+        "training": {
+            "data": [path.name for path in config.data.train],
+            "rows": data.rows,
+            "fingerprint": data.fingerprint,
+            "steps": fitted.steps,
+            "seconds": round(fitted.seconds, 1),
+            "ended_by": fitted.ended_by,
+            "seed": config.training.seed,
+            "held_out": len(parts.calibration),
+        },
+        "metrics": {
+            "bits_per_dim": bits,
+            "validation_bits_per_dim": fitted.validation,
+            "evaluation": [row.to_json() for row in assessment.evaluations],
+        },
+    }
+
+
+def _fingerprint(config: TrainConfig, data: TrainingData) -> str:
+    """Of all that a checkpoint depends on; a longer training may take up a shorter one's."""
+    told = config.model_dump(mode="json", exclude={"output": True, "calibration": True, "data": {"train"}})
+    for name in ("minutes", "max_steps", "patience", "checkpoint_every_s", "device"):
+        told["training"].pop(name)
+    seen = [__version__, told, data.schema.model_dump(mode="json"), data.fingerprint]
+    return hashlib.sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)).hexdigest()

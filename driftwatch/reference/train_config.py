@@ -1,0 +1,98 @@
+"""The trainer's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from driftwatch.data.schema import Schema
+from driftwatch.settings import ConfigPath, Settings, load_yaml_model
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class DataConfig(Settings):
+    """What to learn from."""
+
+    train: Annotated[
+        list[ConfigPath], BeforeValidator(_listed), Field(min_length=1, description="files, read in order")
+    ]
+    columns: Annotated[list[str] | None, Field(description="of a table: which, in which order; all if absent")] = None
+
+
+class FlowConfig(Settings):
+    """The size of the flow. `scales` and `steps` are for images, `layers` and `bins` for tables and vectors."""
+
+    scales: Annotated[int, Field(ge=1, le=5)] = 3
+    steps: Annotated[int, Field(ge=1, le=32)] = 6
+    layers: Annotated[int, Field(ge=1, le=32)] = 6
+    bins: Annotated[int, Field(ge=2, le=64)] = 8
+    hidden: Annotated[int, Field(ge=4, le=1024)] = 64
+
+
+class TrainingConfig(Settings):
+    """How long and how to train. Training ends with the first of `minutes`, `max_steps` and `patience`."""
+
+    minutes: Annotated[float | None, Field(gt=0)] = 15.0
+    max_steps: Annotated[int | None, Field(ge=1)] = None
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 200
+    clip: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    validate_every: Annotated[int, Field(ge=1, description="steps")] = 250
+    patience: Annotated[int, Field(ge=1, description="validations without a better one that end training")] = 12
+    validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    calibration_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
+    memory_bytes: Annotated[int, Field(ge=1 << 16, description="of samples held at a time")] = 2 << 30
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.minutes is None and self.max_steps is None:
+            raise ValueError("give minutes or max_steps, or training never ends")
+        return self
+
+
+class CalibrationConfig(Settings):
+    """How false alarms are calibrated."""
+
+    samples: Annotated[int, Field(ge=400, le=1_000_000, description="the most held-out samples to use")] = 10_000
+    bank_size: Annotated[int, Field(ge=200, le=100_000, description="the most samples kept in the bundle")] = 5_000
+
+
+class OutputConfig(Settings):
+    """What to write."""
+
+    bundle: ConfigPath | None = None
+    name: Annotated[str | None, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]+$")] = None
+
+
+class TrainConfig(Settings):
+    """Everything that ``driftwatch train`` needs to know."""
+
+    data: DataConfig
+    sample: Annotated[
+        Schema | None,
+        Field(description="what one sample is; if absent, found out from the data"),
+    ] = None
+    flow: FlowConfig = FlowConfig()
+    training: TrainingConfig = TrainingConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+    output: OutputConfig = OutputConfig()
+
+
+def load_train_config(path: str | Path) -> TrainConfig:
+    """Read the trainer's configuration.
+
+    Raises:
+        ConfigError: see `driftwatch.settings.load_yaml_model`.
+    """
+    return load_yaml_model(path, TrainConfig)

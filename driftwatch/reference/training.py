@@ -1,0 +1,319 @@
+"""Fits a flow to data: Adam with warm-up and cosine decay, EMA weights, recovery, checkpoints.
+
+The recipe was chosen by measuring on Fashion-MNIST (benchmarks, "training"): a batch of 64 and a learning rate of 3e-3
+reach 2.65 bits/dim in 6 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from driftwatch.data.schema import Samples
+from driftwatch.errors import TrainingError
+from driftwatch.flows.base import Flow
+from driftwatch.reference.checkpoint import Progress, load_checkpoint, save_checkpoint
+from driftwatch.reference.latents import NLL_LIMIT, batch_latents, fixed_batches
+from driftwatch.reference.processes import Processes
+from driftwatch.reference.schedule import Schedule
+from driftwatch.reference.train_config import TrainingConfig
+from driftwatch.reference.training_data import TrainingData
+from driftwatch.reference.weights import Weights
+
+SMOOTHING = 0.95
+NON_FINITE_IN_A_ROW = 5
+MAX_RECOVERIES = 5
+LOG_2 = math.log(2)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a progress bar shows after a step.
+
+    Args:
+        step: steps done.
+        share: of the training that is done, in ``[0, 1]``.
+        loss: nats per sample, smoothed.
+        bits_per_dim: the same per dimension, in bits.
+        samples: seen by this start of the training.
+        samples_per_s: at the pace of this start.
+        seconds_left: until the end; NaN if unknown.
+        validation: the last one, bits per dimension; NaN before the first.
+    """
+
+    step: int
+    share: float
+    loss: float
+    bits_per_dim: float
+    samples: int
+    samples_per_s: float
+    seconds_left: float
+    validation: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished training.
+
+    Args:
+        steps: done in all.
+        seconds: trained in all.
+        validation: best, bits per dimension.
+        curve: ``(step, training, validation)``, bits per dimension.
+        ended_by: ``minutes``, ``max_steps`` or ``patience``.
+        recoveries: how often it went back after non-finite steps.
+    """
+
+    steps: int
+    seconds: float
+    validation: float
+    curve: list[tuple[int, float, float]]
+    ended_by: str
+    recoveries: int
+
+
+class Interrupted(TrainingError):  # noqa: N818 - the user's wish, no fault
+    """Training was stopped; its checkpoint is written."""
+
+    exit_code = 130
+
+
+class FlowTrainer:
+    """Trains one flow.
+
+    Args:
+        flow: untrained; holds the best EMA weights afterwards.
+        data: to fit.
+        first: samples that set the flow's data-dependent parameters, ``(N, *sample_shape)``.
+        validation: samples, ``(N, *sample_shape)``.
+        config: of the training.
+        processes: that train together.
+        folder: where checkpoints are.
+        fingerprint: of configuration and data.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        data: TrainingData,
+        first: Samples,
+        validation: Samples,
+        config: TrainingConfig,
+        processes: Processes,
+        folder: Path,
+        fingerprint: str,
+    ) -> None:
+        self.flow = flow
+        self._data, self._first, self._validation, self._config = data, first, validation, config
+        self._processes, self._folder = processes, folder
+        self._weights = Weights(flow, config.ema)
+        self._schedule = Schedule(config)
+        self._progress = Progress(fingerprint)
+        self._resumed = False
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._progress.step
+
+    def resume(self) -> bool:
+        """Takes up the checkpoint of this training, if there is one.
+
+        Raises:
+            TrainingError: it is damaged, or of another training.
+        """
+        found = load_checkpoint(self._folder, self._progress.fingerprint)
+        if found is None:
+            return False
+        self._progress, tensors = found
+        try:
+            self._weights.restore(tensors)
+        except (KeyError, RuntimeError) as error:
+            raise TrainingError(
+                f"the checkpoint does not fit: {error}", where=str(self._folder), remedy="start anew by --fresh"
+            ) from None
+        self._resumed = True
+        return True
+
+    def fit(self, stop: threading.Event, tell: Callable[[Told], None], say: Callable[[str], None]) -> Fitted:
+        """Trains to the end.
+
+        Args:
+            stop: asks to write a checkpoint and to end.
+            tell: called after each step.
+            say: told in a line what is out of the ordinary.
+
+        Raises:
+            Interrupted: `stop` was set.
+            TrainingError: steps stay non-finite, or a checkpoint cannot be written.
+        """
+        if not self._resumed:
+            self._initialise()
+        # Written before the first step: a disk that is full is better noticed now than in an hour.
+        self._save()
+        self.flow.train()
+        progress, config, processes = self._progress, self._config, self._processes
+        before, started, saved = progress.elapsed_s, time.monotonic(), time.monotonic()
+        good, bad, samples = self._weights.tensors(), 0, 0
+        for batch in self._batches():
+            progress.elapsed_s, stopping = processes.agree(before + time.monotonic() - started, stop.is_set())
+            if self._is_over():
+                break
+            if stopping:
+                self._save()
+                raise Interrupted(
+                    f"stopped after {progress.step:,} steps, the checkpoint is in {self._folder}",
+                    remedy="the same command goes on from there",
+                )
+            loss = self._step(batch)
+            progress.step += 1
+            progress.batch += 1
+            samples += len(batch) * processes.world
+            bad = 0 if math.isfinite(loss) else bad + 1
+            if bad == NON_FINITE_IN_A_ROW:
+                self._recover(good, say)
+                bad = 0
+            if progress.step % config.validate_every == 0 and self._validate():
+                good = self._weights.tensors()
+            tell(self._told(samples, time.monotonic() - started))
+            if time.monotonic() - saved > config.checkpoint_every_s:
+                self._save()
+                saved = time.monotonic()
+        if not progress.curve or progress.curve[-1][0] != progress.step:
+            self._validate()
+        self._save()
+        return self._finish()
+
+    def bits_per_dim(self, samples: Samples) -> float:
+        """Mean bits per dimension of samples ``(N, *sample_shape)``, with their content's noise."""
+        self.flow.eval()
+        total = 0.0
+        for batch, count in fixed_batches(samples):
+            total += float(batch_latents(self.flow, batch).nll[:count].sum())
+        self.flow.train()
+        return self._bits(total / len(samples))
+
+    def _bits(self, nats: float) -> float:
+        return nats / (self.flow.dim * LOG_2)
+
+    def _is_over(self) -> bool:
+        progress = self._progress
+        done = self._schedule.share_done(progress.step, progress.elapsed_s)
+        return done >= 1.0 or progress.since_best >= self._config.patience
+
+    def _batches(self) -> Iterator[Samples]:
+        """Batches without end, from where the training stands."""
+        progress, processes = self._progress, self._processes
+        while True:
+            number = -1
+            passed = self._data.batches(
+                self._config.batch_size, progress.epoch, rank=processes.rank, world=processes.world
+            )
+            for number, batch in enumerate(passed):
+                if number >= progress.batch:
+                    yield batch
+            if number < 0:
+                raise TrainingError(
+                    f"there are only {self._data.fit_rows} samples to fit: fewer than one batch for each process",
+                    where=self._data.where,
+                    remedy="lower training.batch_size",
+                )
+            progress.epoch += 1
+            progress.batch = 0
+
+    def _initialise(self) -> None:
+        self.flow.initialise(self._prepare(self._first))
+        self._processes.share([*(parameter.data for parameter in self.flow.parameters()), *self.flow.buffers()])
+        self._weights.start_average()
+
+    def _prepare(self, samples: Samples) -> Tensor:
+        """With noise that is a function of seed, step and rank: a resumed training draws what it would have drawn."""
+        numbers = (self._config.seed, self._progress.step, self._processes.rank)
+        seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        generator = torch.Generator(self._processes.device).manual_seed(seed)
+        raw = torch.from_numpy(samples).to(self._processes.device)
+        return self.flow.prepare(raw, generator=generator).to(torch.float32)
+
+    def _step(self, samples: Samples) -> float:
+        """One step; returns the loss, nats per sample, or NaN if it was not finite and the step was left out."""
+        progress = self._progress
+        rate = self._schedule.learning_rate(progress.step, progress.elapsed_s) * progress.rate_factor
+        self.flow.zero_grad(set_to_none=True)
+        loss = -self.flow.log_prob(self._prepare(samples)).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        told = loss.detach().reshape(1).clone()
+        self._processes.average([*self._weights.gradients(), told])
+        norm = torch.nn.utils.clip_grad_norm_(self._weights.parameters, self._config.clip)
+        value = float(told.item())
+        if not (math.isfinite(value) and bool(torch.isfinite(norm))):
+            return math.nan
+        self._weights.step(rate, progress.step)
+        progress.loss = value if progress.loss is None else SMOOTHING * progress.loss + (1 - SMOOTHING) * value
+        return value
+
+    def _validate(self) -> bool:
+        """Measures the EMA weights; returns whether they are the best so far."""
+        progress = self._progress
+        with self._weights.average.in_place():
+            (bits,) = self._processes.agree(self.bits_per_dim(self._validation))
+        training = math.nan if progress.loss is None else self._bits(progress.loss)
+        progress.curve.append((progress.step, training, bits))
+        if bits >= progress.best:
+            progress.since_best += 1
+            return False
+        progress.best, progress.since_best = bits, 0
+        self._weights.keep_best()
+        return True
+
+    def _recover(self, good: dict[str, Tensor], say: Callable[[str], None]) -> None:
+        """Goes back to the last good weights, with half the learning rate."""
+        progress = self._progress
+        if progress.recoveries == MAX_RECOVERIES:
+            raise TrainingError(
+                f"the loss is not finite, also after going back {MAX_RECOVERIES} times",
+                where=f"step {progress.step}",
+                remedy="lower training.learning_rate, and check the data for extreme values",
+            )
+        progress.recoveries += 1
+        progress.rate_factor *= 0.5
+        self._weights.restore(good)
+        say(
+            f"{NON_FINITE_IN_A_ROW} steps in a row were not finite: back to the last good weights, with "
+            f"{progress.rate_factor:g} of the learning rate (step {progress.step:,})"
+        )
+
+    def _told(self, samples: int, seconds: float) -> Told:
+        progress = self._progress
+        loss = math.nan if progress.loss is None else progress.loss
+        return Told(
+            step=progress.step,
+            share=min(1.0, self._schedule.share_done(progress.step, progress.elapsed_s)),
+            loss=loss,
+            bits_per_dim=self._bits(loss),
+            samples=samples,
+            samples_per_s=samples / max(seconds, 1e-9),
+            seconds_left=self._schedule.seconds_left(progress.step, progress.elapsed_s),
+            validation=progress.curve[-1][2] if progress.curve else math.nan,
+        )
+
+    def _finish(self) -> Fitted:
+        progress = self._progress
+        if progress.best > self._bits(NLL_LIMIT / 2):
+            raise TrainingError("no validation was finite", remedy="lower training.learning_rate, and check the data")
+        self._weights.use_best()
+        self.flow.eval()
+        tired = progress.since_best >= self._config.patience
+        ended_by = "patience" if tired else self._schedule.ended_by(progress.step)
+        return Fitted(progress.step, progress.elapsed_s, progress.best, progress.curve, ended_by, progress.recoveries)
+
+    def _save(self) -> None:
+        if self._processes.leads:
+            save_checkpoint(self._folder, self._progress, self._weights.tensors())

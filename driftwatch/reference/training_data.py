@@ -1,0 +1,209 @@
+"""Samples for training: split by a hash of their row, shuffled, in memory if they fit and streamed if not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.data.readers import Dataset
+from driftwatch.data.schema import Samples, Schema
+from driftwatch.errors import DataError, TrainingError
+from driftwatch.reference.shuffling import batched, shuffled
+
+Part = Literal["fit", "validation", "calibration"]
+
+PARTS: tuple[Part, ...] = ("fit", "validation", "calibration")
+MIN_ROWS = 1_000
+MIN_HELD_OUT = 400
+MIN_BUFFER_ROWS = 2_048
+COUNTED_ROWS = 1 << 20
+
+
+class TrainingData:
+    """Data sets, read one after another as one.
+
+    Args:
+        datasets: all of one schema.
+        schema: of one sample.
+        fractions: of rows for validation and for calibration.
+        seed: of the split and of the shuffle.
+        memory_bytes: the most to hold at a time.
+
+    Raises:
+        TrainingError: there are too few rows.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        schema: Schema,
+        *,
+        fractions: tuple[float, float],
+        seed: int = 0,
+        memory_bytes: int = 2 << 30,
+    ) -> None:
+        self._datasets = tuple(datasets)
+        self.schema = schema
+        self._fractions = fractions
+        self._seed = seed
+        self.rows = sum(dataset.rows for dataset in datasets)
+        if self.rows < MIN_ROWS:
+            raise TrainingError(
+                f"{self.rows} samples are too few to learn from",
+                where=self.where,
+                remedy=f"give at least {MIN_ROWS}",
+            )
+        self._held_type: type[np.generic] = np.float64
+        if schema.kind == "image":
+            self._held_type = np.uint8 if schema.dtype == "uint8" else np.float32
+        self.sample_bytes = int(np.prod(schema.shape)) * np.dtype(self._held_type).itemsize
+        self.buffer_rows = max(MIN_BUFFER_ROWS, memory_bytes // self.sample_bytes)
+        self._held: Samples | None = None
+
+    @property
+    def where(self) -> str:
+        """The files, for errors."""
+        return ", ".join(str(dataset.path) for dataset in self._datasets)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the contents of all data sets."""
+        digest = hashlib.sha256()
+        for dataset in self._datasets:
+            digest.update(dataset.fingerprint().encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def fit_rows(self) -> int:
+        """How many samples are there to fit."""
+        count = 0
+        for start in range(0, self.rows, COUNTED_ROWS):
+            rows = np.arange(start, min(start + COUNTED_ROWS, self.rows))
+            count += int((self._part_of(rows) == 0).sum())
+        return count
+
+    def samples(self, limits: Mapping[Part, int]) -> dict[Part, Samples]:
+        """Some samples of each part, evenly from all the data, by one pass over it.
+
+        Args:
+            limits: the most samples of each part.
+
+        Returns:
+            Samples ``(N, *schema.shape)`` by part.
+
+        Raises:
+            DataError: the data does not fit the schema.
+            TrainingError: a part has none.
+        """
+        shares = dict(zip(PARTS, (1.0 - sum(self._fractions), *self._fractions), strict=True))
+        kept = {part: limit / max(1.0, self.rows * shares[part]) for part, limit in limits.items()}
+        chosen: dict[Part, list[Samples]] = {part: [] for part in limits}
+        for rows, chunk in self._chunks():
+            parts, draw = self._part_of(rows), uniform_hash(rows, self._seed + 1)
+            for part, found in chosen.items():
+                mine = (parts == PARTS.index(part)) & (draw < kept[part])
+                if mine.any():
+                    found.append(chunk[mine])
+        for part, found in chosen.items():
+            if not found:
+                raise TrainingError(
+                    f"no samples are left for {part}", where=self.where, remedy="give more data or a larger fraction"
+                )
+        return {part: np.concatenate(found)[: limits[part]] for part, found in chosen.items()}
+
+    def batches(self, size: int, epoch: int, *, rank: int = 0, world: int = 1) -> Iterator[Samples]:
+        """One pass over the samples to fit, shuffled anew, in whole batches ``(size, *schema.shape)``.
+
+        Args:
+            size: of a batch.
+            epoch: the number of the pass.
+            rank: of this process; each sees another share, and as many batches as the others.
+            world: how many processes there are.
+        """
+        rng = np.random.default_rng((self._seed, epoch, rank))
+        share = self.fit_rows // world
+        for batch in batched(self._shuffled(rng, share, rank, world), size, share // size):
+            yield batch.astype(np.float32 if self.schema.kind == "image" else np.float64)
+
+    def _shuffled(self, rng: np.random.Generator, share: int, rank: int, world: int) -> Iterator[Samples]:
+        if share >= self.buffer_rows:
+            yield from shuffled(self._share(rank, world), self.buffer_rows, rng)
+            return
+        if self._held is None:
+            held = np.empty((share + 1, *self.schema.shape), dtype=self._held_type)
+            count = 0
+            for chunk in self._share(rank, world):
+                held[count : count + len(chunk)] = chunk
+                count += len(chunk)
+            self._held = held[:count]
+        order = rng.permutation(len(self._held))
+        for start in range(0, len(order), MIN_BUFFER_ROWS):
+            yield self._held[order[start : start + MIN_BUFFER_ROWS]]
+
+    def _share(self, rank: int, world: int) -> Iterator[Samples]:
+        """Samples to fit, in order, of one process."""
+        seen = 0
+        for rows, chunk in self._chunks():
+            fit = chunk[self._part_of(rows) == 0]
+            first = (rank - seen) % world
+            seen += len(fit)
+            if first < len(fit):
+                yield fit[first::world].astype(self._held_type)
+
+    def _chunks(self) -> Iterator[tuple[NDArray[np.int64], Samples]]:
+        """All samples in order, with the numbers of their rows."""
+        row = 0
+        for dataset in self._datasets:
+            for chunk in dataset.chunks(self.schema):
+                yield np.arange(row, row + len(chunk)), chunk
+                row += len(chunk)
+
+    def _part_of(self, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The index in `PARTS` of each row."""
+        validation, calibration = self._fractions
+        draw = uniform_hash(rows, self._seed)
+        return np.where(draw < validation, 1, np.where(draw < validation + calibration, 2, 0))
+
+
+def uniform_hash(rows: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """For each row a number in ``[0, 1)`` that depends on nothing but the row and the seed."""
+    v = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    v += np.uint64(seed * 0xD1342543DE82EF95 % (1 << 64))
+    v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    v = v ^ (v >> np.uint64(31))
+    return np.asarray((v >> np.uint64(11)) / float(1 << 53))
+
+
+def one_schema(datasets: Sequence[Dataset]) -> Schema:
+    """The schema that all data sets share.
+
+    Raises:
+        DataError: they differ.
+    """
+    first = datasets[0].infer_schema()
+    for dataset in datasets[1:]:
+        other = dataset.infer_schema()
+        if other.kind != first.kind or other.shape != first.shape:
+            raise DataError(
+                f"holds a {other.describe()}, {datasets[0].path} a {first.describe()}",
+                where=str(dataset.path),
+                remedy="train on data of one kind",
+            )
+    return first
+
+
+def require_variety(samples: Samples, where: str) -> None:
+    """Refuses samples that are all the same; what is missing everywhere is the same everywhere.
+
+    Raises:
+        TrainingError: they are.
+    """
+    same = (samples == samples[:1]) | (np.isnan(samples) & np.isnan(samples[:1]))
+    if bool(same.all()):
+        raise TrainingError("all samples are the same", where=where, remedy="there is nothing to learn from them")

@@ -1,0 +1,92 @@
+"""All that training changes: weights, their average, the best average so far, and the optimiser's moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from driftwatch.flows.base import Flow
+from driftwatch.reference.ema import MovingAverage, copy_weights
+
+BETAS = (0.9, 0.99)
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Weights:
+    """The weights of a flow in training.
+
+    Args:
+        flow: whose weights they are.
+        decay: of the moving average.
+    """
+
+    def __init__(self, flow: Flow, decay: float) -> None:
+        named = {name: parameter for name, parameter in flow.named_parameters() if parameter.requires_grad}
+        self._flow = flow
+        self._names = tuple(named)
+        self.parameters = tuple(named.values())
+        self.optimiser = torch.optim.Adam(self.parameters, betas=BETAS)
+        self.average = MovingAverage(self.parameters, decay)
+        self._best = [value.clone() for value in self.average.values]
+
+    def start_average(self) -> None:
+        """Begins the average with the weights as they are."""
+        copy_weights(self.average.values, self.parameters)
+        self.keep_best()
+
+    def keep_best(self) -> None:
+        """Notes the average as the best so far."""
+        copy_weights(self._best, self.average.values)
+
+    def use_best(self) -> None:
+        """Gives the flow the best average."""
+        copy_weights(self.parameters, self._best)
+
+    def gradients(self) -> list[Tensor]:
+        """Those there are."""
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
+    def step(self, rate: float, number: int) -> None:
+        """Takes one step along the gradients.
+
+        Args:
+            rate: learning rate.
+            number: of the step, from 0.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        self.average.update(number)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """A copy of everything, by name."""
+        tensors = {f"buffer/{name}": buffer.clone() for name, buffer in self._flow.named_buffers()}
+        for i, (name, parameter) in enumerate(zip(self._names, self.parameters, strict=True)):
+            tensors[f"parameter/{name}"] = parameter.detach().clone()
+            tensors[f"average/{name}"] = self.average.values[i].clone()
+            tensors[f"best/{name}"] = self._best[i].clone()
+            for moment, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"{moment}/{name}"] = value.clone()
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Sets everything to a copy of what `tensors` gave.
+
+        Raises:
+            KeyError: there is no such tensor.
+            RuntimeError: one has another shape.
+        """
+        for name, buffer in self._flow.named_buffers():
+            buffer.copy_(tensors[f"buffer/{name}"])
+        for values, kind in ((self.parameters, "parameter"), (self.average.values, "average"), (self._best, "best")):
+            copy_weights(values, [tensors[f"{kind}/{name}"] for name in self._names])
+        for name, parameter in zip(self._names, self.parameters, strict=True):
+            state = {moment: tensors[f"{moment}/{name}"].clone() for moment in MOMENTS if f"{moment}/{name}" in tensors}
+            # Adam keeps its step count on the CPU, wherever the weights are.
+            self.optimiser.state[parameter] = {
+                moment: value.cpu() if moment == "step" else value.to(parameter.device)
+                for moment, value in state.items()
+            }

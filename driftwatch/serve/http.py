@@ -1,0 +1,111 @@
+"""The HTTP server beside the stream: metrics, health, status; in a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from driftwatch.errors import SourceError
+from driftwatch.serve.health import Health
+from driftwatch.serve.metrics import Metrics
+from driftwatch.serve.status import Status
+
+START_S = 10.0
+STOP_S = 2.0
+PAGE = Path(__file__).with_name("static") / "index.html"
+HEADERS = {
+    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+
+class HttpServer:
+    """Serves what the daemon knows of itself.
+
+    Args:
+        host: to listen on.
+        port: to listen on; 0 for any that is free.
+        metrics: for ``/metrics``.
+        health: for ``/healthz`` and ``/readyz``.
+        status: for ``/api/status`` and the page.
+    """
+
+    def __init__(self, host: str, port: int, metrics: Metrics, health: Health, status: Status) -> None:
+        self._host, self._wanted = host, port
+        self._app = _app(metrics, health, status)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    def start(self) -> None:
+        """Listens, and serves from now on.
+
+        Raises:
+            SourceError: the port is taken, or the host is not one of this machine.
+        """
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((self._host, self._wanted))
+        except OSError as error:
+            listening.close()
+            raise SourceError(
+                f"cannot listen on {self._host}:{self._wanted}: {error.strerror}",
+                where="server",
+                remedy="set server.port to a free port, or 0 for any",
+            ) from None
+        self.port = listening.getsockname()[1]
+        config = uvicorn.Config(
+            self._app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listening]}, name="http", daemon=True
+        )
+        listening.listen()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops serving."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(STOP_S)
+
+
+def _app(metrics: Metrics, health: Health, status: Status) -> Starlette:
+    def show_metrics(request: Request) -> Response:
+        body, content_type = metrics.render(request.headers.get("accept", ""))
+        return Response(body, media_type=content_type, headers=HEADERS)
+
+    def checked(fine: bool, told: dict[str, Any]) -> Response:
+        return JSONResponse(told, 200 if fine else 503, headers=HEADERS)
+
+    def show_status(request: Request) -> Response:
+        return JSONResponse(status.to_json(request.query_params.get("stream")), headers=HEADERS)
+
+    return Starlette(
+        routes=[
+            Route("/metrics", show_metrics),
+            Route("/healthz", lambda _: checked(*health.alive())),
+            Route("/readyz", lambda _: checked(*health.ready())),
+            Route("/api/status", show_status),
+            Route("/", lambda _: FileResponse(PAGE, headers=HEADERS)),
+        ]
+    )

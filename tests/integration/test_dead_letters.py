@@ -1,0 +1,73 @@
+"""Rubbish among good messages: each piece is kept with its reason, and no good sample is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from driftwatch.data.codecs import encode
+from driftwatch.stream.pane_codec import decode_pane
+from tests.integration.conftest import Cluster, StartDaemon
+from tests.synthetic import SCHEMA, waves
+
+STREAM = {"driftwatch-stream": b"waves"}
+JSON = {"content-type": b"application/json", **STREAM}
+
+RUBBISH = (
+    (b"", STREAM, "empty"),
+    (b"\x00\xff\xfe", STREAM, "malformed"),
+    (b"{", JSON, "malformed"),
+    (b'{"instances": [[1, 2, 3]]}', JSON, "shape"),
+    (b'{"instances": "none"}', JSON, "schema"),
+    (b"[" * 5_000, JSON, "malformed"),
+    (b'{"inputs": [{"name": "x", "shape": [99999999999], "datatype": "FP32", "data": [1]}]}', JSON, "shape"),
+    (b"x,y\n1,2\n", {"content-type": b"text/csv", **STREAM}, "unsupported_format"),
+    (b'{"instances": []}', {"driftwatch-stream": b"of nobody"}, "unknown_stream"),
+    (b"\x93NUMPY\x01\x00", STREAM, "malformed"),
+)
+
+
+def test_a_thousand_malformed_messages_lose_no_good_one(
+    cluster: Cluster, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster.create()
+    rng = np.random.default_rng(0)
+    good = waves(1_000, seed=5)
+    sent: list[tuple[bytes, dict[str, bytes]]] = []
+    for start in range(0, len(good), 10):
+        value, headers = encode(good[start : start + 10], SCHEMA, "npy")
+        sent.append((value, {**headers, **STREAM}))
+    too_bright, headers = encode(good[:2], SCHEMA.model_copy(update={"dtype": "float32"}), "npy")
+    pieces = [*RUBBISH, (too_bright.replace(too_bright[-4:], b"\x00\x00\xc0\x7f"), {**headers, **STREAM}, "non_finite")]
+    expected: dict[str, int] = {}
+    for number in range(1_000):
+        value, told, reason = pieces[number % len(pieces)]
+        sent.insert(int(rng.integers(0, len(sent) + 1)), (value, dict(told)))
+        expected[reason] = expected.get(reason, 0) + 1
+    # Good messages stay in their order: only their neighbours were chosen at random.
+    cluster.send(sent)
+    daemon = start_daemon(
+        {
+            "source": cluster.source(),
+            "streams": [{"name": "waves", "reference": str(bundle)}],
+            "windows": {"sizes": [20], "step": 10},
+        }
+    )
+    dead = cluster.read("dead_letters", lambda found: len(found) >= 1_000)
+    panes = [decode_pane(pane.value) for pane in cluster.read("panes", lambda found: len(found) >= 100)]
+
+    assert len(dead) == 1_000
+    assert sum(pane.n for pane in panes) == len(good)
+    reasons: dict[str, int] = {}
+    for letter in dead:
+        headers = dict(letter.headers)
+        reason = headers["driftwatch-reason"].decode()
+        reasons[reason] = reasons.get(reason, 0) + 1
+        value, _ = sent[int(headers["driftwatch-offset"])]
+        assert letter.value == value, "a dead letter is the message as it came"
+        assert headers["driftwatch-error"]
+    assert reasons == expected
+    daemon.wait_for("all counted", lambda: daemon.metric("driftwatch_dead_letters_total") == 1_000)
+    assert daemon.metric("driftwatch_samples_total") == len(good)
+    assert daemon.get("/readyz").status_code == 200

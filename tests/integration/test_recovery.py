@@ -1,0 +1,130 @@
+"""What is killed takes up where it was: the same panes, the same alerts, to the byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from driftwatch.data.codecs import encode
+from tests.integration.conftest import Cluster, StartDaemon
+from tests.synthetic import SCHEMA, shuffled_rows, waves
+
+STREAM = "waves"
+BATCH = 7
+
+
+def messages(*parts: np.ndarray) -> list[tuple[bytes, dict[str, bytes]]]:
+    samples = np.concatenate(parts)
+    sent = []
+    for number, start in enumerate(range(0, len(samples), BATCH)):
+        value, headers = encode(samples[start : start + BATCH], SCHEMA, ("npy", "json", "v2", "arrow")[number % 4])
+        sent.append((value, {**headers, "driftwatch-stream": STREAM.encode()}))
+    return sent
+
+
+def drifting_stream() -> list[tuple[bytes, dict[str, bytes]]]:
+    drifted = shuffled_rows(waves(600, seed=12))
+    return messages(waves(1_500, seed=11), drifted, waves(900, seed=13))
+
+
+def config(cluster: Cluster, bundle: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "source": cluster.source(),
+        "streams": [{"name": STREAM, "reference": str(bundle)}],
+        "windows": {"sizes": [20, 100], "step": 10},
+        **more,
+    }
+
+
+def states(alerts: list[Any]) -> list[str]:
+    return [orjson.loads(alert.value)["data"]["state"] for alert in alerts]
+
+
+def is_over(alerts: list[Any]) -> bool:
+    return "resolved" in states(alerts)
+
+
+def test_kill_9_changes_no_alert(cluster: Cluster, bundle: Path, start_daemon: StartDaemon) -> None:
+    cluster.create()
+    undisturbed = Cluster(cluster.bootstrap, f"{cluster.prefix}u")
+    sent = drifting_stream()
+    cluster.send(sent)
+    # The same input topic, so that the offsets in the alerts are the same; all else is of its own.
+    other = config(undisturbed, bundle)
+    other["source"]["topic"] = cluster.topic
+    calm = start_daemon(other)
+    expected = undisturbed.read("alerts", is_over)
+    total = len(np.concatenate([waves(1_500), waves(600), waves(900)])) // 10
+    panes = undisturbed.read("panes", lambda found: len(found) >= total)
+    calm.stop()
+
+    # Small polls make many small transactions, so that the kills fall into the middle of the stream.
+    slow = config(cluster, bundle)
+    slow["source"]["max_poll_records"] = 3
+    for _ in range(3):
+        daemon = start_daemon(slow)
+        daemon.wait_for("samples", lambda daemon=daemon: daemon.metric("driftwatch_samples_total") >= 300)
+        daemon.kill()
+    last = start_daemon(slow)
+    found = cluster.read("alerts", is_over)
+    again = cluster.read("panes", lambda found: len(found) >= total)
+
+    assert [alert.value for alert in found] == [alert.value for alert in expected]
+    assert [pane.value for pane in again] == [pane.value for pane in panes]
+    assert states(expected)[0] == "firing"
+    assert last.metric("driftwatch_samples_total") > 0, "the kills must have come before the stream's end"
+
+
+def test_stops_within_five_seconds_and_leaves_its_group(
+    cluster: Cluster, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster.create()
+    cluster.send(drifting_stream())
+    busy = config(cluster, bundle)
+    del busy["source"]["instance"]
+    daemon = start_daemon(busy)
+    daemon.wait_for("samples", lambda: daemon.metric("driftwatch_samples_total") > 0)
+    assert daemon.stop() < 5.0
+    successor = start_daemon(busy)
+    # The session of a member that did not leave would keep its partitions for ten seconds.
+    successor.wait_for(
+        "partitions", lambda: len([x for x in successor.lines() if x["event"] == "partitions assigned"]) >= 2
+    )
+    times = [line["timestamp"] for line in successor.lines() if line["event"] in ("connected", "partitions assigned")]
+    assert np.datetime64(times[-1][:-1]) - np.datetime64(times[0][:-1]) < np.timedelta64(6, "s")
+    assert is_over(cluster.read("alerts", is_over))
+
+
+@pytest.mark.parametrize("partitions", [3])
+def test_partitions_and_streams_keep_apart(
+    cluster: Cluster, bundle: Path, start_daemon: StartDaemon, partitions: int
+) -> None:
+    cluster.create(partitions)
+    drifting = {"driftwatch-stream": b"drifting"}
+    calm = {"driftwatch-stream": b"calm"}
+    for partition in range(partitions):
+        cluster.send(
+            [(value, {**headers, **calm}) for value, headers in messages(waves(500, 20 + partition))], partition
+        )
+        cluster.send(
+            [
+                (value, {**headers, **drifting})
+                for value, headers in messages(shuffled_rows(waves(300, 30 + partition)))
+            ],
+            partition,
+        )
+    both = config(cluster, bundle)
+    both["streams"] = [{"name": name, "reference": str(bundle)} for name in ("calm", "drifting")]
+    daemon = start_daemon(both)
+    (alert, *_) = cluster.read("alerts", lambda found: len(found) >= 1)
+    assert orjson.loads(alert.value)["data"]["stream"] == "drifting"
+    daemon.wait_for(
+        "all samples",
+        lambda: daemon.metric('driftwatch_samples_total{stream="calm"}') >= 10 * (partitions * 500 // 10 - 3),
+    )
+    assert daemon.metric('driftwatch_alerts_total{severity="warning",state="firing",stream="calm"}') == 0
+    assert daemon.metric('driftwatch_drift{stream="drifting"}') == 1

@@ -1,0 +1,55 @@
+"""Small generated data and a small reference, for tests that need one but do not care which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from driftwatch.data.schema import ImageSchema
+from driftwatch.flows.image import ImageFlow
+from driftwatch.reference.bundle import write_bundle
+from driftwatch.reference.calibration import calibrate
+
+SIDE = 8
+SCHEMA = ImageSchema(channels=1, height=SIDE, width=SIDE)
+
+Images = NDArray[np.float32]
+
+
+def waves(count: int, seed: int = 0) -> Images:
+    """Smooth grey images ``(N, 1, 8, 8)``: plane waves of random direction, phase and strength, with noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    angle, phase = rng.uniform(0, np.pi, count), rng.uniform(0, 2 * np.pi, count)
+    strength = rng.uniform(30, 90, count)
+    argument = 2 * np.pi * (np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y)
+    images = 128 + strength[:, None, None] * np.sin(argument + phase[:, None, None])
+    images += rng.normal(0, 6, images.shape)
+    return np.clip(np.rint(images), 0, 255).astype(np.float32)[:, None]
+
+
+def shuffled_rows(images: Images, seed: int = 0) -> Images:
+    """The same pixel values with the rows of each image in another order: a drift that no single pixel shows."""
+    rng = np.random.default_rng(seed)
+    return images[:, :, rng.permutation(SIDE)]
+
+
+def small_bundle(folder: Path, name: str = "waves", seed: int = 0) -> Path:
+    """A bundle of a barely trained flow; its calibration is as good as any."""
+    torch.manual_seed(seed)
+    flow = ImageFlow(1, SIDE, SIDE, scales=2, steps=2, hidden=8)
+    x = torch.from_numpy(waves(2_000, seed))
+    flow.initialise(flow.prepare(x[:512], noise="content"))
+    optimiser = torch.optim.Adam(flow.parameters(), lr=3e-3)
+    for start in range(0, 1_920, 64):
+        optimiser.zero_grad()
+        (-flow.log_prob(flow.prepare(x[start : start + 64], noise="content")).mean()).backward()
+        optimiser.step()
+    flow.eval()
+    path = folder / name
+    arrays = calibrate(flow, waves(2_000, seed + 1), bank_size=1_000)
+    write_bundle(path, name=name, schema=SCHEMA, flow=flow, calibration=arrays, facts={})
+    return path

@@ -1,0 +1,110 @@
+"""Panes are a function of the log: however it is polled, and wherever a reader is stopped and started again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftwatch.errors import SourceError
+from driftwatch.stream import panes as panes_module
+from driftwatch.stream.log import Record
+from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.panes import Pane, PaneBuilder, RawPane
+from driftwatch.stream.positions import METADATA_LIMIT, Position, fits, parse_position
+
+PLACE = ("input", 3)
+STEP = 5
+
+
+@dataclass(frozen=True)
+class Message:
+    stream: str
+    samples: int
+
+
+messages = st.lists(st.builds(Message, st.sampled_from(["a", "b", "c"]), st.integers(0, 12)), min_size=1, max_size=40)
+
+
+def record(offset: int) -> Record:
+    return Record(*PLACE, offset, 1_000 + offset, None, b"")
+
+
+def feed(builder: PaneBuilder, log: list[Message], start: int, end: int) -> list[RawPane]:
+    made = []
+    for offset in range(start, end):
+        message = log[offset]
+        samples = np.array([[offset * 100.0 + i] for i in range(message.samples)])
+        made += builder.add(record(offset), message.stream, samples, np.arange(message.samples))
+        made += builder.passed(record(offset))
+    return made
+
+
+def told(made: list[RawPane]) -> list[tuple[str, tuple[int, int], tuple[int, int], list[float]]]:
+    return [(pane.stream, pane.first, pane.last, pane.samples[:, 0].tolist()) for pane in made]
+
+
+@settings(max_examples=200, deadline=None)
+@given(log=messages, cuts=st.lists(st.integers(0, 40), max_size=6))
+def test_restarts_change_nothing(log: list[Message], cuts: list[int]) -> None:
+    undisturbed = feed(PaneBuilder(PLACE, STEP), log, 0, len(log))
+    made: list[RawPane] = []
+    position: Position | None = None
+    for cut in [*sorted(min(cut, len(log)) for cut in cuts), len(log)]:
+        builder = PaneBuilder(PLACE, STEP, position)
+        start = position.offset if position else 0
+        made += feed(builder, log, start, max(cut, start))
+        committed = builder.position()
+        position = parse_position(committed.offset, committed.metadata())
+        assert position == committed
+    assert told(made) == told(undisturbed)
+
+
+@settings(max_examples=50, deadline=None)
+@given(log=messages)
+def test_panes_hold_each_sample_once_and_in_order(log: list[Message]) -> None:
+    builder = PaneBuilder(PLACE, STEP)
+    made = feed(builder, log, 0, len(log))
+    assert all(len(pane.samples) == STEP for pane in made)
+    for stream in ("a", "b", "c"):
+        sent = [100.0 * at + i for at, m in enumerate(log) if m.stream == stream for i in range(m.samples)]
+        paned = [value for pane in made if pane.stream == stream for value in pane.samples[:, 0].tolist()]
+        assert paned == sent[: len(sent) // STEP * STEP]
+
+
+def test_repeated_records_are_known() -> None:
+    builder = PaneBuilder(PLACE, STEP, Position(2, 5, {"a": (2, 1)}))
+    assert [builder.repeated(record(offset)) for offset in (2, 4, 5)] == [True, True, False]
+
+
+def test_a_pane_that_reaches_too_far_is_closed_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panes_module, "PANE_SPAN", 3)
+    log = [Message("a", 2), *(Message("b", 1) for _ in range(4))]
+    made = feed(PaneBuilder(PLACE, STEP), log, 0, len(log))
+    assert told(made)[0] == ("a", (0, 0), (0, 1), [0.0, 1.0])
+
+
+def test_positions_always_fit_beside_an_offset() -> None:
+    builder = PaneBuilder(PLACE, STEP)
+    made: list[RawPane] = []
+    for offset in range(2_000):
+        made += builder.add(record(offset), f"stream-{offset:08}", np.zeros((1, 1)), np.arange(1))
+        made += builder.passed(record(offset))
+        assert len(builder.position().metadata().encode()) <= METADATA_LIMIT
+    assert made, "streams too many for the metadata must have been closed short"
+    assert fits(builder.position())
+
+
+def test_metadata_of_another_program_is_refused() -> None:
+    with pytest.raises(SourceError, match="consumer group of its own"):
+        parse_position(7, "someone else's")
+
+
+def test_a_pane_survives_its_encoding() -> None:
+    pane = Pane("a/ü", "abc", 5, np.array([1.5, -np.pi, 1e300]), 10, 20, "input", 3, (7, 1), (9, 0))
+    found = decode_pane(encode_pane(pane))
+    np.testing.assert_array_equal(found.summary, pane.summary)
+    assert {**vars(found), "summary": None} == {**vars(pane), "summary": None}
