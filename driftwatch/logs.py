@@ -19,7 +19,7 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     """Sets up structlog, and Python's own logging to go the same way; to stderr.
 
     Args:
-        level: ``debug``, ``info``, ``warning`` or ``error``.
+        level: ``debug``, ``info``, ``warning`` or ``error``; libraries speak up at ``debug`` only.
         format: ``console`` for people, ``json`` for machines, ``auto`` by whether stderr is a terminal.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -49,7 +49,7 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     handler.setFormatter(formatter)
     logging.basicConfig(level=number, handlers=[handler], force=True)
     for name, least in (("kafka", logging.ERROR), ("uvicorn", logging.WARNING), ("httpx", logging.WARNING)):
-        logging.getLogger(name).setLevel(max(number, least))
+        logging.getLogger(name).setLevel(number if number == logging.DEBUG else max(number, least))
 
 
 def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -69,9 +69,9 @@ class TopicDelivery(KafkaRole):
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
         )
         self._begin(consumer)
-        consumer.subscribe([self._topic])
+        self.subscribe(consumer, self._topic)
         while not stop.is_set():
-            for place, messages in consumer.poll(timeout_ms=POLL_MS).items():
+            for place, messages in self.poll(consumer).items():
                 for message in messages:
                     try:
                         alert = decode_alert(message.value or b"")

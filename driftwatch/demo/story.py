@@ -16,6 +16,7 @@ from driftwatch.config import DaemonConfig, LogConfig, ReplaySource, ServerConfi
 from driftwatch.daemon import Daemon, build_monitor, load_references, run_roles, serving
 from driftwatch.demo.camera import out_of_focus, sharp
 from driftwatch.demo.record import Chronicle
+from driftwatch.errors import UsageError
 from driftwatch.reference.train import Listener, Trained, train
 from driftwatch.reference.train_config import DataConfig, FlowConfig, TrainConfig, TrainingConfig
 from driftwatch.reference.training import Told
@@ -74,7 +75,8 @@ def train_camera(folder: Path, stop: threading.Event, teller: Teller) -> Trained
         ),
     )
     trained = train(config, folder / "reference", stop, Listener(teller.say, teller.training), fresh=True)
-    assert trained is not None, "the demo trains in one process"
+    if trained is None:
+        raise UsageError("the demo trains in one process", remedy="start it without torchrun")
     return trained
 
 

@@ -44,7 +44,8 @@ def _build(make: Callable[..., FlowPart], values: Mapping[str, Any], where: str)
         what = f"unknown keys {', '.join(unknown)}" if unknown else f"missing keys {', '.join(missing)}"
         raise BundleError(what, where=where, remedy=REMEDY)
     for name, value in values.items():
-        if isinstance(value, int) and not isinstance(value, bool) and value <= 0 and name not in {"low", "high"}:
+        least = 0 if name == "indicators" else 1
+        if isinstance(value, int) and not isinstance(value, bool) and value < least and name not in {"low", "high"}:
             raise BundleError(f"{name} is {value}", where=where, remedy=REMEDY)
     try:
         return make(**values)

@@ -1,7 +1,223 @@
-"""Placeholder until helper-9 writes this file (overwrite freely)."""
+"""Columns of any kind to features that are standard normal one by one: what the vector flow starts from.
 
-from torch import nn
+Every column goes through its own distribution function and then the normal quantile function. Where the distribution
+jumps (categories, zeros of a rain gauge, a column that is constant) a value has an interval of probability, and is
+spread evenly over it by noise: the distributional transform (Rueschendorf 2009), of which uniform dequantization is a
+special case. Beyond what was seen the tails go on logarithmically: an outlier stays an outlier, and stays finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+from torch import Tensor, nn
+
+from driftwatch.flows.base import Noise, content_noise
+
+ColumnKind = Literal["numeric", "integer", "category"]
+Array = NDArray[np.float64]
+
+KNOTS = 256
+ATOM_SHARE = 0.005
+TAIL_SLOPE = 2.0
+LIMIT = 30.0
+MISSING = -1.234567e30
+"""Stands for a missing value where only the noise depends on it."""
+
+
+@dataclass(frozen=True)
+class _Distribution:
+    """A column's distribution function at its knots: just below each, and up to and with it."""
+
+    knots: Array
+    below: Array
+    upto: Array
+    scale: float
+    count: int
 
 
 class FeatureTransform(nn.Module):
-    dim: int
+    """Maps raw rows to features, one for each column, and further ones that say what is missing.
+
+    A missing value's own feature is pure noise. That it is missing shows in an indicator: one for each column that
+    had missing values in training, and one for all the others together.
+
+    Args:
+        columns: of a raw row.
+        indicators: columns with an indicator of their own.
+        shared: whether there is one for the rest.
+        knots: the most of any column.
+    """
+
+    knots: Tensor
+    below: Tensor
+    upto: Tensor
+    last: Tensor
+    edge: Tensor
+    scale: Tensor
+    integer: Tensor
+    indicated: Tensor
+
+    def __init__(self, columns: int, indicators: int, *, shared: bool, knots: int) -> None:
+        super().__init__()
+        self.columns, self.indicators, self.shared, self.knot_count = columns, indicators, shared, knots
+        self.dim = columns + indicators + int(shared)
+        shape = (self.dim, knots)
+        for name in ("knots", "below", "upto"):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("last", torch.zeros(self.dim, dtype=torch.int64))
+        self.register_buffer("edge", torch.ones(self.dim, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(self.dim, dtype=torch.float64))
+        self.register_buffer("integer", torch.zeros(columns, dtype=torch.bool))
+        self.register_buffer("indicated", torch.zeros(indicators, dtype=torch.int64))
+
+    @staticmethod
+    def fit(
+        raw: Array,
+        kinds: Sequence[ColumnKind],
+        *,
+        cardinalities: Sequence[int] | None = None,
+        missing: bool = True,
+        seed: int = 0,
+    ) -> FeatureTransform:
+        """Fits the distributions of columns.
+
+        Args:
+            raw: rows ``(N, columns)``; NaN is a missing value.
+            kinds: of the columns.
+            cardinalities: of category columns, how many values are known; the value after them is an unseen one.
+            missing: whether values may be missing at all.
+            seed: of the noise on integers.
+        """
+        rng = np.random.default_rng(seed)
+        sizes = cardinalities if cardinalities is not None else [0] * len(kinds)
+        fitted = [_fit_column(raw[:, j], kind, sizes[j], rng) for j, kind in enumerate(kinds)]
+        absent = np.isnan(raw)
+        indicated = np.flatnonzero(absent.any(0)) if missing else np.array([], dtype=np.int64)
+        fitted += [_fit_categories(absent[:, j].astype(float), 1) for j in indicated]
+        if missing:
+            fitted.append(_fit_categories(np.zeros(len(raw)), 1))
+        width = max(len(each.knots) for each in fitted)
+        made = FeatureTransform(len(kinds), len(indicated), shared=missing, knots=width)
+        for j, each in enumerate(fitted):
+            n = len(each.knots)
+            # Beyond the last knot the row is filled up ascending, as a search needs it.
+            made.knots[j] = torch.from_numpy(np.pad(each.knots, (0, width - n), constant_values=np.inf))
+            made.below[j] = torch.from_numpy(np.pad(each.below, (0, width - n), constant_values=1.0))
+            made.upto[j] = torch.from_numpy(np.pad(each.upto, (0, width - n), constant_values=1.0))
+            made.last[j], made.scale[j] = n - 1, each.scale
+            made.edge[j] = 0.5 / (each.count + 1)
+        made.integer.copy_(torch.tensor([kind == "integer" for kind in kinds]))
+        made.indicated.copy_(torch.from_numpy(indicated))
+        return made
+
+    def structure(self) -> dict[str, Any]:
+        """What `from_structure` needs to make an unfitted twin; its state dict does the rest."""
+        return {
+            "columns": self.columns,
+            "indicators": self.indicators,
+            "shared": self.shared,
+            "knots": self.knot_count,
+        }
+
+    @staticmethod
+    def from_structure(columns: int, indicators: int, shared: bool, knots: int) -> FeatureTransform:
+        """The inverse of `structure`."""
+        return FeatureTransform(columns, indicators, shared=shared, knots=knots)
+
+    def forward(self, raw: Tensor, *, generator: torch.Generator | None = None, noise: Noise = "random") -> Tensor:
+        """Maps rows ``(N, columns)`` to features ``(N, dim)``, float64; see `Flow.prepare`."""
+        raw = raw.to(torch.float64)
+        absent = raw.isnan()
+        u = self._noise(torch.where(absent, MISSING, raw), generator, noise)
+        parts = [torch.where(absent, 0.0, raw)]
+        if self.indicators:
+            parts.append(absent[:, self.indicated].to(raw.dtype))
+        if self.shared:
+            others = absent.clone()
+            others[:, self.indicated] = False
+            parts.append(others.any(1, keepdim=True).to(raw.dtype))
+        values = torch.cat(parts, dim=1)
+        dequantized = values[:, : self.columns] + torch.where(self.integer, u[:, : self.columns], 0.0)
+        values = torch.cat([dequantized, values[:, self.columns :]], dim=1)
+        features = self._normal(values.T.contiguous(), u.T.contiguous()).T
+        plain = torch.special.ndtri(u[:, : self.columns].clamp(1e-12, 1 - 1e-12))
+        kept = torch.where(absent, plain, features[:, : self.columns])
+        return torch.cat([kept, features[:, self.columns :]], dim=1)
+
+    def _noise(self, raw: Tensor, generator: torch.Generator | None, noise: Noise) -> Tensor:
+        if noise == "random":
+            shape = (len(raw), self.dim)
+            return torch.rand(shape, generator=generator, device=raw.device, dtype=raw.dtype)
+        extra = raw.new_zeros(len(raw), self.dim - self.columns)
+        return content_noise(torch.cat([raw, extra], dim=1))
+
+    def _normal(self, values: Tensor, u: Tensor) -> Tensor:
+        """Values and noise ``(dim, N)`` to standard normal features ``(dim, N)``."""
+        place = torch.searchsorted(self.knots, values, right=True) - 1
+        last = self.last[:, None]
+        k = place.clamp(min=0).minimum(last)
+        following = (k + 1).minimum(last)
+        knot, beyond = self.knots.gather(1, k), self.knots.gather(1, following)
+        below, upto = self.below.gather(1, k), self.upto.gather(1, k)
+        at = values == knot
+        share = (values - knot) / (beyond - knot).clamp(min=1e-300)
+        between = upto + share.clamp(0, 1) * (self.below.gather(1, following) - upto)
+        probability = torch.where(at, below + u * (upto - below), between)
+        edge = self.edge[:, None]
+        normal = torch.special.ndtri(probability.minimum(1 - edge).maximum(edge))
+        outside = torch.where(place < 0, knot - values, torch.where(~at & (place >= last), values - knot, 0.0))
+        tail = TAIL_SLOPE * torch.log1p(outside / self.scale[:, None]) - torch.special.ndtri(edge)
+        normal = torch.where(outside > 0, torch.where(place < 0, -tail, tail), normal)
+        return normal.clamp(-LIMIT, LIMIT)
+
+
+def _fit_column(values: Array, kind: ColumnKind, cardinality: int, rng: np.random.Generator) -> _Distribution:
+    present = values[~np.isnan(values)]
+    if kind == "category":
+        return _fit_categories(present, cardinality)
+    if len(present) == 0:
+        present = np.zeros(1)
+    if kind == "integer":
+        present = present + rng.random(len(present))
+    return _fit_numbers(np.sort(present))
+
+
+def _fit_numbers(ordered: Array) -> _Distribution:
+    distinct, counts = np.unique(ordered, return_counts=True)
+    n = len(ordered)
+    atoms = distinct if len(distinct) <= KNOTS // 2 else distinct[counts >= max(2.0, ATOM_SHARE * n)]
+    knots = atoms
+    if len(distinct) > KNOTS // 2:
+        # Even steps of the normal, not of probability: the tails are where it is told how unlikely an outlier is.
+        farthest = ndtri(0.5 / n)
+        shares = ndtr(np.linspace(farthest, -farthest, KNOTS - min(len(atoms), KNOTS // 2)))
+        grid = np.quantile(ordered, np.clip(shares, 0, 1), method="inverted_cdf")
+        knots = np.unique(np.concatenate([atoms, grid]))
+    below = np.searchsorted(ordered, knots, side="left") / n
+    upto = np.searchsorted(ordered, knots, side="right") / n
+    smooth = ~np.isin(knots, atoms)
+    below[smooth] = upto[smooth] = 0.5 * (below[smooth] + upto[smooth])
+    if len(atoms) == len(distinct) and counts.max() < max(2.0, ATOM_SHARE * n):
+        below = upto = 0.5 * (below + upto)
+    spread = [np.subtract(*np.quantile(ordered, pair)) for pair in ((0.75, 0.25), (1.0, 0.99), (0.01, 0.0))]
+    # Only a column without spread is measured by its size: else one far from zero, a timestamp, would hide outliers.
+    scale = max(spread) or ordered[-1] - ordered[0] or max(1e-3 * abs(ordered[0]), 1e-9)
+    return _Distribution(knots, below, upto, float(scale), n)
+
+
+def _fit_categories(values: Array, cardinality: int) -> _Distribution:
+    """Known values and one unseen; the rare and the unseen keep a small share, so that they stay improbable."""
+    n = len(values)
+    counts = np.bincount(np.minimum(values, cardinality).astype(np.int64), minlength=cardinality + 1)
+    shares = (counts + 0.5) / (n + 0.5 * (cardinality + 1))
+    upto = np.cumsum(shares)
+    upto[-1] = 1.0
+    below = np.concatenate([[0.0], upto[:-1]])
+    return _Distribution(np.arange(cardinality + 1.0), below, upto, 1.0, n)

@@ -136,7 +136,7 @@ class ImageFlow(Flow):
         latents = []
         for scale, steps in enumerate(self.stages):
             h = squeeze(h)
-            for step in steps.children():
+            for step in _steps(steps):
                 h, step_log_det = step(h, self.compute_dtype)
                 log_det = log_det + step_log_det
             if scale < self.scales - 1:
@@ -156,7 +156,7 @@ class ImageFlow(Flow):
             if scale < self.scales - 1:
                 shift, log_scale = self.splits[scale](h, self.compute_dtype)
                 h = torch.cat([whole[scale] * (-log_scale).exp() - shift, h], dim=3)
-            for step in reversed(list(self.stages[scale].children())):
+            for step in reversed(_steps(self.stages[scale])):
                 h = step.inverse(h, self.compute_dtype)
             h = unsqueeze(h)
         span = self.high - self.low + self.noise_width
@@ -169,7 +169,7 @@ class ImageFlow(Flow):
         h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
         for scale, steps in enumerate(self.stages):
             h = squeeze(h)
-            for step in steps.children():
+            for step in _steps(steps):
                 step.initialise(h)
                 h, _ = step(h, self.compute_dtype)
             if scale < self.scales - 1:
@@ -221,6 +221,10 @@ class Conditioner(nn.Module):
             out = F.conv2d(out, layer.weight.to(out.dtype), _as(layer.bias, out.dtype), padding=layer.padding)  # type: ignore[arg-type]
         shift, raw = out.permute(0, 2, 3, 1).to(x.dtype).chunk(2, dim=3)
         return shift, MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE)
+
+
+def _steps(stage: nn.Module) -> list[FlowStep]:
+    return [step for step in stage.children() if isinstance(step, FlowStep)]
 
 
 def squeeze(x: Tensor) -> Tensor:

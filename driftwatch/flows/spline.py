@@ -84,7 +84,7 @@ class _Bin:
 
 def _bins(values: Tensor, parameters: Tensor, *, by_height: bool, bound: float) -> _Bin:
     bins = (parameters.shape[-1] + 1) // 3
-    raw_widths, raw_heights, raw_slopes = parameters.split([bins, bins, bins - 1], dim=-1)
+    raw_widths, raw_heights, raw_slopes = parameters.tensor_split([bins, 2 * bins], dim=-1)
     x_knots, y_knots = _knots(raw_widths, bound), _knots(raw_heights, bound)
     slopes = F.pad(MIN_SLOPE + F.softplus(raw_slopes + UNIT_SLOPE), (1, 1), value=1.0)
     edges = (y_knots if by_height else x_knots)[..., 1:-1].contiguous()

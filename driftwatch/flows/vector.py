@@ -6,6 +6,7 @@ Reference:
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -75,7 +76,8 @@ class VectorFlow(Flow):
             x, layer_log_det = layer(x)
             log_det = log_det + layer_log_det
         x, mix_log_det = self.last_mix(x)
-        parts = x.split([block.vectors * block.dim for block in self.blocks], dim=1)
+        ends = list(accumulate(block.vectors * block.dim for block in self.blocks))
+        parts = x.tensor_split(ends[:-1], dim=1)
         latents = tuple(z.view(-1, b.vectors, b.dim) for z, b in zip(parts, self.blocks, strict=True))
         return latents, log_det + mix_log_det
 
@@ -116,15 +118,15 @@ class CouplingLayer(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x, log_det = self.mix(x)
         kept, moved = x.tensor_split([self.kept], dim=1)
-        moved, log_slope = rational_quadratic_spline(moved, self._parameters(kept))
+        moved, log_slope = rational_quadratic_spline(moved, self._spline_parameters(kept))
         return torch.cat([kept, moved], dim=1), log_det + log_slope.sum(1)
 
     def inverse(self, y: Tensor) -> Tensor:
         kept, moved = y.tensor_split([self.kept], dim=1)
-        moved, _ = rational_quadratic_spline(moved, self._parameters(kept), inverse=True)
+        moved, _ = rational_quadratic_spline(moved, self._spline_parameters(kept), inverse=True)
         return self.mix.inverse(torch.cat([kept, moved], dim=1))
 
-    def _parameters(self, kept: Tensor) -> Tensor:
+    def _spline_parameters(self, kept: Tensor) -> Tensor:
         return self.conditioner(kept).view(len(kept), *self.parameter_shape)  # type: ignore[no-any-return]
 
 

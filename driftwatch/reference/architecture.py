@@ -1,23 +1,31 @@
-"""The untrained flow that fits samples of a schema."""
+"""The untrained flow that suits samples of a schema."""
 
 from __future__ import annotations
 
-from driftwatch.data.schema import ImageSchema, Samples, Schema
+import numpy as np
+
+from driftwatch.data.schema import ImageSchema, Samples, Schema, TableSchema
 from driftwatch.flows.base import Flow
+from driftwatch.flows.features import ColumnKind, FeatureTransform
 from driftwatch.flows.image import ImageFlow
+from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.train_config import FlowConfig
 
+FEW_VALUES = 128
+"""A column of no more values than these needs no noise: each has a probability of its own."""
 
-def new_flow(size: FlowConfig, schema: Schema, samples: Samples) -> Flow:
+
+def new_flow(size: FlowConfig, schema: Schema, samples: Samples, *, seed: int = 0) -> Flow:
     """An untrained flow.
 
     Args:
         size: of the flow.
         schema: of one sample.
         samples: by which the features of a table or of vectors are fitted, ``(N, *schema.shape)``.
+        seed: of the noise on integers while features are fitted.
 
     Raises:
-        TrainingError: the flow does not suit such samples.
+        TrainingError: images are too small for so many scales.
     """
     if isinstance(schema, ImageSchema):
         return ImageFlow(
@@ -31,4 +39,22 @@ def new_flow(size: FlowConfig, schema: Schema, samples: Samples) -> Flow:
             steps=size.steps,
             hidden=size.hidden,
         )
-    raise AssertionError
+    rows = samples.astype(np.float64)
+    if isinstance(schema, TableSchema):
+        kinds = [
+            _numeric_kind(rows[:, j]) if column.kind == "numeric" else "category"
+            for j, column in enumerate(schema.columns)
+        ]
+        cardinalities = [len(column.categories) for column in schema.columns]
+        features = FeatureTransform.fit(rows, kinds, cardinalities=cardinalities, seed=seed)
+    else:
+        kind: ColumnKind = "integer" if schema.integer else "numeric"
+        features = FeatureTransform.fit(rows, [kind] * schema.dim, missing=False, seed=seed)
+    return VectorFlow(features, layers=size.layers, hidden=size.hidden, bins=size.bins)
+
+
+def _numeric_kind(values: Samples) -> ColumnKind:
+    """Whole numbers of many values are taken for integers, and get noise."""
+    present = values[~np.isnan(values)]
+    whole = bool((present == np.rint(present)).all())
+    return "integer" if whole and len(np.unique(present)) > FEW_VALUES else "numeric"

@@ -109,7 +109,7 @@ def write_bundle(
     manifest["checksum"] = _checksum(manifest)
     files[MANIFEST] = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     try:
-        write_folder(out, files, replace=overwrite)
+        write_folder(out, files, check=load_bundle, replace=overwrite)
     except OSError as error:
         size = sum(map(len, files.values()))
         raise BundleError(

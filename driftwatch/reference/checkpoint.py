@@ -67,12 +67,13 @@ def save_checkpoint(folder: Path, progress: Progress, tensors: Mapping[str, Tens
         partial.replace(folder / CHECKPOINT)
         sync_folder(folder)
     except (OSError, SafetensorError) as error:
-        if partial.parent.is_dir():
+        if folder.is_dir():
             partial.unlink(missing_ok=True)
+            _remove_if_empty(folder)
         raise TrainingError(
             f"the checkpoint cannot be written: {error}",
             where=str(folder),
-            remedy="free some space there, or choose another --out; the same command goes on from the last one",
+            remedy="free some space there, or choose another --out",
         ) from error
 
 
@@ -108,5 +109,9 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[Progress, dict[str,
 def remove_checkpoint(folder: Path) -> None:
     """Removes a checkpoint, and its folder if nothing else is in it."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
+    _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

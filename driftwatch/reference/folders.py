@@ -6,19 +6,22 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def write_folder(out: Path, files: Mapping[str, bytes], *, replace: bool = False) -> None:
+def write_folder(
+    out: Path, files: Mapping[str, bytes], *, check: Callable[[Path], object], replace: bool = False
+) -> None:
     """Writes files into a hidden folder beside `out`, brings them to the disk, and gives it its name in one step.
 
     Args:
         out: the folder; there must be none of that name, or an empty one, unless `replace`.
         files: contents by name.
+        check: reads the folder before it gets its name; what it raises goes to the caller, and nothing is written.
         replace: take the place of an existing folder, whose files are then removed.
 
     Raises:
@@ -34,6 +37,7 @@ def write_folder(out: Path, files: Mapping[str, bytes], *, replace: bool = False
                 os.fsync(file.fileno())
         partial.chmod(0o755)
         sync_folder(partial)
+        check(partial)
         if replace and out.exists():
             _exchange(partial, out)
         else:

@@ -20,7 +20,7 @@ from driftwatch.flows.base import Flow
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.assessment import Assessment, assess
-from driftwatch.reference.bundle import Bundle, load_bundle, refuse_existing, write_bundle
+from driftwatch.reference.bundle import Bundle, refuse_existing, write_bundle
 from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.checkpoint import remove_checkpoint
 from driftwatch.reference.device import choose_device
@@ -114,7 +114,7 @@ def train(
         listener = listener if processes.leads else Listener()
         data, parts = _read(config, listener)
         torch.manual_seed(settings.seed)
-        flow = new_flow(config.flow, data.schema, parts.fit).to(processes.device)
+        flow = new_flow(config.flow, data.schema, parts.fit, seed=settings.seed).to(processes.device)
         _say_shape(flow, processes, listener)
         if isinstance(flow, ImageFlow):
             flow.compute_dtype = compute_dtype(settings.precision, processes.device)
@@ -250,7 +250,6 @@ def _conclude(
         report=report_png(name, fitted.curve, assessment),
         overwrite=overwrite,
     )
-    load_bundle(out)
     return Trained(out, version, data.schema, data.rows, fitted, bits, assessment.combined)
 
 

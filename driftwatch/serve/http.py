@@ -11,7 +11,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from driftwatch.errors import SourceError
 from driftwatch.serve.health import Health
@@ -20,9 +21,9 @@ from driftwatch.serve.status import Status
 
 START_S = 10.0
 STOP_S = 2.0
-PAGE = Path(__file__).with_name("static") / "index.html"
+STATIC = Path(__file__).with_name("static")
 HEADERS = {
-    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'",
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -106,6 +107,7 @@ def _app(metrics: Metrics, health: Health, status: Status) -> Starlette:
             Route("/healthz", lambda _: checked(*health.alive())),
             Route("/readyz", lambda _: checked(*health.ready())),
             Route("/api/status", show_status),
-            Route("/", lambda _: FileResponse(PAGE, headers=HEADERS)),
+            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/", lambda _: FileResponse(STATIC / "index.html", headers=HEADERS)),
         ]
     )

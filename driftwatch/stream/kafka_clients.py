@@ -14,7 +14,7 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaConfigurationError, KafkaError
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
@@ -22,6 +22,8 @@ from driftwatch.stream.events import Observer, Progress
 from driftwatch.stream.log import Partition, Record
 
 POLL_MS = 200
+JOIN_POLL_MS = 2_000
+JOIN_PATIENCE_S = 30.0
 MAX_POLL_INTERVAL_MS = 300_000
 TRANSACTION_TIMEOUT_MS = 15_000
 """When a killed daemon's open transaction is aborted; ours last milliseconds, since scoring comes first."""
@@ -59,6 +61,7 @@ class KafkaRole(ABC):
         self.name = name
         self.source = source
         self.observe = observer
+        self._unsettled_since: float | None = None
 
     @abstractmethod
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
@@ -73,6 +76,7 @@ class KafkaRole(ABC):
         backoff = FIRST_BACKOFF_S
         while not stop.is_set():
             started = time.monotonic()
+            self._unsettled_since = None
             try:
                 with ExitStack() as clients:
                     self.session(stop, clients)
@@ -92,6 +96,35 @@ class KafkaRole(ABC):
     def connected(self) -> None:
         """Tells that the source is reached."""
         self.observe(Progress("source_connected", self.name))
+
+    def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
+        """Subscribes to a topic whose partitions the consumer knows by then, so that it joins its group once only."""
+        consumer.partitions_for_topic(topic)
+        assignment = Assignment()
+        consumer.subscribe([topic], listener=assignment)
+        return assignment
+
+    def poll(self, consumer: KafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Messages that have come, after waiting a little for them.
+
+        kafka-python 3.0.12 can lose a membership: when `poll` times out while a rejoin that a change of metadata has
+        caused is in flight, the rejoin's outcome is never taken up, and no message comes again. So joining gets more
+        time, and a membership that does not settle is given up for a new one.
+
+        Raises:
+            Unready: the group does not settle.
+        """
+        settled = consumer.group_metadata().state == MemberState.STABLE
+        polled: dict[TopicPartition, list[ConsumerRecord]] = consumer.poll(
+            timeout_ms=POLL_MS if settled else JOIN_POLL_MS
+        )
+        if consumer.group_metadata().state == MemberState.STABLE:
+            self._unsettled_since = None
+        elif self._unsettled_since is None:
+            self._unsettled_since = time.monotonic()
+        elif time.monotonic() - self._unsettled_since > JOIN_PATIENCE_S:
+            raise Unready(f"the consumer group did not settle in {JOIN_PATIENCE_S:.0f} s")
+        return polled
 
     def consumer(self, clients: ExitStack, group: str | None, **options: Any) -> KafkaConsumer:
         """A consumer that sees committed messages only, and commits nothing by itself."""

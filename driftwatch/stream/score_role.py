@@ -62,15 +62,14 @@ class ScoreRole(KafkaRole):
             max_poll_records=self.source.max_poll_records,
             max_partition_fetch_bytes=self.source.max_message_bytes,
         )
-        assignment, stage = Assignment(), self._make_stage()
-        consumer.subscribe([self.source.topic], listener=assignment)
+        assignment, stage = self.subscribe(consumer, self.source.topic), self._make_stage()
         self.connected()
         deadline = _Deadline(stop)
         measured = 0.0
         queue: deque[Record] = deque()
         while not stop.is_set():
             if not queue:
-                polled = consumer.poll(timeout_ms=POLL_MS)
+                polled = self.poll(consumer)
                 moved = self._rebalance(consumer, assignment, stage)
                 for place, messages in polled.items():
                     if place not in moved:

@@ -64,13 +64,12 @@ class TestRole(KafkaRole):
         producer = self.producer(clients, self._identity)
         consumer = self.consumer(clients, f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES)
         states = self.consumer(clients, None)
-        assignment = Assignment()
+        assignment = self.subscribe(consumer, self.source.topics.panes)
         stages: dict[int, TestStage] = {}
-        consumer.subscribe([self.source.topics.panes], listener=assignment)
         self.connected()
         measured = 0.0
         while not stop.is_set():
-            polled = consumer.poll(timeout_ms=POLL_MS)
+            polled = self.poll(consumer)
             moved = self._rebalance(consumer, states, assignment, stages)
             self.observe(Progress("polled", self.name))
             started = time.perf_counter()

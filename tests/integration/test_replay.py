@@ -1,0 +1,128 @@
+"""Files replayed without a broker: the same alerts, state over restarts, and webhooks that never hold up the stream."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from tests.integration.conftest import StartDaemon
+from tests.synthetic import shuffled_rows, waves
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "stream.npy"
+    parts = [waves(1_500, seed=11), shuffled_rows(waves(600, seed=12)), waves(900, seed=13)]
+    np.save(path, np.concatenate(parts)[:, 0].astype(np.uint8))
+    return path
+
+
+def config(bundle: Path, data: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "source": {"kind": "replay", "data": [str(data)], "stream": "waves", "batch": 7},
+        "streams": [{"name": "waves", "reference": str(bundle)}],
+        "windows": {"sizes": [20, 100], "step": 10},
+        "sinks": [{"kind": "log"}],
+        **more,
+    }
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        server = self.server
+        assert isinstance(server, _Server)
+        body = self.rfile.read(int(self.headers["content-length"]))
+        server.bodies.append(body)
+        refuse = len(server.bodies) <= server.refusals
+        self.send_response(503 if refuse else 204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    refusals = 0
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Receiver)
+        self.bodies: list[bytes] = []
+
+
+@contextmanager
+def receiver(refusals: int = 0) -> Iterator[_Server]:
+    server = _Server()
+    server.refusals = refusals
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def events(lines: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line["event"] in names]
+
+
+def test_a_replay_ends_and_tells_its_alerts(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(config(bundle, data), serving=False)
+    assert daemon.process.wait(60) == 0, daemon.log.read_text()
+    told = events(daemon.lines(), "drift", "drift resolved")
+    assert told[0]["event"] == "drift"
+    assert told[-1]["event"] == "drift resolved"
+
+
+def test_a_stopped_replay_goes_on_where_it_was(
+    bundle: Path, data: Path, tmp_path: Path, start_daemon: StartDaemon
+) -> None:
+    whole = start_daemon(config(bundle, data), serving=False)
+    assert whole.process.wait(60) == 0
+    expected = [line["id"] for line in events(whole.lines(), "drift", "drift resolved")]
+
+    paced = config(bundle, data, state_dir=str(tmp_path / "state"))
+    paced["source"]["rate"] = 1_000
+    first = start_daemon(paced)
+    first.wait_for("samples", lambda: first.metric("driftwatch_samples_total") >= 1_000)
+    first.stop()
+    second = start_daemon(paced, serving=False)
+    assert second.process.wait(60) == 0
+    assert events(second.lines(), "replay resumed")
+    told = [line["id"] for each in (first, second) for line in events(each.lines(), "drift", "drift resolved")]
+    assert told == expected
+
+
+def test_webhooks_try_again(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
+    with receiver(refusals=2) as server:
+        url = f"http://127.0.0.1:{server.server_port}/hook"
+        looped = config(bundle, data, sinks=[{"kind": "webhook", "url": url}])
+        looped["source"] |= {"rate": 3_000, "loop": True}
+        daemon = start_daemon(looped)
+        daemon.wait_for("delivery", lambda: daemon.metric("driftwatch_sink_deliveries_total") >= 1)
+        assert daemon.metric("driftwatch_sink_failures_total") == 0
+        daemon.stop()
+    assert server.bodies[0] == server.bodies[1] == server.bodies[2]
+    alert = orjson.loads(server.bodies[2])
+    assert alert["data"]["state"] == "firing"
+
+
+def test_a_webhook_that_never_answers_holds_up_nothing(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
+    sinks = [{"kind": "webhook", "url": "http://127.0.0.1:9/", "max_attempts": 2}, {"kind": "log"}]
+    looped = config(bundle, data, sinks=sinks)
+    looped["source"] |= {"loop": True}
+    daemon = start_daemon(looped)
+    daemon.wait_for("failure", lambda: daemon.metric("driftwatch_sink_failures_total") >= 1)
+    before = daemon.metric("driftwatch_samples_total")
+    daemon.wait_for("more samples", lambda: daemon.metric("driftwatch_samples_total") > before + 1_000)
+    assert daemon.get("/readyz").status_code == 200
+    assert daemon.stop() < 5.0

@@ -1,0 +1,208 @@
+"""A bundle comes back bit for bit, and every damage to it is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import torch
+
+from driftwatch.errors import BundleError
+from driftwatch.flows.image import ImageFlow
+from driftwatch.reference import bundle as module
+from driftwatch.reference.bundle import CALIBRATION, FLOW, MANIFEST, REPORT, load_bundle, write_bundle
+from tests.synthetic import SCHEMA, SIDE
+
+CALIBRATION_ARRAYS = {"mean": np.arange(6.0).reshape(2, 3), "turned": np.arange(6, dtype=np.float32).reshape(2, 3).T}
+FACTS = {"metrics": {"bits_per_dim": 2.5, "unknown": float("nan")}, "training": {"rows": 7}}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def flow(seed: int = 0) -> ImageFlow:
+    torch.manual_seed(seed)
+    return ImageFlow(1, SIDE, SIDE, scales=2, steps=1, hidden=4)
+
+
+def write(out: Path, seed: int = 0, name: str = "cam", **options: Any) -> str:
+    facts = options.pop("facts", FACTS)
+    report = options.pop("report", b"PNG")
+    return write_bundle(
+        out,
+        name=name,
+        schema=SCHEMA,
+        flow=flow(seed),
+        calibration=CALIBRATION_ARRAYS,
+        facts=facts,
+        report=report,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("pristine") / "bundle"
+    write(out)
+    return out
+
+
+@pytest.fixture
+def copied(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "bundle"))
+
+
+def test_comes_back_bit_for_bit(pristine: Path) -> None:
+    found = load_bundle(pristine)
+    assert found.schema == SCHEMA
+    assert found.name == "cam"
+    assert found.manifest["training"] == {"rows": 7}
+    assert found.manifest["version"] == found.version
+    for name, tensor in flow().state_dict().items():
+        assert torch.equal(found.flow.state_dict()[name], tensor)
+    for name, array in CALIBRATION_ARRAYS.items():
+        assert found.calibration[name].dtype == array.dtype
+        assert np.array_equal(found.calibration[name], array)
+    assert not found.flow.training
+    assert not any(parameter.requires_grad for parameter in found.flow.parameters())
+
+
+def test_version_tells_contents_and_nothing_else(tmp_path: Path) -> None:
+    first = write(tmp_path / "a")
+    assert write(tmp_path / "b", facts={"training": {"seconds": 3}}, report=None) == first
+    assert write(tmp_path / "c", seed=1) != first
+    assert write(tmp_path / "d", name="other") != first
+
+
+def test_refuses_to_write_over_a_bundle(copied: Path) -> None:
+    version = load_bundle(copied).version
+    with pytest.raises(BundleError, match="exists already"):
+        write(copied, seed=1)
+    assert load_bundle(copied).version == version
+
+
+def test_overwrites_a_bundle_when_told_to_and_nothing_else(copied: Path, tmp_path: Path) -> None:
+    version = write(copied, seed=1, overwrite=True)
+    assert load_bundle(copied).version == version
+    assert names(tmp_path) == ["bundle"]
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "text").write_text("mine")
+    with pytest.raises(BundleError, match="is no bundle"):
+        write(tmp_path / "notes", overwrite=True)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BundleError, match=r"No space left on device \(it needs .* MB there") as raised:
+        write(tmp_path / "out")
+    assert "\n" not in str(raised.value)
+    assert names(tmp_path) == []
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads((path / MANIFEST).read_bytes())
+    return found
+
+
+def edited(edit: Callable[[dict[str, Any]], object], *, sealed: bool = False) -> Callable[[Path], None]:
+    """A change of the manifest; `sealed` as by someone who knows how its checksums are made."""
+
+    def damage(path: Path) -> None:
+        manifest = manifest_of(path)
+        edit(manifest)
+        if sealed:
+            described = {key: manifest.get(key) for key in ("schema", "architecture", "name")}
+            manifest["version"] = module._version(described, manifest["files"])
+            manifest["checksum"] = module._checksum(manifest)
+        (path / MANIFEST).write_bytes(orjson.dumps(manifest))
+
+    return damage
+
+
+def cut(file: str) -> Callable[[Path], None]:
+    return lambda path: (path / file).write_bytes((path / file).read_bytes()[:-1])  # type: ignore[func-returns-value]
+
+
+def flip(file: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        content = bytearray((path / file).read_bytes())
+        content[len(content) // 2] ^= 1
+        (path / file).write_bytes(content)
+
+    return damage
+
+
+def swap_for_folder(path: Path) -> None:
+    (path / FLOW).unlink()
+    (path / FLOW).mkdir()
+
+
+def point_outside(manifest: dict[str, Any]) -> None:
+    manifest["files"]["../bundle/" + FLOW] = manifest["files"].pop(FLOW)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no manifest": lambda path: (path / MANIFEST).unlink(),
+    "no flow": lambda path: (path / FLOW).unlink(),
+    "no calibration": lambda path: (path / CALIBRATION).unlink(),
+    "a folder for a file": swap_for_folder,
+    "cut manifest": cut(MANIFEST),
+    "empty manifest": lambda path: (path / MANIFEST).write_bytes(b""),
+    "manifest is a list": lambda path: (path / MANIFEST).write_bytes(b"[]"),
+    "huge manifest": lambda path: os.truncate(path / MANIFEST, module.MAX_MANIFEST_BYTES + 1),
+    "cut flow": cut(FLOW),
+    "cut report": cut(REPORT),
+    "bit in flow": flip(FLOW),
+    "bit in calibration": flip(CALIBRATION),
+    "bit in report": flip(REPORT),
+    "edited metrics": edited(lambda m: m["metrics"].update(bits_per_dim=1.0)),
+    "edited name": edited(lambda m: m.update(name="else")),
+    "edited checksum": edited(lambda m: m["files"][FLOW].update(sha256="0" * 64)),
+    "later format": edited(lambda m: m.update(format_version=2), sealed=True),
+    "outside file": edited(point_outside, sealed=True),
+    "file not listed": edited(lambda m: m["files"].pop(CALIBRATION), sealed=True),
+    "no schema": edited(lambda m: m.pop("schema"), sealed=True),
+    "schema of a wrong type": edited(lambda m: m.update(schema=[1]), sealed=True),
+    "unknown schema": edited(lambda m: m["schema"].update(kind="sound"), sealed=True),
+    "no architecture": edited(lambda m: m.update(architecture=None), sealed=True),
+    "other architecture": edited(lambda m: m["architecture"].update(hidden=5), sealed=True),
+    "senseless architecture": edited(lambda m: m["architecture"].update(hidden="many"), sealed=True),
+    "bytes of a wrong type": edited(lambda m: m["files"][FLOW].update(bytes="many"), sealed=True),
+    "files of a wrong type": edited(lambda m: m.update(files=[FLOW])),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_refuses_damage_in_one_line_with_a_remedy(copied: Path, damage: Callable[[Path], object]) -> None:
+    try:
+        damage(copied)
+    except (KeyError, TypeError, AttributeError) as error:
+        pytest.fail(f"the test's own damage failed: {error!r}")
+    with pytest.raises(BundleError) as raised:
+        load_bundle(copied)
+    assert "\n" not in str(raised.value)
+    assert raised.value.remedy
+    assert str(copied) in str(raised.value) or raised.value.where.startswith("architecture")
+
+
+def test_a_report_is_not_needed_to_load(copied: Path) -> None:
+    write(copied.parent / "plain", report=None)
+    assert load_bundle(copied.parent / "plain").version == load_bundle(copied).version
+
+
+def test_tells_a_missing_bundle_from_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such bundle"):
+        load_bundle(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match=r"has no manifest\.json"):
+        load_bundle(tmp_path)

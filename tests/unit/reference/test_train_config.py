@@ -1,0 +1,58 @@
+"""Few lines make a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from driftwatch.data.schema import ImageSchema
+from driftwatch.errors import ConfigError
+from driftwatch.reference.train_config import TrainConfig, load_train_config
+
+
+def load(tmp_path: Path, text: str) -> TrainConfig:
+    path = tmp_path / "train.yaml"
+    path.write_text(text)
+    return load_train_config(path)
+
+
+def test_data_is_enough(tmp_path: Path) -> None:
+    found = load(tmp_path, "data: {train: images.npy}")
+    assert found.data.train == [tmp_path / "images.npy"]
+    assert found.training.minutes == 15.0
+    assert found.training.learning_rate == 3e-3
+
+
+def test_several_files_and_an_explicit_sample(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        """
+        data: {train: [a.npy, /b.npy]}
+        sample: {kind: image, channels: 3, height: 8, width: 8, dtype: float32, low: -1, high: 1}
+        training: {minutes: null, max_steps: 5}
+        output: {bundle: out/cam, name: cam}
+        """,
+    )
+    assert found.data.train == [tmp_path / "a.npy", Path("/b.npy")]
+    assert found.sample == ImageSchema(channels=3, height=8, width=8, dtype="float32", low=-1.0, high=1.0)
+    assert found.output.bundle == tmp_path / "out" / "cam"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {train: []}", "data.train"),
+        ("data: {tain: x.npy}", "did you mean 'train'"),
+        ("data: {train: x.npy}\ntraining: {minutes: null}", "training never ends"),
+        ("data: {train: x.npy}\ntraining: {learning_rate: 0}", "training.learning_rate"),
+        ("data: {train: x.npy}\ntraining: {validation_fraction: 0.6}", "training.validation_fraction"),
+        ("data: {train: x.npy}\ntraining: {device: tpu}", "training.device"),
+        ("data: {train: x.npy}\nsample: {kind: sound}", "not a known kind"),
+        ("data: {train: x.npy}\noutput: {name: a/b}", "output.name"),
+    ],
+)
+def test_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        load(tmp_path, text)
+    assert "\n" not in str(raised.value)
