@@ -11,6 +11,7 @@ import binascii
 import io
 import math
 from collections.abc import Callable, Mapping
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -277,7 +278,7 @@ def _decode_npy(value: bytes, schema: Schema) -> Any:  # noqa: ARG001 - its sibl
         if len(body) != count * dtype.itemsize:
             raise MessageError(f"declares shape {shape} but holds {len(body)} bytes", reason="malformed", where="npy")
         return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran else "C")
-    except (ValueError, TypeError, EOFError, SyntaxError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, EOFError, SyntaxError, TokenError, OverflowError, RecursionError) as error:
         raise MessageError(f"is no npy array: {error}", reason="malformed", where="npy") from None
 
 

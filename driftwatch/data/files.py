@@ -178,7 +178,7 @@ class TableDataset(Dataset):
     def _schema(self) -> pa.Schema:
         if self.path.suffix == ".parquet":
             return pa_parquet.ParquetFile(self.path).schema_arrow
-        with self._csv() as reader:
+        with pa_csv.open_csv(self.path) as reader:
             return reader.schema
 
     def _csv(self) -> pa_csv.CSVStreamingReader:

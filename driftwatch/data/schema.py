@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NoReturn
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from driftwatch.data.tables import coerce_table, is_rows
 from driftwatch.errors import DataError, DeadLetterReason, MessageError
@@ -28,8 +28,16 @@ class ImageSchema(_Schema):
     height: Annotated[int, Field(ge=1, le=4096)]
     width: Annotated[int, Field(ge=1, le=4096)]
     dtype: Literal["uint8", "float32"] = "uint8"
-    low: float = 0.0
-    high: float = 255.0
+    low: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    high: Annotated[float, Field(allow_inf_nan=False)] = 255.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.dtype == "uint8" and not 0 <= self.low < self.high <= 255:
+            raise ValueError("uint8 values lie in 0 to 255")
+        return self
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,17 +69,20 @@ class ImageSchema(_Schema):
             )
         _require_samples(shaped, where)
         _require_finite(shaped, where)
-        low, high = float(shaped.min()), float(shaped.max())
-        if low < self.low or high > self.high:
+        # Compared as float32, or a bound would refuse its own value: JSON writes float32's 0.1 as 0.1, which is less.
+        with np.errstate(over="ignore"):
+            values = shaped.astype(np.float32, order="C")
+        low, high = float(values.min()), float(values.max())
+        if low < np.float32(self.low) or high > np.float32(self.high):
             _refuse("schema", f"values lie in [{low:g}, {high:g}]", where, f"expected [{self.low:g}, {self.high:g}]")
-        if self.dtype == "uint8" and not bool((shaped == np.rint(shaped)).all()):
+        if self.dtype == "uint8" and shaped.dtype.kind == "f" and not bool((shaped == np.rint(shaped)).all()):
             hint = "; multiply by 255?" if high <= 1.0 else ""
             _refuse("schema", "values are not whole numbers", where, f"expected 0 to 255{hint}")
-        return shaped.astype(np.float32)
+        return values
 
     def _shaped(self, array: NDArray[Any]) -> NDArray[Any] | None:
         c, h, w = self.shape
-        single = {(c, h, w): (0, 1, 2), (h, w, c): (2, 0, 1)}
+        single = {(h, w, c): (2, 0, 1), (c, h, w): (0, 1, 2)}  # where both fit, channels come first
         if array.ndim == 4 and array.shape[1:] in single:
             channel, *sides = single[array.shape[1:]]
             return array.transpose(0, channel + 1, *(side + 1 for side in sides))
@@ -121,12 +132,28 @@ class Column(_Schema):
     kind: Literal["numeric", "category"]
     categories: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.categories and self.kind == "numeric":
+            raise ValueError(f"column {self.name!r} is numeric, but has categories")
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError(f"column {self.name!r} has a category twice")
+        return self
+
 
 class TableSchema(_Schema):
     """Rows of a table."""
 
     kind: Literal["table"] = "table"
     columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=4096)]
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [column.name for column in self.columns]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"column {name!r} is there twice")
+        return self
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,8 +167,8 @@ class TableSchema(_Schema):
     def coerce(self, value: Any, *, where: str = "") -> Samples:
         """Rows ``(N, columns)``, float64: numbers as they are, categories as their index, NaN for missing.
 
-        Takes a list of rows by column name, a mapping of columns, an Arrow table or data frame, or rows of numbers in
-        the columns' order.
+        Takes a list of rows by column name, a mapping of columns, an Arrow table or data frame, or rows in the columns'
+        order. In an array of numbers a category is its index already.
 
         Raises:
             MessageError: a column is missing or cannot be read.
@@ -181,23 +208,30 @@ def _refuse(reason: DeadLetterReason, what: str, where: str, remedy: str) -> NoR
 def _numbers(value: Any, where: str) -> NDArray[Any]:
     if isinstance(value, Mapping) or is_rows(value):
         _refuse("schema", "holds named columns", where, "expected an array of numbers")
-    try:
-        array = np.asarray(value)
-    except ValueError:
+    if not isinstance(value, np.ndarray):
+        # Straight to float: where NumPy may choose, one long text makes every element of the array as long.
+        try:
+            return np.asarray(value, dtype=np.float64)
+        except (ValueError, TypeError, OverflowError):
+            kind = _not_a_number(value)
+        if kind:
+            _refuse("schema", f"holds a {kind}", where, "expected an array of numbers")
         _refuse("shape", "rows are not all of one length", where, "send a rectangular array")
-    except (TypeError, OverflowError) as error:
-        _refuse("schema", f"cannot be read as numbers: {error}", where, "expected an array of numbers")
-    if array.dtype == object and _holds_none(value):
-        _refuse("non_finite", "holds null", where, "every value must be a finite number")
-    if array.dtype.kind not in "biuf":
-        _refuse("schema", f"holds {array.dtype} values", where, "expected an array of numbers")
-    return array
+    if value.dtype.kind not in "biuf":
+        _refuse("schema", f"holds {value.dtype} values", where, "expected an array of numbers")
+    return value
 
 
-def _holds_none(value: Any) -> bool:
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return any(_holds_none(item) for item in value)
-    return value is None
+def _not_a_number(value: Any) -> str:
+    """The kind of the first value in nested lists that is no number, else nothing."""
+    held = [value]
+    while held:
+        item = held.pop()
+        if isinstance(item, list | tuple):
+            held.extend(item)
+        elif not isinstance(item, int | float | np.ndarray | np.generic) and item is not None:
+            return type(item).__name__
+    return ""
 
 
 def _require_samples(array: NDArray[Any], where: str) -> None:
@@ -208,4 +242,6 @@ def _require_samples(array: NDArray[Any], where: str) -> None:
 def _require_finite(array: NDArray[Any], where: str) -> None:
     if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
         sample = int(np.argwhere(~np.isfinite(array))[0][0])
-        _refuse("non_finite", f"sample {sample} holds NaN or an infinite value", where, "every value must be finite")
+        _refuse(
+            "non_finite", f"sample {sample} holds null, NaN or an infinite value", where, "every value must be finite"
+        )

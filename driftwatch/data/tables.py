@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,32 +39,77 @@ def coerce_table(value: Any, columns: Sequence[ColumnLike], where: str) -> NDArr
     """Rows as numbers ``(N, columns)``: a category is its index, an unseen one ``len(categories)``, NaN is missing.
 
     Args:
-        value: rows by column name, columns by name, an Arrow table, a data frame, or rows in the columns' order.
+        value: rows by column name, columns by name, an Arrow table, a data frame, or rows in the columns' order. In an
+            array of numbers a category is its index already.
         columns: to read; others are left out.
         where: for messages.
 
     Raises:
         MessageError: a column is missing, or holds what it cannot.
     """
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return _coded(value, columns, where)
+    if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "biuf":
+        return _by_index(value, columns, where)
     by_name = _columns_of(value, columns, where)
     lengths = {name: len(values) for name, values in by_name.items()}
     if len(set(lengths.values())) > 1:
-        raise MessageError(f"columns differ in length: {lengths}", reason="shape", where=where)
+        raise MessageError(f"columns differ in length: {lengths}"[:300], reason="shape", where=where)
     out = np.empty((next(iter(lengths.values()), 0), len(columns)))
     for j, column in enumerate(columns):
-        read = _categories if column.kind == "category" else _numbers
-        out[:, j] = read(by_name[column.name], column, where)
+        place = f"{where}: column {column.name}" if where else f"column {column.name}"
+        out[:, j] = _column(by_name[column.name], column, place)
     return out
 
 
-def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mapping[str, Sequence[Any]]:
+def _coded(array: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> NDArray[np.float64]:
+    rows = array[None] if array.ndim == 1 else array
+    if rows.ndim != 2 or rows.shape[1] != len(columns):
+        raise MessageError(
+            f"has shape {array.shape}", reason="shape", where=where, remedy=f"expected (N, {len(columns)})"
+        )
+    out = rows.astype(np.float64)
+    for j, column in enumerate(columns):
+        codes = out[:, j][~np.isnan(out[:, j])]
+        if column.kind == "category" and not bool(
+            ((codes == np.rint(codes)) & (codes >= 0) & (codes <= len(column.categories))).all()
+        ):
+            raise MessageError(
+                f"column {column.name!r} holds numbers that are no index of a category",
+                reason="schema",
+                where=where,
+                remedy=f"expected 0 to {len(column.categories)}, or send rows with the categories' names",
+            )
+    return out
+
+
+def _by_index(value: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> NDArray[np.float64]:
+    if value.shape[1] != len(columns):
+        raise MessageError(
+            f"has shape {value.shape}", reason="shape", where=where, remedy=f"expected (N, {len(columns)})"
+        )
+    out = value.astype(np.float64)
+    for j, column in enumerate(columns):
+        if column.kind == "category":
+            cells = out[:, j]
+            known = (cells >= 0) & (cells < len(column.categories)) & (cells == np.rint(cells))
+            out[:, j] = np.where(known | np.isnan(cells), cells, len(column.categories))
+    return out
+
+
+def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mapping[str, Any]:
     names = [column.name for column in columns]
+    if hasattr(value, "iloc") and hasattr(value, "columns"):
+        value = _arrow_of(value, names, where)
     if hasattr(value, "column_names") and hasattr(value, "column"):
-        found = {name: value.column(name) for name in names if name in value.column_names}
-    elif isinstance(value, Mapping) and any(_is_sequence(item) for item in value.values()):
-        found = {name: value[name] for name in names if name in value and _is_sequence(value[name])}
+        found = _named_once(value, names, where)
     elif isinstance(value, Mapping):
-        found = {name: [value[name]] for name in names if name in value}
+        held = {name: value[name] for name in names if name in value}
+        by_column = any(_is_sequence(item) for item in held.values())
+        found = {name: cells if by_column else [cells] for name, cells in held.items()}
+        for name, cells in found.items():
+            if not _is_sequence(cells):
+                raise MessageError(f"column {name!r} is no list, others are", reason="schema", where=where)
     elif is_rows(value):
         if not all(isinstance(row, Mapping) for row in value):
             raise MessageError("mixes rows by name with other values", reason="schema", where=where)
@@ -80,6 +125,23 @@ def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mappin
             remedy=f"expected columns {', '.join(names[:12])}{'...' if len(names) > 12 else ''}",
         )
     return found
+
+
+def _arrow_of(frame: Any, names: Sequence[str], where: str) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pandas(frame[[name for name in names if name in frame.columns]], preserve_index=False)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise MessageError(f"a column cannot be read: {error}", reason="schema", where=where) from None
+
+
+def _named_once(table: Any, names: Sequence[str], where: str) -> dict[str, Any]:
+    held = list(table.column_names)
+    for name in names:
+        if held.count(name) > 1:
+            raise MessageError(f"column {name!r} is there {held.count(name)} times", reason="schema", where=where)
+    return {name: table.column(held.index(name)) for name in names if name in held}
 
 
 def _in_order(value: Any, names: Sequence[str], where: str) -> Mapping[str, Sequence[Any]]:
@@ -98,51 +160,60 @@ def _in_order(value: Any, names: Sequence[str], where: str) -> Mapping[str, Sequ
 
 
 def _is_sequence(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def _plain(values: Any) -> list[Any]:
-    """Python values of a list, an Arrow column or an array; missing ones as None."""
+def _column(values: Any, column: ColumnLike, where: str) -> NDArray[np.float64]:
+    read = _category_reader(column) if column.kind == "category" else _number
     if hasattr(values, "to_pylist"):
-        values = values.to_pylist()
-    elif isinstance(values, np.ndarray):
+        from driftwatch.data.arrow_columns import distinct, floats
+
+        if column.kind == "numeric" and (numbers := floats(values)) is not None:
+            return numbers
+        cells, rows, first = distinct(values, where)
+        return _cells(cells, read, where, first)[rows]
+    if isinstance(values, np.ndarray):
+        if column.kind == "numeric" and values.dtype.kind in "biuf" and values.ndim == 1:
+            return values.astype(np.float64)
         values = values.tolist()
-    return list(values)
+    return _cells(values, read, where)
 
 
-def _numbers(values: Any, column: ColumnLike, where: str) -> NDArray[np.float64]:
-    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf" and values.ndim == 1:
-        return values.astype(np.float64)
-    out = np.empty(len(values))
-    for i, cell in enumerate(_plain(values)):
-        if cell is None or (isinstance(cell, str) and cell.strip() in MISSING_TEXT):
-            out[i] = np.nan
-            continue
+def _cells(
+    cells: Sequence[Any], read: Callable[[Any], float], where: str, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Cells as numbers ``(N,)``; `rows` are their row numbers where those are not 0 to N - 1."""
+    out = np.empty(len(cells))
+    for i, cell in enumerate(cells):
         try:
-            out[i] = float(cell)
+            out[i] = read(cell)
         except (TypeError, ValueError, OverflowError):
+            told = type(cell).__name__ if isinstance(cell, list | tuple | dict) else repr(cell)[:100]
             raise MessageError(
-                f"row {i} holds {cell!r}"[:200],
+                f"row {i if rows is None else rows[i]} holds {told}",
                 reason="schema",
-                where=f"{where}: column {column.name}" if where else f"column {column.name}",
-                remedy="expected a number",
+                where=where,
+                remedy="expected a number" if read is _number else "expected one value",
             ) from None
     return out
 
 
-def _categories(values: Any, column: ColumnLike, where: str) -> NDArray[np.float64]:
+def _number(cell: Any) -> float:
+    missing = cell is None or (isinstance(cell, str) and cell.strip() in MISSING_TEXT)
+    return math.nan if missing else float(cell)
+
+
+def _category_reader(column: ColumnLike) -> Callable[[Any], float]:
     known = {name: float(i) for i, name in enumerate(column.categories)}
-    out = np.empty(len(values))
-    for i, cell in enumerate(_plain(values)):
-        if isinstance(cell, list | dict):
-            raise MessageError(
-                f"row {i} holds a {type(cell).__name__}",
-                reason="schema",
-                where=f"{where}: column {column.name}" if where else f"column {column.name}",
-                remedy="expected one value",
-            )
-        out[i] = np.nan if is_missing(cell) else known.get(category_text(cell), float(len(known)))
-    return out
+
+    def read(cell: Any) -> float:
+        if isinstance(cell, list | tuple | dict):
+            raise TypeError
+        return math.nan if is_missing(cell) else known.get(category_text(cell), float(len(known)))
+
+    return read
 
 
 def is_missing(cell: Any) -> bool:

@@ -18,7 +18,7 @@ from driftwatch.demo.camera import out_of_focus, sharp
 from driftwatch.demo.record import Chronicle
 from driftwatch.errors import UsageError
 from driftwatch.reference.train import Listener, Trained, train
-from driftwatch.reference.train_config import DataConfig, FlowConfig, TrainConfig, TrainingConfig
+from driftwatch.reference.train_config import DataConfig, FlowConfig, OutputConfig, TrainConfig, TrainingConfig
 from driftwatch.reference.training import Told
 from driftwatch.stream.alert import Alert
 
@@ -69,6 +69,7 @@ def train_camera(folder: Path, stop: threading.Event, teller: Teller) -> Trained
     np.save(folder / "stream.npy", _stream(rng))
     config = TrainConfig(
         data=DataConfig(train=[folder / "training.npy"]),
+        output=OutputConfig(name=STREAM),
         flow=FlowConfig(scales=2, steps=4, hidden=32),
         training=TrainingConfig(
             minutes=MINUTES, max_steps=STEPS, warmup_steps=100, validate_every=200, calibration_fraction=0.2, seed=SEED

@@ -76,7 +76,7 @@ class Flow(nn.Module, ABC):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density of prepared samples under the flow, in nats, ``(N,)``."""
-        latents, log_det = self(x)
+        latents, log_det = self.forward(x)
         return standard_normal_log_prob(latents) + log_det
 
     def bits_per_dim(self, x: Tensor) -> Tensor:

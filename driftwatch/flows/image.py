@@ -218,7 +218,7 @@ class Conditioner(nn.Module):
         for layer in (self.first, self.middle, self.last):
             if layer is not self.first:
                 out = F.relu(out)
-            out = F.conv2d(out, layer.weight.to(out.dtype), _as(layer.bias, out.dtype), padding=layer.padding)  # type: ignore[arg-type]
+            out = F.conv2d(out, layer.weight.to(out.dtype), _as(layer.bias, out.dtype), padding=layer.padding)
         shift, raw = out.permute(0, 2, 3, 1).to(x.dtype).chunk(2, dim=3)
         return shift, MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE)
 

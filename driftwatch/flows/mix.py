@@ -45,7 +45,7 @@ class InvertibleMix(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:
         """The inverse of `forward`."""
-        columns = self.permutation.T @ y.reshape(-1, y.shape[-1]).T
+        columns: Tensor = self.permutation.T @ y.reshape(-1, y.shape[-1]).T
         columns = torch.linalg.solve_triangular(self._lower(), columns, upper=False, unitriangular=True)
         columns = torch.linalg.solve_triangular(self._upper(), columns, upper=True)
         return columns.T.view_as(y) * (-self.log_scale).exp() - self.bias

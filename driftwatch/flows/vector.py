@@ -67,7 +67,8 @@ class VectorFlow(Flow):
 
     def prepare(self, raw: Tensor, *, generator: torch.Generator | None = None, noise: Noise = "random") -> Tensor:
         """Turns raw rows ``(N, columns)``, best float64, into features ``(N, dim)``; see `Flow.prepare`."""
-        return self.features(raw, generator=generator, noise=noise).to(self.last_mix.bias.dtype)
+        features: Tensor = self.features(raw, generator=generator, noise=noise)
+        return features.to(self.last_mix.bias.dtype)
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Maps features ``(N, dim)`` to latents; see `Flow.forward`."""
@@ -163,7 +164,7 @@ def latent_blocks(dim: int, block_dim: int = 8) -> tuple[BlockSpec, ...]:
     >>> [(b.name, b.vectors, b.dim) for b in latent_blocks(10)]
     [('latent dims 1-5', 1, 5), ('latent dims 6-10', 1, 5)]
     >>> sum(b.vectors * b.dim for b in latent_blocks(770)), len(latent_blocks(770))
-    (770, 13)
+    (770, 14)
     """
     if dim <= block_dim * MAX_SINGLE_BLOCKS:
         shapes = [(1, size) for size in _even(dim, -(-dim // block_dim))]
@@ -192,4 +193,5 @@ def _whitener(x: Tensor) -> Tensor:
     eye = torch.eye(dim, dtype=torch.float64, device=x.device)
     correlation = (1 - shrinkage) * (x.double().T @ x.double()) / n + shrinkage * eye
     values, vectors = torch.linalg.eigh(correlation)
-    return ((vectors / values.sqrt()) @ vectors.T).to(x.dtype)
+    root: Tensor = (vectors / values.sqrt()) @ vectors.T
+    return root.to(x.dtype)

@@ -25,12 +25,13 @@ from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.checkpoint import remove_checkpoint
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.evaluation import Evaluation
+from driftwatch.reference.likelihood import to_bits_per_dim
 from driftwatch.reference.precision import compute_dtype
 from driftwatch.reference.processes import Processes, join_processes
 from driftwatch.reference.reference import reference_from
 from driftwatch.reference.report import report_png
 from driftwatch.reference.train_config import TrainConfig
-from driftwatch.reference.training import LOG_2, Fitted, FlowTrainer, Interrupted, Told
+from driftwatch.reference.training import Fitted, FlowTrainer, Interrupted, Told
 from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_schema, require_variety
 
 FEATURE_ROWS = 50_000
@@ -236,7 +237,7 @@ def _conclude(
     seed, name = config.training.seed, config.output.name or out.name
     doing("calibrating", 0.0)
     arrays = calibrate(flow, parts.calibration, bank_size=config.calibration.bank_size, seed=seed)
-    bits = float(arrays["bank_nll"].mean()) / (flow.dim * LOG_2)
+    bits = to_bits_per_dim(float(arrays["bank_nll"].mean()), flow)
     draft = Bundle(out, name, "", data.schema, flow, arrays, {})
     assessment = assess(reference_from(draft), parts.validation[:EVALUATION_ROWS], seed=seed, doing=doing)
     doing("writing", 1.0)

@@ -21,7 +21,8 @@ from driftwatch.data.schema import Samples
 from driftwatch.errors import TrainingError
 from driftwatch.flows.base import Flow
 from driftwatch.reference.checkpoint import Progress, load_checkpoint, save_checkpoint
-from driftwatch.reference.latents import NLL_LIMIT, batch_latents, fixed_batches
+from driftwatch.reference.latents import NLL_LIMIT
+from driftwatch.reference.likelihood import mean_bits_per_dim, to_bits_per_dim
 from driftwatch.reference.processes import Processes
 from driftwatch.reference.schedule import Schedule
 from driftwatch.reference.train_config import TrainingConfig
@@ -31,7 +32,6 @@ from driftwatch.reference.weights import Weights
 SMOOTHING = 0.95
 NON_FINITE_IN_A_ROW = 5
 MAX_RECOVERIES = 5
-LOG_2 = math.log(2)
 
 
 @dataclass(frozen=True)
@@ -192,18 +192,6 @@ class FlowTrainer:
         self._save()
         return self._finish()
 
-    def bits_per_dim(self, samples: Samples) -> float:
-        """Mean bits per dimension of samples ``(N, *sample_shape)``, with their content's noise."""
-        self.flow.eval()
-        total = 0.0
-        for batch, count in fixed_batches(samples):
-            total += float(batch_latents(self.flow, batch).nll[:count].sum())
-        self.flow.train()
-        return self._bits(total / len(samples))
-
-    def _bits(self, nats: float) -> float:
-        return nats / (self.flow.dim * LOG_2)
-
     def _is_over(self) -> bool:
         progress = self._progress
         done = self._schedule.share_done(progress.step, progress.elapsed_s)
@@ -263,8 +251,8 @@ class FlowTrainer:
         """Measures the EMA weights; returns whether they are the best so far."""
         progress = self._progress
         with self._weights.average.in_place():
-            (bits,) = self._processes.agree(self.bits_per_dim(self._validation))
-        training = math.nan if progress.loss is None else self._bits(progress.loss)
+            (bits,) = self._processes.agree(mean_bits_per_dim(self.flow, self._validation))
+        training = math.nan if progress.loss is None else to_bits_per_dim(progress.loss, self.flow)
         progress.curve.append((progress.step, training, bits))
         if bits >= progress.best:
             progress.since_best += 1
@@ -297,7 +285,7 @@ class FlowTrainer:
             step=progress.step,
             share=min(1.0, self._schedule.share_done(progress.step, progress.elapsed_s)),
             loss=loss,
-            bits_per_dim=self._bits(loss),
+            bits_per_dim=to_bits_per_dim(loss, self.flow),
             samples=samples,
             samples_per_s=samples / max(seconds, 1e-9),
             seconds_left=self._schedule.seconds_left(progress.step, progress.elapsed_s),
@@ -306,7 +294,7 @@ class FlowTrainer:
 
     def _finish(self) -> Fitted:
         progress = self._progress
-        if progress.best > self._bits(NLL_LIMIT / 2):
+        if progress.best > to_bits_per_dim(NLL_LIMIT / 2, self.flow):
             raise TrainingError("no validation was finite", remedy="lower training.learning_rate, and check the data")
         self._weights.use_best()
         self.flow.eval()

@@ -31,7 +31,7 @@ from driftwatch.stream.events import (
 )
 
 UNKNOWN_STREAM = "unknown"
-SCORE_BOUNDS = tuple(digit * 10.0**power for power in range(6) for digit in (1, 2, 5)) + (1e6,)
+SCORE_BOUNDS = (*(digit * 10.0**power for power in range(6) for digit in (1, 2, 5)), 1e6)
 STAGE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -51,7 +51,8 @@ class Metrics:
         streams: Collection[str] = (),
         severities: Collection[str] = (),
     ) -> None:
-        disable_created_metrics()  # process-wide: a second series for each counter, which nothing here needs
+        # Process-wide: a second series for each counter, which nothing here needs.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry() if registry is None else registry
         self._severities = tuple(severities)
         self._known: frozenset[str] = frozenset()

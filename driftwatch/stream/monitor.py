@@ -22,6 +22,8 @@ class TesterFactory:
         severity: the least effect of each severity, nats per sample.
     """
 
+    __test__ = False
+
     def __init__(
         self,
         *,

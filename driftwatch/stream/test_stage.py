@@ -21,6 +21,8 @@ MakeTester = Callable[[str], StreamTester | None]
 class Tests:
     """What a run of panes came to; all of it is to be committed at once."""
 
+    __test__ = False
+
     windows: list[WindowResult] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     states: dict[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ let chosen = null;
 
 const at = (id) => document.getElementById(id);
 const time = (ms) => (ms === null ? "" : new Date(ms).toLocaleString());
-const small = (value) => (value === null || value === undefined ? "" : value < 1e-3 ? value.toExponential(1) : value.toFixed(3));
+const small = (value) => (value === null || value === undefined ? "" : Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toFixed(3));
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);

@@ -130,8 +130,8 @@ def edited(edit: Callable[[dict[str, Any]], object], *, sealed: bool = False) ->
     return damage
 
 
-def cut(file: str) -> Callable[[Path], None]:
-    return lambda path: (path / file).write_bytes((path / file).read_bytes()[:-1])  # type: ignore[func-returns-value]
+def cut(file: str) -> Callable[[Path], object]:
+    return lambda path: (path / file).write_bytes((path / file).read_bytes()[:-1])
 
 
 def flip(file: str) -> Callable[[Path], None]:

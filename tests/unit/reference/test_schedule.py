@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from driftwatch.reference.schedule import FINAL_RATE, Schedule
 from driftwatch.reference.train_config import TrainingConfig
 
 
-def schedule(**settings: float | None) -> Schedule:
+def schedule(**settings: Any) -> Schedule:
     return Schedule(TrainingConfig(**{"learning_rate": 1.0, "warmup_steps": 10, **settings}))
 
 

@@ -16,7 +16,9 @@ from torch import Tensor
 from driftwatch.data.readers import open_dataset
 from driftwatch.errors import TrainingError
 from driftwatch.flows.image import ImageFlow
+from driftwatch.reference import training as module
 from driftwatch.reference.checkpoint import CHECKPOINT
+from driftwatch.reference.likelihood import mean_bits_per_dim
 from driftwatch.reference.processes import Processes
 from driftwatch.reference.train_config import TrainingConfig
 from driftwatch.reference.training import MAX_RECOVERIES, NON_FINITE_IN_A_ROW, Fitted, FlowTrainer, Interrupted, Told
@@ -82,7 +84,7 @@ def test_learns_and_tells(data: TrainingData, tmp_path: Path) -> None:
     assert fitted.validation == min(bits for _, _, bits in fitted.curve)
     assert (fitted.steps, fitted.ended_by, fitted.recoveries) == (120, "max_steps", 0)
     assert not training.flow.training
-    assert training.trainer.bits_per_dim(data.samples({"validation": 200})["validation"]) == fitted.validation
+    assert mean_bits_per_dim(training.flow, data.samples({"validation": 200})["validation"]) == fitted.validation
     told = training.told[-1]
     assert (told.step, told.share, told.samples, told.seconds_left) == (120, 1.0, 120 * 16, 0.0)
     assert told.loss == pytest.approx(told.bits_per_dim * SIDE * SIDE * np.log(2))
@@ -105,7 +107,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(
     data: TrainingData, tmp_path: Path, stopped_after: int
 ) -> None:
     # 75 batches of 16 make an epoch; with batches of 100 steps 12, 24, 36 begin new ones.
-    settings = {"batch_size": 100, "max_steps": 40}
+    settings: dict[str, Any] = {"batch_size": 100, "max_steps": 40}
     undisturbed = Training(data, tmp_path / "a", **settings)
     expected = undisturbed.run()
 
@@ -222,11 +224,11 @@ def test_patience_ends_it_and_the_best_is_kept(
     measured = iter([5.0, 3.0, 4.0, 3.5, 3.0, 2.0])
     at_validation: list[dict[str, Tensor]] = []
 
-    def measure(_: object) -> float:
+    def measure(*_: object) -> float:
         at_validation.append(training.weights())
         return next(measured)
 
-    monkeypatch.setattr(training.trainer, "bits_per_dim", measure)
+    monkeypatch.setattr(module, "mean_bits_per_dim", measure)
     fitted = training.run()
     assert (fitted.steps, fitted.ended_by, fitted.validation) == (50, "patience", 3.0)
     assert same(training.weights(), at_validation[1])

@@ -1,0 +1,28 @@
+"""How well a flow explains samples, in bits per dimension."""
+
+from __future__ import annotations
+
+import math
+
+from driftwatch.data.schema import Samples
+from driftwatch.flows.base import Flow
+from driftwatch.reference.latents import batch_latents, fixed_batches
+
+
+def to_bits_per_dim(nats: float, flow: Flow) -> float:
+    """A negative log-likelihood in nats per sample, in bits per dimension of the flow."""
+    return nats / (flow.dim * math.log(2))
+
+
+def mean_bits_per_dim(flow: Flow, samples: Samples) -> float:
+    """The mean over samples ``(N, *sample_shape)``, with their content's noise.
+
+    A sample that overflows the flow counts with `driftwatch.reference.latents.NLL_LIMIT`: the mean is always finite.
+    """
+    training = flow.training
+    flow.eval()
+    total = 0.0
+    for batch, count in fixed_batches(samples):
+        total += float(batch_latents(flow, batch).nll[:count].sum())
+    flow.train(training)
+    return to_bits_per_dim(total / len(samples), flow)

@@ -1,0 +1,170 @@
+"""Wire formats: what is encoded comes back, and whatever comes is either used or refused with a reason."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftwatch.data.codecs import decode, encode, stream_names
+from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
+from driftwatch.errors import MessageError, UsageError
+
+IMAGE = ImageSchema(channels=1, height=4, width=5)
+COLOUR = ImageSchema(channels=3, height=4, width=5, dtype="float32", low=0.0, high=1.0)
+VECTOR = VectorSchema(dim=3)
+TABLE = TableSchema(
+    columns=(
+        Column(name="age", kind="numeric"),
+        Column(name="town", kind="category", categories=("Bonn", "Ulm")),
+    )
+)
+RNG = np.random.default_rng(0)
+BATCHES: dict[str, tuple[Any, np.ndarray]] = {
+    "image": (IMAGE, RNG.integers(0, 256, (6, 1, 4, 5)).astype(np.float32)),
+    "colour": (COLOUR, RNG.random((6, 3, 4, 5)).astype(np.float32)),
+    "vector": (VECTOR, RNG.standard_normal((6, 3))),
+    "table": (TABLE, np.array([[3.5, 0], [np.nan, 1], [1, 2], [2, np.nan]])),
+}
+FORMATS = ("json", "v2", "npy", "arrow")
+
+
+@pytest.mark.parametrize("kind", BATCHES)
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("told", [True, False])
+def test_round_trip(kind: str, form: str, told: bool) -> None:
+    schema, batch = BATCHES[kind]
+    value, headers = encode(batch, schema, form)
+    found = decode(value, headers if told else {}, schema)
+    np.testing.assert_array_equal(found, batch)
+    assert found.dtype == batch.dtype
+
+
+def test_rows_round_trip() -> None:
+    value, headers = encode(BATCHES["table"][1], TABLE, "rows")
+    assert orjson.loads(value)[1] == {"age": None, "town": "Ulm"}
+    np.testing.assert_array_equal(decode(value, headers, TABLE), BATCHES["table"][1])
+    with pytest.raises(UsageError, match="format rows is for tables"):
+        encode(BATCHES["image"][1], IMAGE, "rows")
+
+
+@pytest.mark.parametrize("inner", ["json", "npy"])
+def test_structured_cloudevents_are_opened(inner: str) -> None:
+    batch = BATCHES["image"][1]
+    value, headers = encode(batch, IMAGE, inner)
+    event: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/models/a", "type": "x"}
+    if inner == "json":
+        event["data"] = orjson.loads(value)
+    else:
+        event |= {
+            "data_base64": base64.b64encode(value).decode(),
+            "datacontenttype": headers["content-type"].decode(),
+        }
+    told = {"content-type": b"application/cloudevents+json; charset=utf-8"}
+    np.testing.assert_array_equal(decode(orjson.dumps(event), told, IMAGE), batch)
+    assert stream_names(told, b"key", "topic", orjson.dumps(event)) == ("/models/a", "key", "topic")
+
+
+def test_the_stream_is_named_by_the_most_explicit() -> None:
+    headers = {"driftwatch-stream": b"a", "ce_source": b"b"}
+    assert stream_names(headers, b"c", "d") == ("a",)
+    assert stream_names({"ce_source": b"b", "ce_inferenceservicename": b"i"}, b"c", "d") == ("i", "b", "c", "d")
+    assert stream_names({}, None, "d") == ("d",)
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "reason"),
+    [
+        (b"", {}, "empty"),
+        (b"not json", {}, "malformed"),
+        (b"x", {"content-type": b"text/csv"}, "unsupported_format"),
+        (b'{"specversion": "1.0", "data": {"specversion": "1.0"}}', {}, "unsupported_format"),
+        (b'{"specversion": "1.0", "data_base64": "%"}', {}, "malformed"),
+        (b'{"specversion": "1.0"}', {}, "empty"),
+        (b'{"some": "thing"}', {}, "schema"),
+        (b'{"inputs": []}', {}, "schema"),
+        (b'{"inputs": [{"name": "a", "shape": [1, 4], "datatype": "FP32", "data": [1]}]}', {}, "shape"),
+        (b'{"inputs": [{"name": "a", "shape": [1], "datatype": "FP8", "data": [1]}]}', {}, "schema"),
+    ],
+)
+def test_refusals(value: bytes, headers: dict[str, bytes], reason: str) -> None:
+    with pytest.raises(MessageError) as caught:
+        decode(value, headers, IMAGE)
+    assert caught.value.reason == reason
+
+
+def test_an_array_that_declares_more_than_it_holds_is_refused_before_it_is_made() -> None:
+    value, _ = encode(BATCHES["vector"][1], VECTOR, "npy")
+    huge = value.replace(b"(6, 3)", b"(9999999999, 3)")
+    with pytest.raises(MessageError, match=r"declares shape|no npy"):
+        decode(huge, {}, VECTOR)
+
+
+def test_pickled_arrays_are_refused() -> None:
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(MessageError, match="holds object values"):
+        decode(buffer.getvalue(), {}, VECTOR)
+
+
+def decodes_or_refuses(value: bytes, form: str, kind: str) -> None:
+    schema, _ = BATCHES[kind]
+    try:
+        found = decode(value, {}, schema, form)
+    except MessageError as error:
+        told = str(error)
+    else:
+        assert found.shape[1:] == schema.shape
+        return
+    assert told
+    assert "\n" not in told
+
+
+EVERY_FORMAT = st.sampled_from(["auto", "json", "v1", "v2", "rows", "npy", "arrow", "cloudevents"])
+EVERY_KIND = st.sampled_from(list(BATCHES))
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=st.binary(max_size=200), form=EVERY_FORMAT, kind=EVERY_KIND)
+def test_any_bytes_are_decoded_or_refused(value: bytes, form: str, kind: str) -> None:
+    decodes_or_refuses(value, form, kind)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    form=st.sampled_from(FORMATS),
+    kind=EVERY_KIND,
+    place=st.integers(0, 10_000),
+    byte=st.integers(0, 255),
+    as_=EVERY_KIND,
+)
+def test_damaged_messages_are_decoded_or_refused(form: str, kind: str, place: int, byte: int, as_: str) -> None:
+    schema, batch = BATCHES[kind]
+    value = bytearray(encode(batch, schema, form)[0])
+    value[place % len(value)] = byte
+    decodes_or_refuses(bytes(value), "auto", as_)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["instances", "inputs", "data", "shape", "datatype", "name", "age", "town"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=JSON, form=st.sampled_from(["auto", "v1", "v2", "rows", "cloudevents"]), kind=EVERY_KIND)
+def test_any_json_is_decoded_or_refused(body: Any, form: str, kind: str) -> None:
+    decodes_or_refuses(orjson.dumps(body), form, kind)

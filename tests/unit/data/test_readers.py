@@ -1,0 +1,165 @@
+"""Data sets in files of every kind."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.schema import ImageSchema, TableSchema, VectorSchema
+from driftwatch.errors import DataError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (50, 6, 7), dtype=np.uint8)
+TABLE = pd.DataFrame(
+    {"age": [1.5, None, 3.0] * 10, "town": ["Ulm", "Bonn", None] * 10, "adult": [True, False, True] * 10}
+)
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 0x08, array.ndim, *array.shape) + array.tobytes()
+
+
+def write(folder: Path, kind: str) -> Path:
+    path = folder / f"data{kind}"
+    if kind == ".npy":
+        np.save(path, IMAGES)
+    elif kind == ".npz":
+        np.savez(path, labels=np.arange(50), x=IMAGES)
+    elif kind == "-idx3-ubyte":
+        path.write_bytes(idx(IMAGES))
+    elif kind == "-idx3-ubyte.gz":
+        path.write_bytes(gzip.compress(idx(IMAGES)))
+    else:
+        path.mkdir()
+        for number, pixels in enumerate(IMAGES):
+            Image.fromarray(pixels).save(path / f"{number:03}.png")
+    return path
+
+
+@pytest.mark.parametrize("kind", [".npy", ".npz", "-idx3-ubyte", "-idx3-ubyte.gz", "-folder"])
+def test_images(tmp_path: Path, kind: str) -> None:
+    dataset = open_dataset(write(tmp_path, kind))
+    schema = dataset.infer_schema()
+    assert schema == ImageSchema(channels=1, height=6, width=7)
+    assert dataset.rows == 50
+    chunks = list(dataset.chunks(schema, rows=16))
+    assert [len(chunk) for chunk in chunks] == [16, 16, 16, 2]
+    np.testing.assert_array_equal(np.concatenate(chunks)[:, 0], IMAGES)
+    np.testing.assert_array_equal(next(dataset.chunks(schema, rows=5, start=30))[:, 0], IMAGES[30:35])
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+def test_tables(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"data{kind}"
+    TABLE.to_csv(path, index=False) if kind == ".csv" else TABLE.to_parquet(path)
+    dataset = open_dataset(path)
+    schema = dataset.infer_schema()
+    assert isinstance(schema, TableSchema)
+    assert [(column.name, column.kind, column.categories) for column in schema.columns] == [
+        ("age", "numeric", ()),
+        ("town", "category", ("Bonn", "Ulm")),
+        ("adult", "category", ("false", "true")),
+    ]
+    chunks = list(dataset.chunks(schema, rows=7))
+    assert [len(chunk) for chunk in chunks] == [7, 7, 7, 7, 2]
+    np.testing.assert_array_equal(np.concatenate(chunks)[:3], [[1.5, 1, 1], [np.nan, 0, 0], [3, np.nan, 1]])
+    chosen = open_dataset(path, columns=["town"])
+    assert chosen.infer_schema().shape == (1,)
+
+
+def test_vectors_and_colour(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal((20, 5)))
+    assert open_dataset(tmp_path / "v.npy").infer_schema() == VectorSchema(dim=5)
+    np.save(tmp_path / "i.npy", np.arange(20).reshape(4, 5))
+    assert open_dataset(tmp_path / "i.npy").infer_schema() == VectorSchema(dim=5, integer=True)
+    np.save(tmp_path / "c.npy", np.random.default_rng(0).random((4, 8, 9, 3)))
+    found = open_dataset(tmp_path / "c.npy").infer_schema()
+    assert found == ImageSchema(channels=3, height=8, width=9, dtype="float32", low=0, high=1)
+
+
+def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
+    first = open_dataset(write(tmp_path, "-idx3-ubyte"))
+    before = first.fingerprint()
+    assert before == first.fingerprint()
+    (tmp_path / "data-idx3-ubyte").write_bytes(idx(IMAGES[::-1].copy()))
+    assert first.fingerprint() != before
+
+
+def broken(folder: Path, what: str) -> Path:
+    path = folder / what
+    contents: dict[str, Any] = {
+        "labels.npy": np.arange(9),
+        "texts.npy": np.array([["a"]]),
+        "none.npy": np.empty((0, 3)),
+        "nan.npy": np.full((3, 4, 4), np.nan),
+        "constant.npy": np.zeros((3, 4, 4)),
+    }
+    if what in contents:
+        np.save(path, contents[what])
+    elif what == "objects.npy":
+        np.save(path, np.array([[{}]], dtype=object), allow_pickle=True)
+    elif what == "short.npy":
+        np.save(path, IMAGES)
+        path.write_bytes(path.read_bytes()[:200])
+    elif what == "short-ubyte.gz":
+        path.write_bytes(gzip.compress(idx(IMAGES))[:60])
+    elif what == "labels-ubyte":
+        path.write_bytes(idx(np.arange(9, dtype=np.uint8)))
+    elif what == "no-ubyte":
+        path.write_bytes(b"hello")
+    elif what == "empty-folder":
+        path.mkdir()
+    elif what == "mixed-folder":
+        path.mkdir()
+        Image.fromarray(IMAGES[0]).save(path / "a.png")
+        Image.fromarray(IMAGES[0, :3]).save(path / "b.png")
+    elif what == "texts.csv":
+        pd.DataFrame({"name": [f"person {i}" for i in range(100)]}).to_csv(path, index=False)
+    elif what == "dates.csv":
+        path.write_text("when\n2026-01-01\n2026-01-02\n")
+    elif what == "notes.txt":
+        path.write_text("hello")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("missing.npy", "no such file"),
+        ("notes.txt", "of no known kind"),
+        ("labels.npy", "labels or single numbers"),
+        ("texts.npy", "expected numbers"),
+        ("objects.npy", "cannot be read"),
+        ("none.npy", "is empty"),
+        ("nan.npy", "every pixel must be finite"),
+        ("constant.npy", "every pixel is 0"),
+        ("short.npy", "is the file complete"),
+        ("short-ubyte.gz", "cannot be read|ends within|no IDX"),
+        ("labels-ubyte", "labels, no samples"),
+        ("no-ubyte", "is no IDX file"),
+        ("empty-folder", "holds no images"),
+        ("mixed-folder", "b.png: is 7x3 pixels, the first image 7x6"),
+        ("texts.csv", "column name: has more than 64 different texts"),
+        ("dates.csv", "column when: is of type"),
+    ],
+)
+def test_what_cannot_be_read_is_told(tmp_path: Path, what: str, told: str) -> None:
+    path = broken(tmp_path, what)
+    with pytest.raises(DataError, match=told) as caught:  # noqa: PT012 - some faults show when the data is read
+        dataset = open_dataset(path)
+        schema = dataset.infer_schema()
+        list(dataset.chunks(schema))
+    assert str(path) in str(caught.value)
+
+
+def test_columns_that_are_not_there_are_named(tmp_path: Path) -> None:
+    TABLE.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=r"no column 'height' \(it has age, town, adult\)"):
+        open_dataset(tmp_path / "t.csv", columns=["height"])

@@ -1,0 +1,102 @@
+"""Samples of every kind, in the shapes they come in, and what is said of those that do not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, parse_schema
+from driftwatch.errors import DataError, MessageError
+
+GREY = ImageSchema(channels=1, height=4, width=5)
+COLOUR = ImageSchema(channels=3, height=4, width=5)
+VECTOR = VectorSchema(dim=3)
+TABLE = TableSchema(
+    columns=(
+        Column(name="age", kind="numeric"),
+        Column(name="town", kind="category", categories=("Bonn", "Ulm")),
+    )
+)
+
+
+def counted(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape)).reshape(shape)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 5), (2, 4, 5, 1), (2, 4, 5), (2, 20)])
+def test_grey_images_come_in_many_shapes(shape: tuple[int, ...]) -> None:
+    np.testing.assert_array_equal(GREY.coerce(counted(*shape)), counted(2, 1, 4, 5))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (1, 4, 5), (4, 5, 1), (20,)])
+def test_so_does_a_single_one(shape: tuple[int, ...]) -> None:
+    np.testing.assert_array_equal(GREY.coerce(counted(*shape)), counted(1, 1, 4, 5))
+
+
+def test_channels_last_is_turned() -> None:
+    images = counted(2, 3, 4, 5) % 256
+    np.testing.assert_array_equal(COLOUR.coerce(images.transpose(0, 2, 3, 1)), images)
+
+
+def test_lists_are_read_as_arrays() -> None:
+    np.testing.assert_array_equal(GREY.coerce(counted(2, 4, 5).tolist()), counted(2, 1, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "reason", "told"),
+    [
+        (GREY, counted(2, 3, 3), "shape", r"has shape \(2, 3, 3\).*expected \(N, 1, 4, 5\)"),
+        (GREY, counted(2, 4, 5) + 250, "schema", r"values lie in \[250, 289\].*expected \[0, 255\]"),
+        (GREY, counted(2, 4, 5) / 100, "schema", r"whole numbers.*multiply by 255\?"),
+        (GREY, np.full((1, 4, 5), np.nan), "non_finite", "sample 0 holds NaN"),
+        (GREY, [[1, 2], [3]], "shape", "not all of one length"),
+        (GREY, [["a"] * 5] * 4, "schema", "expected an array of numbers"),
+        (GREY, np.empty((0, 4, 5)), "empty", "no samples"),
+        (GREY, {"a": [1]}, "schema", "named columns"),
+        (GREY, None, "non_finite", "null"),
+        (VECTOR, [[1, 2]], "shape", r"expected \(N, 3\)"),
+        (VECTOR, [[1, None, 2]], "non_finite", "null"),
+        (VECTOR, [[1, np.inf, 2]], "non_finite", "infinite"),
+        (TABLE, [{"age": 3}], "schema", "column 'town' is missing"),
+        (TABLE, [{"age": "old", "town": "Ulm"}], "schema", "column age: row 0 holds 'old'"),
+        (TABLE, [[1]], "shape", "expected 2"),
+        (TABLE, {"age": [1, 2], "town": ["Ulm"]}, "shape", "differ in length"),
+        (TABLE, [{"age": np.inf, "town": "Ulm"}], "non_finite", "column 'age'"),
+        (TABLE, [{"age": 1, "town": ["Ulm"]}], "schema", "column town: row 0 holds a list"),
+        (TABLE, 7, "schema", "no rows"),
+    ],
+)
+def test_what_does_not_fit_is_told(schema: Any, value: Any, reason: str, told: str) -> None:
+    with pytest.raises(MessageError, match=told) as caught:
+        schema.coerce(value)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"age": 3, "town": "Ulm", "more": 1}, {"age": None, "town": "Rome"}],
+        {"age": [3, None], "town": ["Ulm", "Rome"]},
+        pa.table({"town": ["Ulm", "Rome"], "age": [3.0, None]}),
+        [[3, "Ulm"], [None, "Rome"]],
+    ],
+)
+def test_rows_come_by_name_by_column_and_in_order(value: Any) -> None:
+    np.testing.assert_array_equal(TABLE.coerce(value), [[3, 1], [np.nan, 2]])
+
+
+def test_a_missing_category_is_missing_and_not_unseen() -> None:
+    np.testing.assert_array_equal(TABLE.coerce([{"age": 1, "town": None}]), [[1, np.nan]])
+
+
+@pytest.mark.parametrize("schema", [GREY, COLOUR, VECTOR, TABLE])
+def test_a_schema_survives_json(schema: Any) -> None:
+    assert parse_schema(schema.model_dump(mode="json")) == schema
+
+
+def test_a_broken_schema_is_refused() -> None:
+    with pytest.raises(DataError, match="channels"):
+        parse_schema({"kind": "image", "channels": 0, "height": 1, "width": 1})

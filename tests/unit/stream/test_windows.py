@@ -1,0 +1,102 @@
+"""Windows over a real reference: what fires, what is resolved, and that stopping in between changes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from driftwatch.reference.reference import Reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.alert import decode_alert, encode_alert
+from driftwatch.stream.monitor import TesterFactory
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.test_stage import Tests, TestStage
+from driftwatch.stream.windows import StreamTester
+from tests.synthetic import shuffled_rows, waves
+
+STEP = 10
+FACTORY = TesterFactory(
+    sizes=[20, 100], step=STEP, budget=1e6, min_effect=0.0, resolve_after=3, severity={"warning": 0.0, "critical": 50.0}
+)
+
+
+def panes_of(reference: Reference, samples: np.ndarray) -> list[Pane]:
+    cut = [samples[start : start + STEP] for start in range(0, len(samples), STEP)]
+    return [
+        Pane("a", reference.version, STEP, scored.summary, 1_000 * i, 1_000 * i + 9, "input", 0, (i, 0), (i, STEP - 1))
+        for i, scored in enumerate(Scorer(reference)(cut))
+    ]
+
+
+@pytest.fixture(scope="module")
+def panes(reference: Reference) -> list[Pane]:
+    return panes_of(
+        reference, np.concatenate([waves(600, seed=21), shuffled_rows(waves(200, seed=22)), waves(400, seed=23)])
+    )
+
+
+def run(reference: Reference, panes: list[Pane], *stops: int) -> tuple[Tests, TestStage]:
+    """All results over several stages, each taking up where the one before was stopped, as the test role does."""
+    make = lambda stream: FACTORY(stream, reference) if stream == "a" else None  # noqa: E731
+    whole, stage = Tests(), TestStage(make)
+    states: dict[str, object] = {}
+    start = 0
+    for stop in (*stops, len(panes)):
+        for offset in range(start, stop):
+            stage.feed(offset, panes[offset], whole)
+        states |= whole.states
+        start = stage.next_offset
+        if stop < len(panes):
+            rewound = start - stage.rewind
+            stage = TestStage(make, tested=start, states=states)  # type: ignore[arg-type]
+            for offset in range(rewound, start):
+                stage.feed(offset, panes[offset], Tests())
+    return whole, stage
+
+
+def test_fires_soon_after_the_drift_and_is_resolved_after_it(reference: Reference, panes: list[Pane]) -> None:
+    whole, _ = run(reference, panes)
+    assert whole.alerts[0].state == "firing"
+    assert whole.alerts[-1].state == "resolved"
+    first, last = whole.alerts[0].window.offsets[0].last, whole.alerts[-1].window.offsets[0].last
+    assert 60 <= first < 65
+    assert 80 <= last < 95
+
+
+@pytest.mark.parametrize("stops", [(1,), (30, 61), (63, 64, 82), (5, 75, 100)])
+def test_restarts_change_no_result(reference: Reference, panes: list[Pane], stops: tuple[int, ...]) -> None:
+    undisturbed, _ = run(reference, panes)
+    disturbed, _ = run(reference, panes, *stops)
+    assert [encode_alert(alert) for alert in disturbed.alerts] == [encode_alert(alert) for alert in undisturbed.alerts]
+    assert [each.to_json() for each in disturbed.windows] == [each.to_json() for each in undisturbed.windows]
+
+
+def test_the_rewind_is_as_long_as_the_longest_window(reference: Reference, panes: list[Pane]) -> None:
+    _, stage = run(reference, panes)
+    assert stage.rewind == 100 // STEP
+
+
+def test_a_window_is_full_before_it_is_tested(reference: Reference, panes: list[Pane]) -> None:
+    tester: StreamTester = FACTORY("a", reference)
+    sizes = [[window.size for window in tester.feed(pane).windows] for pane in panes[:12]]
+    assert sizes == [[], *[[20]] * 8, *[[20, 100]] * 3]
+
+
+def test_panes_of_another_reference_start_the_windows_anew(reference: Reference, panes: list[Pane]) -> None:
+    tester: StreamTester = FACTORY("a", reference)
+    for pane in panes[:5]:
+        tester.feed(pane)
+    other = Pane(**{**vars(panes[5]), "reference": "another"})
+    assert tester.feed(other).windows == ()
+    assert tester.feed(panes[6]).windows == ()
+    assert [window.size for window in tester.feed(panes[7]).windows] == [20]
+
+
+def test_an_alert_survives_its_encoding(reference: Reference, panes: list[Pane]) -> None:
+    for alert in run(reference, panes)[0].alerts:
+        assert decode_alert(encode_alert(alert)) == alert
+
+
+def test_the_effect_has_an_interval_around_it(reference: Reference, panes: list[Pane]) -> None:
+    for alert in run(reference, panes)[0].alerts:
+        assert alert.effect.low < alert.effect.nats < alert.effect.high

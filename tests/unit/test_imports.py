@@ -1,0 +1,98 @@
+"""Imports point one way, the way of the data; start-up is quick; modules stay small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "driftwatch"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ORDER = (
+    "errors",
+    "settings",
+    "flows",
+    "stats",
+    "data",
+    "reference",
+    "config",
+    "stream",
+    "alerts",
+    "serve",
+    "event_log",
+    "logs",
+    "daemon",
+    "demo",
+    "cli",
+)
+PURE = {"flows", "stats"}
+PURE_MAY_IMPORT = {"torch", "numpy", "scipy", "driftwatch"}
+HEAVY = ("torch", "kafka", "scipy", "pyarrow", "matplotlib", "uvicorn")
+MOST_LINES = 500
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module or ""
+
+
+def name_of(path: Path) -> str:
+    return ".".join(("driftwatch", *path.relative_to(PACKAGE).with_suffix("").parts))
+
+
+def told(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) in ORDER], ids=told)
+def test_a_room_imports_only_rooms_before_it(path: Path) -> None:
+    own = ORDER.index(room(name_of(path)))
+    for module in imported(path):
+        if module.startswith("driftwatch."):
+            assert ORDER.index(room(module)) <= own, f"{told(path)} imports {module}"
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {room(name_of(path)) for path in MODULES} - {"__init__", "__main__"}
+    assert rooms == set(ORDER)
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) in PURE], ids=told)
+def test_the_mathematics_knows_nothing_of_the_world(path: Path) -> None:
+    for module in imported(path):
+        top = module.split(".")[0]
+        assert top in PURE_MAY_IMPORT | sys.stdlib_module_names, f"{told(path)} imports {module}"
+        assert top not in {"threading", "socket", "pathlib", "time", "os"}, f"{told(path)} imports {module}"
+
+
+def test_reading_data_needs_no_torch() -> None:
+    for path in MODULES:
+        if room(name_of(path)) == "data":
+            assert not [module for module in imported(path) if module.split(".")[0] == "torch"], told(path)
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    code = f"import sys, driftwatch.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=told)
+def test_modules_say_what_they_are_for_and_stay_small(path: Path) -> None:
+    text = path.read_text()
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text)), f"{told(path)} has no docstring"
+    assert len(text.splitlines()) <= MOST_LINES
