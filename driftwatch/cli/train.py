@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from driftwatch.reference.training import Told
 
 PLAIN_EVERY_S = 10.0
+ECHO_S = 1.0
+"""A signal so soon after the first is its echo: torchrun passes on what the terminal has already sent."""
 
 
 def train(
@@ -101,10 +103,15 @@ class _Bar:
 def _stop_on_signals(bar: _Bar) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second ends the process at once."""
     stop = threading.Event()
+    asked = 0.0
 
     def ask(_: int, __: FrameType | None) -> None:
+        nonlocal asked
         if stop.is_set():
+            if time.monotonic() - asked < ECHO_S:
+                return
             raise KeyboardInterrupt
+        asked = time.monotonic()
         stop.set()
         bar.say("stopping after this step; once more ends at once")
 

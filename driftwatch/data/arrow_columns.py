@@ -35,7 +35,7 @@ def distinct(column: Any, where: str) -> tuple[list[Any], Rows, Rows]:
         where: for messages.
 
     Returns:
-        Python values ``(K,)`` with None for null; which of them each row holds ``(N,)``; the first row of each ``(K,)``.
+        Python values ``(K,)`` with None for null; which of them each row holds ``(N,)``; first rows ``(K,)``.
 
     Raises:
         MessageError: its type cannot be a cell of a table.

@@ -150,9 +150,8 @@ class TableSchema(_Schema):
     @model_validator(mode="after")
     def _named_once(self) -> Self:
         names = [column.name for column in self.columns]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"column {name!r} is there twice")
+        if len(set(names)) < len(names):
+            raise ValueError(f"column {max(names, key=names.count)!r} is there twice")
         return self
 
     @property
@@ -223,7 +222,7 @@ def _numbers(value: Any, where: str) -> NDArray[Any]:
 
 
 def _not_a_number(value: Any) -> str:
-    """The kind of the first value in nested lists that is no number, else nothing."""
+    """The type of a value in nested lists that is no number, or nothing if all are."""
     held = [value]
     while held:
         item = held.pop()

@@ -19,6 +19,12 @@ from driftwatch.reference.folders import sync_folder
 CHECKPOINT = "checkpoint.safetensors"
 
 
+class Interrupted(TrainingError):  # noqa: N818 - the user's wish, no fault
+    """Training was stopped; its checkpoint is written."""
+
+    exit_code = 130
+
+
 @dataclass
 class Progress:
     """How far a training is.

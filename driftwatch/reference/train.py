@@ -22,7 +22,7 @@ from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.assessment import Assessment, assess
 from driftwatch.reference.bundle import Bundle, refuse_existing, write_bundle
 from driftwatch.reference.calibration import calibrate
-from driftwatch.reference.checkpoint import remove_checkpoint
+from driftwatch.reference.checkpoint import Interrupted, remove_checkpoint
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.evaluation import Evaluation
 from driftwatch.reference.likelihood import to_bits_per_dim
@@ -31,7 +31,7 @@ from driftwatch.reference.processes import Processes, join_processes
 from driftwatch.reference.reference import reference_from
 from driftwatch.reference.report import report_png
 from driftwatch.reference.train_config import TrainConfig
-from driftwatch.reference.training import Fitted, FlowTrainer, Interrupted, Told
+from driftwatch.reference.training import Fitted, FlowTrainer, Told
 from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_schema, require_variety
 
 FEATURE_ROWS = 50_000

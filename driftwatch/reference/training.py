@@ -20,7 +20,7 @@ from torch import Tensor
 from driftwatch.data.schema import Samples
 from driftwatch.errors import TrainingError
 from driftwatch.flows.base import Flow
-from driftwatch.reference.checkpoint import Progress, load_checkpoint, save_checkpoint
+from driftwatch.reference.checkpoint import Interrupted, Progress, load_checkpoint, save_checkpoint
 from driftwatch.reference.latents import NLL_LIMIT
 from driftwatch.reference.likelihood import mean_bits_per_dim, to_bits_per_dim
 from driftwatch.reference.processes import Processes
@@ -78,12 +78,6 @@ class Fitted:
     curve: list[tuple[int, float, float]]
     ended_by: str
     recoveries: int
-
-
-class Interrupted(TrainingError):  # noqa: N818 - the user's wish, no fault
-    """Training was stopped; its checkpoint is written."""
-
-    exit_code = 130
 
 
 class FlowTrainer:

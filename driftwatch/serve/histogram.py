@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 
 class ArrayHistogram(Collector):
@@ -25,7 +24,7 @@ class ArrayHistogram(Collector):
     def __init__(self, name: str, documentation: str, *, label: str, bounds: Sequence[float]) -> None:
         self._name, self._documentation, self._label = name, documentation, label
         self._bounds = np.asarray(bounds, dtype=np.float64)
-        self._names = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]
+        self._names = [*(str(float(bound)) for bound in bounds), "+Inf"]
         self._counts: dict[str, NDArray[np.int64]] = {}
         self._sums: dict[str, float] = {}
         self._lock = Lock()

@@ -55,7 +55,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry() if registry is None else registry
         self._severities = tuple(severities)
-        self._known: frozenset[str] = frozenset()
+        self._known: set[str] = set()
         self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
         self._batches = Counter(
             "driftwatch_batches_total", "Messages taken in.", ["stream", "outcome"], registry=registry
@@ -135,7 +135,7 @@ class Metrics:
         """Series of a stream start at zero, so that rates and dashboards see their first increment."""
         if stream in self._known:
             return
-        self._known |= {stream}
+        self._known.add(stream)
         self._samples.labels(stream)
         self._batches.labels(stream, "ok")
         self._drift.labels(stream)

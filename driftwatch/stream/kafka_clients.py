@@ -38,14 +38,16 @@ log = structlog.get_logger("driftwatch.kafka")
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message to be written within a transaction."""
+    """A message to be written within a transaction.
+
+    It gets the time of writing: retention goes by it, and what is about old events must not be deleted at once.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     partition: int | None = None
     headers: Sequence[tuple[str, bytes]] = ()
-    timestamp_ms: int | None = None
 
 
 class KafkaRole(ABC):
@@ -220,7 +222,6 @@ def commit(
                 value=each.value,
                 partition=each.partition,
                 headers=list(each.headers),
-                timestamp_ms=each.timestamp_ms,
             )
             for each in messages
         ]

@@ -134,10 +134,7 @@ def _offsets(work: Work) -> dict[tuple[str, int], tuple[int, str]]:
 
 
 def _messages(work: Work, source: KafkaSource) -> list[Outgoing]:
-    panes = [
-        Outgoing(source.topics.panes, pane.stream.encode(), encode_pane(pane), timestamp_ms=pane.end_ms)
-        for pane in work.panes
-    ]
+    panes = [Outgoing(source.topics.panes, pane.stream.encode(), encode_pane(pane)) for pane in work.panes]
     return panes + [dead_letter(each, source) for each in work.dead]
 
 
@@ -157,5 +154,4 @@ def dead_letter(letter: DeadLetter, source: KafkaSource) -> Outgoing:
         record.key,
         record.value if letter.error.reason != "too_large" else b"",
         headers=(*record.headers, *((name, text.encode()) for name, text in told.items())),
-        timestamp_ms=record.timestamp_ms,
     )

@@ -125,10 +125,7 @@ class TestRole(KafkaRole):
         ]
 
     def _results(self, tests: Tests) -> list[Outgoing]:
-        windows = [
-            Outgoing(self.source.topics.windows, each.stream.encode(), each.to_json(), timestamp_ms=each.end_ms)
-            for each in tests.windows
-        ]
+        windows = [Outgoing(self.source.topics.windows, each.stream.encode(), each.to_json()) for each in tests.windows]
         headers = (("content-type", CONTENT_TYPE.encode()),)
         alerts = [
             Outgoing(
@@ -136,7 +133,6 @@ class TestRole(KafkaRole):
                 each.stream.encode(),
                 encode_alert(each),
                 headers=headers,
-                timestamp_ms=each.window.end_ms,
             )
             for each in tests.alerts
         ]

@@ -26,7 +26,7 @@ from tests.broker import KafkaBroker, start_broker
 from tests.broker.jars import missing_tools
 
 TOPICS = ("panes", "windows", "state", "alerts", "dead_letters")
-WAIT_S = 40.0
+WAIT_S = 90.0
 
 _numbers = itertools.count()
 
@@ -85,10 +85,12 @@ class Cluster:
             admin.create_topics({self.topic: {"num_partitions": partitions}}, wait_for_metadata=True)
 
     def send(self, messages: list[tuple[bytes, Mapping[str, bytes]]], partition: int = 0) -> None:
+        # Of today: by its retention Kafka deletes old messages at any time.
+        now_ms = int(time.time() * 1000)
         with contextlib.closing(KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5)) as producer:
             sent = [
                 producer.send(
-                    self.topic, value=value, headers=list(headers.items()), partition=partition, timestamp_ms=1_000 + i
+                    self.topic, value=value, headers=list(headers.items()), partition=partition, timestamp_ms=now_ms + i
                 )
                 for i, (value, headers) in enumerate(messages)
             ]

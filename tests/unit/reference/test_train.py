@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from driftwatch.errors import BundleError, DataError, DriftwatchError, TrainingError, UsageError
+from driftwatch.reference.checkpoint import Interrupted
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train import Listener, Trained, output_path, train
 from driftwatch.reference.train_config import TrainConfig
-from driftwatch.reference.training import Interrupted, Told
+from driftwatch.reference.training import Told
 from tests.synthetic import shuffled_rows, waves
 
 FRACTIONS = {"validation_fraction": 0.1, "calibration_fraction": 0.3}

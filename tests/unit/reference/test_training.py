@@ -17,11 +17,11 @@ from driftwatch.data.readers import open_dataset
 from driftwatch.errors import TrainingError
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference import training as module
-from driftwatch.reference.checkpoint import CHECKPOINT
+from driftwatch.reference.checkpoint import CHECKPOINT, Interrupted
 from driftwatch.reference.likelihood import mean_bits_per_dim
 from driftwatch.reference.processes import Processes
 from driftwatch.reference.train_config import TrainingConfig
-from driftwatch.reference.training import MAX_RECOVERIES, NON_FINITE_IN_A_ROW, Fitted, FlowTrainer, Interrupted, Told
+from driftwatch.reference.training import MAX_RECOVERIES, NON_FINITE_IN_A_ROW, Fitted, FlowTrainer, Told
 from driftwatch.reference.training_data import TrainingData
 from tests.synthetic import SCHEMA, SIDE, waves
 

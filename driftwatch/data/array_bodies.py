@@ -1,0 +1,168 @@
+"""Samples in binary bodies: npy arrays and Arrow streams."""
+
+from __future__ import annotations
+
+import io
+import math
+import tokenize
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from driftwatch.data.arrow_columns import is_number
+from driftwatch.data.json_bodies import cells, compact
+from driftwatch.data.schema import Samples, Schema, TableSchema
+from driftwatch.errors import MessageError
+
+NPY_MAGIC = b"\x93NUMPY"
+ARROW_MAGIC = b"\xff\xff\xff\xff"
+SPARE_CELLS = 1 << 20
+# What NumPy's header parser raises for headers that are none; MemoryError is Python's parser giving up on nesting.
+NPY_FAULTS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    SyntaxError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    tokenize.TokenError,
+)
+
+
+def read_npy(value: bytes) -> NDArray[Any]:
+    """The array in an npy body, a view of it; nothing is allocated for what a header merely declares.
+
+    Raises:
+        MessageError: it is none, or not of numbers.
+    """
+    buffer = io.BytesIO(value)
+    try:
+        version = np.lib.format.read_magic(buffer)
+        if version not in {(1, 0), (2, 0), (3, 0)}:
+            raise ValueError(f"version {version}")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(buffer)
+        count = math.prod(shape)
+        if dtype.hasobject or dtype.kind not in "biuf":
+            raise MessageError(f"holds {dtype} values", reason="schema", where="npy", remedy="expected numbers")
+        body = memoryview(value)[buffer.tell() :]
+        if len(body) != count * dtype.itemsize:
+            raise MessageError(
+                f"declares shape {shape} but holds {len(body)} bytes"[:200], reason="malformed", where="npy"
+            )
+        return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    except NPY_FAULTS as error:
+        raise MessageError(f"is no npy array: {error}"[:200], reason="malformed", where="npy") from None
+
+
+def write_npy(batch: Samples, schema: Schema) -> bytes:
+    """Samples as an npy body; a category is its index."""
+    buffer = io.BytesIO()
+    np.save(buffer, compact(batch, schema), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def read_arrow(value: bytes, schema: Schema) -> Any:
+    """The table in an Arrow stream, or the array of samples in its columns.
+
+    Raises:
+        MessageError: it is none, or holds no samples.
+    """
+    try:
+        with pa.ipc.open_stream(value) as reader:
+            table = reader.read_all()
+        columns = len(schema.columns) if isinstance(schema, TableSchema) else table.num_columns
+        # Columns of nulls take no room in a message, whatever their length.
+        if table.num_rows * columns > 8 * len(value) + SPARE_CELLS:
+            raise MessageError(
+                f"declares {table.num_rows} rows in {len(value)} bytes",
+                reason="too_large",
+                where="arrow",
+                remedy="send fewer rows at a time",
+            )
+        table.validate(full=True)
+        table = _without_views(table, len(value))
+        return table if isinstance(schema, TableSchema) else _samples(table)
+    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+        raise MessageError(f"is no Arrow stream: {error}"[:200], reason="malformed", where="arrow") from None
+
+
+def write_arrow(batch: Samples, schema: Schema) -> bytes:
+    """Samples as an Arrow stream: a table's columns by name, or a column of lists with a flat sample in each row."""
+    if isinstance(schema, TableSchema):
+        table = pa.table(cells(batch, schema))
+    else:
+        flat = compact(batch, schema).reshape(len(batch), math.prod(schema.shape))
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
+        table = pa.table({"samples": rows})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _without_views(table: pa.Table, size: int) -> pa.Table:
+    """With plain texts for views of texts, of which many may show the same bytes."""
+    for i, name in enumerate(table.column_names):  # also reads the names, which may be no Unicode
+        column = table.column(i)
+        if not pa.types.is_string_view(column.type):
+            continue
+        views = [(chunk.buffers()[1], chunk.offset, len(chunk)) for chunk in column.chunks]
+        shown = sum(
+            int(np.frombuffer(buffer, np.int32)[::4][start : start + count].sum(dtype=np.int64))
+            for buffer, start, count in views
+            if count
+        )
+        if shown > 8 * size + SPARE_CELLS:
+            raise MessageError(f"column {name!r} shows the same texts again and again", reason="too_large")
+        table = table.set_column(i, name, column.cast(pa.large_string()))
+    return table
+
+
+def _samples(table: pa.Table) -> NDArray[Any]:
+    if table.num_columns == 0 or table.num_rows == 0:
+        raise MessageError("holds no samples", reason="empty", where="arrow")
+    if table.num_columns > 1:
+        if not all(is_number(field.type) for field in table.schema):
+            raise MessageError("holds columns that are not numbers", reason="schema", where="arrow")
+        return np.stack([column.to_numpy() for column in table.columns], axis=1)
+    return _nested(table.column(0).combine_chunks())
+
+
+def _nested(column: Any) -> NDArray[Any]:
+    """A column of lists or tensors as an array ``(N, *shape)``."""
+    shape = [len(column)]
+    inner: tuple[int, ...] = ()
+    order: tuple[int, ...] = ()
+    if isinstance(column, pa.ExtensionArray):
+        if isinstance(column.type, pa.FixedShapeTensorType):
+            inner = tuple(column.type.shape)
+            order = tuple(column.type.permutation or ())
+        column = column.storage
+    while True:
+        if column.null_count:
+            raise MessageError("holds null", reason="non_finite", where="arrow", remedy="every value must be finite")
+        kind = column.type
+        if pa.types.is_fixed_size_list(kind):
+            width = kind.list_size
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            widths = np.unique(column.value_lengths().to_numpy(zero_copy_only=False))
+            if len(widths) > 1:
+                raise MessageError("rows are not all of one length", reason="shape", where="arrow")
+            width = int(widths[0]) if len(widths) else 0
+        else:
+            break
+        shape.append(width)
+        column = column.flatten()
+    if not is_number(column.type):
+        raise MessageError(f"holds {column.type} values", reason="schema", where="arrow", remedy="expected numbers")
+    array = np.asarray(column.to_numpy(zero_copy_only=False))
+    if inner:
+        array = array.reshape(shape[0], *inner)
+        return array.transpose(0, *(axis + 1 for axis in order)) if order else array
+    return array.reshape(shape)
