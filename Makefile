@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Two numerical libraries that each take every core only get in each other's way.
-export OMP_NUM_THREADS ?= 2
+# Several processes that each take every core only get in each other's way, and slow each other down a lot.
+export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help

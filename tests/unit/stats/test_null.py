@@ -19,17 +19,25 @@ def latents(rng: np.random.Generator, n: int, shift: float = 0.0) -> list[np.nda
     return [rng.standard_normal((n, *shape)).astype(np.float32) + np.float32(shift) for shape in SHAPES]
 
 
+def nll(z: list[np.ndarray]) -> np.ndarray:
+    return np.asarray(sum(0.5 * np.square(block).sum((1, 2)) for block in z))
+
+
+def fitted(rng: np.random.Generator) -> Moments:
+    z = latents(rng, 20_000)
+    return fit_moments(z, nll(z))
+
+
 def bank(moments: Moments, rng: np.random.Generator, n: int, shift: float = 0.0) -> tuple[np.ndarray, Layout]:
     z = latents(rng, n, shift)
     layout = moments.layout(SHAPES)
-    nll = sum(0.5 * np.square(block).sum((1, 2)) for block in z)
-    return summarise_each(moments.whiten(z, np.asarray(nll)), layout).astype(np.float32), layout
+    return summarise_each(moments.whiten(z, nll(z)), layout).astype(np.float32), layout
 
 
 @pytest.mark.parametrize("size", [1, 5, 50])
 def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
     rng = np.random.default_rng(3)
-    moments = fit_moments(latents(rng, 20_000))
+    moments = fitted(rng)
     held_out, layout = bank(moments, rng, 20_000)
     fresh, _ = bank(moments, rng, 20_000)
     null = fit_window_null(null_windows(held_out, layout, size), layout, size)
@@ -40,7 +48,7 @@ def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
 
 def test_a_shift_is_seen_and_its_size_told() -> None:
     rng = np.random.default_rng(4)
-    moments = fit_moments(latents(rng, 20_000))
+    moments = fitted(rng)
     held_out, layout = bank(moments, rng, 5_000)
     moved, _ = bank(moments, rng, 5_000, shift=0.5)
     null = fit_window_null(null_windows(held_out, layout, 50), layout, 50)

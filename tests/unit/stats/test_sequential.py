@@ -25,13 +25,16 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     def fresh(n: int) -> list[np.ndarray]:
         return [rng.standard_normal((n, *shape)).astype(np.float32) for shape in SHAPES]
 
-    moments = fit_moments(fresh(40_000))
+    def nll(z: list[np.ndarray]) -> np.ndarray:
+        return np.asarray(sum(0.5 * np.square(block).sum((1, 2)) for block in z))
+
+    first = fresh(40_000)
+    moments = fit_moments(first, nll(first))
     layout = moments.layout(SHAPES)
 
     def bank(n: int) -> np.ndarray:
         z = fresh(n)
-        nll = np.asarray(sum(0.5 * np.square(block).sum((1, 2)) for block in z))
-        return summarise_each(moments.whiten(z, nll), layout)
+        return summarise_each(moments.whiten(z, nll(z)), layout)
 
     procedure = calibrate_procedure(
         bank(20_000).astype(np.float32),

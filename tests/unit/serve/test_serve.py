@@ -1,0 +1,188 @@
+"""What the daemon says of itself over HTTP: metrics as Prometheus reads them, health, and the status page."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
+from prometheus_client.parser import text_string_to_metric_families as families
+
+from driftwatch.errors import DriftwatchError
+from driftwatch.serve import http
+from driftwatch.serve.health import Health
+from driftwatch.serve.http import HttpServer
+from driftwatch.serve.metrics import Metrics
+from driftwatch.serve.status import Status
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
+from driftwatch.stream.events import (
+    AlertRaised,
+    BatchSeen,
+    DeadLettered,
+    Event,
+    LagMeasured,
+    Progress,
+    ReferenceInUse,
+    SamplesScored,
+    SinkDelivered,
+    SinkFailed,
+    StageTimed,
+    StreamState,
+    WindowTested,
+)
+
+ALERT = Alert(
+    id="1",
+    stream="a",
+    state="firing",
+    severity="critical",
+    effect=Effect(2.0, 1.0, 3.0),
+    window=WindowSpan(50, 50, 1_000, 2_000, (OffsetRange("in", 0, 1, 2),)),
+    p_value=1e-9,
+    detectors=(DetectorResult("kl", 2.0, 1e-9, {}),),
+    explanation="<b>fine texture</b> changed",
+    reference=("r", "v"),
+)
+EVENTS: tuple[Event, ...] = (
+    ReferenceInUse("a", "r", "v"),
+    Progress("source_connected", "score"),
+    Progress("polled", "score"),
+    BatchSeen("a", "ok", 10),
+    SamplesScored("a", np.array([1.0, 20.0]), 1_500),
+    DeadLettered("unknown", "malformed"),
+    WindowTested(
+        "a", 50, {"combined": 9.0, "kl": 2.0}, {"combined": 1e-9, "kl": 1e-8}, {"kl": {"scale": 2.0}}, 2.0, 2_000, True
+    ),
+    AlertRaised(ALERT),
+    StreamState("a", True, 1e-6),
+    StageTimed("score", 0.1),
+    LagMeasured("in", 0, 7),
+    SinkDelivered("webhook"),
+    SinkFailed("webhook", "no answer"),
+)
+NAMES = (
+    'driftwatch_samples_total{stream="a"} 2.0',
+    'driftwatch_batches_total{outcome="ok",stream="a"} 1.0',
+    'driftwatch_sample_score_bucket{le="1.0",stream="a"} 1.0',
+    'driftwatch_window_statistic{detector="kl",part="scale",stream="a",window="50"} 2.0',
+    'driftwatch_window_p_value{detector="combined",stream="a",window="50"} 1e-09',
+    'driftwatch_window_effect_nats{stream="a",window="50"} 2.0',
+    'driftwatch_drift{stream="a"} 1.0',
+    'driftwatch_alerts_total{severity="critical",state="firing",stream="a"} 1.0',
+    'driftwatch_dead_letters_total{reason="malformed",stream="unknown"} 1.0',
+    'driftwatch_stage_seconds_count{stage="score"} 1.0',
+    'driftwatch_consumer_lag{partition="0",topic="in"} 7.0',
+    'driftwatch_reference_info{bundle="r",stream="a",version="v"} 1.0',
+    'driftwatch_last_sample_timestamp_seconds{stream="a"} 1.5',
+    'driftwatch_sink_failures_total{sink="webhook"} 1.0',
+)
+
+
+class Served:
+    def __init__(self) -> None:
+        self.metrics, self.health, self.status = Metrics(), Health(["score"], stall_after_s=60), Status()
+        self.health.expect(["a"])
+        self.server = HttpServer("127.0.0.1", 0, self.metrics, self.health, self.status)
+
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            for observer in (self.metrics, self.health, self.status):
+                observer(event)
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(self.server.url + path, headers=headers, timeout=10)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    made = Served()
+    made.server.start()
+    yield made
+    made.server.stop()
+
+
+def test_every_metric_of_the_design_is_there(served: Served) -> None:
+    served.tell(*EVENTS)
+    told = served.get("/metrics").text
+    assert [name for name in NAMES if name not in told] == []
+    assert list(families(told))
+
+
+def test_openmetrics_is_spoken_to_who_asks_for_it(served: Served) -> None:
+    served.tell(*EVENTS)
+    response = served.get("/metrics", accept="application/openmetrics-text; version=1.0.0")
+    assert response.headers["content-type"].startswith("application/openmetrics-text")
+    assert list(open_families(response.text))
+
+
+def test_streams_that_nobody_configured_share_one_label(served: Served) -> None:
+    served.tell(ReferenceInUse("a", "r", "v"), *(DeadLettered(f"stream {i}", "schema") for i in range(50)))
+    assert 'driftwatch_dead_letters_total{reason="schema",stream="unknown"} 50.0' in served.get("/metrics").text
+
+
+def test_a_new_reference_takes_the_place_of_the_old_one(served: Served) -> None:
+    served.tell(ReferenceInUse("a", "r", "v"), ReferenceInUse("a", "r", "w"))
+    told = served.get("/metrics").text
+    assert 'version="w"' in told
+    assert 'version="v"' not in told
+
+
+def test_ready_when_all_is_and_not_before(served: Served) -> None:
+    assert served.get("/readyz").status_code == 503
+    served.tell(ReferenceInUse("a", "r", "v"))
+    assert "not connected" in served.get("/readyz").text
+    served.tell(Progress("source_connected", "score"), Progress("polled", "score"))
+    assert served.get("/readyz").status_code == 200
+    served.tell(Progress("source_lost", "score", "no route"))
+    assert "no route" in served.get("/readyz").text
+    assert served.get("/healthz").status_code == 200
+
+
+def test_a_stalled_role_is_not_ready_and_a_dead_one_not_alive() -> None:
+    now = [0.0]
+    health = Health(["score"], stall_after_s=60, clock=lambda: now[0])
+    health.expect([])
+    health(Progress("source_connected", "score"))
+    health(Progress("polled", "score"))
+    assert health.ready()[0]
+    now[0] = 61.0
+    fine, told = health.ready()
+    assert not fine
+    assert "stalled" in str(told)
+    assert health.alive()[0]
+    health.role_died("score", RuntimeError("gone"))
+    assert not health.alive()[0]
+
+
+def test_the_status_page_asks_for_nothing_from_elsewhere(served: Served) -> None:
+    page = served.get("/")
+    assert page.status_code == 200
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    static = Path(http.__file__).with_name("static")
+    for file in static.iterdir():
+        assert not re.search(r"(src|href)=[\"']?(https?:)?//|@import|fetch\([\"'`]https?:", file.read_text()), file.name
+        if file.name != "index.html":
+            assert served.get(f"/static/{file.name}").status_code == 200
+    assert "innerHTML" not in (static / "status.js").read_text(), "texts come from messages: they are never HTML"
+
+
+def test_the_status_tells_what_happened(served: Served) -> None:
+    served.tell(*EVENTS)
+    told = served.get("/api/status").json()
+    (stream,) = told["streams"]
+    assert (stream["name"], stream["firing"], stream["samples"]) == ("a", True, 2)
+    assert told["history"]["windows"]["50"]["p_value"] == [1e-9]
+    assert told["alerts"][0]["explanation"] == ALERT.explanation
+
+
+def test_a_port_in_use_is_told(served: Served) -> None:
+    other = HttpServer("127.0.0.1", served.server.port, served.metrics, served.health, served.status)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", served.server.port)) == 0
+    with pytest.raises(DriftwatchError, match=r"cannot listen on 127.0.0.1:\d+.*set server.port"):
+        other.start()

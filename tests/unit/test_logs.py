@@ -1,0 +1,59 @@
+"""The log: one JSON object a line for machines, and never a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from driftwatch.event_log import EventLog
+from driftwatch.logs import configure_logging
+from driftwatch.stream.events import DeadLettered
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_json_lines_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    structlog.get_logger("a").info("connected", role="score", sasl_password="hunter2", Authorization="Bearer x")
+    (told,) = lines(capsys)
+    assert (told["event"], told["role"], told["level"]) == ("connected", "score", "info")
+    assert "hunter2" not in str(told)
+    assert "Bearer" not in str(told)
+
+
+def test_other_libraries_go_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    logging.getLogger("elsewhere").warning("of %s", "interest")
+    logging.getLogger("kafka.client").warning("of none")
+    (told,) = lines(capsys)
+    assert told["event"] == "of interest"
+
+
+def test_people_get_no_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "console")
+    structlog.get_logger("a").warning("drift", stream="camera")
+    told = capsys.readouterr().err
+    assert "camera" in told
+    assert not told.startswith("{")
+
+
+def test_dead_letters_are_logged_ever_more_seldom(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    log = EventLog()
+    for _ in range(100):
+        log(DeadLettered("a", "schema"))
+    assert [line["count"] for line in lines(capsys)] == [1, 2, 4, 8, 16, 32, 64]
