@@ -55,7 +55,7 @@ class KafkaBroker:
     """A broker with its own data folder, which survives `kill` and `restart`."""
 
     def __init__(self) -> None:
-        self.port, self._controller = _free_ports(2)
+        self.port, self._controller = free_ports(2)
         self._folder = Path(tempfile.mkdtemp(prefix="driftwatch-kafka-"))
         self._log = self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -144,7 +144,8 @@ def start_broker() -> Iterator[KafkaBroker]:
         broker.close()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nothing listens on."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(contextlib.closing(socket.socket())) for _ in range(count)]
         for each in sockets:
