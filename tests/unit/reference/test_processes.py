@@ -20,8 +20,7 @@ ROOT = Path(__file__).parents[3]
 TOGETHER = """
 import json, sys, threading, zlib
 from pathlib import Path
-import torch, torch.distributed as dist
-from driftwatch.reference.processes import join_processes
+import torch
 from driftwatch.reference.train import Listener, train
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.training import FlowTrainer
@@ -30,7 +29,7 @@ from driftwatch.reference.training_data import TrainingData
 data, out = sys.argv[1:]
 facts = {}
 
-with join_processes("cpu") as processes:
+def exchange(processes):
     rank = float(processes.rank)
     tensors = [torch.full((2, 3), rank), torch.tensor([rank * 10])]
     processes.average(tensors)
@@ -45,6 +44,7 @@ seen = []
 
 def fit_and_look(self, *arguments):
     fitted = fit(self, *arguments)
+    exchange(self._processes)
     facts["weights"] = float(sum(p.double().abs().sum() for p in self.flow.parameters()))
     facts["buffers"] = float(sum(b.double().abs().sum() for b in self.flow.buffers()))
     facts["curve"] = fitted.curve
@@ -56,6 +56,7 @@ def watched(self, *arguments, **options):
         yield batch
 
 FlowTrainer.fit, TrainingData.batches = fit_and_look, watched
+rank = __import__("os").environ["RANK"]
 config = TrainConfig.model_validate({
     "data": {"train": data},
     "flow": {"scales": 2, "steps": 1, "hidden": 8},
@@ -65,7 +66,7 @@ config = TrainConfig.model_validate({
 said = []
 trained = train(config, Path(out), threading.Event(), Listener(said.append))
 facts |= {"said": len(said), "trained": trained is not None, "seen": seen}
-Path(f"{out}.rank{int(rank)}.json").write_text(json.dumps(facts))
+Path(f"{out}.rank{rank}.json").write_text(json.dumps(facts))
 """
 
 
