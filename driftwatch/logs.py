@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
@@ -47,9 +48,47 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    if number > logging.DEBUG:
+        handler.addFilter(Sparing("kafka"))
     logging.basicConfig(level=number, handlers=[handler], force=True)
     for name, least in (("kafka", logging.ERROR), ("uvicorn", logging.WARNING), ("httpx", logging.WARNING)):
         logging.getLogger(name).setLevel(number if number == logging.DEBUG else max(number, least))
+    threading.excepthook = _log_crash
+
+
+class Sparing(logging.Filter):
+    """Lets a library say the same thing once in a while only; kafka-python repeats itself while a broker is away.
+
+    Args:
+        library: whose records are thinned, by the first part of the logger's name.
+        every_s: seconds that must lie between two records that one line of the library's code writes.
+    """
+
+    def __init__(self, library: str, every_s: float = 30.0) -> None:
+        super().__init__()
+        self._library, self._every_s = library, every_s
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is to be written."""
+        if record.name.partition(".")[0] != self._library:
+            return True
+        place = (record.pathname, record.lineno)
+        said = self._last.get(place)
+        if said is not None and record.created - said < self._every_s:
+            return False
+        self._last[place] = record.created
+        return True
+
+
+def _log_crash(crash: threading.ExceptHookArgs) -> None:
+    """A thread's unforeseen error goes to the log as all else does, not to stderr between its lines."""
+    if crash.exc_value is None:
+        return
+    told = (crash.exc_type, crash.exc_value, crash.exc_traceback)
+    structlog.get_logger("driftwatch").critical(
+        "crashed: a fault in driftwatch, please report it", thread=getattr(crash.thread, "name", ""), exc_info=told
+    )
 
 
 def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +21,12 @@ def run(
     from driftwatch.config import load_config
 
     loaded = load_config(config)
-    from driftwatch.daemon import run_daemon
+    from driftwatch.daemon import RoleThread, run_daemon
 
-    return run_daemon(loaded)
+    code = run_daemon(loaded)
+    if any(isinstance(thread, RoleThread) for thread in threading.enumerate()):
+        # A role still waits for a broker that is gone, and Python's own exit would wait for its clients.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

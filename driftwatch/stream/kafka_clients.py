@@ -1,53 +1,45 @@
-"""Kafka clients as driftwatch uses them, the loop that keeps a role connected, and the transaction all roles share."""
+"""Kafka clients as driftwatch uses them, and the loop that keeps a role connected."""
 
 from __future__ import annotations
 
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaConfigurationError, KafkaError
-from kafka.structs import MemberState, OffsetAndMetadata
+from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError
+from kafka.structs import MemberState
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
-from driftwatch.stream.events import Observer, Progress
-from driftwatch.stream.log import Partition, Record
+from driftwatch.stream.events import LagMeasured, Observer, Progress
+from driftwatch.stream.log import Record
+from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS
 
 POLL_MS = 200
 JOIN_POLL_MS = 2_000
 JOIN_PATIENCE_S = 30.0
 MAX_POLL_INTERVAL_MS = 300_000
-TRANSACTION_TIMEOUT_MS = 15_000
-"""When a killed daemon's open transaction is aborted; ours last milliseconds, since scoring comes first."""
+ANSWER_MS = 10_000
+"""How long the broker may take for an answer without which there is no going on."""
 
 CLOSE_MS = 1_500
+SILENCE_S = 5.0
+"""After so long without a message the broker is asked whether it is there, since `poll` does not tell."""
+
+PROBE_MS = 1_000
+LOST_S = 10.0
+LAG_EVERY_S = 2.0
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 10.0
 STEADY_S = 30.0
 
 log = structlog.get_logger("driftwatch.kafka")
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A message to be written within a transaction.
-
-    It gets the time of writing: retention goes by it, and what is about old events must not be deleted at once.
-    """
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    partition: int | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class KafkaRole(ABC):
@@ -63,7 +55,9 @@ class KafkaRole(ABC):
         self.name = name
         self.source = source
         self.observe = observer
+        self._topic = ""
         self._unsettled_since: float | None = None
+        self._answered = self._asked = self._measured = 0.0
 
     @abstractmethod
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
@@ -78,22 +72,19 @@ class KafkaRole(ABC):
         backoff = FIRST_BACKOFF_S
         while not stop.is_set():
             started = time.monotonic()
-            self._unsettled_since = None
-            try:
-                with ExitStack() as clients:
+            with ExitStack() as clients:
+                try:
                     self.session(stop, clients)
-            except KafkaConfigurationError as error:
-                raise SourceError(f"Kafka client: {error}", where="source") from error
-            except (KafkaError, OSError, Unready) as error:
-                if stop.is_set():
-                    return
-                if time.monotonic() - started > STEADY_S:
-                    backoff = FIRST_BACKOFF_S
-                told = str(error) or type(error).__name__
-                self.observe(Progress("source_lost", self.name, told))
-                log.warning("connection lost", role=self.name, error=told, kind=type(error).__name__, retry_s=backoff)
-                stop.wait(backoff)
-                backoff = min(2 * backoff, LONGEST_BACKOFF_S)
+                except KafkaConfigurationError as error:
+                    raise SourceError(f"Kafka client: {error}", where="source") from error
+                except (KafkaError, OSError, Unready) as error:
+                    if stop.is_set():
+                        return
+                    if time.monotonic() - started > STEADY_S:
+                        backoff = FIRST_BACKOFF_S
+                    self._lost(error, backoff)
+            stop.wait(backoff)
+            backoff = min(2 * backoff, LONGEST_BACKOFF_S)
 
     def connected(self) -> None:
         """Tells that the source is reached."""
@@ -101,6 +92,9 @@ class KafkaRole(ABC):
 
     def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
         """Subscribes to a topic whose partitions the consumer knows by then, so that it joins its group once only."""
+        self._topic = topic
+        self._unsettled_since = None
+        self._answered = self._asked = time.monotonic()
         consumer.partitions_for_topic(topic)
         assignment = Assignment()
         consumer.subscribe([topic], listener=assignment)
@@ -114,19 +108,51 @@ class KafkaRole(ABC):
         time, and a membership that does not settle is given up for a new one.
 
         Raises:
-            Unready: the group does not settle.
+            Unready: the group does not settle, or the broker does not answer.
         """
         settled = consumer.group_metadata().state == MemberState.STABLE
         polled: dict[TopicPartition, list[ConsumerRecord]] = consumer.poll(
             timeout_ms=POLL_MS if settled else JOIN_POLL_MS
         )
+        now = time.monotonic()
         if consumer.group_metadata().state == MemberState.STABLE:
             self._unsettled_since = None
         elif self._unsettled_since is None:
-            self._unsettled_since = time.monotonic()
-        elif time.monotonic() - self._unsettled_since > JOIN_PATIENCE_S:
+            self._unsettled_since = now
+        elif now - self._unsettled_since > JOIN_PATIENCE_S:
             raise Unready(f"the consumer group did not settle in {JOIN_PATIENCE_S:.0f} s")
+        if polled:
+            self._answered = self._asked = now
+        elif now - self._asked > SILENCE_S:
+            self._probe(consumer)
         return polled
+
+    def measure_lag(self, consumer: KafkaConsumer) -> None:
+        """Tells, every few seconds, how many messages of each partition are still to be read."""
+        if time.monotonic() - self._measured < LAG_EVERY_S:
+            return
+        self._measured = time.monotonic()
+        for each in consumer.assignment():
+            end, position = consumer.highwater(each), consumer.position(each, timeout_ms=POLL_MS)
+            if end is not None and position is not None:
+                self.observe(LagMeasured(each.topic, each.partition, max(0, end - position)))
+
+    def _probe(self, consumer: KafkaConsumer) -> None:
+        """Asks the broker for anything at all; gives the connection up when that has failed for a while."""
+        place = min(consumer.assignment(), default=TopicPartition(self._topic, 0))
+        try:
+            consumer.end_offsets([place], timeout_ms=PROBE_MS)
+        except KafkaTimeoutError:
+            silent_s = time.monotonic() - self._answered
+            if silent_s > LOST_S:
+                raise Unready(f"the broker has not answered for {silent_s:.0f} s") from None
+        else:
+            self._answered = self._asked = time.monotonic()
+
+    def _lost(self, error: Exception, retry_s: float) -> None:
+        told = str(error) or type(error).__name__
+        self.observe(Progress("source_lost", self.name, told))
+        log.warning("connection lost", role=self.name, error=told, kind=type(error).__name__, retry_s=retry_s)
 
     def consumer(self, clients: ExitStack, group: str | None, **options: Any) -> KafkaConsumer:
         """A consumer that sees committed messages only, and commits nothing by itself."""
@@ -144,7 +170,7 @@ class KafkaRole(ABC):
             if self.source.instance is not None:
                 stated["group_instance_id"] = f"{self.source.instance}.{self.name}"
         made = KafkaConsumer(**{**stated, **options}, **self.source.client_options())
-        clients.callback(made.close, autocommit=False, timeout_ms=CLOSE_MS)
+        clients.callback(_close, self.name, lambda: made.close(autocommit=False, timeout_ms=CLOSE_MS))
         return made
 
     def producer(self, clients: ExitStack, identity: str) -> KafkaProducer:
@@ -152,11 +178,12 @@ class KafkaRole(ABC):
         made = KafkaProducer(
             transactional_id=identity,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_block_ms=TRANSACTION_TIMEOUT_MS,
             max_request_size=2 * self.source.max_message_bytes,
             linger_ms=2,
             **self.source.client_options(),
         )
-        clients.callback(made.close, timeout=CLOSE_MS / 1000)
+        clients.callback(_close, self.name, lambda: made.close(timeout=CLOSE_MS / 1000))
         made.init_transactions()
         return made
 
@@ -196,55 +223,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             return taken
 
 
-def commit(
-    producer: KafkaProducer,
-    consumer: KafkaConsumer,
-    messages: Sequence[Outgoing],
-    offsets: Mapping[Partition, tuple[int, str]],
-) -> None:
-    """Writes messages and offsets in one transaction; a member that was replaced is refused (KIP-447).
-
-    Args:
-        producer: with a transactional id.
-        consumer: whose group the offsets belong to.
-        messages: to write.
-        offsets: offset and metadata of each partition.
-
-    Raises:
-        KafkaError: nothing was committed.
-    """
-    producer.begin_transaction()
+def _close(role: str, close: Callable[[], None]) -> None:
+    """Closes a client; if it cannot say goodbye, the broker notices its absence, and why it closes matters more."""
     try:
-        futures = [
-            producer.send(
-                each.topic,
-                key=each.key,
-                value=each.value,
-                partition=each.partition,
-                headers=list(each.headers),
-            )
-            for each in messages
-        ]
-        producer.flush()
-        for future in futures:
-            future.get(timeout=0)
-        stated = {
-            TopicPartition(*place): OffsetAndMetadata(offset, metadata, -1)
-            for place, (offset, metadata) in offsets.items()
-        }
-        producer.send_offsets_to_transaction(stated, consumer.group_metadata())
-        producer.commit_transaction()
-    except KafkaError:
-        _abort(producer)
-        raise
-
-
-def _abort(producer: KafkaProducer) -> None:
-    try:
-        producer.abort_transaction()
-    except KafkaError as error:
-        # The broker aborts it when it times out; what matters is that it was not committed.
-        log.info("abort of a transaction failed", error=str(error) or type(error).__name__)
+        close()
+    except (KafkaError, OSError) as error:
+        log.debug("client not closed cleanly", role=role, error=str(error) or type(error).__name__)
 
 
 def record_of(message: ConsumerRecord) -> Record:

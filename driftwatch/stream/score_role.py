@@ -12,14 +12,14 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.config import KafkaSource
-from driftwatch.stream.events import LagMeasured, Observer, Progress, StageTimed
-from driftwatch.stream.kafka_clients import POLL_MS, Assignment, KafkaRole, Outgoing, commit, record_of
+from driftwatch.stream.events import Observer, Progress, StageTimed
+from driftwatch.stream.kafka_clients import ANSWER_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.positions import parse_position
 from driftwatch.stream.score_stage import Abandoned, DeadLetter, ScoreStage, Work
+from driftwatch.stream.transaction import Outgoing, commit
 
-LAG_EVERY_S = 2.0
 FINISH_S = 2.0
 """How long a unit of work may go on after a stop was asked for."""
 
@@ -65,7 +65,6 @@ class ScoreRole(KafkaRole):
         assignment, stage = self.subscribe(consumer, self.source.topic), self._make_stage()
         self.connected()
         deadline = _Deadline(stop)
-        measured = 0.0
         queue: deque[Record] = deque()
         while not stop.is_set():
             if not queue:
@@ -85,9 +84,7 @@ class ScoreRole(KafkaRole):
                 commit(producer, consumer, _messages(work, self.source), _offsets(work))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
-            if time.monotonic() - measured > LAG_EVERY_S:
-                measured = time.monotonic()
-                self._measure_lag(consumer)
+            self.measure_lag(consumer)
 
     def _rebalance(self, consumer: KafkaConsumer, assignment: Assignment, stage: ScoreStage) -> set[TopicPartition]:
         """Takes up new partitions exactly where they were left; what was polled of them is read again from there."""
@@ -95,7 +92,7 @@ class ScoreRole(KafkaRole):
         stage.revoke([(each.topic, each.partition) for each in revoked])
         moved = set(revoked) - set(assigned)
         for each in assigned:
-            committed = consumer.committed(each, metadata=True)
+            committed = consumer.committed(each, metadata=True, timeout_ms=ANSWER_MS)
             if committed is None or committed.offset < 0:
                 stage.assign((each.topic, each.partition), None)
                 continue
@@ -105,13 +102,6 @@ class ScoreRole(KafkaRole):
         if revoked or assigned:
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
         return moved
-
-    def _measure_lag(self, consumer: KafkaConsumer) -> None:
-        for each in consumer.assignment():
-            end = consumer.highwater(each)
-            if end is not None:
-                lag = max(0, end - consumer.position(each, timeout_ms=POLL_MS))
-                self.observe(LagMeasured(each.topic, each.partition, lag))
 
 
 class _Deadline:

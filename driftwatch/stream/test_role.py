@@ -15,15 +15,17 @@ from kafka import KafkaConsumer, TopicPartition
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream.alert import CONTENT_TYPE, encode_alert
-from driftwatch.stream.events import DeadLettered, LagMeasured, Observer, Progress, StageTimed
-from driftwatch.stream.kafka_clients import POLL_MS, Assignment, KafkaRole, Outgoing, commit, record_of
+from driftwatch.stream.events import DeadLettered, Observer, Progress, StageTimed
+from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, Unready, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane
-from driftwatch.stream.score_role import LAG_EVERY_S, dead_letter
+from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import UNKNOWN, DeadLetter
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
+from driftwatch.stream.transaction import Outgoing, commit
 
 MAX_POLL_PANES = 200
+READ_STATES_S = 60.0
 
 log = structlog.get_logger("driftwatch.test")
 
@@ -67,7 +69,6 @@ class TestRole(KafkaRole):
         assignment = self.subscribe(consumer, self.source.topics.panes)
         stages: dict[int, TestStage] = {}
         self.connected()
-        measured = 0.0
         while not stop.is_set():
             polled = self.poll(consumer)
             moved = self._rebalance(consumer, states, assignment, stages)
@@ -90,13 +91,7 @@ class TestRole(KafkaRole):
                 commit(producer, consumer, outgoing, offsets)
             for event in tests.events:
                 self.observe(event)
-            if time.monotonic() - measured > LAG_EVERY_S:
-                measured = time.monotonic()
-                for each in consumer.assignment():
-                    end = consumer.highwater(each)
-                    if end is not None:
-                        lag = max(0, end - consumer.position(each, timeout_ms=POLL_MS))
-                        self.observe(LagMeasured(each.topic, each.partition, lag))
+            self.measure_lag(consumer)
 
     def _feed(self, stage: TestStage, record: Record, tests: Tests) -> list[Outgoing]:
         try:
@@ -150,7 +145,7 @@ class TestRole(KafkaRole):
         for each in revoked:
             stages.pop(each.partition, None)
         for each in assigned:
-            committed = consumer.committed(each, metadata=True)
+            committed = consumer.committed(each, metadata=True, timeout_ms=ANSWER_MS)
             if committed is None or committed.offset < 0:
                 stages[each.partition] = TestStage(self._make_tester)
                 consumer.seek_to_beginning(each)
@@ -168,9 +163,12 @@ class TestRole(KafkaRole):
         place = TopicPartition(self.source.topics.state, partition)
         consumer.assign([place])
         consumer.seek_to_beginning(place)
-        end = consumer.end_offsets([place])[place]
+        end = consumer.end_offsets([place], timeout_ms=ANSWER_MS)[place]
         found: dict[str, Mapping[str, Any]] = {}
-        while consumer.position(place) < end:
+        started = time.monotonic()
+        while (position := consumer.position(place, timeout_ms=ANSWER_MS)) is None or position < end:
+            if time.monotonic() - started > READ_STATES_S:
+                raise Unready(f"{place.topic}/{partition} could not be read in {READ_STATES_S:.0f} s")
             for messages in consumer.poll(timeout_ms=POLL_MS).values():
                 for message in messages:
                     if message.key is not None and message.value is not None:

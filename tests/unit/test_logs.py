@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -16,8 +17,9 @@ from driftwatch.stream.events import DeadLettered
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    handlers, level, hook = logging.getLogger().handlers[:], logging.getLogger().level, threading.excepthook
     yield
+    threading.excepthook = hook
     logging.basicConfig(level=level, handlers=handlers, force=True)
     structlog.reset_defaults()
 
@@ -57,3 +59,29 @@ def test_dead_letters_are_logged_ever_more_seldom(capsys: pytest.CaptureFixture[
     for _ in range(100):
         log(DeadLettered("a", "schema"))
     assert [line["count"] for line in lines(capsys)] == [1, 2, 4, 8, 16, 32, 64]
+
+
+def test_a_library_repeats_itself_but_seldom(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    for attempt in range(5):
+        logging.getLogger("kafka.net").error(f"Bootstrap attempt {attempt} failed")  # noqa: G004 - as kafka-python does
+        logging.getLogger("elsewhere").error("attempt %d failed", attempt)
+    logging.getLogger("kafka.net").error("SASL authentication failed")
+    told = [line["event"] for line in lines(capsys)]
+    assert [each for each in told if "Bootstrap" in str(each)] == ["Bootstrap attempt 0 failed"]
+    assert len([each for each in told if str(each).startswith("attempt")]) == 5
+    assert told[-1] == "SASL authentication failed"
+
+
+def test_a_crashed_thread_is_told_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+
+    def fail() -> None:
+        raise TypeError("of a fault")
+
+    thread = threading.Thread(target=fail, name="score")
+    thread.start()
+    thread.join()
+    (told,) = lines(capsys)
+    assert (told["level"], told["thread"]) == ("critical", "score")
+    assert "of a fault" in str(told["exception"])
