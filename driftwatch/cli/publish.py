@@ -22,9 +22,7 @@ def publish(
         str | None, typer.Option(metavar="HOST:PORT[,...]", help="Kafka brokers; or take them from --config.")
     ] = None,
     topic: Annotated[str | None, typer.Option(help="Topic; or take it from --config.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Daemon configuration: its brokers, security, topic and schema.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Daemon configuration: its brokers, security and topic.")] = None,
     stream: Annotated[
         str | None, typer.Option(help="Stream name for the driftwatch-stream header.  [default: the data's name]")
     ] = None,

@@ -62,7 +62,9 @@ class DaemonConfig(Settings):
         default_factory=lambda: list[Role](("score", "test"))
     )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32"], Field(description="of scoring; float32 in either case, as calibration was")
+    ] = "auto"
     log: LogConfig = LogConfig()
     state_dir: Annotated[
         ConfigPath | None, Field(description="where a replay keeps its state; it keeps none if absent")

@@ -21,7 +21,11 @@ class _Schema(BaseModel):
 
 
 class ImageSchema(_Schema):
-    """Images of one size; `low` and `high` bound their pixel values."""
+    """Images of one size; `low` and `high` bound their pixel values.
+
+    For float images they are the range that was seen. What lies somewhat beyond, by up to the range's width, is
+    accepted: to tell drift is the detectors' task, and only what is on another scale altogether is refused.
+    """
 
     kind: Literal["image"] = "image"
     channels: Annotated[int, Field(ge=1, le=64)]
@@ -55,7 +59,7 @@ class ImageSchema(_Schema):
         without ``N``.
 
         Raises:
-            MessageError: another shape, values that are not finite or outside ``[low, high]``.
+            MessageError: another shape, values that are not finite or out of range.
         """
         array = _numbers(value, where)
         shaped = self._shaped(array)
@@ -69,11 +73,11 @@ class ImageSchema(_Schema):
             )
         _require_samples(shaped, where)
         _require_finite(shaped, where)
-        # Compared as float32, or a bound would refuse its own value: JSON writes float32's 0.1 as 0.1, which is less.
+        leeway = self.high - self.low if self.dtype == "float32" else 0.0
         with np.errstate(over="ignore"):
             values = shaped.astype(np.float32, order="C")
         low, high = float(values.min()), float(values.max())
-        if low < np.float32(self.low) or high > np.float32(self.high):
+        if low < self.low - leeway or high > self.high + leeway:
             _refuse("schema", f"values lie in [{low:g}, {high:g}]", where, f"expected [{self.low:g}, {self.high:g}]")
         if self.dtype == "uint8" and shaped.dtype.kind == "f" and not bool((shaped == np.rint(shaped)).all()):
             hint = "; multiply by 255?" if high <= 1.0 else ""

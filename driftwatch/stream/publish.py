@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from driftwatch.config import KafkaSource
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import Dataset
-from driftwatch.data.schema import Schema
+from driftwatch.data.schema import Schema, TableSchema
 from driftwatch.errors import SourceError, UsageError
 
 CONNECT_MS = 10_000
@@ -92,12 +92,18 @@ def publish_dataset(
         stop: ends early when set.
 
     Raises:
-        UsageError: no row is left after `plan.offset`.
+        UsageError: no row is left after `plan.offset`, or the format cannot carry the data.
         SourceError: the broker cannot be reached, or does not take a message.
     """
     if plan.rows(dataset.rows) == 0:
         raise UsageError(f"has {dataset.rows} rows, none after row {plan.offset}", where=dataset.name)
     schema = dataset.infer_schema()
+    if plan.format == "npy" and isinstance(schema, TableSchema) and any(c.kind == "category" for c in schema.columns):
+        raise UsageError(
+            "format npy carries numbers only, and this table has categories",
+            where=dataset.name,
+            remedy="use rows, v2 or arrow",
+        )
     stop = stop or threading.Event()
     failures: list[BaseException] = []
     samples = messages = 0

@@ -41,6 +41,14 @@ def test_channels_last_is_turned() -> None:
     np.testing.assert_array_equal(COLOUR.coerce(images.transpose(0, 2, 3, 1)), images)
 
 
+def test_float_images_somewhat_out_of_range_are_drift_and_not_rubbish() -> None:
+    schema = ImageSchema(channels=1, height=4, width=5, dtype="float32", low=0.0, high=1.0)
+    brighter = np.full((1, 4, 5), 1.9)
+    assert float(schema.coerce(brighter).max()) == pytest.approx(1.9)
+    with pytest.raises(MessageError, match=r"values lie in \[190, 190\].*expected \[0, 1\]"):
+        schema.coerce(brighter * 100)
+
+
 def test_lists_are_read_as_arrays() -> None:
     np.testing.assert_array_equal(GREY.coerce(counted(2, 4, 5).tolist()), counted(2, 1, 4, 5))
 

@@ -1,0 +1,92 @@
+"""Bodies made to break a decoder: each is refused with a reason, quickly, and none raises anything else."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from driftwatch.data.codecs import decode
+from driftwatch.data.schema import Column, ImageSchema, Schema, TableSchema, VectorSchema
+from driftwatch.errors import MessageError
+
+VECTOR = VectorSchema(dim=3)
+GREY = ImageSchema(channels=1, height=4, width=5)
+TABLE = TableSchema(
+    columns=(Column(name="age", kind="numeric"), Column(name="town", kind="category", categories=("Bonn", "Ulm")))
+)
+
+
+def v2(**changed: object) -> bytes:
+    tensor: dict[str, object] = {"name": "x", "shape": [1, 3], "datatype": "FP64", "data": [1, 2, 3]}
+    return json.dumps({"inputs": [tensor | changed]}).encode()
+
+
+def npy(header: str) -> bytes:
+    text = header.ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(24)
+
+
+def pickled() -> bytes:
+    held = io.BytesIO()
+    np.save(held, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    return held.getvalue()
+
+
+def arrow(columns: Mapping[str, pa.Array], names: list[str] | None = None) -> bytes:
+    table = pa.Table.from_arrays(list(columns.values()), names=names or list(columns))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+HOSTILE: dict[str, tuple[bytes, Schema]] = {
+    "datatype is a list": (v2(datatype=[]), VECTOR),
+    "datatype is unknown": (v2(datatype="FP7"), VECTOR),
+    "shape is negative": (v2(shape=[-1, 3]), VECTOR),
+    "shape overflows": (v2(shape=[2**62, 2**62]), VECTOR),
+    "shape is not of integers": (v2(shape=[1.5, True]), VECTOR),
+    "shape is long": (v2(shape=[1] * 100), VECTOR),
+    "data is an object": (v2(data={"a": 1}), VECTOR),
+    "data is a text": (v2(data="123"), VECTOR),
+    "inputs is null": (b'{"inputs": null}', VECTOR),
+    "nested deeply": (b"[" * 100_000 + b"]" * 100_000, VECTOR),
+    "nested as deeply as parsers allow": (b"[" * 900 + b"1" + b"]" * 900, VECTOR),
+    "a long text among numbers": (json.dumps([[1, 2, "a" * 100_000]] + [[1, 2, 3]] * 1000).encode(), VECTOR),
+    "a huge whole number": (b"[[1, 2, 1" + b"0" * 5000 + b"]]", VECTOR),
+    "infinity by exponent": (b"[[1, 2, 1e999]]", VECTOR),
+    "NaN as a word": (b"[[1, 2, NaN]]", VECTOR),
+    "not UTF-8": (b'{"instances": [["\xff\xfe"]]}', VECTOR),
+    "a lone surrogate": (b'[{"age": 1, "town": "\\ud800"}, 1]', TABLE),
+    "a scalar": (b"7", VECTOR),
+    "rows with a nested value": (b'[{"age": {"a": 1}, "town": "Bonn"}]', TABLE),
+    "rows without a column": (b'[{"age": 1}]', TABLE),
+    "npy: header is no dict": (npy("[1, 2]"), VECTOR),
+    "npy: header calls": (npy("{'descr': __import__('os').getcwd(), 'fortran_order': False, 'shape': (3,)}"), VECTOR),
+    "npy: shape is vast": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 3)}"), VECTOR),
+    "npy: shape is negative": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 3)}"), VECTOR),
+    "npy: objects": (npy("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}"), VECTOR),
+    "npy: pickled": (pickled(), VECTOR),
+    "npy: cut short": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}")[:60], VECTOR),
+    "arrow: cut short": (arrow({"x": pa.array([1.0, 2.0])})[:-40], VECTOR),
+    "arrow: a column twice": (arrow({"a": pa.array([1]), "b": pa.array(["Ulm"])}, ["age", "age"]), TABLE),
+    "arrow: ragged lists": (arrow({"x": pa.array([[1.0, 2.0, 3.0], [1.0]])}), VECTOR),
+    "arrow: nothing but magic": (b"\xff\xff\xff\xff", VECTOR),
+    "CloudEvent in CloudEvents": (b'{"specversion": "1.0", "data": {"specversion": "1.0", "data": [1]}}', GREY),
+    "CloudEvent with damaged base64": (b'{"specversion": "1.0", "data_base64": "%%%"}', GREY),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", HOSTILE)
+def test_refused_with_a_reason_and_a_short_message(what: str) -> None:
+    value, schema = HOSTILE[what]
+    with pytest.raises(MessageError) as caught:
+        decode(value, {}, schema)
+    assert caught.value.reason
+    assert 5 < len(str(caught.value)) < 500
