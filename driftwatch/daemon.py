@@ -18,7 +18,7 @@ import structlog
 from driftwatch import __version__
 from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery
 from driftwatch.alerts.sinks import Sink, WebhookSink, build_sinks
-from driftwatch.config import DaemonConfig, KafkaSinkConfig, KafkaSource, ReplaySource, WebhookSinkConfig
+from driftwatch.config import DaemonConfig, KafkaSource, ReplaySource, WebhookSinkConfig
 from driftwatch.errors import DriftwatchError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
@@ -145,7 +145,7 @@ class Daemon:
             sink.close()
 
     def _kafka_roles(self, source: KafkaSource) -> Sequence[Role]:
-        topic = alerts_topic(self.config, source)
+        topic = self.config.alerts_topic
         instance = source.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         observe = self.monitor.observe
         made: list[Role] = []
@@ -213,12 +213,6 @@ def tester_factory(config: DaemonConfig) -> TesterFactory:
         resolve_after=config.alerts.resolve_after,
         severity=config.alerts.severity,
     )
-
-
-def alerts_topic(config: DaemonConfig, source: KafkaSource) -> str:
-    """Where alerts go in Kafka: the topic of the sink of kind kafka, else that of the source's topics."""
-    stated = [sink.topic for sink in config.sinks if isinstance(sink, KafkaSinkConfig)]
-    return stated[0] if stated else source.topics.alerts
 
 
 def load_references(config: DaemonConfig) -> dict[str, Reference]:

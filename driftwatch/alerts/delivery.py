@@ -16,7 +16,7 @@ from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SinkError
 from driftwatch.stream.alert import Alert, decode_alert
 from driftwatch.stream.events import Event, Observer, Progress, SinkDelivered, SinkFailed, StageTimed
-from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole
+from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole, Unready
 
 MAX_POLL_INTERVAL_MS = 3_600_000
 
@@ -84,7 +84,9 @@ class TopicDelivery(KafkaRole):
                     consumer.commit({place: OffsetAndMetadata(message.offset + 1, "", -1)}, timeout_ms=ANSWER_MS)
 
     def _begin(self, consumer: KafkaConsumer) -> None:
-        places = [TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic) or ()]
+        places = [TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic)]
+        if not places:
+            raise Unready(f"Kafka has no topic {self._topic!r} yet: it is made when the input topic is there")
         new = [place for place in places if consumer.committed(place, timeout_ms=ANSWER_MS) is None]
         if new:
             ends = consumer.end_offsets(new, timeout_ms=ANSWER_MS)

@@ -32,7 +32,7 @@ def check(
     topics: list[TopicState] = []
     if isinstance(loaded.source, KafkaSource):
         if not offline:
-            topics = _topics(loaded.source)
+            topics = _topics(loaded, loaded.source)
     else:
         _replayed(loaded)
     report = _Report(str(config), loaded, streams, topics)
@@ -155,7 +155,7 @@ def _streams(config: DaemonConfig) -> list[StreamPlan]:
     ]
 
 
-def _topics(source: KafkaSource) -> list[TopicState]:
+def _topics(config: DaemonConfig, source: KafkaSource) -> list[TopicState]:
     import logging
     from contextlib import closing
 
@@ -176,7 +176,7 @@ def _topics(source: KafkaSource) -> list[TopicState]:
             where="source.topic",
             remedy=f"create it, or publish to it; there are {', '.join(sorted(found)[:8]) or 'none'}",
         )
-    named = {"input": source.topic, **source.topics.model_dump()}
+    named = {"input": source.topic, **source.topics.model_dump(), "alerts": config.alerts_topic}
     return [TopicState(topic, role, found.get(topic, 0)) for role, topic in named.items()]
 
 

@@ -121,7 +121,7 @@ class KafkaSinkConfig(Settings):
     """Alerts to a topic of the source's cluster, as CloudEvents."""
 
     kind: Literal["kafka"]
-    topic: Topic = "driftwatch.alerts"
+    topic: Annotated[Topic | None, Field(description="the source's topics.alerts if absent")] = None
 
 
 class WebhookSinkConfig(Settings):

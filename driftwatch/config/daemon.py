@@ -74,6 +74,14 @@ class DaemonConfig(Settings):
         """Return the stream of that name, or None."""
         return next((stream for stream in self.streams if stream.name == name), None)
 
+    @property
+    def alerts_topic(self) -> str:
+        """Where alerts go in Kafka: the topic of the sink of kind kafka, else that of the source; empty in a replay."""
+        if isinstance(self.source, ReplaySource):
+            return ""
+        stated = [sink.topic for sink in self.sinks if isinstance(sink, KafkaSinkConfig) and sink.topic]
+        return stated[0] if stated else self.source.topics.alerts
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         names = [stream.name for stream in self.streams]
@@ -92,6 +100,12 @@ class DaemonConfig(Settings):
                 raise ValueError("sinks: kind kafka needs a Kafka source; a replay has no broker to write to")
             if set(self.roles) != {"score", "test"}:
                 raise ValueError("roles: a replay runs both, score and test, in one process")
+        else:
+            others = [self.source.topic, *self.source.topics.model_dump(exclude={"alerts"}).values()]
+            if self.alerts_topic in others:
+                raise ValueError(
+                    f"sinks: topic {self.alerts_topic!r} is in use for something else; alerts need their own"
+                )
         return self
 
 

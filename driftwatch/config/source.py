@@ -23,6 +23,9 @@ def _check_server(value: str) -> str:
     return value
 
 
+_GROUP = r"^[A-Za-z0-9._-]{1,200}$"
+DEFAULT_GROUP = "driftwatch"
+
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Server = Annotated[str, AfterValidator(_check_server)]
 
@@ -58,7 +61,7 @@ class SecurityConfig(Settings):
 
 
 class TopicsConfig(Settings):
-    """The topics that driftwatch writes."""
+    """The topics that driftwatch writes; a source's own begin with its group, so that two daemons do not mix theirs."""
 
     panes: Topic = "driftwatch.panes"
     windows: Topic = "driftwatch.windows"
@@ -81,7 +84,9 @@ class KafkaSource(Settings):
     kind: Literal["kafka"]
     bootstrap_servers: Annotated[list[Server], BeforeValidator(_split_commas), Field(min_length=1)]
     topic: Topic
-    group: Annotated[str, Field(min_length=1, max_length=200)] = "driftwatch"
+    group: Annotated[str, Field(pattern=_GROUP, description="of consumers; driftwatch's topics begin with it")] = (
+        DEFAULT_GROUP
+    )
     start: Annotated[
         Literal["earliest", "latest"], Field(description="where a group that has never read the topic begins")
     ] = "earliest"
@@ -113,6 +118,18 @@ class KafkaSource(Settings):
         }
         options.update({key: str(value) for key, value in stated.items() if value is not None})
         return {"bootstrap_servers": list(self.bootstrap_servers), **options}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _topics_of_group(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        group, stated = data.get("group", DEFAULT_GROUP), data.get("topics", {})
+        if not isinstance(stated, dict) or not isinstance(group, str) or not re.fullmatch(_GROUP, group):
+            return data
+        usual = {name: field.default for name, field in TopicsConfig.model_fields.items()}
+        named = {name: topic.replace(DEFAULT_GROUP, group, 1) for name, topic in usual.items()}
+        return {**data, "topics": {**named, **stated}}
 
     @model_validator(mode="after")
     def _no_loop(self) -> Self:

@@ -38,6 +38,7 @@ LAG_EVERY_S = 2.0
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 10.0
 STEADY_S = 30.0
+TELL_AGAIN_S = 60.0
 
 log = structlog.get_logger("driftwatch.kafka")
 
@@ -57,7 +58,8 @@ class KafkaRole(ABC):
         self.observe = observer
         self._topic = ""
         self._unsettled_since: float | None = None
-        self._answered = self._asked = self._measured = 0.0
+        self._answered = self._asked = self._measured = self._told = 0.0
+        self._reason = ""
 
     @abstractmethod
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
@@ -80,14 +82,15 @@ class KafkaRole(ABC):
                 except (KafkaError, OSError, Unready) as error:
                     if stop.is_set():
                         return
-                    if time.monotonic() - started > STEADY_S:
+                    if isinstance(error, Unready) or time.monotonic() - started > STEADY_S:
                         backoff = FIRST_BACKOFF_S
-                    self._lost(error, backoff)
+                    self._lost(error)
             stop.wait(backoff)
             backoff = min(2 * backoff, LONGEST_BACKOFF_S)
 
     def connected(self) -> None:
         """Tells that the source is reached."""
+        self._reason = ""
         self.observe(Progress("source_connected", self.name))
 
     def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
@@ -108,7 +111,7 @@ class KafkaRole(ABC):
         time, and a membership that does not settle is given up for a new one.
 
         Raises:
-            Unready: the group does not settle, or the broker does not answer.
+            KafkaTimeoutError: the group does not settle, or the broker does not answer.
         """
         settled = consumer.group_metadata().state == MemberState.STABLE
         polled: dict[TopicPartition, list[ConsumerRecord]] = consumer.poll(
@@ -120,7 +123,7 @@ class KafkaRole(ABC):
         elif self._unsettled_since is None:
             self._unsettled_since = now
         elif now - self._unsettled_since > JOIN_PATIENCE_S:
-            raise Unready(f"the consumer group did not settle in {JOIN_PATIENCE_S:.0f} s")
+            raise KafkaTimeoutError(f"the consumer group did not settle in {JOIN_PATIENCE_S:.0f} s")
         if polled:
             self._answered = self._asked = now
         elif now - self._asked > SILENCE_S:
@@ -145,14 +148,17 @@ class KafkaRole(ABC):
         except KafkaTimeoutError:
             silent_s = time.monotonic() - self._answered
             if silent_s > LOST_S:
-                raise Unready(f"the broker has not answered for {silent_s:.0f} s") from None
+                raise KafkaTimeoutError(f"the broker has not answered for {silent_s:.0f} s") from None
         else:
             self._answered = self._asked = time.monotonic()
 
-    def _lost(self, error: Exception, retry_s: float) -> None:
+    def _lost(self, error: Exception) -> None:
+        """Tells why there is no connection; in the log but seldom, as long as it is for the same reason."""
         told = str(error) or type(error).__name__
         self.observe(Progress("source_lost", self.name, told))
-        log.warning("connection lost", role=self.name, error=told, kind=type(error).__name__, retry_s=retry_s)
+        if told != self._reason or time.monotonic() - self._told > TELL_AGAIN_S:
+            self._reason, self._told = told, time.monotonic()
+            log.warning("waiting" if isinstance(error, Unready) else "connection lost", role=self.name, error=told)
 
     def consumer(self, clients: ExitStack, group: str | None, **options: Any) -> KafkaConsumer:
         """A consumer that sees committed messages only, and commits nothing by itself."""

@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import (
     KafkaConfigurationError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     TopicAlreadyExistsError,
 )
@@ -132,7 +133,7 @@ def publish_dataset(
             except KafkaError as error:
                 failures.append(error)
     if failures:
-        raise _refused(failures[0], plan) from failures[0]
+        raise _refused(failures[0], plan, source) from failures[0]
     return PublishReport(samples, messages, time.monotonic() - started)
 
 
@@ -189,11 +190,22 @@ def _batches(dataset: Dataset, schema: Schema, plan: PublishPlan) -> Iterator[ND
                 break
 
 
-def _refused(error: BaseException, plan: PublishPlan) -> SourceError:
+def _refused(error: BaseException, plan: PublishPlan, source: KafkaSource) -> SourceError:
+    where = f"topic {plan.topic}"
     if isinstance(error, MessageSizeTooLargeError):
         return SourceError(
             f"a message of {plan.batch} samples is too large for the broker",
-            where=f"topic {plan.topic}",
+            where=where,
             remedy="lower --batch or use --format npy",
         )
-    return SourceError(f"Kafka does not take the messages: {error}", where=f"topic {plan.topic}")
+    if isinstance(error, KafkaTimeoutError) and _is_missing(plan.topic, source):
+        return SourceError("Kafka has no such topic", where=where, remedy="let --create-topic 1 make it")
+    return SourceError(f"Kafka does not take the messages: {error}", where=where)
+
+
+def _is_missing(topic: str, source: KafkaSource) -> bool:
+    try:
+        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **source.client_options())) as admin:
+            return topic not in admin.list_topics()
+    except (KafkaError, OSError):
+        return False

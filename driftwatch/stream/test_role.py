@@ -11,12 +11,13 @@ from typing import Any
 import orjson
 import structlog
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream.alert import CONTENT_TYPE, encode_alert
 from driftwatch.stream.events import DeadLettered, Observer, Progress, StageTimed
-from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, Unready, record_of
+from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.score_role import dead_letter
@@ -168,7 +169,7 @@ class TestRole(KafkaRole):
         started = time.monotonic()
         while (position := consumer.position(place, timeout_ms=ANSWER_MS)) is None or position < end:
             if time.monotonic() - started > READ_STATES_S:
-                raise Unready(f"{place.topic}/{partition} could not be read in {READ_STATES_S:.0f} s")
+                raise KafkaTimeoutError(f"{place.topic}/{partition} could not be read in {READ_STATES_S:.0f} s")
             for messages in consumer.poll(timeout_ms=POLL_MS).values():
                 for message in messages:
                     if message.key is not None and message.value is not None:

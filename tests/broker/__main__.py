@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 
-from tests.broker.broker import start_broker
+from tests.broker.broker import is_free, start_broker
+
+USUAL_PORT = 9092
 
 
 def main() -> None:
     """Runs a broker until it is told to stop."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with start_broker() as broker:
-        sys.stdout.write(f"bootstrap={broker.bootstrap}\n")
+    with start_broker(USUAL_PORT if is_free(USUAL_PORT) else None) as broker:
+        sys.stdout.write(f"Apache Kafka at {broker.bootstrap}; Ctrl-C ends it, and removes its data\n")
         sys.stdout.flush()
         try:
             signal.pause()

@@ -54,8 +54,9 @@ log.cleaner.enable=true
 class KafkaBroker:
     """A broker with its own data folder, which survives `kill` and `restart`."""
 
-    def __init__(self) -> None:
-        self.port, self._controller = free_ports(2)
+    def __init__(self, port: int | None = None) -> None:
+        free, self._controller = free_ports(2)
+        self.port = port or free
         self._folder = Path(tempfile.mkdtemp(prefix="driftwatch-kafka-"))
         self._log = self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -134,9 +135,9 @@ class KafkaBroker:
 
 
 @contextlib.contextmanager
-def start_broker() -> Iterator[KafkaBroker]:
-    """A running broker, ended and removed afterwards."""
-    broker = KafkaBroker()
+def start_broker(port: int | None = None) -> Iterator[KafkaBroker]:
+    """A running broker, on a free port if none is given; ended and removed afterwards."""
+    broker = KafkaBroker(port)
     try:
         broker.start()
         yield broker
@@ -151,6 +152,12 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on a port of the loopback interface."""
+    with contextlib.closing(socket.socket()) as trial:
+        return trial.connect_ex(("127.0.0.1", port)) != 0
 
 
 def _cluster_id() -> str:

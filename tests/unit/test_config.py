@@ -54,6 +54,16 @@ def test_defaults(tmp_path: Path) -> None:
     assert (loaded.server.host, loaded.server.port) == ("127.0.0.1", 9464)
 
 
+def test_topics_are_named_after_the_group(tmp_path: Path) -> None:
+    source = {**KAFKA, "group": "vision-eu", "topics": {"windows": "w"}}
+    loaded = load_config(write(tmp_path, config(source=source, sinks=[{"kind": "kafka"}])))
+    assert isinstance(loaded.source, KafkaSource)
+    assert loaded.source.topics.panes == "vision-eu.panes"
+    assert loaded.source.topics.dead_letters == "vision-eu.dead-letters"
+    assert loaded.source.topics.windows == "w"
+    assert loaded.alerts_topic == "vision-eu.alerts"
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     source = {"kind": "replay", "data": ["x.npy", "/data/y.npy"], "stream": "a"}
@@ -105,6 +115,8 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"source": {**KAFKA, "bootstrap_servers": []}}, "source.bootstrap_servers: "),
         ({"source": {**KAFKA, "topic": "driftwatch.panes"}}, "driftwatch itself writes"),
         ({"source": {**KAFKA, "topics": {"panes": "p", "state": "p"}}}, "p is given twice"),
+        ({"sinks": [{"kind": "kafka", "topic": "driftwatch.panes"}]}, "in use for something else"),
+        ({"source": {**KAFKA, "group": "two words"}}, "source.group: "),
         ({"streams": []}, "streams: "),
         ({"streams": [*STREAMS, *STREAMS]}, "the name 'a' is given twice"),
         ({"streams": [{"name": "a", "reference": "b", "sample_fraction": 0}]}, "greater than 0"),
