@@ -104,7 +104,7 @@ class LogSink:
             stream=alert.stream,
             severity=alert.severity,
             effect_nats=round(alert.effect.nats, 3),
-            p_value=alert.p_value,
+            p_value=float(f"{alert.p_value:.3g}"),
             window=alert.window.size,
             explanation=alert.explanation,
             reference="/".join(alert.reference),

@@ -131,7 +131,9 @@ class WebhookSinkConfig(Settings):
     url: Annotated[str, AfterValidator(_check_url), Field(repr=False)]
     headers: Annotated[dict[str, str], Field(repr=False, default_factory=dict)]
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 8
+    max_attempts: Annotated[
+        int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
+    ] = 40
     queue: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
 
 
