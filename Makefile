@@ -19,6 +19,7 @@ demo: $(READY)  ## train a small reference, replay a drift, watch the alert
 	$(BIN)/driftwatch demo
 
 test: lint  ## every check and every test
+	@.ci/broker-tools
 	$(BIN)/python -m pytest
 
 lint: $(READY)  ## formatting, style, types
