@@ -27,7 +27,11 @@ def fashion_mnist() -> Path:
     found = unpacked / INSTALLED.relative_to("/")
     if not found.is_dir():
         with _fetching("apt-get", "dpkg-deb") as folder:
-            _run(["apt-get", "download", PACKAGE], folder)
+            try:
+                _run(["apt-get", "download", PACKAGE], folder)
+            except AssertionError:  # a new machine knows no packages yet
+                _run(["apt-get", "update"], folder)
+                _run(["apt-get", "download", PACKAGE], folder)
             (package,) = folder.glob("*.deb")
             _run(["dpkg-deb", "-x", str(package), str(unpacked)], folder)
             package.unlink()

@@ -87,7 +87,7 @@ class TopicDelivery(KafkaRole):
         places = [TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic)]
         if not places:
             raise Unready(f"Kafka has no topic {self._topic!r} yet: it is made when the input topic is there")
-        new = [place for place in places if consumer.committed(place, timeout_ms=ANSWER_MS) is None]
+        new = [place for place in places if self.committed(consumer, place) is None]
         if new:
             ends = consumer.end_offsets(new, timeout_ms=ANSWER_MS)
             consumer.commit({place: OffsetAndMetadata(ends[place], "", -1) for place in new}, timeout_ms=ANSWER_MS)

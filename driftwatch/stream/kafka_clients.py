@@ -13,7 +13,7 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError
-from kafka.structs import MemberState
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
@@ -27,6 +27,10 @@ JOIN_PATIENCE_S = 30.0
 MAX_POLL_INTERVAL_MS = 300_000
 ANSWER_MS = 10_000
 """How long the broker may take for an answer without which there is no going on."""
+
+REQUEST_TIMEOUT_MS = 8_000
+DELIVERY_TIMEOUT_MS = 12_000
+"""Less than a transaction may take: a producer that still holds messages cannot be closed (kafka-python 3.0.12)."""
 
 CLOSE_MS = 1_500
 SILENCE_S = 5.0
@@ -130,6 +134,21 @@ class KafkaRole(ABC):
             self._probe(consumer)
         return polled
 
+    def committed(self, consumer: KafkaConsumer, place: TopicPartition) -> OffsetAndMetadata | None:
+        """The group's committed offset of a partition; None if there is none.
+
+        Raises:
+            KafkaTimeoutError: the broker does not say, be it for a transaction that has not ended.
+        """
+        try:
+            found: OffsetAndMetadata | None = consumer.committed(place, metadata=True, timeout_ms=ANSWER_MS)
+        except KafkaTimeoutError:
+            raise KafkaTimeoutError(
+                f"no word of the committed offset of {place.topic}/{place.partition}: a transaction may not have "
+                "ended; if this lasts, see 'A broker that crashes alone' in driftwatch's docs/design.md"
+            ) from None
+        return None if found is None or found.offset < 0 else found
+
     def measure_lag(self, consumer: KafkaConsumer) -> None:
         """Tells, every few seconds, how many messages of each partition are still to be read."""
         if time.monotonic() - self._measured < LAG_EVERY_S:
@@ -185,6 +204,8 @@ class KafkaRole(ABC):
             transactional_id=identity,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_block_ms=TRANSACTION_TIMEOUT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
             max_request_size=2 * self.source.max_message_bytes,
             linger_ms=2,
             **self.source.client_options(),

@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import Observer, Progress, StageTimed
-from driftwatch.stream.kafka_clients import ANSWER_MS, Assignment, KafkaRole, record_of
+from driftwatch.stream.kafka_clients import Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.positions import parse_position
@@ -92,8 +92,8 @@ class ScoreRole(KafkaRole):
         stage.revoke([(each.topic, each.partition) for each in revoked])
         moved = set(revoked) - set(assigned)
         for each in assigned:
-            committed = consumer.committed(each, metadata=True, timeout_ms=ANSWER_MS)
-            if committed is None or committed.offset < 0:
+            committed = self.committed(consumer, each)
+            if committed is None:
                 stage.assign((each.topic, each.partition), None)
                 continue
             stage.assign((each.topic, each.partition), parse_position(committed.offset, committed.metadata or ""))

@@ -146,8 +146,8 @@ class TestRole(KafkaRole):
         for each in revoked:
             stages.pop(each.partition, None)
         for each in assigned:
-            committed = consumer.committed(each, metadata=True, timeout_ms=ANSWER_MS)
-            if committed is None or committed.offset < 0:
+            committed = self.committed(consumer, each)
+            if committed is None:
                 stages[each.partition] = TestStage(self._make_tester)
                 consumer.seek_to_beginning(each)
                 continue

@@ -121,6 +121,8 @@ class KafkaBroker:
             "-Xms128m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-cp",
             f"{broker_jars()}/*",
             main,
