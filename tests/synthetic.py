@@ -50,6 +50,6 @@ def small_bundle(folder: Path, name: str = "waves", seed: int = 0) -> Path:
         optimiser.step()
     flow.eval()
     path = folder / name
-    arrays = calibrate(flow, waves(2_000, seed + 1), bank_size=1_000)
+    arrays = calibrate(flow, waves(2_000, seed + 1), waves(2_000, seed), bank_size=1_000)
     write_bundle(path, name=name, schema=SCHEMA, flow=flow, calibration=arrays, facts={})
     return path

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.flows.base import Flow, standard_normal_log_prob
+from driftwatch.flows.image import ImageFlow
 from driftwatch.stats.summary import Array
 
 BATCH_SIZE = 64
@@ -23,10 +24,17 @@ NLL_LIMIT = 1e9
 
 @dataclass(frozen=True)
 class Latents:
-    """Latents of ``N`` samples: one ``(N, P_s, l_s)`` array a block, and the NLL in nats ``(N,)``."""
+    """Latents of ``N`` samples.
+
+    Args:
+        blocks: one ``(N, P_s, l_s)`` array a block.
+        nll: in nats, ``(N,)``.
+        observed: what the flow was given: images as they came, ``(N, C, H, W)``, or the features of rows, ``(N, D)``.
+    """
 
     blocks: tuple[NDArray[np.float32], ...]
     nll: Array
+    observed: NDArray[np.floating]
 
 
 def fixed_batches(
@@ -47,11 +55,17 @@ def fixed_batches(
 def batch_latents(flow: Flow, batch: NDArray[np.floating]) -> Latents:
     """Latents of one batch of raw samples ``(B, *sample_shape)``."""
     device = next(flow.parameters()).device
-    dtype = np.float32 if flow.architecture()["kind"] == "image" else np.float64
-    x = flow.prepare(torch.from_numpy(batch.astype(dtype)).to(device), noise="content")
+    image = isinstance(flow, ImageFlow)
+    raw: NDArray[np.floating] = batch.astype(np.float32) if image else batch.astype(np.float64)
+    x = flow.prepare(torch.from_numpy(raw).to(device), noise="content")
+    observed: NDArray[np.floating] = raw if image else x.cpu().numpy().astype(np.float64)
     z, log_det = flow(x.to(torch.float32))
     nll = -(standard_normal_log_prob(z) + log_det)
-    return Latents(tuple(_bounded(block, LATENT_LIMIT) for block in z), _bounded(nll, NLL_LIMIT).astype(np.float64))
+    return Latents(
+        tuple(_bounded(block, LATENT_LIMIT) for block in z),
+        _bounded(nll, NLL_LIMIT).astype(np.float64),
+        observed,
+    )
 
 
 def latents_of(flow: Flow, samples: NDArray[np.floating]) -> Latents:
@@ -60,6 +74,7 @@ def latents_of(flow: Flow, samples: NDArray[np.floating]) -> Latents:
     return Latents(
         tuple(np.concatenate([part.blocks[s][:n] for part, n in parts]) for s in range(len(flow.blocks))),
         np.concatenate([part.nll[:n] for part, n in parts]),
+        np.concatenate([part.observed[:n] for part, n in parts]),
     )
 
 

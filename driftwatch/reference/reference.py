@@ -14,8 +14,10 @@ from driftwatch.data.schema import Schema
 from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow
 from driftwatch.reference.bundle import Bundle, load_bundle
+from driftwatch.reference.description import Description
+from driftwatch.reference.latents import batch_latents
 from driftwatch.stats.moments import Moments
-from driftwatch.stats.summary import Layout, summarise_each
+from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
 
@@ -30,6 +32,7 @@ class Reference:
         schema: of one sample.
         flow: fitted, in evaluation mode, on its device.
         moments: of its latents.
+        description: of samples, beside their latents.
         layout: of the summaries.
         bank: summaries of single held-out samples, ``(N, V)``.
         manifest: as written by the trainer.
@@ -40,6 +43,7 @@ class Reference:
     schema: Schema
     flow: Flow
     moments: Moments
+    description: Description
     layout: Layout
     bank: NDArray[np.float32]
     manifest: Mapping[str, Any]
@@ -48,6 +52,12 @@ class Reference:
     def block_names(self) -> tuple[str, ...]:
         """The names of the latent's blocks."""
         return tuple(block.name for block in self.flow.blocks)
+
+    def summarise(self, batch: NDArray[np.floating]) -> Array:
+        """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``."""
+        latents = batch_latents(self.flow, batch)
+        whitened = self.moments.whiten(latents.blocks, latents.nll)
+        return summarise_each(whitened, self.layout, self.description.describe(self.flow, latents, whitened))
 
 
 def load_reference(path: str | Path, device: str = "cpu") -> Reference:
@@ -64,25 +74,27 @@ def reference_from(bundle: Bundle) -> Reference:
     arrays = bundle.calibration
     shapes = tuple((block.vectors, block.dim) for block in bundle.flow.blocks)
     try:
-        moments = Moments.from_arrays(arrays)
+        moments, description = Moments.from_arrays(arrays), Description.from_arrays(arrays)
         latents = tuple(arrays[f"bank_latents.{s}"] for s in range(len(shapes)))
+        described = tuple(arrays[f"bank_groups.{g}"] for g in range(len(description.groups.each)))
         nll = arrays["bank_nll"]
     except KeyError as missing:
         raise BundleError(
             f"calibration lacks {missing}", where=str(bundle.path), remedy="train the reference again"
         ) from None
-    layout = moments.layout(shapes)
+    layout = description.layout(moments.layout(shapes))
     bank = np.empty((len(nll), layout.size), dtype=np.float32)
     for start in range(0, len(nll), CHUNK):
         chunk = slice(start, start + CHUNK)
         whitened = moments.whiten([z[chunk] for z in latents], nll[chunk])
-        bank[chunk] = summarise_each(whitened, layout)
+        bank[chunk] = summarise_each(whitened, layout, description.restore(tuple(y[chunk] for y in described)))
     return Reference(
         name=bundle.name,
         version=bundle.version,
         schema=bundle.schema,
         flow=bundle.flow,
         moments=moments,
+        description=description,
         layout=layout,
         bank=bank,
         manifest=bundle.manifest,

@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.reference.latents import BATCH_SIZE, batch_latents, fixed_batches
+from driftwatch.reference.latents import BATCH_SIZE, fixed_batches
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.summary import Array, Layout, merge, summarise_each
+from driftwatch.stats.summary import Array, Layout, merge
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,7 @@ class Scorer:
     def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
         """The summary of each sample, in batches ``(N, V)``."""
         for batch, count in fixed_batches(samples, self.batch_size):
-            latents = batch_latents(self.reference.flow, batch)
-            whitened = self.reference.moments.whiten(latents.blocks, latents.nll)
-            yield summarise_each(whitened, self.layout)[:count]
+            yield self.reference.summarise(batch)[:count]
 
     def points(self, samples: NDArray[np.floating]) -> Points:
         """The point score of each sample, with its parts."""

@@ -35,6 +35,7 @@ from driftwatch.reference.training import Fitted, FlowTrainer, Told
 from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_schema, require_variety
 
 FEATURE_ROWS = 50_000
+DESCRIBED_ROWS = 10_000
 INITIAL_ROWS = 512
 VALIDATION_ROWS = 2_000
 EVALUATION_ROWS = 3_000
@@ -180,7 +181,7 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
     fitting = max(MIN_HELD_OUT, settings.memory_bytes // data.sample_bytes)
     found = data.samples(
         {
-            "fit": INITIAL_ROWS if isinstance(schema, ImageSchema) else min(FEATURE_ROWS, fitting),
+            "fit": min(DESCRIBED_ROWS if isinstance(schema, ImageSchema) else FEATURE_ROWS, fitting),
             "validation": max(VALIDATION_ROWS, EVALUATION_ROWS),
             "calibration": min(config.calibration.samples, fitting),
         }
@@ -236,7 +237,9 @@ def _conclude(
 
     seed, name = config.training.seed, config.output.name or out.name
     doing("calibrating", 0.0)
-    arrays = calibrate(flow, parts.calibration, bank_size=config.calibration.bank_size, seed=seed)
+    arrays = calibrate(
+        flow, parts.calibration, parts.fit[:DESCRIBED_ROWS], bank_size=config.calibration.bank_size, seed=seed
+    )
     bits = to_bits_per_dim(float(arrays["bank_nll"].mean()), flow)
     draft = Bundle(out, name, "", data.schema, flow, arrays, {})
     assessment = assess(reference_from(draft), parts.validation[:EVALUATION_ROWS], seed=seed, doing=doing)

@@ -1,7 +1,8 @@
 """The null of windows of one size: statistics of every detector, and the p-values they mean.
 
-Source: METHOD.md, "From statistic to alarm". The combined statistic is the Mahalanobis distance of the vector of
-all parts of all detectors from its null mean: it is two-sided in every part, and knows how they move together.
+Source: METHOD.md, "From statistic to alarm". The combined statistic joins the divergence, the Mahalanobis distance of
+the vector of all latent parts from its null mean (two-sided in every part, it knows how they move together),
+Hotelling's statistic of each group of descriptors and of all of them, and how surprising the samples are one by one.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.stats.combination import Combination, fit_combination
 from driftwatch.stats.decomposition import PARTS, Decomposition, decompose
 from driftwatch.stats.geometry import geometry
+from driftwatch.stats.hotelling import LOCATION, hotelling
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail, fit_tail
 
 Columns = NDArray[np.intp]
 
-DETECTORS = ("combined", "kl", "geometry", "nll", "typicality")
+DETECTORS = ("combined", "kl", "geometry", "moments", "nll", "typicality")
 GEOMETRY_PARTS = ("cosine", "location", "axes", "radius")
 
 
@@ -28,14 +31,17 @@ class Features:
     """What is measured of ``M`` windows before any calibration.
 
     Args:
-        values: ``(M, F)``: log of each part of each block, the geometry, the mean NLL.
+        values: ``(M, F)``: log of each part of each block, the geometry, the mean NLL, the mean surprise, and the log
+            of Hotelling's statistic of each group.
         decomposition: the parts in nats.
         nll: mean negative log-likelihood, ``(M,)``, nats per sample.
+        hotelling: Hotelling's statistic of each group, ``(M, G)``.
     """
 
     values: Array
     decomposition: Decomposition
     nll: Array
+    hotelling: Array
 
 
 def features(summaries: Array, layout: Layout) -> Features:
@@ -43,12 +49,15 @@ def features(summaries: Array, layout: Layout) -> Features:
     parts = decompose(summaries, layout)
     shape = geometry(summaries, layout)
     nll = summaries[:, 2] / summaries[:, 0]
+    squares = hotelling(summaries, layout)
     columns = [
         np.log(parts.parts.reshape(len(summaries), -1) + 1e-6),
         np.stack([shape.cosine, shape.location, shape.axes, np.log(shape.radius)], axis=1),
         nll[:, None],
+        summaries[:, layout.surprise, None] / summaries[:, :1],
+        np.log(squares + 1e-6),
     ]
-    return Features(np.concatenate(columns, axis=1), parts, nll)
+    return Features(np.concatenate(columns, axis=1), parts, nll, squares)
 
 
 @dataclass(frozen=True)
@@ -102,15 +111,43 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """What the detectors' statistics are computed by.
+
+    Args:
+        latent: distance over the parts, the geometry and the NLL.
+        geometry: distance over the geometric features alone.
+        nll_centre: the reference's mean NLL, nats.
+        whole: which groups Hotelling's statistic of all descriptors adds up.
+        combination: of the statistics that the combined one is made of.
+    """
+
+    latent: Distance
+    geometry: Distance
+    nll_centre: float
+    whole: Columns
+    combination: Combination
+
+    def __call__(self, measured: Features) -> dict[str, Array]:
+        """Of ``M`` windows, ``(M,)`` by detector; larger means more drift, but for the NLL."""
+        return {
+            "combined": self.combination(_members(measured, self.latent, self.whole)),
+            "kl": measured.decomposition.total,
+            "geometry": self.geometry(measured.values),
+            "moments": measured.hotelling[:, self.whole].sum(1),
+            "nll": measured.nll,
+            "typicality": np.abs(measured.nll - self.nll_centre),
+        }
+
+
+@dataclass(frozen=True)
 class WindowNull:
     """The null distribution of windows of `size` samples.
 
     Args:
         size: samples in a window.
         layout: of the summaries it tests.
-        combined: distance over all features.
-        geometry: distance over the geometric features.
-        nll_centre: the reference's mean NLL, nats.
+        statistics: how the detectors' statistics follow from what is measured.
         tails: the null of each detector's statistic.
         mean: null mean of each feature, ``(F,)``.
         deviation: null standard deviation of each feature, ``(F,)``.
@@ -121,9 +158,7 @@ class WindowNull:
 
     size: int
     layout: Layout
-    combined: Distance
-    geometry: Distance
-    nll_centre: float
+    statistics: Statistics
     tails: Mapping[str, Tail]
     mean: Array
     deviation: Array
@@ -137,7 +172,7 @@ class WindowNull:
 
     def judge(self, measured: Features) -> Tested:
         """Tests windows that were measured before."""
-        statistics = _statistics(measured, self.combined, self.geometry, self.nll_centre)
+        statistics = self.statistics(measured)
         return Tested(
             statistics=statistics,
             p_values={name: self.tails[name].p_value(value) for name, value in statistics.items()},
@@ -153,6 +188,7 @@ def join(measured: Sequence[Features]) -> Features:
         np.concatenate([part.values for part in measured]),
         Decomposition(np.concatenate([part.decomposition.parts for part in measured])),
         np.concatenate([part.nll for part in measured]),
+        np.concatenate([part.hotelling for part in measured]),
     )
 
 
@@ -160,19 +196,21 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
     """Fits the null of windows of `size` samples from the features of ``M`` draws of it."""
     values = measured.values
     first = len(layout.blocks) * len(PARTS)
-    everything = np.arange(values.shape[1])
-    combined = fit_distance(values, everything)
-    shape = fit_distance(values, everything[first : first + len(GEOMETRY_PARTS)])
-    nll_centre = float(measured.nll.mean())
-    statistics = _statistics(measured, combined, shape, nll_centre)
+    latent = fit_distance(values, np.arange(first + len(GEOMETRY_PARTS) + 1))
+    whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name != LOCATION], dtype=np.intp)
+    statistics = Statistics(
+        latent=latent,
+        geometry=fit_distance(values, np.arange(first, first + len(GEOMETRY_PARTS))),
+        nll_centre=float(measured.nll.mean()),
+        whole=whole,
+        combination=fit_combination(_members(measured, latent, whole)),
+    )
     total = measured.decomposition.total
     return WindowNull(
         size=size,
         layout=layout,
-        combined=combined,
-        geometry=shape,
-        nll_centre=nll_centre,
-        tails={name: fit_tail(value) for name, value in statistics.items()},
+        statistics=statistics,
+        tails={name: fit_tail(value) for name, value in statistics(measured).items()},
         mean=values.mean(0),
         deviation=np.maximum(values.std(0), 1e-12),
         kl_mean=float(total.mean()),
@@ -181,17 +219,9 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
     )
 
 
-def feature_names(block_names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the features, in the order of `Features.values`."""
-    parts = [f"{part} of {block}" for block in block_names for part in PARTS]
-    return (*parts, *(f"{part} of the latent" for part in GEOMETRY_PARTS), "negative log-likelihood")
-
-
-def _statistics(measured: Features, combined: Distance, shape: Distance, nll_centre: float) -> dict[str, Array]:
-    return {
-        "combined": combined(measured.values),
-        "kl": measured.decomposition.total,
-        "geometry": shape(measured.values),
-        "nll": measured.nll,
-        "typicality": np.abs(measured.nll - nll_centre),
-    }
+def _members(measured: Features, latent: Distance, whole: Columns) -> Array:
+    """The statistics that the combined one is made of, ``(M, J)``."""
+    surprise = measured.values[:, -1 - measured.hotelling.shape[1]]
+    squares = measured.hotelling
+    singles = [latent(measured.values), measured.decomposition.total, surprise, squares[:, whole].sum(1)]
+    return np.column_stack([*singles, squares])

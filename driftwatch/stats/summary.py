@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +19,25 @@ class Layout:
 
     A summary of samples with whitened latents ``z``, unit vectors ``r = z/|z|``, low-rank unit projections ``y``
     and whitened sub-vectors ``u`` holds ``n``, ``sum |z|^2``, ``sum NLL``, ``sum z``, ``sum r``, ``sum y y^T``, and for
-    each block ``sum u`` and ``sum u u^T``.
+    each block ``sum u`` and ``sum u u^T``; then the sum of surprises, and of each group of descriptors ``sum y``.
 
     Args:
         dim: ``d``, latent dimensions.
         blocks: ``(P, l)`` of each block: sub-vectors a sample, dimensions a sub-vector.
         axes: ``k``, the rank of the projection in which axes are compared.
+        groups: name and dimensions of each group of descriptors.
     """
 
     dim: int
     blocks: tuple[tuple[int, int], ...]
     axes: int
+    groups: tuple[tuple[str, int], ...] = ()
 
     @cached_property
     def size(self) -> int:
         """The number of values in a summary."""
-        return 3 + 2 * self.dim + self.axes**2 + sum(length + length**2 for _, length in self.blocks)
+        latent = 3 + 2 * self.dim + self.axes**2 + sum(length + length**2 for _, length in self.blocks)
+        return latent + 1 + sum(length for _, length in self.groups)
 
     @property
     def sum_z(self) -> slice:
@@ -58,6 +62,17 @@ class Layout:
             start = middle + length**2
         return tuple(slices)
 
+    @cached_property
+    def surprise(self) -> int:
+        """The place of the sum of surprises."""
+        return int(self.block_slices[-1][1].stop if self.blocks else self.sum_axes.stop)
+
+    @cached_property
+    def group_slices(self) -> tuple[slice, ...]:
+        """For each group of descriptors the place of ``sum y``."""
+        ends = np.cumsum([self.surprise + 1, *(length for _, length in self.groups)]).tolist()
+        return tuple(slice(start, end) for start, end in pairwise(ends))
+
 
 @dataclass(frozen=True)
 class Whitened:
@@ -76,8 +91,21 @@ class Whitened:
     nll: Array
 
 
-def summarise_each(latents: Whitened, layout: Layout) -> Array:
-    """The summary of every single sample, ``(N, V)``."""
+@dataclass(frozen=True)
+class Described:
+    """Descriptors of ``N`` samples in the coordinates in which the reference is standard.
+
+    Args:
+        groups: standard vectors, ``(N, K_g)`` each.
+        surprise: ``-ln p`` of each sample by itself, nats, ``(N,)``.
+    """
+
+    groups: tuple[Array, ...]
+    surprise: Array
+
+
+def summarise_each(latents: Whitened, layout: Layout, described: Described | None = None) -> Array:
+    """The summary of every single sample, ``(N, V)``; without groups in the layout there is nothing to describe."""
     n = len(latents.nll)
     out = np.empty((n, layout.size))
     square = np.einsum("nd,nd->n", latents.z, latents.z)
@@ -89,6 +117,9 @@ def summarise_each(latents: Whitened, layout: Layout) -> Array:
     for u, (first, second) in zip(latents.blocks, layout.block_slices, strict=True):
         out[:, first] = u.sum(1)
         out[:, second] = np.matmul(u.transpose(0, 2, 1), u).reshape(n, -1)
+    out[:, layout.surprise] = described.surprise if described else 0.0
+    for y, place in zip(described.groups if described else (), layout.group_slices, strict=True):
+        out[:, place] = y
     return out
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftwatch.stats.decomposition import PARTS
+from driftwatch.stats.descriptors import INTENSITY, LATENT_MOMENTS, LAYOUT, MARGINALS, PAIRS, SPECTRUM, VALUES
+from driftwatch.stats.hotelling import LOCATION
 from driftwatch.stats.null import WindowNull
 from driftwatch.stats.summary import Array
 
@@ -14,6 +16,16 @@ MOVED = {
     "location": "shifted on average",
     "scale": "changed in spread",
     "dependence": "changed in how its parts depend on each other",
+}
+CHANGED = {
+    LATENT_MOMENTS: "texture varies in another way",
+    LAYOUT: "coarse pictures are unusual ones",
+    SPECTRUM: "detail changed at some scale",
+    INTENSITY: "the mix of intensities changed",
+    VALUES: "values moved on average",
+    PAIRS: "values vary together in another way",
+    MARGINALS: "the distribution of single values changed",
+    LOCATION: "the mean sample moved",
 }
 NOTABLE_DEVIATIONS = 4.0
 
@@ -36,14 +48,15 @@ def explain(
     notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)
     if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
         return "nothing stands out"
+    moved = _group_words(null, deviations)
     if not notable.any():
-        return _geometry_words(deviations[parts.size :], geometry)
+        return f"{moved or _geometry_words(deviations[parts.size :], geometry)}; no single block stands out"
     ranked = np.argsort(np.where(notable, excess, -np.inf), axis=None)[::-1][: min(2, int(notable.sum()))]
     phrases = []
     for place in ranked:
         s, part = (int(i) for i in np.unravel_index(place, excess.shape))
         phrases.append(f"{blocks[s]} {MOVED[PARTS[part]]} ({excess[s, part]:+.3g} nats/sample)")
-    return f"{'; '.join(phrases)}; {total:+.3g} nats/sample in all"
+    return "; ".join([*phrases, *([moved] if moved else []), f"{total:+.3g} nats/sample in all"])
 
 
 def _geometry_words(deviations: Array, geometry: dict[str, float]) -> str:
@@ -54,5 +67,14 @@ def _geometry_words(deviations: Array, geometry: dict[str, float]) -> str:
         f"latents lie {'outside' if geometry['radius'] > 1 else 'inside'} the usual shell "
         f"(|z|²/d {geometry['radius']:.3g})",
         "the likelihood level moved",
+        "single samples are unusual",
     )
-    return f"{words[int(np.argmax(np.abs(deviations)))]}; no single block stands out"
+    return words[int(np.argmax(np.abs(deviations[: len(words)])))]
+
+
+def _group_words(null: WindowNull, deviations: Array) -> str:
+    """Which group of descriptors moved most; nothing if none stands out."""
+    names = [name for name, _ in null.layout.groups]
+    moved = deviations[len(deviations) - len(names) :]
+    most = int(np.argmax(moved))
+    return f"{CHANGED[names[most]]} ({names[most]})" if moved[most] > NOTABLE_DEVIATIONS else ""

@@ -17,7 +17,15 @@ import torch
 from driftwatch.errors import BundleError
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference import bundle as module
-from driftwatch.reference.bundle import CALIBRATION, FLOW, MANIFEST, REPORT, load_bundle, write_bundle
+from driftwatch.reference.bundle import (
+    CALIBRATION,
+    FLOW,
+    FORMAT_VERSION,
+    MANIFEST,
+    REPORT,
+    load_bundle,
+    write_bundle,
+)
 from tests.synthetic import SCHEMA, SIDE
 
 CALIBRATION_ARRAYS = {"mean": np.arange(6.0).reshape(2, 3), "turned": np.arange(6, dtype=np.float32).reshape(2, 3).T}
@@ -169,7 +177,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "edited metrics": edited(lambda m: m["metrics"].update(bits_per_dim=1.0)),
     "edited name": edited(lambda m: m.update(name="else")),
     "edited checksum": edited(lambda m: m["files"][FLOW].update(sha256="0" * 64)),
-    "later format": edited(lambda m: m.update(format_version=2), sealed=True),
+    "later format": edited(lambda m: m.update(format_version=FORMAT_VERSION + 1), sealed=True),
     "outside file": edited(point_outside, sealed=True),
     "file not listed": edited(lambda m: m["files"].pop(CALIBRATION), sealed=True),
     "no schema": edited(lambda m: m.pop("schema"), sealed=True),

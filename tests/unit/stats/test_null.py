@@ -6,40 +6,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from driftwatch.stats.moments import Moments, fit_moments
 from driftwatch.stats.null import DETECTORS, fit_window_null
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.summary import Layout, summarise_each
 from driftwatch.stats.tail import fit_tail
+from tests.gaussian import draw, fitted
 
 SHAPES = ((4, 4), (1, 6))
-
-
-def latents(rng: np.random.Generator, n: int, shift: float = 0.0) -> list[np.ndarray]:
-    return [rng.standard_normal((n, *shape)).astype(np.float32) + np.float32(shift) for shape in SHAPES]
-
-
-def nll(z: list[np.ndarray]) -> np.ndarray:
-    return np.asarray(sum(0.5 * np.square(block).sum((1, 2)) for block in z))
-
-
-def fitted(rng: np.random.Generator) -> Moments:
-    z = latents(rng, 20_000)
-    return fit_moments(z, nll(z))
-
-
-def bank(moments: Moments, rng: np.random.Generator, n: int, shift: float = 0.0) -> tuple[np.ndarray, Layout]:
-    z = latents(rng, n, shift)
-    layout = moments.layout(SHAPES)
-    return summarise_each(moments.whiten(z, nll(z)), layout).astype(np.float32), layout
 
 
 @pytest.mark.parametrize("size", [1, 5, 50])
 def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
     rng = np.random.default_rng(3)
-    moments = fitted(rng)
-    held_out, layout = bank(moments, rng, 20_000)
-    fresh, _ = bank(moments, rng, 20_000)
+    reference = fitted(rng, SHAPES)
+    layout = reference.layout
+    held_out, fresh = (reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32) for _ in range(2))
     null = fit_window_null(null_windows(held_out, layout, size), layout, size)
     tested = null.judge(null_windows(fresh, layout, size, count=2_000, seed=9))
     for detector in DETECTORS:
@@ -48,9 +28,11 @@ def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
 
 def test_a_shift_is_seen_and_its_size_told() -> None:
     rng = np.random.default_rng(4)
-    moments = fitted(rng)
-    held_out, layout = bank(moments, rng, 5_000)
-    moved, _ = bank(moments, rng, 5_000, shift=0.5)
+    reference = fitted(rng, SHAPES)
+    layout = reference.layout
+    held_out, moved = (
+        reference.summaries(draw(rng, 5_000, SHAPES, shift)).astype(np.float32) for shift in (0.0, 0.5)
+    )
     null = fit_window_null(null_windows(held_out, layout, 50), layout, 50)
     tested = null.judge(null_windows(moved, layout, 50, count=200))
     assert (tested.p_values["combined"] < 1e-6).mean() > 0.99

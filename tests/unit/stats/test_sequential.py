@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from driftwatch.stats.moments import fit_moments
 from driftwatch.stats.sequential import calibrate_procedure, control_for, episodes, sliding_sums
-from driftwatch.stats.summary import summarise_each
+from tests.gaussian import draw, fitted
 
 SHAPES = ((2, 3), (1, 4))
 
@@ -22,23 +21,14 @@ def test_sliding_sums() -> None:
 def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> None:
     rng = np.random.default_rng(0)
 
-    def fresh(n: int) -> list[np.ndarray]:
-        return [rng.standard_normal((n, *shape)).astype(np.float32) for shape in SHAPES]
-
-    def nll(z: list[np.ndarray]) -> np.ndarray:
-        return np.asarray(sum(0.5 * np.square(block).sum((1, 2)) for block in z))
-
-    first = fresh(40_000)
-    moments = fit_moments(first, nll(first))
-    layout = moments.layout(SHAPES)
+    reference = fitted(rng, SHAPES, 40_000)
 
     def bank(n: int) -> np.ndarray:
-        z = fresh(n)
-        return summarise_each(moments.whiten(z, nll(z)), layout)
+        return reference.summaries(draw(rng, n, SHAPES))
 
     procedure = calibrate_procedure(
         bank(20_000).astype(np.float32),
-        layout,
+        reference.layout,
         [20, 100],
         10,
         budget=budget,

@@ -1,0 +1,101 @@
+"""How samples are described beside their latents: which descriptors a flow's kind of sample has, and their fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.flows.base import Flow
+from driftwatch.flows.image import ImageFlow
+from driftwatch.reference.latents import Latents
+from driftwatch.stats.descriptors import (
+    LATENT_MOMENTS,
+    LAYOUT,
+    VALUES,
+    image_descriptors,
+    latent_moments,
+    vector_descriptors,
+)
+from driftwatch.stats.hotelling import Groups, fit_groups
+from driftwatch.stats.summary import Array, Described, Layout, Whitened
+
+PROJECTED = 24
+"""Dimensions that are taken in pairs: all of a table's of so many features, else those in which they vary most."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Describes the samples of one reference.
+
+    Args:
+        groups: fitted.
+        projection: of a vector's features, ``(D, k)``; empty for images.
+    """
+
+    groups: Groups
+    projection: Array
+
+    def describe(self, flow: Flow, latents: Latents, whitened: Whitened) -> Described:
+        """Descriptors of samples, in standard coordinates."""
+        standard = self.groups.standard(_descriptors(flow, latents, whitened, self.projection))
+        return self.restore(standard)
+
+    def restore(self, standard: tuple[Array, ...]) -> Described:
+        """The description of samples whose standard vectors are known."""
+        return Described(standard, self.groups.surprise(standard))
+
+    def layout(self, latent: Layout) -> Layout:
+        """The layout of summaries that hold descriptors beside what `latent` holds."""
+        return Layout(latent.dim, latent.blocks, latent.axes, self.groups.shapes)
+
+    def to_arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Named arrays, for a bundle."""
+        return {**self.groups.to_arrays(), "projection_pairs": self.projection}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[np.float64]]) -> Description:
+        """The inverse of `to_arrays`."""
+        return Description(Groups.from_arrays(arrays), arrays["projection_pairs"])
+
+
+def fit_description(
+    flow: Flow, fitting: tuple[Latents, Whitened], held_out: tuple[Latents, Whitened]
+) -> tuple[Description, Described]:
+    """Fits a description.
+
+    Args:
+        flow: that gave the latents.
+        fitting: samples to fit covariances to, which the flow may have seen.
+        held_out: samples that it has not.
+
+    Returns:
+        It, and how it describes the held-out samples.
+    """
+    image = isinstance(flow, ImageFlow)
+    projection = np.empty((0, 0)) if image else _leading(fitting[0].observed)
+    groups = fit_groups(
+        _descriptors(flow, *fitting, projection), _descriptors(flow, *held_out, projection), LAYOUT if image else VALUES
+    )
+    made = Description(groups, projection)
+    return made, made.describe(flow, *held_out)
+
+
+def _descriptors(flow: Flow, latents: Latents, whitened: Whitened, projection: Array) -> Mapping[str, Array]:
+    if isinstance(flow, ImageFlow):
+        observed = image_descriptors(latents.observed, low=flow.low, high=flow.high, noise=flow.noise_width)
+    else:
+        observed = vector_descriptors(latents.observed, projection)
+    return {LATENT_MOMENTS: latent_moments(whitened.blocks), **observed}
+
+
+def _leading(features: NDArray[np.floating]) -> Array:
+    """Orthonormal directions ``(D, k)`` in which features ``(N, D)`` vary most; the features themselves if few."""
+    dim = features.shape[1]
+    if dim <= PROJECTED:
+        return np.eye(dim)
+    centred = features - features.mean(0)
+    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
+    return np.asarray(vectors[:, np.argsort(eigenvalues)[::-1][:PROJECTED]], dtype=np.float64)

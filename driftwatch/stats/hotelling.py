@@ -1,0 +1,155 @@
+"""Hotelling's T-squared of a window's mean descriptors, group by group, and how surprising each sample is by itself.
+
+References:
+    Hotelling, "The generalization of Student's ratio" (1931).
+    Fisher, "Statistical methods for research workers" (1925): p-values combined by the sum of their logarithms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.stats.moments import CLIPPED_SHARE, shorten
+from driftwatch.stats.summary import Array, Layout
+from driftwatch.stats.tail import Tail, fit_tail
+
+LOCATION = "location"
+"""The group that is a copy of another one, but scaled only: where the reference varies most, it looks most closely."""
+
+FLOOR = 0.05
+MOST_SURPRISE = -float(np.log(CLIPPED_SHARE))
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of descriptors, and what makes the reference's standard.
+
+    Args:
+        name: for people.
+        source: the descriptors it takes.
+        mean: the reference's, ``(K,)``.
+        whitener: maps centred descriptors to standard ones, ``(K, K')``.
+        limit: the longest a standard vector may be; longer ones are shortened (see `driftwatch.stats.moments`).
+    """
+
+    name: str
+    source: str
+    mean: Array
+    whitener: Array
+    limit: float
+
+    def standard(self, descriptors: Mapping[str, Array]) -> Array:
+        """Standard vectors ``(N, K')`` of samples."""
+        return shorten((descriptors[self.source] - self.mean) @ self.whitener, self.limit)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """All groups of a reference.
+
+    Args:
+        each: the groups, `LOCATION` the last.
+        null: of the point score (see `point_score`) of reference samples.
+    """
+
+    each: tuple[Group, ...]
+    null: Tail
+
+    @property
+    def shapes(self) -> tuple[tuple[str, int], ...]:
+        """Name and dimensions of each group, as `Layout` wants them."""
+        return tuple((group.name, group.whitener.shape[1]) for group in self.each)
+
+    def standard(self, descriptors: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Standard vectors of samples, ``(N, K'_g)`` each."""
+        return tuple(group.standard(descriptors) for group in self.each)
+
+    def surprise(self, standard: tuple[Array, ...]) -> Array:
+        """``-ln p`` of each sample's point score, nats, ``(N,)``; bounded, so that no sample decides a window alone."""
+        return np.minimum(-np.log(self.null.p_value(self.point_score(standard))), MOST_SURPRISE)
+
+    def point_score(self, standard: tuple[Array, ...]) -> Array:
+        """The squared length of each sample's standard vectors, all groups but `LOCATION` together, ``(N,)``."""
+        return np.asarray(
+            sum(np.square(y).sum(1) for y, group in zip(standard, self.each, strict=True) if group.name != LOCATION)
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Named arrays, for a bundle."""
+        arrays: dict[str, NDArray[np.float64]] = {
+            "point_null": np.concatenate([[self.null.share, self.null.shape, self.null.scale], self.null.quantiles])
+        }
+        for group in self.each:
+            key = f"group.{group.source}.{group.name}"
+            arrays |= {f"{key}.mean": group.mean, f"{key}.limit": np.array([group.limit])}
+            arrays[f"{key}.whitener"] = group.whitener
+        return arrays
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[np.float64]]) -> Groups:
+        """The inverse of `to_arrays`."""
+        keys = [name.removesuffix(".mean") for name in arrays if name.startswith("group.") and name.endswith(".mean")]
+        each = []
+        for key in keys:
+            _, source, name = key.split(".")
+            limit = float(arrays[f"{key}.limit"][0])
+            each.append(Group(name, source, arrays[f"{key}.mean"], arrays[f"{key}.whitener"], limit))
+        each.sort(key=lambda group: (group.name == LOCATION, group.name))
+        share, shape, scale, *quantiles = arrays["point_null"]
+        return Groups(tuple(each), Tail(np.array(quantiles), float(share), float(shape), float(scale)))
+
+
+def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], located: str) -> Groups:
+    """Fits groups.
+
+    Whitening only sets which directions count how much, and may come from data that the flow was fitted to. Means and
+    limits decide how far off a window is, and come from held-out data.
+
+    Args:
+        fitting: descriptors to fit covariances to, ``(N, K)`` by group.
+        held_out: descriptors of held-out samples, likewise.
+        located: the group that `LOCATION` copies.
+    """
+    each = [_fit(name, name, held_out, _whitener(fitting[name])) for name in sorted(fitting)]
+    spread = np.sqrt(fitting[located].var(0).sum())
+    scaled = np.eye(fitting[located].shape[1]) / max(float(spread), 1e-12)
+    each.append(_fit(LOCATION, located, held_out, scaled))
+    unscaled = Groups(tuple(each), Tail(np.zeros(1), 1.0, 0.0, 1.0))
+    return Groups(tuple(each), fit_tail(unscaled.point_score(unscaled.standard(held_out))))
+
+
+def hotelling(values: Array, layout: Layout) -> Array:
+    """``n |mean y|^2`` of each group, ``(M, G)``; under the reference about the number of its dimensions.
+
+    Args:
+        values: summaries of ``M`` windows, ``(M, V)``.
+        layout: of the summaries.
+    """
+    squares = [np.square(values[:, place]).sum(1) for place in layout.group_slices]
+    return np.stack(squares, axis=1) / values[:, :1] if squares else np.empty((len(values), 0))
+
+
+def _fit(name: str, source: str, held_out: Mapping[str, Array], whitener: Array) -> Group:
+    free = Group(name, source, held_out[source].mean(0), whitener, np.inf)
+    # The held-out samples set the limit: of those fitted to, one in a thousand is not as far out.
+    lengths = np.linalg.norm(free.standard(held_out), axis=1)
+    return Group(name, source, free.mean, whitener, float(np.quantile(lengths, 1.0 - CLIPPED_SHARE)))
+
+
+def _whitener(descriptors: Array) -> Array:
+    """Whitens by a correlation shrunk towards none, the more so the fewer samples there are, ``(K, K)``."""
+    n, count = descriptors.shape
+    deviation = descriptors.std(0)
+    typical = float(np.sqrt(np.square(deviation).mean()))
+    # What never varied in the reference would count without limit if it did.
+    deviation = np.where(deviation > 1e-6 * typical, deviation, max(FLOOR * typical, 1e-12))
+    scaled = (descriptors - descriptors.mean(0)) / deviation
+    shrinkage = count / (count + n)
+    correlation = (1 - shrinkage) * scaled.T @ scaled / n
+    np.fill_diagonal(correlation, 1.0)  # also where there is no variance
+    eigenvalues, vectors = np.linalg.eigh(correlation)
+    return np.asarray((vectors / np.sqrt(eigenvalues)) @ vectors.T / deviation[:, None])

@@ -1,0 +1,57 @@
+"""A reference without a flow: latents that are standard normal already, for tests of what comes after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.stats.descriptors import LATENT_MOMENTS, VALUES, latent_moments
+from driftwatch.stats.hotelling import Groups, fit_groups
+from driftwatch.stats.moments import Moments, fit_moments
+from driftwatch.stats.summary import Array, Described, Layout, Whitened, summarise_each
+
+Latents = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Fitted to draws of it."""
+
+    shapes: tuple[tuple[int, int], ...]
+    moments: Moments
+    groups: Groups
+    layout: Layout
+
+    def summaries(self, z: Latents) -> Array:
+        """Of single samples, ``(N, V)``."""
+        whitened = self.moments.whiten(z, nll(z))
+        standard = self.groups.standard(descriptors(z, whitened))
+        return summarise_each(whitened, self.layout, Described(standard, self.groups.surprise(standard)))
+
+
+def draw(rng: np.random.Generator, n: int, shapes: tuple[tuple[int, int], ...], shift: float = 0.0) -> Latents:
+    """Latents of blocks ``(P, l)``."""
+    return [rng.standard_normal((n, *shape)).astype(np.float32) + np.float32(shift) for shape in shapes]
+
+
+def nll(z: Latents) -> Array:
+    """But for a constant."""
+    return np.asarray(sum(0.5 * np.square(block).sum((1, 2)) for block in z))
+
+
+def descriptors(z: Latents, whitened: Whitened) -> dict[str, Array]:
+    """The latents themselves, and their moments."""
+    values = np.concatenate([block.reshape(len(block), -1) for block in z], axis=1).astype(np.float64)
+    return {LATENT_MOMENTS: latent_moments(whitened.blocks), VALUES: values}
+
+
+def fitted(rng: np.random.Generator, shapes: tuple[tuple[int, int], ...], n: int = 20_000) -> Gaussian:
+    """Moments and groups fitted to `n` draws."""
+    z, other = draw(rng, n, shapes), draw(rng, n, shapes)
+    moments = fit_moments(z, nll(z))
+    described = [descriptors(each, moments.whiten(each, nll(each))) for each in (other, z)]
+    groups = fit_groups(described[0], described[1], VALUES)
+    latent = moments.layout(shapes)
+    return Gaussian(shapes, moments, groups, Layout(latent.dim, latent.blocks, latent.axes, groups.shapes))

@@ -1,0 +1,90 @@
+"""Hotelling's statistic against its definition and its known null; no sample decides a window alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from driftwatch.stats.descriptors import VALUES
+from driftwatch.stats.hotelling import LOCATION, MOST_SURPRISE, Groups, fit_groups, hotelling
+from driftwatch.stats.summary import Described, Layout, Whitened, summarise_each
+
+DIM = 5
+MIX = np.random.default_rng(0).standard_normal((DIM, DIM)) * np.array([10.0, 1.0, 1.0, 0.1, 0.1])
+
+
+def descriptors(seed: int, n: int, shift: float = 0.0) -> dict[str, np.ndarray]:
+    return {VALUES: np.random.default_rng(seed).standard_normal((n, DIM)) @ MIX + 3.0 + shift}
+
+
+@pytest.fixture(scope="module")
+def groups() -> Groups:
+    return fit_groups(descriptors(1, 50_000), descriptors(2, 50_000), VALUES)
+
+
+def windows(groups: Groups, described: dict[str, np.ndarray], size: int) -> np.ndarray:
+    standard = groups.standard(described)
+    layout = Layout(dim=1, blocks=((1, 1),), axes=1, groups=groups.shapes)
+    n = len(standard[0])
+    latents = Whitened(np.ones((n, 1)), np.ones((n, 1)), (np.ones((n, 1, 1)),), np.zeros(n))
+    each = summarise_each(latents, layout, Described(standard, groups.surprise(standard)))
+    return hotelling(each.reshape(-1, size, each.shape[1]).sum(1), layout)
+
+
+def test_it_is_chi_squared_under_the_reference(groups: Groups) -> None:
+    found = windows(groups, descriptors(3, 20_000), 20)[:, 0]
+    assert stats.kstest(found, stats.chi2(DIM).cdf).pvalue > 1e-3
+
+
+def test_it_is_the_squared_mahalanobis_distance_of_the_mean(groups: Groups) -> None:
+    described = descriptors(4, 2_000, shift=0.05)
+    found = windows(groups, described, 20)[:, 0]
+    means = described[VALUES].reshape(-1, 20, DIM).mean(1) - 3.0
+    expected = 20 * np.einsum("mi,ij,mj->m", means, np.linalg.inv(MIX.T @ MIX), means)
+    np.testing.assert_allclose(found, expected, rtol=0.1, atol=0.5)
+
+
+def test_location_looks_where_the_reference_varies_most(groups: Groups) -> None:
+    (name, _), (last, _) = groups.shapes
+    assert (name, last) == (VALUES, LOCATION)
+    described = descriptors(5, 2_000)
+    (location,) = windows(groups, described, 2_000)[:, 1]
+    mean = described[VALUES].mean(0) - 3.0
+    assert location == pytest.approx(2_000 * mean @ mean / np.trace(MIX.T @ MIX), rel=0.1, abs=0.05)
+
+
+def test_surprise_is_exponential_and_bounded(groups: Groups) -> None:
+    surprise = groups.surprise(groups.standard(descriptors(6, 20_000)))
+    assert surprise.mean() == pytest.approx(1.0, abs=0.05)
+    outliers = groups.surprise(groups.standard(descriptors(7, 10, shift=1e6)))
+    np.testing.assert_allclose(outliers, MOST_SURPRISE)
+
+
+def test_one_outlier_counts_no_more_than_the_references_own(groups: Groups) -> None:
+    for far in (1e2, 1e12):
+        standard = groups.standard(descriptors(8, 10, shift=far))
+        for y, group in zip(standard, groups.each, strict=True):
+            assert np.linalg.norm(y, axis=1) == pytest.approx(group.limit)
+
+
+def test_what_never_varied_does_not_count_without_limit() -> None:
+    fitting, held_out = descriptors(1, 5_000), descriptors(2, 5_000)
+    for each in (fitting, held_out):
+        each[VALUES] = np.column_stack([each[VALUES], np.zeros(5_000)])
+    found = fit_groups(fitting, held_out, VALUES)
+    assert np.isfinite(found.each[0].whitener).all()
+    nearly = {VALUES: held_out[VALUES][:100] + np.array([0.0] * DIM + [1e-3])}
+    np.testing.assert_allclose(
+        found.each[0].standard(nearly), found.each[0].standard({VALUES: held_out[VALUES][:100]}), atol=0.01
+    )
+
+
+def test_it_survives_its_arrays(groups: Groups) -> None:
+    again = Groups.from_arrays(groups.to_arrays())
+    described = descriptors(9, 100)
+    for before, after in zip(groups.standard(described), again.standard(described), strict=True):
+        np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(
+        groups.surprise(groups.standard(described)), again.surprise(again.standard(described))
+    )
