@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from driftwatch.flows.linear import linear
 
 
 class InvertibleMix(nn.Module):
@@ -38,10 +39,10 @@ class InvertibleMix(nn.Module):
         positions = math.prod(x.shape[1:-1])
         log_det = positions * (self.log_diagonal.sum() + self.log_scale.sum())
         if len(x) * positions < x.shape[-1]:  # fewer rows than channels: three thin products cost less than one matrix
-            y = F.linear((x + self.bias) * self.log_scale.exp(), self._upper())
-            return F.linear(F.linear(y, self._lower()), self.permutation), log_det
+            y = linear((x + self.bias) * self.log_scale.exp(), self._upper())
+            return linear(linear(y, self._lower()), self.permutation), log_det
         weight = self.permutation @ self._lower() @ self._upper() * self.log_scale.exp()
-        return F.linear(x, weight, weight @ self.bias), log_det
+        return linear(x, weight, weight @ self.bias), log_det
 
     def inverse(self, y: Tensor) -> Tensor:
         """The inverse of `forward`."""

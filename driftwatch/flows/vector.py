@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from driftwatch.flows.base import BlockSpec, Flow, Noise
 from driftwatch.flows.features import FeatureTransform
+from driftwatch.flows.linear import linear
 from driftwatch.flows.mix import InvertibleMix
 from driftwatch.flows.spline import parameter_count, rational_quadratic_spline
 
@@ -148,10 +149,11 @@ class Conditioner(nn.Module):
         """Maps ``(N, inputs)`` to ``(N, outputs)``."""
         if self.first is None or self.last is None:
             return self.constant.expand(len(x), -1)  # type: ignore[union-attr]
-        h = self.first(x)
+        h = linear(x, self.first.weight, self.first.bias)
         for inner, outer in zip(self.middle[::2], self.middle[1::2], strict=True):
-            h = h + outer(F.relu(inner(F.relu(h))))
-        return self.last(F.relu(h))  # type: ignore[no-any-return]
+            inside = linear(F.relu(h), inner.weight, inner.bias)  # type: ignore[arg-type]
+            h = h + linear(F.relu(inside), outer.weight, outer.bias)  # type: ignore[arg-type]
+        return linear(F.relu(h), self.last.weight, self.last.bias)
 
 
 def latent_blocks(dim: int, block_dim: int = 8) -> tuple[BlockSpec, ...]:

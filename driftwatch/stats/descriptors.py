@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from driftwatch.stats.moments import times
 from driftwatch.stats.summary import Array
 
 LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY = "latent moments", "layout", "spectrum", "intensity"
@@ -81,7 +82,7 @@ def vector_descriptors(features: NDArray[np.floating], projection: Array) -> Map
         for each column, if there are not too many, in which eighth of the reference its value lies.
     """
     every: Array = features.astype(np.float64)
-    few: Array = every @ projection
+    few = times(every, projection)
     rows, others = np.triu_indices(few.shape[1])
     groups = {VALUES: every if every.shape[1] <= MAX_MARGINALS else few, PAIRS: few[:, rows] * few[:, others]}
     if every.shape[1] <= MAX_MARGINALS:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.stats.moments import CLIPPED_SHARE, shorten
+from driftwatch.stats.moments import CLIPPED_SHARE, shorten, times
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail, fit_tail
 
@@ -44,7 +44,7 @@ class Group:
 
     def standard(self, descriptors: Mapping[str, Array]) -> Array:
         """Standard vectors ``(N, K')`` of samples."""
-        return shorten((descriptors[self.source] - self.mean) @ self.whitener, self.limit)
+        return shorten(times(descriptors[self.source] - self.mean, self.whitener), self.limit)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Moments:
                 latents, self.block_means, self.block_whiteners, self.block_limits, strict=True
             )
         )
-        return Whitened(full, full @ self.projection, blocks, np.clip(nll, *self.nll_limits))
+        return Whitened(full, times(full, self.projection), blocks, np.clip(nll, *self.nll_limits))
 
     def layout(self, blocks: tuple[tuple[int, int], ...]) -> Layout:
         """The layout of summaries whitened by these moments, for blocks of ``(P, l)``."""
@@ -117,6 +117,15 @@ def fit_moments(latents: Sequence[NDArray[np.float32]], nll: Array, *, seed: int
         block_limits=np.array(limits),
         nll_limits=np.quantile(nll, [CLIPPED_SHARE, 1.0 - CLIPPED_SHARE]),
     )
+
+
+def times(rows: Array, matrix: Array) -> Array:
+    """``rows @ matrix``, each row by itself: a product of all at once may add up a row differently in another place.
+
+    >>> times(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    array([[11.]])
+    """
+    return np.asarray(np.matmul(rows[:, None, :], matrix)[:, 0])
 
 
 def shorten(vectors: Array, limit: float) -> Array:

@@ -30,9 +30,7 @@ def test_a_shift_is_seen_and_its_size_told() -> None:
     rng = np.random.default_rng(4)
     reference = fitted(rng, SHAPES)
     layout = reference.layout
-    held_out, moved = (
-        reference.summaries(draw(rng, 5_000, SHAPES, shift)).astype(np.float32) for shift in (0.0, 0.5)
-    )
+    held_out, moved = (reference.summaries(draw(rng, 5_000, SHAPES, shift)).astype(np.float32) for shift in (0.0, 0.5))
     null = fit_window_null(null_windows(held_out, layout, 50), layout, 50)
     tested = null.judge(null_windows(moved, layout, 50, count=200))
     assert (tested.p_values["combined"] < 1e-6).mean() > 0.99

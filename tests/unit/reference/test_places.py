@@ -1,0 +1,50 @@
+"""A sample has the same summary, to the last bit, in whatever place of a batch: for every kind and size of sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from driftwatch.data.schema import ImageSchema, Schema, VectorSchema
+from driftwatch.reference.architecture import new_flow
+from driftwatch.reference.bundle import Bundle
+from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.latents import BATCH_SIZE
+from driftwatch.reference.reference import Reference, reference_from
+from driftwatch.reference.train_config import FlowConfig
+
+SCHEMAS: list[Schema] = [
+    *(VectorSchema(dim=dim) for dim in (1, 2, 3, 5, 9, 17, 31, 45, 101)),
+    *(
+        ImageSchema(channels=channels, height=height, width=width)
+        for channels, height, width in ((1, 8, 8), (3, 12, 12), (2, 9, 7), (1, 28, 28))
+    ),
+]
+
+
+def untrained(schema: Schema) -> tuple[Reference, np.ndarray]:
+    """A reference whose flow knows nothing but is no identity either, and samples for it."""
+    rng, image = np.random.default_rng(0), isinstance(schema, ImageSchema)
+    samples = rng.normal(size=(800, *schema.shape))
+    if image:
+        samples = np.clip(np.rint(128 + 40 * samples), 0, 255).astype(np.float32)
+    torch.manual_seed(0)
+    flow = new_flow(FlowConfig(scales=2, steps=2, layers=3, hidden=16), schema, samples)
+    for parameter in flow.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    flow.initialise(flow.prepare(torch.from_numpy(samples[:256]), noise="content").to(torch.float32))
+    flow.eval().requires_grad_(requires_grad=False)
+    arrays = calibrate(flow, samples[:400], samples[400:])
+    return reference_from(Bundle(Path("none"), "untrained", "0", schema, flow, arrays, {})), samples
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: "x".join(map(str, schema.shape)))
+def test_a_sample_has_one_summary_in_every_place(schema: Schema) -> None:
+    reference, samples = untrained(schema)
+    first = reference.summarise(samples[:BATCH_SIZE])
+    for place in (1, 2, 3, 5, 16, 33, 63):
+        moved = reference.summarise(samples[place : place + BATCH_SIZE].copy())
+        np.testing.assert_array_equal(first[place:], moved[: BATCH_SIZE - place], err_msg=f"moved by {place}")
