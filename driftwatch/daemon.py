@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from driftwatch import __version__
 from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery
 from driftwatch.alerts.sinks import Sink, WebhookSink, build_sinks
 from driftwatch.config import DaemonConfig, KafkaSource, ReplaySource, WebhookSinkConfig
-from driftwatch.errors import DriftwatchError
+from driftwatch.errors import ConfigError, DriftwatchError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
 from driftwatch.reference.device import choose_device
@@ -219,10 +220,20 @@ def load_references(config: DaemonConfig) -> dict[str, Reference]:
     """Every reference that a configuration names, by its path.
 
     Raises:
-        BundleError: one is missing or damaged.
+        ConfigError: a stream names one that is not there.
+        BundleError: one is damaged.
         UsageError: there is no such device.
     """
     device = choose_device(config.device)
+    for stream in config.streams:
+        path = Path(stream.reference)
+        if not path.exists():
+            there = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
+            raise ConfigError(
+                f"no such bundle: {path}",
+                where=f"streams: {stream.name}: reference",
+                remedy=f"write one by driftwatch train; {path.parent} has {', '.join(there[:8]) or 'none'}",
+            )
     return {path: load_reference(path, device) for path in {str(stream.reference) for stream in config.streams}}
 
 
@@ -245,16 +256,16 @@ def run_daemon(config: DaemonConfig) -> int:
 
 
 def run_roles(daemon: Daemon, stop: threading.Event) -> int:
-    """Runs a daemon's roles until `stop` is set or one of them ends; then stops the others."""
-    ended = threading.Event()
-    threads = [RoleThread(role, stop, ended) for role in daemon.roles()]
+    """Runs a daemon's roles until `stop` is set or one of them ends; then stops the others. `stop` is left as it is."""
+    ended, stopping = threading.Event(), threading.Event()
+    threads = [RoleThread(role, stopping, ended) for role in daemon.roles()]
     for thread in threads:
         thread.start()
     while not stop.is_set():
         # An ended role sets `ended`; a signal sets `stop`. Waiting with a limit lets the handler run.
         if ended.wait(0.2):
             break
-    stop.set()
+    stopping.set()
     started = time.monotonic()
     for thread in threads:
         thread.join(max(0.0, started + STOP_S - time.monotonic()))

@@ -25,11 +25,13 @@ class EventLog:
     def __call__(self, event: Event) -> None:
         """Take an event into account."""
         match event:
-            case DeadLettered(stream=stream, reason=reason):
+            case DeadLettered(stream=stream, reason=reason, detail=detail):
                 with self._lock:
                     self._dead[stream, reason] += 1
                     count = self._dead[stream, reason]
                 if count & (count - 1) == 0:
-                    log.warning("message sent to the dead letters", stream=stream, reason=reason, count=count)
+                    log.warning(
+                        "message sent to the dead letters", stream=stream, reason=reason, count=count, detail=detail
+                    )
             case Progress(kind="source_connected", role=role):
                 log.info("connected", role=role)

@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from driftwatch import __version__
-from driftwatch.cli import check, demo, evaluate, publish, run, schema, score, train
-from driftwatch.cli.console import print_error
+from driftwatch.cli import INTERRUPTED, check, demo, evaluate, publish, run, schema, score, train
+from driftwatch.cli.console import print_error, print_remark
 from driftwatch.errors import DriftwatchError
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 USAGE = 2
 TRACEBACK_VARIABLE = "DRIFTWATCH_TRACEBACK"
@@ -54,7 +53,7 @@ app.command("schema")(schema.schema)
 
 
 def main() -> None:
-    """Run the command line and exit with its code: 0 fine, 1 the run failed, 2 bad usage or configuration."""
+    """Run the command line and exit: 0 fine, 1 the run failed, 2 bad usage or configuration, 130 interrupted."""
     code = _run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -67,11 +66,15 @@ def _run(arguments: list[str]) -> int:
     try:
         result = app(arguments, standalone_mode=False, prog_name="driftwatch")
     except DriftwatchError as error:
-        print_error(error)
+        if error.exit_code == INTERRUPTED:
+            print_remark(error)
+        else:
+            print_error(error)
         return error.exit_code
     except BrokenPipeError:
         return _silence_stdout()
     except (KeyboardInterrupt, typer.Abort):
+        print_remark("interrupted")
         return INTERRUPTED
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):

@@ -128,24 +128,13 @@ class _Report:
 
 
 def _streams(config: DaemonConfig) -> list[StreamPlan]:
-    from driftwatch.reference.device import choose_device
-    from driftwatch.reference.reference import load_reference
-    from driftwatch.stream.monitor import TesterFactory
+    from driftwatch.daemon import load_references, tester_factory
 
-    choose_device(config.device)
-    factory = TesterFactory(
-        sizes=config.windows.sizes,
-        step=config.windows.step,
-        budget=config.alerts.budget_samples,
-        min_effect=config.alerts.min_effect,
-        resolve_after=config.alerts.resolve_after,
-        severity=config.alerts.severity,
-    )
-    loaded = {path: load_reference(path) for path in {stream.reference for stream in config.streams}}
+    factory, loaded = tester_factory(config), load_references(config)
     return [
         StreamPlan(
             stream=stream.name,
-            reference=(reference := loaded[stream.reference]).name,
+            reference=(reference := loaded[str(stream.reference)]).name,
             version=reference.version,
             sample=f"{reference.schema.kind} {'x'.join(map(str, reference.schema.shape))}",
             sample_fraction=stream.sample_fraction,

@@ -43,6 +43,11 @@ def print_error(error: DriftwatchError | str) -> None:
         typer.secho(f"driftwatch: error: {' '.join(str(problem).split())}", err=True)
 
 
+def print_remark(remark: DriftwatchError | str) -> None:
+    """Print a line to stderr that is no error."""
+    typer.secho(f"driftwatch: {' '.join(str(remark).split())}", err=True)
+
+
 def table(title: str, *columns: str, numeric: tuple[str, ...] = ()) -> Table:
     """An empty table; `numeric` columns are right-aligned."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")

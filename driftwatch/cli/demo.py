@@ -43,14 +43,18 @@ def demo(
     from driftwatch.demo.plot import write_plot
     from driftwatch.demo.story import train_camera, watch_camera
     from driftwatch.logs import configure_logging
+    from driftwatch.reference.checkpoint import Interrupted
 
     configure_logging("error", "auto")
     console = stdout()
     console.print("[bold]driftwatch demo[/]: a camera watches a wall; for a while its lens goes out of focus\n")
     console.print("[bold]1. Train[/] a reference on 12,000 sharp images (16x16, generated)")
     with stop_on_signals() as stop:
-        with _Screen(console) as screen:
-            train_camera(out, stop, screen.teller())
+        try:
+            with _Screen(console) as screen:
+                train_camera(out, stop, screen.teller())
+        except Interrupted as stopped:
+            raise Interrupted("stopped", remedy="a demo always starts anew") from stopped
         console.print(
             "\n[bold]2. Watch[/] a stream of 6,000 images; windows of 50 and 200, a false alarm in 1e6 samples"
         )

@@ -41,7 +41,10 @@ def open_array(path: Path) -> Dataset | None:
         if name.endswith(("-ubyte", ".idx")):
             return IdxDataset(path)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path), remedy="is the file complete?") from None
+        remedy = "is the file complete?"
+        if "Python objects" in str(error) or "Object arrays" in str(error):
+            remedy = "save it as an array of numbers: array.astype(float)"
+        raise DataError(f"cannot be read: {error}", where=str(path), remedy=remedy) from None
     return None
 
 
@@ -109,9 +112,28 @@ def _idx_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[A
     return shape, np.dtype(IDX_TYPES[head[2]]), 4 + 4 * head[3]
 
 
+TABLE_REMEDY = "the first line names the columns, and every row has as many values"
+
+
 def open_table(path: Path, columns: Sequence[str] | None) -> Dataset:
     """A CSV or Parquet file."""
     return TableDataset(path, columns)
+
+
+def _number_hint(texts: set[str]) -> str:
+    """What keeps a column of texts from being one of numbers, if it nearly is one."""
+    strange = sorted(text for text in texts if not _is_number(text))
+    if len(strange) > len(texts) // 2:
+        return ""
+    return f"nearly all are numbers, but not {', '.join(map(repr, strange[:3]))}: mend those, or leave them empty"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 class TableDataset(Dataset):
@@ -123,14 +145,14 @@ class TableDataset(Dataset):
         try:
             known = self._schema()
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot be read: {error}", where=str(path)) from None
+            raise DataError(f"cannot be read: {error}", where=str(path), remedy=TABLE_REMEDY) from None
         missing = [name for name in self._columns or () if name not in known.names]
         if missing:
             raise DataError(
                 f"has no column {missing[0]!r}", where=str(path), remedy=f"it has {', '.join(known.names[:20])}"
             )
         if self.rows == 0:
-            raise DataError("is empty", where=str(path))
+            raise DataError("has no rows", where=str(path), remedy="give at least one row below the header")
 
     @cached_property
     def rows(self) -> int:
@@ -154,7 +176,9 @@ class TableDataset(Dataset):
         if _is_text(kind):
             if len(values) > MAX_CATEGORIES:
                 raise DataError(
-                    f"has more than {MAX_CATEGORIES} different texts", where=where, remedy="choose columns without it"
+                    f"has more than {MAX_CATEGORIES} different texts",
+                    where=where,
+                    remedy=_number_hint(values) or "choose columns without it (data.columns)",
                 )
             return Column(name=name, kind="category", categories=tuple(sorted(values)))
         if not (
@@ -195,7 +219,7 @@ class TableDataset(Dataset):
                     for start in range(0, batch.num_rows, rows):
                         yield batch.slice(start, rows)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot be read: {error}", where=str(self.path)) from None
+            raise DataError(f"cannot be read: {error}", where=str(self.path), remedy=TABLE_REMEDY) from None
 
 
 READ_ROWS = 16_384

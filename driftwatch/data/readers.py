@@ -66,9 +66,8 @@ class Dataset(ABC):
             try:
                 held.append(schema.coerce(piece))
             except MessageError as error:
-                raise DataError(
-                    error.what, where=f"{self.path}, rows from {row}", remedy=error.remedy or f"a {schema.describe()}"
-                ) from None
+                place = f"{self.path}, rows from {row}" + (f", {error.where}" if error.where else "")
+                raise DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}") from None
             row += len(held[-1])
             # Tables come in blocks of their file's own length.
             while sum(map(len, held)) >= rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
@@ -53,10 +54,11 @@ class TrainingData:
         self._seed = seed
         self.rows = sum(dataset.rows for dataset in datasets)
         if self.rows < MIN_ROWS:
+            enough = max(MIN_ROWS, math.ceil(1.1 * MIN_HELD_OUT / fractions[1]))
             raise TrainingError(
                 f"{self.rows} samples are too few to learn from",
                 where=self.where,
-                remedy=f"give at least {MIN_ROWS}",
+                remedy=f"give at least {enough:,}, of which {fractions[1]:.0%} are held out to calibrate with",
             )
         self._held_type: type[np.generic] = np.float64
         if schema.kind == "image":

@@ -132,13 +132,15 @@ class Metrics:
         return stream if stream in self._known else UNKNOWN_STREAM
 
     def _know(self, stream: str) -> None:
-        """Series of a stream start at zero, so that rates and dashboards see their first increment."""
+        """Counters of a stream start at zero, so that rates and dashboards see their first increment.
+
+        Whether it drifts is not said before it is known: a restart must not look like the end of an alarm.
+        """
         if stream in self._known:
             return
         self._known.add(stream)
         self._samples.labels(stream)
         self._batches.labels(stream, "ok")
-        self._drift.labels(stream)
         self._score.observe(stream, np.empty(0))
         for severity in self._severities:
             for state in ("firing", "resolved"):

@@ -45,7 +45,7 @@ class _Stream:
     samples: int = 0
     last_sample_ms: int | None = None
     reference: tuple[str, str] | None = None
-    firing: bool = False
+    firing: bool | None = None
     severity: str | None = None
     threshold: float | None = None
     windows: dict[int, _Ring] = field(default_factory=dict)
@@ -120,8 +120,7 @@ def _update(stream: _Stream, event: SamplesScored | WindowTested | StreamState) 
             ring = stream.windows.setdefault(event.window, _Ring())
             ring.add(event.end_ms, event.p_values["combined"], event.effect_nats)
         case StreamState():
-            stream.firing, stream.threshold = event.firing, event.threshold
-            stream.severity = stream.severity if event.firing else None
+            stream.firing, stream.threshold, stream.severity = event.firing, event.threshold, event.severity
 
 
 def _overview(name: str, stream: _Stream) -> dict[str, Any]:

@@ -37,10 +37,11 @@ class SamplesScored:
 
 @dataclass(frozen=True)
 class DeadLettered:
-    """A message could not be used."""
+    """A message could not be used: why in a word, and in full with its place."""
 
     stream: str
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,12 @@ class WindowTested:
 
 @dataclass(frozen=True)
 class StreamState:
-    """Whether a stream's alarm is on, and the p-value at which it starts."""
+    """Whether a stream's alarm is on, how severe it is, and the p-value at which it starts."""
 
     stream: str
     firing: bool
     threshold: float
+    severity: str | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class KafkaRole(ABC):
         self._topic = ""
         self._unsettled_since: float | None = None
         self._answered = self._asked = self._measured = self._told = 0.0
-        self._reason = ""
+        self._reason, self._ever_connected = "", False
 
     @abstractmethod
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
@@ -94,7 +94,7 @@ class KafkaRole(ABC):
 
     def connected(self) -> None:
         """Tells that the source is reached."""
-        self._reason = ""
+        self._reason, self._ever_connected = "", True
         self.observe(Progress("source_connected", self.name))
 
     def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
@@ -117,12 +117,11 @@ class KafkaRole(ABC):
         Raises:
             KafkaTimeoutError: the group does not settle, or the broker does not answer.
         """
-        settled = consumer.group_metadata().state == MemberState.STABLE
         polled: dict[TopicPartition, list[ConsumerRecord]] = consumer.poll(
-            timeout_ms=POLL_MS if settled else JOIN_POLL_MS
+            timeout_ms=POLL_MS if self.settled(consumer) else JOIN_POLL_MS
         )
         now = time.monotonic()
-        if consumer.group_metadata().state == MemberState.STABLE:
+        if self.settled(consumer):
             self._unsettled_since = None
         elif self._unsettled_since is None:
             self._unsettled_since = now
@@ -148,6 +147,10 @@ class KafkaRole(ABC):
                 "ended; if this lasts, see 'A broker that crashes alone' in driftwatch's docs/design.md"
             ) from None
         return None if found is None or found.offset < 0 else found
+
+    def settled(self, consumer: KafkaConsumer) -> bool:
+        """Whether the group has given this member its partitions, be they none."""
+        return bool(consumer.group_metadata().state == MemberState.STABLE)
 
     def measure_lag(self, consumer: KafkaConsumer) -> None:
         """Tells, every few seconds, how many messages of each partition are still to be read."""
@@ -177,7 +180,10 @@ class KafkaRole(ABC):
         self.observe(Progress("source_lost", self.name, told))
         if told != self._reason or time.monotonic() - self._told > TELL_AGAIN_S:
             self._reason, self._told = told, time.monotonic()
-            log.warning("waiting" if isinstance(error, Unready) else "connection lost", role=self.name, error=told)
+            if isinstance(error, Unready):
+                log.info("waiting", role=self.name, reason=told)
+            else:
+                log.warning("connection lost" if self._ever_connected else "no connection", role=self.name, error=told)
 
     def consumer(self, clients: ExitStack, group: str | None, **options: Any) -> KafkaConsumer:
         """A consumer that sees committed messages only, and commits nothing by itself."""

@@ -49,6 +49,11 @@ class DeadLetter:
     error: MessageError
 
 
+def dead_lettered(stream: str, record: Record, error: MessageError) -> DeadLettered:
+    """What is told of a dead letter."""
+    return DeadLettered(stream, error.reason, f"{record.topic}/{record.partition} at {record.offset}: {error}")
+
+
 @dataclass
 class Work:
     """What a unit of work came to; all of it is to be committed at once."""
@@ -126,7 +131,7 @@ class ScoreStage:
             if not builder.repeated(record):
                 stream = route.stream if route else UNKNOWN
                 work.dead.append(DeadLetter(record, error))
-                work.events += [BatchSeen(stream, "dead_letter", 0), DeadLettered(stream, error.reason)]
+                work.events += [BatchSeen(stream, "dead_letter", 0), dead_lettered(stream, record, error)]
             return
         indices = watched(record, len(samples), route.sample_fraction)
         if not builder.repeated(record):

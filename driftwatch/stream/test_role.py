@@ -16,12 +16,12 @@ from kafka.errors import KafkaTimeoutError
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream.alert import CONTENT_TYPE, encode_alert
-from driftwatch.stream.events import DeadLettered, Observer, Progress, StageTimed
+from driftwatch.stream.events import Observer, Progress, StageTimed
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.score_role import dead_letter
-from driftwatch.stream.score_stage import UNKNOWN, DeadLetter
+from driftwatch.stream.score_stage import UNKNOWN, DeadLetter, dead_lettered
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
 from driftwatch.stream.transaction import Outgoing, commit
 
@@ -69,10 +69,14 @@ class TestRole(KafkaRole):
         states = self.consumer(clients, None)
         assignment = self.subscribe(consumer, self.source.topics.panes)
         stages: dict[int, TestStage] = {}
-        self.connected()
+        ready = False
         while not stop.is_set():
             polled = self.poll(consumer)
             moved = self._rebalance(consumer, states, assignment, stages)
+            if not ready and self.settled(consumer):
+                # Only now are the streams' alarms known that were on before.
+                ready = True
+                self.connected()
             self.observe(Progress("polled", self.name))
             started = time.perf_counter()
             tests, outgoing, offsets = Tests(), list[Outgoing](), dict[tuple[str, int], tuple[int, str]]()
@@ -103,7 +107,7 @@ class TestRole(KafkaRole):
             stage.passed(record.offset)
             if already:
                 return []
-            tests.events.append(DeadLettered(UNKNOWN, error.reason))
+            tests.events.append(dead_lettered(UNKNOWN, record, error))
             return [dead_letter(DeadLetter(record, error), self.source)]
         return []
 

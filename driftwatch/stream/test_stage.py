@@ -108,7 +108,7 @@ class TestStage:
 
 def state_event(tester: StreamTester) -> StreamState:
     """Whether a stream's alarm is on."""
-    return StreamState(tester.stream, tester.firing, tester.procedure.control.threshold)
+    return StreamState(tester.stream, tester.firing, tester.procedure.control.threshold, tester.severity)
 
 
 def tested_event(result: WindowResult) -> WindowTested:

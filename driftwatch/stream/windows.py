@@ -71,6 +71,11 @@ class StreamTester:
         """Whether the stream's alarm is on."""
         return self._state.firing
 
+    @property
+    def severity(self) -> str | None:
+        """Of the alarm, while it is on."""
+        return self._state.severity if self._state.firing else None
+
     def state(self) -> dict[str, Any]:
         """The policy's state, JSON-able; the panes themselves are in the panes log."""
         return {"reference": self.reference.version, **self._state.to_json()}

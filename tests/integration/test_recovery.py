@@ -79,6 +79,33 @@ def test_kill_9_changes_no_alert(cluster: Cluster, bundle: Path, start_daemon: S
     assert last.metric("driftwatch_samples_total") > 0, "the kills must have come before the stream's end"
 
 
+def test_a_restart_never_says_that_a_drifting_stream_is_fine(
+    cluster: Cluster, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster.create()
+    cluster.send(messages(waves(500, seed=11), shuffled_rows(waves(600, seed=12))))
+    alone = config(cluster, bundle)
+    daemon = start_daemon(alone)
+    (alert, *_) = cluster.read("alerts", lambda found: len(found) >= 1)
+    panes = cluster.read("panes", lambda found: len(found) >= 110)
+    daemon.wait_for("all panes", lambda: daemon.metric("driftwatch_drift") == 1)
+    daemon.kill()
+    assert len(panes) == 110
+
+    again = start_daemon(alone)
+    told: list[str] = []
+
+    def ready() -> bool:
+        told.extend(line for line in again.get("/metrics").text.splitlines() if line.startswith("driftwatch_drift{"))
+        return again.get("/readyz").status_code == 200
+
+    again.wait_for("readiness", ready)
+    told.extend(line for line in again.get("/metrics").text.splitlines() if line.startswith("driftwatch_drift{"))
+    assert set(told) == {f'driftwatch_drift{{stream="{STREAM}"}} 1.0'}
+    (stream,) = again.get("/api/status").json()["streams"]
+    assert (stream["firing"], stream["severity"]) == (True, orjson.loads(alert.value)["data"]["severity"])
+
+
 def test_stops_within_five_seconds_and_leaves_its_group(
     cluster: Cluster, bundle: Path, start_daemon: StartDaemon
 ) -> None:

@@ -5,6 +5,7 @@ const EVERY_MS = 2000;
 const COLOURS = ["var(--first)", "var(--second)", "var(--third)"];
 const SVG = "http://www.w3.org/2000/svg";
 const FLOOR = 1e-16;
+const BURST_MS = 2000;
 let chosen = null;
 
 const at = (id) => document.getElementById(id);
@@ -28,8 +29,8 @@ function drawn(name, attributes, text) {
 function showStreams(streams, selected) {
   const rows = streams.map((stream) => {
     const row = element("tr", undefined, { "aria-selected": String(stream.name === selected) });
-    const state = stream.firing ? `DRIFT (${stream.severity || "firing"})` : "ok";
-    row.append(element("td", state, { class: `state ${stream.firing ? "drift" : "ok"}` }));
+    const state = stream.firing ? `DRIFT (${stream.severity || "firing"})` : stream.firing === null ? "no data yet" : "ok";
+    row.append(element("td", state, { class: `state ${stream.firing ? "drift" : stream.firing === null ? "dim" : "ok"}` }));
     const cell = element("td");
     cell.append(element("button", stream.name, { class: "row", type: "button" }));
     row.append(cell);
@@ -39,7 +40,7 @@ function showStreams(streams, selected) {
     row.append(element("td", time(stream.last_sample_ms)));
     const windows = Object.entries(stream.windows);
     row.append(element("td", windows.map(([size, last]) => `${size}: ${small(last.p_value)}`).join("  "), { class: "n" }));
-    row.append(element("td", windows.map(([, last]) => small(last.effect_nats)).join("  "), { class: "n" }));
+    row.append(element("td", windows.map(([size, last]) => `${size}: ${small(last.effect_nats)}`).join("  "), { class: "n" }));
     row.addEventListener("click", () => { chosen = stream.name; refresh(); });
     return row;
   });
@@ -67,10 +68,12 @@ function showHistory(history, streams) {
     }
     const times = Object.values(history.windows).flatMap((window) => window.end_ms);
     const first = Math.min(...times), last = Math.max(...times);
-    const x = (ms) => left + (last > first ? (ms - first) / (last - first) : 1) * (right - left);
+    // What came all at once, as from a file, has hardly any time to be drawn along: then it is drawn in order.
+    const timed = last - first > BURST_MS;
+    const x = (ms, i, count) => left + (timed ? (ms - first) / (last - first) : (i + 1) / count) * (right - left);
     Object.entries(history.windows).forEach(([size, window], number) => {
       const colour = COLOURS[number % COLOURS.length];
-      const path = window.p_value.map((p, i) => (p === null ? "" : `${i ? "L" : "M"}${x(window.end_ms[i]).toFixed(1)} ${y(p).toFixed(1)}`));
+      const path = window.p_value.map((p, i) => (p === null ? "" : `${i ? "L" : "M"}${x(window.end_ms[i], i, window.p_value.length).toFixed(1)} ${y(p).toFixed(1)}`));
       parts.push(drawn("path", { d: path.join(""), style: `stroke: ${colour}` }));
       legend.push(element("span", `windows of ${size}`, { style: `color: ${colour}` }));
     });

@@ -61,7 +61,7 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     assert out == ""
     assert "stopping after this step" in errors
     last = errors.strip().splitlines()[-1]
-    assert last.startswith("driftwatch: error: stopped after ")
+    assert last.startswith("driftwatch: stopped after ")
     assert last.endswith("(the same command goes on from there)")
     steps = int(last.split("after ")[1].split(" ")[0].replace(",", ""))
 
