@@ -27,6 +27,7 @@ KNOTS = 256
 ATOM_SHARE = 0.005
 TAIL_SLOPE = 2.0
 LIMIT = 30.0
+MISSING_NAME = "missing "
 MISSING = -1.234567e30
 """Stands for a missing value where only the noise depends on it."""
 
@@ -176,6 +177,12 @@ class FeatureTransform(nn.Module):
         tail = TAIL_SLOPE * torch.log1p(outside / self.scale[:, None]) - torch.special.ndtri(edge)
         normal = torch.where(outside > 0, torch.where(place < 0, -tail, tail), normal)
         return normal.clamp(-LIMIT, LIMIT)
+
+
+def feature_names(columns: Sequence[str], transform: FeatureTransform) -> tuple[str, ...]:
+    """The names of a transform's features, given those of its columns."""
+    indicated = [f"{MISSING_NAME}{columns[j]}" for j in transform.indicated.tolist()]
+    return (*columns, *indicated, *([f"{MISSING_NAME}values"] if transform.shared else []))
 
 
 def _fit_column(values: Array, kind: ColumnKind, cardinality: int, rng: np.random.Generator) -> _Distribution:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import Schema
+from driftwatch.data.schema import Schema, TableSchema
 from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow
+from driftwatch.flows.features import feature_names
+from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
 from driftwatch.reference.latents import batch_latents
@@ -52,6 +54,17 @@ class Reference:
     def block_names(self) -> tuple[str, ...]:
         """The names of the latent's blocks."""
         return tuple(block.name for block in self.flow.blocks)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of a row's features, for tables and vectors; none for images."""
+        if not isinstance(self.flow, VectorFlow):
+            return ()
+        if isinstance(self.schema, TableSchema):
+            columns = [column.name for column in self.schema.columns]
+        else:
+            columns = [f"dimension {j + 1}" for j in range(self.flow.features.columns)]
+        return feature_names(columns, self.flow.features)
 
     def summarise(self, batch: NDArray[np.floating]) -> Array:
         """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``."""

@@ -47,7 +47,7 @@ def explain(
     standard = deviations[: parts.size].reshape(parts.shape)
     notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)
     if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
-        return "nothing stands out"
+        return "no part of the latent space stands out"
     moved = _group_words(null, deviations)
     if not notable.any():
         return f"{moved or _geometry_words(deviations[parts.size :], geometry)}; no single block stands out"

@@ -16,10 +16,11 @@ import numpy as np
 
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
-from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested
+from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
 from driftwatch.stats.sequential import Procedure
-from driftwatch.stats.summary import merge
+from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
+from driftwatch.stream.columns import moved_columns
 from driftwatch.stream.explain import explain
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
@@ -58,6 +59,7 @@ class StreamTester:
         self.procedure = procedure
         self.policy = policy
         self.sizes = tuple(sorted(procedure.nulls))
+        self._feature_names = reference.feature_names
         self._panes: deque[Pane] = deque()
         self._state = PolicyState()
 
@@ -119,7 +121,8 @@ class StreamTester:
 
     def _test(self, size: int, window: Sequence[Pane]) -> WindowResult:
         null = self.procedure.nulls[size]
-        tested = null.test(merge([pane.summary for pane in window])[None])
+        summary = merge([pane.summary for pane in window])
+        tested = null.test(summary[None])
         parts = tested.features.decomposition.parts[0]
         offset = parts.size
         geometry = dict(
@@ -145,8 +148,14 @@ class StreamTester:
             geometry=geometry,
             effect_nats=effect,
             drift=self.policy.drifted(p_values["combined"], effect),
-            explanation=explain(null, parts, tested.deviations[0], geometry, self.reference.block_names),
+            explanation=self._explain(null, summary, tested, geometry),
         )
+
+    def _explain(self, null: WindowNull, summary: Array, tested: Tested, geometry: dict[str, float]) -> str:
+        """For people: the columns that moved, if there are any with a name, and then what moved in the latent space."""
+        parts = tested.features.decomposition.parts[0]
+        latent = explain(null, parts, tested.deviations[0], geometry, self.reference.block_names)
+        return "; ".join([*moved_columns(summary, null.layout, self._feature_names), latent])
 
     def _announce(self, transition: Transition) -> Alert:
         result = transition.window

@@ -1,0 +1,132 @@
+"""The column, or the pair, in which a drift was planted is the first that an alert names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from driftwatch.data.schema import Column, TableSchema
+from driftwatch.reference.architecture import new_flow
+from driftwatch.reference.bundle import Bundle
+from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.reference import Reference, reference_from
+from driftwatch.reference.scoring import Scorer
+from driftwatch.reference.train_config import FlowConfig
+from driftwatch.stats.summary import merge
+from driftwatch.stream.columns import moved_columns
+
+NUMBERS = ("age", "income", "debt", "rate", "score")
+REGIONS = ("north", "east", "south", "west")
+SCHEMA = TableSchema(
+    columns=(
+        *(Column(name=name, kind="numeric") for name in NUMBERS),
+        Column(name="region", kind="category", categories=REGIONS),
+    )
+)
+WINDOW, TRIALS = 500, 20
+
+Change = Callable[[np.ndarray, np.random.Generator], None]
+
+
+def rows(count: int, seed: int) -> np.ndarray:
+    """Loans: income goes with age, the rate with the debt, and a score is now and then missing."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((count, 5))
+    region = rng.choice(4, count, p=[0.4, 0.3, 0.2, 0.1])
+    table = np.column_stack(
+        [
+            40 + 10 * z[:, 0],
+            np.exp(10 + 0.35 * (z[:, 0] + z[:, 1])),
+            1e3 * np.exp(z[:, 2]),
+            3 + 0.9 * z[:, 2] + 0.45 * z[:, 3],
+            600 + 80 * z[:, 4],
+            region,
+        ]
+    )
+    table[rng.random(count) < 0.05, 4] = np.nan
+    return table
+
+
+@pytest.fixture(scope="module")
+def loans() -> Reference:
+    """A reference whose flow only whitens: what moved is told by descriptors."""
+    fitted = rows(8_000, 0)
+    torch.manual_seed(0)
+    flow = new_flow(FlowConfig(layers=3, hidden=16), SCHEMA, fitted)
+    flow.initialise(flow.prepare(torch.from_numpy(fitted[:2_000]), noise="content").to(torch.float32))
+    flow.eval().requires_grad_(requires_grad=False)
+    return reference_from(Bundle(Path("none"), "loans", "0", SCHEMA, flow, calibrate(flow, rows(6_000, 1), fitted), {}))
+
+
+def told(reference: Reference, table: np.ndarray) -> list[str]:
+    window = merge(np.concatenate(list(Scorer(reference).summaries(table))))
+    return moved_columns(window, reference.layout, reference.feature_names)
+
+
+def shift(column: int) -> Change:
+    def change(table: np.ndarray, _: np.random.Generator) -> None:
+        table[:, column] += 0.6 * np.nanstd(table[:, column])
+
+    return change
+
+
+def widen(column: int) -> Change:
+    def change(table: np.ndarray, _: np.random.Generator) -> None:
+        middle = np.nanmedian(table[:, column])
+        table[:, column] = middle + 1.6 * (table[:, column] - middle)
+
+    return change
+
+
+def unlink(column: int) -> Change:
+    def change(table: np.ndarray, rng: np.random.Generator) -> None:
+        table[:, column] = rng.permutation(table[:, column])
+
+    return change
+
+
+def drop(column: int) -> Change:
+    def change(table: np.ndarray, rng: np.random.Generator) -> None:
+        table[rng.random(len(table)) < 0.2, column] = np.nan
+
+    return change
+
+
+def move_west(table: np.ndarray, rng: np.random.Generator) -> None:
+    table[rng.random(len(table)) < 0.3, 5] = 3
+
+
+PLANTED: dict[str, tuple[Change, tuple[str, ...]]] = {
+    **{f"{name} shifted": (shift(j), (name,)) for j, name in enumerate(NUMBERS)},
+    "age widened": (widen(0), ("age",)),
+    "score widened": (widen(4), ("score",)),
+    "income unlinked from age": (unlink(1), ("age", "income", "together")),
+    "rate unlinked from debt": (unlink(3), ("debt", "rate", "together")),
+    "score more often missing": (drop(4), ("missing score",)),
+    "age missing, which it never was": (drop(0), ("missing values",)),
+    "more from the west": (move_west, ("region",)),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_the_planted_drift_is_named_first(loans: Reference, planted: str) -> None:
+    change, expected = PLANTED[planted]
+    right = 0
+    for trial in range(TRIALS):
+        table = rows(WINDOW, 1_000 + trial)
+        change(table, np.random.default_rng(trial))
+        first = told(loans, table)[:1]
+        right += bool(first) and all(word in first[0] for word in expected)
+    assert right >= 0.95 * TRIALS
+
+
+def test_nothing_is_named_where_nothing_moved(loans: Reference) -> None:
+    assert [told(loans, rows(WINDOW, 2_000 + trial)) for trial in range(100)] == [[]] * 100
+
+
+def test_an_image_has_no_columns(reference: Reference) -> None:
+    assert moved_columns(reference.bank[:100].sum(0), reference.layout, reference.feature_names) == []
