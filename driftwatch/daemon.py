@@ -131,6 +131,7 @@ class Daemon:
                 reference=f"{reference.name}/{reference.version}",
                 alarm_at_p=float(f"{control.threshold:.3g}"),
                 budget_samples=control.budget,
+                extrapolated=round(control.extrapolated, 1),
             )
 
     def roles(self) -> Sequence[Role]:

@@ -46,7 +46,10 @@ def check(
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a stream is compared with, and when it alarms."""
+    """What a stream is compared with, and when it alarms.
+
+    `extrapolated` is how many times the budget exceeds what the simulated stream resolves; 1 if it does not.
+    """
 
     stream: str
     reference: str
@@ -54,6 +57,7 @@ class StreamPlan:
     sample: str
     sample_fraction: float
     threshold: float
+    extrapolated: float
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,12 @@ class _Report:
         for s in self.streams:
             made.add_row(s.stream, s.reference, s.version, s.sample, f"{s.sample_fraction:g}", f"{s.threshold:.3g}")
         console.print(made)
+        farthest = max(stream.extrapolated for stream in self.streams)
+        if farthest > 1:
+            console.print(
+                f"The budget is {farthest:,.0f} times what the simulated stream resolves: the thresholds rest on a "
+                "fitted tail.",
+            )
         if self.topics:
             made = table("", "topic", "for", "partitions")
             for topic in self.topics:
@@ -138,7 +148,8 @@ def _streams(config: DaemonConfig) -> list[StreamPlan]:
             version=reference.version,
             sample=f"{reference.schema.kind} {'x'.join(map(str, reference.schema.shape))}",
             sample_fraction=stream.sample_fraction,
-            threshold=factory.procedure(reference).control.threshold,
+            threshold=(control := factory.procedure(reference).control).threshold,
+            extrapolated=control.extrapolated,
         )
         for stream in config.streams
     ]

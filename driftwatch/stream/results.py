@@ -22,6 +22,7 @@ class WindowResult:
         p_values: of each detector.
         parts: of each block, its location, scale and dependence in nats per sample.
         geometry: cosine, location, axes and radius of the latents.
+        moments: Hotelling's T-squared of each group of descriptors.
         effect_nats: debiased divergence, nats per sample.
         drift: whether the window is an alarm under the policy.
         explanation: what moved most, in words.
@@ -34,6 +35,7 @@ class WindowResult:
     p_values: Mapping[str, float]
     parts: Mapping[str, Mapping[str, float]]
     geometry: Mapping[str, float]
+    moments: Mapping[str, float]
     effect_nats: float
     drift: bool
     explanation: str
@@ -64,6 +66,7 @@ class WindowResult:
                 "p_values": dict(self.p_values),
                 "parts": {block: dict(parts) for block, parts in self.parts.items()},
                 "geometry": dict(self.geometry),
+                "moments": dict(self.moments),
                 "effect_nats": self.effect_nats,
                 "drift": self.drift,
                 "explanation": self.explanation,

@@ -120,7 +120,7 @@ def tested_event(result: WindowResult) -> WindowTested:
         window=result.size,
         statistics=result.statistics,
         p_values=result.p_values,
-        parts={"kl": totals, "geometry": result.geometry},
+        parts={"kl": totals, "geometry": result.geometry, "moments": result.moments},
         effect_nats=result.effect_nats,
         end_ms=result.end_ms,
         drift=result.drift,

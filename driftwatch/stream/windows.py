@@ -146,6 +146,10 @@ class StreamTester:
                 for s, block in enumerate(self.reference.block_names)
             },
             geometry=geometry,
+            moments={
+                group: float(square)
+                for (group, _), square in zip(null.layout.groups, tested.features.hotelling[0], strict=True)
+            },
             effect_nats=effect,
             drift=self.policy.drifted(p_values["combined"], effect),
             explanation=self._explain(null, summary, tested, geometry),
@@ -214,6 +218,8 @@ def _detector_parts(name: str, result: WindowResult) -> Mapping[str, Mapping[str
         return result.parts
     if name == "geometry":
         return {"latent": result.geometry}
+    if name == "moments":
+        return {group: {"t_squared": value} for group, value in result.moments.items()}
     return {}
 
 

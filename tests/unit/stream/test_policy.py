@@ -18,6 +18,7 @@ def result(p_value: float, effect: float = 1.0, size: int = 50) -> WindowResult:
         p_values={"combined": p_value},
         parts={},
         geometry={},
+        moments={},
         effect_nats=effect,
         drift=POLICY.drifted(p_value, effect),
         explanation="",
