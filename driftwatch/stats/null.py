@@ -1,8 +1,9 @@
 """The null of windows of one size: statistics of every detector, and the p-values they mean.
 
-Source: METHOD.md, "From statistic to alarm". The combined statistic joins the divergence, the Mahalanobis distance of
-the vector of all latent parts from its null mean (two-sided in every part, it knows how they move together),
-Hotelling's statistic of each group of descriptors and of all of them, and how surprising the samples are one by one.
+Source: METHOD.md, "From statistic to alarm". The combined statistic joins the divergence; the Mahalanobis distance of
+the vector of all latent parts from its null mean (two-sided in every part, it knows how they move together); the mean
+NLL, which leads on tables; Hotelling's statistic of each group of descriptors and of all of them; and how surprising
+the samples are one by one.
 """
 
 from __future__ import annotations
@@ -223,5 +224,5 @@ def _members(measured: Features, latent: Distance, whole: Columns) -> Array:
     """The statistics that the combined one is made of, ``(M, J)``."""
     surprise = measured.values[:, -1 - measured.hotelling.shape[1]]
     squares = measured.hotelling
-    singles = [latent(measured.values), measured.decomposition.total, surprise, squares[:, whole].sum(1)]
+    singles = [latent(measured.values), measured.decomposition.total, measured.nll, surprise, squares[:, whole].sum(1)]
     return np.column_stack([*singles, squares])

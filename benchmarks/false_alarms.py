@@ -1,0 +1,66 @@
+"""Counts false alarms on fresh reference data, against what each budget allows.
+
+Streams are drawn at random from the data, which the bundle must not have been trained on: the whole sliding procedure
+runs over them as in the daemon, windows of 50 and 500 every 10 samples.
+
+python -m benchmarks.false_alarms bundles/fashion /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from driftwatch.data.readers import open_dataset
+from driftwatch.reference.reference import load_reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.resample import null_panes
+from driftwatch.stats.sequential import Procedure, calibrate_procedure, episodes, sliding_sums
+
+SIZES, STEP, RESOLVE_AFTER = (50, 500), 10, 3
+BUDGETS = (1e3, 1e4, 1e5, 1e6)
+SAMPLES = 1_000_000
+
+
+def fresh_p_values(procedure: Procedure, bank: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The smallest p-value of each step of a stream drawn from `bank`, ``(steps,)``."""
+    longest = max(SIZES) // STEP
+    smallest = []
+    for panes in null_panes(bank, STEP, SAMPLES // STEP + longest, longest, np.random.default_rng(77)):
+        tested = [
+            procedure.nulls[size].test(sliding_sums(panes, size // STEP)[longest - size // STEP :]).p_values["combined"]
+            for size in SIZES
+        ]
+        smallest.append(np.min(tested, axis=0))
+    return np.concatenate(smallest)
+
+
+def main(bundle: Path, data: Path) -> None:
+    """Prints a row for each budget."""
+    reference = load_reference(bundle)
+    dataset = open_dataset(data)
+    samples = next(dataset.chunks(reference.schema, rows=dataset.rows))
+    bank = np.concatenate([each.astype(np.float32) for each in Scorer(reference).summaries(samples)])
+    table = Table("budget: one alarm in", "alarm at p <=", "alarms", "expected", "chance of so far off", box=None)
+    p_values: NDArray[np.float64] | None = None
+    for budget in BUDGETS:
+        procedure = calibrate_procedure(
+            reference.bank, reference.layout, SIZES, STEP, budget=budget, resolve_after=RESOLVE_AFTER
+        )
+        # The windows' p-values are the same for every budget; only the threshold differs.
+        p_values = fresh_p_values(procedure, bank) if p_values is None else p_values
+        threshold, expected = procedure.control.threshold, SAMPLES / budget
+        alarms = episodes(p_values, threshold, RESOLVE_AFTER)
+        chance = math.erfc(abs(alarms - expected) / math.sqrt(2 * max(expected, 1.0)))
+        table.add_row(f"{budget:,.0f}", f"{threshold:.3g}", str(alarms), f"{expected:,.0f}", f"{chance:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
