@@ -1,9 +1,9 @@
 """Calibration: moments of the latents and a bank of samples, both from data that the flow was not fitted on.
 
 A null taken from training data makes every p-value too small, and the more so the larger the window (METHOD.md).
-Moments come from all of the held-out data and the bank is half of it: windows drawn from the bank are then, in
-expectation, exactly as far from the moments' mean as windows of fresh data are, ``1/N_bank - 1/N = 1/N`` (a bank that
-is all of the data would sit on the mean, and one disjoint from it too far away).
+The bank is half of the held-out data, and moments come from the other half. Windows of ``n`` different samples of a
+bank of ``B`` vary by ``1/n - 1/B`` about its mean, which varies by ``1/B + 1/M`` about that of the ``M`` others: in all
+by ``1/n + 1/M``, exactly as windows of fresh data do.
 """
 
 from __future__ import annotations
@@ -49,18 +49,17 @@ def calibrate(
             f"{len(samples)} held-out samples are too few to calibrate false alarms with",
             remedy=f"give at least {MIN_SAMPLES}: more data, or a larger training.calibration_fraction",
         )
-    held_out, seen = latents_of(flow, samples), latents_of(flow, fitted)
-    moments = fit_moments(held_out.blocks, held_out.nll, seed=seed)
-    description, described = fit_description(
-        flow,
-        (seen, moments.whiten(seen.blocks, seen.nll)),
-        (held_out, moments.whiten(held_out.blocks, held_out.nll)),
-    )
-    bank = np.random.default_rng(seed).permutation(len(samples))[: min(bank_size, len(samples) // 2)]
+    order = np.random.default_rng(seed).permutation(len(samples))
+    size = min(bank_size, len(samples) // 2)
+    bank, others, seen = (latents_of(flow, each) for each in (samples[order[:size]], samples[order[size:]], fitted))
+    moments = fit_moments(others.blocks, others.nll, seed=seed)
+    whitened, *rest = (moments.whiten(each.blocks, each.nll) for each in (bank, others, seen))
+    description = fit_description(flow, (seen, rest[1]), (others, rest[0]))
+    described = description.describe(flow, bank, whitened)
     arrays: dict[str, NDArray[np.floating]] = {**moments.to_arrays(), **description.to_arrays()}
-    for s, z in enumerate(held_out.blocks):
-        arrays[f"bank_latents.{s}"] = z[bank]
+    for s, z in enumerate(bank.blocks):
+        arrays[f"bank_latents.{s}"] = z
     for g, y in enumerate(described.groups):
-        arrays[f"bank_groups.{g}"] = y[bank].astype(np.float32)
-    arrays["bank_nll"] = held_out.nll[bank]
+        arrays[f"bank_groups.{g}"] = y.astype(np.float32)
+    arrays["bank_nll"] = bank.nll
     return arrays

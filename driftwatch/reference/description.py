@@ -61,26 +61,20 @@ class Description:
         return Description(Groups.from_arrays(arrays), arrays["projection_pairs"])
 
 
-def fit_description(
-    flow: Flow, fitting: tuple[Latents, Whitened], held_out: tuple[Latents, Whitened]
-) -> tuple[Description, Described]:
+def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tuple[Latents, Whitened]) -> Description:
     """Fits a description.
 
     Args:
         flow: that gave the latents.
         fitting: samples to fit covariances to, which the flow may have seen.
         held_out: samples that it has not.
-
-    Returns:
-        It, and how it describes the held-out samples.
     """
     image = isinstance(flow, ImageFlow)
     projection = np.empty((0, 0)) if image else _leading(fitting[0].observed)
     groups = fit_groups(
         _descriptors(flow, *fitting, projection), _descriptors(flow, *held_out, projection), LAYOUT if image else VALUES
     )
-    made = Description(groups, projection)
-    return made, made.describe(flow, *held_out)
+    return Description(groups, projection)
 
 
 def _descriptors(flow: Flow, latents: Latents, whitened: Whitened, projection: Array) -> Mapping[str, Array]:

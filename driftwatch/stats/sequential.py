@@ -20,6 +20,7 @@ from driftwatch.stats.resample import null_panes
 from driftwatch.stats.summary import Array, Layout
 
 MIN_EPISODES = 40
+DECAY_EPISODES = 200
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,16 @@ def control_for(p_values: Array, step: int, budget: float, resolve_after: int) -
     """The threshold at which a null sequence of p-values, one a step, alarms once per `budget` samples.
 
     Within the sequence's resolution (at least `MIN_EPISODES` alarms) the threshold is read off by bisection. Beyond
-    it the alarms' depths ``-ln p`` are extrapolated exponentially, which is how p-values fall if they are right.
+    it the alarms' depths ``-ln p`` are extrapolated exponentially, which is how p-values fall if they are right; how
+    fast they fall is learnt from more alarms, of a higher threshold, since it decides over orders of magnitude.
     """
     simulated = len(p_values) * step
     resolvable = simulated / MIN_EPISODES
     threshold = _bisect(p_values, min(budget, resolvable) / step, resolve_after)
     if budget > resolvable:
         depth = -math.log(threshold)
-        beyond = _cluster_depths(p_values, threshold, resolve_after) - depth
+        often = _bisect(p_values, simulated / DECAY_EPISODES / step, resolve_after)
+        beyond = _cluster_depths(p_values, often, resolve_after) + math.log(often)
         decay = float(np.clip(beyond.mean(), 0.5, 3.0))
         threshold = math.exp(-(depth + decay * math.log(budget / resolvable)))
     alarms = episodes(p_values, threshold, resolve_after)
