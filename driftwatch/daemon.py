@@ -123,7 +123,8 @@ class Daemon:
     def prepare(self) -> None:
         """Calibrates thresholds, which takes seconds for each reference, and announces the streams."""
         for stream, reference in self._references.items():
-            control = self._factory.procedure(reference).control
+            procedure = self._factory.procedure(reference)
+            control = procedure.control
             self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version))
             log.info(
                 "watching",
@@ -131,8 +132,9 @@ class Daemon:
                 reference=f"{reference.name}/{reference.version}",
                 alarm_at_p=float(f"{control.threshold:.3g}"),
                 budget_samples=control.budget,
-                extrapolated=round(control.extrapolated, 1),
             )
+            for remark in procedure.remarks:
+                log.info("calibration", stream=stream, remark=remark)
 
     def roles(self) -> Sequence[Role]:
         """What is to run."""

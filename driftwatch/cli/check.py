@@ -46,10 +46,7 @@ def check(
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a stream is compared with, and when it alarms.
-
-    `extrapolated` is how many times the budget exceeds what the simulated stream resolves; 1 if it does not.
-    """
+    """What a stream is compared with, when it alarms, and what that rests on."""
 
     stream: str
     reference: str
@@ -57,7 +54,7 @@ class StreamPlan:
     sample: str
     sample_fraction: float
     threshold: float
-    extrapolated: float
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -111,12 +108,9 @@ class _Report:
         for s in self.streams:
             made.add_row(s.stream, s.reference, s.version, s.sample, f"{s.sample_fraction:g}", f"{s.threshold:.3g}")
         console.print(made)
-        farthest = max(stream.extrapolated for stream in self.streams)
-        if farthest > 1:
-            console.print(
-                f"The budget is {farthest:,.0f} times what the simulated stream resolves: the thresholds rest on a "
-                "fitted tail.",
-            )
+        for s in self.streams:
+            for remark in s.remarks:
+                console.print(f"{s.stream}: {remark}", markup=False)
         if self.topics:
             made = table("", "topic", "for", "partitions")
             for topic in self.topics:
@@ -148,8 +142,8 @@ def _streams(config: DaemonConfig) -> list[StreamPlan]:
             version=reference.version,
             sample=f"{reference.schema.kind} {'x'.join(map(str, reference.schema.shape))}",
             sample_fraction=stream.sample_fraction,
-            threshold=(control := factory.procedure(reference).control).threshold,
-            extrapolated=control.extrapolated,
+            threshold=(procedure := factory.procedure(reference)).control.threshold,
+            remarks=procedure.remarks,
         )
         for stream in config.streams
     ]

@@ -36,6 +36,9 @@ from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_s
 
 FEATURE_ROWS = 50_000
 DESCRIBED_ROWS = 10_000
+HELD_BYTES = 16
+"""Of each value of a sample, while latents and descriptors are fitted to: the sample, its latent, and both whitened."""
+
 INITIAL_ROWS = 512
 VALIDATION_ROWS = 2_000
 EVALUATION_ROWS = 3_000
@@ -178,7 +181,8 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
         seed=settings.seed,
         memory_bytes=settings.memory_bytes,
     )
-    fitting = max(MIN_HELD_OUT, settings.memory_bytes // data.sample_bytes)
+    values = math.prod(schema.shape)
+    fitting = max(MIN_HELD_OUT, settings.memory_bytes // (HELD_BYTES * values))
     found = data.samples(
         {
             "fit": min(DESCRIBED_ROWS if isinstance(schema, ImageSchema) else FEATURE_ROWS, fitting),

@@ -20,6 +20,15 @@ LARGEST_SHARE = 0.5
 """Of the bank that a window without repetition may hold."""
 
 
+def repeats(longest: int, bank: int) -> bool:
+    """Whether windows of `longest` samples are drawn with repetition from so small a bank.
+
+    >>> repeats(500, 5_000), repeats(500, 900)
+    (False, True)
+    """
+    return longest > LARGEST_SHARE * bank
+
+
 def null_windows(
     bank: NDArray[np.float32], layout: Layout, size: int, *, count: int = 4_000, seed: int = 0
 ) -> Features:
@@ -56,7 +65,7 @@ def null_panes(
 
 def _draws(size: int, longest: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Numbers of samples, without end, a pass through all of them at a time; none twice in `longest` if that can be."""
-    if longest > LARGEST_SHARE * size:
+    if repeats(longest, size):
         while True:
             yield rng.integers(0, size, size)
     order = rng.permutation(size)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.stats.null import Features, WindowNull, features, fit_window_null, join
-from driftwatch.stats.resample import null_panes
+from driftwatch.stats.resample import null_panes, repeats
 from driftwatch.stats.summary import Array, Layout
 
 MIN_EPISODES = 40
@@ -44,11 +44,15 @@ class Control:
 
 @dataclass(frozen=True)
 class Procedure:
-    """A calibrated sliding procedure: the null of each window size, and the threshold over all of them."""
+    """A calibrated sliding procedure: the null of each window size, and the threshold over all of them.
+
+    `remarks` say for people what its calibration rests on, where that is less than asked for.
+    """
 
     nulls: Mapping[int, WindowNull]
     step: int
     control: Control
+    remarks: tuple[str, ...] = ()
 
 
 def calibrate_procedure(
@@ -85,7 +89,19 @@ def calibrate_procedure(
     joined = {size: join(parts) for size, parts in measured.items()}
     nulls = {size: fit_window_null(parts, layout, size) for size, parts in joined.items()}
     p_values = np.min([nulls[size].judge(joined[size]).p_values["combined"] for size in sizes], axis=0)
-    return Procedure(nulls, step, control_for(p_values, step, budget, resolve_after))
+    control = control_for(p_values, step, budget, resolve_after)
+    remarks = []
+    if control.extrapolated > 1:
+        remarks.append(
+            f"the budget is {control.extrapolated:,.0f} times what the simulated stream resolves: the threshold rests "
+            "on a fitted tail"
+        )
+    if repeats(max(sizes), len(bank)):
+        remarks.append(
+            f"windows of {max(sizes):,} are large beside the {len(bank):,} samples of the bank: p-values err towards "
+            "silence; more held-out data would mend that"
+        )
+    return Procedure(nulls, step, control, tuple(remarks))
 
 
 def sliding_sums(panes: Array, width: int) -> Array:

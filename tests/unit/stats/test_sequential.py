@@ -50,6 +50,20 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     assert abs(alarms - expected) < 4 * np.sqrt(expected) + 0.35 * expected
 
 
+@pytest.mark.parametrize(
+    ("size", "budget", "said"),
+    [(20, 100.0, ()), (20, 1e6, ("fitted tail",)), (200, 100.0, ("large beside the 300 samples",))],
+)
+def test_it_says_what_a_calibration_rests_on(size: int, budget: float, said: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(2)
+    reference = fitted(rng, SHAPES, 2_000)
+    bank = reference.summaries(draw(rng, 300, SHAPES)).astype(np.float32)
+    procedure = calibrate_procedure(bank, reference.layout, [size], 10, budget=budget, resolve_after=3, samples=10_000)
+    assert len(procedure.remarks) == len(said)
+    for remark, words in zip(procedure.remarks, said, strict=True):
+        assert words in remark
+
+
 def test_a_budget_beyond_the_simulation_says_by_how_much() -> None:
     p = np.random.default_rng(0).uniform(size=10_000)
     control = control_for(p, step=1, budget=1e6, resolve_after=1)
