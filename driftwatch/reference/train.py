@@ -182,7 +182,8 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
         memory_bytes=settings.memory_bytes,
     )
     values = math.prod(schema.shape)
-    fitting = max(MIN_HELD_OUT, settings.memory_bytes // (HELD_BYTES * values))
+    # By a hash, so that about as many are taken: twice what is needed is surely enough.
+    fitting = max(2 * MIN_HELD_OUT, settings.memory_bytes // (HELD_BYTES * values))
     found = data.samples(
         {
             "fit": min(DESCRIBED_ROWS if isinstance(schema, ImageSchema) else FEATURE_ROWS, fitting),
