@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from driftwatch import __version__
-from driftwatch.cli import INTERRUPTED, check, demo, evaluate, publish, run, schema, score, train
+from driftwatch.cli import INTERRUPTED, check, demo, evaluate, publish, recalibrate, run, schema, score, train
 from driftwatch.cli.console import print_error, print_remark
 from driftwatch.errors import DriftwatchError
 
@@ -46,6 +46,7 @@ app.command("train")(train.train)
 app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
+app.command("recalibrate")(recalibrate.recalibrate)
 app.command("publish")(publish.publish)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)

@@ -1,0 +1,32 @@
+"""``driftwatch recalibrate``: what is normal, told anew without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftwatch.cli.console import stderr, stdout
+
+
+def recalibrate(
+    bundle: Annotated[Path, typer.Argument(help="Reference bundle.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Data that is normal now, and was not trained on.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The new bundle.", show_default=False)],
+    samples: Annotated[int, typer.Option(min=600, help="The most samples to use.")] = 20_000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Renew a bundle's null distributions from new data; the flow stays as it is."""
+    from driftwatch.data.readers import open_dataset
+    from driftwatch.reference.bundle import load_bundle, refuse_existing
+    from driftwatch.reference.device import choose_device
+    from driftwatch.reference.recalibration import recalibrate as renew
+
+    refuse_existing(out)
+    loaded = load_bundle(bundle, choose_device(device))
+    dataset = open_dataset(data)
+    with stderr().status("calibrating"):
+        found = next(dataset.chunks(loaded.schema, rows=min(samples, dataset.rows)))
+        version = renew(loaded, found, out, where=str(data))
+    stdout().print(f"{out} (version {version}), the flow of {loaded.version} on {len(found):,} samples", markup=False)

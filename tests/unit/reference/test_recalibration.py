@@ -1,0 +1,44 @@
+"""A recalibrated bundle takes for normal what it was shown, and for drift what it takes the place of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from driftwatch.cli.app import _run
+from driftwatch.reference.bundle import load_bundle
+from driftwatch.reference.reference import load_reference
+from driftwatch.reference.scoring import Scorer
+from tests.synthetic import shuffled_rows, waves
+
+
+@pytest.fixture(scope="module")
+def renewed(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("renewed")
+    np.save(folder / "now.npy", shuffled_rows(waves(3_000, seed=40))[:, 0].astype(np.uint8))
+    assert _run(["recalibrate", str(bundle), str(folder / "now.npy"), "--out", str(folder / "new")]) == 0
+    return folder / "new"
+
+
+def test_the_flow_is_the_same_and_the_manifest_says_where_it_came_from(bundle: Path, renewed: Path) -> None:
+    before, after = load_bundle(bundle), load_bundle(renewed)
+    assert after.version != before.version
+    assert after.manifest["recalibrated"]["from_version"] == before.version
+    for name, value in before.flow.state_dict().items():
+        np.testing.assert_array_equal(value, after.flow.state_dict()[name])
+
+
+def test_what_was_drift_is_normal_and_the_other_way_round(bundle: Path, renewed: Path) -> None:
+    usual, unusual = waves(500, seed=41), shuffled_rows(waves(500, seed=42))
+    before, after = (Scorer(load_reference(path)) for path in (bundle, renewed))
+    assert np.median(before.points(unusual).p_value) < 0.1 < np.median(before.points(usual).p_value)
+    assert np.median(after.points(usual).p_value) < 0.1 < np.median(after.points(unusual).p_value)
+
+
+def test_refuses_too_few_samples(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "few.npy", waves(500)[:, 0].astype(np.uint8))
+    assert _run(["recalibrate", str(bundle), str(tmp_path / "few.npy"), "--out", str(tmp_path / "new")]) == 1
+    assert "500 samples are too few to calibrate with (give at least 572)" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
