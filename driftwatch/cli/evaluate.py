@@ -25,6 +25,9 @@ def evaluate(
     ],
     windows: Annotated[str, typer.Option(help="Window sizes in samples, separated by commas.")] = "1,5,10,50",
     samples: Annotated[int, typer.Option(min=20, help="The most samples to read of each data set.")] = 10_000,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="Also evaluate the moments that are part of the combined detector.")
+    ] = False,
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also evaluate MMD and KS tests on raw values.")
     ] = False,
@@ -49,7 +52,9 @@ def evaluate(
     moved = {name: _read(path, schema, samples) for name, path in named.items()}
     rows = []
     with stderr().status("evaluating") as status:
-        for row in evaluations(scorer, clean, moved, windows=sizes, with_baselines=baselines, seed=seed):
+        for row in evaluations(
+            scorer, clean, moved, windows=sizes, with_parts=parts, with_baselines=baselines, seed=seed
+        ):
             rows.append(row)
             status.update(f"evaluated {row.shift}, windows of {row.window}")
     if format == "json":

@@ -16,6 +16,7 @@ from driftwatch.stats.null import DETECTORS, fit_window_null
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.summary import Array
 
+TOLD = ("combined", "kl", "geometry", "nll", "typicality")
 WINDOWS_A_SIDE = 2_000
 BASELINE_WINDOWS_A_SIDE = 300
 DEFAULT_BUDGET = 1e6
@@ -64,6 +65,7 @@ def evaluate(
     *,
     windows: Sequence[int] = (1, 5, 10, 50),
     budget: float = DEFAULT_BUDGET,
+    with_parts: bool = False,
     with_baselines: bool = False,
     seed: int = 0,
 ) -> Iterator[Evaluation]:
@@ -75,6 +77,7 @@ def evaluate(
         shifted: samples of each shift, by name.
         windows: window sizes, in samples.
         budget: samples between false alarms, for `Evaluation.tpr_at_budget`.
+        with_parts: also evaluate what the combined detector is made of beside the others: `moments`.
         with_baselines: also evaluate what users would pick instead (MMD, KS), on raw values.
         seed: of the draws.
 
@@ -104,7 +107,7 @@ def evaluate(
             count = WINDOWS_A_SIDE
             plain = null.judge(null_windows(reference_bank, layout, size, count=count, seed=seed + 1))
             moved = null.judge(null_windows(bank, layout, size, count=count, seed=seed + 2))
-            for detector in DETECTORS:
+            for detector in (*TOLD, *(each for each in DETECTORS if with_parts and each not in TOLD)):
                 yield Evaluation(
                     shift=name,
                     window=size,
