@@ -276,6 +276,9 @@ def run_roles(daemon: Daemon, stop: threading.Event) -> int:
     for thread in threads:
         if thread.is_alive():
             log.warning("did not stop in time; what it held is not committed", role=thread.role.name)
+    for thread in threads:
+        if thread.completed and not stop.is_set():
+            daemon.monitor.health.role_done(thread.role.name)
     daemon.close()
     log.info("stopped", seconds=round(time.monotonic() - started, 2))
     for thread in failed:

@@ -14,6 +14,7 @@ def recalibrate(
     bundle: Annotated[Path, typer.Argument(help="Reference bundle.", show_default=False)],
     data: Annotated[Path, typer.Argument(help="Data that is normal now, and was not trained on.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The new bundle.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     samples: Annotated[int, typer.Option(min=600, help="The most samples to use.")] = 20_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -23,10 +24,10 @@ def recalibrate(
     from driftwatch.reference.device import choose_device
     from driftwatch.reference.recalibration import recalibrate as renew
 
-    refuse_existing(out)
+    refuse_existing(out, overwrite=overwrite)
     loaded = load_bundle(bundle, choose_device(device))
     dataset = open_dataset(data)
     with stderr().status("calibrating"):
         found = next(dataset.chunks(loaded.schema, rows=min(samples, dataset.rows)))
-        version = renew(loaded, found, out, where=str(data))
+        version = renew(loaded, found, out, where=str(data), overwrite=overwrite)
     stdout().print(f"{out} (version {version}), the flow of {loaded.version} on {len(found):,} samples", markup=False)

@@ -36,6 +36,7 @@ def train(
     Ctrl-C writes a checkpoint; the same command then goes on from there. With several GPUs, start it by torchrun:
     torchrun --nproc-per-node 4 -m driftwatch train CONFIG
     """
+    from driftwatch.reference.processes import leave
     from driftwatch.reference.train import Listener, output_path, train
     from driftwatch.reference.train_config import load_train_config
 
@@ -44,8 +45,9 @@ def train(
     with _Bar() as bar, _stop_on_signals(bar) as stop:
         listener = Listener(bar.say, bar.tell, bar.doing)
         trained = train(loaded, where, stop, listener, fresh=fresh, overwrite=overwrite)
-    if trained is not None:
-        _show(trained)
+    if trained is None:
+        leave()
+    _show(trained)
 
 
 class _Bar:

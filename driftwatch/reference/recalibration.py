@@ -16,7 +16,9 @@ DESCRIBED_SHARE = 0.3
 """Of the samples, by which descriptors are whitened; the rest calibrates."""
 
 
-def recalibrate(bundle: Bundle, samples: Samples, out: Path, *, where: str, bank_size: int = 5_000) -> str:
+def recalibrate(
+    bundle: Bundle, samples: Samples, out: Path, *, where: str, bank_size: int = 5_000, overwrite: bool = False
+) -> str:
     """Writes a bundle with the flow of another, calibrated on new samples.
 
     Args:
@@ -25,6 +27,7 @@ def recalibrate(bundle: Bundle, samples: Samples, out: Path, *, where: str, bank
         out: the new bundle's folder.
         where: the samples come from, for errors and the manifest.
         bank_size: the most samples to keep for resampling nulls.
+        overwrite: take the place of a bundle at `out`.
 
     Returns:
         The new bundle's version.
@@ -51,4 +54,5 @@ def recalibrate(bundle: Bundle, samples: Samples, out: Path, *, where: str, bank
         flow=bundle.flow,
         calibration=arrays,
         facts={"training": training, "recalibrated": told},
+        overwrite=overwrite,
     )

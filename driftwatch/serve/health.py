@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -49,6 +50,12 @@ class Health:
         """A role's thread has ended by an error, and will not come back."""
         with self._lock:
             self._roles.setdefault(role, _Role()).death = f"died: {type(error).__name__}: {error}"
+
+    def role_done(self, role: str) -> None:
+        """A role has come to its end, as a replay does: it is neither lost nor stalled."""
+        with self._lock:
+            if role in self._roles:
+                self._roles[role] = _Role(lost=None, last_poll_s=math.inf)
 
     def __call__(self, event: Event) -> None:
         """Take an event into account; a `Progress` without a role stands for every role."""

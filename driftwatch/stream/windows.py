@@ -156,10 +156,12 @@ class StreamTester:
         )
 
     def _explain(self, null: WindowNull, summary: Array, tested: Tested, geometry: dict[str, float]) -> str:
-        """For people: the columns that moved, if there are any with a name, and then what moved in the latent space."""
+        """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
+        columns = moved_columns(summary, null.layout, self._feature_names)
+        if columns:
+            return "; ".join([*columns, f"{tested.effect[0]:+.3g} nats/sample in all"])
         parts = tested.features.decomposition.parts[0]
-        latent = explain(null, parts, tested.deviations[0], geometry, self.reference.block_names)
-        return "; ".join([*moved_columns(summary, null.layout, self._feature_names), latent])
+        return explain(null, parts, tested.deviations[0], geometry, self.reference.block_names)
 
     def _announce(self, transition: Transition) -> Alert:
         result = transition.window

@@ -68,7 +68,7 @@ def test_starts_before_its_broker_and_connects_when_that_is_there(
     cluster.send(drifting_stream())
     own_broker.stop()
     daemon = start_daemon(config(cluster, bundle))
-    daemon.wait_for("word of it", lambda: any(line["event"] == "connection lost" for line in daemon.lines()))
+    daemon.wait_for("word of it", lambda: any(line["event"] == "no connection" for line in daemon.lines()))
     assert states_of_readiness(daemon) == 503
     own_broker.start()
     assert is_over(cluster.read("alerts", is_over))

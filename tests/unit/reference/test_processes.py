@@ -21,6 +21,7 @@ TOGETHER = """
 import json, sys, threading, zlib
 from pathlib import Path
 import torch
+from driftwatch.reference.processes import leave
 from driftwatch.reference.train import Listener, train
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.training import FlowTrainer
@@ -67,6 +68,8 @@ said = []
 trained = train(config, Path(out), threading.Event(), Listener(said.append))
 facts |= {"said": len(said), "trained": trained is not None, "seen": seen}
 Path(f"{out}.rank{rank}.json").write_text(json.dumps(facts))
+if trained is None:
+    leave()  # as the command does
 """
 
 

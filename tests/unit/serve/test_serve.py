@@ -186,3 +186,16 @@ def test_a_port_in_use_is_told(served: Served) -> None:
         assert probe.connect_ex(("127.0.0.1", served.server.port)) == 0
     with pytest.raises(DriftwatchError, match=r"cannot listen on 127.0.0.1:\d+.*set server.port"):
         other.start()
+
+
+def test_a_role_that_has_come_to_its_end_is_not_stalled() -> None:
+    now = [0.0]
+    health = Health(["replay"], 60.0, clock=lambda: now[0])
+    health.expect(["a"])
+    for event in (ReferenceInUse("a", "r", "v"), Progress("source_connected"), Progress("polled")):
+        health(event)
+    now[0] = 100.0
+    assert not health.ready()[0]
+    health.role_done("replay")
+    health.role_done("sink.log")
+    assert health.ready() == (True, {"status": "ok", "checks": dict.fromkeys(health.ready()[1]["checks"], "ok")})
