@@ -50,7 +50,9 @@ def explain(
         return "no part of the latent space stands out"
     moved = _group_words(null, deviations)
     if not notable.any():
-        return f"{moved or _geometry_words(deviations[parts.size :], geometry)}; no single block stands out"
+        if moved:
+            return f"{moved}; {total:+.3g} nats/sample in all"
+        return f"{_geometry_words(deviations[parts.size :], geometry)}; no single block stands out"
     ranked = np.argsort(np.where(notable, excess, -np.inf), axis=None)[::-1][: min(2, int(notable.sum()))]
     phrases = []
     for place in ranked:
