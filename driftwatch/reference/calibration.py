@@ -53,9 +53,9 @@ def calibrate(
     size = min(bank_size, len(samples) // 2)
     bank, others, seen = (latents_of(flow, each) for each in (samples[order[:size]], samples[order[size:]], fitted))
     moments = fit_moments(others.blocks, others.nll, seed=seed)
-    whitened, *rest = (moments.whiten(each.blocks, each.nll) for each in (bank, others, seen))
-    description = fit_description(flow, (seen, rest[1]), (others, rest[0]))
-    described = description.describe(flow, bank, whitened)
+    of_bank, of_others, of_seen = (moments.whiten(each.blocks, each.nll) for each in (bank, others, seen))
+    description = fit_description(flow, (seen, of_seen), (others, of_others))
+    described = description.describe(flow, bank, of_bank)
     arrays: dict[str, NDArray[np.floating]] = {**moments.to_arrays(), **description.to_arrays()}
     for s, z in enumerate(bank.blocks):
         arrays[f"bank_latents.{s}"] = z

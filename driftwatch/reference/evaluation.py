@@ -94,6 +94,7 @@ def evaluate(
                 where=name,
                 remedy=f"give {MIN_SAMPLES} or more",
             )
+    detectors = (*TOLD, *(each for each in DETECTORS if with_parts and each not in TOLD))
     layout = scorer.layout
     reference_bank = _bank(scorer, reference)
     peers = baselines(reference, seed=seed) if with_baselines else ()
@@ -107,7 +108,7 @@ def evaluate(
             count = WINDOWS_A_SIDE
             plain = null.judge(null_windows(reference_bank, layout, size, count=count, seed=seed + 1))
             moved = null.judge(null_windows(bank, layout, size, count=count, seed=seed + 2))
-            for detector in (*TOLD, *(each for each in DETECTORS if with_parts and each not in TOLD)):
+            for detector in detectors:
                 yield Evaluation(
                     shift=name,
                     window=size,

@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +70,7 @@ class Groups:
 
     def surprise(self, standard: tuple[Array, ...]) -> Array:
         """``-ln p`` of each sample's point score, nats, ``(N,)``; bounded, so that no sample decides a window alone."""
-        return np.minimum(-np.log(self.null.p_value(self.point_score(standard))), MOST_SURPRISE)
-
-    def point_score(self, standard: tuple[Array, ...]) -> Array:
-        """The squared length of each sample's standard vectors, all groups but `LOCATION` together, ``(N,)``."""
-        return np.asarray(
-            sum(np.square(y).sum(1) for y, group in zip(standard, self.each, strict=True) if group.name != LOCATION)
-        )
+        return np.minimum(-np.log(self.null.p_value(point_score(standard))), MOST_SURPRISE)
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Named arrays, for a bundle."""
@@ -118,8 +112,12 @@ def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], loca
     spread = np.sqrt(fitting[located].var(0).sum())
     scaled = np.eye(fitting[located].shape[1]) / max(float(spread), 1e-12)
     each.append(_fit(LOCATION, located, held_out, scaled))
-    unscaled = Groups(tuple(each), Tail(np.zeros(1), 1.0, 0.0, 1.0))
-    return Groups(tuple(each), fit_tail(unscaled.point_score(unscaled.standard(held_out))))
+    return Groups(tuple(each), fit_tail(point_score([group.standard(held_out) for group in each])))
+
+
+def point_score(standard: Sequence[Array]) -> Array:
+    """The squared length of each sample's standard vectors, all groups but `LOCATION`, the last, together, ``(N,)``."""
+    return np.asarray(sum(np.square(y).sum(1) for y in standard[:-1]))
 
 
 def hotelling(values: Array, layout: Layout) -> Array:
