@@ -52,6 +52,6 @@ def fitted(rng: np.random.Generator, shapes: tuple[tuple[int, int], ...], n: int
     z, other = draw(rng, n, shapes), draw(rng, n, shapes)
     moments = fit_moments(z, nll(z))
     described = [descriptors(each, moments.whiten(each, nll(each))) for each in (other, z)]
-    groups = fit_groups(described[0], described[1], VALUES)
+    groups = fit_groups(described[0], described[1], (VALUES,))
     latent = moments.layout(shapes)
     return Gaussian(shapes, moments, groups, Layout(latent.dim, latent.blocks, latent.axes, groups.shapes))

@@ -26,7 +26,7 @@ from driftwatch.flows.base import Flow
 from driftwatch.flows.build import build_flow
 from driftwatch.reference.folders import write_folder
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST, FLOW, CALIBRATION, REPORT = "manifest.json", "flow.safetensors", "calibration.safetensors", "report.png"
 VERSION_LENGTH = 12
 MAX_MANIFEST_BYTES = 16 << 20

@@ -12,8 +12,10 @@ from driftwatch.flows.base import Flow
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference.latents import Latents
 from driftwatch.stats.descriptors import (
+    INTENSITY,
     LATENT_MOMENTS,
     LAYOUT,
+    SPECTRUM,
     VALUES,
     image_descriptors,
     latent_moments,
@@ -72,7 +74,9 @@ def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tup
     image = isinstance(flow, ImageFlow)
     projection = np.empty((0, 0)) if image else _leading(fitting[0].observed)
     groups = fit_groups(
-        _descriptors(flow, *fitting, projection), _descriptors(flow, *held_out, projection), LAYOUT if image else VALUES
+        _descriptors(flow, *fitting, projection),
+        _descriptors(flow, *held_out, projection),
+        (LAYOUT, SPECTRUM, INTENSITY) if image else (VALUES,),
     )
     return Description(groups, projection)
 

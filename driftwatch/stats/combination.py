@@ -11,27 +11,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftwatch.stats.summary import Array
 from driftwatch.stats.tail import Tail, fit_tail
 
+NEGLIGIBLE = 1e-5
+"""Of the value itself: what hardly ever varies more than that only rounds differently."""
+
 
 @dataclass(frozen=True)
 class Combination:
-    """Combines ``J`` statistics, of each of which larger means more drift.
+    """Combines statistics, of each of which larger means more drift.
 
     Args:
-        tails: the null of each.
+        columns: which of them vary under the null; the others say nothing.
+        tails: the null of each of those.
     """
 
+    columns: NDArray[np.intp]
     tails: tuple[Tail, ...]
 
     def __call__(self, statistics: Array) -> Array:
         """Of ``(M, J)``, ``(M,)``."""
-        surprises = [-np.log(tail.p_value(column)) for tail, column in zip(self.tails, statistics.T, strict=True)]
+        varying = statistics[:, self.columns].T
+        surprises = [-np.log(tail.p_value(column)) for tail, column in zip(self.tails, varying, strict=True)]
         return np.asarray(np.sqrt(np.square(surprises).sum(0)))
 
 
 def fit_combination(statistics: Array) -> Combination:
     """Fits a combination to draws of the null, ``(M, J)``."""
-    return Combination(tuple(fit_tail(column) for column in statistics.T))
+    low, high = np.quantile(statistics, [0.1, 0.9], axis=0)
+    columns = np.flatnonzero(high - low > NEGLIGIBLE * np.maximum(np.abs(low), np.abs(high)))
+    return Combination(columns, tuple(fit_tail(column) for column in statistics[:, columns].T))

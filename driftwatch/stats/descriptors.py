@@ -63,11 +63,13 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
         noise: the width of quantization, in the same unit.
 
     Returns:
-        By group, ``(N, K)`` each: means over a coarse grid; log energies of Haar details at up to `LEVELS` scales and
-        of differences of up to `DIFFERENCES` orders, over all channels; the square roots of an intensity histogram.
+        By group, ``(N, K)`` each: mean tones over a coarse grid (a tone is the root of a pixel between 0 and 1: a
+        silhouette counts more than its brightness); log energies of Haar details at up to `LEVELS` scales, and of
+        differences of up to `DIFFERENCES` orders, over all channels; the square roots of an intensity histogram.
     """
     x = images.astype(np.float64)
-    return {LAYOUT: _grid(x), SPECTRUM: _spectrum(x / noise), INTENSITY: _histogram(x, low, high)}
+    tones = np.sqrt(np.clip((x - low) / (high - low), 0.0, 1.0))
+    return {LAYOUT: _grid(tones), SPECTRUM: _spectrum(x / noise), INTENSITY: _histogram(x, low, high)}
 
 
 def vector_descriptors(features: NDArray[np.floating], projection: Array) -> Mapping[str, Array]:

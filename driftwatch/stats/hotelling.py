@@ -18,7 +18,13 @@ from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail, fit_tail
 
 LOCATION = "location"
-"""The group that is a copy of another one, but scaled only: where the reference varies most, it looks most closely."""
+"""A group that copies others, but scales them only: where the reference varies most, it looks most closely."""
+
+AGREEMENT = "agreement"
+"""A copy of `LOCATION` of which only directions count: samples that resemble each other point the same way, however
+typical each one is by itself."""
+
+COPIES = (LOCATION, AGREEMENT)
 
 FLOOR = 0.05
 MOST_SURPRISE = -float(np.log(CLIPPED_SHARE))
@@ -30,21 +36,22 @@ class Group:
 
     Args:
         name: for people.
-        source: the descriptors it takes.
+        sources: the descriptors it takes, one after another.
         mean: the reference's, ``(K,)``.
         whitener: maps centred descriptors to standard ones, ``(K, K')``.
         limit: the longest a standard vector may be; longer ones are shortened (see `driftwatch.stats.moments`).
     """
 
     name: str
-    source: str
+    sources: tuple[str, ...]
     mean: Array
     whitener: Array
     limit: float
 
     def standard(self, descriptors: Mapping[str, Array]) -> Array:
         """Standard vectors ``(N, K')`` of samples."""
-        return shorten(times(descriptors[self.source] - self.mean, self.whitener), self.limit)
+        taken = _together(descriptors, self.sources)
+        return shorten(times(taken - self.mean, self.whitener), self.limit)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Groups:
             "point_null": np.concatenate([[self.null.share, self.null.shape, self.null.scale], self.null.quantiles])
         }
         for group in self.each:
-            key = f"group.{group.source}.{group.name}"
+            key = f"group.{'+'.join(group.sources)}.{group.name}"
             arrays |= {f"{key}.mean": group.mean, f"{key}.limit": np.array([group.limit])}
             arrays[f"{key}.whitener"] = group.whitener
         return arrays
@@ -89,15 +96,15 @@ class Groups:
         keys = [name.removesuffix(".mean") for name in arrays if name.startswith("group.") and name.endswith(".mean")]
         each = []
         for key in keys:
-            _, source, name = key.split(".")
+            _, sources, name = key.split(".")
             limit = float(arrays[f"{key}.limit"][0])
-            each.append(Group(name, source, arrays[f"{key}.mean"], arrays[f"{key}.whitener"], limit))
-        each.sort(key=lambda group: (group.name == LOCATION, group.name))
+            each.append(Group(name, tuple(sources.split("+")), arrays[f"{key}.mean"], arrays[f"{key}.whitener"], limit))
+        each.sort(key=lambda group: (COPIES.index(group.name) if group.name in COPIES else -1, group.name))
         share, shape, scale, *quantiles = arrays["point_null"]
         return Groups(tuple(each), Tail(np.array(quantiles), float(share), float(shape), float(scale)))
 
 
-def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], located: str) -> Groups:
+def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], located: Sequence[str]) -> Groups:
     """Fits groups.
 
     Whitening only sets which directions count how much, and may come from data that the flow was fitted to. Means and
@@ -106,18 +113,21 @@ def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], loca
     Args:
         fitting: descriptors to fit covariances to, ``(N, K)`` by group.
         held_out: descriptors of held-out samples, likewise.
-        located: the group that `LOCATION` copies.
+        located: the groups that `LOCATION` and `AGREEMENT` copy; each counts as much as the others.
     """
-    each = [_fit(name, name, held_out, _whitener(fitting[name])) for name in sorted(fitting)]
-    spread = np.sqrt(fitting[located].var(0).sum())
-    scaled = np.eye(fitting[located].shape[1]) / max(float(spread), 1e-12)
-    each.append(_fit(LOCATION, located, held_out, scaled))
+    sources = tuple(located)
+    scaled = np.diag(np.concatenate([_scales(fitting[name]) for name in sources]))
+    each = [
+        *(_fit(name, (name,), held_out, _whitener(fitting[name])) for name in sorted(fitting)),
+        _fit(LOCATION, sources, held_out, scaled),
+        _directions(sources, held_out, scaled),
+    ]
     return Groups(tuple(each), fit_tail(point_score([group.standard(held_out) for group in each])))
 
 
 def point_score(standard: Sequence[Array]) -> Array:
-    """The squared length of each sample's standard vectors, all groups but `LOCATION`, the last, together, ``(N,)``."""
-    return np.asarray(sum(np.square(y).sum(1) for y in standard[:-1]))
+    """The squared length of each sample's standard vectors, all groups but the copies, together, ``(N,)``."""
+    return np.asarray(sum(np.square(y).sum(1) for y in standard[: -len(COPIES)]))
 
 
 def hotelling(values: Array, layout: Layout) -> Array:
@@ -131,11 +141,34 @@ def hotelling(values: Array, layout: Layout) -> Array:
     return np.stack(squares, axis=1) / values[:, :1] if squares else np.empty((len(values), 0))
 
 
-def _fit(name: str, source: str, held_out: Mapping[str, Array], whitener: Array) -> Group:
-    free = Group(name, source, held_out[source].mean(0), whitener, np.inf)
+def _together(descriptors: Mapping[str, Array], sources: Sequence[str]) -> Array:
+    return np.concatenate([descriptors[source] for source in sources], axis=1)
+
+
+def _scales(descriptors: Array) -> Array:
+    """One factor for all ``(K,)``, which makes the mean squared distance from their mean 1."""
+    spread = max(float(np.sqrt(descriptors.var(0).sum())), 1e-12)
+    return np.full(descriptors.shape[1], 1.0 / spread)
+
+
+def _lengths(held_out: Mapping[str, Array], sources: tuple[str, ...], whitener: Array) -> tuple[Array, Array]:
+    """The mean of held-out descriptors, ``(K,)``, and how long standard vectors are, ``(N,)``."""
+    taken = _together(held_out, sources)
+    mean = taken.mean(0)
+    return mean, np.linalg.norm(times(taken - mean, whitener), axis=1)
+
+
+def _fit(name: str, sources: tuple[str, ...], held_out: Mapping[str, Array], whitener: Array) -> Group:
     # The held-out samples set the limit: of those fitted to, one in a thousand is not as far out.
-    lengths = np.linalg.norm(free.standard(held_out), axis=1)
-    return Group(name, source, free.mean, whitener, float(np.quantile(lengths, 1.0 - CLIPPED_SHARE)))
+    mean, lengths = _lengths(held_out, sources, whitener)
+    return Group(name, sources, mean, whitener, float(np.quantile(lengths, 1.0 - CLIPPED_SHARE)))
+
+
+def _directions(sources: tuple[str, ...], held_out: Mapping[str, Array], scaled: Array) -> Group:
+    """A group whose standard vectors all have length 1, but for those of the most average samples."""
+    mean, lengths = _lengths(held_out, sources, scaled)
+    shortest = float(np.quantile(lengths, CLIPPED_SHARE))
+    return Group(AGREEMENT, sources, mean, scaled / max(shortest, 1e-12), 1.0)
 
 
 def _whitener(descriptors: Array) -> Array:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from driftwatch.stats.combination import Combination, fit_combination
 from driftwatch.stats.decomposition import PARTS, Decomposition, decompose
 from driftwatch.stats.geometry import geometry
-from driftwatch.stats.hotelling import LOCATION, hotelling
+from driftwatch.stats.hotelling import COPIES, hotelling
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail, fit_tail
 
@@ -198,7 +198,7 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
     values = measured.values
     first = len(layout.blocks) * len(PARTS)
     latent = fit_distance(values, np.arange(first + len(GEOMETRY_PARTS) + 1))
-    whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name != LOCATION], dtype=np.intp)
+    whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name not in COPIES], dtype=np.intp)
     statistics = Statistics(
         latent=latent,
         geometry=fit_distance(values, np.arange(first, first + len(GEOMETRY_PARTS))),
@@ -224,5 +224,5 @@ def _members(measured: Features, latent: Distance, whole: Columns) -> Array:
     """The statistics that the combined one is made of, ``(M, J)``."""
     surprise = measured.values[:, -1 - measured.hotelling.shape[1]]
     squares = measured.hotelling
-    singles = [latent(measured.values), measured.decomposition.total, measured.nll, surprise, squares[:, whole].sum(1)]
+    singles = [latent(measured.values), measured.nll, surprise, squares[:, whole].sum(1)]
     return np.column_stack([*singles, squares])

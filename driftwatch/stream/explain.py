@@ -8,7 +8,7 @@ import numpy as np
 
 from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.descriptors import INTENSITY, LATENT_MOMENTS, LAYOUT, MARGINALS, PAIRS, SPECTRUM, VALUES
-from driftwatch.stats.hotelling import LOCATION
+from driftwatch.stats.hotelling import AGREEMENT, LOCATION
 from driftwatch.stats.null import WindowNull
 from driftwatch.stats.summary import Array
 
@@ -26,6 +26,7 @@ CHANGED = {
     PAIRS: "values vary together in another way",
     MARGINALS: "the distribution of single values changed",
     LOCATION: "the mean sample moved",
+    AGREEMENT: "samples resemble each other more than they should",
 }
 NOTABLE_DEVIATIONS = 4.0
 

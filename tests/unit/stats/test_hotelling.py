@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from driftwatch.stats.descriptors import VALUES
-from driftwatch.stats.hotelling import LOCATION, MOST_SURPRISE, Groups, fit_groups, hotelling
+from driftwatch.stats.hotelling import AGREEMENT, LOCATION, MOST_SURPRISE, Groups, fit_groups, hotelling
 from driftwatch.stats.summary import Described, Layout, Whitened, summarise_each
 
 DIM = 5
@@ -20,7 +20,7 @@ def descriptors(seed: int, n: int, shift: float = 0.0) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def groups() -> Groups:
-    return fit_groups(descriptors(1, 50_000), descriptors(2, 50_000), VALUES)
+    return fit_groups(descriptors(1, 50_000), descriptors(2, 50_000), (VALUES,))
 
 
 def windows(groups: Groups, described: dict[str, np.ndarray], size: int) -> np.ndarray:
@@ -46,12 +46,32 @@ def test_it_is_the_squared_mahalanobis_distance_of_the_mean(groups: Groups) -> N
 
 
 def test_location_looks_where_the_reference_varies_most(groups: Groups) -> None:
-    (name, _), (last, _) = groups.shapes
-    assert (name, last) == (VALUES, LOCATION)
+    assert [name for name, _ in groups.shapes] == [VALUES, LOCATION, AGREEMENT]
     described = descriptors(5, 2_000)
     (location,) = windows(groups, described, 2_000)[:, 1]
     mean = described[VALUES].mean(0) - 3.0
     assert location == pytest.approx(2_000 * mean @ mean / np.trace(MIX.T @ MIX), rel=0.1, abs=0.05)
+
+
+def test_agreement_is_the_mean_cosine_of_pairs(groups: Groups) -> None:
+    described = descriptors(5, 2_000, shift=2.0)
+    found = windows(groups, described, 10)[:, 2]
+    centred = (described[VALUES] - 3.0).reshape(-1, 10, DIM)
+    directions = centred / np.linalg.norm(centred, axis=2, keepdims=True)
+    cosines = (np.square(directions.sum(1)).sum(1) - 10) / 90
+    # One in a thousand is too near the mean to have its direction count in full.
+    np.testing.assert_allclose(
+        np.quantile(found, [0.1, 0.5, 0.9]), np.quantile(1 + 9 * cosines, [0.1, 0.5, 0.9]), rtol=0.05
+    )
+
+
+def test_copies_give_each_group_the_same_weight() -> None:
+    held_out = {"a": descriptors(1, 5_000)[VALUES], "b": 1e3 * descriptors(2, 5_000)[VALUES][:, :2]}
+    standard = fit_groups(held_out, held_out, ("a", "b")).standard(held_out)
+    location = standard[-2]
+    assert location.shape[1] == DIM + 2
+    for part in (location[:, :DIM], location[:, DIM:]):
+        assert np.square(part).sum(1).mean() == pytest.approx(1.0, abs=0.02)
 
 
 def test_surprise_is_exponential_and_bounded(groups: Groups) -> None:
@@ -72,7 +92,7 @@ def test_what_never_varied_does_not_count_without_limit() -> None:
     fitting, held_out = descriptors(1, 5_000), descriptors(2, 5_000)
     for each in (fitting, held_out):
         each[VALUES] = np.column_stack([each[VALUES], np.zeros(5_000)])
-    found = fit_groups(fitting, held_out, VALUES)
+    found = fit_groups(fitting, held_out, (VALUES,))
     assert np.isfinite(found.each[0].whitener).all()
     nearly = {VALUES: held_out[VALUES][:100] + np.array([0.0] * DIM + [1e-3])}
     np.testing.assert_allclose(
