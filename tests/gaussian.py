@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ Latents = list[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Fitted to draws of it."""
+    """Fitted to draws of it, whose summary is `others`."""
 
     shapes: tuple[tuple[int, int], ...]
     moments: Moments
     groups: Groups
     layout: Layout
+    others: Array
 
     def summaries(self, z: Latents) -> Array:
         """Of single samples, ``(N, V)``."""
@@ -54,4 +55,6 @@ def fitted(rng: np.random.Generator, shapes: tuple[tuple[int, int], ...], n: int
     described = [descriptors(each, moments.whiten(each, nll(each))) for each in (other, z)]
     groups = fit_groups(described[0], described[1], (VALUES,))
     latent = moments.layout(shapes)
-    return Gaussian(shapes, moments, groups, Layout(latent.dim, latent.blocks, latent.axes, groups.shapes))
+    layout = Layout(latent.dim, latent.blocks, latent.axes, groups.shapes)
+    made = Gaussian(shapes, moments, groups, layout, np.zeros(layout.size))
+    return replace(made, others=made.summaries(z).sum(0))

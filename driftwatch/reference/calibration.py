@@ -1,9 +1,8 @@
 """Calibration: moments of the latents and a bank of samples, both from data that the flow was not fitted on.
 
 A null taken from training data makes every p-value too small, and the more so the larger the window (METHOD.md).
-The bank is half of the held-out data, and moments come from the other half. Windows of ``n`` different samples of a
-bank of ``B`` vary by ``1/n - 1/B`` about its mean, which varies by ``1/B + 1/M`` about that of the ``M`` others: in all
-by ``1/n + 1/M``, exactly as windows of fresh data do.
+The bank is half of the held-out data, and moments come from the other half, so that the bank is as far from their mean
+as fresh data may be; what is known of the others is their summed summary (see `driftwatch.stats.resample`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from driftwatch.flows.base import Flow
 from driftwatch.reference.description import fit_description
 from driftwatch.reference.latents import latents_of
 from driftwatch.stats.moments import fit_moments
+from driftwatch.stats.summary import summarise_each
 
 MIN_SAMPLES = 200
 
@@ -39,7 +39,7 @@ def calibrate(
         seed: of the split into halves and of the random projection.
 
     Returns:
-        Named arrays: the moments, the description, and the bank's latents, NLL and descriptors.
+        Named arrays: the moments, the description, the others' summary, and the bank's latents, NLL and descriptors.
 
     Raises:
         TrainingError: if there are too few samples to calibrate with.
@@ -62,4 +62,6 @@ def calibrate(
     for g, y in enumerate(described.groups):
         arrays[f"bank_groups.{g}"] = y.astype(np.float32)
     arrays["bank_nll"] = bank.nll
+    layout = description.layout(moments.layout(tuple(z.shape[1:] for z in others.blocks)))
+    arrays["others"] = summarise_each(of_others, layout, description.describe(flow, others, of_others)).sum(0)
     return arrays

@@ -98,8 +98,9 @@ def evaluate(
     layout = scorer.layout
     reference_bank = _bank(scorer, reference)
     peers = baselines(reference, seed=seed) if with_baselines else ()
+    held, others = scorer.reference.bank, scorer.reference.others
     nulls = {
-        size: fit_window_null(null_windows(scorer.reference.bank, layout, size, seed=seed), layout, size)
+        size: fit_window_null(null_windows(held, layout, size, others=others, seed=seed), layout, size)
         for size in windows
     }
     for name, samples in shifted.items():

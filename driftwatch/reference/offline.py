@@ -78,8 +78,8 @@ def score_dataset(
 def _window_null(scorer: Scorer, window: int) -> WindowNull:
     if window == 1:
         return scorer.point_null
-    layout = scorer.layout
-    return fit_window_null(null_windows(scorer.reference.bank, layout, window), layout, window)
+    reference, layout = scorer.reference, scorer.layout
+    return fit_window_null(null_windows(reference.bank, layout, window, others=reference.others), layout, window)
 
 
 def _samples(scorer: Scorer, summaries: Array, index: int) -> Columns:

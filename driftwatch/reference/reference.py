@@ -37,6 +37,7 @@ class Reference:
         description: of samples, beside their latents.
         layout: of the summaries.
         bank: summaries of single held-out samples, ``(N, V)``.
+        others: summary of the other held-out samples, which the moments were fitted to, ``(V,)``.
         manifest: as written by the trainer.
     """
 
@@ -48,6 +49,7 @@ class Reference:
     description: Description
     layout: Layout
     bank: NDArray[np.float32]
+    others: Array
     manifest: Mapping[str, Any]
 
     @property
@@ -90,7 +92,7 @@ def reference_from(bundle: Bundle) -> Reference:
         moments, description = Moments.from_arrays(arrays), Description.from_arrays(arrays)
         latents = tuple(arrays[f"bank_latents.{s}"] for s in range(len(shapes)))
         described = tuple(arrays[f"bank_groups.{g}"] for g in range(len(description.groups.each)))
-        nll = arrays["bank_nll"]
+        nll, others = arrays["bank_nll"], arrays["others"]
     except KeyError as missing:
         raise BundleError(
             f"calibration lacks {missing}", where=str(bundle.path), remedy="train the reference again"
@@ -110,5 +112,6 @@ def reference_from(bundle: Bundle) -> Reference:
         description=description,
         layout=layout,
         bank=bank,
+        others=others,
         manifest=bundle.manifest,
     )

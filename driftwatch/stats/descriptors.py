@@ -20,6 +20,9 @@ from driftwatch.stats.summary import Array
 LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY = "latent moments", "layout", "spectrum", "intensity"
 VALUES, PAIRS, MARGINALS = "values", "pairs", "marginals"
 
+PRODUCTS = (LATENT_MOMENTS, PAIRS)
+"""Groups that hold products of values."""
+
 MAX_PAIRED = 16
 GRID = 8
 MAX_LAYOUT = 192

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.combination import Combination, fit_combination
 from driftwatch.stats.decomposition import PARTS, Decomposition, decompose
+from driftwatch.stats.descriptors import PRODUCTS
+from driftwatch.stats.effect import EffectSize, bounds, fit_effect_size
 from driftwatch.stats.geometry import geometry
 from driftwatch.stats.hotelling import COPIES, hotelling
 from driftwatch.stats.summary import Array, Layout
@@ -100,7 +102,7 @@ class Tested:
         statistics: of each detector, ``(M,)``.
         p_values: of each detector, ``(M,)``.
         features: what they were computed from.
-        effect: debiased divergence, nats per sample, ``(M,)``.
+        effect: debiased distance from the reference, nats per sample, ``(M,)`` (see `driftwatch.stats.effect`).
         deviations: by how many null standard deviations each feature is off, ``(M, F)``.
     """
 
@@ -152,8 +154,7 @@ class WindowNull:
         tails: the null of each detector's statistic.
         mean: null mean of each feature, ``(F,)``.
         deviation: null standard deviation of each feature, ``(F,)``.
-        kl_mean: null mean of the KL score, nats per sample: its bias at this size.
-        kl_deviation: its null standard deviation.
+        effect_size: what chance does to the effect.
         parts_mean: null mean of each part of each block, ``(S, 3)``.
     """
 
@@ -163,8 +164,7 @@ class WindowNull:
     tails: Mapping[str, Tail]
     mean: Array
     deviation: Array
-    kl_mean: float
-    kl_deviation: float
+    effect_size: EffectSize
     parts_mean: Array
 
     def test(self, summaries: Array) -> Tested:
@@ -178,7 +178,7 @@ class WindowNull:
             statistics=statistics,
             p_values={name: self.tails[name].p_value(value) for name, value in statistics.items()},
             features=measured,
-            effect=measured.decomposition.total - self.kl_mean,
+            effect=self.effect_size(_bounds(measured, self.layout, self.size)),
             deviations=(measured.values - self.mean) / self.deviation,
         )
 
@@ -206,7 +206,6 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
         whole=whole,
         combination=fit_combination(_members(measured, latent, whole)),
     )
-    total = measured.decomposition.total
     return WindowNull(
         size=size,
         layout=layout,
@@ -214,15 +213,24 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
         tails={name: fit_tail(value) for name, value in statistics(measured).items()},
         mean=values.mean(0),
         deviation=np.maximum(values.std(0), 1e-12),
-        kl_mean=float(total.mean()),
-        kl_deviation=float(total.std()),
+        effect_size=fit_effect_size(_bounds(measured, layout, size)),
         parts_mean=measured.decomposition.parts.mean(0),
     )
 
 
 def _members(measured: Features, latent: Distance, whole: Columns) -> Array:
     """The statistics that the combined one is made of, ``(M, J)``."""
-    surprise = measured.values[:, -1 - measured.hotelling.shape[1]]
     squares = measured.hotelling
-    singles = [latent(measured.values), measured.nll, surprise, squares[:, whole].sum(1)]
-    return np.column_stack([*singles, squares])
+    single = [latent(measured.values), measured.nll, _surprise(measured), squares[:, whole].sum(1)]
+    return np.column_stack([*single, squares])
+
+
+def _surprise(measured: Features) -> Array:
+    """The mean surprise of each window's samples, ``(M,)``."""
+    return np.asarray(measured.values[:, -1 - measured.hotelling.shape[1]])
+
+
+def _bounds(measured: Features, layout: Layout, size: int) -> Array:
+    """What the effect is the largest of, ``(M, E)``."""
+    located = [g for g, (name, _) in enumerate(layout.groups) if name not in (*COPIES, *PRODUCTS)]
+    return bounds(measured.decomposition.total, measured.hotelling[:, located], _surprise(measured), size)

@@ -63,6 +63,7 @@ def calibrate_procedure(
     *,
     budget: float,
     resolve_after: int,
+    others: Array | None = None,
     samples: int = 400_000,
     seed: int = 0,
 ) -> Procedure:
@@ -75,6 +76,7 @@ def calibrate_procedure(
         step: samples in a pane.
         budget: expected samples between false alarms.
         resolve_after: quiet steps that end an alarm.
+        others: summary of the held-out samples beside the bank, ``(V,)``.
         samples: length of the simulated stream.
         seed: of the resampling.
     """
@@ -82,7 +84,7 @@ def calibrate_procedure(
     measured: dict[int, list[Features]] = {size: [] for size in sizes}
     longest = max(widths.values())
     rng = np.random.default_rng(seed)
-    for panes in null_panes(bank, step, -(-samples // step) + longest, longest, rng):
+    for panes in null_panes(bank, step, -(-samples // step) + longest, longest, rng, others):
         for size, width in widths.items():
             windows = sliding_sums(panes, width)
             measured[size].append(features(windows[longest - width :], layout))
@@ -98,8 +100,8 @@ def calibrate_procedure(
         )
     if repeats(max(sizes), len(bank)):
         remarks.append(
-            f"windows of {max(sizes):,} are large beside the {len(bank):,} samples of the bank: p-values err towards "
-            "silence; more held-out data would mend that"
+            f"windows of {max(sizes):,} are large beside the {len(bank):,} samples of the bank: samples repeat within "
+            "them, and p-values err towards silence; more held-out data would mend that"
         )
     return Procedure(nulls, step, control, tuple(remarks))
 

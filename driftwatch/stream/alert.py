@@ -19,7 +19,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 @dataclass(frozen=True)
 class Effect:
-    """How far the stream is from its reference: debiased KL in nats per sample, with a 95 % interval."""
+    """How far the stream is from its reference: debiased distance in nats per sample, with a 95 % interval."""
 
     nats: float
     low: float

@@ -49,6 +49,7 @@ class TesterFactory:
                 self._step,
                 budget=self._budget,
                 resolve_after=self._resolve_after,
+                others=reference.others,
             )
         return known
 

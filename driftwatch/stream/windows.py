@@ -196,10 +196,10 @@ class StreamTester:
         )
 
     def _effect(self, result: WindowResult) -> Effect:
-        """The debiased divergence with a 95 % interval: jackknife over panes, never narrower than the null's spread."""
+        """The effect with a 95 % interval: jackknife over panes, never narrower than the null's spread."""
         window = self._window(result.size) or []
         null = self.procedure.nulls[result.size]
-        spread = null.kl_deviation
+        spread = null.effect_size.deviation
         if len(window) > 2:
             total = merge([pane.summary for pane in window])
             without = total - np.stack([pane.summary for pane in window])
