@@ -76,6 +76,26 @@ class DetectorResult:
 
 
 @dataclass(frozen=True)
+class HeatMap:
+    """Where in the image a window differs: an even grid of cells that covers it.
+
+    Args:
+        values: by rows from the top, each from the left; location's excess in each cell, nats per sample.
+    """
+
+    values: tuple[tuple[float, ...], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "rows": len(self.values),
+            "columns": len(self.values[0]),
+            "values": [list(row) for row in self.values],
+            "unit": "nats per sample",
+        }
+
+
+@dataclass(frozen=True)
 class Alert:
     """A stream starts to drift, drifts more severely, or is back.
 
@@ -90,6 +110,7 @@ class Alert:
         detectors: every detector's result.
         explanation: what moved most, for people.
         reference: name and version of the bundle.
+        heat_map: of images, while the alarm is on.
     """
 
     id: str
@@ -102,10 +123,11 @@ class Alert:
     detectors: tuple[DetectorResult, ...]
     explanation: str
     reference: tuple[str, str]
+    heat_map: HeatMap | None = None
 
     def to_data(self) -> dict[str, Any]:
         """The ``data`` of the CloudEvent."""
-        return {
+        data = {
             "stream": self.stream,
             "state": self.state,
             "severity": self.severity,
@@ -124,6 +146,9 @@ class Alert:
             "explanation": self.explanation,
             "reference": {"name": self.reference[0], "version": self.reference[1]},
         }
+        if self.heat_map is not None:
+            data["heat_map"] = self.heat_map.to_json()
+        return data
 
 
 def encode_alert(alert: Alert) -> bytes:
@@ -170,6 +195,7 @@ def decode_alert(value: bytes) -> Alert:
             detectors=tuple(DetectorResult(**each) for each in data["detectors"]),
             explanation=data["explanation"],
             reference=(data["reference"]["name"], data["reference"]["version"]),
+            heat_map=HeatMap(tuple(map(tuple, data["heat_map"]["values"]))) if "heat_map" in data else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None

@@ -22,6 +22,7 @@ from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
 from driftwatch.stream.columns import moved_columns
 from driftwatch.stream.explain import explain
+from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import WindowResult
@@ -170,6 +171,10 @@ class StreamTester:
             f"{self.stream}|{self.reference.version}|{transition.state}|{transition.severity}|{result.size}|"
             f"{last.topic}|{last.partition}|{last.last[0]}|{last.last[1]}"
         )
+        firing = transition.state == "firing"
+        summary = merge([pane.summary for pane in self._window(result.size) or []])
+        found = heat_map(summary, self.reference) if firing else None
+        place = place_words(found, summary, self.reference) if found else ""
         return Alert(
             id=str(uuid.uuid5(ALERT_IDS, identity)),
             stream=self.stream,
@@ -188,11 +193,12 @@ class StreamTester:
                 for name in DETECTORS
             ),
             explanation=(
-                result.explanation
-                if transition.state == "firing"
+                "; ".join(filter(None, (result.explanation, place)))
+                if firing
                 else f"no window has drifted in the last {self.policy.resolve_after} steps"
             ),
             reference=(self.reference.name, self.reference.version),
+            heat_map=found,
         )
 
     def _effect(self, result: WindowResult) -> Effect:
