@@ -76,6 +76,46 @@ class DetectorResult:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A sample of the window, and where it is.
+
+    Args:
+        topic: the message came from.
+        partition: of the topic.
+        offset: of the message.
+        row: of the sample in the message, from 0.
+        score: its divergence by itself, nats.
+        sample: the sample, JSON-able, if it may leave; else None.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    row: int
+    score: float
+    sample: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {name: value for name, value in asdict(self).items() if name != "sample" or value is not None}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Samples of the window: those farthest from the reference, the farthest first, and those nearest to it."""
+
+    farthest: tuple[Example, ...]
+    nearest: tuple[Example, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "farthest": [each.to_json() for each in self.farthest],
+            "nearest": [each.to_json() for each in self.nearest],
+        }
+
+
+@dataclass(frozen=True)
 class HeatMap:
     """Where in the image a window differs: an even grid of cells that covers it.
 
@@ -110,7 +150,8 @@ class Alert:
         detectors: every detector's result.
         explanation: what moved most, for people.
         reference: name and version of the bundle.
-        heat_map: of images, while the alarm is on.
+        heat_map: of images, where the alarm starts or worsens.
+        examples: of any kind of sample, likewise.
     """
 
     id: str
@@ -124,6 +165,7 @@ class Alert:
     explanation: str
     reference: tuple[str, str]
     heat_map: HeatMap | None = None
+    examples: Examples | None = None
 
     def to_data(self) -> dict[str, Any]:
         """The ``data`` of the CloudEvent."""
@@ -148,6 +190,8 @@ class Alert:
         }
         if self.heat_map is not None:
             data["heat_map"] = self.heat_map.to_json()
+        if self.examples is not None:
+            data["examples"] = self.examples.to_json()
         return data
 
 
@@ -196,9 +240,15 @@ def decode_alert(value: bytes) -> Alert:
             explanation=data["explanation"],
             reference=(data["reference"]["name"], data["reference"]["version"]),
             heat_map=HeatMap(tuple(map(tuple, data["heat_map"]["values"]))) if "heat_map" in data else None,
+            examples=_examples(data["examples"]) if "examples" in data else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None
+
+
+def _examples(data: Mapping[str, Any]) -> Examples:
+    farthest, nearest = (tuple(Example(**each) for each in data[side]) for side in ("farthest", "nearest"))
+    return Examples(farthest, nearest)
 
 
 def rfc3339(milliseconds: int) -> str:
