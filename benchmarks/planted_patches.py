@@ -96,14 +96,16 @@ def main(bundle: Path, data: Path) -> None:
     measured = null_windows(reference.bank, reference.layout, WINDOW, count=4_000)
     null = fit_window_null(measured, reference.layout, WINDOW)
     table = Table("patch", "of the images", "windows that alarm", "peak in or next to it", "told in words", box=None)
+    right = []
     for kind in CHANGES:
         for share in (1.0, 0.5):
             rng = np.random.default_rng(7)
             done = np.array([trial(reference, null, images, kind, share, rng) for _ in range(TRIALS)])
             alarms, near, told = done[done[:, 0]].T if done[:, 0].any() else np.zeros((3, 0), dtype=bool)
+            right += near[told].tolist()
             rate = (f"{100 * near.mean():.1f} %", f"{100 * told.mean():.0f} %") if len(alarms) else ("", "")
             table.add_row(kind, f"{share:.0%}", f"{len(alarms)} of {TRIALS}", *rate)
-    Console().print(table)
+    Console().print(table, f"right where told: {sum(right)} of {len(right)}")
 
 
 if __name__ == "__main__":
