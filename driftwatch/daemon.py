@@ -32,6 +32,7 @@ from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.events import Observer, ReferenceInUse, fan_out
+from driftwatch.stream.examples import ExampleRule
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
@@ -200,7 +201,8 @@ class Daemon:
         }
         source = self.config.source
         limit = source.max_message_bytes if isinstance(source, KafkaSource) else 1 << 40
-        return ScoreStage(routes, self.config.windows.step, max_message_bytes=limit)
+        examples = _example_rule(self.config)
+        return ScoreStage(routes, self.config.windows.step, examples=examples, max_message_bytes=limit)
 
     def _tester(self, stream: str) -> StreamTester | None:
         reference = self._references.get(stream)
@@ -216,7 +218,12 @@ def tester_factory(config: DaemonConfig) -> TesterFactory:
         min_effect=config.alerts.min_effect,
         resolve_after=config.alerts.resolve_after,
         severity=config.alerts.severity,
+        examples=_example_rule(config),
     )
+
+
+def _example_rule(config: DaemonConfig) -> ExampleRule:
+    return ExampleRule(config.alerts.examples.count, config.alerts.examples.include_samples)
 
 
 def load_references(config: DaemonConfig) -> dict[str, Reference]:

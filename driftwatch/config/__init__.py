@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from driftwatch.config.alerting import (
     AlertsConfig,
+    ExamplesConfig,
     KafkaSinkConfig,
     LogSinkConfig,
     WebhookSinkConfig,
@@ -26,6 +27,7 @@ from driftwatch.config.source import KafkaSource, ReplaySource, SecurityConfig, 
 __all__ = [
     "AlertsConfig",
     "DaemonConfig",
+    "ExamplesConfig",
     "KafkaSinkConfig",
     "KafkaSource",
     "LogConfig",

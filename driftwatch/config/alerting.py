@@ -80,6 +80,15 @@ class WindowsConfig(Settings):
         return self
 
 
+class ExamplesConfig(Settings):
+    """Which samples of a window an alert points at: some farthest from the reference, and some nearest to it."""
+
+    count: Annotated[int, Field(ge=0, le=8, description="of either kind, by topic, partition, offset and row")] = 3
+    include_samples: Annotated[
+        bool, Field(description="whether the samples themselves go to the panes topic, the alerts and their sinks")
+    ] = False
+
+
 class AlertsConfig(Settings):
     """When an alert fires, how severe it is, and when it is resolved."""
 
@@ -92,6 +101,8 @@ class AlertsConfig(Settings):
         dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], Annotated[float, Field(ge=0)]],
         Field(min_length=1, max_length=8, description="level: smallest effect in nats per sample"),
     ] = Field(default_factory=lambda: {"warning": 0.0, "critical": 5.0})
+
+    examples: ExamplesConfig = ExamplesConfig()
 
     @property
     def budget_samples(self) -> float:

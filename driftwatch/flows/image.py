@@ -162,6 +162,24 @@ class ImageFlow(Flow):
         span = self.high - self.low + self.noise_width
         return (h.permute(0, 3, 1, 2) + 0.5) * span + self.low
 
+    def boxes(self) -> Tensor:
+        """Which pixels each dimension of the latent stands for.
+
+        Returns:
+            First and last row, first and last column, ``(d, 4)``; the last ones are exclusive. Those of padding lie
+            outside the image.
+        """
+        left, _, top, _ = self.padding
+        boxes = []
+        for height, width, channels, patch in self._grids:
+            rows = torch.arange(height).view(1, height, 1, 1).expand(1, height, width, channels)
+            columns = torch.arange(width).view(1, 1, width, 1).expand(1, height, width, channels)
+            down, across = self.padded[0] // height, self.padded[1] // width
+            first = _cut(rows, patch).flatten() * down - top
+            leftmost = _cut(columns, patch).flatten() * across - left
+            boxes.append(torch.stack([first, first + down, leftmost, leftmost + across], dim=1))
+        return torch.cat(boxes)
+
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Sets every actnorm so that its output has mean 0 and variance 1 on `x` (prepared images)."""

@@ -147,6 +147,7 @@ def _summary(alert: Alert) -> dict[str, Any]:
         "window": alert.window.size,
         "end": rfc3339(alert.window.end_ms),
         "explanation": alert.explanation,
+        "heat_map": alert.heat_map and alert.heat_map.to_json(),
         "reference": {"bundle": alert.reference[0], "version": alert.reference[1]},
     }
 

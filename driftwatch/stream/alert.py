@@ -76,6 +76,66 @@ class DetectorResult:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A sample of the window, and where it is.
+
+    Args:
+        topic: the message came from.
+        partition: of the topic.
+        offset: of the message.
+        row: of the sample in the message, from 0.
+        score: its divergence by itself, nats.
+        sample: the sample, JSON-able, if it may leave; else None.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    row: int
+    score: float
+    sample: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {name: value for name, value in asdict(self).items() if name != "sample" or value is not None}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Samples of the window: those farthest from the reference, the farthest first, and those nearest to it."""
+
+    farthest: tuple[Example, ...]
+    nearest: tuple[Example, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "farthest": [each.to_json() for each in self.farthest],
+            "nearest": [each.to_json() for each in self.nearest],
+        }
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Where in the image a window differs: an even grid of cells that covers it.
+
+    Args:
+        values: by rows from the top, each from the left; location's excess in each cell, nats per sample.
+    """
+
+    values: tuple[tuple[float, ...], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "rows": len(self.values),
+            "columns": len(self.values[0]),
+            "values": [list(row) for row in self.values],
+            "unit": "nats per sample",
+        }
+
+
+@dataclass(frozen=True)
 class Alert:
     """A stream starts to drift, drifts more severely, or is back.
 
@@ -90,6 +150,8 @@ class Alert:
         detectors: every detector's result.
         explanation: what moved most, for people.
         reference: name and version of the bundle.
+        heat_map: of images, where the alarm starts or worsens.
+        examples: of any kind of sample, likewise.
     """
 
     id: str
@@ -102,10 +164,12 @@ class Alert:
     detectors: tuple[DetectorResult, ...]
     explanation: str
     reference: tuple[str, str]
+    heat_map: HeatMap | None = None
+    examples: Examples | None = None
 
     def to_data(self) -> dict[str, Any]:
         """The ``data`` of the CloudEvent."""
-        return {
+        data = {
             "stream": self.stream,
             "state": self.state,
             "severity": self.severity,
@@ -124,6 +188,11 @@ class Alert:
             "explanation": self.explanation,
             "reference": {"name": self.reference[0], "version": self.reference[1]},
         }
+        if self.heat_map is not None:
+            data["heat_map"] = self.heat_map.to_json()
+        if self.examples is not None:
+            data["examples"] = self.examples.to_json()
+        return data
 
 
 def encode_alert(alert: Alert) -> bytes:
@@ -170,9 +239,16 @@ def decode_alert(value: bytes) -> Alert:
             detectors=tuple(DetectorResult(**each) for each in data["detectors"]),
             explanation=data["explanation"],
             reference=(data["reference"]["name"], data["reference"]["version"]),
+            heat_map=HeatMap(tuple(map(tuple, data["heat_map"]["values"]))) if "heat_map" in data else None,
+            examples=_examples(data["examples"]) if "examples" in data else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None
+
+
+def _examples(data: Mapping[str, Any]) -> Examples:
+    farthest, nearest = (tuple(Example(**each) for each in data[side]) for side in ("farthest", "nearest"))
+    return Examples(farthest, nearest)
 
 
 def rfc3339(milliseconds: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.policy import Policy
 from driftwatch.stream.windows import StreamTester
 
@@ -20,6 +21,7 @@ class TesterFactory:
         min_effect: nats per sample below which a window never alarms.
         resolve_after: quiet steps that end an alarm.
         severity: the least effect of each severity, nats per sample.
+        examples: which samples alerts point at.
     """
 
     __test__ = False
@@ -33,9 +35,11 @@ class TesterFactory:
         min_effect: float,
         resolve_after: int,
         severity: Mapping[str, float],
+        examples: ExampleRule = POSITIONS_ONLY,
     ) -> None:
         self._sizes, self._step, self._budget = tuple(sizes), step, budget
         self._min_effect, self._resolve_after, self._severity = min_effect, resolve_after, dict(severity)
+        self._examples = examples
         self._procedures: dict[str, Procedure] = {}
 
     def procedure(self, reference: Reference) -> Procedure:
@@ -65,4 +69,4 @@ class TesterFactory:
     def __call__(self, stream: str, reference: Reference) -> StreamTester:
         """A tester for one stream."""
         procedure = self.procedure(reference)
-        return StreamTester(stream, reference, procedure, self.policy(procedure))
+        return StreamTester(stream, reference, procedure, self.policy(procedure), self._examples)

@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 
 from driftwatch.errors import MessageError
+from driftwatch.stream.examples import Candidate
 from driftwatch.stream.panes import Pane
 
 FORMAT = 1
@@ -26,6 +27,9 @@ def encode_pane(pane: Pane) -> bytes:
         "last": pane.last,
         "values": len(pane.summary),
     }
+    if pane.candidates:
+        # Beside what was there: an older reader passes it over, and a pane of an older writer has none.
+        head["candidates"] = [[each.score, *each.mark, each.sample] for each in pane.candidates]
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pane.summary.astype("<f8").tobytes()
 
 
@@ -54,6 +58,10 @@ def decode_pane(value: bytes) -> Pane:
             partition=int(head["partition"]),
             first=(int(head["first"][0]), int(head["first"][1])),
             last=(int(head["last"][0]), int(head["last"][1])),
+            candidates=tuple(
+                Candidate(float(score), (int(offset), int(row)), sample)
+                for score, offset, row, sample in head.get("candidates", ())
+            ),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise MessageError(f"is no pane: {error}", reason="malformed") from None

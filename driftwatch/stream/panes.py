@@ -7,13 +7,15 @@ replaying gives the same panes, windows and alerts.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.stats.summary import Array
+from driftwatch.stream.alert import Example, Examples
+from driftwatch.stream.examples import Candidate, ExampleRule
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.positions import Mark, Position, fits
 
@@ -36,6 +38,7 @@ class Pane:
         partition: of the topic.
         first: offset and index in the message of the first sample.
         last: of the last sample.
+        candidates: its samples that may be the nearest or farthest of a window, the farthest first.
     """
 
     stream: str
@@ -48,6 +51,7 @@ class Pane:
     partition: int
     first: Mark
     last: Mark
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,17 @@ class RawPane:
     end_ms: int
     topic: str
     partition: int
-    first: Mark
-    last: Mark
+    marks: tuple[Mark, ...]
+
+    @property
+    def first(self) -> Mark:
+        """Of the first sample."""
+        return self.marks[0]
+
+    @property
+    def last(self) -> Mark:
+        """Of the last sample."""
+        return self.marks[-1]
 
 
 @dataclass
@@ -153,12 +166,11 @@ class PaneBuilder:
             end_ms=max(pending.times),
             topic=self._place[0],
             partition=self._place[1],
-            first=pending.marks[0],
-            last=pending.marks[-1],
+            marks=tuple(pending.marks),
         )
 
 
-def pane_of(raw: RawPane, reference: str, summary: Array) -> Pane:
+def pane_of(raw: RawPane, reference: str, summary: Array, candidates: tuple[Candidate, ...] = ()) -> Pane:
     """A scored pane."""
     return Pane(
         stream=raw.stream,
@@ -171,4 +183,20 @@ def pane_of(raw: RawPane, reference: str, summary: Array) -> Pane:
         partition=raw.partition,
         first=raw.first,
         last=raw.last,
+        candidates=candidates,
     )
+
+
+def examples_of(window: Sequence[Pane], rule: ExampleRule) -> Examples | None:
+    """The samples of a window that are farthest from the reference, and nearest to it; None if none are wanted.
+
+    Of equal scores the one that came first in the log is taken first.
+    """
+    found = [
+        Example(pane.topic, pane.partition, *each.mark, each.score, each.sample if rule.include_samples else None)
+        for pane in window
+        for each in pane.candidates
+    ]
+    ordered = sorted(found, key=lambda each: (each.score, each.topic, each.partition, each.offset, each.row))
+    farthest = sorted(ordered, key=lambda each: -each.score)[: rule.count]
+    return Examples(tuple(farthest), tuple(ordered[: rule.count])) if farthest else None

@@ -12,6 +12,7 @@ from driftwatch.data.schema import Samples
 from driftwatch.errors import MessageError
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.events import BatchSeen, DeadLettered, Event, SamplesScored, StageTimed
+from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule, candidates
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.panes import Pane, PaneBuilder, RawPane, pane_of
 from driftwatch.stream.positions import Position
@@ -74,12 +75,21 @@ class ScoreStage:
     Args:
         routes: by the stream's name.
         step: samples in a pane.
+        examples: which samples of a pane alerts may point at.
         max_message_bytes: longer messages are refused.
     """
 
-    def __init__(self, routes: Mapping[str, Route], step: int, *, max_message_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        step: int,
+        *,
+        examples: ExampleRule = POSITIONS_ONLY,
+        max_message_bytes: int = 1 << 30,
+    ) -> None:
         self._routes = routes
         self._step = step
+        self._examples = examples
         self._max_message_bytes = max_message_bytes
         self._builders: dict[Partition, PaneBuilder] = {}
 
@@ -161,7 +171,7 @@ class ScoreStage:
         scored: dict[int, Pane] = {}
         for stream in dict.fromkeys(pane.stream for pane in raw):
             scorer = self._routes[stream].scorer
-            version = scorer.reference.version
+            version, schema = scorer.reference.version, scorer.reference.schema
             chosen = [i for i, pane in enumerate(raw) if pane.stream == stream]
             at_once = max(1, SCORE_SAMPLES // self._step)
             for first in range(0, len(chosen), at_once):
@@ -169,7 +179,8 @@ class ScoreStage:
                     raise Abandoned
                 batch = chosen[first : first + at_once]
                 for i, result in zip(batch, scorer([raw[i].samples for i in batch]), strict=True):
-                    scored[i] = pane_of(raw[i], version, result.summary)
+                    found = candidates(self._examples, result.scores, raw[i].marks, raw[i].samples, schema)
+                    scored[i] = pane_of(raw[i], version, result.summary, found)
                     work.events.append(SamplesScored(stream, result.scores, raw[i].end_ms))
         work.panes = [scored[i] for i in range(len(raw))]
         if raw:

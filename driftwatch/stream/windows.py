@@ -21,8 +21,10 @@ from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
 from driftwatch.stream.columns import moved_columns
+from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.explain import explain
-from driftwatch.stream.panes import Pane
+from driftwatch.stream.heat_map import heat_map, place_words
+from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import WindowResult
 
@@ -51,13 +53,22 @@ class StreamTester:
         reference: what it is compared with.
         procedure: calibrated for the window sizes and the budget.
         policy: what becomes an alert.
+        examples: which samples an alert points at, and whether they leave with it.
     """
 
-    def __init__(self, stream: str, reference: Reference, procedure: Procedure, policy: Policy) -> None:
+    def __init__(
+        self,
+        stream: str,
+        reference: Reference,
+        procedure: Procedure,
+        policy: Policy,
+        examples: ExampleRule = POSITIONS_ONLY,
+    ) -> None:
         self.stream = stream
         self.reference = reference
         self.procedure = procedure
         self.policy = policy
+        self.examples = examples
         self.sizes = tuple(sorted(procedure.nulls))
         self._feature_names = reference.feature_names
         self._panes: deque[Pane] = deque()
@@ -170,6 +181,11 @@ class StreamTester:
             f"{self.stream}|{self.reference.version}|{transition.state}|{transition.severity}|{result.size}|"
             f"{last.topic}|{last.partition}|{last.last[0]}|{last.last[1]}"
         )
+        firing = transition.state == "firing"
+        window = self._window(result.size) or []
+        summary = merge([pane.summary for pane in window])
+        found = heat_map(summary, self.reference) if firing else None
+        place = place_words(found, summary, self.reference) if found else ""
         return Alert(
             id=str(uuid.uuid5(ALERT_IDS, identity)),
             stream=self.stream,
@@ -188,11 +204,13 @@ class StreamTester:
                 for name in DETECTORS
             ),
             explanation=(
-                result.explanation
-                if transition.state == "firing"
+                "; ".join(filter(None, (result.explanation, place)))
+                if firing
                 else f"no window has drifted in the last {self.policy.resolve_after} steps"
             ),
             reference=(self.reference.name, self.reference.version),
+            heat_map=found,
+            examples=examples_of(window, self.examples) if firing else None,
         )
 
     def _effect(self, result: WindowResult) -> Effect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,28 @@ def test_a_replay_ends_and_tells_its_alerts(bundle: Path, data: Path, start_daem
     told = events(daemon.lines(), "drift", "drift resolved")
     assert told[0]["event"] == "drift"
     assert told[-1]["event"] == "drift resolved"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_samples_leave_only_if_allowed(
+    bundle: Path, data: Path, tmp_path: Path, start_daemon: StartDaemon, allowed: bool
+) -> None:
+    with receiver() as server:
+        url = f"http://127.0.0.1:{server.server_port}/hook"
+        alerts = {"examples": {"count": 2, "include_samples": allowed}}
+        state = tmp_path / "state"
+        told = config(bundle, data, sinks=[{"kind": "webhook", "url": url}], alerts=alerts, state_dir=str(state))
+        daemon = start_daemon(told, serving=False)
+        assert daemon.process.wait(60) == 0, daemon.log.read_text()
+    firing = orjson.loads(server.bodies[0])["data"]
+    assert (firing["heat_map"]["rows"], firing["heat_map"]["columns"]) == (2, 2)
+    sent = [*firing["examples"]["farthest"], *firing["examples"]["nearest"]]
+    assert len(sent) == 4
+    first, last = (firing["window"]["offsets"][0][side] for side in ("first", "last"))
+    assert all(first <= each["offset"] <= last and 0 <= each["row"] < 7 for each in sent)
+    assert ["sample" in each for each in sent] == [allowed] * 4
+    panes = orjson.loads((state / "waves.replay.json").read_bytes())["panes"]
+    assert all((b"image/png" in base64.b64decode(pane)) == allowed for pane in panes)
 
 
 def test_a_stopped_replay_goes_on_where_it_was(

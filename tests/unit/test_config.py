@@ -285,3 +285,9 @@ def test_the_examples_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv(name, "secret")
     loaded = load_config(path)
     assert loaded.streams
+
+
+def test_samples_do_not_leave_unless_it_is_written(tmp_path: Path) -> None:
+    loaded = load_config(write(tmp_path, config()))
+    assert (loaded.alerts.examples.count, loaded.alerts.examples.include_samples) == (3, False)
+    assert "include_samples" in str(DaemonConfig.model_json_schema())

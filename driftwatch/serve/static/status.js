@@ -86,12 +86,27 @@ function showHistory(history, streams) {
   at("legend").replaceChildren(...legend);
 }
 
+function heatMap(map) {
+  const largest = Math.max(...map.values.flat());
+  const top = map.values.findIndex((row) => row.includes(largest));
+  const peak = `row ${top + 1} of ${map.rows}, column ${map.values[top].indexOf(largest) + 1} of ${map.columns}`;
+  const title = `Where the images differ: most in ${peak}, by ${small(largest)} ${map.unit}`;
+  const svg = drawn("svg", { class: "heat", role: "img", "aria-label": title, viewBox: `0 0 ${map.columns} ${map.rows}` });
+  svg.append(drawn("title", {}, title));
+  map.values.forEach((row, i) => row.forEach((value, j) => {
+    const share = largest > 0 ? Math.max(0, value) / largest : 0;
+    svg.append(drawn("rect", { x: j, y: i, width: 1, height: 1, "fill-opacity": share.toFixed(3) }));
+  }));
+  return svg;
+}
+
 function showAlerts(alerts) {
   const items = alerts.map((alert) => {
     const item = element("li", undefined, { class: alert.state });
     const effect = `p = ${small(alert.p_value)}, effect ${small(alert.effect_nats)} nats per sample, window of ${alert.window}`;
     item.append(element("p", `${alert.state.toUpperCase()} ${alert.stream}, ${alert.severity}: ${effect}`));
     item.append(element("p", alert.explanation));
+    if (alert.heat_map) item.append(heatMap(alert.heat_map));
     item.append(element("p", `${new Date(alert.end).toLocaleString()}, reference ${alert.reference.bundle} ${alert.reference.version}`, { class: "dim" }));
     return item;
   });

@@ -109,3 +109,21 @@ def test_real_valued_images_are_dequantized_within_their_range() -> None:
 def test_too_many_scales_are_refused_with_the_remedy() -> None:
     with pytest.raises(TrainingError, match="use at most 2 scales"):
         ImageFlow(1, 4, 4, scales=3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_boxes_say_which_pixels_a_latent_stands_for(shape: dict[str, int]) -> None:
+    """Couplings that are at the identity look at nothing around: a pixel moves latents whose box it is in, no other."""
+    torch.manual_seed(0)
+    flow = ImageFlow(**shape, steps=1, hidden=4).double()
+    raw = torch.full((1, *flow.image_shape), 100.0).double()
+    moved = raw.clone()
+    row, column = shape["height"] - 1, 1
+    moved[..., row, column] += 30.0
+    noise = torch.full((1, shape["channels"], *flow.padded), 0.5).double()
+    padded = [torch.nn.functional.pad(each, flow.padding) + noise for each in (raw, moved)]
+    one, other = (torch.cat([z.flatten() for z in flow(x)[0]]) for x in padded)
+    touched = (one - other).abs() > 1e-9
+    top, bottom, left, right = flow.boxes().T
+    assert touched.any()
+    assert not (touched & ~((top <= row) & (row < bottom) & (left <= column) & (column < right))).any()

@@ -19,7 +19,7 @@ from driftwatch.serve.health import Health
 from driftwatch.serve.http import HttpServer
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status
-from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, HeatMap, OffsetRange, WindowSpan
 from driftwatch.stream.events import (
     AlertRaised,
     BatchSeen,
@@ -47,6 +47,7 @@ ALERT = Alert(
     detectors=(DetectorResult("kl", 2.0, 1e-9, {}),),
     explanation="<b>fine texture</b> changed",
     reference=("r", "v"),
+    heat_map=HeatMap(((0.5, 0.0, -0.1), (0.0, 0.0, 0.0))),
 )
 EVENTS: tuple[Event, ...] = (
     ReferenceInUse("a", "r", "v"),
@@ -178,6 +179,9 @@ def test_the_status_tells_what_happened(served: Served) -> None:
     assert (stream["name"], stream["firing"], stream["samples"]) == ("a", True, 2)
     assert told["history"]["windows"]["50"]["p_value"] == [1e-9]
     assert told["alerts"][0]["explanation"] == ALERT.explanation
+    map_told = told["alerts"][0]["heat_map"]
+    assert (map_told["rows"], map_told["columns"], map_told["unit"]) == (2, 3, "nats per sample")
+    assert map_told["values"] == [[0.5, 0.0, -0.1], [0.0, 0.0, 0.0]]
 
 
 def test_a_port_in_use_is_told(served: Served) -> None:

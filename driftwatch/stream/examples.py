@@ -1,0 +1,69 @@
+"""Example samples of a window: those farthest from the reference and nearest to it, by their own scores.
+
+A window's farthest are among its panes' farthest, so each pane carries a few candidates. They are positions in the
+log; the samples themselves are there only if the user lets them leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.data.previews import preview
+from driftwatch.data.schema import Schema
+from driftwatch.stats.summary import Array
+from driftwatch.stream.positions import Mark
+
+
+@dataclass(frozen=True)
+class ExampleRule:
+    """Which examples there are.
+
+    Args:
+        count: of the farthest, and of the nearest.
+        include_samples: whether the samples leave too, not only their positions.
+    """
+
+    count: int = 3
+    include_samples: bool = False
+
+
+POSITIONS_ONLY = ExampleRule()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sample of a pane.
+
+    Args:
+        score: its divergence by itself, nats.
+        mark: offset of its message, and its row there.
+        sample: as JSON (see `driftwatch.data.previews`), if it may leave and fits; else None.
+    """
+
+    score: float
+    mark: Mark
+    sample: Any = None
+
+
+def candidates(
+    rule: ExampleRule, scores: Array, marks: Sequence[Mark], samples: NDArray[np.floating], schema: Schema
+) -> tuple[Candidate, ...]:
+    """The samples of a pane that may be an example of a window, the farthest first; at most twice `count`.
+
+    Args:
+        rule: which there are.
+        scores: of the pane's samples, ``(n,)``.
+        marks: where they are.
+        samples: themselves, ``(n, *sample_shape)``.
+        schema: of a sample.
+    """
+    farthest, nearest = (np.argsort(by, kind="stable")[: rule.count].tolist() for by in (-scores, scores))
+    return tuple(
+        Candidate(float(scores[i]), marks[i], preview(samples[i], schema) if rule.include_samples else None)
+        for i in dict.fromkeys([*farthest, *reversed(nearest)])
+    )
