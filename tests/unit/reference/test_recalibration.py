@@ -9,6 +9,7 @@ import pytest
 
 from driftwatch.cli.app import _run
 from driftwatch.reference.bundle import load_bundle
+from driftwatch.reference.recalibration import recalibrate
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from tests.synthetic import shuffled_rows, waves
@@ -28,6 +29,18 @@ def test_the_flow_is_the_same_and_the_manifest_says_where_it_came_from(bundle: P
     assert after.manifest["recalibrated"]["from_version"] == before.version
     for name, value in before.flow.state_dict().items():
         np.testing.assert_array_equal(value, after.flow.state_dict()[name])
+
+
+def test_says_what_it_detects_and_what_is_unfit(renewed: Path, bundle: Path, tmp_path: Path) -> None:
+    manifest = load_bundle(renewed).manifest
+    assert {row["window"] for row in manifest["metrics"]["detectable"]} == {50}
+    assert {"repeated_share", "commonest_rows", "order"} == set(manifest["fitness"])
+    plain = waves(1_000, seed=43)
+    mended = np.concatenate([plain, plain[:300], shuffled_rows(waves(700, seed=44))])
+    done = recalibrate(load_bundle(bundle), mended, tmp_path / "new", where="here", doing=lambda *_: None)
+    assert [warning.kind for warning in done.warnings] == ["drifts-within", "duplicates"]
+    assert "15 % of the samples" in done.warnings[1].what
+    assert load_bundle(tmp_path / "new").version == done.version
 
 
 def test_what_was_drift_is_normal_and_the_other_way_round(bundle: Path, renewed: Path) -> None:
