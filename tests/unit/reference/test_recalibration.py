@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from driftwatch.cli.app import _run
 from driftwatch.reference.bundle import load_bundle
@@ -55,3 +57,23 @@ def test_refuses_too_few_samples(bundle: Path, tmp_path: Path, capsys: pytest.Ca
     assert _run(["recalibrate", str(bundle), str(tmp_path / "few.npy"), "--out", str(tmp_path / "new")]) == 1
     assert "500 samples are too few to calibrate with (give at least 572)" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_check_repeats_what_the_bundle_says(renewed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drifting = np.concatenate([waves(1_500, seed=45), shuffled_rows(waves(500, seed=46))])
+    recalibrate(load_bundle(renewed), drifting, tmp_path / "new", where="here", doing=lambda *_: None)
+    np.save(tmp_path / "stream.npy", waves(100)[:, 0].astype(np.uint8))
+    settings = {
+        "source": {"kind": "replay", "data": ["stream.npy"], "stream": "cam"},
+        "streams": [{"name": "cam", "reference": "new"}],
+        "windows": {"sizes": [50], "step": 10},
+    }
+    (tmp_path / "watch.yaml").write_text(yaml.safe_dump(settings))
+    assert _run(["check", str(tmp_path / "watch.yaml")]) == 0
+    told = capsys.readouterr().out
+    assert "cam: warning: the data drifts within: the tenth from row" in told
+    assert "Smallest shift detected" in told
+    assert _run(["check", str(tmp_path / "watch.yaml"), "--format", "json"]) == 0
+    (stream,) = json.loads(capsys.readouterr().out)["streams"]
+    assert len(stream["warnings"]) == 1
+    assert {"shift", "unit", "window", "size", "power", "budget"} <= set(stream["detectable"][0])
