@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from driftwatch.cli.console import OutputFormat, stderr, stdout, table
+from driftwatch.cli.detected import detectable_table
 from driftwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from driftwatch.config import DaemonConfig, KafkaSource
+    from driftwatch.reference.detectable import Detectable
 
 
 def check(
@@ -46,7 +48,7 @@ def check(
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a stream is compared with, when it alarms, and what that rests on."""
+    """What a stream is compared with, when it alarms, what that rests on, and what it detects."""
 
     stream: str
     reference: str
@@ -55,6 +57,11 @@ class StreamPlan:
     sample_fraction: float
     threshold: float
     remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    detectable: tuple[Detectable, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "detectable": [row.to_json() for row in self.detectable]}
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class _Report:
             "roles": list(self.loaded.roles),
             "windows": {"sizes": list(self.loaded.windows.sizes), "step": self.loaded.windows.step},
             "false_alarm_budget_samples": self.loaded.alerts.budget_samples,
-            "streams": [vars(stream) for stream in self.streams],
+            "streams": [stream.to_json() for stream in self.streams],
             "topics": [vars(topic) for topic in self.topics],
             "sinks": [sink.kind for sink in self.loaded.sinks],
             "server": self._server(),
@@ -111,6 +118,11 @@ class _Report:
         for s in self.streams:
             for remark in s.remarks:
                 console.print(f"{s.stream}: {remark}", markup=False)
+            for warning in s.warnings:
+                console.print(f"{s.stream}: warning: {warning}", markup=False)
+        if detected := detectable_table({s.reference: s.detectable for s in self.streams}):
+            console.print()
+            console.print(detected)
         if self.topics:
             made = table("", "topic", "for", "partitions")
             for topic in self.topics:
@@ -133,6 +145,8 @@ class _Report:
 
 def _streams(config: DaemonConfig) -> list[StreamPlan]:
     from driftwatch.daemon import load_references, tester_factory
+    from driftwatch.reference.detectable import told_detectable
+    from driftwatch.reference.fitness import told_warnings
 
     factory, loaded = tester_factory(config), load_references(config)
     return [
@@ -144,6 +158,8 @@ def _streams(config: DaemonConfig) -> list[StreamPlan]:
             sample_fraction=stream.sample_fraction,
             threshold=(procedure := factory.procedure(reference)).control.threshold,
             remarks=procedure.remarks,
+            warnings=told_warnings(reference.manifest),
+            detectable=told_detectable(reference.manifest),
         )
         for stream in config.streams
     ]

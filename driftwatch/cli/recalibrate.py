@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from driftwatch.cli.console import stderr, stdout
+from driftwatch.cli.detected import detectable_table
 
 
 def recalibrate(
@@ -27,7 +28,18 @@ def recalibrate(
     refuse_existing(out, overwrite=overwrite)
     loaded = load_bundle(bundle, choose_device(device))
     dataset = open_dataset(data)
-    with stderr().status("calibrating"):
+    with stderr().status("calibrating") as status:
         found = next(dataset.chunks(loaded.schema, rows=min(samples, dataset.rows)))
-        version = renew(loaded, found, out, where=str(data), overwrite=overwrite)
-    stdout().print(f"{out} (version {version}), the flow of {loaded.version} on {len(found):,} samples", markup=False)
+        done = renew(
+            loaded, found, out, where=str(data), doing=lambda what, _: status.update(what), overwrite=overwrite
+        )
+    console = stdout()
+    console.print(
+        f"{out} (version {done.version}), the flow of {loaded.version} on {len(found):,} samples", markup=False
+    )
+    if detected := detectable_table({"": done.detectable}):
+        console.print()
+        console.print(detected)
+    for warning in done.warnings:
+        console.print()
+        console.print(f"warning: {warning}", markup=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from driftwatch.cli.console import stderr, stdout, table
+from driftwatch.cli.detected import detectable_table
 
 if TYPE_CHECKING:
     from driftwatch.reference.train import Trained
@@ -132,6 +133,8 @@ def _clock(seconds: float) -> str:
 
 
 def _show(trained: Trained) -> None:
+    from driftwatch.data.corruptions import DESCRIBED
+
     console = stdout()
     rows = {
         "bundle": f"{trained.path} (version {trained.version})",
@@ -144,8 +147,15 @@ def _show(trained: Trained) -> None:
         console.print(f"{name:<10}{value}", markup=False)
     console.print()
     windows = [f"n={size}" for size in sorted({row.window for row in trained.evaluations})]
-    made = table("AUROC on built-in shifts, % (combined detector)", "shift", *windows, numeric=tuple(windows))
+    title = "AUROC on built-in shifts, % (combined detector)"
+    made = table(title, "shift", *windows, "what it is", numeric=tuple(windows))
     for shift in dict.fromkeys(row.shift for row in trained.evaluations):
         found = {f"n={row.window}": row.auroc for row in trained.evaluations if row.shift == shift}
-        made.add_row(shift, *(f"{100 * found[size]:.1f}" for size in windows))
+        made.add_row(shift, *(f"{100 * found[size]:.1f}" for size in windows), DESCRIBED[shift])
     console.print(made)
+    if detected := detectable_table({"": trained.detectable}):
+        console.print()
+        console.print(detected)
+    for warning in trained.warnings:
+        console.print()
+        console.print(f"warning: {warning}", markup=False)

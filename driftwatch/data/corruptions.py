@@ -15,6 +15,25 @@ Samples = NDArray[np.floating]
 Corruption = Callable[[Samples, Generator], Samples]
 
 BLUR_PIXELS = 0.7
+NOISE, BRIGHTER = 4 / 255, 20 / 255
+GAIN, CONTRAST = 0.9, 0.5
+MOVED, WIDER = 0.25, 1.25
+MISSING = 0.1
+
+DESCRIBED: Mapping[str, str] = {
+    "blur": f"Gaussian, of {BLUR_PIXELS:g} pixels",
+    "noise": f"standard deviation {NOISE:.3f} of the range",
+    "gain": f"values times {GAIN:g}",
+    "brightness": f"+{BRIGHTER:.3f} of the range",
+    "contrast": f"times {CONTRAST:g}",
+    "flip": "upside down, mirrored",
+    "rotate90": "a quarter turn",
+    "shift": f"all numbers +{MOVED:g} standard deviations",
+    "scale": f"all numbers spread times {WIDER:g}",
+    "permute": "each column by itself in another order",
+    "missing": f"{MISSING:.0%} of all values",
+}
+"""What each shift does, and how much of it."""
 
 
 def corruptions_for(schema: Schema) -> Mapping[str, Corruption]:
@@ -31,25 +50,21 @@ def corruptions_for(schema: Schema) -> Mapping[str, Corruption]:
 def _image_corruptions(schema: ImageSchema) -> Mapping[str, Corruption]:
     span = schema.high - schema.low
 
-    def bounded(values: Samples) -> Samples:
-        values = np.clip(values, schema.low, schema.high)
-        return (np.rint(values) if schema.dtype == "uint8" else values).astype(np.float32)
-
     def blur(x: Samples, _: Generator) -> Samples:
-        return bounded(ndimage.gaussian_filter(x, (0, 0, BLUR_PIXELS, BLUR_PIXELS)))
+        return schema.bounded(ndimage.gaussian_filter(x, (0, 0, BLUR_PIXELS, BLUR_PIXELS)))
 
     def noise(x: Samples, rng: Generator) -> Samples:
-        return bounded(x + rng.normal(0, span * 4 / 255, x.shape))
+        return schema.bounded(x + rng.normal(0, span * NOISE, x.shape))
 
     def contrast(x: Samples, _: Generator) -> Samples:
         mean = x.mean(axis=(1, 2, 3), keepdims=True)
-        return bounded(mean + 0.5 * (x - mean))
+        return schema.bounded(mean + CONTRAST * (x - mean))
 
     shifts: dict[str, Corruption] = {
         "blur": blur,
         "noise": noise,
-        "gain": lambda x, _: bounded(schema.low + 0.9 * (x - schema.low)),
-        "brightness": lambda x, _: bounded(x + span * 20 / 255),
+        "gain": lambda x, _: schema.bounded(schema.low + GAIN * (x - schema.low)),
+        "brightness": lambda x, _: schema.bounded(x + span * BRIGHTER),
         "contrast": contrast,
         "flip": lambda x, _: x[:, :, ::-1].copy(),
     }
@@ -70,12 +85,12 @@ def _row_corruptions(numeric: list[int], *, missing: bool) -> Mapping[str, Corru
         return np.stack([rng.permutation(column) for column in x.T], axis=1)
 
     def drop(x: Samples, rng: Generator) -> Samples:
-        return np.where(rng.random(x.shape) < 0.1, np.nan, x)
+        return np.where(rng.random(x.shape) < MISSING, np.nan, x)
 
     shifts: dict[str, Corruption] = {}
     if numeric:
-        shifts["shift"] = lambda x, _: scaled(x, 0.25, 1.0)
-        shifts["scale"] = lambda x, _: scaled(x, 0.0, 1.25)
+        shifts["shift"] = lambda x, _: scaled(x, MOVED, 1.0)
+        shifts["scale"] = lambda x, _: scaled(x, 0.0, WIDER)
     shifts["permute"] = permute
     if missing:
         shifts["missing"] = drop

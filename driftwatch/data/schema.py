@@ -52,6 +52,11 @@ class ImageSchema(_Schema):
         """In a few words."""
         return f"{self.channels}x{self.height}x{self.width} {self.dtype} image"
 
+    def bounded(self, values: Samples) -> Samples:
+        """Computed pixel values, brought to what such images can hold."""
+        values = np.clip(values, self.low, self.high)
+        return (np.rint(values) if self.dtype == "uint8" else values).astype(np.float32)
+
     def coerce(self, value: Any, *, where: str = "") -> Samples:
         """Images as raw values ``(N, C, H, W)``, float32.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +12,53 @@ from driftwatch.data.schema import Samples
 from driftwatch.errors import TrainingError
 from driftwatch.reference.bundle import Bundle, write_bundle
 from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.contents import contents_of
+from driftwatch.reference.detectable import Detectable, detectable
+from driftwatch.reference.fitness import Unfit, assess_fitness, order_of
+from driftwatch.reference.reference import reference_from
+from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.training_data import MIN_HELD_OUT, require_variety
 
 DESCRIBED_SHARE = 0.3
 """Of the samples, by which descriptors are whitened; the rest calibrates."""
 
 
+@dataclass(frozen=True)
+class Recalibrated:
+    """What a recalibration came to.
+
+    Args:
+        version: of the new bundle.
+        detectable: the smallest shifts that it detects.
+        warnings: why the data may be unfit.
+    """
+
+    version: str
+    detectable: Sequence[Detectable]
+    warnings: Sequence[Unfit]
+
+
 def recalibrate(
-    bundle: Bundle, samples: Samples, out: Path, *, where: str, bank_size: int = 5_000, overwrite: bool = False
-) -> str:
+    bundle: Bundle,
+    samples: Samples,
+    out: Path,
+    *,
+    where: str,
+    doing: Callable[[str, float], None],
+    bank_size: int = 5_000,
+    overwrite: bool = False,
+) -> Recalibrated:
     """Writes a bundle with the flow of another, calibrated on new samples.
 
     Args:
         bundle: whose flow, schema and name are kept.
-        samples: of what is normal now, ``(N, *sample_shape)``; the flow must not have been fitted to them.
+        samples: of what is normal now, in their order, ``(N, *sample_shape)``; the flow must not have been fitted to
+            them.
         out: the new bundle's folder.
         where: the samples come from, for errors and the manifest.
+        doing: told what goes on, and the share of it that is done.
         bank_size: the most samples to keep for resampling nulls.
         overwrite: take the place of a bundle at `out`.
-
-    Returns:
-        The new bundle's version.
 
     Raises:
         TrainingError: there are too few samples, or they are all the same.
@@ -44,15 +72,31 @@ def recalibrate(
     require_variety(samples, where)
     order = np.random.default_rng(0).permutation(len(samples))
     described = int(DESCRIBED_SHARE * len(samples))
-    arrays = calibrate(bundle.flow, samples[order[described:]], samples[order[:described]], bank_size=bank_size)
+    doing("calibrating", 0.0)
+    to_describe = samples[order[:described]]
+    arrays = calibrate(bundle.flow, samples[order[described:]], to_describe, bank_size=bank_size)
+    reference = reference_from(replace(bundle, calibration=arrays))
+    doing("looking for drift within the data", 0.0)
+    found = order_of(Scorer(reference), samples, seed=0)
+    contents = contents_of([samples], len(samples))
+    fitness = assess_fitness(contents, bundle.schema, found, len(samples), lambda row: f"row {row + 1:,}")
+    # These samples have no part in any null; that they whiten descriptors makes little difference.
+    smallest = detectable(reference, to_describe, seed=0, doing=doing)
+    doing("writing", 1.0)
     told = {"from_version": bundle.version, "data": where, "rows": len(samples)}
-    training = bundle.manifest.get("training", {})
-    return write_bundle(
+    version = write_bundle(
         out,
         name=bundle.name,
         schema=bundle.schema,
         flow=bundle.flow,
         calibration=arrays,
-        facts={"training": training, "recalibrated": told},
+        facts={
+            "training": bundle.manifest.get("training", {}),
+            "recalibrated": told,
+            "metrics": {"detectable": [row.to_json() for row in smallest]},
+            "fitness": fitness.figures,
+            "warnings": [warning.to_json() for warning in fitness.warnings],
+        },
         overwrite=overwrite,
     )
+    return Recalibrated(version, smallest, fitness.warnings)

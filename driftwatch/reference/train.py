@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import orjson
 import torch
+from numpy.typing import NDArray
 
 from driftwatch import __version__
 from driftwatch.data.readers import open_dataset
@@ -19,17 +21,20 @@ from driftwatch.errors import TrainingError, UsageError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference.architecture import new_flow
-from driftwatch.reference.assessment import Assessment, assess
+from driftwatch.reference.assessment import assess
 from driftwatch.reference.bundle import Bundle, refuse_existing, write_bundle
 from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.checkpoint import Interrupted, remove_checkpoint
+from driftwatch.reference.detectable import Detectable, detectable
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.evaluation import Evaluation
+from driftwatch.reference.fitness import Fitness, Unfit, assess_fitness, by_heart, order_of
 from driftwatch.reference.likelihood import to_bits_per_dim
 from driftwatch.reference.precision import compute_dtype
 from driftwatch.reference.processes import Processes, join_processes
-from driftwatch.reference.reference import reference_from
+from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.report import report_png
+from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.training import Fitted, FlowTrainer, Told
 from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_schema, require_variety
@@ -56,6 +61,8 @@ class Trained:
         fitted: how training went.
         bits_per_dim: of calibration samples, in full precision.
         evaluations: of the combined detector on built-in shifts.
+        detectable: the smallest shifts that it detects.
+        warnings: why it may be unfit.
     """
 
     path: Path
@@ -65,6 +72,8 @@ class Trained:
     fitted: Fitted
     bits_per_dim: float
     evaluations: Sequence[Evaluation]
+    detectable: Sequence[Detectable]
+    warnings: Sequence[Unfit]
 
 
 def _hear_nothing(*_: object) -> None:
@@ -246,26 +255,55 @@ def _conclude(
         flow, parts.calibration, parts.fit[:DESCRIBED_ROWS], bank_size=config.calibration.bank_size, seed=seed
     )
     bits = to_bits_per_dim(float(arrays["bank_nll"].mean()), flow)
-    draft = Bundle(out, name, "", data.schema, flow, arrays, {})
-    assessment = assess(reference_from(draft), parts.validation[:EVALUATION_ROWS], seed=seed, doing=doing)
+    reference = reference_from(Bundle(out, name, "", data.schema, flow, arrays, {}))
+    fitness = _fitness(reference, data, parts, arrays["bank_nll"], seed, doing)
+    fresh = parts.validation[:EVALUATION_ROWS]
+    assessment = assess(reference, fresh, seed=seed, doing=doing)
+    smallest = detectable(reference, fresh, seed=seed, doing=doing)
     doing("writing", 1.0)
+    facts = _facts(config, data, parts, fitted)
+    facts |= {
+        "metrics": {
+            "bits_per_dim": bits,
+            "validation_bits_per_dim": fitted.validation,
+            "evaluation": [row.to_json() for row in assessment.evaluations],
+            "detectable": [row.to_json() for row in smallest],
+        },
+        "fitness": fitness.figures,
+        "warnings": [warning.to_json() for warning in fitness.warnings],
+    }
     version = write_bundle(
         out,
         name=name,
         schema=data.schema,
         flow=flow,
         calibration=arrays,
-        facts=_facts(config, data, parts, fitted, bits, assessment),
-        report=report_png(name, fitted.curve, assessment),
+        facts=facts,
+        report=report_png(name, fitted.curve, assessment, smallest),
         overwrite=overwrite,
     )
-    return Trained(out, version, data.schema, data.rows, fitted, bits, assessment.combined)
+    return Trained(
+        out, version, data.schema, data.rows, fitted, bits, assessment.combined, smallest, tuple(fitness.warnings)
+    )
 
 
-def _facts(
-    config: TrainConfig, data: TrainingData, parts: _Parts, fitted: Fitted, bits: float, assessment: Assessment
-) -> dict[str, object]:
-    """What the manifest says beside what the bundle is."""
+def _fitness(
+    reference: Reference,
+    data: TrainingData,
+    parts: _Parts,
+    held_out: NDArray[np.floating],
+    seed: int,
+    doing: Callable[[str, float], None],
+) -> Fitness:
+    """Whether the data is fit to be a reference; `held_out` are negative log-likelihoods of such samples, nats."""
+    doing("looking for drift within the data", 0.0)
+    order = order_of(Scorer(reference), parts.calibration, seed=seed)
+    heart = by_heart(reference.flow, parts.fit, held_out)
+    return assess_fitness(data.contents, data.schema, order, data.rows, data.place_of, leaked=data.leaked, heart=heart)
+
+
+def _facts(config: TrainConfig, data: TrainingData, parts: _Parts, fitted: Fitted) -> dict[str, object]:
+    """What the manifest says of the training."""
     return {
         "training": {
             "data": [path.name for path in config.data.train],
@@ -276,11 +314,6 @@ def _facts(
             "ended_by": fitted.ended_by,
             "seed": config.training.seed,
             "held_out": len(parts.calibration),
-        },
-        "metrics": {
-            "bits_per_dim": bits,
-            "validation_bits_per_dim": fitted.validation,
-            "evaluation": [row.to_json() for row in assessment.evaluations],
         },
     }
 

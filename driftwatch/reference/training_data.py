@@ -1,4 +1,4 @@
-"""Samples for training: split by a hash of their row, shuffled, in memory if they fit and streamed if not."""
+"""Samples for training: split by a hash of their contents, shuffled, in memory if they fit and streamed if not."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from driftwatch.data.readers import Dataset
 from driftwatch.data.schema import Samples, Schema
 from driftwatch.errors import DataError, TrainingError
+from driftwatch.reference.contents import Contents, contents_of
 from driftwatch.reference.shuffling import batched, shuffled
 
 Part = Literal["fit", "validation", "calibration"]
@@ -81,16 +82,38 @@ class TrainingData:
         return digest.hexdigest()
 
     @cached_property
+    def contents(self) -> Contents:
+        """Which samples are equal, by one pass over the data."""
+        return contents_of((chunk for _, chunk in self._chunks()), self.rows)
+
+    @cached_property
+    def leaked(self) -> float:
+        """The share of calibration samples that are also among those to fit; 0 where not all could be looked at."""
+        hashes = self.contents.hashes
+        if not self.contents.complete:
+            return 0.0
+        parts = np.concatenate([self._part_of(rows) for rows in self._counted()])
+        held_out = hashes[parts == PARTS.index("calibration")]
+        return float(np.isin(held_out, hashes[parts == PARTS.index("fit")]).mean()) if len(held_out) else 0.0
+
+    def place_of(self, row: int) -> str:
+        """Where a row is, for people."""
+        files = ""
+        for dataset in self._datasets:
+            if len(self._datasets) > 1:
+                files = f" of {dataset.path.name}"
+            if row < dataset.rows:
+                break
+            row -= dataset.rows
+        return f"row {row + 1:,}{files}"
+
+    @cached_property
     def fit_rows(self) -> int:
         """How many samples are there to fit."""
-        count = 0
-        for start in range(0, self.rows, COUNTED_ROWS):
-            rows = np.arange(start, min(start + COUNTED_ROWS, self.rows))
-            count += int((self._part_of(rows) == 0).sum())
-        return count
+        return sum(int((self._part_of(rows) == PARTS.index("fit")).sum()) for rows in self._counted())
 
     def samples(self, limits: Mapping[Part, int]) -> dict[Part, Samples]:
-        """Some samples of each part, evenly from all the data, by one pass over it.
+        """Some samples of each part, evenly from all the data and in its order, by one pass over it.
 
         Args:
             limits: the most samples of each part.
@@ -165,15 +188,24 @@ class TrainingData:
                 yield np.arange(row, row + len(chunk)), chunk
                 row += len(chunk)
 
+    def _counted(self) -> Iterator[NDArray[np.int64]]:
+        """The numbers of all rows, some at a time."""
+        for start in range(0, self.rows, COUNTED_ROWS):
+            yield np.arange(start, min(start + COUNTED_ROWS, self.rows))
+
     def _part_of(self, rows: NDArray[np.int64]) -> NDArray[np.intp]:
-        """The index in `PARTS` of each row."""
+        """The index in `PARTS` of each row.
+
+        Copies of one row go to the same part: held-out samples that the flow was fitted to would calibrate it too well.
+        """
         validation, calibration = self._fractions
-        draw = uniform_hash(rows, self._seed)
+        keys = self.contents.keys
+        draw = uniform_hash(rows if keys is None else keys[rows], self._seed)
         return np.where(draw < validation, 1, np.where(draw < validation + calibration, 2, 0))
 
 
-def uniform_hash(rows: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    """For each row a number in ``[0, 1)`` that depends on nothing but the row and the seed."""
+def uniform_hash(rows: NDArray[np.integer], seed: int) -> NDArray[np.float64]:
+    """For each row, or key of one, a number in ``[0, 1)`` that depends on nothing but that and the seed."""
     v = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     v += np.uint64(seed * 0xD1342543DE82EF95 % (1 << 64))
     v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from driftwatch.reference.columns import moved_columns
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
-from driftwatch.stream.columns import moved_columns
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.explain import explain
 from driftwatch.stream.heat_map import heat_map, place_words

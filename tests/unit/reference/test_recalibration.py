@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from driftwatch.cli.app import _run
 from driftwatch.reference.bundle import load_bundle
+from driftwatch.reference.recalibration import recalibrate
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from tests.synthetic import shuffled_rows, waves
@@ -30,6 +33,18 @@ def test_the_flow_is_the_same_and_the_manifest_says_where_it_came_from(bundle: P
         np.testing.assert_array_equal(value, after.flow.state_dict()[name])
 
 
+def test_says_what_it_detects_and_what_is_unfit(renewed: Path, bundle: Path, tmp_path: Path) -> None:
+    manifest = load_bundle(renewed).manifest
+    assert {row["window"] for row in manifest["metrics"]["detectable"]} == {50}
+    assert {"repeated_share", "commonest_rows", "order"} == set(manifest["fitness"])
+    plain = waves(1_000, seed=43)
+    mended = np.concatenate([plain, plain[:300], shuffled_rows(waves(700, seed=44))])
+    done = recalibrate(load_bundle(bundle), mended, tmp_path / "new", where="here", doing=lambda *_: None)
+    assert [warning.kind for warning in done.warnings] == ["drifts-within", "duplicates"]
+    assert "15 % of the samples" in done.warnings[1].what
+    assert load_bundle(tmp_path / "new").version == done.version
+
+
 def test_what_was_drift_is_normal_and_the_other_way_round(bundle: Path, renewed: Path) -> None:
     usual, unusual = waves(500, seed=41), shuffled_rows(waves(500, seed=42))
     before, after = (Scorer(load_reference(path)) for path in (bundle, renewed))
@@ -42,3 +57,23 @@ def test_refuses_too_few_samples(bundle: Path, tmp_path: Path, capsys: pytest.Ca
     assert _run(["recalibrate", str(bundle), str(tmp_path / "few.npy"), "--out", str(tmp_path / "new")]) == 1
     assert "500 samples are too few to calibrate with (give at least 572)" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_check_repeats_what_the_bundle_says(renewed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drifting = np.concatenate([waves(1_500, seed=45), shuffled_rows(waves(500, seed=46))])
+    recalibrate(load_bundle(renewed), drifting, tmp_path / "new", where="here", doing=lambda *_: None)
+    np.save(tmp_path / "stream.npy", waves(100)[:, 0].astype(np.uint8))
+    settings = {
+        "source": {"kind": "replay", "data": ["stream.npy"], "stream": "cam"},
+        "streams": [{"name": "cam", "reference": "new"}],
+        "windows": {"sizes": [50], "step": 10},
+    }
+    (tmp_path / "watch.yaml").write_text(yaml.safe_dump(settings))
+    assert _run(["check", str(tmp_path / "watch.yaml")]) == 0
+    told = capsys.readouterr().out
+    assert "cam: warning: the data drifts within: the tenth from row" in told
+    assert "Smallest shift detected" in told
+    assert _run(["check", str(tmp_path / "watch.yaml"), "--format", "json"]) == 0
+    (stream,) = json.loads(capsys.readouterr().out)["streams"]
+    assert len(stream["warnings"]) == 1
+    assert {"shift", "unit", "window", "size", "power", "budget"} <= set(stream["detectable"][0])

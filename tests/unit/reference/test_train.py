@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from driftwatch.errors import BundleError, DataError, DriftwatchError, TrainingError, UsageError
 from driftwatch.reference.checkpoint import Interrupted
+from driftwatch.reference.fitness import told_warnings
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train import Listener, Trained, output_path, train
@@ -22,7 +24,8 @@ from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.training import Told
 from tests.synthetic import shuffled_rows, waves
 
-FRACTIONS = {"validation_fraction": 0.1, "calibration_fraction": 0.3}
+FRACTIONS = {"validation_fraction": 0.04, "calibration_fraction": 0.3}
+"""So few to validate with that no detectable shifts are looked for, which takes its time."""
 
 
 def config(data: Path | list[Path], sample: dict[str, Any] | None = None, **training: Any) -> TrainConfig:
@@ -105,6 +108,11 @@ def test_manifest_and_report_tell_the_story(done: tuple[Ear, Trained]) -> None:
     assert "combined" in detectors
     assert len(detectors) > 1
     assert {row.detector for row in trained.evaluations} == {"combined"}
+    assert manifest["metrics"]["detectable"] == list(trained.detectable) == []
+    assert manifest["warnings"] == list(trained.warnings) == []
+    assert manifest["fitness"]["repeated_share"] == manifest["fitness"]["leaked_share"] == 0
+    assert manifest["fitness"]["by_heart"]["chance"] == pytest.approx(0.5, abs=0.1)
+    assert len(manifest["fitness"]["order"]["effects_nats"]) == 10
     with Image.open(io.BytesIO((trained.path / "report.png").read_bytes())) as picture:
         assert picture.format == "PNG"
         assert picture.size[0] > 800
@@ -196,9 +204,25 @@ def test_a_table_with_everything_in_it(tmp_path: Path) -> None:
     values, rng = vectors(2_000), np.random.default_rng(0)
     rows = [f"{a:.4f},{'' if rng.random() < 0.1 else round(b * 1000)},{'xyz'[int(abs(c)) % 3]},7" for a, b, c in values]
     (tmp_path / "table.csv").write_text("\n".join(["real,count,class,constant", *rows]) + "\n")
-    trained = Ear().train(config(tmp_path / "table.csv"), tmp_path / "table")
+    trained = Ear().train(config(tmp_path / "table.csv", validation_fraction=0.1), tmp_path / "table")
     assert load_reference(trained.path).schema.kind == "table"
+    assert [row.shift for row in trained.detectable] == ["mean", "spread", "missing", "columns apart"]
     assert {"shift", "scale", "permute", "missing"} == {row.shift for row in trained.evaluations}
+
+
+def test_warns_of_data_that_is_unfit_and_takes_it(tmp_path: Path) -> None:
+    values = vectors(4_000)
+    values[3_600:, 0] += 1.0
+    values[::20] = values[0]
+    table = pd.DataFrame(values, columns=["price", "weight", "size"])
+    table.to_csv(tmp_path / "table.csv", index=False)
+    trained = Ear().train(config(tmp_path / "table.csv"), tmp_path / "table")
+    warned = {warning.kind: warning.what for warning in trained.warnings}
+    assert "the tenth from row 3,601 to row 4,000 differs most" in warned["drifts-within"]
+    assert "price" in warned["drifts-within"]
+    assert "% of the samples to calibrate with" in warned["leakage"]
+    assert "duplicates" not in warned  # fewer than a table may have
+    assert told_warnings(load_reference(trained.path).manifest) == tuple(map(str, trained.warnings))
 
 
 def save(path: Path, array: NDArray[Any]) -> Path:

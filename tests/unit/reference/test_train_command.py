@@ -73,7 +73,8 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     bundle = load_bundle(folder / "cam")
     assert f"(version {bundle.version})" in out
     assert "bits/dim" in out
-    assert "rotate90" in out
+    assert "a quarter turn" in out
+    assert "Smallest shift detected: 90% of windows alarm, at a false alarm in 1,000,000 samples" in out
     assert sorted(path.name for path in folder.iterdir()) == ["cam", "train.yaml", "waves.npy"]
 
     refused = start(folder)

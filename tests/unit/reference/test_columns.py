@@ -13,11 +13,11 @@ from driftwatch.data.schema import Column, TableSchema
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.columns import moved_columns
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
 from driftwatch.stats.summary import merge
-from driftwatch.stream.columns import moved_columns
 
 NUMBERS = ("age", "income", "debt", "rate", "score")
 REGIONS = ("north", "east", "south", "west")

@@ -1,0 +1,37 @@
+"""What a reference detects, shown to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from driftwatch.cli.console import table
+
+if TYPE_CHECKING:
+    from driftwatch.reference.detectable import Detectable
+
+
+def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table | None:
+    """A table of the smallest shifts that are detected, by the reference's name; None if there is none to tell."""
+    from driftwatch.reference.detectable import POWER
+
+    rows = [row for found in by_reference.values() for row in found]
+    if not rows:
+        return None
+    windows = {f"n={size}": size for size in sorted({row.window for row in rows})}
+    named = ("reference",) if len(by_reference) > 1 else ()
+    made = table(
+        f"Smallest shift detected: {POWER:.0%} of windows alarm, at a false alarm in {rows[0].budget:,.0f} samples",
+        *named,
+        "shift",
+        *windows,
+        "unit",
+        numeric=tuple(windows),
+    )
+    for name, found in by_reference.items():
+        for shift, unit in dict.fromkeys((row.shift, row.unit) for row in found):
+            told = {row.window: str(row) for row in found if row.shift == shift}
+            made.add_row(*([name] if named else []), shift, *(told.get(size, "-") for size in windows.values()), unit)
+    return made

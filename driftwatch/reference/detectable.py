@@ -1,0 +1,164 @@
+"""The smallest drift that a reference detects: of each kind of shift the size at which nine windows in ten alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.data.graded import GradedShift, graded_shifts
+from driftwatch.data.schema import ImageSchema, Samples
+from driftwatch.reference.reference import Reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.resample import null_windows, repeats
+from driftwatch.stats.sequential import Procedure, calibrate_procedure
+
+WINDOWS = (50, 500)
+STEP = 10
+RESOLVE_AFTER = 3
+BUDGET = 1e6
+POWER = 0.9
+FRESH_IMAGES, FRESH_ROWS = 1_000, 2_000
+"""Used: an image costs much more, and 1,000 of 28x28 pixels take a minute on one core."""
+
+SIZES = 31
+"""That are told apart, evenly on a logarithmic scale: in five steps bisection finds one, or that none will do."""
+
+MOST_DRAWN, PASSES = 400, 20
+"""Windows by which the power of one size is measured, and how often at most they go through the samples."""
+
+SIMULATED, SIMULATED_PASSES = 400_000, 400
+"""Samples of the stream by which the threshold is set, and how often at most it goes through the bank."""
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """The smallest size of a shift that windows of one size detect.
+
+    Args:
+        shift: its kind.
+        unit: of `size`.
+        window: samples in a window.
+        size: the smallest with power `POWER`; None if the largest that was tried has less.
+        smallest: size that was tried.
+        largest: size that was tried.
+        power: share of windows of shifted samples that alarm, at `size`, or at `largest`.
+        budget: samples between false alarms of the whole procedure, with windows of `WINDOWS` every `STEP` samples.
+    """
+
+    shift: str
+    unit: str
+    window: int
+    size: float | None
+    smallest: float
+    largest: float
+    power: float
+    budget: float
+
+    def __str__(self) -> str:
+        if self.size is None:
+            return f"over {self.largest:g}"
+        return f"{self.size:.2g}" if self.size > self.smallest else f"up to {self.size:.2g}"
+
+    def to_json(self) -> dict[str, str | int | float | None]:
+        """A JSON-able row."""
+        return asdict(self)
+
+
+def told_detectable(manifest: Mapping[str, Any]) -> tuple[Detectable, ...]:
+    """What a bundle's manifest says that it detects; nothing if it does not say."""
+    return tuple(Detectable(**row) for row in manifest.get("metrics", {}).get("detectable", ()))
+
+
+def detectable(
+    reference: Reference, fresh: Samples, *, seed: int, doing: Callable[[str, float], None], budget: float = BUDGET
+) -> tuple[Detectable, ...]:
+    """Finds the smallest detectable shifts.
+
+    Args:
+        reference: calibrated.
+        fresh: samples that it was neither fitted to nor calibrated on, ``(N, *sample_shape)``; windows for which they,
+            or the bank, are too few are left out.
+        seed: of the shifts and of the windows.
+        doing: told the shift that is tried, and the share that is done.
+        budget: samples between false alarms.
+    """
+    fresh = fresh[: FRESH_IMAGES if isinstance(reference.schema, ImageSchema) else FRESH_ROWS]
+    windows = [size for size in WINDOWS if not repeats(size, min(len(fresh), len(reference.bank)))]
+    if not windows:
+        return ()
+    scorer = Scorer(reference)
+    doing("setting thresholds", 0.0)
+    procedure = calibrate_procedure(
+        reference.bank,
+        reference.layout,
+        windows,
+        STEP,
+        budget=budget,
+        resolve_after=RESOLVE_AFTER,
+        samples=min(SIMULATED, SIMULATED_PASSES * len(reference.bank)),
+    )
+    shifts = graded_shifts(reference.schema, fresh)
+    rows = []
+    for number, shift in enumerate(shifts):
+        doing(f"finding what is detected of {shift.name}", number / len(shifts))
+        powers = _Powers(scorer, procedure, shift, fresh, seed)
+        rows += [_smallest(powers, shift, window, budget) for window in windows]
+    return tuple(rows)
+
+
+class _Powers:
+    """The power of each window size against each size of a shift; those of all window sizes come from one scoring."""
+
+    def __init__(self, scorer: Scorer, procedure: Procedure, shift: GradedShift, fresh: Samples, seed: int) -> None:
+        self._scorer, self._procedure, self._shift, self._fresh, self._seed = scorer, procedure, shift, fresh, seed
+        self.sizes: Sequence[float] = np.geomspace(shift.smallest, shift.largest, SIZES).tolist()
+        self._found: dict[int, dict[int, float]] = {}
+        # A share of samples moves: both kinds are scored once, and mixed.
+        self._moved = [self._bank(move(fresh, 1.0, self._rng())) for move in shift.moves] if shift.by_share else []
+        self._plain = self._bank(fresh) if shift.by_share else None
+        self._turns = self._rng().permutation(len(fresh))
+
+    def __call__(self, place: int) -> dict[int, float]:
+        """The power by window size, against the shift of the size at `place`."""
+        if place not in self._found:
+            banks = [self._shifted(number, self.sizes[place]) for number in range(len(self._shift.moves))]
+            self._found[place] = {window: self._power(banks, window) for window in self._procedure.nulls}
+        return self._found[place]
+
+    def _shifted(self, number: int, size: float) -> NDArray[np.float32]:
+        if self._plain is None:
+            return self._bank(self._shift.moves[number](self._fresh, size, self._rng()))
+        moves = self._turns < size * len(self._turns)
+        return np.where(moves[:, None], self._moved[number], self._plain)
+
+    def _power(self, banks: Sequence[NDArray[np.float32]], window: int) -> float:
+        null, threshold = self._procedure.nulls[window], self._procedure.control.threshold
+        count = min(MOST_DRAWN, PASSES * len(self._fresh) // window)
+        found = []
+        for bank in banks:
+            measured = null_windows(bank, self._scorer.layout, window, count=count, seed=self._seed)
+            found.append(float((null.judge(measured).p_values["combined"] <= threshold).mean()))
+        return float(np.mean(found))
+
+    def _bank(self, samples: Samples) -> NDArray[np.float32]:
+        return np.concatenate([batch.astype(np.float32) for batch in self._scorer.summaries(samples)])
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(self._seed)
+
+
+def _smallest(powers: _Powers, shift: GradedShift, window: int, budget: float) -> Detectable:
+    low, high = 0, SIZES
+    while low < high:
+        middle = (low + high) // 2
+        if powers(middle)[window] >= POWER:
+            high = middle
+        else:
+            low = middle + 1
+    size = powers.sizes[high] if high < SIZES else None
+    power = powers(min(high, SIZES - 1))[window]
+    return Detectable(shift.name, shift.unit, window, size, shift.smallest, shift.largest, power, budget)

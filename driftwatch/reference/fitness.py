@@ -1,0 +1,205 @@
+"""What makes data unfit to be a reference: it drifts within, repeats itself, or was learnt by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.data.schema import ImageSchema, Samples, Schema
+from driftwatch.flows.base import Flow
+from driftwatch.reference.contents import Contents
+from driftwatch.reference.evaluation import auroc
+from driftwatch.reference.latents import latents_of
+from driftwatch.reference.order import MOST_SAMPLES, SLICES, Order, examine_order
+from driftwatch.reference.scoring import Scorer
+
+FALSE_WARNINGS = 0.01
+"""Of data in random order, the share that is said to drift within."""
+
+REPEATED_SHARE = 0.01
+REPEATED_ROWS_SHARE = 0.2
+"""For tables and vectors of whole numbers, which have few values: some rows are equal by chance."""
+
+LEAKED_SHARE = 0.01
+BY_HEART = 0.6
+"""Chance that a held-out sample is less likely than one that was fitted to: a half if nothing was learnt by heart."""
+
+FITTED_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Why a reference may be unfit; it is a warning, and nothing is refused.
+
+    Args:
+        kind: ``drifts-within``, ``duplicates``, ``leakage`` or ``by-heart``.
+        what: is the matter, and how much of it.
+        remedy: what to do about it.
+    """
+
+    kind: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.remedy})"
+
+    def to_json(self) -> dict[str, str]:
+        """A JSON-able entry of the manifest's ``warnings``."""
+        return asdict(self)
+
+
+def told_warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a bundle's manifest warns of, for people."""
+    return tuple(str(Unfit(**warning)) for warning in manifest.get("warnings", ()))
+
+
+def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
+    """Tests the order of samples ``(N, *sample_shape)``, of at most `MOST_SAMPLES` of them, evenly."""
+    count = min(len(samples), MOST_SAMPLES)
+    chosen = samples[np.arange(count) * len(samples) // count]
+    summaries = np.concatenate([batch.astype(np.float32) for batch in scorer.summaries(chosen)])
+    return examine_order(summaries, scorer.layout, scorer.reference.feature_names, seed=seed)
+
+
+def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> list[Unfit]:
+    """Warns of data that drifts within.
+
+    Args:
+        order: what was found.
+        rows: of the data.
+        place_of: says where a row is.
+    """
+    if order.p_value > FALSE_WARNINGS:
+        return []
+    first, last = (rows * place // SLICES for place in (order.most, order.most + 1))
+    moved = f": {'; '.join(order.moved)}" if order.moved else ""
+    return [
+        Unfit(
+            "drifts-within",
+            f"the data drifts within: the tenth from {place_of(first)} to {place_of(last - 1)} differs most, by "
+            f"{order.effects[order.most]:.2g} nats/sample{moved} (p {order.p_value:.2g})",
+            "leave out what is not normal any more; if all of it is, expect alarms while a stream is like one part of "
+            "it, or set alerts.min_effect above this",
+        )
+    ]
+
+
+def duplicates(contents: Contents, schema: Schema) -> list[Unfit]:
+    """Warns of data that repeats itself."""
+    coarse = not isinstance(schema, ImageSchema) and (schema.kind == "table" or bool(getattr(schema, "integer", False)))
+    if contents.repeated <= (REPEATED_ROWS_SHARE if coarse else REPEATED_SHARE):
+        return []
+    expected = "if its values are few, that is as it should be; else " if coarse else ""
+    return [
+        Unfit(
+            "duplicates",
+            f"{_percent(contents.repeated)} of the samples repeat one before, the commonest comes {contents.most:,} "
+            "times: fewer different ones are held out than it seems, and false alarms come more often than asked for",
+            f"{expected}remove the copies, unless the stream repeats itself as well",
+        )
+    ]
+
+
+def leakage(leaked: float) -> list[Unfit]:
+    """Warns of calibration samples that the flow was fitted to."""
+    if leaked <= LEAKED_SHARE:
+        return []
+    return [
+        Unfit(
+            "leakage",
+            f"{_percent(leaked)} of the samples to calibrate with equal samples that the flow was fitted to: where it "
+            "learnt those by heart, fresh ones look like drift",
+            "remove the copies, unless the stream repeats itself as well",
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class ByHeart:
+    """How much better a flow knows what it was fitted to.
+
+    Args:
+        chance: that a held-out sample is less likely than a fitted one; 0.5 if it makes no difference.
+        gap: between the medians of their negative log-likelihoods, nats per dimension.
+    """
+
+    chance: float
+    gap: float
+
+    def warn(self) -> list[Unfit]:
+        """Warns of a flow that learnt its data by heart."""
+        if self.chance <= BY_HEART:
+            return []
+        return [
+            Unfit(
+                "by-heart",
+                f"the flow has learnt its data by heart: held-out samples cost {self.gap:.2g} nats/dim more than those "
+                f"it was fitted to, and are the less likely ones in {_percent(self.chance)} of pairs, not in half",
+                "give more data, or a smaller flow (flow.hidden, flow.steps or flow.layers), or train for less long",
+            )
+        ]
+
+
+def by_heart(flow: Flow, fitted: Samples, held_out: NDArray[np.floating]) -> ByHeart:
+    """Compares likelihoods.
+
+    Args:
+        flow: in evaluation mode.
+        fitted: samples that it was fitted to, ``(N, *sample_shape)``.
+        held_out: negative log-likelihoods of others, nats.
+    """
+    nll = latents_of(flow, fitted[:FITTED_ROWS]).nll
+    return ByHeart(auroc(nll, held_out.astype(np.float64)), float(np.median(held_out) - np.median(nll)) / flow.dim)
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """What was found, as figures for the manifest, and what is to be warned of."""
+
+    figures: Mapping[str, Any]
+    warnings: Sequence[Unfit]
+
+
+def assess_fitness(
+    contents: Contents,
+    schema: Schema,
+    order: Order,
+    rows: int,
+    place_of: Callable[[int], str],
+    *,
+    leaked: float | None = None,
+    heart: ByHeart | None = None,
+) -> Fitness:
+    """Puts together what was found of data.
+
+    Args:
+        contents: which samples are equal.
+        schema: of one sample.
+        order: what their order shows.
+        rows: of the data.
+        place_of: says where a row is.
+        leaked: share of calibration samples that the flow was fitted to; None where that is not known.
+        heart: how much better the flow knows what it was fitted to; None where that is not known.
+    """
+    figures: dict[str, Any] = {
+        "order": {"p_value": order.p_value, "effects_nats": order.effects, "most": order.most, "moved": order.moved},
+        "repeated_share": contents.repeated,
+        "commonest_rows": contents.most,
+    }
+    warnings = [*drift_within(order, rows, place_of), *duplicates(contents, schema)]
+    if leaked is not None:
+        figures["leaked_share"] = leaked
+        warnings += leakage(leaked)
+    if heart is not None:
+        figures["by_heart"] = asdict(heart)
+        warnings += heart.warn()
+    return Fitness(figures, warnings)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"

@@ -1,0 +1,104 @@
+"""What is unfit is warned of: what it is, how much of it, and the remedy; what is fit is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
+from driftwatch.reference.contents import Contents, hash_rows
+from driftwatch.reference.fitness import ByHeart, by_heart, drift_within, duplicates, leakage, order_of, told_warnings
+from driftwatch.reference.latents import latents_of
+from driftwatch.reference.order import Order
+from driftwatch.reference.reference import load_reference
+from driftwatch.reference.scoring import Scorer
+from tests.synthetic import shuffled_rows, waves
+
+TABLE = TableSchema(columns=(Column(name="a", kind="numeric"),))
+IMAGE = ImageSchema(channels=1, height=8, width=8)
+
+
+def place_of(row: int) -> str:
+    return f"row {row + 1}"
+
+
+def contents(repeated: float) -> Contents:
+    values = np.random.default_rng(0).normal(size=(1_000, 2))
+    values[: round(1_000 * repeated)] = values[-1]
+    return Contents(hash_rows(values), len(values))
+
+
+def test_drift_within_says_where_and_how_much() -> None:
+    effects = (0.0,) * 8 + (0.25, 0.01)
+    (found,) = drift_within(Order(0.002, effects, 8, ("age rose by 1 standard deviations",)), 5_000, place_of)
+    assert found.kind == "drifts-within"
+    assert "from row 4001 to row 4500" in found.what
+    assert "0.25 nats/sample: age rose" in found.what
+    assert found.remedy in str(found)
+    assert drift_within(Order(0.02, effects, 8, ()), 5_000, place_of) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "share", "warned"),
+    [
+        (IMAGE, 0.005, False),
+        (IMAGE, 0.05, True),
+        (VectorSchema(dim=2), 0.05, True),
+        (VectorSchema(dim=2, integer=True), 0.05, False),
+        (TABLE, 0.15, False),
+        (TABLE, 0.4, True),
+    ],
+)
+def test_duplicates_where_they_are_not_to_be_expected(
+    schema: ImageSchema | VectorSchema | TableSchema, share: float, warned: bool
+) -> None:
+    found = duplicates(contents(share), schema)
+    assert bool(found) == warned
+    if warned:
+        assert f"{100 * share:.2g} % of the samples repeat one before" in found[0].what
+        assert ("values are few" in found[0].remedy) == (schema is TABLE)
+
+
+def test_leakage() -> None:
+    assert leakage(0.005) == []
+    assert "12 % of the samples to calibrate with" in leakage(0.12)[0].what
+
+
+def test_a_flow_that_knows_its_data_no_better_than_other_data(bundle: Path) -> None:
+    reference = load_reference(bundle)
+    found = by_heart(reference.flow, waves(1_000, seed=60), latents_of(reference.flow, waves(1_000, seed=61)).nll)
+    assert found.chance == pytest.approx(0.5, abs=0.04)
+    assert found.warn() == []
+
+
+def test_a_flow_that_was_fitted_to_a_handful(bundle: Path) -> None:
+    flow = load_reference(bundle).flow
+    few = waves(32, seed=62)
+    flow.train().requires_grad_(requires_grad=True)
+    optimiser, x = torch.optim.Adam(flow.parameters(), lr=3e-3), torch.from_numpy(few)
+    for _ in range(150):
+        optimiser.zero_grad()
+        (-flow.log_prob(flow.prepare(x, noise="content")).mean()).backward()
+        optimiser.step()
+    flow.eval().requires_grad_(requires_grad=False)
+    found = by_heart(flow, few, latents_of(flow, waves(500, seed=63)).nll)
+    assert found.chance > 0.7
+    assert found.gap > 0
+    assert "smaller flow" in found.warn()[0].remedy
+
+
+def test_drift_within_images(bundle: Path) -> None:
+    scorer = Scorer(load_reference(bundle))
+    plain = waves(1_000, seed=64)
+    mended = np.concatenate([plain[:500], shuffled_rows(plain[500:])])
+    assert order_of(scorer, plain, seed=0).p_value > 0.01
+    assert order_of(scorer, mended, seed=0).p_value <= 0.01
+
+
+def test_the_manifest_says_so_too() -> None:
+    warning = ByHeart(0.8, 0.1).warn()[0]
+    assert told_warnings({"warnings": [warning.to_json()]}) == (str(warning),)
+    assert told_warnings({}) == ()
