@@ -51,7 +51,13 @@ def main(bundle: Path, data: Path) -> None:
     p_values: NDArray[np.float64] | None = None
     for budget in BUDGETS:
         procedure = calibrate_procedure(
-            reference.bank, reference.layout, SIZES, STEP, budget=budget, resolve_after=RESOLVE_AFTER
+            reference.bank,
+            reference.layout,
+            SIZES,
+            STEP,
+            budget=budget,
+            resolve_after=RESOLVE_AFTER,
+            others=reference.others,
         )
         # The windows' p-values are the same for every budget; only the threshold differs.
         p_values = fresh_p_values(procedure, bank) if p_values is None else p_values

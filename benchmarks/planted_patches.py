@@ -93,7 +93,7 @@ def main(bundle: Path, data: Path) -> None:
     reference = load_reference(bundle)
     dataset = open_dataset(data)
     images = next(dataset.chunks(reference.schema, rows=dataset.rows)).astype(np.float32)
-    measured = null_windows(reference.bank, reference.layout, WINDOW, count=4_000)
+    measured = null_windows(reference.bank, reference.layout, WINDOW, others=reference.others, count=4_000)
     null = fit_window_null(measured, reference.layout, WINDOW)
     table = Table("patch", "of the images", "windows that alarm", "peak in or next to it", "told in words", box=None)
     right = []

@@ -99,6 +99,7 @@ def detectable(
         STEP,
         budget=budget,
         resolve_after=RESOLVE_AFTER,
+        others=reference.others,
         samples=min(SIMULATED, SIMULATED_PASSES * len(reference.bank)),
     )
     shifts = graded_shifts(reference.schema, fresh)
