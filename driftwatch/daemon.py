@@ -219,6 +219,7 @@ def tester_factory(config: DaemonConfig) -> TesterFactory:
         resolve_after=config.alerts.resolve_after,
         severity=config.alerts.severity,
         examples=_example_rule(config),
+        anytime_alpha=config.alerts.anytime_alpha,
     )
 
 

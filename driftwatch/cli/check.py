@@ -87,6 +87,7 @@ class _Report:
             "roles": list(self.loaded.roles),
             "windows": {"sizes": list(self.loaded.windows.sizes), "step": self.loaded.windows.step},
             "false_alarm_budget_samples": self.loaded.alerts.budget_samples,
+            "anytime_alpha": self.loaded.alerts.anytime_alpha,
             "streams": [stream.to_json() for stream in self.streams],
             "topics": [vars(topic) for topic in self.topics],
             "sinks": [sink.kind for sink in self.loaded.sinks],
@@ -102,6 +103,7 @@ class _Report:
             "roles": ", ".join(self.loaded.roles),
             "windows": f"{', '.join(map(str, windows.sizes))} samples, every {windows.step}",
             "budget": f"a false alarm in {alerts.budget_samples:,.0f} samples",
+            "anytime": _anytime(alerts.anytime_alpha),
             "alerts": f"effect {alerts.min_effect:g} nats or more; resolved after {alerts.resolve_after} quiet steps",
             "severity": ", ".join(f"{name} from {nats:g} nats" for name, nats in alerts.severity.items()),
             "sinks": ", ".join(sink.kind for sink in self.loaded.sinks) or "none",
@@ -141,6 +143,10 @@ class _Report:
     def _server(self) -> str:
         server = self.loaded.server
         return f"http://{server.host}:{server.port}/" if server.enabled else ""
+
+
+def _anytime(alpha: float) -> str:
+    return f"chance {alpha:g} of ever a false alarm on single samples" if alpha else "no alarm on single samples"
 
 
 def _streams(config: DaemonConfig) -> list[StreamPlan]:

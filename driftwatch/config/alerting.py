@@ -94,6 +94,14 @@ class AlertsConfig(Settings):
 
     false_alarm_budget: Annotated[str, AfterValidator(_check_budget)] = "1 per 1e6 samples"
     min_effect: Annotated[float, Field(ge=0, description="nats per sample below which no alert fires")] = 0.0
+    anytime_alpha: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=0.5,
+            description="chance that a stream without drift ever alarms by its single samples; 0 for no such alarm",
+        ),
+    ] = 1e-3
     resolve_after: Annotated[
         int, Field(ge=1, le=10_000, description="quiet windows in a row that resolve an alert")
     ] = 3

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from driftwatch.reference.latents import BATCH_SIZE, fixed_batches
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
+from driftwatch.stats.martingale import Ranks, grades
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.summary import Array, Layout, merge
@@ -44,10 +45,17 @@ class Points:
 
 @dataclass(frozen=True)
 class ScoredPane:
-    """What is kept of a pane's samples: their summed summary ``(V,)``, and each one's score in nats ``(n,)``."""
+    """What is kept of a pane's samples.
+
+    Args:
+        summary: their summed summary, ``(V,)``.
+        scores: of each, nats, ``(n,)``.
+        grades: of each, how surprising it is, ``(n,)`` (see `driftwatch.stats.martingale`).
+    """
 
     summary: Array
     scores: Array
+    grades: Ranks
 
 
 class Scorer:
@@ -102,8 +110,9 @@ class Scorer:
             summaries.append(batch)
             scores.append(decompose(batch, self.layout).total)
         every, score = np.concatenate(summaries), np.concatenate(scores)
+        graded = grades(every[:, self.layout.surprise])
         ends = np.cumsum(lengths)
         return [
-            ScoredPane(merge(every[end - length : end]), score[end - length : end])
+            ScoredPane(merge(every[end - length : end]), score[end - length : end], graded[end - length : end])
             for end, length in zip(ends, lengths, strict=True)
         ]

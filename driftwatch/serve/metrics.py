@@ -18,6 +18,7 @@ from driftwatch.serve.histogram import ArrayHistogram
 from driftwatch.stream.events import (
     AlertRaised,
     BatchSeen,
+    BetsMade,
     DeadLettered,
     Event,
     LagMeasured,
@@ -83,6 +84,12 @@ class Metrics:
             "driftwatch_window_effect_nats",
             "Debiased divergence of the last window from the reference, in nats per sample.",
             ["stream", "window"],
+            registry=registry,
+        )
+        self._wealth = Gauge(
+            "driftwatch_martingale_log_wealth",
+            "Logarithm of the wealth of the gambler against the stream's being as the reference, in nats.",
+            ["stream"],
             registry=registry,
         )
         self._drift = Gauge("driftwatch_drift", "1 while the stream's alarm is on.", ["stream"], registry=registry)
@@ -176,6 +183,10 @@ class Metrics:
         for detector, p_value in event.p_values.items():
             self._p_value.labels(stream, window, detector).set(p_value)
         self._effect.labels(stream, window).set(event.effect_nats)
+
+    @_take.register
+    def _(self, event: BetsMade) -> None:
+        self._wealth.labels(self._label(event.stream)).set(event.log_wealth)
 
     @_take.register
     def _(self, event: StreamState) -> None:

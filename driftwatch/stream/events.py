@@ -59,6 +59,14 @@ class WindowTested:
 
 
 @dataclass(frozen=True)
+class BetsMade:
+    """The logarithm of the anytime alarm's wealth, nats, after a pane."""
+
+    stream: str
+    log_wealth: float
+
+
+@dataclass(frozen=True)
 class StreamState:
     """Whether a stream's alarm is on, how severe it is, and the p-value at which it starts."""
 
@@ -130,6 +138,7 @@ Event = (
     | SamplesScored
     | DeadLettered
     | WindowTested
+    | BetsMade
     | StreamState
     | AlertRaised
     | StageTimed

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from driftwatch.reference.reference import Reference
+from driftwatch.stats.martingale import grades
 from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stream.anytime import AnytimeAlarm
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.policy import Policy
 from driftwatch.stream.windows import StreamTester
@@ -22,6 +26,7 @@ class TesterFactory:
         resolve_after: quiet steps that end an alarm.
         severity: the least effect of each severity, nats per sample.
         examples: which samples alerts point at.
+        anytime_alpha: chance that a stream without drift ever sets the anytime alarm off; 0 for none.
     """
 
     __test__ = False
@@ -36,10 +41,11 @@ class TesterFactory:
         resolve_after: int,
         severity: Mapping[str, float],
         examples: ExampleRule = POSITIONS_ONLY,
+        anytime_alpha: float = 0.0,
     ) -> None:
         self._sizes, self._step, self._budget = tuple(sizes), step, budget
         self._min_effect, self._resolve_after, self._severity = min_effect, resolve_after, dict(severity)
-        self._examples = examples
+        self._examples, self._anytime_alpha = examples, anytime_alpha
         self._procedures: dict[str, Procedure] = {}
 
     def procedure(self, reference: Reference) -> Procedure:
@@ -69,4 +75,12 @@ class TesterFactory:
     def __call__(self, stream: str, reference: Reference) -> StreamTester:
         """A tester for one stream."""
         procedure = self.procedure(reference)
-        return StreamTester(stream, reference, procedure, self.policy(procedure), self._examples)
+        return StreamTester(
+            stream, reference, procedure, self.policy(procedure), self._examples, self._anytime(reference)
+        )
+
+    def _anytime(self, reference: Reference) -> AnytimeAlarm | None:
+        if not self._anytime_alpha:
+            return None
+        calibration = grades(reference.bank[:, reference.layout.surprise].astype(np.float64))
+        return AnytimeAlarm(calibration, self._anytime_alpha, hold=max(self._sizes))

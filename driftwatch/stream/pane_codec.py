@@ -27,8 +27,10 @@ def encode_pane(pane: Pane) -> bytes:
         "last": pane.last,
         "values": len(pane.summary),
     }
+    # Beside what was there: an older reader passes these over, and a pane of an older writer has none.
+    if pane.grades:
+        head["grades"] = pane.grades
     if pane.candidates:
-        # Beside what was there: an older reader passes it over, and a pane of an older writer has none.
         head["candidates"] = [[each.score, *each.mark, each.sample] for each in pane.candidates]
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pane.summary.astype("<f8").tobytes()
 
@@ -58,6 +60,7 @@ def decode_pane(value: bytes) -> Pane:
             partition=int(head["partition"]),
             first=(int(head["first"][0]), int(head["first"][1])),
             last=(int(head["last"][0]), int(head["last"][1])),
+            grades=tuple(bytes(head.get("grades", ()))),
             candidates=tuple(
                 Candidate(float(score), (int(offset), int(row)), sample)
                 for score, offset, row, sample in head.get("candidates", ())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.reference.scoring import ScoredPane
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import Example, Examples
 from driftwatch.stream.examples import Candidate, ExampleRule
@@ -39,6 +40,7 @@ class Pane:
         first: offset and index in the message of the first sample.
         last: of the last sample.
         candidates: its samples that may be the nearest or farthest of a window, the farthest first.
+        grades: how surprising each sample is, ``(n,)``, in their order.
     """
 
     stream: str
@@ -52,6 +54,7 @@ class Pane:
     first: Mark
     last: Mark
     candidates: tuple[Candidate, ...] = ()
+    grades: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,19 +173,20 @@ class PaneBuilder:
         )
 
 
-def pane_of(raw: RawPane, reference: str, summary: Array, candidates: tuple[Candidate, ...] = ()) -> Pane:
+def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[Candidate, ...] = ()) -> Pane:
     """A scored pane."""
     return Pane(
         stream=raw.stream,
         reference=reference,
         n=len(raw.samples),
-        summary=summary,
+        summary=scored.summary,
         start_ms=raw.start_ms,
         end_ms=raw.end_ms,
         topic=raw.topic,
         partition=raw.partition,
         first=raw.first,
         last=raw.last,
+        grades=tuple(scored.grades.tolist()),
         candidates=candidates,
     )
 

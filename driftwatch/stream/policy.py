@@ -72,7 +72,7 @@ class Transition:
 
 
 def advance(
-    policy: Policy, state: PolicyState, results: Sequence[WindowResult]
+    policy: Policy, state: PolicyState, results: Sequence[WindowResult], *, anytime: bool = False
 ) -> tuple[PolicyState, Transition | None]:
     """One step of a stream: the results of every window size that is full.
 
@@ -80,11 +80,15 @@ def advance(
         policy: what the user asked for.
         state: before the step.
         results: of this step, at least one.
+        anytime: whether the anytime alarm is on; it is told with the longest window, and heeds the least effect.
 
     Returns:
         The state after the step, and what is to be announced, if anything.
     """
     alarming = [result for result in results if result.drift]
+    longest = max(results, key=lambda result: result.size)
+    if anytime and not alarming and longest.effect_nats >= policy.min_effect:
+        alarming = [longest]
     if alarming:
         worst = min(alarming, key=lambda result: (result.p_value, result.size))
         severity = policy.severity_of(max(result.effect_nats for result in alarming))

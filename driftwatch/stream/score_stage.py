@@ -180,7 +180,7 @@ class ScoreStage:
                 batch = chosen[first : first + at_once]
                 for i, result in zip(batch, scorer([raw[i].samples for i in batch]), strict=True):
                     found = candidates(self._examples, result.scores, raw[i].marks, raw[i].samples, schema)
-                    scored[i] = pane_of(raw[i], version, result.summary, found)
+                    scored[i] = pane_of(raw[i], version, result, found)
                     work.events.append(SamplesScored(stream, result.scores, raw[i].end_ms))
         work.panes = [scored[i] for i in range(len(raw))]
         if raw:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import AlertRaised, Event, StreamState, WindowTested
+from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamState, WindowTested
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.results import WindowResult
 from driftwatch.stream.windows import StreamTester
@@ -67,8 +67,10 @@ class TestStage:
             tests.alerts += outcome.alerts
             tests.events += [tested_event(result) for result in outcome.windows]
             tests.events += [AlertRaised(alert) for alert in outcome.alerts]
+            if tester.log_wealth is not None:
+                tests.events.append(BetsMade(pane.stream, tester.log_wealth))
             state = tester.state()
-            if outcome.windows and state != self._written.get(pane.stream):
+            if state != self._written.get(pane.stream):
                 tests.states[pane.stream] = self._written[pane.stream] = state
             if outcome.alerts:
                 tests.events.append(state_event(tester))

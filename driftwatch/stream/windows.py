@@ -20,7 +20,9 @@ from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import Array, merge
+from driftwatch.stream import anytime
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
+from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.explain import explain
 from driftwatch.stream.heat_map import heat_map, place_words
@@ -54,6 +56,7 @@ class StreamTester:
         procedure: calibrated for the window sizes and the budget.
         policy: what becomes an alert.
         examples: which samples an alert points at, and whether they leave with it.
+        alarm: the anytime alarm; None to have the windows alone.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class StreamTester:
         procedure: Procedure,
         policy: Policy,
         examples: ExampleRule = POSITIONS_ONLY,
+        alarm: AnytimeAlarm | None = None,
     ) -> None:
         self.stream = stream
         self.reference = reference
@@ -73,6 +77,8 @@ class StreamTester:
         self._feature_names = reference.feature_names
         self._panes: deque[Pane] = deque()
         self._state = PolicyState()
+        self._alarm = alarm
+        self._anytime = alarm.begin() if alarm else None
 
     @property
     def panes(self) -> Sequence[Pane]:
@@ -89,14 +95,22 @@ class StreamTester:
         """Of the alarm, while it is on."""
         return self._state.severity if self._state.firing else None
 
+    @property
+    def log_wealth(self) -> float | None:
+        """Logarithm of the wealth of the anytime alarm, nats; None without one."""
+        return self._anytime.log_wealth if self._anytime else None
+
     def state(self) -> dict[str, Any]:
         """The policy's state, JSON-able; the panes themselves are in the panes log."""
-        return {"reference": self.reference.version, **self._state.to_json()}
+        bets = {"anytime": self._anytime.to_json()} if self._anytime else {}
+        return {"reference": self.reference.version, **self._state.to_json(), **bets}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up a state that `state` gave; one of another reference only keeps whether the alarm is on."""
-        known = {key: value for key, value in state.items() if key != "reference"}
+        known = {key: value for key, value in state.items() if key not in ("reference", "anytime")}
         self._state = PolicyState(**known)
+        if self._alarm and "anytime" in state and state.get("reference") == self.reference.version:
+            self._anytime = AnytimeState.from_json(state["anytime"])
 
     def replay(self, pane: Pane) -> None:
         """Takes a pane that was tested before: it is history of the windows to come."""
@@ -113,10 +127,13 @@ class StreamTester:
         self.replay(pane)
         if not self._panes:
             return TestOutcome()
+        if self._alarm and self._anytime:
+            self._anytime = self._alarm.advance(self._anytime, np.array(pane.grades, dtype=np.uint8))
         results = [self._test(size, window) for size in self.sizes if (window := self._window(size)) is not None]
         if not results:
             return TestOutcome()
-        self._state, transition = advance(self.policy, self._state, results)
+        held = self._anytime is not None and self._anytime.held > 0
+        self._state, transition = advance(self.policy, self._state, results, anytime=held)
         alerts = (self._announce(transition),) if transition else ()
         return TestOutcome(tuple(results), alerts)
 
@@ -202,9 +219,10 @@ class StreamTester:
                     parts=_detector_parts(name, result),
                 )
                 for name in DETECTORS
-            ),
+            )
+            + self._bets(),
             explanation=(
-                "; ".join(filter(None, (result.explanation, place)))
+                "; ".join(filter(None, (self._watched(result), result.explanation, place)))
                 if firing
                 else f"no window has drifted in the last {self.policy.resolve_after} steps"
             ),
@@ -212,6 +230,18 @@ class StreamTester:
             heat_map=found,
             examples=examples_of(window, self.examples) if firing else None,
         )
+
+    def _bets(self) -> tuple[DetectorResult, ...]:
+        """What the anytime alarm says; its statistic is the logarithm of the wealth, nats."""
+        if self._anytime is None:
+            return ()
+        return (DetectorResult(anytime.NAME, self._anytime.log_wealth, self._anytime.p_value, {}),)
+
+    def _watched(self, result: WindowResult) -> str:
+        """Why there is an alarm although the window raises none."""
+        if result.drift or self._anytime is None:
+            return ""
+        return f"samples surprise too much or too little, one by one (p = {self._anytime.p_value:.1g} at any time)"
 
     def _effect(self, result: WindowResult) -> Effect:
         """The effect with a 95 % interval: jackknife over panes, never narrower than the null's spread."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,14 +18,32 @@ from tests.synthetic import shuffled_rows, waves
 
 STEP = 10
 FACTORY = TesterFactory(
-    sizes=[20, 100], step=STEP, budget=1e6, min_effect=0.0, resolve_after=3, severity={"warning": 0.0, "critical": 50.0}
+    sizes=[20, 100],
+    step=STEP,
+    budget=1e6,
+    min_effect=0.0,
+    resolve_after=3,
+    severity={"warning": 0.0, "critical": 50.0},
+    anytime_alpha=1e-3,
 )
 
 
 def panes_of(reference: Reference, samples: np.ndarray) -> list[Pane]:
     cut = [samples[start : start + STEP] for start in range(0, len(samples), STEP)]
     return [
-        Pane("a", reference.version, STEP, scored.summary, 1_000 * i, 1_000 * i + 9, "input", 0, (i, 0), (i, STEP - 1))
+        Pane(
+            "a",
+            reference.version,
+            STEP,
+            scored.summary,
+            1_000 * i,
+            1_000 * i + 9,
+            "input",
+            0,
+            (i, 0),
+            (i, STEP - 1),
+            grades=tuple(scored.grades.tolist()),
+        )
         for i, scored in enumerate(Scorer(reference)(cut))
     ]
 
@@ -100,3 +120,29 @@ def test_an_alert_survives_its_encoding(reference: Reference, panes: list[Pane])
 def test_the_effect_has_an_interval_around_it(reference: Reference, panes: list[Pane]) -> None:
     for alert in run(reference, panes)[0].alerts:
         assert alert.effect.low < alert.effect.nats < alert.effect.high
+
+
+def test_single_samples_alarm_where_no_window_does_until_the_longest_window_is_over_it(
+    reference: Reference, panes: list[Pane]
+) -> None:
+    tester = FACTORY("a", reference)
+    tester.policy = replace(tester.policy, threshold=0.0)
+    alerts = [(i, alert) for i, pane in enumerate(panes) for alert in tester.feed(pane).alerts]
+    # In between the alarm may be told to be more severe.
+    assert [alert.state for _, alert in alerts] == ["firing"] * (len(alerts) - 1) + ["resolved"]
+    (fired, firing), (resolved, _) = alerts[0], alerts[-1]
+    assert 60 <= fired < 80
+    # The drift ends at pane 80; the alarm is held over the longest window, and three quiet steps.
+    assert 80 < resolved <= 80 + 10 + 3
+    last = firing.detectors[-1]
+    assert last.name == "martingale"
+    assert last.statistic >= np.log(1e3)
+    assert last.p_value == pytest.approx(np.exp(-last.statistic))
+    assert "one by one" in firing.explanation
+    assert decode_alert(encode_alert(firing)) == firing
+
+
+def test_the_anytime_alarm_heeds_the_least_effect(reference: Reference, panes: list[Pane]) -> None:
+    tester = FACTORY("a", reference)
+    tester.policy = replace(tester.policy, threshold=0.0, min_effect=1e6)
+    assert not any(tester.feed(pane).alerts for pane in panes)

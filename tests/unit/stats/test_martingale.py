@@ -1,0 +1,64 @@
+"""The martingale keeps its promise at any time, whatever is scored, and finds a drift whenever it starts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from driftwatch.stats.martingale import GRADES, Martingale, grades, start
+
+PANE = 10
+
+
+def played(calibration: np.ndarray, stream: np.ndarray) -> Martingale:
+    martingale = start(calibration)
+    for first in range(0, len(stream), PANE):
+        martingale = martingale.bet(stream[first : first + PANE])
+    return martingale
+
+
+def test_of_a_thousand_streams_without_drift_no_more_than_alpha_ever_alarm() -> None:
+    rng = np.random.default_rng(0)
+    alpha = 0.05
+    deepest = []
+    for _ in range(1_000):
+        every = grades(np.minimum(rng.exponential(size=1_200), 6.9))
+        deepest.append(played(every[:500], every[500:]).deepest)
+    alarms = int((np.array(deepest) >= -math.log(alpha)).sum())
+    # Ville's bound is 50; the bets are not so timid that nothing ever happens.
+    assert 5 <= alarms <= 50
+
+
+def test_scores_that_tie_and_are_distributed_otherwise_than_thought_make_no_gain() -> None:
+    rng = np.random.default_rng(1)
+    wealth = []
+    for _ in range(300):
+        every = rng.choice(np.array([3, 4, 150], dtype=np.uint8), size=600, p=[0.5, 0.1, 0.4])
+        wealth.append(math.exp(played(every[:200], every[200:]).log_wealth))
+    assert np.mean(wealth) < 1.0 + 4 * np.std(wealth) / math.sqrt(300)
+
+
+@pytest.mark.parametrize("before", [0, 5_000])
+@pytest.mark.parametrize(("scale", "within"), [(3.0, 100), (1.5, 600), (0.6, 600)])
+def test_a_drift_is_found_early_or_late(before: int, scale: float, within: int) -> None:
+    rng = np.random.default_rng(2)
+    calibration = grades(rng.exponential(size=3_000))
+    stream = grades(np.concatenate([rng.exponential(size=before), scale * rng.exponential(size=within)]))
+    assert played(calibration, stream[:before]).deepest < math.log(100)
+    assert played(calibration, stream).deepest >= math.log(1_000)
+
+
+def test_it_survives_being_told() -> None:
+    rng = np.random.default_rng(3)
+    calibration, stream = grades(rng.exponential(size=500)), grades(rng.exponential(size=100))
+    before = played(calibration, stream)
+    again = Martingale.from_json(before.to_json())
+    assert again.bet(stream[:10]).to_json() == before.bet(stream[:10]).to_json()
+    assert before.counts.sum() == 600
+
+
+def test_grades_cover_all_p_values() -> None:
+    found = grades(-np.log(np.linspace(1e-3, 1.0, 5_000)))
+    assert (found.min(), found.max()) == (0, GRADES - 1)
