@@ -1,1 +1,1 @@
-"""driftwatch beside its peers: the same windows for everyone, AUROC with intervals, and delay at equal false-alarm rates."""
+"""driftwatch beside its peers: AUROC on the same windows for everyone, and delay at equal false-alarm rates."""

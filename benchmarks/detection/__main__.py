@@ -25,6 +25,7 @@ from benchmarks.detection.run import Contest, Costs, Extent, Row
 from driftwatch.errors import DataError
 
 RESULTS = Path(__file__).parent / "results"
+DELAY = "delay"
 FULL, QUICK = Extent(), Extent(windows=200, samples=1_000, known=500)
 
 
@@ -65,9 +66,10 @@ def main(
     measure = QUICK if quick else FULL
     extent = Extent(measure.windows, measure.samples, measure.known, seed)
     makers = materials(extent, quick=quick)
-    wanted = [name for name in only.split(",") if name] or list(makers)
-    if unknown := [name for name in wanted if name not in makers]:
-        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(makers)}", param_hint="--only")
+    parts = [*makers, *([] if quick else [DELAY])]
+    wanted = [name for name in only.split(",") if name] or parts
+    if unknown := [name for name in wanted if name not in parts]:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(parts)}", param_hint="--only")
     given = {name: Path(path) for name, _, path in (text.partition("=") for text in bundle or [])}
     folder = bundles / ("quick" if quick else "full")
     out.mkdir(parents=True, exist_ok=True)
@@ -75,6 +77,8 @@ def main(
     told, left_out, milliseconds = dict[str, str](), dict[str, str](), dict[str, Mapping[str, float]]()
     agreements = []
     for name in wanted:
+        if name == DELAY:
+            continue
         print(f"{name}: preparing", flush=True)
         try:
             material = makers[name]()
@@ -89,8 +93,9 @@ def main(
                 print(f"  {row.shift}, n={row.window}: combined {100 * row.auroc:.1f}", flush=True)
         milliseconds[name] = costs.milliseconds()
         agreements += [costs.agreement] if costs.agreement is not None else []
+    command = f"python -m benchmarks.detection {shlex.join(sys.argv[1:])}".strip()
     report = Told(
-        command=f"python -m benchmarks.detection {shlex.join(sys.argv[1:])}".strip(),
+        command=command,
         extent=extent,
         packages=installed(),
         materials=told,
@@ -99,9 +104,15 @@ def main(
         agreement=max(agreements, default=None),
         minutes=(time.monotonic() - started) / 60,
     )
-    write_json(out / "detection.json", rows, report)
-    write_markdown(out / "detection.md", rows, report, draw_plots(out, rows))
-    print(f"wrote {out / 'detection.md'}")
+    if rows:
+        write_json(out / "detection.json", rows, report)
+        write_markdown(out / "detection.md", rows, report, draw_plots(out, rows))
+    if DELAY in wanted:
+        from benchmarks.detection.delay import measure as measure_delay
+
+        scorer = scorer_for(makers["fashion"](), given.get("fashion"), folder, seed)
+        measure_delay(scorer, out, command, samples=extent.samples, seed=seed)
+    print(f"wrote {out}")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,10 @@ KNOWN = tuple(range(8))
 FEATURES = 32
 NETWORK_IMAGES = 20_000
 EPOCHS = 3
-ROW_SIZES = (1, 5, 10, 50)
 
 
 def embeddings(samples: int, seed: int) -> Material:
-    """The network learns from other images than the flow, as the features of images it has seen are unlike all others."""
+    """The network learns from other images than the flow: features of images that it has seen are unlike all others."""
     images, kinds = _of_known("train")
     network = _trained(images[:NETWORK_IMAGES], kinds[:NETWORK_IMAGES], seed)
     train = _features(network, images[NETWORK_IMAGES:])

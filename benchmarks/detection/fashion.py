@@ -50,29 +50,37 @@ def equal_contrast(foreign: Images, target: float, likelihood: Likelihood) -> fl
     return round(min(tried, key=lambda factor: abs(tried[factor] - target)), 4)
 
 
-def fashion(samples: int, seed: int) -> Material:
-    """Windows come from the test images and from at most `samples` of each shift."""
-    fresh, kinds, foreign = images("t10k"), labels("t10k"), digits()[:samples]
+def manipulated(samples: int, rng: np.random.Generator) -> dict[str, Images]:
+    """What does not depend on the flow: digits, one class of clothes, and the test images as other cameras see them."""
+    fresh, kinds = images("t10k"), labels("t10k")
     some = fresh[:samples]
-    rng = np.random.default_rng(seed)
+    return {
+        "digits": digits()[:samples],
+        "rotated by 90°": pixels.rotated(some, 90),
+        "rotated by 15°": pixels.rotated(some, 15),
+        "flipped upside down": some[:, ::-1].copy(),
+        "blur 0.7": pixels.blurred(some, 0.7),
+        "noise 4": pixels.noisy(some, 4, rng),
+        "gain 0.9": pixels.gained(some, 0.9),
+        "brightness +20": pixels.brightened(some, 20),
+        "JPEG 75": pixels.compressed(some, 75),
+        "sandals only": fresh[kinds == SANDALS],
+        "inverted": 255 - some,
+        "constant": pixels.constant(some[:1_000], rng),
+    }
+
+
+def fashion(samples: int, seed: int) -> Material:
+    """Windows come from at most `samples` of the test images, and of each shift."""
+    fresh, foreign = images("t10k"), digits()[:samples]
+    others = manipulated(samples, np.random.default_rng(seed))
 
     def shifts(likelihood: Likelihood) -> Mapping[str, Shift]:
         equal = equal_contrast(foreign[:PROBED], likelihood(fresh), likelihood)
         made = {
-            "digits": foreign,
             **{f"digits, contrast {factor:g}": pixels.contrast(foreign, factor) for factor in CONTRASTS},
             f"digits, contrast {equal:g} (equal likelihood)": pixels.contrast(foreign, equal),
-            "rotated by 90°": pixels.rotated(some, 90),
-            "rotated by 15°": pixels.rotated(some, 15),
-            "flipped upside down": some[:, ::-1].copy(),
-            "blur 0.7": pixels.blurred(some, 0.7),
-            "noise 4": pixels.noisy(some, 4, rng),
-            "gain 0.9": pixels.gained(some, 0.9),
-            "brightness +20": pixels.brightened(some, 20),
-            "JPEG 75": pixels.compressed(some, 75),
-            "sandals only": fresh[kinds == SANDALS],
-            "inverted": 255 - some,
-            "constant": pixels.constant(some[:1_000], rng),
+            **others,
         }
         return {name: Shift(shifted) for name, shifted in made.items()} | contaminated("digits", foreign)
 

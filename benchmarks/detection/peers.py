@@ -44,7 +44,7 @@ class Peer(Protocol):
 
 
 class Mmd:
-    """alibi-detect's MMD: unbiased, Gaussian kernel, median heuristic; its permutations give p-values, not needed here."""
+    """alibi-detect's MMD: unbiased, Gaussian kernel, median heuristic. What it permutes for p-values is not needed."""
 
     name, sees, windows, smallest = "mmd (alibi)", "vectors", 200, 2
 
@@ -137,7 +137,7 @@ def peers_for(reference: Mapping[View, Rows], categories: Mapping[int, int]) -> 
     versions = installed()
     alibi = bool(versions["alibi_detect"])
     if alibi:
-        _quieten()
+        quieten()
     chosen: list[Any] = [Mmd(reference["vectors"]) if alibi else OwnMmd(reference["vectors"])]
     if categories and alibi:
         chosen.append(Univariate(reference["columns"], categories))
@@ -148,7 +148,7 @@ def peers_for(reference: Mapping[View, Rows], categories: Mapping[int, int]) -> 
     return chosen
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """alibi-detect speaks of backends that are not installed, and of torch's deprecations."""
     logging.getLogger("alibi_detect").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="alibi_detect|torch")

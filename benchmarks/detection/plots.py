@@ -6,13 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.detection.run import Row
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend is chosen first
 
 DPI = 90
 CONTRAST = re.compile(r"contrast ([0-9.]+)")
@@ -36,9 +33,8 @@ def _heat(path: Path, rows: Sequence[Row]) -> Path:
     shifts = list(dict.fromkeys(row.shift for row in rows))
     contenders = list(dict.fromkeys(row.contender for row in rows))
     cells = {(row.window, row.shift, row.contender): row.auroc for row in rows}
-    figure, panels = plt.subplots(
-        1, len(sizes), figsize=(2.5 + 3.4 * len(sizes), 1.6 + 0.24 * len(shifts)), sharey=True, squeeze=False
-    )
+    figure = Figure(figsize=(2.5 + 3.4 * len(sizes), 1.6 + 0.24 * len(shifts)), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
     for panel, size in zip(panels[0], sizes, strict=True):
         values = [[100 * cells.get((size, shift, name), np.nan) for name in contenders] for shift in shifts]
         panel.imshow(values, vmin=0, vmax=100, cmap="RdYlGn", aspect="auto")
@@ -54,7 +50,8 @@ def _heat(path: Path, rows: Sequence[Row]) -> Path:
 def _contrast(path: Path, rows: Sequence[Row]) -> Path:
     """The manipulation that breaks the typicality test, and what it does to the others."""
     sizes = [size for size in (5, 10) if any(row.window == size for row in rows)]
-    figure, panels = plt.subplots(1, len(sizes), figsize=(4.2 * len(sizes), 3.2), sharey=True, squeeze=False)
+    figure = Figure(figsize=(4.2 * len(sizes), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
     for panel, size in zip(panels[0], sizes, strict=True):
         for name in FOLLOWED:
             points = {
@@ -79,8 +76,6 @@ def _contrast(path: Path, rows: Sequence[Row]) -> Path:
     return _save(figure, path)
 
 
-def _save(figure: plt.Figure, path: Path) -> Path:
-    figure.tight_layout()
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    plt.close(figure)
+def _save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=DPI, metadata={"Software": "driftwatch"})
     return path

@@ -53,10 +53,10 @@ def write_markdown(path: Path, rows: Sequence[Row], told: Told, plots: Sequence[
         "",
         f"    {told.command}",
         "",
-        "AUROC in %: how often a shifted window scores higher than a window of the reference. ± is half the 95 % bootstrap",
-        f"interval. {extent.windows:,} windows a side, the same for all contenders; those that are slow get the first of",
-        "them, as many as the last table says. `combined` is what alerts go by; `kl` to `typicality` are parts of it or",
-        "plain likelihood on the same flow. Peers are fitted to "
+        "AUROC in %: how often a shifted window scores higher than a window of the reference, ± half the 95 %",
+        f"bootstrap interval. {extent.windows:,} windows a side, the same for all contenders; slow ones get the first",
+        "of them, as many as the last table says. `combined` is what alerts go by, `kl` to `nll` are parts of it;",
+        "`typicality` and `nll` are plain likelihood on the same flow. Peers are fitted to",
         f"{extent.known:,} samples of what the flow was trained on. Seed {extent.seed}.",
         "",
         *(f"- {name} {version or ABSENT}" for name, version in told.packages.items()),
@@ -71,7 +71,10 @@ def write_markdown(path: Path, rows: Sequence[Row], told: Told, plots: Sequence[
             lines += [line for plot in plots if plot.name.startswith(material) for line in ("", f"![]({plot.name})")]
     lines += ["", "## Costs", "", *_costs(rows, told)]
     if told.agreement is not None:
-        lines += ["", f"`ks` is driftwatch's own; it differs from alibi-detect's KSDrift by at most {told.agreement:.1g}."]
+        lines += [
+            "",
+            f"`ks` is driftwatch's own; it differs from alibi-detect's KSDrift by at most {told.agreement:.1g}.",
+        ]
     lines += ["", f"{told.minutes:.0f} minutes, training included where a reference was trained."]
     path.write_text("\n".join(lines) + "\n")
 
@@ -91,7 +94,9 @@ def _cell(row: Row | None) -> str:
 
 
 def _costs(rows: Sequence[Row], told: Told) -> list[str]:
-    windows = {name: max(row.windows for row in rows if row.contender == name) for name in {row.contender for row in rows}}
+    windows = {
+        name: max(row.windows for row in rows if row.contender == name) for name in {row.contender for row in rows}
+    }
     materials = list(told.milliseconds)
     names = list(dict.fromkeys(name for costs in told.milliseconds.values() for name in costs))
     lines = ["| milliseconds a window | windows a side, at most | " + " | ".join(materials) + " |"]

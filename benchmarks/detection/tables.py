@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +72,8 @@ def handwriting(samples: int, seed: int, steps: int = 1_500) -> Material:
     trained = 1_250
     train, fresh = table[:trained], table[trained:]
     some = fresh[:samples]
-    middle = some.p_3_3 if "p_3_3" in some else some.iloc[:, 27]
-    column = str(middle.name)
+    column = "p3_3"
+    middle = some[column]
     made = {
         "joint only": permuted(some, rng),
         f"{column} +2": some.assign(**{column: middle + 2}),
@@ -100,7 +100,7 @@ def handwriting(samples: int, seed: int, steps: int = 1_500) -> Material:
     )
 
 
-def _given(shifts: Mapping[str, Shift]):  # type: ignore[no-untyped-def]
+def _given(shifts: Mapping[str, Shift]) -> Callable[[Likelihood], Mapping[str, Shift]]:
     def same(_: Likelihood) -> Mapping[str, Shift]:
         return shifts
 

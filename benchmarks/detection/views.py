@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftwatch.data.schema import Schema, TableSchema
 
 View = Literal["vectors", "columns", "nll"]
-"""Vectors ``(N, D)`` on comparable scales; a table's columns, categories as numbers; the NLL on our flow, ``(N, 1)``."""
+"""Vectors ``(N, D)`` on comparable scales; a table's columns, categories as numbers; NLL on our flow, ``(N, 1)``."""
 
 Rows = NDArray[np.float32]
 Prepare = Callable[[NDArray[np.floating]], Rows]
