@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,9 +21,10 @@ import typer
 from benchmarks.detection.material import Material
 from benchmarks.detection.peers import installed
 from benchmarks.detection.references import scorer_for
-from benchmarks.detection.report import Told, write_json, write_markdown
-from benchmarks.detection.run import Contest, Costs, Extent, Row
+from benchmarks.detection.report import Told, write_report
+from benchmarks.detection.run import Contest, Costs, Extent
 from driftwatch.errors import DataError
+from driftwatch.reference.scoring import Scorer
 
 RESULTS = Path(__file__).parent / "results"
 DELAY = "delay"
@@ -59,12 +61,8 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
 ) -> None:
     """Measure detection beside peers, and write tables and plots."""
-    from benchmarks.detection.plots import draw_plots
-
     torch.set_num_threads(1)
-    started = time.monotonic()
-    measure = QUICK if quick else FULL
-    extent = Extent(measure.windows, measure.samples, measure.known, seed)
+    extent = replace(QUICK if quick else FULL, seed=seed)
     makers = materials(extent, quick=quick)
     parts = [*makers, *([] if quick else [DELAY])]
     wanted = [name for name in only.split(",") if name] or parts
@@ -73,46 +71,46 @@ def main(
     given = {name: Path(path) for name, _, path in (text.partition("=") for text in bundle or [])}
     folder = bundles / ("quick" if quick else "full")
     out.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
-    told, left_out, milliseconds = dict[str, str](), dict[str, str](), dict[str, Mapping[str, float]]()
-    agreements = []
+    command = f"python -m benchmarks.detection {shlex.join(sys.argv[1:])}".strip()
     for name in wanted:
-        if name == DELAY:
-            continue
         print(f"{name}: preparing", flush=True)
         try:
-            material = makers[name]()
+            material = makers["fashion" if name == DELAY else name]()
         except DataError as error:
-            left_out[name] = str(error)
+            print(f"  left out: {error}", flush=True)
             continue
-        scorer, costs = scorer_for(material, given.get(name), folder, seed), Costs()
-        told[name] = f"{material.told}; bundle {scorer.reference.version}"
-        for row in Contest(material, scorer, extent, costs).rows():
-            rows.append(row)
-            if row.contender == "combined":
-                print(f"  {row.shift}, n={row.window}: combined {100 * row.auroc:.1f}", flush=True)
-        milliseconds[name] = costs.milliseconds()
-        agreements += [costs.agreement] if costs.agreement is not None else []
-    command = f"python -m benchmarks.detection {shlex.join(sys.argv[1:])}".strip()
-    report = Told(
+        scorer = scorer_for(material, given.get(material.name), folder, seed)
+        if name == DELAY:
+            from benchmarks.detection.delay import measure as measure_delay
+
+            measure_delay(scorer, out, command, samples=extent.samples, seed=seed)
+        else:
+            measure(material, scorer, extent, out, command)
+    print(f"wrote to {out}")
+
+
+def measure(material: Material, scorer: Scorer, extent: Extent, out: Path, command: str) -> None:
+    """Measures one material, and writes its report."""
+    from benchmarks.detection.plots import draw_plots
+
+    started, costs = time.monotonic(), Costs()
+    rows = []
+    for row in Contest(material, scorer, extent, costs).rows():
+        rows.append(row)
+        if row.contender == "combined":
+            print(f"  {row.shift}, n={row.window}: combined {100 * row.auroc:.1f}", flush=True)
+    told = Told(
         command=command,
+        material=material.name,
+        what=material.told,
+        bundle=scorer.reference.version,
         extent=extent,
         packages=installed(),
-        materials=told,
-        left_out=left_out,
-        milliseconds=milliseconds,
-        agreement=max(agreements, default=None),
+        milliseconds=costs.milliseconds(),
+        agreement=costs.agreement,
         minutes=(time.monotonic() - started) / 60,
     )
-    if rows:
-        write_json(out / "detection.json", rows, report)
-        write_markdown(out / "detection.md", rows, report, draw_plots(out, rows))
-    if DELAY in wanted:
-        from benchmarks.detection.delay import measure as measure_delay
-
-        scorer = scorer_for(makers["fashion"](), given.get("fashion"), folder, seed)
-        measure_delay(scorer, out, command, samples=extent.samples, seed=seed)
-    print(f"wrote {out}")
+    write_report(out, rows, told, draw_plots(out, rows))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,6 @@ def auroc_interval(reference: Array, shifted: Array) -> Interval:
     """The area under the ROC curve, ties counted half, with the percentile interval.
 
     The samples within the windows are given: what a smaller data set would add to the uncertainty is not in it.
-
-    >>> auroc_interval(np.arange(100.0), np.arange(100.0) + 1000).value
-    1.0
     """
     ordered = np.argsort(reference, kind="stable")
     sorted_reference = reference[ordered]

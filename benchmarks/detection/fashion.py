@@ -42,12 +42,12 @@ def digits() -> Images:
 def equal_contrast(foreign: Images, target: float, likelihood: Likelihood) -> float:
     """The contrast at which the mean NLL of foreign images is nearest to a target: more contrast, less of it here."""
     low, high = min(CONTRASTS), 1.0
-    tried = {}
+    tried: dict[float, float] = {}
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
         tried[middle] = likelihood(pixels.contrast(foreign, middle))
         low, high = (middle, high) if tried[middle] > target else (low, middle)
-    return round(min(tried, key=lambda factor: abs(tried[factor] - target)), 4)
+    return round(float(min(tried, key=lambda factor: abs(tried[factor] - target))), 4)
 
 
 def manipulated(samples: int, rng: np.random.Generator) -> dict[str, Images]:

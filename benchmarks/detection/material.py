@@ -63,4 +63,4 @@ def contaminated(name: str, foreign: Raw, shares: tuple[float, ...] = (0.05, 0.1
 
 def whole(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Pixel values as a camera would give them."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -17,8 +18,11 @@ RESOLVE_AFTER = 3
 BOOTSTRAPS_PER_RUN_TIME = 10
 """alibi-detect: at least an order of magnitude more than the expected run-time."""
 
+M_MMAP_THRESHOLD = -3
+"""glibc's name for a parameter of its allocator."""
+
 WARM_UP = 200
-HALVINGS = 10
+SIMULATED, HALVINGS = 100_000, 10
 
 Rows = NDArray[np.int64]
 
@@ -88,6 +92,7 @@ class Online:
     def __init__(self, kind: str, known: NDArray[np.float32], run_time: float, window: int) -> None:
         from alibi_detect.cd import LSDDDriftOnline, MMDDriftOnline
 
+        _keep_the_heap_whole()
         self.name = f"online {kind.upper()} (alibi), window {window}"
         detector: Any = {"mmd": MMDDriftOnline, "lsdd": LSDDDriftOnline}[kind]
         self._detector = detector(
@@ -108,6 +113,13 @@ class Online:
                 yield seen
 
 
+def _keep_the_heap_whole() -> None:
+    """Has large blocks mapped and given back: else alibi-detect's bootstrap took 20 GB in pieces of the heap."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
+
+
 class Adwin:
     """river's ADWIN on the likelihood under our flow; its confidence is chosen by simulation on held-out samples.
 
@@ -116,20 +128,19 @@ class Adwin:
     Args:
         held_out: likelihoods, ``(N,)``.
         run_time: expected samples until a false alarm.
-        simulated: length of the stream by which the confidence is chosen.
-        seed: of that stream.
+        seed: of the stream by which the confidence is chosen.
     """
 
     name = "ADWIN (river) on the likelihood"
 
-    def __init__(self, held_out: NDArray[np.floating], run_time: float, simulated: int, seed: int) -> None:
+    def __init__(self, held_out: NDArray[np.floating], run_time: float, seed: int) -> None:
         self._held_out = held_out.astype(float)
-        stream = np.random.default_rng(seed).choice(self._held_out, simulated)
+        stream = np.random.default_rng(seed).choice(self._held_out, SIMULATED)
         low, high = np.log(1e-6), np.log(0.999)
         for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
             self._delta = float(np.exp(middle))
-            often = sum(1 for _ in self._over(stream)) > simulated / run_time
+            often = sum(1 for _ in self._over(stream)) > SIMULATED / run_time
             low, high = (low, middle) if often else (middle, high)
 
     def alarms(self, pool: Pool, rows: Rows) -> Iterator[int]:

@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,11 +62,11 @@ class Univariate:
 
     name, sees, windows, smallest = "ks+chi² (alibi)", "columns", 200, 2
 
-    def __init__(self, reference: Rows, categories: Mapping[int, int]) -> None:
+    def __init__(self, reference: Rows, categories: Sequence[int]) -> None:
         from alibi_detect.cd import TabularDrift
 
-        # With Bonferroni the smallest p-value decides; without categories this is KSDrift.
-        self._detector = TabularDrift(reference, categories_per_feature=dict(categories) or None)
+        # With Bonferroni the smallest p-value decides.
+        self._detector = TabularDrift(reference, categories_per_feature=dict.fromkeys(categories))
 
     def statistic(self, window: Rows) -> float:
         p_values = self._detector.predict(window, drift_type="feature")["data"]["p_val"]
@@ -132,7 +132,7 @@ def installed() -> dict[str, str]:
     return {name: importlib.metadata.version(name.replace("_", "-")) if here else "" for name, here in found.items()}
 
 
-def peers_for(reference: Mapping[View, Rows], categories: Mapping[int, int]) -> list[Peer]:
+def peers_for(reference: Mapping[View, Rows], categories: Sequence[int]) -> list[Peer]:
     """Those that are installed, fitted to the same reference samples."""
     versions = installed()
     alibi = bool(versions["alibi_detect"])

@@ -54,26 +54,27 @@ def _contrast(path: Path, rows: Sequence[Row]) -> Path:
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
     for panel, size in zip(panels[0], sizes, strict=True):
         for name in FOLLOWED:
-            points = {
-                1.0 if row.shift == "digits" else float(found.group(1)): row
-                for row in rows
-                if row.window == size and row.contender == name
-                for found in [CONTRAST.search(row.shift)]
-                if found or row.shift == "digits"
-            }
+            followed = [row for row in rows if (row.window, row.contender) == (size, name)]
+            points = {at: row for row in followed if (at := _contrast_of(row.shift)) is not None}
             if points:
-                at = sorted(points)
-                panel.plot(at, [100 * points[x].auroc for x in at], marker=".", label=name)
-                bounds = [[100 * getattr(points[x], bound) for x in at] for bound in ("low", "high")]
-                panel.fill_between(at, *bounds, alpha=0.2)
-        equal = [row for row in rows if "equal likelihood" in row.shift]
-        if equal and (found := CONTRAST.search(equal[0].shift)):
-            panel.axvline(float(found.group(1)), color="0.7", linestyle=":", label="equal mean likelihood")
+                factors = sorted(points)
+                panel.plot(factors, [100 * points[x].auroc for x in factors], marker=".", label=name)
+                bounds = [[100 * getattr(points[x], bound) for x in factors] for bound in ("low", "high")]
+                panel.fill_between(factors, *bounds, alpha=0.2)
+        equal = [row.shift for row in rows if "equal likelihood" in row.shift]
+        if equal:
+            panel.axvline(_contrast_of(equal[0]), color="0.7", linestyle=":", label="equal mean likelihood")
         panel.set_title(f"windows of {size}", fontsize=9)
         panel.set_xlabel("contrast of the foreign images")
     panels[0][0].set_ylabel("AUROC, %")
     panels[0][0].legend(fontsize=7)
     return _save(figure, path)
+
+
+def _contrast_of(shift: str) -> float | None:
+    """Of the foreign images; unchanged, they have all of it."""
+    found = CONTRAST.search(shift)
+    return float(found.group(1)) if found else 1.0 if shift == "digits" else None
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -19,6 +19,7 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.null import DETECTORS, WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
 
+BUDGET = 1e6
 CHUNK = 250
 SCORING, TESTING = "ours, scoring a sample", "ours, all detectors, from scored samples"
 COMPARED = 3
@@ -46,7 +47,20 @@ class Extent:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: the AUROC of a contender, with its 95 % interval and the windows on each side."""
+    """One figure of a contender.
+
+    Args:
+        material: what the reference is.
+        shift: from it.
+        window: samples in a window.
+        contender: whose figure it is.
+        auroc: how often a shifted window scores higher than a reference window.
+        low: of its 95 % interval.
+        high: of its 95 % interval.
+        windows: on each side.
+        detected: the share of shifted windows that alarm if windows side by side may raise one false alarm in `BUDGET`
+            samples; none of peers, whose statistics come without so small p-values.
+    """
 
     material: str
     shift: str
@@ -56,6 +70,15 @@ class Row:
     low: float
     high: float
     windows: int
+    detected: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Windows of one size: statistics ``(M,)`` of each contender, and the share that our detectors alarm on."""
+
+    statistics: Mapping[str, Array]
+    detected: Mapping[str, float]
 
 
 @dataclass
@@ -114,7 +137,7 @@ class Contest:
         self.peers = peers_for(pool.views, categories(schema))
         self._fresh = self.pool(material.fresh[: extent.samples])
         self._nulls: dict[int, WindowNull] = {}
-        self._plain: dict[int, Mapping[str, Array]] = {}
+        self._plain: dict[int, Measured] = {}
 
     def pool(self, raw: Raw) -> Pool:
         """Scores and prepares samples."""
@@ -139,27 +162,28 @@ class Contest:
         shifted = self.pool(shift.samples)
         both = self._fresh.beside(shifted)
         for size in shift.sizes:
-            plain = self._of_reference(size)
+            plain = self._of_reference(size).statistics
             drawn = draw(rng, len(self._fresh), len(shifted), size, self.extent.windows, shift.share)
-            for contender, moved in self._statistics(both, drawn).items():
-                found = auroc_interval(plain[contender], moved)
-                yield Row(self.material.name, name, size, contender, *found, len(moved))
+            measured = self._measure(both, drawn)
+            for contender, moved in measured.statistics.items():
+                found, detected = auroc_interval(plain[contender], moved), measured.detected.get(contender)
+                yield Row(self.material.name, name, size, contender, *found, len(moved), detected)
 
-    def _of_reference(self, size: int) -> Mapping[str, Array]:
-        """Statistics of reference windows, which all shifts are compared with."""
+    def _of_reference(self, size: int) -> Measured:
+        """What is measured of reference windows, which all shifts are compared with."""
         if size not in self._plain:
             rng = np.random.default_rng((self.extent.seed, 2, size))
             drawn = draw(rng, len(self._fresh), 0, size, self.extent.windows, 0.0)
-            self._plain[size] = self._statistics(self._fresh, drawn)
+            self._plain[size] = self._measure(self._fresh, drawn)
             self._compare(drawn)
         return self._plain[size]
 
-    def _statistics(self, pool: Pool, drawn: NDArray[np.int64]) -> Mapping[str, Array]:
-        return self._ours(pool, drawn) | {
-            peer.name: self._of_peer(peer, pool, drawn) for peer in self.peers if peer.smallest <= drawn.shape[1]
-        }
+    def _measure(self, pool: Pool, drawn: NDArray[np.int64]) -> Measured:
+        ours = self._ours(pool, drawn)
+        peers = {peer.name: self._of_peer(peer, pool, drawn) for peer in self.peers if peer.smallest <= drawn.shape[1]}
+        return Measured({**ours.statistics, **peers}, ours.detected)
 
-    def _ours(self, pool: Pool, drawn: NDArray[np.int64]) -> dict[str, Array]:
+    def _ours(self, pool: Pool, drawn: NDArray[np.int64]) -> Measured:
         size = drawn.shape[1]
         if size not in self._nulls:
             bank, layout = self.scorer.reference.bank, self.scorer.layout
@@ -167,11 +191,13 @@ class Contest:
         null = self._nulls[size]
         started = time.perf_counter()
         parts = [
-            null.test(pool.summaries[drawn[start : start + CHUNK]].sum(1, dtype=np.float64)).statistics
+            null.test(pool.summaries[drawn[start : start + CHUNK]].sum(1, dtype=np.float64))
             for start in range(0, len(drawn), CHUNK)
         ]
         self.costs.add(TESTING, time.perf_counter() - started, len(drawn))
-        return {detector: np.concatenate([part[detector] for part in parts]) for detector in DETECTORS}
+        statistics = {name: np.concatenate([part.statistics[name] for part in parts]) for name in DETECTORS}
+        p_values = {name: np.concatenate([part.p_values[name] for part in parts]) for name in DETECTORS}
+        return Measured(statistics, {name: float((p <= size / BUDGET).mean()) for name, p in p_values.items()})
 
     def _of_peer(self, peer: Peer, pool: Pool, drawn: NDArray[np.int64]) -> Array:
         rows = pool.views[peer.sees]

@@ -39,11 +39,11 @@ def views(schema: Schema, reference: NDArray[np.floating]) -> Mapping[View, Prep
     return {"vectors": vectors, "columns": columns}
 
 
-def categories(schema: Schema) -> dict[int, int]:
-    """How many values each category column of a table has, one more for the unseen."""
+def categories(schema: Schema) -> list[int]:
+    """Which columns of a table are categories."""
     if not isinstance(schema, TableSchema):
-        return {}
-    return {j: len(column.categories) + 1 for j, column in enumerate(schema.columns) if column.kind == "category"}
+        return []
+    return [j for j, column in enumerate(schema.columns) if column.kind == "category"]
 
 
 def _flat(samples: NDArray[np.floating]) -> Rows:

@@ -28,6 +28,8 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.null import DETECTORS
 from tests.synthetic import shuffled_rows, waves
 
+PARTS = ("handwriting", "waves")
+
 Found = dict[tuple[str, str, int, str], dict[str, float]]
 
 
@@ -42,7 +44,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(quick: Path) -> Found:
     """Its rows."""
-    rows = json.loads((quick / "detection.json").read_bytes())["rows"]
+    rows = [row for part in PARTS for row in json.loads((quick / f"{part}.json").read_bytes())["rows"]]
     return {(row["material"], row["shift"], row["window"], row["contender"]): row for row in rows}
 
 
@@ -51,7 +53,7 @@ def test_every_contender_is_measured_on_every_shift(found: Found) -> None:
     assert set(DETECTORS) < contenders
     assert any(name.startswith("mmd") for name in contenders)
     assert any(name.startswith("ks") for name in contenders)
-    for material in ("handwriting", "waves"):
+    for material in PARTS:
         cells = {key[1:3] for key in found if key[0] == material}
         assert {key for key in found if key[0] == material and key[3] == "combined"} == {
             (material, *cell, "combined") for cell in cells
@@ -73,16 +75,16 @@ def test_more_samples_tell_more(found: Found) -> None:
         assert small < large
 
 
-def test_the_report_tells_its_command_and_who_is_missing(quick: Path) -> None:
-    text = (quick / "detection.md").read_text()
-    about = json.loads((quick / "detection.json").read_bytes())["about"]
+@pytest.mark.parametrize("part", PARTS)
+def test_the_report_tells_its_command_and_who_is_missing(quick: Path, part: str) -> None:
+    text = (quick / f"{part}.md").read_text()
+    about = json.loads((quick / f"{part}.json").read_bytes())["about"]
     assert f"    {about['command']}\n" in text
     for name, version in about["packages"].items():
         assert f"- {name} {version or 'not installed'}" in text
     assert "BSL 1.1" in text
-    for plot in ("handwriting.png", "waves.png"):
-        assert f"![]({plot})" in text
-        assert (quick / plot).stat().st_size > 1_000
+    assert f"![]({part}.png)" in text
+    assert (quick / f"{part}.png").stat().st_size > 1_000
 
 
 def test_auroc_has_ties_and_an_interval_that_covers_it() -> None:
