@@ -23,6 +23,7 @@ from benchmarks.detection.peers import installed
 from benchmarks.detection.references import scorer_for
 from benchmarks.detection.report import Told, write_report
 from benchmarks.detection.run import Contest, Costs, Extent
+from benchmarks.detection.summary import write_summary
 from driftwatch.errors import DataError
 from driftwatch.reference.scoring import Scorer
 
@@ -86,6 +87,7 @@ def main(
             measure_delay(scorer, out, command, samples=extent.samples, seed=seed)
         else:
             measure(material, scorer, extent, out, command)
+        write_summary(out)
     print(f"wrote to {out}")
 
 

@@ -70,7 +70,7 @@ def endless(rng: np.random.Generator, rows: int, count: int) -> Rows:
 def run_time(monitor: Monitor, fresh: Pool, rows: Rows) -> RunTime:
     """What passes between false alarms in a stream of reference data; a stream without one counts as half a one."""
     alarms = sum(1 for _ in monitor.alarms(fresh, rows))
-    low, high = (chi2.ppf(q, df) / 2 for q, df in ((0.025, max(2 * alarms, 1)), (0.975, 2 * alarms + 2)))
+    low, high = (float(chi2.ppf(q, df)) / 2 for q, df in ((0.025, max(2 * alarms, 1)), (0.975, 2 * alarms + 2)))
     return RunTime(alarms, len(rows) / max(alarms, 0.5), len(rows) / high, len(rows) / max(low, 1e-9))
 
 
@@ -157,10 +157,11 @@ def measure(
             "packages": installed(),
             "minutes": (time.monotonic() - started) / 60,
         }
-        _write(out, about, verified, rows)
+        write(out, about, verified, rows)
 
 
-def _write(out: Path, about: Mapping[str, object], verified: Mapping[str, RunTime], rows: Sequence[Delay]) -> None:
+def write(out: Path, about: Mapping[str, object], verified: Mapping[str, RunTime], rows: Sequence[Delay]) -> None:
+    """Writes ``delay.md`` and ``delay.json``."""
     data = {
         "about": about,
         "run_times": {name: asdict(each) for name, each in verified.items()},

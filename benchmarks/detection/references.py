@@ -17,11 +17,15 @@ from driftwatch.reference.train_config import TrainConfig
 
 
 def scorer_for(material: Material, given: Path | None, folder: Path, seed: int) -> Scorer:
-    """Loads the bundle `given`, or the one in `folder`, which is trained if it is not there."""
+    """Loads the bundle `given`, or the one in `folder`, which is trained if it is not there.
+
+    The data that it is trained on, and fresh data of the same kind, stay beside it, for `benchmarks.false_alarms`.
+    """
     path = given or folder / material.name
     if given is None and not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         data = _write(material.train, folder / f"{material.name}-train")
+        _write(material.fresh, folder / f"{material.name}-fresh")
         told: dict[str, Any] = {"data": {"train": data}, **material.config}
         told["training"] = {**told.get("training", {}), "seed": seed}
         config = TrainConfig.model_validate(told, context={"base_directory": folder})

@@ -12,8 +12,8 @@ from scipy.stats import ks_2samp
 
 from benchmarks.detection import monitors
 from benchmarks.detection.__main__ import main
-from benchmarks.detection.bootstrap import auroc_interval, median_interval
-from benchmarks.detection.delay import LONGEST, changing, delays, run_time
+from benchmarks.detection.bootstrap import Interval, auroc_interval, median_interval
+from benchmarks.detection.delay import LONGEST, Delay, changing, delays, run_time, write
 from benchmarks.detection.fashion import equal_contrast
 from benchmarks.detection.monitors import Rows, Sliding
 from benchmarks.detection.pixels import contrast
@@ -85,6 +85,17 @@ def test_the_report_tells_its_command_and_who_is_missing(quick: Path, part: str)
     assert "BSL 1.1" in text
     assert f"![]({part}.png)" in text
     assert (quick / f"{part}.png").stat().st_size > 1_000
+
+
+def test_the_summary_shows_every_part_and_marks_who_leads(quick: Path, found: Found) -> None:
+    text = (quick / "summary.md").read_text()
+    for part in PARTS:
+        assert f"[{part}]({part}.md)" in text
+    told = {line.split(" | ")[0][2:]: line.split(" | ")[1:] for line in text.splitlines() if line.startswith("| ")}
+    for shift in ("joint only", "p3_3 +2"):
+        assert told[shift][0].strip("*") == f"{100 * found['handwriting', shift, 5, 'combined']['auroc']:.1f}"
+    # Where two are at 100 %, neither leads; at n=5 the likelihood sees joint drift as well as all of ours do.
+    assert "*" not in told["joint only"][0]
 
 
 def test_auroc_has_ties_and_an_interval_that_covers_it() -> None:
@@ -169,6 +180,19 @@ def test_run_times_are_told_with_their_uncertainty() -> None:
     assert (found.alarms, found.mean) == (10, 100.0)
     assert found.low < 100 < found.high
     assert run_time(_Every(), pool, rows).high > 1e6
+
+
+def test_delays_are_reported_beside_false_alarms(tmp_path: Path) -> None:
+    pool, rows = Pool(np.zeros((0, 1), dtype=np.float32), {}), np.zeros(1_000, dtype=np.int64)
+    monitor = _Every(*range(100, 1_001, 100))
+    late = Delay("every", "blur", Interval(7.0, 5.0, 9.0), Interval(8.0, 6.0, 9.5), missed=1, streams=50)
+    about = {"command": "python -m benchmarks.detection", "bundle": "b", "expected": 100.0}
+    write(tmp_path, about, {"every": run_time(monitor, pool, rows)}, [late])
+    assert json.loads((tmp_path / "delay.json").read_bytes())["run_times"]["every"]["alarms"] == 10
+    text = (tmp_path / "delay.md").read_text()
+    assert "| every | 10 | 100 [" in text
+    assert "| every | 7 [5, 9] |" in text
+    assert "every, blur: 1" in text
 
 
 def test_our_procedure_alarms_soon_and_the_same_however_it_is_cut(
