@@ -15,7 +15,7 @@ from driftwatch.data.readers import open_dataset
 from tests.datasets import fashion_mnist, mnist_digits
 
 SANDALS = 5
-CONTRASTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CONTRASTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 PROBED = 500
 """Digits by which the contrast of equal likelihood is found."""
 

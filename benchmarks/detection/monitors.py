@@ -47,7 +47,7 @@ class Sliding:
     """
 
     def __init__(self, scorer: Scorer, run_time: float, sizes: tuple[int, ...], step: int) -> None:
-        self.name = f"driftwatch, windows {'/'.join(map(str, sizes))} every {step}"
+        self.name = f"driftwatch, {'/'.join(map(str, sizes))} every {step}, budget {run_time:,.0f}"
         self._widths = {size: size // step for size in sizes}
         self._step = step
         self._procedure = calibrate_procedure(
