@@ -4,16 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 
 # Several processes that each take every core only get in each other's way, and slow each other down a lot.
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock broker clean
+.PHONY: help demo test lint bench bench-detection lock broker clean
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## train a small reference, replay a drift, watch the alert
 	$(BIN)/driftwatch demo
@@ -30,6 +31,9 @@ lint: $(READY)  ## formatting, style, types
 bench: $(READY)  ## measure speed and accuracy; prints tables
 	$(BIN)/python -m benchmarks
 
+bench-detection: $(PEERS)/.ready  ## measure detection beside peers, which have an environment of their own
+	$(PEERS)/bin/python -m benchmarks.detection $(DETECTION)
+
 broker: $(READY)  ## run a Kafka broker on this machine to try things out with
 	$(BIN)/python -m tests.broker
 
@@ -37,10 +41,16 @@ $(READY): pyproject.toml requirements.lock .ci/install
 	PYTHON=$(PYTHON) .ci/install $(VENV)
 	@touch $@
 
+$(PEERS)/.ready: benchmarks/peers.lock .ci/install
+	PYTHON=$(PYTHON) .ci/install $(PEERS) benchmarks/peers.lock
+	@touch $@
+
 lock:  ## resolve the pinned dependencies anew
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+	uv pip compile benchmarks/peers.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet -o benchmarks/peers.lock
 
 clean:  ## remove all that the other targets made
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist driftwatch-demo
+	rm -rf $(VENV) $(PEERS) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist driftwatch-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,103 @@
+"""The report: Markdown for people, JSON for programs."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from benchmarks.detection.run import BUDGET, Extent, Row
+
+ABSENT = "not installed: `make bench-detection` sets up an environment that has it"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the report of a material says beside its figures.
+
+    Args:
+        command: that gives it again.
+        material: its name.
+        what: it is, in a sentence.
+        bundle: the version of its reference.
+        extent: how much was measured.
+        packages: versions of the peers' packages; empty for those that are not installed.
+        milliseconds: per window, by contender.
+        agreement: the largest difference between our KS distances and alibi-detect's, if compared.
+        minutes: that it took, without training.
+    """
+
+    command: str
+    material: str
+    what: str
+    bundle: str
+    extent: Extent
+    packages: Mapping[str, str]
+    milliseconds: Mapping[str, float]
+    agreement: float | None
+    minutes: float
+
+
+def write_report(folder: Path, rows: Sequence[Row], told: Told, plots: Sequence[Path]) -> None:
+    """Writes ``<material>.json``, with all intervals, and ``<material>.md``, with the plots."""
+    data = {"about": asdict(told) | {"python": platform.python_version()}, "rows": [asdict(row) for row in rows]}
+    path = folder / f"{told.material}.json"
+    path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+    path.with_suffix(".md").write_text("\n".join(_markdown(rows, told, plots)) + "\n")
+
+
+def _markdown(rows: Sequence[Row], told: Told, plots: Sequence[Path]) -> list[str]:
+    extent = told.extent
+    lines = [
+        f"# Detection beside peers: {told.material}",
+        "",
+        f"    {told.command}",
+        "",
+        f"The reference is {told.what}; bundle {told.bundle}.",
+        "",
+        "AUROC in %: how often a shifted window scores higher than a window of the reference, ± half the 95 %",
+        f"bootstrap interval. {extent.windows:,} windows a side, the same for all contenders; slow ones get the first",
+        "of them, as many as the last table says. `combined` is what alerts go by, `kl` to `nll` are parts of it;",
+        "`typicality` and `nll` are plain likelihood on the same flow. Peers are fitted to",
+        f"{extent.known:,} samples of what the flow was trained on. `detected` is the share of windows, in %, in which",
+        f"`combined` alarms if windows side by side may raise one false alarm in {BUDGET:,.0f} samples.",
+        f"Seed {extent.seed}.",
+        "",
+        *(f"- {name} {version or ABSENT}" for name, version in told.packages.items()),
+        "",
+        "alibi-detect is licensed under BSL 1.1; it is measured here and is no part of driftwatch.",
+        "",
+        *_table(rows),
+        *(line for plot in plots for line in ("", f"![]({plot.name})")),
+        "",
+        *_costs(rows, told),
+    ]
+    if told.agreement is not None:
+        lines += ["", f"`ks` is driftwatch's own; it is within {told.agreement:.1g} of alibi-detect's KSDrift."]
+    return [*lines, "", f"{told.minutes:.0f} minutes."]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    contenders = list(dict.fromkeys(row.contender for row in rows))
+    lines = ["| shift | n | " + " | ".join(contenders) + " | detected |", "| --- " * (3 + len(contenders)) + "|"]
+    cells = {(row.shift, row.window, row.contender): row for row in rows}
+    for shift, window in dict.fromkeys((row.shift, row.window) for row in rows):
+        found = [cells.get((shift, window, contender)) for contender in contenders]
+        detected = cells[shift, window, "combined"].detected or 0.0
+        lines.append(f"| {shift} | {window} | " + " | ".join(map(_cell, found)) + f" | {100 * detected:.0f} |")
+    return lines
+
+
+def _cell(row: Row | None) -> str:
+    return "" if row is None else f"{100 * row.auroc:.1f} ± {50 * (row.high - row.low):.1f}"
+
+
+def _costs(rows: Sequence[Row], told: Told) -> list[str]:
+    lines = ["| cost | milliseconds a window | windows a side |", "| --- | --- | --- |"]
+    for name, taken in told.milliseconds.items():
+        count = max((row.windows for row in rows if row.contender == name), default=None)
+        lines.append(f"| {name} | {taken:.2f} | {'' if count is None else f'{count:,}'} |")
+    return lines

@@ -1,0 +1,68 @@
+"""How long a stream remembers: over how many samples one resembles the next, and how many samples are worth one.
+
+The mean of ``L`` samples in a row varies ``tau`` times as much as that of independent ones, once ``L`` is long enough;
+``N`` of them tell as much as ``N / tau`` independent ones, the effective sample size.
+
+References:
+    Kuensch, "The jackknife and the bootstrap for general stationary observations" (1989): blocks are resampled.
+    Flegal and Jones, "Batch means and spectral variance estimators in Markov chain Monte Carlo" (2010).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftwatch.stats.summary import Array
+
+BATCHES = 50
+NOTABLE_DEVIATIONS = 5.0
+BLOCK_MEMORIES = 8
+"""Memories in a block: what is lost where blocks meet is then about a sixteenth of the variance."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of a stream.
+
+    Args:
+        tau: samples that are worth one independent sample; 1 without memory.
+        block: samples in a row to draw together.
+    """
+
+    tau: float
+    block: int
+
+
+NONE = Memory(1.0, 1)
+
+
+def measure_memory(values: Array) -> Memory:
+    """The memory of samples in their order, by the quantity that remembers longest.
+
+    Args:
+        values: what is measured of each sample, ``(N, V)``, at least 100 samples.
+
+    >>> rng = np.random.default_rng(0)
+    >>> noise = rng.standard_normal((20_000, 10))
+    >>> measure_memory(noise)
+    Memory(tau=1.0, block=1)
+    >>> for i in range(1, len(noise)):
+    ...     noise[i] += 0.9 * noise[i - 1]
+    >>> 15 < measure_memory(noise).tau < 25        # (1 + 0.9) / (1 - 0.9) = 19
+    True
+    """
+    batch = len(values) // BATCHES
+    used = values[: batch * BATCHES]
+    variance = used.var(0)
+    varies = variance > 1e-12 * max(float(variance.max()), 1e-300)
+    means = used[:, varies].reshape(BATCHES, batch, -1).mean(1)
+    inflation = batch * means.var(0, ddof=1) / variance[varies]
+    noise = (2.0 / (BATCHES - 1)) ** 0.5
+    if not len(inflation) or inflation.max() < 1.0 + NOTABLE_DEVIATIONS * noise:
+        return NONE
+    # The largest of many is large by chance, too: the upper end of those that stand out is taken by its mean.
+    notable = inflation[inflation >= 1.0 + NOTABLE_DEVIATIONS * noise]
+    tau = float(notable.mean())
+    return Memory(tau, int(np.ceil(BLOCK_MEMORIES * tau)))
