@@ -17,6 +17,7 @@ import numpy as np
 from driftwatch.reference.columns import moved_columns
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
+from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import Array, merge
@@ -31,7 +32,6 @@ from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import WindowResult
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
-Z_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,8 @@ class StreamTester:
         )
         firing = transition.state == "firing"
         window = self._window(result.size) or []
-        summary = merge([pane.summary for pane in window])
+        panes = np.stack([pane.summary for pane in window])
+        summary = merge(panes)
         found = heat_map(summary, self.reference) if firing else None
         place = place_words(found, summary, self.reference) if found else ""
         return Alert(
@@ -208,7 +209,7 @@ class StreamTester:
             stream=self.stream,
             state=transition.state,
             severity=transition.severity,
-            effect=self._effect(result),
+            effect=Effect(*effect_interval(self.procedure.nulls[result.size], panes, self.reference.others[0])),
             window=result.span,
             p_value=result.p_value,
             detectors=tuple(
@@ -242,21 +243,6 @@ class StreamTester:
         if result.drift or self._anytime is None:
             return ""
         return f"samples surprise too much or too little, one by one (p = {self._anytime.p_value:.1g} at any time)"
-
-    def _effect(self, result: WindowResult) -> Effect:
-        """The effect with a 95 % interval: jackknife over panes, never narrower than the null's spread."""
-        window = self._window(result.size) or []
-        null = self.procedure.nulls[result.size]
-        spread = null.effect_size.deviation
-        if len(window) > 2:
-            total = merge([pane.summary for pane in window])
-            without = total - np.stack([pane.summary for pane in window])
-            left_out: Tested = null.test(without)
-            count = len(window)
-            variance = (count - 1) / count * float(np.square(left_out.effect - left_out.effect.mean()).sum())
-            spread = max(spread, variance**0.5)
-        nats = result.effect_nats
-        return Effect(nats=nats, low=nats - Z_95 * spread, high=nats + Z_95 * spread)
 
 
 def _first(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, float]:
