@@ -2,8 +2,8 @@
 
 Without arguments the data are generated, and how far they moved is known: normal values in eight columns, a tenth of
 the windows against each of ten references of 5,000 + 5,000 held-out samples. With a bundle, fresh data, and a shift of
-them row by row, windows are drawn from the second half of the shift, no sample twice in a window; sizes of more than
-half of that are left out.
+them row by row, windows are drawn from the second half of the shift, no sample twice in a window; sizes that it does
+not hold are left out, and windows of the largest share most samples.
 
 python -m benchmarks.effect
 python -m benchmarks.effect bundles/flights out/flights-data/test.csv out/flights-data/delay-3-minutes.csv
@@ -30,7 +30,6 @@ from driftwatch.reference.baselines import KolmogorovSmirnov
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.interval import effect_interval
-from driftwatch.stats.resample import repeats
 from driftwatch.stats.sequential import Procedure, calibrate_procedure
 from driftwatch.stats.summary import Array, Layout, merge
 from tests.gaussian import Gaussian, Latents, draw, fitted
@@ -89,7 +88,12 @@ class Watch:
         distance = KolmogorovSmirnov(self.fresh).statistic(drawn.samples)
         of_column = float(kolmogorov(distance * math.sqrt(size * known / (size + known))))
         corrected = min(1.0, drawn.samples[0].size * of_column)
-        return Found(p_value, corrected, p_value <= self.procedure.control.threshold, *effect_interval(null, panes, self.held_out))
+        return Found(
+            p_value,
+            corrected,
+            p_value <= self.procedure.control.threshold,
+            *effect_interval(null, panes, self.held_out),
+        )
 
 
 def watch(bank: NDArray[np.float32], layout: Layout, others: Array, fresh: Samples, sizes: Sequence[int]) -> Watch:
@@ -144,7 +148,7 @@ def real(bundle: Path, fresh: Path, shifted: Path, rng: Generator) -> Iterator[t
     half = len(moved) // 2
     moved = moved[half:]
     summaries = np.concatenate(list(Scorer(reference).summaries(moved)))
-    sizes = [size for size in SIZES if not repeats(size, len(moved))]
+    sizes = [size for size in SIZES if size <= len(moved)]
     watched = watch(reference.bank, reference.layout, reference.others, known[: min(half, HELD_OUT)], sizes)
     for size in sizes:
         chosen = [rng.choice(len(moved), size, replace=False) for _ in range(WINDOWS)]
@@ -154,7 +158,7 @@ def real(bundle: Path, fresh: Path, shifted: Path, rng: Generator) -> Iterator[t
 def main(arguments: Sequence[str]) -> None:
     """Prints a row for each shift and size."""
     rng = np.random.default_rng(7)
-    rows = real(*map(Path, arguments), rng) if arguments else generated(rng)
+    rows = real(Path(arguments[0]), Path(arguments[1]), Path(arguments[2]), rng) if arguments else generated(rng)
     table = Table(
         *("shift", "nats", "n", "KS p", "p", "alarms", f"alarms, effect >= {LEAST_EFFECT:g}"),
         *("effect", "interval", "holds the truth"),
