@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from driftwatch.stats.descriptors import LATENT_MOMENTS, VALUES, latent_moments
 from driftwatch.stats.hotelling import Groups, fit_groups
@@ -13,6 +15,7 @@ from driftwatch.stats.moments import Moments, fit_moments
 from driftwatch.stats.summary import Array, Described, Layout, Whitened, summarise_each
 
 Latents = list[NDArray[np.float32]]
+Make = Callable[[int], Latents]
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,18 @@ def draw(rng: np.random.Generator, n: int, shapes: tuple[tuple[int, int], ...], 
     return [rng.standard_normal((n, *shape)).astype(np.float32) + np.float32(shift) for shape in shapes]
 
 
+def persistent(rng: np.random.Generator, n: int, shapes: tuple[tuple[int, int], ...], persistence: float) -> Latents:
+    """Likewise, but each is `persistence` times the one before, and something new."""
+    fresh = draw(rng, n, shapes)
+    if not persistence:
+        return fresh
+    news = (1.0 - persistence**2) ** 0.5
+    return [
+        lfilter([news], [1.0, -persistence], block, axis=0, zi=persistence * block[:1])[0].astype(np.float32)
+        for block in fresh
+    ]
+
+
 def nll(z: Latents) -> Array:
     """But for a constant."""
     return np.asarray(sum(0.5 * np.square(block).sum((1, 2)) for block in z))
@@ -48,9 +63,11 @@ def descriptors(z: Latents, whitened: Whitened) -> dict[str, Array]:
     return {LATENT_MOMENTS: latent_moments(whitened.blocks), VALUES: values}
 
 
-def fitted(rng: np.random.Generator, shapes: tuple[tuple[int, int], ...], n: int = 20_000) -> Gaussian:
-    """Moments and groups fitted to `n` draws."""
-    z, other = draw(rng, n, shapes), draw(rng, n, shapes)
+def fitted(
+    rng: np.random.Generator, shapes: tuple[tuple[int, int], ...], n: int = 20_000, make: Make | None = None
+) -> Gaussian:
+    """Moments and groups fitted to `n` draws, as `make` makes them."""
+    z, other = (make(n) if make else draw(rng, n, shapes) for _ in range(2))
     moments = fit_moments(z, nll(z))
     described = [descriptors(each, moments.whiten(each, nll(each))) for each in (other, z)]
     groups = fit_groups(described[0], described[1], (VALUES,))

@@ -16,6 +16,12 @@ def recalibrate(
     data: Annotated[Path, typer.Argument(help="Data that is normal now, and was not trained on.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The new bundle.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    ordered: Annotated[
+        bool,
+        typer.Option(
+            "--ordered", help="The data is a stretch of the stream in its order: samples in a row may be alike."
+        ),
+    ] = False,
     samples: Annotated[int, typer.Option(min=600, help="The most samples to use.")] = 20_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -31,12 +37,26 @@ def recalibrate(
     with stderr().status("calibrating") as status:
         found = next(dataset.chunks(loaded.schema, rows=min(samples, dataset.rows)))
         done = renew(
-            loaded, found, out, where=str(data), doing=lambda what, _: status.update(what), overwrite=overwrite
+            loaded,
+            found,
+            out,
+            where=str(data),
+            doing=lambda what, _: status.update(what),
+            ordered=ordered,
+            overwrite=overwrite,
         )
     console = stdout()
     console.print(
         f"{out} (version {done.version}), the flow of {loaded.version} on {len(found):,} samples", markup=False
     )
+    if ordered:
+        tau = done.memory.tau
+        console.print(
+            f"the stream remembers {tau:,.0f} samples: {len(found):,} are worth {len(found) / tau:,.0f} on their own"
+            if tau > 1
+            else "no memory was found: samples in a row are as independent as any",
+            markup=False,
+        )
     if detected := detectable_table({"": done.detectable}):
         console.print()
         console.print(detected)

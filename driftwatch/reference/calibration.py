@@ -14,6 +14,7 @@ from driftwatch.errors import TrainingError
 from driftwatch.flows.base import Flow
 from driftwatch.reference.description import fit_description
 from driftwatch.reference.latents import latents_of
+from driftwatch.stats.memory import NONE, Memory
 from driftwatch.stats.moments import fit_moments
 from driftwatch.stats.summary import summarise_each
 
@@ -27,6 +28,7 @@ def calibrate(
     *,
     bank_size: int = 5_000,
     seed: int = 0,
+    memory: Memory = NONE,
 ) -> dict[str, NDArray[np.floating]]:
     """Fits what a bundle needs beside the flow.
 
@@ -35,8 +37,9 @@ def calibrate(
         samples: held-out reference samples, ``(N, *sample_shape)``.
         fitted: other reference samples, which the flow may have been fitted to; they only say which descriptors go
             together.
-        bank_size: the most samples to keep for resampling nulls.
+        bank_size: the most samples to keep for resampling nulls; of a stream with memory all of the later half is kept.
         seed: of the split into halves and of the random projection.
+        memory: of the stream that the samples are a stretch of, in their order.
 
     Returns:
         Named arrays: the moments, the description, the others' summary, and the bank's latents, NLL and descriptors.
@@ -49,8 +52,8 @@ def calibrate(
             f"{len(samples)} held-out samples are too few to calibrate false alarms with",
             remedy=f"give at least {MIN_SAMPLES}: more data, or a larger training.calibration_fraction",
         )
-    order = np.random.default_rng(seed).permutation(len(samples))
-    size = min(bank_size, len(samples) // 2)
+    order = in_order(len(samples), memory, seed)
+    size = len(samples) // 2 if memory.block > 1 else min(bank_size, len(samples) // 2)
     bank, others, seen = (latents_of(flow, each) for each in (samples[order[:size]], samples[order[size:]], fitted))
     moments = fit_moments(others.blocks, others.nll, seed=seed)
     of_bank, of_others, of_seen = (moments.whiten(each.blocks, each.nll) for each in (bank, others, seen))
@@ -62,6 +65,15 @@ def calibrate(
     for g, y in enumerate(described.groups):
         arrays[f"bank_groups.{g}"] = y.astype(np.float32)
     arrays["bank_nll"] = bank.nll
+    arrays["memory"] = np.array([memory.tau, memory.block])
     layout = description.layout(moments.layout(tuple(z.shape[1:] for z in others.blocks)))
     arrays["others"] = summarise_each(of_others, layout, description.describe(flow, others, of_others)).sum(0)
     return arrays
+
+
+def in_order(count: int, memory: Memory, seed: int) -> NDArray[np.intp]:
+    """Numbers of samples: shuffled, or the latest first as they came where they remember each other."""
+    if memory.block > 1:
+        half = count // 2
+        return np.concatenate([np.arange(half, count), np.arange(half)])
+    return np.random.default_rng(seed).permutation(count)

@@ -100,6 +100,7 @@ def detectable(
         budget=budget,
         resolve_after=RESOLVE_AFTER,
         others=reference.others,
+        block=reference.memory.block,
         samples=min(SIMULATED, SIMULATED_PASSES * len(reference.bank)),
     )
     shifts = graded_shifts(reference.schema, fresh)

@@ -98,9 +98,9 @@ def evaluate(
     layout = scorer.layout
     reference_bank = _bank(scorer, reference)
     peers = baselines(reference, seed=seed) if with_baselines else ()
-    held, others = scorer.reference.bank, scorer.reference.others
+    held, others, block = scorer.reference.bank, scorer.reference.others, scorer.reference.memory.block
     nulls = {
-        size: fit_window_null(null_windows(held, layout, size, others=others, seed=seed), layout, size)
+        size: fit_window_null(null_windows(held, layout, size, others=others, block=block, seed=seed), layout, size)
         for size in windows
     }
     for name, samples in shifted.items():

@@ -79,7 +79,8 @@ def _window_null(scorer: Scorer, window: int) -> WindowNull:
     if window == 1:
         return scorer.point_null
     reference, layout = scorer.reference, scorer.layout
-    return fit_window_null(null_windows(reference.bank, layout, window, others=reference.others), layout, window)
+    measured = null_windows(reference.bank, layout, window, others=reference.others, block=reference.memory.block)
+    return fit_window_null(measured, layout, window)
 
 
 def _samples(scorer: Scorer, summaries: Array, index: int) -> Columns:

@@ -18,9 +18,13 @@ from driftwatch.reference.fitness import Unfit, assess_fitness, order_of
 from driftwatch.reference.reference import reference_from
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.training_data import MIN_HELD_OUT, require_variety
+from driftwatch.stats.memory import NONE, Memory, measure_memory
 
 DESCRIBED_SHARE = 0.3
 """Of the samples, by which descriptors are whitened; the rest calibrates."""
+
+MIN_WORTH = 400
+"""Independent samples that a stretch must be worth."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,13 @@ class Recalibrated:
         version: of the new bundle.
         detectable: the smallest shifts that it detects.
         warnings: why the data may be unfit.
+        memory: of the stream.
     """
 
     version: str
     detectable: Sequence[Detectable]
     warnings: Sequence[Unfit]
+    memory: Memory
 
 
 def recalibrate(
@@ -46,6 +52,7 @@ def recalibrate(
     where: str,
     doing: Callable[[str, float], None],
     bank_size: int = 5_000,
+    ordered: bool = False,
     overwrite: bool = False,
 ) -> Recalibrated:
     """Writes a bundle with the flow of another, calibrated on new samples.
@@ -58,6 +65,8 @@ def recalibrate(
         where: the samples come from, for errors and the manifest.
         doing: told what goes on, and the share of it that is done.
         bank_size: the most samples to keep for resampling nulls.
+        ordered: the samples are a stretch of the stream; how long it remembers is measured, and false alarms are
+            calibrated with it.
         overwrite: take the place of a bundle at `out`.
 
     Raises:
@@ -70,11 +79,12 @@ def recalibrate(
             f"{len(samples)} samples are too few to calibrate with", where=where, remedy=f"give at least {needed}"
         )
     require_variety(samples, where)
-    order = np.random.default_rng(0).permutation(len(samples))
-    described = int(DESCRIBED_SHARE * len(samples))
     doing("calibrating", 0.0)
+    memory = _memory(bundle, samples, where) if ordered else NONE
+    order = np.arange(len(samples)) if ordered else np.random.default_rng(0).permutation(len(samples))
+    described = int(DESCRIBED_SHARE * len(samples))
     to_describe = samples[order[:described]]
-    arrays = calibrate(bundle.flow, samples[order[described:]], to_describe, bank_size=bank_size)
+    arrays = calibrate(bundle.flow, samples[order[described:]], to_describe, bank_size=bank_size, memory=memory)
     reference = reference_from(replace(bundle, calibration=arrays))
     doing("looking for drift within the data", 0.0)
     found = order_of(Scorer(reference), samples, seed=0)
@@ -83,7 +93,7 @@ def recalibrate(
     # These samples have no part in any null; that they whiten descriptors makes little difference.
     smallest = detectable(reference, to_describe, seed=0, doing=doing)
     doing("writing", 1.0)
-    told = {"from_version": bundle.version, "data": where, "rows": len(samples)}
+    told = {"from_version": bundle.version, "data": where, "rows": len(samples), "memory_samples": memory.tau}
     version = write_bundle(
         out,
         name=bundle.name,
@@ -99,4 +109,23 @@ def recalibrate(
         },
         overwrite=overwrite,
     )
-    return Recalibrated(version, smallest, fitness.warnings)
+    return Recalibrated(version, smallest, fitness.warnings, memory)
+
+
+def _memory(bundle: Bundle, samples: Samples, where: str) -> Memory:
+    """How long the stream remembers that the samples are a stretch of."""
+    scorer = Scorer(reference_from(bundle))
+    layout = scorer.layout
+    values = np.concatenate(list(scorer.summaries(samples)))
+    # What is linear in a sample remembers at least as long as squares of it do.
+    chosen = [np.arange(layout.sum_z.start, layout.sum_z.stop), np.array([2, layout.surprise])]
+    chosen += [np.arange(place.start, place.stop) for place in layout.group_slices]
+    memory = measure_memory(values[:, np.concatenate(chosen)])
+    if len(samples) < MIN_WORTH * memory.tau:
+        raise TrainingError(
+            f"the stream remembers {memory.tau:,.0f} samples: these {len(samples):,} are worth "
+            f"{len(samples) / memory.tau:,.0f} independent ones, too few to calibrate with",
+            where=where,
+            remedy=f"give a stretch of at least {MIN_WORTH * memory.tau:,.0f} samples, and --samples as many",
+        )
+    return memory

@@ -18,6 +18,7 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
 from driftwatch.reference.latents import batch_latents
+from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
 from driftwatch.stats.summary import Array, Layout, summarise_each
 
@@ -38,6 +39,7 @@ class Reference:
         layout: of the summaries.
         bank: summaries of single held-out samples, ``(N, V)``.
         others: summary of the other held-out samples, which the moments were fitted to, ``(V,)``.
+        memory: of the stream that the bank is a stretch of; none where its samples are independent.
         manifest: as written by the trainer.
     """
 
@@ -50,6 +52,7 @@ class Reference:
     layout: Layout
     bank: NDArray[np.float32]
     others: Array
+    memory: Memory
     manifest: Mapping[str, Any]
 
     @property
@@ -93,6 +96,7 @@ def reference_from(bundle: Bundle) -> Reference:
         latents = tuple(arrays[f"bank_latents.{s}"] for s in range(len(shapes)))
         described = tuple(arrays[f"bank_groups.{g}"] for g in range(len(description.groups.each)))
         nll, others = arrays["bank_nll"], arrays["others"]
+        tau, block = arrays["memory"]
     except KeyError as missing:
         raise BundleError(
             f"calibration lacks {missing}", where=str(bundle.path), remedy="train the reference again"
@@ -113,5 +117,6 @@ def reference_from(bundle: Bundle) -> Reference:
         layout=layout,
         bank=bank,
         others=others,
+        memory=Memory(float(tau), int(block)),
         manifest=bundle.manifest,
     )

@@ -13,13 +13,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import chi2
 
 from driftwatch.stats.summary import Array
 
 BATCHES = 50
-NOTABLE_DEVIATIONS = 5.0
-BLOCK_MEMORIES = 8
-"""Memories in a block: what is lost where blocks meet is then about a sixteenth of the variance."""
+CHANCE = 1e-3
+"""Of a memory where there is none, whatever the number of quantities."""
+
+BLOCK_MEMORIES = 50
+"""Memories in a block: what is lost where blocks meet is then about a hundredth of a window's variance. With 8 of them
+alarms were three times as many as allowed (``python -m benchmarks.memory``)."""
+
+MIN_BLOCKS = 20
+"""Blocks to draw from, at least, even if they are shorter then."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,9 @@ def measure_memory(values: Array) -> Memory:
     varies = variance > 1e-12 * max(float(variance.max()), 1e-300)
     means = used[:, varies].reshape(BATCHES, batch, -1).mean(1)
     inflation = batch * means.var(0, ddof=1) / variance[varies]
-    noise = (2.0 / (BATCHES - 1)) ** 0.5
-    if not len(inflation) or inflation.max() < 1.0 + NOTABLE_DEVIATIONS * noise:
+    notable = inflation > chi2.isf(CHANCE / max(1, len(inflation)), BATCHES - 1) / (BATCHES - 1)
+    if not notable.any():
         return NONE
     # The largest of many is large by chance, too: the upper end of those that stand out is taken by its mean.
-    notable = inflation[inflation >= 1.0 + NOTABLE_DEVIATIONS * noise]
-    tau = float(notable.mean())
-    return Memory(tau, int(np.ceil(BLOCK_MEMORIES * tau)))
+    tau = float(inflation[notable].mean())
+    return Memory(tau, max(1, min(int(np.ceil(BLOCK_MEMORIES * tau)), len(values) // (2 * MIN_BLOCKS))))

@@ -8,6 +8,8 @@ What a bank cannot show is by how much its own mean, and that of the other held-
 are off the true one. It is the same error in every window, so it counts for more the larger a window is: without it,
 windows of the bank's own size had p-values of 1e-3 on plain reference data. So each stretch of a stream is moved to
 another mean that the held-out samples leave possible (`plausible_offsets`).
+
+Of a stream with memory the bank holds blocks of samples in a row, drawn as wholes (see `driftwatch.stats.memory`).
 """
 
 from __future__ import annotations
@@ -47,15 +49,16 @@ def null_windows(
     size: int,
     *,
     others: Array | None = None,
+    block: int = 1,
     count: int = 4_000,
     seed: int = 0,
 ) -> Features:
     """Features of windows of `size` samples, side by side in a null stream from a bank ``(N, V)``.
 
     `others` is the summary of the held-out samples beside the bank, ``(V,)``; without it the bank is taken for all that
-    there is, as is right for fresh data.
+    there is, as is right for fresh data. `block` is how many samples in a row are drawn together.
     """
-    drawn = null_panes(bank, size, count, 1, np.random.default_rng(seed), others)
+    drawn = null_panes(bank, size, count, 1, np.random.default_rng(seed), others, block)
     return join([features(panes, layout) for panes in drawn])
 
 
@@ -66,6 +69,7 @@ def null_panes(
     overlap: int,
     rng: np.random.Generator,
     others: Array | None = None,
+    block: int = 1,
 ) -> Iterator[Array]:
     """Chunks of a null stream's panes; each starts with the last ``overlap - 1`` panes of the one before.
 
@@ -76,9 +80,10 @@ def null_panes(
         overlap: panes in the longest window.
         rng: of the draws.
         others: summary of the held-out samples beside the bank, ``(V,)``; None if the bank is all that there is.
+        block: samples in a row that are drawn together.
     """
     history, left = np.empty((0, bank.shape[1])), count
-    for fresh in _panes(bank, step, overlap * step, rng, others):
+    for fresh in _panes(bank, step, overlap * step, rng, others, block):
         panes = np.concatenate([history, fresh[:left]])
         left -= len(fresh)
         if len(panes) >= overlap:
@@ -88,7 +93,9 @@ def null_panes(
         history = panes[max(0, len(panes) - (overlap - 1)) :]
 
 
-def plausible_offsets(bank: NDArray[np.float32], others: Array, repeated: bool, rng: np.random.Generator) -> Array:
+def plausible_offsets(
+    bank: NDArray[np.float32], others: Array, repeated: bool, rng: np.random.Generator, block: int = 1
+) -> Array:
     """By how much the true mean summary may be off the bank's: draws from what the held-out samples leave possible.
 
     The best guess is the mean of bank and others together, ``B + M`` samples, and it is known to ``1/(B + M)`` of a
@@ -100,20 +107,25 @@ def plausible_offsets(bank: NDArray[np.float32], others: Array, repeated: bool, 
         others: summary of the ``M`` others, ``(V,)``.
         repeated: whether windows are drawn with repetition.
         rng: of the draws.
+        block: samples in a row that are drawn together.
 
     Returns:
         ``(MEANS, V)``, to be added once for each sample.
     """
     size, mean = len(bank), bank.mean(0, dtype=np.float64)
-    weights = rng.poisson(1.0, (MEANS, size)).astype(np.float32)
+    weights = rng.poisson(1.0, (MEANS, -(-size // block))).astype(np.float32).repeat(block, axis=1)[:, :size]
     drawn = (weights / weights.sum(1, keepdims=True)) @ bank - mean
     every = size + others[0]
     spread = size / every + (0.0 if repeated else 1.0)
     return np.asarray((size * mean + others) / every - mean + spread**0.5 * drawn)
 
 
-def _draws(size: int, longest: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def _draws(size: int, longest: int, rng: np.random.Generator, block: int) -> Iterator[NDArray[np.int64]]:
     """Numbers of samples, without end, a pass through all of them at a time; none twice in `longest` if that can be."""
+    if block > 1:
+        # Blocks start elsewhere in each pass; what does not fill one is left out.
+        for order in _draws(size // block, -(-longest // block) + 1, rng, 1):
+            yield ((order[:, None] * block + np.arange(block)).ravel() + rng.integers(size)) % size
     if repeats(longest, size):
         while True:
             yield rng.integers(0, size, size)
@@ -129,15 +141,15 @@ def _draws(size: int, longest: int, rng: np.random.Generator) -> Iterator[NDArra
 
 
 def _panes(
-    bank: NDArray[np.float32], step: int, longest: int, rng: np.random.Generator, others: Array | None
+    bank: NDArray[np.float32], step: int, longest: int, rng: np.random.Generator, others: Array | None, block: int
 ) -> Iterator[Array]:
     """Panes of a null stream, without end, some at a time, ``(M, V)``."""
     offsets = np.zeros((1, bank.shape[1]))
     if others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
-        offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng)
+        offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, block)
     offset, stretch = offsets[0], 0
     left = np.empty(0, dtype=np.int64)
-    for drawn in _draws(len(bank), longest, rng):
+    for drawn in _draws(len(bank), longest, rng, block):
         if stretch <= 0:
             offset, stretch = offsets[rng.integers(len(offsets))], STRETCH * longest
         stretch -= len(drawn)

@@ -64,6 +64,7 @@ def calibrate_procedure(
     budget: float,
     resolve_after: int,
     others: Array | None = None,
+    block: int = 1,
     samples: int = 400_000,
     seed: int = 0,
 ) -> Procedure:
@@ -77,6 +78,7 @@ def calibrate_procedure(
         budget: expected samples between false alarms.
         resolve_after: quiet steps that end an alarm.
         others: summary of the held-out samples beside the bank, ``(V,)``.
+        block: samples of the bank in a row that are drawn together.
         samples: length of the simulated stream.
         seed: of the resampling.
     """
@@ -84,7 +86,7 @@ def calibrate_procedure(
     measured: dict[int, list[Features]] = {size: [] for size in sizes}
     longest = max(widths.values())
     rng = np.random.default_rng(seed)
-    for panes in null_panes(bank, step, -(-samples // step) + longest, longest, rng, others):
+    for panes in null_panes(bank, step, -(-samples // step) + longest, longest, rng, others, block):
         for size, width in widths.items():
             windows = sliding_sums(panes, width)
             measured[size].append(features(windows[longest - width :], layout))

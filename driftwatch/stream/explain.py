@@ -32,7 +32,12 @@ NOTABLE_DEVIATIONS = 4.0
 
 
 def explain(
-    null: WindowNull, parts: Array, deviations: Array, geometry: dict[str, float], blocks: Sequence[str]
+    null: WindowNull,
+    parts: Array,
+    deviations: Array,
+    geometry: dict[str, float],
+    blocks: Sequence[str],
+    effect: float,
 ) -> str:
     """Says what moved most in a window.
 
@@ -42,9 +47,9 @@ def explain(
         deviations: by how many null standard deviations each feature is off, ``(F,)``.
         geometry: cosine, location, axes and radius of the latents.
         blocks: names of the blocks.
+        effect: of the window, nats per sample.
     """
     excess = parts - null.parts_mean
-    total = float(excess.sum())
     standard = deviations[: parts.size].reshape(parts.shape)
     notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)
     if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
@@ -52,14 +57,14 @@ def explain(
     moved = _group_words(null, deviations)
     if not notable.any():
         if moved:
-            return f"{moved}; {total:+.3g} nats/sample in all"
+            return f"{moved}; {effect:+.3g} nats/sample in all"
         return f"{_geometry_words(deviations[parts.size :], geometry)}; no single block stands out"
     ranked = np.argsort(np.where(notable, excess, -np.inf), axis=None)[::-1][: min(2, int(notable.sum()))]
     phrases = []
     for place in ranked:
         s, part = (int(i) for i in np.unravel_index(place, excess.shape))
         phrases.append(f"{blocks[s]} {MOVED[PARTS[part]]} ({excess[s, part]:+.3g} nats/sample)")
-    return "; ".join([*phrases, *([moved] if moved else []), f"{total:+.3g} nats/sample in all"])
+    return "; ".join([*phrases, *([moved] if moved else []), f"{effect:+.3g} nats/sample in all"])
 
 
 def _geometry_words(deviations: Array, geometry: dict[str, float]) -> str:

@@ -14,6 +14,9 @@ from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.policy import Policy
 from driftwatch.stream.windows import StreamTester
 
+FORGOTTEN_MEMORIES = 2
+"""Memories after which a sample says next to nothing of the next one."""
+
 
 class TesterFactory:
     """Makes testers; streams that share a reference share its calibration.
@@ -60,6 +63,7 @@ class TesterFactory:
                 budget=self._budget,
                 resolve_after=self._resolve_after,
                 others=reference.others,
+                block=reference.memory.block,
             )
         return known
 
@@ -83,4 +87,5 @@ class TesterFactory:
         if not self._anytime_alpha:
             return None
         calibration = grades(reference.bank[:, reference.layout.surprise].astype(np.float64))
-        return AnytimeAlarm(calibration, self._anytime_alpha, hold=max(self._sizes))
+        every = round(FORGOTTEN_MEMORIES * reference.memory.tau) if reference.memory.tau > 1 else 1
+        return AnytimeAlarm(calibration[::every], self._anytime_alpha, hold=max(self._sizes), every=every)

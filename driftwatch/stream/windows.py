@@ -189,7 +189,8 @@ class StreamTester:
         if columns:
             return "; ".join([*columns, f"{tested.effect[0]:+.3g} nats/sample in all"])
         parts = tested.features.decomposition.parts[0]
-        return explain(null, parts, tested.deviations[0], geometry, self.reference.block_names)
+        effect = float(tested.effect[0])
+        return explain(null, parts, tested.deviations[0], geometry, self.reference.block_names, effect)
 
     def _announce(self, transition: Transition) -> Alert:
         result = transition.window

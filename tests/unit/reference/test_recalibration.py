@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy.signal import lfilter
 
 from driftwatch.cli.app import _run
 from driftwatch.reference.bundle import load_bundle
@@ -50,6 +51,33 @@ def test_what_was_drift_is_normal_and_the_other_way_round(bundle: Path, renewed:
     before, after = (Scorer(load_reference(path)) for path in (bundle, renewed))
     assert np.median(before.points(unusual).p_value) < 0.1 < np.median(before.points(usual).p_value)
     assert np.median(after.points(usual).p_value) < 0.1 < np.median(after.points(unusual).p_value)
+
+
+def test_a_stretch_of_a_stream_with_memory_is_calibrated_by_blocks(bundle: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(45)
+    level = lfilter([0.3], [1.0, -0.95], rng.standard_normal(6_000))[:, None, None, None]
+    stretch = np.clip(waves(6_000, seed=46) + 20.0 * level, 0, 255)
+    np.save(tmp_path / "stretch.npy", stretch[:, 0].astype(np.uint8))
+    command = ["recalibrate", str(bundle), str(tmp_path / "stretch.npy"), "--out", str(tmp_path / "new"), "--ordered"]
+    assert _run(command) == 0
+    found = load_reference(tmp_path / "new")
+    assert found.memory.tau > 5
+    assert found.memory.block > found.memory.tau
+    assert found.manifest["recalibrated"]["memory_samples"] == found.memory.tau
+    # The latest half, in its order.
+    assert len(found.bank) == 2_100
+
+
+def test_refuses_a_stretch_that_is_worth_too_little(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    level = lfilter([0.1], [1.0, -0.99], np.random.default_rng(47).standard_normal(2_000))[:, None, None, None]
+    np.save(tmp_path / "short.npy", np.clip(waves(2_000, seed=48) + 60.0 * level, 0, 255)[:, 0].astype(np.uint8))
+    command = ["recalibrate", str(bundle), str(tmp_path / "short.npy"), "--out", str(tmp_path / "new"), "--ordered"]
+    assert _run(command) == 1
+    said = capsys.readouterr().err
+    assert "the stream remembers" in said
+    assert "too few to calibrate with" in said
 
 
 def test_refuses_too_few_samples(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
