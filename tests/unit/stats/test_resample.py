@@ -14,7 +14,7 @@ BANK = np.arange(1_000, dtype=np.float32)[:, None] ** np.array([0, 1])
 
 @pytest.mark.parametrize("longest", [1, 50, 300, 500])
 def test_no_sample_comes_again_within_a_window(longest: int) -> None:
-    drawn = np.concatenate(list(islice(_draws(1_000, longest, np.random.default_rng(0)), 40)))
+    drawn = np.concatenate(list(islice(_draws(1_000, longest, np.random.default_rng(0), 1), 40)))
     assert set(np.bincount(drawn)) == {40}
     last: dict[int, int] = {}
     for place, number in enumerate(drawn.tolist()):
@@ -23,7 +23,7 @@ def test_no_sample_comes_again_within_a_window(longest: int) -> None:
 
 
 def test_windows_larger_than_half_the_bank_repeat() -> None:
-    drawn = np.concatenate(list(islice(_draws(1_000, 501, np.random.default_rng(0)), 40)))
+    drawn = np.concatenate(list(islice(_draws(1_000, 501, np.random.default_rng(0), 1), 40)))
     assert len(set(np.bincount(drawn, minlength=1_000))) > 1
 
 
