@@ -20,8 +20,9 @@ from rich.table import Table
 from driftwatch.data.readers import open_dataset
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.control import episodes
 from driftwatch.stats.resample import null_panes
-from driftwatch.stats.sequential import Procedure, calibrate_procedure, episodes, sliding_sums
+from driftwatch.stats.sequential import Procedure, calibrate_procedure, sliding_sums
 
 SIZES, STEP, RESOLVE_AFTER = (50, 500), 10, 3
 BUDGETS = (1e3, 1e4, 1e5, 1e6)

@@ -35,9 +35,15 @@ class Gaussian:
         return summarise_each(whitened, self.layout, Described(standard, self.groups.surprise(standard)))
 
 
-def draw(rng: np.random.Generator, n: int, shapes: tuple[tuple[int, int], ...], shift: float = 0.0) -> Latents:
-    """Latents of blocks ``(P, l)``."""
-    return [rng.standard_normal((n, *shape)).astype(np.float32) + np.float32(shift) for shape in shapes]
+def draw(
+    rng: np.random.Generator, n: int, shapes: tuple[tuple[int, int], ...], shift: float = 0.0, *, skew: float = 0.0
+) -> Latents:
+    """Latents of blocks ``(P, l)``; with `skew` each is log-normal, of variance 1 and mean 0, instead of normal."""
+    blocks = [rng.standard_normal((n, *shape)).astype(np.float32) for shape in shapes]
+    if skew:
+        middle, spread = np.exp(skew**2 / 2), np.sqrt(np.expm1(skew**2)) * np.exp(skew**2 / 2)
+        blocks = [((np.exp(skew * block) - middle) / spread).astype(np.float32) for block in blocks]
+    return [block + np.float32(shift) for block in blocks]
 
 
 def persistent(rng: np.random.Generator, n: int, shapes: tuple[tuple[int, int], ...], persistence: float) -> Latents:
@@ -64,10 +70,15 @@ def descriptors(z: Latents, whitened: Whitened) -> dict[str, Array]:
 
 
 def fitted(
-    rng: np.random.Generator, shapes: tuple[tuple[int, int], ...], n: int = 20_000, make: Make | None = None
+    rng: np.random.Generator,
+    shapes: tuple[tuple[int, int], ...],
+    n: int = 20_000,
+    make: Make | None = None,
+    *,
+    skew: float = 0.0,
 ) -> Gaussian:
-    """Moments and groups fitted to `n` draws, as `make` makes them."""
-    z, other = (make(n) if make else draw(rng, n, shapes) for _ in range(2))
+    """Moments and groups fitted to `n` draws, as `make` makes them where there is one."""
+    z, other = (make(n) if make else draw(rng, n, shapes, skew=skew) for _ in range(2))
     moments = fit_moments(z, nll(z))
     described = [descriptors(each, moments.whiten(each, nll(each))) for each in (other, z)]
     groups = fit_groups(described[0], described[1], (VALUES,))

@@ -56,12 +56,18 @@ class StreamPlan:
     sample: str
     sample_fraction: float
     threshold: float
+    samples_between_false_alarms: tuple[float, float]
     remarks: tuple[str, ...]
     warnings: tuple[str, ...]
     detectable: tuple[Detectable, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "detectable": [row.to_json() for row in self.detectable]}
+        from driftwatch.stats.control import CONFIDENCE
+
+        low, high = self.samples_between_false_alarms
+        between = {"low": low, "high": high, "confidence": CONFIDENCE}
+        detectable = [row.to_json() for row in self.detectable]
+        return {**vars(self), "samples_between_false_alarms": between, "detectable": detectable}
 
 
 @dataclass(frozen=True)
@@ -113,9 +119,13 @@ class _Report:
         for name, value in rows.items():
             console.print(f"{name.ljust(width)}{value}", markup=False)
         console.print()
-        made = table("", "stream", "reference", "version", "sample", "fraction", "alarm at p <=")
+        made = table(
+            "", "stream", "reference", "version", "sample", "fraction", "alarm at p <=", "false alarm in samples, 95 %"
+        )
         for s in self.streams:
-            made.add_row(s.stream, s.reference, s.version, s.sample, f"{s.sample_fraction:g}", f"{s.threshold:.3g}")
+            low, high = (f"{int(float(f'{samples:.2g}')):,}" for samples in s.samples_between_false_alarms)
+            fraction, threshold = f"{s.sample_fraction:g}", f"{s.threshold:.3g}"
+            made.add_row(s.stream, s.reference, s.version, s.sample, fraction, threshold, f"{low} to {high}")
         console.print(made)
         for s in self.streams:
             for remark in s.remarks:
@@ -163,6 +173,7 @@ def _streams(config: DaemonConfig) -> list[StreamPlan]:
             sample=f"{reference.schema.kind} {'x'.join(map(str, reference.schema.shape))}",
             sample_fraction=stream.sample_fraction,
             threshold=(procedure := factory.procedure(reference)).control.threshold,
+            samples_between_false_alarms=procedure.control.interval,
             remarks=procedure.remarks,
             warnings=told_warnings(reference.manifest),
             detectable=told_detectable(reference.manifest),

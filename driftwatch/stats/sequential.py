@@ -15,31 +15,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.stats.control import Control, control_for
 from driftwatch.stats.null import Features, WindowNull, features, fit_window_null, join
-from driftwatch.stats.resample import null_panes, repeats
+from driftwatch.stats.resample import LARGEST_SHARE, null_panes, repeats
 from driftwatch.stats.summary import Array, Layout
 
-MIN_EPISODES = 40
-DECAY_EPISODES = 200
+SPLITS = 16
+"""Streams that are simulated, each from another half of the bank."""
 
+LEAST_SPLITS = 4
+SHORTEST = 20
+"""Of the longest windows: the stream from a half of a bank."""
 
-@dataclass(frozen=True)
-class Control:
-    """The threshold that keeps a false-alarm budget.
+PARTS = 64
+"""Of a bank, each of one piece, of which half make a half: samples that are neighbours stay so."""
 
-    Args:
-        threshold: an alarm starts when the smallest p-value of a step is at most this.
-        budget: expected samples between false alarms, as asked.
-        simulated: samples in the simulated null stream.
-        observed: samples between false alarms at this threshold in that stream; infinite if there were none.
-        extrapolated: how many times the budget exceeds what the stream could resolve; 1 when it did not.
-    """
+CERTAIN = 1e9
+"""Samples, as it were, that a mean rests on which is not to be doubted."""
 
-    threshold: float
-    budget: float
-    simulated: int
-    observed: float
-    extrapolated: float
+WIDE = 2.0
+"""A factor by which a false-alarm rate may be off before `Procedure.remarks` speak of it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ def calibrate_procedure(
     resolve_after: int,
     others: Array | None = None,
     block: int = 1,
-    samples: int = 400_000,
+    samples: int = 800_000,
     seed: int = 0,
 ) -> Procedure:
     """Simulates the sliding procedure on reference data and sets its threshold.
@@ -79,33 +74,84 @@ def calibrate_procedure(
         resolve_after: quiet steps that end an alarm.
         others: summary of the held-out samples beside the bank, ``(V,)``.
         block: samples of the bank in a row that are drawn together.
-        samples: length of the simulated stream.
+        samples: simulated, in all streams together.
         seed: of the resampling.
     """
     widths = {size: size // step for size in sizes}
     measured: dict[int, list[Features]] = {size: [] for size in sizes}
     longest = max(widths.values())
     rng = np.random.default_rng(seed)
-    for panes in null_panes(bank, step, -(-samples // step) + longest, longest, rng, others, block):
-        for size, width in widths.items():
-            windows = sliding_sums(panes, width)
-            measured[size].append(features(windows[longest - width :], layout))
+    drawn = halves(bank, others, max(sizes), samples, rng)
+    steps = -(-samples // step // len(drawn))
+    for part, centre in drawn:
+        for panes in null_panes(bank[part], step, steps + longest - 1, longest, rng, centre, block):
+            for size, width in widths.items():
+                windows = sliding_sums(panes, width)
+                measured[size].append(features(windows[longest - width :], layout))
     joined = {size: join(parts) for size, parts in measured.items()}
     nulls = {size: fit_window_null(parts, layout, size) for size, parts in joined.items()}
     p_values = np.min([nulls[size].judge(joined[size]).p_values["combined"] for size in sizes], axis=0)
-    control = control_for(p_values, step, budget, resolve_after)
-    remarks = []
-    if control.extrapolated > 1:
-        remarks.append(
-            f"the budget is {control.extrapolated:,.0f} times what the simulated stream resolves: the threshold rests "
-            "on a fitted tail"
+    control = control_for(p_values.reshape(-1, steps), step, budget, resolve_after)
+    return Procedure(nulls, step, control, _remarks(control, len(bank), max(sizes)))
+
+
+def halves(
+    bank: NDArray[np.float32], others: Array | None, longest: int, samples: int, rng: np.random.Generator
+) -> list[tuple[NDArray[np.intp], Array | None]]:
+    """What each simulated stream is drawn from: half the bank, another one each time, and the `others` beside it.
+
+    Streams from the whole bank would alarm as often as its own samples make it. How often a fresh stream alarms varies
+    from one bank to another, and so that its mean is kept, simulated streams vary alike: half a bank is as far from the
+    whole as that is from the truth. But its mean is drawn in to what all held-out samples leave possible.
+
+    Args:
+        bank: summaries of single samples, ``(B, V)``.
+        others: summary of the ``M`` held-out samples beside it, ``(V,)``; None if the bank is all that there is.
+        longest: samples in the longest window.
+        samples: that are to be simulated in all.
+        rng: of the draws.
+
+    Returns:
+        places in the bank, and others, for each stream; all of the bank, once, if its halves or `samples` are too few.
+    """
+    count = min(SPLITS, samples // (SHORTEST * longest))
+    if count < LEAST_SPLITS or repeats(longest, len(bank) // 2):
+        return [(np.arange(len(bank)), others)]
+    part = np.arange(len(bank)) * PARTS // len(bank)
+    drawn = [np.flatnonzero(rng.permutation(PARTS)[part] < PARTS // 2) for _ in range(count)]
+    if others is None:
+        return [(half, None) for half in drawn]
+    total = bank.sum(0, dtype=np.float64)
+    every = len(bank) + others[0]
+    best, drawn_in = (total + others) / every, (len(bank) / every) ** 0.5
+    means = [bank[half].mean(0, dtype=np.float64) for half in drawn]
+    return [
+        (half, CERTAIN * (best + drawn_in * (mean - total / len(bank))))
+        for half, mean in zip(drawn, means, strict=True)
+    ]
+
+
+def _remarks(control: Control, held_out: int, longest: int) -> tuple[str, ...]:
+    if repeats(longest, held_out // 2):
+        repeated = "samples repeat within them, and " if repeats(longest, held_out) else ""
+        return (
+            f"windows of {longest:,} are large beside the {held_out:,} held-out samples: {repeated}by how much the "
+            f"false-alarm rate is off cannot be told; {math.ceil(2 * longest / LARGEST_SHARE):,} would do",
         )
-    if repeats(max(sizes), len(bank)):
-        remarks.append(
-            f"windows of {max(sizes):,} are large beside the {len(bank):,} samples of the bank: samples repeat within "
-            "them, and p-values err towards silence; more held-out data would mend that"
-        )
-    return Procedure(nulls, step, control, tuple(remarks))
+    low, high = control.interval
+    if high <= WIDE * control.budget:
+        return ()
+    ratio = control.budget / held_out
+    return (
+        f"one false alarm in {control.budget:,.0f} samples is asked of {held_out:,} held-out ones"
+        + (f" ({ratio:,.0f} times as many)" if ratio >= WIDE else "")
+        + f": the true rate is between one in {_two_digits(low):,} and one in {_two_digits(high):,} (95 %); "
+        f"{4 * held_out:,} would halve their part in that doubt",
+    )
+
+
+def _two_digits(value: float) -> int:
+    return int(float(f"{value:.2g}"))
 
 
 def sliding_sums(panes: Array, width: int) -> Array:
@@ -116,60 +162,3 @@ def sliding_sums(panes: Array, width: int) -> Array:
     out = total[width - 1 :].copy()
     out[1:] -= total[:-width]
     return out
-
-
-def episodes(p_values: Array, threshold: float, resolve_after: int) -> int:
-    """How many alarms a sequence of p-values raises, with the hysteresis of the policy.
-
-    >>> episodes(np.array([1, 0.001, 1, 0.001, 1, 1, 0.001]), threshold=0.01, resolve_after=2)
-    2
-    """
-    hits = np.flatnonzero(p_values <= threshold)
-    if len(hits) == 0:
-        return 0
-    return 1 + int((np.diff(hits) > resolve_after).sum())
-
-
-def control_for(p_values: Array, step: int, budget: float, resolve_after: int) -> Control:
-    """The threshold at which a null sequence of p-values, one a step, alarms once per `budget` samples.
-
-    Within the sequence's resolution (at least `MIN_EPISODES` alarms) the threshold is read off by bisection. Beyond
-    it the alarms' depths ``-ln p`` are extrapolated exponentially, which is how p-values fall if they are right; how
-    fast they fall is learnt from more alarms, of a higher threshold, since it decides over orders of magnitude.
-    """
-    simulated = len(p_values) * step
-    resolvable = simulated / MIN_EPISODES
-    threshold = _bisect(p_values, min(budget, resolvable) / step, resolve_after)
-    if budget > resolvable:
-        depth = -math.log(threshold)
-        often = _bisect(p_values, simulated / DECAY_EPISODES / step, resolve_after)
-        beyond = _cluster_depths(p_values, often, resolve_after) + math.log(often)
-        decay = float(np.clip(beyond.mean(), 0.5, 3.0))
-        threshold = math.exp(-(depth + decay * math.log(budget / resolvable)))
-    alarms = episodes(p_values, threshold, resolve_after)
-    return Control(
-        threshold=threshold,
-        budget=budget,
-        simulated=simulated,
-        observed=simulated / alarms if alarms else math.inf,
-        extrapolated=max(1.0, budget / resolvable),
-    )
-
-
-def _bisect(p_values: Array, steps_between: float, resolve_after: int) -> float:
-    wanted = len(p_values) / steps_between
-    low, high = math.log(1e-12), math.log(0.5)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if episodes(p_values, math.exp(middle), resolve_after) > wanted:
-            high = middle
-        else:
-            low = middle
-    return math.exp(low)
-
-
-def _cluster_depths(p_values: Array, threshold: float, resolve_after: int) -> Array:
-    """The depth ``-ln p`` of the deepest step of each alarm at `threshold`."""
-    hits = np.flatnonzero(p_values <= threshold)
-    clusters = np.split(hits, np.flatnonzero(np.diff(hits) > resolve_after) + 1)
-    return np.array([-math.log(p_values[cluster].min()) for cluster in clusters if len(cluster)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from driftwatch.stats.sequential import calibrate_procedure, control_for, episodes, sliding_sums
+from driftwatch.stats.control import episodes
+from driftwatch.stats.sequential import Procedure, calibrate_procedure, halves, sliding_sums
 from tests.gaussian import draw, fitted
 
 SHAPES = ((2, 3), (1, 4))
@@ -51,30 +52,51 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
 
 
 @pytest.mark.parametrize(
-    ("size", "budget", "said"),
-    [(20, 100.0, ()), (20, 1e6, ("fitted tail",)), (200, 100.0, ("large beside the 300 samples",))],
+    ("held_out", "size", "budget", "said"),
+    [
+        (4_000, 10, 100.0, ""),
+        (400, 10, 1e6, "asked of 400 held-out ones (2,500 times as many)"),
+        (
+            400,
+            150,
+            100.0,
+            "the 400 held-out samples: by how much the false-alarm rate is off cannot be told; 600 would do",
+        ),
+        (400, 250, 100.0, "samples repeat within them, p-values err towards silence"),
+    ],
 )
-def test_it_says_what_a_calibration_rests_on(size: int, budget: float, said: tuple[str, ...]) -> None:
+def test_it_says_what_a_calibration_rests_on(held_out: int, size: int, budget: float, said: str) -> None:
+    procedure = calibrated(held_out, size, budget)
+    assert len(procedure.remarks) == bool(said)
+    assert said in "".join(procedure.remarks)
+
+
+def test_more_held_out_samples_narrow_the_interval() -> None:
+    few, many = (calibrated(held_out, 50, 10_000.0).control for held_out in (250, 10_000))
+    assert few.interval[1] > 1.3 * many.interval[1]
+    assert few.interval[0] < many.interval[0] < many.budget < many.interval[1]
+
+
+def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
+    """Their means do by ``1/B`` of a sample's variance; with as many others beside them, by half as much."""
+    rng = np.random.default_rng(1)
+    alone, together = [], []
+    for _ in range(60):
+        values = rng.standard_normal(2_000)
+        bank = np.column_stack([np.ones(2_000), values]).astype(np.float32)
+        best = (values.sum() + 200.0) / 4_000
+        alone += [bank[half, 1].mean() - values.mean() for half, _ in halves(bank, None, 10, 10**6, rng)]
+        held_out = halves(bank, np.array([2_000.0, 200.0]), 10, 10**6, rng)
+        together += [centre[1] / centre[0] - best for _, centre in held_out if centre is not None]
+    assert np.mean(np.square(alone)) == pytest.approx(1 / 2_000, rel=0.15)
+    assert np.mean(np.square(together)) == pytest.approx(1 / 4_000, rel=0.15)
+    assert abs(np.mean(together)) < 0.002
+
+
+def calibrated(held_out: int, size: int, budget: float) -> Procedure:
     rng = np.random.default_rng(2)
     reference = fitted(rng, SHAPES, 2_000)
-    bank = reference.summaries(draw(rng, 300, SHAPES)).astype(np.float32)
-    procedure = calibrate_procedure(bank, reference.layout, [size], 10, budget=budget, resolve_after=3, samples=10_000)
-    assert len(procedure.remarks) == len(said)
-    for remark, words in zip(procedure.remarks, said, strict=True):
-        assert words in remark
-
-
-def test_a_budget_beyond_the_simulation_says_by_how_much() -> None:
-    p = np.random.default_rng(0).uniform(size=10_000)
-    control = control_for(p, step=1, budget=1e6, resolve_after=1)
-    assert control.extrapolated == pytest.approx(1e6 / (10_000 / 40))
-    # Independent uniform p-values alarm once per 1 / threshold steps.
-    assert control.threshold == pytest.approx(1e-6, rel=1.0)
-
-
-def test_bisection_meets_the_budget_within_the_simulation() -> None:
-    p = np.random.default_rng(1).uniform(size=100_000)
-    control = control_for(p, step=10, budget=10_000, resolve_after=1)
-    assert control.extrapolated == 1.0
-    assert control.observed == pytest.approx(10_000, rel=0.02)
-    assert control.threshold == pytest.approx(1e-3, rel=0.35)
+    bank = reference.summaries(draw(rng, held_out, SHAPES)).astype(np.float32)
+    return calibrate_procedure(
+        bank, reference.layout, [size], 10, budget=budget, resolve_after=3, others=reference.others, samples=60_000
+    )

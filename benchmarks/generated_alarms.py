@@ -1,0 +1,97 @@
+"""Counts false alarms on generated data, of which there is as much as wanted, for several references of one kind.
+
+Each has 5,000 + 5,000 held-out samples, and a stream of four million: a million fresh ones in panes of ten, in four
+orders. What varies between references is what a user's own may be off by.
+
+python -m benchmarks.generated_alarms 14
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from driftwatch.stats.control import Control, episodes
+from driftwatch.stats.sequential import Procedure, calibrate_procedure, sliding_sums
+from driftwatch.stats.summary import Array
+from tests.gaussian import Gaussian, draw, fitted
+
+SHAPES, STEP, RESOLVE_AFTER, HELD_OUT = ((2, 3), (1, 4)), 10, 3, 5_000
+FRESH, ORDERS, CHUNK = 1_000_000, 4, 2_000
+BUDGETS = (1e3, 1e4, 1e5, 1e6)
+KINDS = {"normal": 0.0, "log-normal": 0.5}
+WINDOWS = ((50, 500), (10, 100))
+
+
+def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) -> Array:
+    """The smallest p-value of each step of a stream of the panes in `pool`, ``(steps,)``."""
+    longest = max(procedure.nulls) // STEP
+    stream = np.concatenate([np.arange(len(pool)), *(rng.permutation(len(pool)) for _ in range(ORDERS - 1))])
+    smallest = []
+    for start in range(0, len(stream) - longest + 1, CHUNK):
+        panes = pool[stream[start : start + CHUNK + longest - 1]]
+        tested = [
+            null.test(sliding_sums(panes, size // STEP)[longest - size // STEP :]).p_values["combined"]
+            for size, null in procedure.nulls.items()
+        ]
+        smallest.append(np.min(tested, axis=0))
+    return np.concatenate(smallest)
+
+
+def measure(seed: int, kind: str) -> dict[tuple[int, ...], list[tuple[float, bool]]]:
+    """For each pair of windows and each budget: alarms beside those expected, and whether the interval held that."""
+    skew = KINDS[kind]
+    rng = np.random.default_rng([seed, bool(skew)])
+    reference = fitted(rng, SHAPES, HELD_OUT, skew=skew)
+    bank = reference.summaries(draw(rng, HELD_OUT, SHAPES, skew=skew)).astype(np.float32)
+    pool = np.concatenate([_panes(reference, rng, skew) for _ in range(FRESH // CHUNK)])
+    rows: dict[tuple[int, ...], list[tuple[float, bool]]] = {}
+    for sizes in WINDOWS:
+        p_values, rows[sizes] = None, []
+        for budget in BUDGETS:
+            procedure = calibrate_procedure(
+                bank,
+                reference.layout,
+                sizes,
+                STEP,
+                budget=budget,
+                resolve_after=RESOLVE_AFTER,
+                others=reference.others,
+                seed=seed,
+            )
+            p_values = fresh_p_values(procedure, pool, rng) if p_values is None else p_values
+            rows[sizes].append(_held_against(procedure.control, p_values))
+    return rows
+
+
+def _panes(reference: Gaussian, rng: np.random.Generator, skew: float) -> Array:
+    each = reference.summaries(draw(rng, CHUNK, SHAPES, skew=skew))
+    return np.asarray(each.reshape(-1, STEP, each.shape[1]).sum(1))
+
+
+def _held_against(control: Control, p_values: Array) -> tuple[float, bool]:
+    alarms, samples = episodes(p_values, control.threshold, RESOLVE_AFTER), len(p_values) * STEP
+    low, high = control.interval
+    return alarms * control.budget / samples, low <= samples / max(alarms, 0.5) <= high
+
+
+def main(references: int) -> None:
+    """Prints a row for each kind of data, windows and budget."""
+    table = Table("data", "windows", "budget: one alarm in", "alarms / expected", "spread", "interval holds", box=None)
+    for kind in KINDS:
+        measured = [measure(seed, kind) for seed in range(references)]
+        for sizes in WINDOWS:
+            for column, budget in enumerate(BUDGETS):
+                ratios, held = (np.array(each) for each in zip(*(m[sizes][column] for m in measured), strict=True))
+                error, spread = ratios.std(ddof=1) / references**0.5, ratios.std(ddof=1)
+                rate = f"{ratios.mean():.2f} +- {error:.2f}"
+                holds = f"{held.sum()} of {references}"
+                table.add_row(kind, ", ".join(map(str, sizes)), f"{budget:,.0f}", rate, f"{spread:.2f}", holds)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
