@@ -72,7 +72,7 @@ def test_p_values_of_10000_independent_windows_are_uniform(size: int) -> None:
 
     Geometry's are not in windows of a fifth of the bank: shares of a tenth were found to be up to 2 points off.
     """
-    references, windows = 20, 500
+    references, windows = 10, 1_000
     rng = np.random.default_rng(5)
     p_values: dict[str, list[np.ndarray]] = {detector: [] for detector in DETECTORS}
     for seed in range(references):
