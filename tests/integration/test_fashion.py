@@ -42,7 +42,8 @@ def fashion_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {
                 "data": {"train": str(fashion_mnist() / "train-images-idx3-ubyte.gz")},
                 "flow": {"steps": 4, "hidden": 32},
-                "training": {"minutes": TRAINING_MINUTES},
+                # Few to try shifts on, which takes longer than this training.
+                "training": {"minutes": TRAINING_MINUTES, "validation_fraction": 0.005},
             }
         )
     )
