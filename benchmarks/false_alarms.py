@@ -22,7 +22,7 @@ from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.control import episodes
 from driftwatch.stats.resample import null_panes
-from driftwatch.stats.sequential import Procedure, calibrate_procedure, sliding_sums
+from driftwatch.stats.sequential import Procedure
 
 SIZES, STEP, RESOLVE_AFTER = (50, 500), 10, 3
 BUDGETS = (1e3, 1e4, 1e5, 1e6)
@@ -32,14 +32,8 @@ SAMPLES = 1_000_000
 def fresh_p_values(procedure: Procedure, bank: NDArray[np.float32]) -> NDArray[np.float64]:
     """The smallest p-value of each step of a stream drawn from `bank`, ``(steps,)``."""
     longest = max(SIZES) // STEP
-    smallest = []
-    for panes in null_panes(bank, STEP, SAMPLES // STEP + longest, longest, np.random.default_rng(77)):
-        tested = [
-            procedure.nulls[size].test(sliding_sums(panes, size // STEP)[longest - size // STEP :]).p_values["combined"]
-            for size in SIZES
-        ]
-        smallest.append(np.min(tested, axis=0))
-    return np.concatenate(smallest)
+    drawn = null_panes(bank, STEP, SAMPLES // STEP + longest, longest, np.random.default_rng(77))
+    return np.concatenate([procedure.smallest_p_values(panes) for panes in drawn])
 
 
 def main(bundle: Path, data: Path) -> None:
@@ -47,19 +41,11 @@ def main(bundle: Path, data: Path) -> None:
     reference = load_reference(bundle)
     dataset = open_dataset(data)
     samples = next(dataset.chunks(reference.schema, rows=dataset.rows))
-    bank = np.concatenate([each.astype(np.float32) for each in Scorer(reference).summaries(samples)])
+    bank = Scorer(reference).bank(samples)
     table = Table("budget: one alarm in", "alarm at p <=", "alarms", "expected", "chance of so far off", box=None)
     p_values: NDArray[np.float64] | None = None
     for budget in BUDGETS:
-        procedure = calibrate_procedure(
-            reference.bank,
-            reference.layout,
-            SIZES,
-            STEP,
-            budget=budget,
-            resolve_after=RESOLVE_AFTER,
-            others=reference.others,
-        )
+        procedure = reference.procedure(SIZES, STEP, budget=budget, resolve_after=RESOLVE_AFTER)
         # The windows' p-values are the same for every budget; only the threshold differs.
         p_values = fresh_p_values(procedure, bank) if p_values is None else p_values
         threshold, expected = procedure.control.threshold, SAMPLES / budget

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftwatch.stats.control import Control, episodes
-from driftwatch.stats.sequential import Procedure, calibrate_procedure, sliding_sums
+from driftwatch.stats.sequential import Procedure, calibrate_procedure
 from driftwatch.stats.summary import Array
 from tests.gaussian import Gaussian, draw, fitted
 
@@ -30,15 +30,9 @@ def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) 
     """The smallest p-value of each step of a stream of the panes in `pool`, ``(steps,)``."""
     longest = max(procedure.nulls) // STEP
     stream = np.concatenate([np.arange(len(pool)), *(rng.permutation(len(pool)) for _ in range(ORDERS - 1))])
-    smallest = []
-    for start in range(0, len(stream) - longest + 1, CHUNK):
-        panes = pool[stream[start : start + CHUNK + longest - 1]]
-        tested = [
-            null.test(sliding_sums(panes, size // STEP)[longest - size // STEP :]).p_values["combined"]
-            for size, null in procedure.nulls.items()
-        ]
-        smallest.append(np.min(tested, axis=0))
-    return np.concatenate(smallest)
+    starts = range(0, len(stream) - longest + 1, CHUNK)
+    cut = (pool[stream[start : start + CHUNK + longest - 1]] for start in starts)
+    return np.concatenate([procedure.smallest_p_values(panes) for panes in cut])
 
 
 def measure(seed: int, kind: str) -> dict[tuple[int, ...], list[tuple[float, bool]]]:

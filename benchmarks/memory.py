@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from driftwatch.stats.control import episodes
 from driftwatch.stats.memory import NONE, measure_memory
-from driftwatch.stats.sequential import calibrate_procedure, episodes, sliding_sums
+from driftwatch.stats.sequential import calibrate_procedure
 from tests.gaussian import Gaussian, fitted, persistent
 
 SHAPES = ((2, 3), (1, 4))
@@ -36,15 +37,11 @@ def count(reference: Gaussian, bank: NDArray[np.float32], block: int, persistenc
         others=reference.others,
         block=block,
     )
-    alarms, longest = 0, max(SIZES) // STEP
+    alarms = 0
     for seed in range(STREAMS):
         each = reference.summaries(persistent(np.random.default_rng(1_000 + seed), STREAM, SHAPES, persistence))
         panes = each.reshape(-1, STEP, each.shape[1]).sum(1)
-        p_values = [
-            procedure.nulls[size].test(sliding_sums(panes, size // STEP)[longest - size // STEP :]).p_values["combined"]
-            for size in SIZES
-        ]
-        alarms += episodes(np.min(p_values, axis=0), procedure.control.threshold, RESOLVE_AFTER)
+        alarms += episodes(procedure.smallest_p_values(panes), procedure.control.threshold, RESOLVE_AFTER)
     return alarms
 
 

@@ -19,8 +19,7 @@ from scipy.ndimage import gaussian_filter
 from driftwatch.data.readers import open_dataset
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.null import WindowNull, fit_window_null
-from driftwatch.stats.resample import null_windows
+from driftwatch.stats.null import WindowNull
 from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.heat_map import heat_map, place_words
 
@@ -93,8 +92,7 @@ def main(bundle: Path, data: Path) -> None:
     reference = load_reference(bundle)
     dataset = open_dataset(data)
     images = next(dataset.chunks(reference.schema, rows=dataset.rows)).astype(np.float32)
-    measured = null_windows(reference.bank, reference.layout, WINDOW, others=reference.others, count=4_000)
-    null = fit_window_null(measured, reference.layout, WINDOW)
+    null = reference.window_null(WINDOW)
     table = Table("patch", "of the images", "windows that alarm", "peak in or next to it", "told in words", box=None)
     right = []
     for kind in CHANGES:

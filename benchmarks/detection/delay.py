@@ -130,7 +130,7 @@ def measure(
 
     def pool(images: Images) -> Pool:
         shaped = scorer.reference.schema.coerce(images)
-        summaries = np.concatenate([part.astype(np.float32) for part in scorer.summaries(shaped)])
+        summaries = scorer.bank(shaped)
         vectors = (images.reshape(len(images), -1) / 255).astype(np.float32)
         return Pool(summaries, {"vectors": vectors, "nll": summaries[:, 2:3]})
 

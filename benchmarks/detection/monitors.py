@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.detection.run import Pool
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.sequential import calibrate_procedure, sliding_sums
+from driftwatch.stats.sequential import sliding_sums
 
 CHUNK = 2_000
 RESOLVE_AFTER = 3
@@ -50,9 +50,7 @@ class Sliding:
         self.name = f"driftwatch, {'/'.join(map(str, sizes))} every {step}, budget {run_time:,.0f}"
         self._widths = {size: size // step for size in sizes}
         self._step = step
-        self._procedure = calibrate_procedure(
-            scorer.reference.bank, scorer.layout, sizes, step, budget=run_time, resolve_after=RESOLVE_AFTER
-        )
+        self._procedure = scorer.reference.procedure(sizes, step, budget=run_time, resolve_after=RESOLVE_AFTER)
 
     def alarms(self, pool: Pool, rows: Rows) -> Iterator[int]:
         threshold, longest = self._procedure.control.threshold, max(self._widths.values())

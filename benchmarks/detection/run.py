@@ -16,8 +16,7 @@ from benchmarks.detection.peers import Ks, Peer, installed, peers_for
 from benchmarks.detection.views import Rows, View, categories, views
 from benchmarks.detection.windows import draw
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.null import DETECTORS, WindowNull, fit_window_null
-from driftwatch.stats.resample import null_windows
+from driftwatch.stats.null import DETECTORS, WindowNull
 
 BUDGET = 1e6
 CHUNK = 250
@@ -143,7 +142,7 @@ class Contest:
         """Scores and prepares samples."""
         samples = self.scorer.reference.schema.coerce(raw)
         started = time.perf_counter()
-        summaries = np.concatenate([part.astype(np.float32) for part in self.scorer.summaries(samples)])
+        summaries = self.scorer.bank(samples)
         self.costs.add(SCORING, time.perf_counter() - started, len(samples))
         seen: dict[View, Rows] = {view: prepare(samples) for view, prepare in self._views.items()}
         return Pool(summaries, seen | {"nll": summaries[:, 2:3]})
@@ -186,8 +185,7 @@ class Contest:
     def _ours(self, pool: Pool, drawn: NDArray[np.int64]) -> Measured:
         size = drawn.shape[1]
         if size not in self._nulls:
-            bank, layout = self.scorer.reference.bank, self.scorer.layout
-            self._nulls[size] = fit_window_null(null_windows(bank, layout, size, seed=self.extent.seed), layout, size)
+            self._nulls[size] = self.scorer.reference.window_null(size, seed=self.extent.seed)
         null = self._nulls[size]
         started = time.perf_counter()
         parts = [

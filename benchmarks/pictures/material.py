@@ -15,9 +15,8 @@ from benchmarks.detection.pixels import Images
 from driftwatch.reference.latents import latents_of
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.null import WindowNull, fit_window_null
-from driftwatch.stats.resample import null_windows
-from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stats.null import WindowNull
+from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import Array
 
 STEP, SIZES, RESOLVE_AFTER = 10, (50, 500), 3
@@ -42,7 +41,7 @@ class Material:
     def score(self, images: Images) -> NDArray[np.float32]:
         """The summary of each image, ``(N, V)``."""
         samples = images[:, None].astype(np.float32)
-        return np.concatenate([rows.astype(np.float32) for rows in Scorer(self.reference).summaries(samples)])
+        return Scorer(self.reference).bank(samples)
 
     @cached_property
     def clothes_scored(self) -> NDArray[np.float32]:
@@ -61,21 +60,11 @@ class Material:
 
     def null(self, size: int) -> WindowNull:
         """The null of windows of `size` images."""
-        reference = self.reference
-        measured = null_windows(reference.bank, reference.layout, size, others=reference.others, count=20_000)
-        return fit_window_null(measured, reference.layout, size)
+        return self.reference.window_null(size, count=20_000)
 
     def procedure(self, budget: float, sizes: Sequence[int] = SIZES) -> Procedure:
         """What the daemon does at a false-alarm budget, with windows of `sizes` every `STEP` samples."""
-        return calibrate_procedure(
-            self.reference.bank,
-            self.reference.layout,
-            sizes,
-            STEP,
-            budget=budget,
-            resolve_after=RESOLVE_AFTER,
-            others=self.reference.others,
-        )
+        return self.reference.procedure(sizes, STEP, budget=budget, resolve_after=RESOLVE_AFTER)
 
 
 def windows(summaries: NDArray[np.floating], size: int, count: int, seed: int = 0) -> Array:

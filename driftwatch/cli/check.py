@@ -101,6 +101,8 @@ class _Report:
         }
 
     def show(self) -> None:
+        from driftwatch.stats.sequential import two_digits
+
         console = stdout()
         windows, alerts = self.loaded.windows, self.loaded.alerts
         rows = {
@@ -123,9 +125,9 @@ class _Report:
             "", "stream", "reference", "version", "sample", "fraction", "alarm at p <=", "false alarm in samples, 95 %"
         )
         for s in self.streams:
-            low, high = (f"{int(float(f'{samples:.2g}')):,}" for samples in s.samples_between_false_alarms)
+            low, high = map(two_digits, s.samples_between_false_alarms)
             fraction, threshold = f"{s.sample_fraction:g}", f"{s.threshold:.3g}"
-            made.add_row(s.stream, s.reference, s.version, s.sample, fraction, threshold, f"{low} to {high}")
+            made.add_row(s.stream, s.reference, s.version, s.sample, fraction, threshold, f"{low:,} to {high:,}")
         console.print(made)
         for s in self.streams:
             for remark in s.remarks:

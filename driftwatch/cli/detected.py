@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from driftwatch.cli.console import table
+from driftwatch.cli.console import stdout, table
 
 if TYPE_CHECKING:
     from driftwatch.reference.detectable import Detectable
+    from driftwatch.reference.fitness import Unfit
+
+
+def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit]) -> None:
+    """Prints what a new reference detects, and why it may be unfit."""
+    console = stdout()
+    if detected := detectable_table({"": detectable}):
+        console.print()
+        console.print(detected)
+    for warning in warnings:
+        console.print()
+        console.print(f"warning: {warning}", markup=False)
 
 
 def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table | None:

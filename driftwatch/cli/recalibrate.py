@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from driftwatch.cli.console import stderr, stdout
-from driftwatch.cli.detected import detectable_table
+from driftwatch.cli.detected import show_findings
 
 
 def recalibrate(
@@ -57,9 +57,4 @@ def recalibrate(
             else "no memory was found: samples in a row are as independent as any",
             markup=False,
         )
-    if detected := detectable_table({"": done.detectable}):
-        console.print()
-        console.print(detected)
-    for warning in done.warnings:
-        console.print()
-        console.print(f"warning: {warning}", markup=False)
+    show_findings(done.detectable, done.warnings)

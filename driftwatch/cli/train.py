@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from driftwatch.cli.console import stderr, stdout, table
-from driftwatch.cli.detected import detectable_table
+from driftwatch.cli.detected import show_findings
 
 if TYPE_CHECKING:
     from driftwatch.reference.train import Trained
@@ -153,9 +153,4 @@ def _show(trained: Trained) -> None:
         found = {f"n={row.window}": row.auroc for row in trained.evaluations if row.shift == shift}
         made.add_row(shift, *(f"{100 * found[size]:.1f}" for size in windows), DESCRIBED[shift])
     console.print(made)
-    if detected := detectable_table({"": trained.detectable}):
-        console.print()
-        console.print(detected)
-    for warning in trained.warnings:
-        console.print()
-        console.print(f"warning: {warning}", markup=False)
+    show_findings(trained.detectable, trained.warnings)

@@ -14,7 +14,7 @@ from driftwatch.data.schema import ImageSchema, Samples
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.resample import null_windows, repeats
-from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stats.sequential import Procedure
 
 WINDOWS = (50, 500)
 STEP = 10
@@ -92,17 +92,8 @@ def detectable(
         return ()
     scorer = Scorer(reference)
     doing("setting thresholds", 0.0)
-    procedure = calibrate_procedure(
-        reference.bank,
-        reference.layout,
-        windows,
-        STEP,
-        budget=budget,
-        resolve_after=RESOLVE_AFTER,
-        others=reference.others,
-        block=reference.memory.block,
-        samples=min(SIMULATED, SIMULATED_PASSES * len(reference.bank)),
-    )
+    samples = min(SIMULATED, SIMULATED_PASSES * len(reference.bank))
+    procedure = reference.procedure(windows, STEP, budget=budget, resolve_after=RESOLVE_AFTER, samples=samples)
     shifts = graded_shifts(reference.schema, fresh)
     rows = []
     for number, shift in enumerate(shifts):
@@ -120,8 +111,10 @@ class _Powers:
         self.sizes: Sequence[float] = np.geomspace(shift.smallest, shift.largest, SIZES).tolist()
         self._found: dict[int, dict[int, float]] = {}
         # A share of samples moves: both kinds are scored once, and mixed.
-        self._moved = [self._bank(move(fresh, 1.0, self._rng())) for move in shift.moves] if shift.by_share else []
-        self._plain = self._bank(fresh) if shift.by_share else None
+        self._moved = (
+            [self._scorer.bank(move(fresh, 1.0, self._rng())) for move in shift.moves] if shift.by_share else []
+        )
+        self._plain = self._scorer.bank(fresh) if shift.by_share else None
         self._turns = self._rng().permutation(len(fresh))
 
     def __call__(self, place: int) -> dict[int, float]:
@@ -133,7 +126,7 @@ class _Powers:
 
     def _shifted(self, number: int, size: float) -> NDArray[np.float32]:
         if self._plain is None:
-            return self._bank(self._shift.moves[number](self._fresh, size, self._rng()))
+            return self._scorer.bank(self._shift.moves[number](self._fresh, size, self._rng()))
         moves = self._turns < size * len(self._turns)
         return np.where(moves[:, None], self._moved[number], self._plain)
 
@@ -142,12 +135,10 @@ class _Powers:
         count = min(MOST_DRAWN, PASSES * len(self._fresh) // window)
         found = []
         for bank in banks:
-            measured = null_windows(bank, self._scorer.layout, window, count=count, seed=self._seed)
+            layout = self._scorer.layout
+            measured = null_windows(bank, layout, window, count=count, seed=self._seed)
             found.append(float((null.judge(measured).p_values["combined"] <= threshold).mean()))
         return float(np.mean(found))
-
-    def _bank(self, samples: Samples) -> NDArray[np.float32]:
-        return np.concatenate([batch.astype(np.float32) for batch in self._scorer.summaries(samples)])
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self._seed)

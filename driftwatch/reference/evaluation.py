@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from driftwatch.errors import DataError
 from driftwatch.reference.baselines import Baseline, baselines
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.null import DETECTORS, fit_window_null
+from driftwatch.stats.null import DETECTORS
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.summary import Array
 
@@ -96,15 +96,11 @@ def evaluate(
             )
     detectors = (*TOLD, *(each for each in DETECTORS if with_parts and each not in TOLD))
     layout = scorer.layout
-    reference_bank = _bank(scorer, reference)
+    reference_bank = scorer.bank(reference)
     peers = baselines(reference, seed=seed) if with_baselines else ()
-    held, others, block = scorer.reference.bank, scorer.reference.others, scorer.reference.memory.block
-    nulls = {
-        size: fit_window_null(null_windows(held, layout, size, others=others, block=block, seed=seed), layout, size)
-        for size in windows
-    }
+    nulls = {size: scorer.reference.window_null(size, seed=seed) for size in windows}
     for name, samples in shifted.items():
-        bank = _bank(scorer, samples)
+        bank = scorer.bank(samples)
         for size, null in nulls.items():
             count = WINDOWS_A_SIDE
             plain = null.judge(null_windows(reference_bank, layout, size, count=count, seed=seed + 1))
@@ -119,10 +115,6 @@ def evaluate(
                 )
             for peer in peers:
                 yield _evaluate_peer(peer, name, size, reference, samples, budget, seed)
-
-
-def _bank(scorer: Scorer, samples: NDArray[np.floating]) -> NDArray[np.float32]:
-    return np.concatenate([batch.astype(np.float32) for batch in scorer.summaries(samples)])
 
 
 def _evaluate_peer(

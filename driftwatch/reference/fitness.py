@@ -62,8 +62,7 @@ def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
     """Tests the order of samples ``(N, *sample_shape)``, of at most `MOST_SAMPLES` of them, evenly."""
     count = min(len(samples), MOST_SAMPLES)
     chosen = samples[np.arange(count) * len(samples) // count]
-    summaries = np.concatenate([batch.astype(np.float32) for batch in scorer.summaries(chosen)])
-    return examine_order(summaries, scorer.layout, scorer.reference.feature_names, seed=seed)
+    return examine_order(scorer.bank(chosen), scorer.layout, scorer.reference.feature_names, seed=seed)
 
 
 def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> list[Unfit]:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.decomposition import PARTS, decompose
-from driftwatch.stats.null import DETECTORS, WindowNull, fit_window_null
-from driftwatch.stats.resample import null_windows
+from driftwatch.stats.null import DETECTORS, WindowNull
 from driftwatch.stats.summary import Array
 
 Columns = Mapping[str, NDArray[np.generic]]
@@ -78,9 +77,7 @@ def score_dataset(
 def _window_null(scorer: Scorer, window: int) -> WindowNull:
     if window == 1:
         return scorer.point_null
-    reference, layout = scorer.reference, scorer.layout
-    measured = null_windows(reference.bank, layout, window, others=reference.others, block=reference.memory.block)
-    return fit_window_null(measured, layout, window)
+    return scorer.reference.window_null(window)
 
 
 def _samples(scorer: Scorer, summaries: Array, index: int) -> Columns:

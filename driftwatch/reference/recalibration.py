@@ -116,11 +116,11 @@ def _memory(bundle: Bundle, samples: Samples, where: str) -> Memory:
     """How long the stream remembers that the samples are a stretch of."""
     scorer = Scorer(reference_from(bundle))
     layout = scorer.layout
-    values = np.concatenate(list(scorer.summaries(samples)))
     # What is linear in a sample remembers at least as long as squares of it do.
     chosen = [np.arange(layout.sum_z.start, layout.sum_z.stop), np.array([2, layout.surprise])]
     chosen += [np.arange(place.start, place.stop) for place in layout.group_slices]
-    memory = measure_memory(values[:, np.concatenate(chosen)])
+    columns = np.concatenate(chosen)
+    memory = measure_memory(np.concatenate([batch[:, columns] for batch in scorer.summaries(samples)]))
     if len(samples) < MIN_WORTH * memory.tau:
         raise TrainingError(
             f"the stream remembers {memory.tau:,.0f} samples: these {len(samples):,} are worth "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from driftwatch.reference.description import Description
 from driftwatch.reference.latents import batch_latents
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
+from driftwatch.stats.null import WindowNull, fit_window_null
+from driftwatch.stats.resample import null_windows
+from driftwatch.stats.sequential import SIMULATED, Procedure, calibrate_procedure
 from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
@@ -70,6 +73,37 @@ class Reference:
         else:
             columns = [f"dimension {j + 1}" for j in range(self.flow.features.columns)]
         return feature_names(columns, self.flow.features)
+
+    def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
+        """The null of windows of `size` samples, from `count` draws of it."""
+        measured = null_windows(
+            self.bank, self.layout, size, others=self.others, block=self.memory.block, count=count, seed=seed
+        )
+        return fit_window_null(measured, self.layout, size)
+
+    def procedure(
+        self, sizes: Sequence[int], step: int, *, budget: float, resolve_after: int, samples: int = SIMULATED
+    ) -> Procedure:
+        """The sliding procedure that keeps a false-alarm budget on streams like this reference.
+
+        Args:
+            sizes: of windows in samples, each a multiple of `step`.
+            step: samples in a pane.
+            budget: expected samples between false alarms.
+            resolve_after: quiet steps that end an alarm.
+            samples: simulated.
+        """
+        return calibrate_procedure(
+            self.bank,
+            self.layout,
+            sizes,
+            step,
+            budget=budget,
+            resolve_after=resolve_after,
+            others=self.others,
+            block=self.memory.block,
+            samples=samples,
+        )
 
     def summarise(self, batch: NDArray[np.floating]) -> Array:
         """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``."""

@@ -76,6 +76,10 @@ class Scorer:
         for batch, count in fixed_batches(samples, self.batch_size):
             yield self.reference.summarise(batch)[:count]
 
+    def bank(self, samples: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The summaries of all samples, ``(N, V)``, as nulls and streams are drawn from."""
+        return np.concatenate([batch.astype(np.float32) for batch in self.summaries(samples)])
+
     def points(self, samples: NDArray[np.floating]) -> Points:
         """The point score of each sample, with its parts."""
         parts, p_values, nll = [], [], []

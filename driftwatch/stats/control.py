@@ -111,7 +111,7 @@ def _bank_error(p_values: Array, threshold: float, resolve_after: int) -> float:
     alarms differ too little beside their own chance, so more frequent ones are compared, and their error grows with
     the depth, as where the scale of a tail is what is wrong. What chance adds to their counts is not taken off: that
     would leave nothing in many a bundle, and windows of 10 and 100 err by more than in proportion to the depth
-    (`benchmarks.false_alarms`).
+    (`benchmarks.generated_alarms`).
     """
     if len(p_values) < 2:
         return 0.0

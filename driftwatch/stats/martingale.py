@@ -33,6 +33,9 @@ POWERS = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.2, 1.6, 2.5, 5.0])
 """Bets ``a p^(a-1)``: below 1 on scores that surprise more than the reference's, above 1 on such as do less."""
 
 
+LOG_POWERS = np.log(POWERS)
+
+
 def grades(surprise: Array) -> Ranks:
     """The grade of each score ``-ln p``, ``(N,)``.
 
@@ -79,7 +82,7 @@ class Martingale:
         for grade in found.tolist():
             below = int(counts[:grade].sum())
             p = (below + _uniform(total) * (int(counts[grade]) + 1)) / (total + 1)
-            active = active + np.log(POWERS) + (POWERS - 1.0) * math.log(p)
+            active = active + LOG_POWERS + (POWERS - 1.0) * math.log(p)
             counts[grade] += 1
             total += 1
         then = replace(self, counts=counts, rounds=rounds, active=active)

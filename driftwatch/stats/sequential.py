@@ -20,6 +20,9 @@ from driftwatch.stats.null import Features, WindowNull, features, fit_window_nul
 from driftwatch.stats.resample import LARGEST_SHARE, null_panes, repeats
 from driftwatch.stats.summary import Array, Layout
 
+SIMULATED = 800_000
+"""Samples, in all streams together."""
+
 SPLITS = 16
 """Streams that are simulated, each from another half of the bank."""
 
@@ -49,6 +52,22 @@ class Procedure:
     control: Control
     remarks: tuple[str, ...] = ()
 
+    def smallest_p_values(self, panes: Array) -> Array:
+        """The smallest p-value of each step at which all windows are full.
+
+        Args:
+            panes: of a stream, ``(S, V)``.
+
+        Returns:
+            ``(S - W + 1,)`` for a longest window of ``W`` panes.
+        """
+        longest = max(self.nulls) // self.step
+        p_values = []
+        for size, null in self.nulls.items():
+            width = size // self.step
+            p_values.append(null.test(sliding_sums(panes, width)[longest - width :]).p_values["combined"])
+        return np.asarray(np.min(p_values, axis=0))
+
 
 def calibrate_procedure(
     bank: NDArray[np.float32],
@@ -60,7 +79,7 @@ def calibrate_procedure(
     resolve_after: int,
     others: Array | None = None,
     block: int = 1,
-    samples: int = 800_000,
+    samples: int = SIMULATED,
     seed: int = 0,
 ) -> Procedure:
     """Simulates the sliding procedure on reference data and sets its threshold.
@@ -145,12 +164,17 @@ def _remarks(control: Control, held_out: int, longest: int) -> tuple[str, ...]:
     return (
         f"one false alarm in {control.budget:,.0f} samples is asked of {held_out:,} held-out ones"
         + (f" ({ratio:,.0f} times as many)" if ratio >= WIDE else "")
-        + f": the true rate is between one in {_two_digits(low):,} and one in {_two_digits(high):,} (95 %); "
+        + f": the true rate is between one in {two_digits(low):,} and one in {two_digits(high):,} (95 %); "
         f"{4 * held_out:,} would halve their part in that doubt",
     )
 
 
-def _two_digits(value: float) -> int:
+def two_digits(value: float) -> int:
+    """A number of samples as it is told: no more of it is known.
+
+    >>> two_digits(238_712.5)
+    240000
+    """
     return int(float(f"{value:.2g}"))
 
 

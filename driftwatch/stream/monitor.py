@@ -8,7 +8,7 @@ import numpy as np
 
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.martingale import grades
-from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stats.sequential import Procedure
 from driftwatch.stream.anytime import AnytimeAlarm
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.policy import Policy
@@ -55,15 +55,8 @@ class TesterFactory:
         """The calibrated procedure for a reference; takes seconds the first time."""
         known = self._procedures.get(reference.version)
         if known is None:
-            known = self._procedures[reference.version] = calibrate_procedure(
-                reference.bank,
-                reference.layout,
-                self._sizes,
-                self._step,
-                budget=self._budget,
-                resolve_after=self._resolve_after,
-                others=reference.others,
-                block=reference.memory.block,
+            known = self._procedures[reference.version] = reference.procedure(
+                self._sizes, self._step, budget=self._budget, resolve_after=self._resolve_after
             )
         return known
 

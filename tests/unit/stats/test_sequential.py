@@ -40,11 +40,7 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     for _ in range(10):
         each = bank(100_000)
         panes = each.reshape(-1, 10, each.shape[1]).sum(1)
-        p_values = [
-            procedure.nulls[size].test(sliding_sums(panes, size // 10)[10 - size // 10 :]).p_values["combined"]
-            for size in (20, 100)
-        ]
-        alarms += episodes(np.min(p_values, axis=0), procedure.control.threshold, 3)
+        alarms += episodes(procedure.smallest_p_values(panes), procedure.control.threshold, 3)
         samples += len(each)
     expected = samples / budget
     # Poisson spread of the count, and the threshold's own uncertainty beside it.
