@@ -114,6 +114,7 @@ def plausible_offsets(
     """
     size, mean = len(bank), bank.mean(0, dtype=np.float64)
     weights = rng.poisson(1.0, (MEANS, -(-size // block))).astype(np.float32).repeat(block, axis=1)[:, :size]
+    weights[weights.sum(1) == 0] = 1.0  # of few blocks, none at all may be drawn: that says nothing, and moves nothing
     drawn = (weights / weights.sum(1, keepdims=True)) @ bank - mean
     every = size + others[0]
     spread = size / every + (0.0 if repeated else 1.0)

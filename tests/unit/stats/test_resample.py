@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from driftwatch.stats.resample import _draws, null_panes
+from driftwatch.stats.resample import _draws, null_panes, plausible_offsets
 
 BANK = np.arange(1_000, dtype=np.float32)[:, None] ** np.array([0, 1])
 
@@ -43,3 +43,11 @@ def test_windows_vary_about_the_bank_by_what_repetition_would_add() -> None:
     sums = np.concatenate(list(null_panes(BANK, n, 20_000, 1, np.random.default_rng(2))))
     expected = BANK[:, 1].var(ddof=1) * (1 / n - 1 / len(BANK))
     assert (sums[:, 1] / n).var() == pytest.approx(expected, rel=0.05)
+
+
+def test_means_are_plausible_however_few_blocks_there_are() -> None:
+    bank = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
+    others = np.array([30.0, 0.0, 0.0, 0.0])
+    for seed in range(5):
+        offsets = plausible_offsets(bank, others, False, np.random.default_rng(seed), 10)
+        assert np.isfinite(offsets).all()
