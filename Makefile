@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+TEST_PROCESSES ?= 2
 
 # Several processes that each take every core only get in each other's way, and slow each other down a lot.
 export OMP_NUM_THREADS ?= 1
@@ -20,8 +21,8 @@ demo: $(READY)  ## train a small reference, replay a drift, watch the alert
 	$(BIN)/driftwatch demo
 
 test: lint  ## every check and every test
-	@.ci/broker-tools
-	$(BIN)/python -m pytest
+	@.ci/tools
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## formatting, style, types
 	$(BIN)/ruff format --check .
