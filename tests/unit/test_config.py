@@ -109,7 +109,7 @@ def test_the_line_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"source": {"kind": "kafca"}}, "source: 'kafca' is not a known kind (one of 'kafka', 'replay')"),
+        ({"source": {"kind": "kafca"}}, "source: 'kafca' is not a known kind (one of 'kafka', 'http', 'replay')"),
         ({"source": {"topic": "x"}}, "source: 'kind' is missing"),
         ({"source": {**KAFKA, "bootstrap_servers": ["broker"]}}, "should be host:port, got 'broker'"),
         ({"source": {**KAFKA, "bootstrap_servers": []}}, "source.bootstrap_servers: "),
