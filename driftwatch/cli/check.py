@@ -14,7 +14,7 @@ from driftwatch.cli.detected import detectable_table
 from driftwatch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from driftwatch.config import DaemonConfig, KafkaSource
+    from driftwatch.config import DaemonConfig, HttpSource, KafkaConnection, KafkaSource
     from driftwatch.reference.detectable import Detectable
 
 
@@ -149,12 +149,25 @@ class _Report:
         if source.kind == "kafka":
             servers = ",".join(source.bootstrap_servers)
             return f"kafka {servers}, topic {source.topic}, group {source.group}, {source.security.protocol}"
+        if source.kind == "http":
+            return f"http, {_intake(self.loaded, source)}"
         pace = f"{source.rate:g} samples/s" if source.rate else "as fast as possible"
         return f"replay of {', '.join(path.name for path in source.data)} as {source.stream!r}, {pace}"
 
     def _server(self) -> str:
         server = self.loaded.server
         return f"http://{server.host}:{server.port}/" if server.enabled else ""
+
+
+def _intake(config: DaemonConfig, source: HttpSource) -> str:
+    """Where samples are posted, by whom, and how much may wait."""
+    own = source.port is not None
+    host, port = (source.host or "127.0.0.1", source.port) if own else (config.server.host, config.server.port)
+    senders = "with a token" if source.token else "by anyone who reaches it"
+    return (
+        f"posted to {'https' if source.tls else 'http'}://{host}:{port}/ {senders}; "
+        f"{source.queue.messages:,} messages or {source.queue.bytes >> 20:,} MiB may wait"
+    )
 
 
 def _anytime(alpha: float) -> str:

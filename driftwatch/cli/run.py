@@ -21,7 +21,8 @@ def run(
     from driftwatch.config import load_config
 
     loaded = load_config(config)
-    from driftwatch.daemon import RoleThread, run_daemon
+    from driftwatch.daemon import run_daemon
+    from driftwatch.running import RoleThread
 
     code = run_daemon(loaded)
     if any(isinstance(thread, RoleThread) for thread in threading.enumerate()):

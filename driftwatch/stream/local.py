@@ -147,10 +147,19 @@ class LocalStages:
         return work.dead
 
     def save(self) -> None:
-        """Keeps the state, unless nothing has come since it was kept last."""
+        """Keeps the state, unless nothing has come since it was kept last.
+
+        Raises:
+            SourceError: the file cannot be written.
+        """
         self._saved = time.monotonic()
         if self._path is None or self._position == self._saved_position:
             return
         self._saved_position = self._position
         panes = tuple(encode_pane(pane) for pane in itertools.chain(*self._tests.panes().values()))
-        Snapshot(self._position, self._started_ms, self._number, self._states, panes).save(self._path)
+        try:
+            Snapshot(self._position, self._started_ms, self._number, self._states, panes).save(self._path)
+        except OSError as error:
+            raise SourceError(
+                f"the state cannot be kept: {error.strerror}", where=str(self._path), remedy="see to state_dir"
+            ) from None

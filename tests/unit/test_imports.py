@@ -25,6 +25,7 @@ ORDER = (
     "serve",
     "event_log",
     "logs",
+    "running",
     "daemon",
     "demo",
     "cli",
