@@ -132,7 +132,7 @@ class Daemon:
     def _intake_role(self, source: HttpSource, submit: Callable[[Alert], None]) -> Role:
         return IntakeRole(
             source,
-            self._queue or IntakeQueue(source.queue.messages, source.queue.bytes),
+            self._queue or intake_queue(source),
             self._stage(),
             self._tester,
             streams=tuple(self._references),
@@ -216,7 +216,7 @@ def run_daemon(config: DaemonConfig) -> int:
     configure_logging(config.log.level, config.log.format)
     log.info("starting", version=__version__, source=config.source.kind)
     monitor = build_monitor(config, EventLog())
-    queue = intake_queue(config)
+    queue = intake_queue(config.source) if isinstance(config.source, HttpSource) else None
     with stop_on_signals() as stop, serving(config, monitor, queue):
         daemon = Daemon(config, load_references(config), monitor, queue)
         daemon.prepare()

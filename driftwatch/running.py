@@ -185,7 +185,6 @@ def serving(config: DaemonConfig, monitor: Monitor, queue: IntakeQueue | None = 
         yield url
 
 
-def intake_queue(config: DaemonConfig) -> IntakeQueue | None:
-    """The queue that samples wait in which come by HTTP; None if they come otherwise."""
-    source = config.source
-    return IntakeQueue(source.queue.messages, source.queue.bytes) if isinstance(source, HttpSource) else None
+def intake_queue(source: HttpSource) -> IntakeQueue:
+    """The queue for samples that come by HTTP."""
+    return IntakeQueue(source.queue.messages, source.queue.bytes)

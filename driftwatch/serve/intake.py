@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from driftwatch.config import HttpSource
 from driftwatch.stream.events import Observer, Outcome, RequestAnswered
-from driftwatch.stream.intake import RESPONSE_TYPE, IntakeQueue, Posted
+from driftwatch.stream.intake import RESPONSE_TYPE, IntakeQueue, Posted, size_of
 
 READ_S = 10.0
 """How long a body may take to come in."""
@@ -88,11 +88,11 @@ class Intake:
             return
         headers = dict(scope["headers"])
         answer = self._without_body(scope, headers) or await self._take(scope, headers, receive)
+        self._observe(RequestAnswered(answer.outcome, answer.detail))
         body = f"{answer.detail}\n".encode() if answer.detail else b""
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": answer.status, "headers": [length, *answer.headers]})
         await send({"type": "http.response.body", "body": body})
-        self._observe(RequestAnswered(answer.outcome, answer.detail))
 
     def _without_body(self, scope: Scope, headers: Mapping[bytes, bytes]) -> _Answer | None:
         """The answer to a request whose body need not be read; None if it is to be read."""
@@ -111,23 +111,29 @@ class Intake:
     async def _take(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> _Answer:
         if self._queue.closed:
             return _STOPPING
-        value = await self._read(receive)
+        kept = tuple((name, told) for name, told in headers.items() if name in KEPT or name.startswith(b"ce-"))
+        value = await self._read(receive, size_of(kept))
         if isinstance(value, _Answer):
             return value
         named = MODEL.fullmatch(scope["path"])
         model = (named[1] or named[2]) if named else ""
-        kept = tuple((name, told) for name, told in headers.items() if name in KEPT or name.startswith(b"ce-"))
-        if self._queue.put(Posted(value, kept, model, int(self._clock() * 1000))):
+        posted = Posted(value, kept, model, int(self._clock() * 1000))
+        if self._queue.put(posted):
             return _ACCEPTED
-        self._queue.release(len(value))
+        self._queue.release(posted.size)
         return _STOPPING if self._queue.closed else _SHED
 
     def _shows_token(self, authorization: bytes) -> bool:
         scheme, _, shown = authorization.partition(b" ")
         return hmac.compare_digest(shown.strip(), self._token or b"") and scheme.lower() == b"bearer"
 
-    async def _read(self, receive: Receive) -> bytes | _Answer:
-        """The body, its bytes claimed from the queue as they come; or why it is not taken, and nothing is claimed."""
+    async def _read(self, receive: Receive, beside: int) -> bytes | _Answer:
+        """The body; or why it is not taken.
+
+        Bytes are claimed from the queue as they come, after `beside` others; of what is not taken none stay claimed.
+        """
+        if not self._queue.claim(beside):
+            return _SHED
         chunks: list[bytes] = []
         size, more = 0, True
         refusal: _Answer | None = None
@@ -144,7 +150,7 @@ class Intake:
         except TimeoutError:
             refusal = _SLOW
         if refusal is not None:
-            self._queue.release(size)
+            self._queue.release(beside + size)
             return refusal
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

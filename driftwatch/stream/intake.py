@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote
@@ -50,6 +51,16 @@ class Posted:
     headers: tuple[tuple[bytes, bytes], ...]
     model: str
     arrived_ms: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of body and headers."""
+        return len(self.value) + size_of(self.headers)
+
+
+def size_of(headers: Sequence[tuple[bytes, bytes]]) -> int:
+    """Bytes of headers."""
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 class IntakeQueue:
@@ -98,7 +109,7 @@ class IntakeQueue:
             size = 0
             while self._held and len(taken) < TAKE_MESSAGES and size < TAKE_BYTES:
                 taken.append(self._held.popleft())
-                size += len(taken[-1].value)
+                size += taken[-1].size
             self._bytes -= size
             return taken
 

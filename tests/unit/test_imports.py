@@ -26,6 +26,7 @@ ORDER = (
     "event_log",
     "logs",
     "running",
+    "forwarder",
     "daemon",
     "demo",
     "cli",
