@@ -1,38 +1,31 @@
-"""The daemon: puts the stages together, runs each role in a thread, and stops them all cleanly."""
+"""The daemon that watches streams: puts its stages together."""
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Protocol
 
 import structlog
 
 from driftwatch import __version__
 from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery
 from driftwatch.alerts.sinks import Sink, WebhookSink, build_sinks
-from driftwatch.config import DaemonConfig, KafkaSource, ReplaySource, WebhookSinkConfig
-from driftwatch.errors import ConfigError, DriftwatchError
+from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource, WebhookSinkConfig
+from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.serve.health import Health
-from driftwatch.serve.http import HttpServer
-from driftwatch.serve.metrics import Metrics
-from driftwatch.serve.status import Status
+from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
 from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import Observer, ReferenceInUse, fan_out
+from driftwatch.stream.events import ReferenceInUse
 from driftwatch.stream.examples import ExampleRule
+from driftwatch.stream.intake import IntakeQueue
+from driftwatch.stream.intake_role import IntakeRole
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
@@ -41,67 +34,9 @@ from driftwatch.stream.test_role import TestRole
 from driftwatch.stream.topics import ensure_topics
 from driftwatch.stream.windows import StreamTester
 
-STALL_S = 120.0
-STOP_S = 4.0
 QUEUE_ALERTS = 1_000
 
 log = structlog.get_logger("driftwatch")
-
-
-class Role(Protocol):
-    """Something that runs in a thread until it is told to stop."""
-
-    name: str
-
-    def run(self, stop: threading.Event) -> None:
-        """Works until `stop` is set, or all is done."""
-
-
-class RoleThread(threading.Thread):
-    """Runs one role, and keeps the error that ended it, if one did.
-
-    Args:
-        role: to run.
-        stop: tells it to stop.
-        ended: is set when the role has ended, for whatever reason.
-    """
-
-    def __init__(self, role: Role, stop: threading.Event, ended: threading.Event) -> None:
-        super().__init__(name=role.name, daemon=True)
-        self.role = role
-        self.error: DriftwatchError | None = None
-        self.completed = False
-        self._stopping = stop
-        self._ended = ended
-
-    def run(self) -> None:
-        """Called by the thread."""
-        try:
-            self.role.run(self._stopping)
-            self.completed = True
-        except DriftwatchError as error:
-            self.error = error
-        finally:
-            self._ended.set()
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """All that watches a daemon: metrics, health and status, and the one observer that feeds them."""
-
-    metrics: Metrics
-    health: Health
-    status: Status
-    observe: Observer
-
-
-def build_monitor(config: DaemonConfig, *more: Observer) -> Monitor:
-    """Metrics, health and status of a daemon that is about to start."""
-    roles = ["replay"] if isinstance(config.source, ReplaySource) else list(config.roles)
-    metrics = Metrics(streams=[stream.name for stream in config.streams], severities=list(config.alerts.severity))
-    health, status = Health(roles, STALL_S), Status()
-    health.expect([stream.name for stream in config.streams])
-    return Monitor(metrics, health, status, fan_out(metrics, health, status, *more))
 
 
 class Daemon:
@@ -111,9 +46,17 @@ class Daemon:
         config: what to watch.
         references: by the path in the configuration.
         monitor: told of everything.
+        queue: of samples that come by HTTP.
     """
 
-    def __init__(self, config: DaemonConfig, references: Mapping[str, Reference], monitor: Monitor) -> None:
+    def __init__(
+        self,
+        config: DaemonConfig,
+        references: Mapping[str, Reference],
+        monitor: Monitor,
+        queue: IntakeQueue | None = None,
+    ) -> None:
+        self._queue = queue
         self.config = config
         self.monitor = monitor
         self._references = {stream.name: references[str(stream.reference)] for stream in config.streams}
@@ -140,9 +83,17 @@ class Daemon:
     def roles(self) -> Sequence[Role]:
         """What is to run."""
         source = self.config.source
+        if isinstance(source, KafkaSource):
+            return self._kafka_roles(source)
+        deliveries = [QueueDelivery(sink, self._queue_size(sink), self.monitor.observe) for sink in self._sinks]
+
+        def submit(alert: Alert) -> None:
+            for delivery in deliveries:
+                delivery.submit(alert)
+
         if isinstance(source, ReplaySource):
-            return self._replay_roles(source)
-        return self._kafka_roles(source)
+            return [self._replay_role(source, submit), *deliveries]
+        return [self._intake_role(source, submit), *deliveries]
 
     def close(self) -> None:
         """Lets go of the sinks' connections."""
@@ -166,15 +117,9 @@ class Daemon:
             made += [TopicDelivery(sink, source, topic, observe) for sink in self._sinks]
         return made
 
-    def _replay_roles(self, source: ReplaySource) -> Sequence[Role]:
-        deliveries = [QueueDelivery(sink, self._queue_size(sink), self.monitor.observe) for sink in self._sinks]
-
-        def submit(alert: Alert) -> None:
-            for delivery in deliveries:
-                delivery.submit(alert)
-
+    def _replay_role(self, source: ReplaySource, submit: Callable[[Alert], None]) -> Role:
         folder = self.config.state_dir
-        replay = ReplayRole(
+        return ReplayRole(
             source,
             self._references[source.stream].schema,
             self._stage(),
@@ -183,7 +128,18 @@ class Daemon:
             observer=self.monitor.observe,
             snapshot=folder / f"{source.stream}.replay.json" if folder else None,
         )
-        return [replay, *deliveries]
+
+    def _intake_role(self, source: HttpSource, submit: Callable[[Alert], None]) -> Role:
+        return IntakeRole(
+            source,
+            self._queue or intake_queue(source),
+            self._stage(),
+            self._tester,
+            streams=tuple(self._references),
+            on_alert=submit,
+            observer=self.monitor.observe,
+            state_dir=self.config.state_dir,
+        )
 
     def _queue_size(self, sink: Sink) -> int:
         configs = [each for each in self.config.sinks if isinstance(each, WebhookSinkConfig)]
@@ -260,72 +216,11 @@ def run_daemon(config: DaemonConfig) -> int:
     configure_logging(config.log.level, config.log.format)
     log.info("starting", version=__version__, source=config.source.kind)
     monitor = build_monitor(config, EventLog())
-    with stop_on_signals() as stop, serving(config, monitor):
-        daemon = Daemon(config, load_references(config), monitor)
+    queue = intake_queue(config.source) if isinstance(config.source, HttpSource) else None
+    with stop_on_signals() as stop, serving(config, monitor, queue):
+        daemon = Daemon(config, load_references(config), monitor, queue)
         daemon.prepare()
         return run_roles(daemon, stop)
-
-
-def run_roles(daemon: Daemon, stop: threading.Event) -> int:
-    """Runs a daemon's roles until `stop` is set or one of them ends; then stops the others. `stop` is left as it is."""
-    ended, stopping = threading.Event(), threading.Event()
-    threads = [RoleThread(role, stopping, ended) for role in daemon.roles()]
-    for thread in threads:
-        thread.start()
-    while not stop.is_set():
-        # An ended role sets `ended`; a signal sets `stop`. Waiting with a limit lets the handler run.
-        if ended.wait(0.2):
-            break
-    stopping.set()
-    started = time.monotonic()
-    for thread in threads:
-        thread.join(max(0.0, started + STOP_S - time.monotonic()))
-    failed = [thread for thread in threads if not thread.completed and not thread.is_alive()]
-    for thread in threads:
-        if thread.is_alive():
-            log.warning("did not stop in time; what it held is not committed", role=thread.role.name)
-    for thread in threads:
-        if thread.completed and not stop.is_set():
-            daemon.monitor.health.role_done(thread.role.name)
-    daemon.close()
-    log.info("stopped", seconds=round(time.monotonic() - started, 2))
-    for thread in failed:
-        if thread.error is not None:
-            daemon.monitor.health.role_died(thread.role.name, thread.error)
-            raise thread.error
-    return 1 if failed else 0
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-
-    def ask(number: int, _: FrameType | None) -> None:
-        log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def serving(config: DaemonConfig, monitor: Monitor) -> Iterator[str]:
-    """Serves metrics, health and the status page meanwhile; gives the address, empty if the server is off."""
-    if not config.server.enabled:
-        yield ""
-        return
-    server = HttpServer(config.server.host, config.server.port, monitor.metrics, monitor.health, monitor.status)
-    server.start()
-    log.info("serving", url=server.url)
-    try:
-        yield server.url
-    finally:
-        server.stop()
 
 
 def _once(prepare: Callable[[], None]) -> Callable[[], None]:

@@ -7,31 +7,38 @@ from collections import Counter
 
 import structlog
 
-from driftwatch.stream.events import DeadLettered, Event, Progress
+from driftwatch.stream.events import DeadLettered, Event, Progress, RequestAnswered
 
 log = structlog.get_logger("driftwatch")
 
 
 class EventLog:
-    """An observer that logs connections, and dead letters: of each kind the 1st, 2nd, 4th, 8th, ...
+    """An observer that logs connections, and what was not taken in: of each kind the 1st, 2nd, 4th, 8th, ...
 
     Alerts are for the sinks, of which the log is one.
     """
 
     def __init__(self) -> None:
-        self._dead: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, ...]] = Counter()
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Take an event into account."""
         match event:
             case DeadLettered(stream=stream, reason=reason, detail=detail):
-                with self._lock:
-                    self._dead[stream, reason] += 1
-                    count = self._dead[stream, reason]
-                if count & (count - 1) == 0:
+                if count := self._tell(stream, reason):
                     log.warning(
                         "message sent to the dead letters", stream=stream, reason=reason, count=count, detail=detail
                     )
+            case RequestAnswered(outcome="shed" | "refused" | "unauthorized" | "too_large" as outcome, detail=detail):
+                if count := self._tell("intake", outcome):
+                    log.warning("request not taken in", outcome=outcome, count=count, detail=detail)
             case Progress(kind="source_connected", role=role):
                 log.info("connected", role=role)
+
+    def _tell(self, *kind: str) -> int:
+        """How many of a kind there were by now; 0 if that is not to be told again yet."""
+        with self._lock:
+            self._counts[kind] += 1
+            count = self._counts[kind]
+        return count if count & (count - 1) == 0 else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,9 @@ from driftwatch.cli.detected import detectable_table
 from driftwatch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from driftwatch.config import DaemonConfig, KafkaSource
+    from rich.console import Console
+
+    from driftwatch.config import DaemonConfig, HttpSource, KafkaConnection, ReplaySource
     from driftwatch.reference.detectable import Detectable
 
 
@@ -26,17 +28,24 @@ def check(
     ] = "table",
 ) -> None:
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
-    from driftwatch.config import KafkaSource, load_config
+    from driftwatch.config import KafkaSource, ReplaySource, load_config
 
     loaded = load_config(config)
-    with stderr().status("loading references and calibrating thresholds"):
-        streams = _streams(loaded)
+    source = loaded.source
+    streams: list[StreamPlan] = []
+    if not loaded.forwards:
+        with stderr().status("loading references and calibrating thresholds"):
+            streams = _streams(loaded)
     topics: list[TopicState] = []
-    if isinstance(loaded.source, KafkaSource):
-        if not offline:
-            topics = _topics(loaded, loaded.source)
-    else:
-        _replayed(loaded)
+    if isinstance(source, ReplaySource):
+        _replayed(source)
+    elif offline:
+        pass
+    elif isinstance(source, KafkaSource):
+        named = {"input": source.topic, **source.topics.model_dump(), "alerts": loaded.alerts_topic}
+        topics = _topics(source, named, "source.topic")
+    elif source.forward is not None:
+        topics = _topics(source.forward, {"input": source.forward.topic}, "source.forward.topic")
     report = _Report(str(config), loaded, streams, topics)
     if format == "json":
         import orjson
@@ -101,13 +110,10 @@ class _Report:
         }
 
     def show(self) -> None:
-        from driftwatch.stats.sequential import two_digits
-
         console = stdout()
         windows, alerts = self.loaded.windows, self.loaded.alerts
-        rows = {
-            "configuration": self.config,
-            "source": self._source(),
+        told = {"configuration": self.config, "source": self._source()}
+        watched = {
             "roles": ", ".join(self.loaded.roles),
             "windows": f"{', '.join(map(str, windows.sizes))} samples, every {windows.step}",
             "budget": f"a false alarm in {alerts.budget_samples:,.0f} samples",
@@ -115,12 +121,24 @@ class _Report:
             "alerts": f"effect {alerts.min_effect:g} nats or more; resolved after {alerts.resolve_after} quiet steps",
             "severity": ", ".join(f"{name} from {nats:g} nats" for name, nats in alerts.severity.items()),
             "sinks": ", ".join(sink.kind for sink in self.loaded.sinks) or "none",
-            "server": self._server() or "off",
         }
+        rows = {**told, **({} if self.loaded.forwards else watched), "server": self._server() or "off"}
         width = max(map(len, rows)) + 2
         for name, value in rows.items():
             console.print(f"{name.ljust(width)}{value}", markup=False)
-        console.print()
+        if self.streams:
+            console.print()
+            self._show_streams(console)
+        if self.topics:
+            made = table("", "topic", "for", "partitions")
+            for topic in self.topics:
+                made.add_row(topic.topic, topic.role, str(topic.partitions or "none yet: will be created"))
+            console.print()
+            console.print(made)
+
+    def _show_streams(self, console: Console) -> None:
+        from driftwatch.stats.sequential import two_digits
+
         made = table(
             "", "stream", "reference", "version", "sample", "fraction", "alarm at p <=", "false alarm in samples, 95 %"
         )
@@ -137,24 +155,33 @@ class _Report:
         if detected := detectable_table({s.reference: s.detectable for s in self.streams}):
             console.print()
             console.print(detected)
-        if self.topics:
-            made = table("", "topic", "for", "partitions")
-            for topic in self.topics:
-                made.add_row(topic.topic, topic.role, str(topic.partitions or "none yet: will be created"))
-            console.print()
-            console.print(made)
 
     def _source(self) -> str:
         source = self.loaded.source
         if source.kind == "kafka":
             servers = ",".join(source.bootstrap_servers)
             return f"kafka {servers}, topic {source.topic}, group {source.group}, {source.security.protocol}"
+        if source.kind == "http":
+            return f"http, {_intake(self.loaded, source)}"
         pace = f"{source.rate:g} samples/s" if source.rate else "as fast as possible"
         return f"replay of {', '.join(path.name for path in source.data)} as {source.stream!r}, {pace}"
 
     def _server(self) -> str:
         server = self.loaded.server
         return f"http://{server.host}:{server.port}/" if server.enabled else ""
+
+
+def _intake(config: DaemonConfig, source: HttpSource) -> str:
+    """Where samples are posted, by whom, and how much may wait."""
+    own = source.port is not None
+    host, port = (source.host or "127.0.0.1", source.port) if own else (config.server.host, config.server.port)
+    senders = "with a token" if source.token else "by anyone who reaches it"
+    forward = source.forward
+    on = f", then written to kafka {','.join(forward.bootstrap_servers)}, topic {forward.topic}" if forward else ""
+    return (
+        f"posted to {'https' if source.tls else 'http'}://{host}:{port}/ {senders}; "
+        f"{source.queue.messages:,} messages or {source.queue.bytes >> 20:,} MiB may wait{on}"
+    )
 
 
 def _anytime(alpha: float) -> str:
@@ -184,7 +211,8 @@ def _streams(config: DaemonConfig) -> list[StreamPlan]:
     ]
 
 
-def _topics(config: DaemonConfig, source: KafkaSource) -> list[TopicState]:
+def _topics(kafka: KafkaConnection, named: Mapping[str, str], where: str) -> list[TopicState]:
+    """Partitions of topics by their role; there must be one of the role ``input``."""
     import logging
     from contextlib import closing
 
@@ -195,24 +223,21 @@ def _topics(config: DaemonConfig, source: KafkaSource) -> list[TopicState]:
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
-        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **source.client_options())) as admin:
+        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **kafka.client_options())) as admin:
             found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
     except (KafkaError, OSError) as error:
-        raise unreachable(source, error) from error
-    if source.topic not in found:
+        raise unreachable(kafka, error) from error
+    if named["input"] not in found:
         raise ConfigError(
-            f"Kafka has no topic {source.topic!r}",
-            where="source.topic",
+            f"Kafka has no topic {named['input']!r}",
+            where=where,
             remedy=f"create it, or publish to it; there are {', '.join(sorted(found)[:8]) or 'none'}",
         )
-    named = {"input": source.topic, **source.topics.model_dump(), "alerts": config.alerts_topic}
     return [TopicState(topic, role, found.get(topic, 0)) for role, topic in named.items()]
 
 
-def _replayed(config: DaemonConfig) -> None:
-    from driftwatch.config import ReplaySource
+def _replayed(source: ReplaySource) -> None:
     from driftwatch.data.readers import open_dataset
 
-    if isinstance(config.source, ReplaySource):
-        for path in config.source.data:
-            open_dataset(path)
+    for path in source.data:
+        open_dataset(path)

@@ -39,11 +39,11 @@ def demo(
 ) -> None:
     """Train a small reference, replay a stream with a drift in it, and watch the alert fire and resolve."""
     _clear(out)
-    from driftwatch.daemon import stop_on_signals
     from driftwatch.demo.plot import write_plot
     from driftwatch.demo.story import train_camera, watch_camera
     from driftwatch.logs import configure_logging
     from driftwatch.reference.checkpoint import Interrupted
+    from driftwatch.running import stop_on_signals
 
     configure_logging("error", "auto")
     console = stdout()

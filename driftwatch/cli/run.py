@@ -6,9 +6,12 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from driftwatch.config import DaemonConfig
 
 
 def run(
@@ -20,13 +23,22 @@ def run(
     """
     from driftwatch.config import load_config
 
-    loaded = load_config(config)
-    from driftwatch.daemon import RoleThread, run_daemon
+    code = _run(load_config(config))
+    from driftwatch.running import RoleThread
 
-    code = run_daemon(loaded)
     if any(isinstance(thread, RoleThread) for thread in threading.enumerate()):
         # A role still waits for a broker that is gone, and Python's own exit would wait for its clients.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _run(config: DaemonConfig) -> int:
+    if config.source.kind == "http" and config.source.forward is not None:
+        from driftwatch.forwarder import run_forwarder
+
+        return run_forwarder(config, config.source, config.source.forward)
+    from driftwatch.daemon import run_daemon
+
+    return run_daemon(config)

@@ -22,17 +22,22 @@ from driftwatch.config.daemon import (
     StreamConfig,
     load_config,
 )
-from driftwatch.config.source import KafkaSource, ReplaySource, SecurityConfig, TopicsConfig
+from driftwatch.config.intake import ForwardConfig, HttpSource, QueueConfig, TlsConfig
+from driftwatch.config.source import KafkaConnection, KafkaSource, ReplaySource, SecurityConfig, TopicsConfig
 
 __all__ = [
     "AlertsConfig",
     "DaemonConfig",
     "ExamplesConfig",
+    "ForwardConfig",
+    "HttpSource",
+    "KafkaConnection",
     "KafkaSinkConfig",
     "KafkaSource",
     "LogConfig",
     "LogSinkConfig",
     "MessageFormat",
+    "QueueConfig",
     "ReplaySource",
     "Role",
     "SecurityConfig",
@@ -40,6 +45,7 @@ __all__ = [
     "SinkConfig",
     "SourceConfig",
     "StreamConfig",
+    "TlsConfig",
     "TopicsConfig",
     "WebhookSinkConfig",
     "WindowsConfig",

@@ -14,6 +14,7 @@ from driftwatch.config.alerting import (
     WebhookSinkConfig,
     WindowsConfig,
 )
+from driftwatch.config.intake import HttpSource
 from driftwatch.config.source import KafkaSource, ReplaySource
 from driftwatch.settings import ConfigPath, Settings, load_yaml_model
 
@@ -45,7 +46,7 @@ class LogConfig(Settings):
     format: Literal["auto", "json", "console"] = "auto"
 
 
-SourceConfig = Annotated[KafkaSource | ReplaySource, Field(discriminator="kind")]
+SourceConfig = Annotated[KafkaSource | HttpSource | ReplaySource, Field(discriminator="kind")]
 SinkConfig = Annotated[KafkaSinkConfig | WebhookSinkConfig | LogSinkConfig, Field(discriminator="kind")]
 
 
@@ -53,7 +54,7 @@ class DaemonConfig(Settings):
     """Everything that ``driftwatch run`` needs to know."""
 
     source: SourceConfig
-    streams: Annotated[list[StreamConfig], Field(min_length=1, max_length=1000)]
+    streams: Annotated[list[StreamConfig], Field(max_length=1000)] = Field(default_factory=list)
     windows: WindowsConfig = WindowsConfig()
     alerts: AlertsConfig = AlertsConfig()
     sinks: list[SinkConfig] = Field(default_factory=list)
@@ -67,7 +68,8 @@ class DaemonConfig(Settings):
     ] = "auto"
     log: LogConfig = LogConfig()
     state_dir: Annotated[
-        ConfigPath | None, Field(description="where a replay keeps its state; it keeps none if absent")
+        ConfigPath | None,
+        Field(description="where state is kept that Kafka does not keep: of a replay, and of samples by HTTP"),
     ] = None
 
     def stream(self, name: str) -> StreamConfig | None:
@@ -76,11 +78,16 @@ class DaemonConfig(Settings):
 
     @property
     def alerts_topic(self) -> str:
-        """Where alerts go in Kafka: the topic of the sink of kind kafka, else that of the source; empty in a replay."""
-        if isinstance(self.source, ReplaySource):
+        """Where alerts go in Kafka: the topic of the sink of kind kafka, else that of the source; empty without."""
+        if not isinstance(self.source, KafkaSource):
             return ""
         stated = [sink.topic for sink in self.sinks if isinstance(sink, KafkaSinkConfig) and sink.topic]
         return stated[0] if stated else self.source.topics.alerts
+
+    @property
+    def forwards(self) -> bool:
+        """Whether this is a forwarder: samples come by HTTP and go to Kafka as they are."""
+        return isinstance(self.source, HttpSource) and self.source.forward is not None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -93,19 +100,35 @@ class DaemonConfig(Settings):
         kafka_sinks = [sink for sink in self.sinks if isinstance(sink, KafkaSinkConfig)]
         if len(kafka_sinks) > 1:
             raise ValueError("sinks: more than one of kind kafka; an alert is written to one topic")
-        if isinstance(self.source, ReplaySource):
-            if self.source.stream not in names:
-                raise ValueError(f"source.stream: {self.source.stream!r} is not among the streams {', '.join(names)}")
-            if kafka_sinks:
-                raise ValueError("sinks: kind kafka needs a Kafka source; a replay has no broker to write to")
-            if set(self.roles) != {"score", "test"}:
-                raise ValueError("roles: a replay runs both, score and test, in one process")
-        else:
-            others = [self.source.topic, *self.source.topics.model_dump(exclude={"alerts"}).values()]
-            if self.alerts_topic in others:
+        return self
+
+    @model_validator(mode="after")
+    def _fit_the_source(self) -> Self:
+        if isinstance(self.source, HttpSource):
+            self.source.check_reach(self.server.host)
+            if self.source.port is None and not self.server.enabled:
+                raise ValueError("source: needs a port of its own where server.enabled is false")
+        if self.forwards:
+            if self.streams or self.sinks:
                 raise ValueError(
-                    f"sinks: topic {self.alerts_topic!r} is in use for something else; alerts need their own"
+                    "a forwarder has no streams and no sinks; they belong to the daemon that reads its topic"
                 )
+            return self
+        if not self.streams:
+            raise ValueError("streams: at least one is needed, with its name and reference")
+        if not isinstance(self.source, KafkaSource):
+            told = "a replay" if isinstance(self.source, ReplaySource) else "a daemon that takes samples by HTTP"
+            names = [stream.name for stream in self.streams]
+            if self.source.stream is not None and self.source.stream not in names:
+                raise ValueError(f"source.stream: {self.source.stream!r} is not among the streams {', '.join(names)}")
+            if any(isinstance(sink, KafkaSinkConfig) for sink in self.sinks):
+                raise ValueError(f"sinks: kind kafka needs a Kafka source; {told} has no broker to write to")
+            if set(self.roles) != {"score", "test"}:
+                raise ValueError(f"roles: {told} runs both, score and test, in one process")
+            return self
+        others = [self.source.topic, *self.source.topics.model_dump(exclude={"alerts"}).values()]
+        if self.alerts_topic in others:
+            raise ValueError(f"sinks: topic {self.alerts_topic!r} is in use for something else; alerts need their own")
         return self
 
 

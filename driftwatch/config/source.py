@@ -78,30 +78,11 @@ class TopicsConfig(Settings):
         return self
 
 
-class KafkaSource(Settings):
-    """A Kafka topic with batches of samples."""
+class KafkaConnection(Settings):
+    """Brokers, how to prove oneself to them, and how large a message may be."""
 
-    kind: Literal["kafka"]
     bootstrap_servers: Annotated[list[Server], BeforeValidator(_split_commas), Field(min_length=1)]
-    topic: Topic
-    group: Annotated[str, Field(pattern=_GROUP, description="of consumers; driftwatch's topics begin with it")] = (
-        DEFAULT_GROUP
-    )
-    start: Annotated[
-        Literal["earliest", "latest"], Field(description="where a group that has never read the topic begins")
-    ] = "earliest"
-    instance: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[A-Za-z0-9._-]{1,200}$",
-            description="a name that stays the same over restarts, such as that of a pod in a StatefulSet: "
-            "a restarted daemon takes its place at once instead of waiting for the session to expire",
-        ),
-    ] = None
-    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     security: SecurityConfig = SecurityConfig()
-    topics: TopicsConfig = TopicsConfig()
-    max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500
     max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
 
     def client_options(self) -> dict[str, Any]:
@@ -118,6 +99,30 @@ class KafkaSource(Settings):
         }
         options.update({key: str(value) for key, value in stated.items() if value is not None})
         return {"bootstrap_servers": list(self.bootstrap_servers), **options}
+
+
+class KafkaSource(KafkaConnection):
+    """A Kafka topic with batches of samples."""
+
+    kind: Literal["kafka"]
+    topic: Topic
+    group: Annotated[str, Field(pattern=_GROUP, description="of consumers; driftwatch's topics begin with it")] = (
+        DEFAULT_GROUP
+    )
+    start: Annotated[
+        Literal["earliest", "latest"], Field(description="where a group that has never read the topic begins")
+    ] = "earliest"
+    instance: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9._-]{1,200}$",
+            description="a name that stays the same over restarts, such as that of a pod in a StatefulSet: "
+            "a restarted daemon takes its place at once instead of waiting for the session to expire",
+        ),
+    ] = None
+    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
+    topics: TopicsConfig = TopicsConfig()
+    max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500
 
     @model_validator(mode="before")
     @classmethod

@@ -51,7 +51,23 @@ def stream_names(headers: Headers, key: bytes | None, topic: str, value: bytes =
         names += _structured_names(value)
     if key:
         names.append(key.decode(errors="replace"))
-    return (*names, topic)
+    return tuple(dict.fromkeys((*names, topic)))
+
+
+def content_type_of(value: bytes, told: str = "") -> str:
+    """What a body is by its own first bytes; what its sender told only where those do not say.
+
+    A model's clients label bodies as they like, and whoever passes them on passes the label on: `curl` calls JSON
+    ``application/x-www-form-urlencoded``, as KServe's own documentation does.
+    """
+    media = _media_type(told)
+    if value.startswith(NPY_MAGIC):
+        return "application/x-npy"
+    if value.startswith(ARROW_MAGIC):
+        return "application/vnd.apache.arrow.stream"
+    if value[:64].lstrip().startswith((b"{", b"[")):
+        return media if media.endswith("+json") else "application/json"
+    return media
 
 
 def decode(value: bytes, headers: Headers, schema: Schema, format: str = "auto") -> Samples:  # noqa: A002
@@ -121,23 +137,28 @@ def _sniffed_format(value: bytes) -> str:
     return "arrow" if value.startswith(ARROW_MAGIC) else "json"
 
 
-def _structured_names(value: bytes) -> list[str]:
+def structured_attributes(value: bytes) -> dict[str, str]:
+    """The attributes of a structured CloudEvent that are texts; none if it is no such thing."""
     try:
         event = orjson.loads(value)
     except orjson.JSONDecodeError:
-        return []  # decoding says what is wrong with it
+        return {}  # decoding says what is wrong with it
     if not isinstance(event, dict):
-        return []
-    found = (event.get(name) for name in ("inferenceservicename", "source"))
-    return [name for name in found if isinstance(name, str) and name]
+        return {}
+    return {name: told for name, told in event.items() if name != "data" and isinstance(told, str)}
+
+
+def _structured_names(value: bytes) -> list[str]:
+    event = structured_attributes(value)
+    return [event[name] for name in ("inferenceservicename", "source") if event.get(name)]
 
 
 def _json_samples(body: Any, schema: Schema) -> Any:
     """What a JSON body of any of the known forms holds."""
     if isinstance(body, dict):
-        if "instances" in body:
+        if "instances" in body or isinstance(body.get("predictions"), list):
             return v1_instances(body)
-        if isinstance(body.get("inputs"), list):
+        if isinstance(body.get("inputs", body.get("outputs")), list):
             return v2_tensors(body, schema)
         if "specversion" in body:
             return _event_samples(body, schema)

@@ -56,10 +56,10 @@ def load_json(value: bytes) -> Any:
 
 
 def v1_instances(body: Any) -> list[Any]:
-    """The samples of a V1 request."""
-    if not isinstance(body, dict) or not isinstance(body.get("instances"), list):
+    """The samples of a V1 request, or of the response to one."""
+    instances = body.get("instances", body.get("predictions")) if isinstance(body, dict) else None
+    if not isinstance(instances, list):
         raise MessageError("has no list 'instances'", reason="schema", remedy="see KServe's V1 protocol")
-    instances: list[Any] = body["instances"]
     return instances
 
 
@@ -71,8 +71,8 @@ def rows(body: Any) -> Any:
 
 
 def v2_tensors(body: Any, schema: Schema) -> Any:
-    """The tensor of a V2 request, or for tables its columns by name."""
-    inputs = body.get("inputs") if isinstance(body, dict) else None
+    """The tensor of a V2 request or of the response to one, or for tables its columns by name."""
+    inputs = body.get("inputs", body.get("outputs")) if isinstance(body, dict) else None
     if not isinstance(inputs, list) or not inputs or not all(isinstance(each, dict) for each in inputs):
         raise MessageError("has no list 'inputs' of tensors", reason="schema", remedy="see KServe's V2 protocol")
     if isinstance(schema, TableSchema):

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from driftwatch.config import DaemonConfig, LogConfig, ReplaySource, ServerConfig, StreamConfig, WindowsConfig
-from driftwatch.daemon import Daemon, build_monitor, load_references, run_roles, serving
+from driftwatch.daemon import Daemon, load_references
 from driftwatch.demo.camera import out_of_focus, sharp
 from driftwatch.demo.record import Chronicle
 from driftwatch.errors import UsageError
 from driftwatch.reference.train import Listener, Trained, train
 from driftwatch.reference.train_config import DataConfig, FlowConfig, OutputConfig, TrainConfig, TrainingConfig
 from driftwatch.reference.training import Told
+from driftwatch.running import build_monitor, run_roles, serving
 from driftwatch.stream.alert import Alert
 
 STREAM = "camera"

@@ -18,7 +18,7 @@ FINE = "ok"
 class _Role:
     """What is known of one role: why it has no source, when it last asked for more, and what ended it."""
 
-    lost: str | None = "is not connected to its source yet"
+    lost: str | None = "is not connected yet"
     last_poll_s: float | None = None
     death: str | None = None
 
@@ -27,7 +27,7 @@ class Health:
     """An observer that tells from the stages' progress how the daemon is. Thread-safe.
 
     Args:
-        roles: the roles that run: ``score``, ``test`` or ``replay``.
+        roles: the roles that run: ``score``, ``test``, ``replay``, ``intake`` or ``forward``.
         stall_after_s: seconds without a poll of its source after which a role counts as stalled.
         clock: a clock that never goes back, seconds.
     """
@@ -87,7 +87,7 @@ class Health:
 
     def _progress(self, role: _Role, event: Progress) -> None:
         if event.kind == "source_lost":
-            role.lost = f"has lost its source: {event.detail}" if event.detail else "has lost its source"
+            role.lost = f"has lost its connection: {event.detail}" if event.detail else "has lost its connection"
             return
         role.last_poll_s = self._clock()
         if event.kind == "source_connected":

@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from driftwatch.config import TlsConfig
 from driftwatch.errors import SourceError
 from driftwatch.serve.health import Health
 from driftwatch.serve.metrics import Metrics
@@ -21,6 +23,9 @@ from driftwatch.serve.status import Status
 
 START_S = 10.0
 STOP_S = 2.0
+KEEP_ALIVE_S = 120
+"""Longer than clients keep idle connections, Go's 90 s say: else they may post on one that is just being closed."""
+
 STATIC = Path(__file__).with_name("static")
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
@@ -30,20 +35,22 @@ HEADERS = {
 }
 
 
-class HttpServer:
-    """Serves what the daemon knows of itself.
+class Listener:
+    """Serves an application in a thread of its own.
 
     Args:
         host: to listen on.
         port: to listen on; 0 for any that is free.
-        metrics: for ``/metrics``.
-        health: for ``/healthz`` and ``/readyz``.
-        status: for ``/api/status`` and the page.
+        app: to serve.
+        name: of the configuration's section that says so.
+        tls: the certificate to show; plain HTTP if None.
     """
 
-    def __init__(self, host: str, port: int, metrics: Metrics, health: Health, status: Status) -> None:
+    def __init__(self, host: str, port: int, app: ASGIApp, *, name: str, tls: TlsConfig | None = None) -> None:
         self._host, self._wanted = host, port
-        self._app = _app(metrics, health, status)
+        self._app = app
+        self._name = name
+        self._tls = tls
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self.port = port
@@ -52,7 +59,7 @@ class HttpServer:
     def url(self) -> str:
         """Its address, without a slash at the end."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     def start(self) -> None:
         """Listens, and serves from now on.
@@ -69,13 +76,26 @@ class HttpServer:
             listening.close()
             raise SourceError(
                 f"cannot listen on {self._host}:{self._wanted}: {error.strerror}",
-                where="server",
-                remedy="set server.port to a free port, or 0 for any",
+                where=self._name,
+                remedy=f"set {self._name}.port to a free port, or 0 for any",
             ) from None
         self.port = listening.getsockname()[1]
         config = uvicorn.Config(
-            self._app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            self._app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=1,
+            **_tls_options(self._tls),
         )
+        try:
+            config.load()
+        except OSError as error:
+            listening.close()
+            raise SourceError(f"the certificate cannot be used: {error}", where=f"{self._name}.tls") from None
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listening]}, name="http", daemon=True
@@ -88,6 +108,37 @@ class HttpServer:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(STOP_S)
+
+
+class HttpServer(Listener):
+    """Serves what the daemon knows of itself.
+
+    Args:
+        host: to listen on.
+        port: to listen on; 0 for any that is free.
+        metrics: for ``/metrics``.
+        health: for ``/healthz`` and ``/readyz``.
+        status: for ``/api/status`` and the page.
+        intake: for whatever is posted; nothing is if None.
+    """
+
+    def __init__(
+        self, host: str, port: int, metrics: Metrics, health: Health, status: Status, intake: ASGIApp | None = None
+    ) -> None:
+        app = _app(metrics, health, status)
+        super().__init__(host, port, _beside(app, intake) if intake else app, name="server")
+
+
+def _beside(app: ASGIApp, intake: ASGIApp) -> ASGIApp:
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        posted = scope["type"] == "http" and scope["method"] == "POST"
+        await (intake if posted else app)(scope, receive, send)
+
+    return served
+
+
+def _tls_options(tls: TlsConfig | None) -> dict[str, Any]:
+    return {"ssl_certfile": str(tls.certfile), "ssl_keyfile": str(tls.keyfile)} if tls else {}
 
 
 def _app(metrics: Metrics, health: Health, status: Status) -> Starlette:

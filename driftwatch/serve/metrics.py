@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import singledispatchmethod
+from typing import get_args
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
@@ -21,8 +22,11 @@ from driftwatch.stream.events import (
     BetsMade,
     DeadLettered,
     Event,
+    IntakeQueued,
     LagMeasured,
+    Outcome,
     ReferenceInUse,
+    RequestAnswered,
     SamplesScored,
     SinkDelivered,
     SinkFailed,
@@ -122,6 +126,15 @@ class Metrics:
         self._failed = Counter(
             "driftwatch_sink_failures_total", "Alerts that did not reach a sink.", ["sink"], registry=registry
         )
+        self._requests = Counter(
+            "driftwatch_intake_requests_total", "Requests to the intake.", ["outcome"], registry=registry
+        )
+        self._queue_messages = Gauge(
+            "driftwatch_intake_queue_messages", "Messages that wait in the intake's queue.", registry=registry
+        )
+        self._queue_bytes = Gauge(
+            "driftwatch_intake_queue_bytes", "Bytes that wait in the intake's queue.", registry=registry
+        )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
         for stream in streams:
             self._know(stream)
@@ -219,3 +232,14 @@ class Metrics:
     @_take.register
     def _(self, event: SinkFailed) -> None:
         self._failed.labels(event.sink).inc()
+
+    @_take.register
+    def _(self, event: RequestAnswered) -> None:
+        self._requests.labels(event.outcome).inc()
+
+    @_take.register
+    def _(self, event: IntakeQueued) -> None:
+        for outcome in get_args(Outcome):
+            self._requests.labels(outcome)
+        self._queue_messages.set(event.messages)
+        self._queue_bytes.set(event.bytes)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from driftwatch.stream.alert import Alert
 
+Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too_large"]
+"""Of a request to the intake."""
+
 
 @dataclass(frozen=True)
 class BatchSeen:
@@ -119,6 +122,22 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class RequestAnswered:
+    """A request to the intake was answered so; why, where it was not accepted."""
+
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class IntakeQueued:
+    """So much waits between the answer to a request and its scoring, or its way to Kafka."""
+
+    messages: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class SinkDelivered:
     """An alert reached a sink."""
 
@@ -145,6 +164,8 @@ Event = (
     | LagMeasured
     | ReferenceInUse
     | Progress
+    | RequestAnswered
+    | IntakeQueued
     | SinkDelivered
     | SinkFailed
 )

@@ -47,22 +47,18 @@ TELL_AGAIN_S = 60.0
 log = structlog.get_logger("driftwatch.kafka")
 
 
-class KafkaRole(ABC):
-    """Something that reads a Kafka topic until it is told to stop, and reconnects whenever the connection is lost.
+class Reconnecting(ABC):
+    """Something that works with Kafka until it is told to stop, and reconnects whenever the connection is lost.
 
     Args:
         name: of the role, for logs and health.
-        source: brokers and group.
         observer: told of the connection.
     """
 
-    def __init__(self, name: str, source: KafkaSource, observer: Observer) -> None:
+    def __init__(self, name: str, observer: Observer) -> None:
         self.name = name
-        self.source = source
         self.observe = observer
-        self._topic = ""
-        self._unsettled_since: float | None = None
-        self._answered = self._asked = self._measured = self._told = 0.0
+        self._told = 0.0
         self._reason, self._ever_connected = "", False
 
     @abstractmethod
@@ -96,6 +92,34 @@ class KafkaRole(ABC):
         """Tells that the source is reached."""
         self._reason, self._ever_connected = "", True
         self.observe(Progress("source_connected", self.name))
+
+    def _lost(self, error: Exception) -> None:
+        """Tells why there is no connection; in the log but seldom, as long as it is for the same reason."""
+        told = str(error) or type(error).__name__
+        self.observe(Progress("source_lost", self.name, told))
+        if told != self._reason or time.monotonic() - self._told > TELL_AGAIN_S:
+            self._reason, self._told = told, time.monotonic()
+            if isinstance(error, Unready):
+                log.info("waiting", role=self.name, reason=told)
+            else:
+                log.warning("connection lost" if self._ever_connected else "no connection", role=self.name, error=told)
+
+
+class KafkaRole(Reconnecting):
+    """Something that reads a Kafka topic until it is told to stop.
+
+    Args:
+        name: of the role, for logs and health.
+        source: brokers and group.
+        observer: told of the connection.
+    """
+
+    def __init__(self, name: str, source: KafkaSource, observer: Observer) -> None:
+        super().__init__(name, observer)
+        self.source = source
+        self._topic = ""
+        self._unsettled_since: float | None = None
+        self._answered = self._asked = self._measured = 0.0
 
     def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
         """Subscribes to a topic whose partitions the consumer knows by then, so that it joins its group once only."""
@@ -174,17 +198,6 @@ class KafkaRole(ABC):
         else:
             self._answered = self._asked = time.monotonic()
 
-    def _lost(self, error: Exception) -> None:
-        """Tells why there is no connection; in the log but seldom, as long as it is for the same reason."""
-        told = str(error) or type(error).__name__
-        self.observe(Progress("source_lost", self.name, told))
-        if told != self._reason or time.monotonic() - self._told > TELL_AGAIN_S:
-            self._reason, self._told = told, time.monotonic()
-            if isinstance(error, Unready):
-                log.info("waiting", role=self.name, reason=told)
-            else:
-                log.warning("connection lost" if self._ever_connected else "no connection", role=self.name, error=told)
-
     def consumer(self, clients: ExitStack, group: str | None, **options: Any) -> KafkaConsumer:
         """A consumer that sees committed messages only, and commits nothing by itself."""
         stated: dict[str, Any] = {
@@ -201,7 +214,7 @@ class KafkaRole(ABC):
             if self.source.instance is not None:
                 stated["group_instance_id"] = f"{self.source.instance}.{self.name}"
         made = KafkaConsumer(**{**stated, **options}, **self.source.client_options())
-        clients.callback(_close, self.name, lambda: made.close(autocommit=False, timeout_ms=CLOSE_MS))
+        clients.callback(close_client, self.name, lambda: made.close(autocommit=False, timeout_ms=CLOSE_MS))
         return made
 
     def producer(self, clients: ExitStack, identity: str) -> KafkaProducer:
@@ -216,7 +229,7 @@ class KafkaRole(ABC):
             linger_ms=2,
             **self.source.client_options(),
         )
-        clients.callback(_close, self.name, lambda: made.close(timeout=CLOSE_MS / 1000))
+        clients.callback(close_client, self.name, lambda: made.close(timeout=CLOSE_MS / 1000))
         made.init_transactions()
         return made
 
@@ -256,7 +269,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             return taken
 
 
-def _close(role: str, close: Callable[[], None]) -> None:
+def close_client(role: str, close: Callable[[], None]) -> None:
     """Closes a client; if it cannot say goodbye, the broker notices its absence, and why it closes matters more."""
     try:
         close()

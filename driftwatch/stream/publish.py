@@ -19,7 +19,7 @@ from kafka.errors import (
 )
 from numpy.typing import NDArray
 
-from driftwatch.config import KafkaSource
+from driftwatch.config import KafkaConnection, KafkaSource
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import Dataset
 from driftwatch.data.schema import Schema, TableSchema
@@ -153,7 +153,7 @@ def ensure_topic(source: KafkaSource, partitions: int) -> bool:
     return True
 
 
-def unreachable(source: KafkaSource, error: Exception) -> SourceError:
+def unreachable(source: KafkaConnection, error: Exception) -> SourceError:
     """The error for a broker that does not answer."""
     servers = ", ".join(source.bootstrap_servers)
     return SourceError(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from driftwatch.config import (
     AlertsConfig,
     DaemonConfig,
+    HttpSource,
     KafkaSource,
     ReplaySource,
     WebhookSinkConfig,
@@ -109,7 +110,7 @@ def test_the_line_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"source": {"kind": "kafca"}}, "source: 'kafca' is not a known kind (one of 'kafka', 'replay')"),
+        ({"source": {"kind": "kafca"}}, "source: 'kafca' is not a known kind (one of 'kafka', 'http', 'replay')"),
         ({"source": {"topic": "x"}}, "source: 'kind' is missing"),
         ({"source": {**KAFKA, "bootstrap_servers": ["broker"]}}, "should be host:port, got 'broker'"),
         ({"source": {**KAFKA, "bootstrap_servers": []}}, "source.bootstrap_servers: "),
@@ -117,7 +118,7 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"source": {**KAFKA, "topics": {"panes": "p", "state": "p"}}}, "p is given twice"),
         ({"sinks": [{"kind": "kafka", "topic": "driftwatch.panes"}]}, "in use for something else"),
         ({"source": {**KAFKA, "group": "two words"}}, "source.group: "),
-        ({"streams": []}, "streams: "),
+        ({"streams": []}, "streams: at least one is needed"),
         ({"streams": [*STREAMS, *STREAMS]}, "the name 'a' is given twice"),
         ({"streams": [{"name": "a", "reference": "b", "sample_fraction": 0}]}, "greater than 0"),
         ({"streams": [{"name": "a"}]}, "streams[0].reference: is required but missing"),
@@ -148,6 +149,59 @@ def test_the_line_is_named(tmp_path: Path) -> None:
 )
 def test_what_is_not_allowed_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
     assert told in problem(tmp_path, config(**change))
+
+
+HTTP = {"kind": "http"}
+FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"server": {"host": "0.0.0.0"}}, "source: whoever reaches 0.0.0.0 could post samples; set source.token"),
+        ({"source": {**HTTP, "port": 9465, "host": "::"}}, "source: whoever reaches :: could post samples"),
+        ({"source": {**HTTP, "token": "short"}}, "source.token: should be 8 ASCII characters or more"),
+        ({"source": {**HTTP, "host": "0.0.0.0"}}, "host and tls need a port"),
+        ({"source": {**HTTP, "tls": {"certfile": "c", "keyfile": "k"}}}, "host and tls need a port"),
+        ({"source": {**HTTP, "queue": {"bytes": 2048}}}, "the largest message would never fit"),
+        ({"source": {**HTTP, "responses": "score"}}, "source.responses: "),
+        ({"source": {**HTTP, "stream": "b"}}, "'b' is not among the streams a"),
+        ({"server": {"enabled": False}}, "needs a port of its own where server.enabled is false"),
+        ({"sinks": [{"kind": "kafka"}]}, "a daemon that takes samples by HTTP has no broker to write to"),
+        ({"roles": ["score"]}, "a daemon that takes samples by HTTP runs both"),
+        ({"source": {**HTTP, "forward": FORWARD}}, "a forwarder has no streams and no sinks"),
+        ({"source": {**HTTP, "forward": {**FORWARD, "max_message_bytes": 2048}}}, "a message could not go on"),
+        ({"source": {**HTTP, "forward": {**FORWARD, "group": "x"}}}, "source.forward.group: unknown key"),
+    ],
+)
+def test_what_is_not_allowed_of_http_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    assert told in problem(tmp_path, config(**{"source": HTTP, **change}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"server": {"host": "::1"}},
+        {"server": {"host": "localhost"}},
+        {"server": {"host": "0.0.0.0"}, "source": {**HTTP, "token": "a-long-one"}},
+        {"server": {"host": "0.0.0.0"}, "source": {**HTTP, "anonymous": True}},
+        {"server": {"host": "0.0.0.0"}, "source": {**HTTP, "port": 9465}},
+    ],
+)
+def test_samples_by_http_come_from_this_machine_or_by_a_token_unless_it_is_written(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    loaded = load_config(write(tmp_path, config(**{"source": HTTP, **change})))
+    assert isinstance(loaded.source, HttpSource)
+    assert not loaded.forwards
+    assert "a-long-one" not in repr(loaded)
+
+
+def test_a_forwarder_needs_no_streams(tmp_path: Path) -> None:
+    loaded = load_config(write(tmp_path, {"source": {**HTTP, "forward": FORWARD}}))
+    assert loaded.forwards
+    assert loaded.streams == []
 
 
 def test_a_replay_has_no_broker(tmp_path: Path) -> None:
@@ -281,10 +335,10 @@ class TestBudget:
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.daemon.yaml")), ids=str)
 def test_the_examples_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KAFKA_USERNAME", "KAFKA_PASSWORD", "WEBHOOK_TOKEN"):
-        monkeypatch.setenv(name, "secret")
+    for name in ("KAFKA_USERNAME", "KAFKA_PASSWORD", "WEBHOOK_TOKEN", "DRIFTWATCH_TOKEN"):
+        monkeypatch.setenv(name, "a secret")
     loaded = load_config(path)
-    assert loaded.streams
+    assert loaded.streams or loaded.forwards
 
 
 def test_samples_do_not_leave_unless_it_is_written(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ ORDER = (
     "serve",
     "event_log",
     "logs",
+    "running",
+    "forwarder",
     "daemon",
     "demo",
     "cli",

@@ -1,0 +1,58 @@
+"""The forwarder: takes samples in by HTTP and writes them to Kafka; it is small, since it loads no reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from driftwatch import __version__
+from driftwatch.config import DaemonConfig, ForwardConfig, HttpSource
+from driftwatch.event_log import EventLog
+from driftwatch.logs import configure_logging
+from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
+from driftwatch.stream.forward_role import ForwardRole
+from driftwatch.stream.intake import IntakeQueue
+
+log = structlog.get_logger("driftwatch")
+
+
+class Forwarder:
+    """A configured forwarder.
+
+    Args:
+        config: what it takes in.
+        source: the same, of the samples.
+        target: where it writes.
+        monitor: told of everything.
+        queue: what was taken in.
+    """
+
+    def __init__(
+        self, config: DaemonConfig, source: HttpSource, target: ForwardConfig, monitor: Monitor, queue: IntakeQueue
+    ) -> None:
+        self.monitor = monitor
+        self._role = ForwardRole(source, target, queue, observer=monitor.observe, state_dir=config.state_dir)
+
+    def roles(self) -> Sequence[Role]:
+        """What is to run."""
+        return [self._role]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def run_forwarder(config: DaemonConfig, source: HttpSource, target: ForwardConfig) -> int:
+    """Runs until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0 after a clean stop, 1 if its role failed.
+
+    Raises:
+        DriftwatchError: it cannot start, or the error that ended its role.
+    """
+    configure_logging(config.log.level, config.log.format)
+    log.info("starting", version=__version__, source=source.kind, forward=target.topic)
+    monitor, queue = build_monitor(config, EventLog()), intake_queue(source)
+    with stop_on_signals() as stop, serving(config, monitor, queue):
+        return run_roles(Forwarder(config, source, target, monitor, queue), stop)

@@ -1,0 +1,190 @@
+"""What every daemon has, whatever its roles: threads for them, signals that stop it, and what it shows of itself."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+import structlog
+
+from driftwatch.config import DaemonConfig, HttpSource, ReplaySource
+from driftwatch.errors import DriftwatchError
+from driftwatch.serve.health import Health
+from driftwatch.serve.http import HttpServer, Listener
+from driftwatch.serve.intake import Intake
+from driftwatch.serve.metrics import Metrics
+from driftwatch.serve.status import Status
+from driftwatch.stream.events import Observer, fan_out
+from driftwatch.stream.intake import IntakeQueue
+
+STALL_S = 120.0
+STOP_S = 4.0
+
+log = structlog.get_logger("driftwatch")
+
+
+class Role(Protocol):
+    """Something that runs in a thread until it is told to stop."""
+
+    name: str
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until `stop` is set, or all is done."""
+
+
+class RoleThread(threading.Thread):
+    """Runs one role, and keeps the error that ended it, if one did.
+
+    Args:
+        role: to run.
+        stop: tells it to stop.
+        ended: is set when the role has ended, for whatever reason.
+    """
+
+    def __init__(self, role: Role, stop: threading.Event, ended: threading.Event) -> None:
+        super().__init__(name=role.name, daemon=True)
+        self.role = role
+        self.error: DriftwatchError | None = None
+        self.completed = False
+        self._stopping = stop
+        self._ended = ended
+
+    def run(self) -> None:
+        """Called by the thread."""
+        try:
+            self.role.run(self._stopping)
+            self.completed = True
+        except DriftwatchError as error:
+            self.error = error
+        finally:
+            self._ended.set()
+
+
+class Runs(Protocol):
+    """Something that is made of roles."""
+
+    monitor: Monitor
+
+    def roles(self) -> Sequence[Role]:
+        """What is to run."""
+
+    def close(self) -> None:
+        """Called when all roles have ended."""
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """All that watches a daemon: metrics, health and status, and the one observer that feeds them."""
+
+    metrics: Metrics
+    health: Health
+    status: Status
+    observe: Observer
+
+
+def build_monitor(config: DaemonConfig, *more: Observer) -> Monitor:
+    """Metrics, health and status of a daemon that is about to start."""
+    roles = _role_names(config)
+    metrics = Metrics(streams=[stream.name for stream in config.streams], severities=list(config.alerts.severity))
+    health, status = Health(roles, STALL_S), Status()
+    health.expect([stream.name for stream in config.streams])
+    return Monitor(metrics, health, status, fan_out(metrics, health, status, *more))
+
+
+def _role_names(config: DaemonConfig) -> list[str]:
+    if isinstance(config.source, ReplaySource):
+        return ["replay"]
+    if isinstance(config.source, HttpSource):
+        return ["forward" if config.forwards else "intake"]
+    return list(config.roles)
+
+
+def run_roles(daemon: Runs, stop: threading.Event) -> int:
+    """Runs a daemon's roles until `stop` is set or one of them ends; then stops the others. `stop` is left as it is."""
+    ended, stopping = threading.Event(), threading.Event()
+    threads = [RoleThread(role, stopping, ended) for role in daemon.roles()]
+    for thread in threads:
+        thread.start()
+    while not stop.is_set():
+        # An ended role sets `ended`; a signal sets `stop`. Waiting with a limit lets the handler run.
+        if ended.wait(0.2):
+            break
+    stopping.set()
+    started = time.monotonic()
+    for thread in threads:
+        thread.join(max(0.0, started + STOP_S - time.monotonic()))
+    failed = [thread for thread in threads if not thread.completed and not thread.is_alive()]
+    for thread in threads:
+        if thread.is_alive():
+            log.warning("did not stop in time; what it held is not committed", role=thread.role.name)
+    for thread in threads:
+        if thread.completed and not stop.is_set():
+            daemon.monitor.health.role_done(thread.role.name)
+    daemon.close()
+    log.info("stopped", seconds=round(time.monotonic() - started, 2))
+    for thread in failed:
+        if thread.error is not None:
+            daemon.monitor.health.role_died(thread.role.name, thread.error)
+            raise thread.error
+    return 1 if failed else 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def serving(config: DaemonConfig, monitor: Monitor, queue: IntakeQueue | None = None) -> Iterator[str]:
+    """Serves metrics, health and the status page meanwhile, and takes samples in if the source is HTTP.
+
+    Args:
+        config: says where.
+        monitor: that is served.
+        queue: for the samples.
+
+    Yields:
+        The address of metrics, health and the status page; empty if that server is off.
+    """
+    source = config.source if isinstance(config.source, HttpSource) else None
+    intake = Intake(source, queue, monitor.observe) if source is not None and queue is not None else None
+    url = ""
+    with ExitStack() as running:
+        if config.server.enabled:
+            shared = intake if source is not None and source.port is None else None
+            server = HttpServer(
+                config.server.host, config.server.port, monitor.metrics, monitor.health, monitor.status, shared
+            )
+            server.start()
+            running.callback(server.stop)
+            url = server.url
+            log.info("serving", url=url)
+        if intake is not None and source is not None and source.port is not None:
+            listener = Listener(source.host or "127.0.0.1", source.port, intake, name="source", tls=source.tls)
+            listener.start()
+            running.callback(listener.stop)
+            log.info("taking samples in", address=listener.url)
+        yield url
+
+
+def intake_queue(source: HttpSource) -> IntakeQueue:
+    """The queue for samples that come by HTTP."""
+    return IntakeQueue(source.queue.messages, source.queue.bytes)

@@ -1,0 +1,182 @@
+"""The forward role: writes what comes by HTTP to a Kafka topic, as it came, for a daemon elsewhere to score."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from driftwatch.config import ForwardConfig, HttpSource
+from driftwatch.errors import MessageError
+from driftwatch.stream.dead_letter_file import DeadLetterFile
+from driftwatch.stream.events import BatchSeen, DeadLettered, Observer, Progress, StageTimed
+from driftwatch.stream.intake import WAIT_S, Closing, IntakeQueue, record_of
+from driftwatch.stream.kafka_clients import (
+    ANSWER_MS,
+    CLOSE_MS,
+    DELIVERY_TIMEOUT_MS,
+    REQUEST_TIMEOUT_MS,
+    SILENCE_S,
+    Reconnecting,
+    Unready,
+    close_client,
+)
+from driftwatch.stream.log import Record
+
+LINGER_MS = 5
+UNKNOWN = "unknown"
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+log = structlog.get_logger("driftwatch.intake")
+
+
+class ForwardRole(Reconnecting):
+    """Writes to a topic what waits in a queue: at least once, in order as long as the connection holds.
+
+    What the broker has not acknowledged is sent again; meanwhile the queue fills, and then sheds.
+
+    Args:
+        source: what is taken in.
+        target: brokers and topic.
+        queue: where it waits.
+        observer: told of everything.
+        state_dir: where messages are kept that are too large for the topic; None to keep none.
+    """
+
+    def __init__(
+        self,
+        source: HttpSource,
+        target: ForwardConfig,
+        queue: IntakeQueue,
+        *,
+        observer: Observer,
+        state_dir: Path | None,
+    ) -> None:
+        super().__init__("forward", observer)
+        self._source = source
+        self._target = target
+        self._queue = queue
+        self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
+        self._held: list[Record] = []
+
+    def run(self, stop: threading.Event) -> None:
+        """See `Reconnecting.run`; a stop gives what is queued a short while."""
+        super().run(stop)
+        self._queue.close()
+        if left := len(self._held) + self._queue.depth().messages:
+            log.warning("stopped with requests that Kafka has not acknowledged", messages=left)
+
+    def session(self, stop: threading.Event, clients: ExitStack) -> None:
+        """Forwards until told to stop, and then what is queued."""
+        consumer, producer = self._clients(clients)
+        if not (partitions := consumer.partitions_for_topic(self._target.topic)):
+            raise Unready(f"Kafka has no topic {self._target.topic!r} yet: create it")
+        place = TopicPartition(self._target.topic, min(partitions))
+        self.connected()
+        closing, answered = Closing(stop, self._queue), time.monotonic()
+        while not closing.done():
+            self.observe(Progress("polled", self.name))
+            self.observe(self._queue.depth())
+            if not self._held:
+                self._held = self._take()
+            if self._held:
+                started = time.perf_counter()
+                self._send(producer, closing)
+                self.observe(StageTimed("commit", time.perf_counter() - started))
+                answered = time.monotonic()
+            elif time.monotonic() - answered > SILENCE_S:
+                # An idle producer would not notice that its broker is gone, and readiness is to tell.
+                consumer.end_offsets([place], timeout_ms=ANSWER_MS)
+                answered = time.monotonic()
+
+    def _clients(self, clients: ExitStack) -> tuple[KafkaConsumer, KafkaProducer]:
+        options: dict[str, Any] = {**self._target.client_options(), "allow_auto_create_topics": False}
+        consumer = KafkaConsumer(group_id=None, **options)
+        clients.callback(close_client, self.name, lambda: consumer.close(timeout_ms=CLOSE_MS))
+        producer = KafkaProducer(
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=LINGER_MS,
+            max_block_ms=ANSWER_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
+            # Headers and framing come on top of the body.
+            max_request_size=self._target.max_message_bytes + (128 << 10),
+            **options,
+        )
+        clients.callback(close_client, self.name, lambda: producer.close(timeout=CLOSE_MS / 1000))
+        return consumer, producer
+
+    def _take(self) -> list[Record]:
+        records = []
+        for posted in self._queue.take(WAIT_S):
+            record = record_of(posted, 0, self._source, self._source.stream)
+            if record is None:
+                self.observe(BatchSeen(UNKNOWN, "skipped", 0))
+            else:
+                records.append(record)
+        return records
+
+    def _send(self, producer: KafkaProducer, closing: Closing) -> None:
+        """Sends what is held, and holds on to what was not acknowledged.
+
+        Raises:
+            KafkaError: something was not acknowledged.
+        """
+        sent = [(record, self._begin(producer, record)) for record in self._held]
+        while not closing.late():
+            try:
+                producer.flush(timeout=WAIT_S)
+                break
+            except KafkaTimeoutError:  # each message has its own limit, after which it counts as failed
+                self.observe(self._queue.depth())
+        failures = [(record, _failure(future)) for record, future in sent]
+        for record, failure in failures:
+            if isinstance(failure, TOO_LARGE):
+                self._dead(record)
+        self._held = [record for record, failure in failures if failure and not isinstance(failure, TOO_LARGE)]
+        self._tell([record for record, failure in failures if failure is None])
+        for failure in (failure for _, failure in failures if failure and not isinstance(failure, TOO_LARGE)):
+            raise failure
+
+    def _begin(self, producer: KafkaProducer, record: Record) -> Any:
+        try:
+            return producer.send(
+                self._target.topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                timestamp_ms=record.timestamp_ms,
+            )
+        except TOO_LARGE as error:
+            return error
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.observe(BatchSeen((record.key or b"").decode(), "ok", 0))
+
+    def _dead(self, record: Record) -> None:
+        error = MessageError(
+            f"has {len(record.value)} bytes, too many for topic {self._target.topic}",
+            reason="too_large",
+            remedy="raise the topic's max.message.bytes, or send fewer samples at a time",
+        )
+        self.observe(BatchSeen(UNKNOWN, "dead_letter", 0))
+        self.observe(DeadLettered(UNKNOWN, error.reason, str(error)))
+        if self._dead_letters is not None:
+            self._dead_letters.write(record, error)
+
+
+def _failure(sent: Any) -> BaseException | None:
+    """Why a message is not known to be written; None if it is."""
+    if isinstance(sent, BaseException):
+        return sent
+    failure: BaseException | None = sent.exception if sent.is_done else KafkaTimeoutError("not acknowledged yet")
+    return failure

@@ -1,0 +1,108 @@
+"""The intake role: scores and tests, in one thread, what comes by HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from driftwatch.config import HttpSource
+from driftwatch.stream.alert import Alert
+from driftwatch.stream.dead_letter_file import DeadLetterFile
+from driftwatch.stream.events import BatchSeen, Observer, Progress
+from driftwatch.stream.intake import TOPIC, WAIT_S, Closing, IntakeQueue, record_of
+from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
+from driftwatch.stream.log import Record
+from driftwatch.stream.positions import Position
+from driftwatch.stream.score_stage import UNKNOWN, Abandoned, ScoreStage
+from driftwatch.stream.test_stage import MakeTester
+
+log = structlog.get_logger("driftwatch.intake")
+
+
+class IntakeRole:
+    """Scores and tests what comes by HTTP.
+
+    Offsets begin at the microseconds of the clock and count messages from there, so that none is ever used twice,
+    however the daemon ended: the ids of alerts rest on them.
+
+    Args:
+        source: what is taken in.
+        queue: where it waits.
+        stage: that scores.
+        make_tester: for the streams.
+        streams: that are configured.
+        on_alert: told of each alert, before anything that follows it in the stream.
+        observer: told of everything.
+        state_dir: where state and dead letters are kept; None to keep none.
+    """
+
+    name = "intake"
+
+    def __init__(
+        self,
+        source: HttpSource,
+        queue: IntakeQueue,
+        stage: ScoreStage,
+        make_tester: MakeTester,
+        *,
+        streams: tuple[str, ...],
+        on_alert: Callable[[Alert], None],
+        observer: Observer,
+        state_dir: Path | None,
+    ) -> None:
+        self._source = source
+        self._queue = queue
+        self._observe = observer
+        self._stream = source.stream or (streams[0] if len(streams) == 1 else None)
+        self._path = state_dir / "intake.json" if state_dir else None
+        self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
+        self._stages = LocalStages(
+            stage, make_tester, (TOPIC, 0), on_alert=on_alert, observer=observer, path=self._path
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Scores until `stop` is set, and then for a short while what is queued.
+
+        Raises:
+            SourceError: the state is damaged, or cannot be kept.
+        """
+        offset = time.time_ns() // 1000
+        found = load_snapshot(self._path) if self._path else None
+        offset = max(offset, found.position.seen if found else 0)
+        began = found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ())
+        # Samples that waited for their pane when the state was kept are gone: nothing can be read again here.
+        self._stages.begin(
+            Snapshot(Position(offset, offset), began.started_ms, began.next_pane, began.states, began.panes)
+        )
+        if found:
+            log.info("state taken up", panes=len(found.panes))
+        self._observe(Progress("source_connected", self.name))
+        closing = Closing(stop, self._queue)
+        queue: deque[Record] = deque()
+        try:
+            while not closing.done():
+                self._observe(Progress("polled", self.name))
+                self._observe(self._queue.depth())
+                for posted in self._queue.take(WAIT_S):
+                    record = record_of(posted, offset, self._source, self._stream)
+                    if record is None:
+                        self._observe(BatchSeen(UNKNOWN, "skipped", 0))
+                    else:
+                        queue.append(record)
+                        offset += 1
+                while queue:
+                    self._observe(Progress("polled", self.name))
+                    for letter in self._stages.work(queue, closing.late):
+                        if self._dead_letters is not None:
+                            self._dead_letters.write(letter.record, letter.error)
+        except Abandoned:
+            pass
+        left = len(queue) + self._queue.depth().messages
+        if left:
+            log.warning("stopped with requests that are not scored", messages=left)
+        self._stages.save()

@@ -1,0 +1,165 @@
+"""Scoring and testing in one thread, without a broker: what they remember is a file, replaced atomically."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from driftwatch.errors import SourceError
+from driftwatch.stream.alert import Alert
+from driftwatch.stream.events import Observer, StageTimed
+from driftwatch.stream.log import Partition, Record
+from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.positions import Position, parse_position
+from driftwatch.stream.score_stage import DeadLetter, ScoreStage
+from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
+
+SNAPSHOT_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a stream without a log stands.
+
+    Args:
+        position: in its messages.
+        started_ms: event time of the first message.
+        next_pane: number of the next pane.
+        states: of the policy, by stream.
+        panes: that windows still need, encoded, oldest first.
+    """
+
+    position: Position
+    started_ms: int
+    next_pane: int
+    states: dict[str, dict[str, Any]]
+    panes: tuple[bytes, ...]
+
+    def save(self, path: Path) -> None:
+        """Writes it so that the file is whole at any instant."""
+        written = {
+            "format": 1,
+            "offset": self.position.offset,
+            "metadata": self.position.metadata(),
+            "started_ms": self.started_ms,
+            "next_pane": self.next_pane,
+            "states": self.states,
+            "panes": [base64.b64encode(pane).decode() for pane in self.panes],
+        }
+        partial = path.with_name(f".{path.name}.partial")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(orjson.dumps(written))
+        partial.replace(path)
+
+
+def load_snapshot(path: Path) -> Snapshot | None:
+    """The snapshot in a file, or None where there is none.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    try:
+        stored = orjson.loads(path.read_bytes())
+        return Snapshot(
+            parse_position(int(stored["offset"]), stored["metadata"]),
+            int(stored["started_ms"]),
+            int(stored["next_pane"]),
+            dict(stored["states"]),
+            tuple(base64.b64decode(pane) for pane in stored["panes"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f"holds no state of a stream: {error}", where=str(path), remedy="delete it to start anew"
+        ) from None
+
+
+class LocalStages:
+    """Scores and tests the messages of one place, and keeps what they leave behind.
+
+    Args:
+        stage: that scores.
+        make_tester: for the streams that turn up.
+        place: topic and partition of all messages.
+        on_alert: told of each alert, before anything that follows it in the stream.
+        observer: told of everything.
+        path: where the state is kept; None to keep none.
+    """
+
+    def __init__(
+        self,
+        stage: ScoreStage,
+        make_tester: MakeTester,
+        place: Partition,
+        *,
+        on_alert: Callable[[Alert], None],
+        observer: Observer,
+        path: Path | None,
+    ) -> None:
+        self._stage = stage
+        self._make_tester = make_tester
+        self._place = place
+        self._on_alert = on_alert
+        self._observe = observer
+        self._path = path
+
+    def begin(self, began: Snapshot) -> None:
+        """Takes up the stream where a snapshot has it."""
+        self._stage.assign(self._place, began.position)
+        self._tests = TestStage(self._make_tester, tested=began.next_pane, states=began.states)
+        for event in self._tests.begun:
+            self._observe(event)
+        for number, encoded in enumerate(began.panes):
+            self._tests.feed(number - len(began.panes), decode_pane(encoded), Tests())
+        self._started_ms, self._position = began.started_ms, began.position
+        self._number, self._states = began.next_pane, dict(began.states)
+        self._saved, self._saved_position = time.monotonic(), began.position
+
+    def work(self, queue: deque[Record], give_up: Callable[[], bool]) -> list[DeadLetter]:
+        """Scores and tests messages from the front of a queue, see `ScoreStage.work`; gives those that are unusable.
+
+        Raises:
+            Abandoned: `give_up` said so; nothing of it counts.
+        """
+        work = self._stage.work(queue, give_up=give_up)
+        begun = time.perf_counter()
+        came = Tests()
+        for pane in work.panes:
+            self._tests.feed(self._number, pane, came)
+            self._number += 1
+        for event in (*work.events, *came.events, StageTimed("test", time.perf_counter() - begun)):
+            self._observe(event)
+        for alert in came.alerts:
+            self._on_alert(alert)
+        self._states |= {stream: dict(state) for stream, state in came.states.items()}
+        self._position = work.positions[self._place]
+        if came.alerts or time.monotonic() - self._saved > SNAPSHOT_EVERY_S:
+            self.save()
+        return work.dead
+
+    def save(self) -> None:
+        """Keeps the state, unless nothing has come since it was kept last.
+
+        Raises:
+            SourceError: the file cannot be written.
+        """
+        self._saved = time.monotonic()
+        if self._path is None or self._position == self._saved_position:
+            return
+        self._saved_position = self._position
+        panes = tuple(encode_pane(pane) for pane in itertools.chain(*self._tests.panes().values()))
+        try:
+            Snapshot(self._position, self._started_ms, self._number, self._states, panes).save(self._path)
+        except OSError as error:
+            raise SourceError(
+                f"the state cannot be kept: {error.strerror}", where=str(self._path), remedy="see to state_dir"
+            ) from None

@@ -1,0 +1,126 @@
+"""Samples posted to a daemon beside a model: drift is told, a kill is survived; and the way over Kafka."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+
+from driftwatch.data.codecs import decode, encode
+from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
+from tests.synthetic import SCHEMA, shuffled_rows, waves
+
+TOKEN = "a-token-for-tests"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def event(samples: np.ndarray) -> tuple[bytes, dict[str, str]]:
+    """As KServe's agent posts it: the label is whatever the model's client sent."""
+    return encode(samples, SCHEMA, "json")[0], {
+        "content-type": "application/x-www-form-urlencoded",
+        "ce-specversion": "1.0",
+        "ce-id": "1",
+        "ce-type": "org.kubeflow.serving.inference.request",
+        "ce-source": "http://localhost:9081/",
+        "ce-inferenceservicename": "waves",
+        "traceparent": TRACE,
+        "authorization": f"Bearer {TOKEN}",
+    }
+
+
+def post(url: str, samples: np.ndarray, batch: int = 10) -> None:
+    with httpx.Client() as client:
+        for start in range(0, len(samples), batch):
+            value, headers = event(samples[start : start + batch])
+            assert client.post(url, content=value, headers=headers).status_code == 202
+
+
+def told(daemon: RunningDaemon, name: str) -> list[dict[str, Any]]:
+    return [line for line in daemon.lines() if line["event"] == name]
+
+
+def test_drift_is_told_and_a_kill_is_survived(bundle: Path, tmp_path: Path, start_daemon: StartDaemon) -> None:
+    config = {
+        "source": {"kind": "http", "token": TOKEN},
+        "streams": [{"name": "waves", "reference": str(bundle)}],
+        "windows": {"sizes": [20], "step": 10},
+        "sinks": [{"kind": "log"}],
+        "state_dir": str(tmp_path / "state"),
+    }
+    first = start_daemon(config)
+    first.wait_for("readiness", lambda: first.get("/readyz").status_code == 200)
+    post(first.url, np.concatenate([waves(100, seed=1), shuffled_rows(waves(60, seed=2))]))
+    first.wait_for("an alert", lambda: bool(told(first, "drift")))
+    first.wait_for("all samples", lambda: first.metric("driftwatch_samples_total") == 160)
+    assert first.metric('driftwatch_intake_requests_total{outcome="accepted"}') == 16
+    assert httpx.post(first.url, content=b"[]").status_code == 401
+    first.kill()
+
+    second = start_daemon(config)
+    second.wait_for("readiness", lambda: second.get("/readyz").status_code == 200)
+    assert told(second, "state taken up")
+    # A sidecar that had forgotten its alarm would have nothing to resolve.
+    post(second.url, waves(100, seed=3))
+    second.wait_for("the end of the drift", lambda: bool(told(second, "drift resolved")))
+    second.stop()
+
+
+def test_a_forwarder_writes_what_is_posted_to_a_topic_that_a_daemon_reads(
+    cluster: Cluster, start_daemon: StartDaemon
+) -> None:
+    cluster.create()
+    forward = {"bootstrap_servers": [cluster.bootstrap], "topic": cluster.topic}
+    daemon = start_daemon({"source": {"kind": "http", "token": TOKEN, "forward": forward}})
+    daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
+    samples = waves(60, seed=1)
+    post(daemon.url, samples, batch=2)
+    with httpx.Client(headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        response = {"ce-type": "org.kubeflow.serving.inference.response"}
+        assert client.post(daemon.url, content=b"{}", headers=response).status_code == 202
+        mirrored = client.post(f"{daemon.url}/v2/models/other/infer", content=encode(samples[:1], SCHEMA, "v2")[0])
+        assert mirrored.status_code == 202
+    daemon.wait_for("all forwarded", lambda: daemon.metric('driftwatch_batches_total{outcome="ok"') == 31)
+
+    with contextlib.closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=None)) as consumer:
+        place = TopicPartition(cluster.topic, 0)
+        consumer.assign([place])
+        consumer.seek_to_beginning(place)
+        found: list[Any] = []
+        while len(found) < 31:
+            for messages in consumer.poll(timeout_ms=10_000).values():
+                found += messages
+    assert len(found) == 31
+    headers = dict(found[0].headers)
+    assert headers["content-type"] == b"application/json"
+    assert headers["ce_inferenceservicename"] == b"waves"
+    assert headers["traceparent"] == TRACE.encode()
+    assert not any(TOKEN.encode() in value for _, value in found[0].headers)
+    assert [message.key for message in found] == [b"waves"] * 30 + [b"other"]
+    read = [decode(message.value, dict(message.headers), SCHEMA) for message in found[:30]]
+    np.testing.assert_array_equal(np.concatenate(read), samples)
+    assert daemon.stop() < 5.0
+
+
+def test_a_forwarder_without_a_broker_sheds_and_says_so_and_delivers_when_it_comes(
+    cluster: Cluster, start_daemon: StartDaemon
+) -> None:
+    # The topic does not exist yet: to a forwarder that is as good as a broker that is away.
+    source = {"kind": "http", "queue": {"messages": 5}}
+    forward = {"bootstrap_servers": [cluster.bootstrap], "topic": cluster.topic}
+    daemon = start_daemon({"source": {**source, "forward": forward}})
+    with httpx.Client() as client:
+        statuses = [client.post(daemon.url, content=b"[[1]]").status_code for _ in range(8)]
+        assert statuses == [202] * 5 + [429] * 3
+    assert daemon.metric('driftwatch_intake_requests_total{outcome="shed"}') == 3
+    ready = daemon.get("/readyz")
+    assert ready.status_code == 503
+    daemon.wait_for("a reason", lambda: "no topic" in daemon.get("/readyz").text)
+    assert daemon.get("/healthz").status_code == 200
+    cluster.create()
+    daemon.wait_for("all forwarded", lambda: daemon.metric('driftwatch_batches_total{outcome="ok"') == 5)
+    daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
+    assert daemon.stop() < 5.0

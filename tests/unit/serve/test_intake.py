@@ -1,0 +1,297 @@
+"""The intake's HTTP face: who may post what, how much, and what the answer is; a real server, hostile senders."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from driftwatch.config import HttpSource, TlsConfig
+from driftwatch.errors import SourceError
+from driftwatch.serve import intake as face
+from driftwatch.serve.health import Health
+from driftwatch.serve.http import HttpServer, Listener
+from driftwatch.serve.intake import Intake
+from driftwatch.serve.metrics import Metrics
+from driftwatch.serve.status import Status
+from driftwatch.stream.events import Event, RequestAnswered
+from driftwatch.stream.intake import IntakeQueue, Posted
+
+TOKEN = "correct-horse-battery"
+REQUEST = {
+    "ce-specversion": "1.0",
+    "ce-id": "36549ea1",
+    "ce-type": "org.kubeflow.serving.inference.request",
+    "ce-source": "http://localhost:9081/",
+    "ce-inferenceservicename": "fashion",
+    "ce-namespace": "models",
+    "ce-component": "predictor",
+    "ce-endpoint": "default",
+    "ce-time": "2026-01-01T00:00:00.123456789Z",
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "content-type": "application/x-www-form-urlencoded",
+    "authorization": "Bearer of-the-model's-own-client",
+}
+"""As KServe's agent posts what its documentation sends by curl."""
+
+
+class Served:
+    """An intake behind a real listener, and what it did."""
+
+    def __init__(self, **source: Any) -> None:
+        self.source = HttpSource.model_validate({"kind": "http", "port": 0, **source})
+        self.queue = IntakeQueue(self.source.queue.messages, self.source.queue.bytes)
+        self.events: list[Event] = []
+        self.told = threading.Event()
+        self.intake = Intake(self.source, self.queue, self.observe, clock=lambda: 1_000.0)
+        self.listener = Listener("127.0.0.1", 0, self.intake, name="source", tls=self.source.tls)
+        self.listener.start()
+        self.client = httpx.Client(base_url=self.listener.url)
+
+    def observe(self, event: Event) -> None:
+        self.events.append(event)
+        self.told.set()
+
+    def close(self) -> None:
+        self.client.close()
+        self.listener.stop()
+
+    def outcomes(self) -> dict[str, int]:
+        return Counter(event.outcome for event in self.events if isinstance(event, RequestAnswered))
+
+    def taken(self) -> list[Posted]:
+        return self.queue.take(0)
+
+    def raw(self, *pieces: bytes) -> bytes:
+        """What the server answers to bytes as they are, until it hangs up."""
+        with socket.create_connection(("127.0.0.1", self.listener.port), timeout=10) as connection:
+            for piece in pieces:
+                connection.sendall(piece)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):  # it hung up on what was still under way
+                while received := connection.recv(4096):
+                    answer += received
+            return answer
+
+
+@pytest.fixture
+def serve() -> Iterator[Any]:
+    running: list[Served] = []
+
+    def start(**source: Any) -> Served:
+        running.append(Served(**source))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.close()
+
+
+def test_an_event_of_kserve_is_accepted_with_what_matters_of_its_headers(serve: Any) -> None:
+    served = serve()
+    answer = served.client.post("/", content=b'{"instances": [[1]]}', headers=REQUEST)
+    assert (answer.status_code, answer.content) == (202, b"")
+    (posted,) = served.taken()
+    assert posted.value == b'{"instances": [[1]]}'
+    kept = {name.decode(): value.decode() for name, value in posted.headers}
+    assert kept == {name: value for name, value in REQUEST.items() if name != "authorization"}
+    assert (posted.model, posted.arrived_ms) == ("", 1_000_000)
+    assert served.outcomes() == {"accepted": 1}
+
+
+def test_responses_are_ignored_and_counted_or_taken(serve: Any) -> None:
+    response = {**REQUEST, "ce-type": "org.kubeflow.serving.inference.response"}
+    ignoring, watching = serve(), serve(responses="watch")
+    assert ignoring.client.post("/", content=b'{"predictions": [1]}', headers=response).status_code == 202
+    assert watching.client.post("/", content=b'{"predictions": [1]}', headers=response).status_code == 202
+    assert (ignoring.taken(), ignoring.outcomes()) == ([], {"ignored": 1})
+    assert (len(watching.taken()), watching.outcomes()) == (1, {"accepted": 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1/models/fashion:predict", "fashion"),
+        ("/v2/models/fashion/infer", "fashion"),
+        ("/v2/models/fashion/versions/3/infer", "fashion"),
+        ("/v2/models/a%20b/infer", "a b"),
+        ("/", ""),
+    ],
+)
+def test_mirrored_requests_name_their_model(serve: Any, path: str, model: str) -> None:
+    served = serve()
+    headers = {"host": "fashion.models.svc.cluster.local-shadow"}
+    assert served.client.post(path, content=b"[]", headers=headers).status_code == 202
+    assert [posted.model for posted in served.taken()] == [model]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/v1/models/fashion:explain", {}, 404),
+        ("POST", "/v1/models/:predict", {}, 404),
+        ("POST", "/v2/models/../infer/infer", {}, 404),
+        ("GET", "/", {}, 405),
+        ("PUT", "/", {}, 405),
+        ("POST", "/", {"content-encoding": "gzip"}, 415),
+    ],
+)
+def test_what_is_not_for_the_intake_is_refused(
+    serve: Any, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    served = serve()
+    answer = served.client.request(method, path, content=b"[]", headers=headers)
+    assert answer.status_code == status
+    assert answer.text.strip()
+    assert (served.taken(), served.outcomes()) == ([], {"refused": 1})
+
+
+class TestToken:
+    def test_is_needed(self, serve: Any) -> None:
+        served = serve(token=TOKEN)
+        for wrong in ({}, {"authorization": f"Bearer {TOKEN}x"}, {"authorization": f"Basic {TOKEN}"}):
+            answer = served.client.post("/", content=b"[]", headers=wrong)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+        assert served.client.post("/", content=b"[]", headers={"authorization": b"Bearer \xff"}).status_code == 401
+        for right in (f"Bearer {TOKEN}", f"bearer {TOKEN}"):
+            assert served.client.post("/", content=b"[]", headers={"authorization": right}).status_code == 202
+        assert served.outcomes() == {"unauthorized": 4, "accepted": 2}
+        assert TOKEN.encode() not in b"".join(value for each in served.taken() for _, value in each.headers)
+
+    def test_is_asked_for_before_a_body_is_read(self, serve: Any) -> None:
+        told = serve(token=TOKEN).raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        assert told.startswith(b"HTTP/1.1 401 ")
+
+
+class TestLimits:
+    def test_a_declared_size_is_refused_before_the_body_is_sent(self, serve: Any) -> None:
+        served = serve(max_message_bytes=2_000, queue={"bytes": 4_000})
+        told = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2001\r\n\r\n")
+        assert told.startswith(b"HTTP/1.1 413 ")
+        assert served.outcomes() == {"too_large": 1}
+        assert served.client.post("/", content=bytes(2_000)).status_code == 202
+
+    def test_a_size_that_is_not_declared_is_refused_while_it_comes_in(self, serve: Any) -> None:
+        served = serve(max_message_bytes=2_000, queue={"bytes": 4_000})
+        chunk = b"400\r\n" + bytes(1024) + b"\r\n"
+        told = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", chunk, chunk)
+        assert told.startswith(b"HTTP/1.1 413 ")
+        assert served.queue.depth().bytes == 0
+
+    def test_a_full_queue_sheds_and_takes_up_again(self, serve: Any) -> None:
+        served = serve(queue={"messages": 2})
+        answers = [served.client.post("/", content=b"[]") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [202, 202, 429]
+        assert answers[2].headers["retry-after"] == "1"
+        assert len(served.taken()) == 2
+        assert served.client.post("/", content=b"[]").status_code == 202
+        assert served.outcomes() == {"accepted": 3, "shed": 1}
+
+    def test_a_queue_is_full_by_bytes_too(self, serve: Any) -> None:
+        served = serve(max_message_bytes=2_000, queue={"bytes": 3_000})
+        statuses = [served.client.post("/", content=bytes(size)).status_code for size in (2_000, 2_000, 1_000)]
+        assert statuses == [202, 429, 202]
+        assert served.queue.depth().bytes == 3_000
+        served.taken()
+        assert served.queue.depth().bytes == 0
+
+    def test_headers_count_too(self, serve: Any) -> None:
+        served = serve(max_message_bytes=2_000, queue={"bytes": 3_000})
+        assert served.client.post("/", content=b"[]", headers={"ce-metadata": "a" * 4_000}).status_code == 429
+        assert served.client.post("/", content=b"[]", headers={"ce-metadata": "a" * 2_000}).status_code == 202
+        assert served.queue.depth().bytes == 2_000 + len("ce-metadata") + 2
+        served.taken()
+        assert served.queue.depth().bytes == 0
+
+    def test_a_body_that_does_not_come_is_given_up(self, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(face, "READ_S", 0.2)
+        served = serve()
+        told = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nsome")
+        assert told.startswith(b"HTTP/1.1 408 ")
+        assert served.queue.depth().bytes == 0
+
+    def test_a_sender_that_hangs_up_leaves_nothing_behind(self, serve: Any) -> None:
+        served = serve()
+        with socket.create_connection(("127.0.0.1", served.listener.port)) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nsome")
+        assert served.told.wait(10)
+        assert served.outcomes() == {"refused": 1}
+        assert served.queue.depth().bytes == 0
+
+    def test_a_stopping_daemon_says_so(self, serve: Any) -> None:
+        served = serve()
+        served.queue.close()
+        answer = served.client.post("/", content=b"[]")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert served.outcomes() == {"refused": 1}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 200_000,
+    ],
+)
+def test_what_is_no_request_disturbs_nobody(serve: Any, nonsense: bytes) -> None:
+    served = serve()
+    told = served.raw(nonsense)
+    assert not told or told.startswith(b"HTTP/1.1 4")
+    assert served.client.post("/", content=b"[]").status_code == 202
+
+
+def test_tls(serve: Any, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    served = serve(tls={"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    assert served.listener.url.startswith("https://")
+    assert httpx.post(served.listener.url, content=b"[]", verify=context).status_code == 202
+    with pytest.raises(httpx.ConnectError):
+        httpx.post(served.listener.url, content=b"[]")
+
+
+def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    tls = TlsConfig(certfile=tmp_path / "none.pem", keyfile=tmp_path / "none.pem")
+    with pytest.raises(SourceError, match=r"source\.tls: the certificate cannot be used"):
+        Listener("127.0.0.1", 0, lambda *_: None, name="source", tls=tls).start()  # type: ignore[arg-type,return-value]
+
+
+def test_the_server_of_metrics_takes_in_what_is_posted_and_counts_it() -> None:
+    metrics = Metrics()
+    source = HttpSource(kind="http", token=TOKEN)
+    queue = IntakeQueue(10, 1 << 20)
+    metrics(queue.depth())
+    server = HttpServer("127.0.0.1", 0, metrics, Health(["intake"], 60), Status(), Intake(source, queue, metrics))
+    server.start()
+    try:
+        with httpx.Client(base_url=server.url) as client:
+            assert client.get("/").status_code == 200
+            assert client.post("/", content=b"[]").status_code == 401
+            assert client.post("/", content=b"[]", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 202
+            assert client.post("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 404
+            metrics(queue.depth())
+            told = client.get("/metrics").text
+    finally:
+        server.stop()
+    expected = {"accepted": 1, "ignored": 0, "shed": 0, "refused": 1, "unauthorized": 1, "too_large": 0}
+    for outcome, count in expected.items():
+        assert f'driftwatch_intake_requests_total{{outcome="{outcome}"}} {count}.0' in told
+    assert "driftwatch_intake_queue_messages 1.0" in told
+    assert "driftwatch_intake_queue_bytes 2.0" in told
