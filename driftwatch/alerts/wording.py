@@ -11,7 +11,8 @@ from driftwatch.stream import anytime
 from driftwatch.stream.alert import Alert
 
 SHOWN_EXAMPLES = 3
-LEAST_P, RARE = 1e-300, 1e-2
+LEAST_P = 1e-300
+RARE, SMALLEST_TOLD = 1e-2, 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def compose(alert: Alert, links: Links) -> Message:
         title=f"{alert.severity.upper()}: {alert.stream} drifts, {alert.effect.nats:.2g} nats/sample",
         lead=f"The inputs of {alert.stream} no longer look like what its model was validated on.",
         facts={
-            "What moved": alert.explanation,
+            **({"What moved": alert.explanation} if alert.explanation else {}),
             "How large": effect_words(alert),
             "How sure": sure_words(alert),
             "Since": since,
@@ -119,8 +120,9 @@ def sure_words(alert: Alert) -> str:
     """How unlikely this is without drift, by the window and, if that is more telling, by single samples."""
     words = f"{p_words(alert.p_value)} in a window of {alert.window.samples}"
     if alert.p_value < RARE:
-        often = f"one in {float(f'{1 / alert.p_value:.1g}'):,.0f}" if alert.p_value > 1e-9 else "fewer than one in 1,000,000,000"
-        words += f": without drift, {often} differs as much"
+        rare = float(f"{1 / max(alert.p_value, SMALLEST_TOLD):.1g}")
+        fewer = "fewer than " if alert.p_value < SMALLEST_TOLD else ""
+        words += f": without drift, {fewer}one in {rare:,.0f} differs as much"
     by_samples = [each.p_value for each in alert.detectors if each.name == anytime.NAME]
     if by_samples and by_samples[0] < alert.p_value:
         words += f"; {p_words(by_samples[0])} by single samples, at any time"
