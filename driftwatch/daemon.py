@@ -11,9 +11,10 @@ from pathlib import Path
 import structlog
 
 from driftwatch import __version__
-from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery
-from driftwatch.alerts.sinks import Sink, WebhookSink, build_sinks
-from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource, WebhookSinkConfig
+from driftwatch.alerts.alertmanager import AlertmanagerUpkeep
+from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery, TopicStanding
+from driftwatch.alerts.sinks import build_sinks
+from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
@@ -33,8 +34,6 @@ from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.test_role import TestRole
 from driftwatch.stream.topics import ensure_topics
 from driftwatch.stream.windows import StreamTester
-
-QUEUE_ALERTS = 1_000
 
 log = structlog.get_logger("driftwatch")
 
@@ -62,7 +61,7 @@ class Daemon:
         self._references = {stream.name: references[str(stream.reference)] for stream in config.streams}
         self._scorers = {reference.version: Scorer(reference) for reference in references.values()}
         self._factory = tester_factory(config)
-        self._sinks = build_sinks(config.sinks)
+        self._sinks = build_sinks(config)
 
     def prepare(self) -> None:
         """Calibrates thresholds, which takes seconds for each reference, and announces the streams."""
@@ -85,7 +84,10 @@ class Daemon:
         source = self.config.source
         if isinstance(source, KafkaSource):
             return self._kafka_roles(source)
-        deliveries = [QueueDelivery(sink, self._queue_size(sink), self.monitor.observe) for sink in self._sinks]
+        deliveries: list[QueueDelivery | AlertmanagerUpkeep] = [
+            *(QueueDelivery(sink, self.monitor.observe) for sink in self._sinks.each),
+            *self._upkeeps(self.config.state_dir),
+        ]
 
         def submit(alert: Alert) -> None:
             for delivery in deliveries:
@@ -97,8 +99,7 @@ class Daemon:
 
     def close(self) -> None:
         """Lets go of the sinks' connections."""
-        for sink in self._sinks:
-            sink.close()
+        self._sinks.close()
 
     def _kafka_roles(self, source: KafkaSource) -> Sequence[Role]:
         topic = self.config.alerts_topic
@@ -114,8 +115,17 @@ class Daemon:
             made.append(
                 TestRole(source, self._tester, alerts_topic=topic, identity=identity, prepare=prepare, observer=observe)
             )
-            made += [TopicDelivery(sink, source, topic, observe) for sink in self._sinks]
+            made += [TopicDelivery(sink, source, topic, observe) for sink in self._sinks.each]
+            for upkeep in self._upkeeps():
+                made += [upkeep, TopicStanding(upkeep, source, topic, observe)]
         return made
+
+    def _upkeeps(self, folder: Path | None = None) -> list[AlertmanagerUpkeep]:
+        streams, observe = list(self._references), self.monitor.observe
+        return [
+            AlertmanagerUpkeep(client, streams, observe, folder / f"{client.name}.firing.json" if folder else None)
+            for client in self._sinks.kept_up
+        ]
 
     def _replay_role(self, source: ReplaySource, submit: Callable[[Alert], None]) -> Role:
         folder = self.config.state_dir
@@ -140,10 +150,6 @@ class Daemon:
             observer=self.monitor.observe,
             state_dir=self.config.state_dir,
         )
-
-    def _queue_size(self, sink: Sink) -> int:
-        configs = [each for each in self.config.sinks if isinstance(each, WebhookSinkConfig)]
-        return max(each.queue for each in configs) if isinstance(sink, WebhookSink) else QUEUE_ALERTS
 
     def _stage(self) -> ScoreStage:
         routes = {

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import Processor
 
-SECRET = re.compile(r"password|passwd|secret|token|authorization|credential|api_?key", re.IGNORECASE)
+SECRET = re.compile(r"password|passwd|secret|token|authorization|credential|api_?key|routing_key", re.IGNORECASE)
 MASK = "***"
 
 

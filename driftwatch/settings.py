@@ -22,7 +22,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 Location = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$(?:(?P<escaped>\$\{)|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
-_SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|headers", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|headers|routing_key", re.IGNORECASE)
 _BASE_DIRECTORY = "base_directory"
 
 
@@ -198,7 +198,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel], document: _Document) 
     location, owner = _resolve(tuple(detail["loc"]), model)
     where, kind, context = document.where(location), detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        known = list(owner.model_fields) if owner is not None else []
+        known = [field.alias or name for name, field in owner.model_fields.items()] if owner is not None else []
         nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
         remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
         return ConfigError("unknown key", where=where, remedy=remedy)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from driftwatch.alerts.alertmanager import AlertmanagerUpkeep
 from driftwatch.alerts.sinks import Sink
+from driftwatch.alerts.standing import Standing
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SinkError
 from driftwatch.stream.alert import Alert, decode_alert
@@ -68,7 +71,8 @@ class TopicDelivery(KafkaRole):
             max_poll_records=1,
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
         )
-        self._begin(consumer)
+        places = alert_places(consumer, self._topic)
+        self._begin(consumer, places)
         self.subscribe(consumer, self._topic)
         while not stop.is_set():
             for place, messages in self.poll(consumer).items():
@@ -83,14 +87,68 @@ class TopicDelivery(KafkaRole):
                             return
                     consumer.commit({place: OffsetAndMetadata(message.offset + 1, "", -1)}, timeout_ms=ANSWER_MS)
 
-    def _begin(self, consumer: KafkaConsumer) -> None:
-        places = [TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic)]
-        if not places:
-            raise Unready(f"Kafka has no topic {self._topic!r} yet: it is made when the input topic is there")
+    def _begin(self, consumer: KafkaConsumer, places: Sequence[TopicPartition]) -> None:
         new = [place for place in places if self.committed(consumer, place) is None]
         if new:
             ends = consumer.end_offsets(new, timeout_ms=ANSWER_MS)
             consumer.commit({place: OffsetAndMetadata(ends[place], "", -1) for place in new}, timeout_ms=ANSWER_MS)
+
+
+class TopicStanding(KafkaRole):
+    """Reads what fires from the alerts topic, from its beginning: whatever a restart forgets is in the topic.
+
+    Its consumer group shares the partitions among replicas, so that each stream is told by one of them, and commits
+    nothing. While Kafka is away, what was read goes on being told.
+
+    Args:
+        upkeep: that is given what fires.
+        source: brokers and group.
+        alerts_topic: where alerts are.
+        observer: told of what cannot be read.
+    """
+
+    def __init__(self, upkeep: AlertmanagerUpkeep, source: KafkaSource, alerts_topic: str, observer: Observer) -> None:
+        super().__init__(upkeep.name, source, _without_progress(observer))
+        self._upkeep = upkeep
+        self._topic = alerts_topic
+
+    def session(self, stop: threading.Event, clients: ExitStack) -> None:
+        """Reads until told to stop."""
+        consumer = self.consumer(clients, f"{self.source.group}.{self.name}")
+        alert_places(consumer, self._topic)
+        assignment = self.subscribe(consumer, self._topic)
+        reading: Standing | None = None
+        ends: dict[TopicPartition, int] = {}
+        while not stop.is_set():
+            polled = self.poll(consumer)
+            revoked, assigned = assignment.take()
+            if revoked or assigned:
+                places = sorted(consumer.assignment())
+                ends = consumer.end_offsets(places, timeout_ms=ANSWER_MS) if places else {}
+                consumer.seek_to_beginning(*places)
+                reading = self._upkeep.blank()
+                polled = {}
+            for message in (message for messages in polled.values() for message in messages):
+                if (alert := self._alert(message.value or b"", message.offset)) is None:
+                    continue
+                if reading is None:
+                    self._upkeep.take(alert, message.timestamp)
+                else:
+                    reading.take(alert, message.timestamp)
+            if reading is not None and all(
+                (consumer.position(place, timeout_ms=ANSWER_MS) or 0) >= end for place, end in ends.items()
+            ):
+                # Only now is it known which of the alerts that ever were still stand.
+                self._upkeep.replace(reading)
+                reading = None
+
+    def _alert(self, value: bytes, offset: int) -> Alert | None:
+        try:
+            return decode_alert(value)
+        except MessageError as error:
+            log.error("alert cannot be read", offset=offset, error=str(error))
+            self.observe(SinkFailed(self._upkeep.sink, str(error)))
+            return None
 
 
 class QueueDelivery:
@@ -98,14 +156,13 @@ class QueueDelivery:
 
     Args:
         sink: to deliver to.
-        size: of the queue.
         observer: told of deliveries and failures.
     """
 
-    def __init__(self, sink: Sink, size: int, observer: Observer) -> None:
+    def __init__(self, sink: Sink, observer: Observer) -> None:
         self.name = f"sink.{sink.name}"
         self._sink = sink
-        self._queue: queue.Queue[Alert] = queue.Queue(size)
+        self._queue: queue.Queue[Alert] = queue.Queue(sink.queue)
         self._observe = observer
 
     def submit(self, alert: Alert) -> None:
@@ -124,6 +181,18 @@ class QueueDelivery:
             except queue.Empty:
                 continue
             deliver(self._sink, alert, stop, self._observe)
+
+
+def alert_places(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """The partitions of the alerts topic.
+
+    Raises:
+        Unready: there are none yet.
+    """
+    places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+    if not places:
+        raise Unready(f"Kafka has no topic {topic!r} yet: it is made when the input topic is there")
+    return places
 
 
 def _without_progress(observer: Observer) -> Observer:

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-import httpx
 import structlog
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-from tenacity.nap import sleep_using_event
-from tenacity.stop import stop_when_event_set
 
-from driftwatch.config import LogSinkConfig, SinkConfig, WebhookSinkConfig
-from driftwatch.errors import SinkError
-from driftwatch.stream.alert import CONTENT_TYPE, Alert, encode_alert
-
-LONGEST_WAIT_S = 60.0
-RETRIED_STATUS = frozenset({408, 425, 429})
+from driftwatch.alerts.alertmanager import AlertmanagerClient
+from driftwatch.alerts.mail import EmailSink
+from driftwatch.alerts.webhook import WebhookSink
+from driftwatch.alerts.wording import Links
+from driftwatch.config import (
+    AlertmanagerSinkConfig,
+    DaemonConfig,
+    EmailSinkConfig,
+    LogSinkConfig,
+    WebhookSinkConfig,
+    named_sinks,
+    one_by_one,
+)
+from driftwatch.stream.alert import Alert
 
 log = structlog.get_logger("driftwatch.alerts")
 
 
 class Sink(Protocol):
-    """Takes alerts, one at a time."""
+    """Takes alerts, one at a time.
+
+    `queue` is how many may wait where no topic keeps them.
+    """
 
     name: str
+    queue: int
 
     def deliver(self, alert: Alert, stop: threading.Event) -> None:
         """Delivers an alert, trying again as often as configured, or until `stop` is set.
@@ -38,63 +46,17 @@ class Sink(Protocol):
         """Lets go of connections."""
 
 
-class _TryAgain(Exception):  # noqa: N818 - only ever between two attempts
-    """The receiver may take it later."""
-
-
-class WebhookSink:
-    """Posts each alert as a structured CloudEvent.
+class LogSink:
+    """Writes each alert to the daemon's own log.
 
     Args:
-        config: address, headers and patience.
-        name: for logs and metrics; the address may hold secrets.
+        name: for metrics.
     """
 
-    def __init__(self, config: WebhookSinkConfig, name: str = "webhook") -> None:
+    queue = 1_000
+
+    def __init__(self, name: str = "log") -> None:
         self.name = name
-        self._config = config
-        self._client = httpx.Client(timeout=config.timeout_s, headers=config.headers)
-
-    def deliver(self, alert: Alert, stop: threading.Event) -> None:
-        """See `Sink.deliver`: waits between attempts double, with jitter, to at most a minute."""
-        body = encode_alert(alert)
-        retrying = Retrying(
-            retry=retry_if_exception_type(_TryAgain),
-            stop=stop_after_attempt(self._config.max_attempts) | stop_when_event_set(stop),
-            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_S),
-            sleep=sleep_using_event(stop),
-        )
-        try:
-            retrying(self._post, body)
-        except RetryError as error:
-            attempt = error.last_attempt
-            raise SinkError(
-                f"{attempt.exception()}, after {attempt.attempt_number} attempts", where=f"sink {self.name}"
-            ) from None
-
-    def close(self) -> None:
-        """Closes connections."""
-        self._client.close()
-
-    def _post(self, body: bytes) -> None:
-        try:
-            response = self._client.post(self._config.url, content=body, headers={"content-type": CONTENT_TYPE})
-        except httpx.HTTPError as error:
-            raise _TryAgain(f"{type(error).__name__}: {error}") from None
-        if response.status_code in RETRIED_STATUS or response.status_code >= 500:
-            raise _TryAgain(f"answered {response.status_code}")
-        if not response.is_success:
-            raise SinkError(
-                f"answered {response.status_code}, which trying again does not mend",
-                where=f"sink {self.name}",
-                remedy="check its url and headers",
-            )
-
-
-class LogSink:
-    """Writes each alert to the daemon's own log."""
-
-    name = "log"
 
     def deliver(self, alert: Alert, stop: threading.Event) -> None:  # noqa: ARG002 - logging never waits
         """See `Sink.deliver`."""
@@ -115,16 +77,44 @@ class LogSink:
         """Nothing is held."""
 
 
-def build_sinks(configs: Sequence[SinkConfig]) -> list[Sink]:
-    """The sinks that are not Kafka's own topic, which the test role writes itself.
+@dataclass(frozen=True)
+class Sinks:
+    """All that a configuration asks for beside Kafka's own topic, which the test role writes itself.
 
-    Webhooks are numbered where there are several, so that each has its own name.
+    Args:
+        each: that are told of every alert, once.
+        kept_up: that are kept at what fires.
     """
-    webhooks = [config for config in configs if isinstance(config, WebhookSinkConfig)]
-    sinks: list[Sink] = [
-        WebhookSink(config, "webhook" if len(webhooks) == 1 else f"webhook-{number}")
-        for number, config in enumerate(webhooks, 1)
-    ]
-    if any(isinstance(config, LogSinkConfig) for config in configs):
-        sinks.append(LogSink())
-    return sinks
+
+    each: tuple[Sink, ...]
+    kept_up: tuple[AlertmanagerClient, ...]
+
+    def close(self) -> None:
+        """Lets go of their connections."""
+        for sink in self.each:
+            sink.close()
+        for client in self.kept_up:
+            client.close()
+
+
+def build_sinks(config: DaemonConfig) -> Sinks:
+    """The sinks of a daemon, each with a name of its own.
+
+    Raises:
+        ConfigError: a file with certificates cannot be read.
+    """
+    links = Links(config.server.external_url or "", config.alerts.runbook_url or "")
+    severities = sorted(config.alerts.severity, key=lambda name: config.alerts.severity[name])
+    each: list[Sink] = []
+    kept_up: list[AlertmanagerClient] = []
+    for name, sink in named_sinks(one_by_one(config.sinks)):
+        match sink:
+            case AlertmanagerSinkConfig():
+                kept_up.append(AlertmanagerClient(sink, name, links))
+            case WebhookSinkConfig():
+                each.append(WebhookSink(sink, name, links, severities))
+            case EmailSinkConfig():
+                each.append(EmailSink(sink, name, links))
+            case LogSinkConfig():
+                each.append(LogSink(name))
+    return Sinks(tuple(each), tuple(kept_up))

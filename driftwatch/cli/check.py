@@ -26,6 +26,9 @@ def check(
     format: Annotated[  # noqa: A002 - the option's name
         OutputFormat, typer.Option(help="Tables for people, or JSON.")
     ] = "table",
+    send_test_alert: Annotated[
+        bool, typer.Option("--send-test-alert", help="Send a test alert through every sink, but not to Kafka.")
+    ] = False,
 ) -> None:
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
     from driftwatch.config import KafkaSource, ReplaySource, load_config
@@ -53,6 +56,8 @@ def check(
         typer.echo(orjson.dumps(report.to_json()).decode())
     else:
         report.show()
+    if send_test_alert:
+        _rehearse(loaded)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,15 @@ class TopicState:
 
 
 @dataclass(frozen=True)
+class SinkPlan:
+    """A sink, and where alerts go through it; never the whole address, which may be a secret."""
+
+    name: str
+    kind: str
+    to: str
+
+
+@dataclass(frozen=True)
 class _Report:
     config: str
     loaded: DaemonConfig
@@ -105,7 +119,7 @@ class _Report:
             "anytime_alpha": self.loaded.alerts.anytime_alpha,
             "streams": [stream.to_json() for stream in self.streams],
             "topics": [vars(topic) for topic in self.topics],
-            "sinks": [sink.kind for sink in self.loaded.sinks],
+            "sinks": [vars(sink) for sink in self._sinks()],
             "server": self._server(),
         }
 
@@ -120,7 +134,7 @@ class _Report:
             "anytime": _anytime(alerts.anytime_alpha),
             "alerts": f"effect {alerts.min_effect:g} nats or more; resolved after {alerts.resolve_after} quiet steps",
             "severity": ", ".join(f"{name} from {nats:g} nats" for name, nats in alerts.severity.items()),
-            "sinks": ", ".join(sink.kind for sink in self.loaded.sinks) or "none",
+            "sinks": ", ".join(sink.name for sink in self._sinks()) or "none",
         }
         rows = {**told, **({} if self.loaded.forwards else watched), "server": self._server() or "off"}
         width = max(map(len, rows)) + 2
@@ -155,6 +169,22 @@ class _Report:
         if detected := detectable_table({s.reference: s.detectable for s in self.streams}):
             console.print()
             console.print(detected)
+        if self.loaded.sinks:
+            made = table("", "sink", "kind", "alerts go to")
+            for sink in self._sinks():
+                made.add_row(sink.name, sink.kind, sink.to)
+            console.print()
+            console.print(made)
+
+    def _sinks(self) -> list[SinkPlan]:
+        from driftwatch.config import named_sinks, one_by_one
+
+        alerts_topic = self.loaded.alerts_topic
+        return [
+            SinkPlan(name, kind, alerts_topic if sink.kind == "kafka" else sink.told)
+            for name, sink in named_sinks(one_by_one(self.loaded.sinks))
+            for kind in [f"webhook, {sink.template}" if sink.kind == "webhook" else sink.kind]
+        ]
 
     def _source(self) -> str:
         source = self.loaded.source
@@ -234,6 +264,22 @@ def _topics(kafka: KafkaConnection, named: Mapping[str, str], where: str) -> lis
             remedy=f"create it, or publish to it; there are {', '.join(sorted(found)[:8]) or 'none'}",
         )
     return [TopicState(topic, role, found.get(topic, 0)) for role, topic in named.items()]
+
+
+def _rehearse(config: DaemonConfig) -> None:
+    from driftwatch.alerts.rehearsal import rehearse
+    from driftwatch.errors import SinkError
+
+    with stderr().status("sending a test alert"):
+        told = rehearse(config)
+    console = stderr()
+    for each in told:
+        console.print(f"test alert to {each.sink}: {each.error or 'arrived'}", markup=False)
+    failed = [each.sink for each in told if each.error]
+    if failed:
+        raise SinkError(f"the test alert did not reach {', '.join(failed)}", where="sinks")
+    if not told:
+        console.print("test alert: there is no sink to send it to", markup=False)
 
 
 def _replayed(source: ReplaySource) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from driftwatch.config.alerting import (
     AlertsConfig,
     ExamplesConfig,
-    KafkaSinkConfig,
-    LogSinkConfig,
-    WebhookSinkConfig,
     WindowsConfig,
     parse_false_alarm_budget,
 )
@@ -17,19 +14,34 @@ from driftwatch.config.daemon import (
     MessageFormat,
     Role,
     ServerConfig,
-    SinkConfig,
     SourceConfig,
     StreamConfig,
     load_config,
 )
 from driftwatch.config.intake import ForwardConfig, HttpSource, QueueConfig, TlsConfig
+from driftwatch.config.sinks import (
+    AlertmanagerSinkConfig,
+    AnySinkConfig,
+    EmailSinkConfig,
+    HttpSinkConfig,
+    KafkaSinkConfig,
+    LogSinkConfig,
+    SinkConfig,
+    WebhookSinkConfig,
+    named_sinks,
+    one_by_one,
+)
 from driftwatch.config.source import KafkaConnection, KafkaSource, ReplaySource, SecurityConfig, TopicsConfig
 
 __all__ = [
+    "AlertmanagerSinkConfig",
     "AlertsConfig",
+    "AnySinkConfig",
     "DaemonConfig",
+    "EmailSinkConfig",
     "ExamplesConfig",
     "ForwardConfig",
+    "HttpSinkConfig",
     "HttpSource",
     "KafkaConnection",
     "KafkaSinkConfig",
@@ -50,5 +62,7 @@ __all__ = [
     "WebhookSinkConfig",
     "WindowsConfig",
     "load_config",
+    "named_sinks",
+    "one_by_one",
     "parse_false_alarm_budget",
 ]

@@ -1,14 +1,14 @@
-"""What is tested, when an alert fires, and whom it is told to."""
+"""What is tested, and when an alert fires."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from driftwatch.config.source import Topic
+from driftwatch.config.sinks import check_url
 from driftwatch.settings import Settings
 
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}
@@ -111,6 +111,9 @@ class AlertsConfig(Settings):
     ] = Field(default_factory=lambda: {"warning": 0.0, "critical": 5.0})
 
     examples: ExamplesConfig = ExamplesConfig()
+    runbook_url: Annotated[
+        str | None, AfterValidator(lambda url: url and check_url(url)), Field(description="of what to do, told with it")
+    ] = None
 
     @property
     def budget_samples(self) -> float:
@@ -126,37 +129,3 @@ class AlertsConfig(Settings):
                 "an alert between them would have no level; lower the first level"
             )
         return self
-
-
-_HTTP_URL = TypeAdapter(HttpUrl)
-
-
-def _check_url(value: str) -> str:
-    _HTTP_URL.validate_python(value)
-    return value
-
-
-class KafkaSinkConfig(Settings):
-    """Alerts to a topic of the source's cluster, as CloudEvents."""
-
-    kind: Literal["kafka"]
-    topic: Annotated[Topic | None, Field(description="the source's topics.alerts if absent")] = None
-
-
-class WebhookSinkConfig(Settings):
-    """Alerts as HTTP POST of a CloudEvent; its address and headers may hold secrets and are not shown."""
-
-    kind: Literal["webhook"]
-    url: Annotated[str, AfterValidator(_check_url), Field(repr=False)]
-    headers: Annotated[dict[str, str], Field(repr=False, default_factory=dict)]
-    timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
-    max_attempts: Annotated[
-        int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
-    ] = 40
-    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-
-
-class LogSinkConfig(Settings):
-    """Alerts to the daemon's own log."""
-
-    kind: Literal["log"]

@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from driftwatch.config.alerting import (
-    AlertsConfig,
-    KafkaSinkConfig,
-    LogSinkConfig,
-    WebhookSinkConfig,
-    WindowsConfig,
-)
+from driftwatch.config.alerting import AlertsConfig, WindowsConfig
 from driftwatch.config.intake import HttpSource
+from driftwatch.config.sinks import KafkaSinkConfig, SinkConfig, check_url, named_sinks, one_by_one
 from driftwatch.config.source import KafkaSource, ReplaySource
 from driftwatch.settings import ConfigPath, Settings, load_yaml_model
 
@@ -37,6 +32,11 @@ class ServerConfig(Settings):
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 9464
     enabled: bool = True
+    external_url: Annotated[
+        str | None,
+        AfterValidator(lambda url: url and check_url(url)),
+        Field(description="where people reach the status page: alerts link to it"),
+    ] = None
 
 
 class LogConfig(Settings):
@@ -47,7 +47,6 @@ class LogConfig(Settings):
 
 
 SourceConfig = Annotated[KafkaSource | HttpSource | ReplaySource, Field(discriminator="kind")]
-SinkConfig = Annotated[KafkaSinkConfig | WebhookSinkConfig | LogSinkConfig, Field(discriminator="kind")]
 
 
 class DaemonConfig(Settings):
@@ -100,6 +99,10 @@ class DaemonConfig(Settings):
         kafka_sinks = [sink for sink in self.sinks if isinstance(sink, KafkaSinkConfig)]
         if len(kafka_sinks) > 1:
             raise ValueError("sinks: more than one of kind kafka; an alert is written to one topic")
+        sinks = [name for name, _ in named_sinks(one_by_one(self.sinks))]
+        alike = sorted({name for name in sinks if sinks.count(name) > 1})
+        if alike:
+            raise ValueError(f"sinks: the name {', '.join(map(repr, alike))} is given twice")
         return self
 
     @model_validator(mode="after")

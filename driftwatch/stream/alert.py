@@ -152,6 +152,7 @@ class Alert:
         reference: name and version of the bundle.
         heat_map: of images, where the alarm starts or worsens.
         examples: of any kind of sample, likewise.
+        since_ms: event time at which the alarm started that this starts, worsens or ends; None where it is not told.
     """
 
     id: str
@@ -166,6 +167,12 @@ class Alert:
     reference: tuple[str, str]
     heat_map: HeatMap | None = None
     examples: Examples | None = None
+    since_ms: int | None = None
+
+    @property
+    def began_ms(self) -> int:
+        """When the alarm started, as far as is told."""
+        return self.window.end_ms if self.since_ms is None else self.since_ms
 
     def to_data(self) -> dict[str, Any]:
         """The ``data`` of the CloudEvent."""
@@ -188,6 +195,8 @@ class Alert:
             "explanation": self.explanation,
             "reference": {"name": self.reference[0], "version": self.reference[1]},
         }
+        if self.since_ms is not None:
+            data["since"] = rfc3339(self.since_ms)
         if self.heat_map is not None:
             data["heat_map"] = self.heat_map.to_json()
         if self.examples is not None:
@@ -241,6 +250,7 @@ def decode_alert(value: bytes) -> Alert:
             reference=(data["reference"]["name"], data["reference"]["version"]),
             heat_map=HeatMap(tuple(map(tuple, data["heat_map"]["values"]))) if "heat_map" in data else None,
             examples=_examples(data["examples"]) if "examples" in data else None,
+            since_ms=_milliseconds(data["since"]) if "since" in data else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None

@@ -146,7 +146,7 @@ class SinkDelivered:
 
 @dataclass(frozen=True)
 class SinkFailed:
-    """An alert did not reach a sink, and is not tried again."""
+    """An alert did not reach a sink and is not tried again; or Alertmanager, which is, was not told what fires."""
 
     sink: str
     error: str

@@ -13,6 +13,8 @@ from driftwatch.errors import SourceError
 from driftwatch.stream.kafka_clients import Unready
 
 CONNECT_MS = 10_000
+ALERTS_KEPT_MS = 30 * 24 * 3_600_000
+"""Within a month no alert is removed from the alerts topic, be there newer ones of its stream or not."""
 
 
 def ensure_topics(source: KafkaSource, alerts_topic: str) -> None:
@@ -34,7 +36,11 @@ def ensure_topics(source: KafkaSource, alerts_topic: str) -> None:
             topics.panes: {"num_partitions": spread, "configs": large},
             topics.state: {"num_partitions": spread, "configs": {"cleanup.policy": "compact"}},
             topics.windows: {"num_partitions": spread},
-            alerts_topic: {"num_partitions": 1},
+            # The last alert of each stream is kept for ever: it says whether the stream fires.
+            alerts_topic: {
+                "num_partitions": 1,
+                "configs": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(ALERTS_KEPT_MS)},
+            },
             topics.dead_letters: {"num_partitions": 1, "configs": large},
         }
         for name, options in wanted.items():

@@ -133,8 +133,10 @@ class StreamTester:
         if not results:
             return TestOutcome()
         held = self._anytime is not None and self._anytime.held > 0
-        self._state, transition = advance(self.policy, self._state, results, anytime=held)
-        alerts = (self._announce(transition),) if transition else ()
+        before = self._state
+        self._state, transition = advance(self.policy, before, results, anytime=held)
+        since_ms = (self._state if self._state.firing else before).since_ms
+        alerts = (self._announce(transition, since_ms),) if transition else ()
         return TestOutcome(tuple(results), alerts)
 
     def _window(self, size: int) -> list[Pane] | None:
@@ -192,7 +194,7 @@ class StreamTester:
         effect = float(tested.effect[0])
         return explain(null, parts, tested.deviations[0], geometry, self.reference.block_names, effect)
 
-    def _announce(self, transition: Transition) -> Alert:
+    def _announce(self, transition: Transition, since_ms: int) -> Alert:
         result = transition.window
         last = self._panes[-1]
         identity = (
@@ -231,6 +233,7 @@ class StreamTester:
             reference=(self.reference.name, self.reference.version),
             heat_map=found,
             examples=examples_of(window, self.examples) if firing else None,
+            since_ms=since_ms,
         )
 
     def _bets(self) -> tuple[DetectorResult, ...]:

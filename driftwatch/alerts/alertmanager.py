@@ -1,0 +1,208 @@
+"""Prometheus Alertmanager, API v2: alerts as labels and annotations, sent again for as long as they fire.
+
+https://prometheus.io/docs/alerting/latest/alerts_api
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from driftwatch.alerts.attempts import FIRST_WAIT_S, TryAgain
+from driftwatch.alerts.http import http_client, post
+from driftwatch.alerts.standing import Series, Standing
+from driftwatch.alerts.wording import (
+    Links,
+    compose,
+    effect_words,
+    examples_words,
+    moment,
+    p_words,
+    window_words,
+)
+from driftwatch.config import AlertmanagerSinkConfig
+from driftwatch.errors import SinkError
+from driftwatch.stream.alert import Alert, rfc3339
+from driftwatch.stream.events import Observer, SinkDelivered, SinkFailed, StageTimed
+
+ALERT_NAME = "ModelInputDrift"
+API = "/api/v2/alerts"
+BATCH = 64
+WAKE_S = 0.2
+
+log = structlog.get_logger("driftwatch.alerts")
+
+
+class AlertmanagerClient:
+    """One Alertmanager.
+
+    Args:
+        config: how to reach it; of several addresses the first.
+        name: for logs and metrics.
+        links: for alerts to point at.
+    """
+
+    def __init__(self, config: AlertmanagerSinkConfig, name: str, links: Links) -> None:
+        self.name = name
+        self.config = config
+        self._links = links
+        self._url = f"{config.urls[0].rstrip('/').removesuffix(API)}{API}"
+        self._client = http_client(config, name)
+
+    def describe(self, alert: Alert) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """An alert's labels, which say what it is, and its annotations, which say how it is."""
+        labels = {
+            **self.config.labels,
+            "alertname": ALERT_NAME,
+            "stream": alert.stream,
+            "severity": alert.severity,
+            "reference": alert.reference[0],
+        }
+        message = compose(alert, self._links)
+        annotations = {
+            "summary": message.title,
+            "description": alert.explanation,
+            "effect": effect_words(alert),
+            "p_value": p_words(alert.p_value).removeprefix("p ").removeprefix("= "),
+            "since": moment(alert.began_ms),
+            "window": window_words(alert),
+            "samples": examples_words(alert),
+            "reference_version": alert.reference[1],
+            "runbook_url": self._links.runbook,
+        }
+        return labels, {name: text for name, text in annotations.items() if text}
+
+    def send(self, told: Sequence[Series]) -> None:
+        """Tells what fires and what has ended.
+
+        Raises:
+            TryAgain: there was no answer, or one that may change.
+            SinkError: something was refused.
+        """
+        expires = rfc3339(int((time.time() + self.config.expires_s) * 1000))
+        for first in range(0, len(told), BATCH):
+            alerts = [self._write(series, expires) for series in told[first : first + BATCH]]
+            post(self._client, self._url, orjson.dumps(alerts), "application/json", self.name)
+
+    def close(self) -> None:
+        """Closes connections."""
+        self._client.close()
+
+    def _write(self, series: Series, expires: str) -> Mapping[str, Any]:
+        written = {
+            "labels": series.labels,
+            "annotations": series.annotations,
+            "startsAt": rfc3339(series.starts_ms),
+            "endsAt": expires if series.ends_ms is None else rfc3339(series.ends_ms),
+        }
+        page = self._links.stream(series.stream)
+        return {**written, "generatorURL": page} if page else written
+
+
+class AlertmanagerUpkeep:
+    """Keeps one Alertmanager at what fires, in a thread of its own: at once when that changes, and again and again.
+
+    What is told is always the whole of it, so an Alertmanager that was away or has lost its memory is soon right
+    again, and no alert is ever given up.
+
+    Args:
+        client: that speaks with it.
+        streams: that are watched.
+        observer: told of deliveries and failures.
+        saved: file that the state is kept in, where no topic keeps it; None to keep none.
+    """
+
+    def __init__(
+        self, client: AlertmanagerClient, streams: Collection[str], observer: Observer, saved: Path | None = None
+    ) -> None:
+        self.name = f"sink.{client.name}"
+        self._client = client
+        self._streams = streams
+        self._observe = observer
+        self._path = saved
+        self._lock = threading.Lock()
+        self._news = threading.Event()
+        self._standing = self.blank()
+        self._untold = 0
+        self._due = 0.0
+        self._pause_s = FIRST_WAIT_S
+        self._refused = ""
+        if saved is not None:
+            self._standing.load(saved)
+
+    @property
+    def sink(self) -> str:
+        """The sink's name, in metrics."""
+        return self._client.name
+
+    def blank(self) -> Standing:
+        """A state in which nothing has ever fired."""
+        return Standing(self._client.describe, self._streams)
+
+    def submit(self, alert: Alert) -> None:
+        """Takes an alert that was just raised; never waits for the Alertmanager."""
+        self.take(alert, int(time.time() * 1000))
+
+    def take(self, alert: Alert, told_ms: int) -> None:
+        """Takes an alert that was written at a time, milliseconds since the epoch."""
+        with self._lock:
+            if not self._standing.take(alert, told_ms):
+                return
+            self._untold += 1
+            if self._path is not None:
+                self._standing.save(self._path)
+        self._news.set()
+
+    def replace(self, standing: Standing) -> None:
+        """Takes up a state that was read from the topic."""
+        with self._lock:
+            self._standing = standing
+        self._news.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Keeps it up until told to stop; what is new by then is still tried once. What fires goes on firing."""
+        while not stop.is_set():
+            if self._news.wait(WAKE_S):
+                self._news.clear()
+                self._due = 0.0
+            if time.monotonic() >= self._due:
+                self._tell()
+        if self._untold:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            told, untold = self._standing.told(int(time.time() * 1000)), self._untold
+        started = time.monotonic()
+        self._due = started + self._client.config.resend_s
+        if not told:
+            return
+        try:
+            self._client.send(told)
+        except (TryAgain, SinkError) as error:
+            self._failed(error, started)
+            return
+        self._pause_s = FIRST_WAIT_S
+        if self._refused:
+            log.info("Alertmanager takes alerts again", sink=self.sink)
+            self._refused = ""
+        with self._lock:
+            self._untold -= untold
+        for _ in range(untold):
+            self._observe(SinkDelivered(self.sink))
+        self._observe(StageTimed("sink", time.monotonic() - started))
+
+    def _failed(self, error: TryAgain | SinkError, started: float) -> None:
+        if str(error) != self._refused:
+            self._refused = str(error)
+            log.error("Alertmanager not told; trying again", sink=self.sink, error=self._refused)
+        self._observe(SinkFailed(self.sink, self._refused))
+        asked_s = error.after_s if isinstance(error, TryAgain) else 0.0
+        self._due = started + max(asked_s, min(self._pause_s, self._client.config.resend_s))
+        self._pause_s *= 2

@@ -1,0 +1,62 @@
+"""A test alert through every sink, so that the first real one does not find out what is misconfigured."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from driftwatch.alerts.attempts import TryAgain
+from driftwatch.alerts.sample import STREAM, now_ms, sample_alert, sample_resolution
+from driftwatch.alerts.sinks import build_sinks
+from driftwatch.alerts.standing import Standing
+from driftwatch.config import DaemonConfig, EmailSinkConfig, WebhookSinkConfig
+from driftwatch.errors import SinkError
+
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What became of the test alert at a sink; `error` is empty if it arrived."""
+
+    sink: str
+    error: str
+
+
+def rehearse(config: DaemonConfig) -> list[Rehearsed]:
+    """Sends an alert of the least severity, and its resolution, to every sink but Kafka's topic.
+
+    Alertmanager gets the alert alone, so that it lasts until it is routed; it ends after the sink's `expires_s`.
+
+    Raises:
+        ConfigError: a sink cannot be built.
+    """
+    severity = min(config.alerts.severity, key=lambda name: config.alerts.severity[name])
+    alert = sample_alert(severity, at_ms=now_ms())
+    impatient = [
+        each.model_copy(update={"max_attempts": ATTEMPTS})
+        if isinstance(each, WebhookSinkConfig | EmailSinkConfig)
+        else each
+        for each in config.sinks
+    ]
+    sinks = build_sinks(config.model_copy(update={"sinks": impatient}))
+    told: list[Rehearsed] = []
+    try:
+        for sink in sinks.each:
+            try:
+                for each in (alert, sample_resolution(alert)):
+                    sink.deliver(each, threading.Event())
+                told.append(Rehearsed(sink.name, ""))
+            except SinkError as error:
+                told.append(Rehearsed(sink.name, str(error)))
+        for client in sinks.kept_up:
+            standing = Standing(client.describe, [STREAM])
+            standing.take(alert, now_ms())
+            try:
+                client.send(standing.told(now_ms()))
+                told.append(Rehearsed(client.name, ""))
+            except (TryAgain, SinkError) as error:
+                told.append(Rehearsed(client.name, str(error)))
+    finally:
+        sinks.close()
+    return told

@@ -1,0 +1,257 @@
+"""Whom alerts are told to: topics, Alertmanager, webhooks, mail, and the log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from email.errors import HeaderParseError
+from email.headerregistry import Address as MailAddress
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field, HttpUrl, SecretStr, TypeAdapter, model_validator
+
+from driftwatch.config.source import Topic
+from driftwatch.settings import ConfigPath, Settings
+
+RESERVED_LABELS = frozenset({"alertname", "stream", "severity", "reference"})
+SUBMISSION_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+_HTTP_URL = TypeAdapter(HttpUrl)
+
+
+def check_url(value: str) -> str:
+    """Passes an http or https address on as it is written.
+
+    Raises:
+        ValueError: it is none.
+    """
+    _HTTP_URL.validate_python(value)
+    return value
+
+
+def _check_urls(value: str | list[str]) -> str | list[str]:
+    for each in [value] if isinstance(value, str) else value:
+        check_url(each)
+    return value
+
+
+def _check_address(value: str) -> str:
+    try:
+        MailAddress(addr_spec=value)
+    except (ValueError, HeaderParseError):
+        raise ValueError(f"should be a mail address such as on-call@example.com, got {value!r}") from None
+    if "@" not in value:
+        raise ValueError(f"should have an @ and a domain, got {value!r}")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+SinkName = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        description="in metrics, in logs and of its consumer group; its kind or template, numbered, if absent",
+    ),
+]
+LabelName = Annotated[str, Field(pattern=r"^([A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]{0,99}$")]
+
+
+class KafkaSinkConfig(Settings):
+    """Alerts to a topic of the source's cluster, as CloudEvents."""
+
+    kind: Literal["kafka"]
+    topic: Annotated[Topic | None, Field(description="the source's topics.alerts if absent")] = None
+
+    @property
+    def told(self) -> str:
+        """To where, for people."""
+        return self.topic or "the source's topics.alerts"
+
+
+class LogSinkConfig(Settings):
+    """Alerts to the daemon's own log."""
+
+    kind: Literal["log"]
+
+    @property
+    def told(self) -> str:
+        """To where, for people."""
+        return "the daemon's log"
+
+
+class HttpSinkConfig(Settings):
+    """How a sink that speaks HTTP proves who it is, and checks whom it talks to."""
+
+    name: SinkName = None
+    headers: Annotated[dict[str, str], Field(repr=False, default_factory=dict)]
+    username: str | None = None
+    password: SecretStr | None = None
+    bearer_token: SecretStr | None = None
+    ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together; give both or neither")
+        if self.username is not None and self.bearer_token is not None:
+            raise ValueError("username and bearer_token are two ways to say who it is; give one")
+        return self
+
+
+class WebhookSinkConfig(HttpSinkConfig):
+    """Alerts as HTTP POST, as their receiver takes them; address and headers may hold secrets and are not shown."""
+
+    kind: Literal["webhook"]
+    url: Annotated[str, AfterValidator(check_url), Field(repr=False)]
+    template: Annotated[
+        Literal["cloudevents", "slack", "teams", "pagerduty"],
+        Field(description="what is posted: the alert itself, or a message that a chat or a pager shows"),
+    ] = "cloudevents"
+    routing_key: Annotated[SecretStr | None, Field(description="of PagerDuty's Events API v2 integration")] = None
+    max_attempts: Annotated[
+        int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
+    ] = 40
+    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+
+    @property
+    def told(self) -> str:
+        """To where, for people: the host alone, since the path may be a secret."""
+        return _origin(self.url)
+
+    @model_validator(mode="after")
+    def _key_where_needed(self) -> Self:
+        if (self.template == "pagerduty") != (self.routing_key is not None):
+            raise ValueError("template pagerduty needs a routing_key, and no other template takes one")
+        return self
+
+
+class AlertmanagerSinkConfig(HttpSinkConfig):
+    """What fires, kept up in Prometheus Alertmanager by its API v2; each of several addresses is told by itself."""
+
+    kind: Literal["alertmanager"]
+    url: Annotated[
+        str | list[str],
+        AfterValidator(_check_urls),
+        Field(repr=False, min_length=1, description="of Alertmanager, or of every member of its cluster"),
+    ]
+    labels: Annotated[
+        dict[LabelName, Annotated[str, Field(min_length=1)]],
+        Field(description="more labels, to route and silence by", default_factory=dict),
+    ]
+    resend_s: Annotated[float, Field(gt=0, le=3600, description="how often it is told what still fires")] = 60.0
+    expires_s: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="after which Alertmanager takes for resolved what it hears no more of"),
+    ] = 600.0
+
+    @property
+    def urls(self) -> list[str]:
+        """Every address."""
+        return [self.url] if isinstance(self.url, str) else list(self.url)
+
+    @property
+    def told(self) -> str:
+        """To where, for people."""
+        return ", ".join(map(_origin, self.urls))
+
+    @model_validator(mode="after")
+    def _keeps_up(self) -> Self:
+        reserved = sorted(RESERVED_LABELS & set(self.labels))
+        if reserved:
+            raise ValueError(f"labels: driftwatch sets {', '.join(reserved)} itself; choose another name")
+        if self.expires_s < 2 * self.resend_s:
+            raise ValueError(
+                f"expires_s {self.expires_s:g} should be twice resend_s {self.resend_s:g} or more: "
+                "one lost message would end an alert that still fires"
+            )
+        return self
+
+
+class EmailSinkConfig(Settings):
+    """Alerts as mail over SMTP."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    kind: Literal["email"]
+    name: SinkName = None
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int | None, Field(ge=1, le=65_535, description="587, 465 or 25 by its encryption if absent")] = None
+    encryption: Annotated[
+        Literal["starttls", "tls", "none"],
+        Field(description="starttls: from the greeting on; tls: from the first byte on"),
+    ] = "starttls"
+    sender: Annotated[Address, Field(alias="from")]
+    to: Annotated[list[Address], Field(min_length=1, max_length=100)]
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    max_attempts: Annotated[
+        int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
+    ] = 40
+    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+
+    @property
+    def told(self) -> str:
+        """To where, for people."""
+        return f"{', '.join(self.to)} by {self.host}:{self.server_port}"
+
+    @property
+    def server_port(self) -> int:
+        """The port that is stated, or the usual one."""
+        return self.port or SUBMISSION_PORTS[self.encryption]
+
+    @model_validator(mode="after")
+    def _password_is_safe(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together; give both or neither")
+        if self.password is not None and self.encryption == "none":
+            raise ValueError("a password would travel in clear; set encryption to starttls or tls")
+        return self
+
+
+AnySinkConfig = KafkaSinkConfig | AlertmanagerSinkConfig | WebhookSinkConfig | EmailSinkConfig | LogSinkConfig
+SinkConfig = Annotated[AnySinkConfig, Field(discriminator="kind")]
+
+
+def named_sinks(configs: Sequence[AnySinkConfig]) -> list[tuple[str, AnySinkConfig]]:
+    """Every sink with the name that metrics and logs know it by.
+
+    The name is the one it is given, else its template or kind; sinks that would have the same one are numbered. An
+    Alertmanager of several addresses counts as that many sinks (see `one_by_one`).
+    """
+    usual = [_usual_name(config) for config in configs]
+    often, seen, named = Counter(usual), Counter[str](), list[tuple[str, AnySinkConfig]]()
+    for base, config in zip(usual, configs, strict=True):
+        seen[base] += 1
+        given = getattr(config, "name", None)
+        named.append((given or (base if often[base] == 1 else f"{base}-{seen[base]}"), config))
+    return named
+
+
+def one_by_one(configs: Sequence[AnySinkConfig]) -> list[AnySinkConfig]:
+    """The same sinks, with an Alertmanager of several addresses as one sink each."""
+    found: list[AnySinkConfig] = []
+    for config in configs:
+        if isinstance(config, AlertmanagerSinkConfig) and len(config.urls) > 1:
+            for number, url in enumerate(config.urls, 1):
+                name = f"{config.name}-{number}" if config.name else None
+                found.append(config.model_copy(update={"url": url, "name": name}))
+        else:
+            found.append(config)
+    return found
+
+
+def _usual_name(config: AnySinkConfig) -> str:
+    if getattr(config, "name", None):
+        return f"{config.kind}/named"
+    if isinstance(config, WebhookSinkConfig) and config.template != "cloudevents":
+        return config.template
+    return config.kind
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
