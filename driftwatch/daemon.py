@@ -31,7 +31,7 @@ from driftwatch.serve.http import HttpServer
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status
 from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import Observer, ReferenceInUse, fan_out
+from driftwatch.stream.events import Calibrated, Observer, ReferenceInUse, fan_out
 from driftwatch.stream.examples import ExampleRule
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.replay import ReplayRole
@@ -122,11 +122,13 @@ class Daemon:
         self._sinks = build_sinks(config.sinks)
 
     def prepare(self) -> None:
-        """Calibrates thresholds, which takes seconds for each reference, and announces the streams."""
+        """Calibrates thresholds, which takes seconds for each reference, and announces sinks and streams."""
+        self.monitor.metrics.expect_sinks([sink.name for sink in self._sinks])
         for stream, reference in self._references.items():
             procedure = self._factory.procedure(reference)
             control = procedure.control
             self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version))
+            self.monitor.observe(Calibrated(stream, control.budget, control.interval, procedure.satisfiable))
             log.info(
                 "watching",
                 stream=stream,
