@@ -75,7 +75,7 @@ def test_every_metric_is_told_in_the_docs() -> None:
         metrics(event)
     text, _ = metrics.render()
     page = PAGE.read_text()
-    families = [family for family in text_string_to_metric_families(text.decode())]
+    families = list(text_string_to_metric_families(text.decode()))
     names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     assert {name for name in names if f"`{name}" not in page} == set()
 
