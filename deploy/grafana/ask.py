@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import httpx
 RATE_SCRAPES = 4
 """Scrape intervals that ``$__rate_interval`` spans at least, as in Grafana."""
 
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0}
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
 _REGEX_CHARACTERS = re.compile(r"[\\$^*{}\[\]+?.()|]")
 
@@ -37,6 +39,7 @@ class View:
         scrape_s: the data source's scrape interval, seconds.
         chosen: values of the variables; those that may have several and are not here have all.
         points: of a line, at most.
+        least_step_s: that a panel asks for, seconds.
     """
 
     url: str
@@ -45,11 +48,12 @@ class View:
     scrape_s: float
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     points: int = 300
+    least_step_s: float = 0.0
 
     @property
     def step_s(self) -> float:
         """Between the points of a line."""
-        return max(self.scrape_s, float(round((self.end - self.start) / self.points)))
+        return max(self.scrape_s, self.least_step_s, float(round((self.end - self.start) / self.points)))
 
 
 def panels(board: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -67,10 +71,12 @@ def ask_panel(view: View, board: Mapping[str, Any], panel: Mapping[str, Any]) ->
     Raises:
         httpx.HTTPStatusError: a query is wrong.
     """
+    least_s = _SECONDS[panel["interval"][-1]] * float(panel["interval"][:-1]) if panel.get("interval") else 0.0
+    coarse = replace(view, least_step_s=least_s)
     return {
         target["refId"]: ask(
-            view,
-            filled(view, board, target["expr"]),
+            coarse,
+            filled(coarse, board, target["expr"]),
             instant=bool(target.get("instant")),
             legend=target.get("legendFormat", ""),
         )
@@ -81,11 +87,17 @@ def ask_panel(view: View, board: Mapping[str, Any], panel: Mapping[str, Any]) ->
 def ask(view: View, expr: str, *, instant: bool = False, legend: str = "") -> list[Series]:
     """The answer to a query over the time range, or at its end if `instant`.
 
+    Steps are multiples of their length, as in Grafana; but the last one, which is not over yet, is asked for too.
+
     Raises:
         httpx.HTTPStatusError: it is wrong.
     """
     asked: dict[str, str | float] = {"query": expr}
-    asked |= {"time": view.end} if instant else {"start": view.start, "end": view.end, "step": view.step_s}
+    if instant:
+        asked["time"] = view.end
+    else:
+        first, last = math.floor(view.start / view.step_s), math.ceil(view.end / view.step_s)
+        asked |= {"start": first * view.step_s, "end": last * view.step_s, "step": view.step_s}
     path = "query" if instant else "query_range"
     answer = httpx.post(f"{view.url}/api/v1/{path}", data=asked, timeout=30)
     answer.raise_for_status()

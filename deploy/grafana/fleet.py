@@ -116,6 +116,7 @@ def _p_values() -> Panel:
         query(f"clamp_min({P_VALUE}, {LEAST_P:g})", "{{stream}}"),
         unit="sci",
         height=9,
+        extreme="min",
         fill=0,
     ).data_links([boards_link("__field.labels.stream")])
     return logarithmic(panel).max(1)
@@ -150,6 +151,7 @@ def _streams() -> Panel:
             instant=True,
             kind="table",
         ),
+        height=7,
     )
     return _styled(panel)
 
@@ -217,13 +219,13 @@ def _stages() -> Panel:
 
 
 def _alerts() -> Panel:
-    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{CHOSEN}}}[$__rate_interval]))"
+    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{CHOSEN}}}[$__interval]))"
     about = "Alarms that started, got worse or ended, by severity."
     return bars(lines("Alerts written", about, query(written, "{{state}}, {{severity}}")))
 
 
 def _dead_letters() -> Panel:
-    lost = f"sum by (stream, reason) (increase(driftwatch_dead_letters_total{{{CHOSEN}}}[$__rate_interval]))"
+    lost = f"sum by (stream, reason) (increase(driftwatch_dead_letters_total{{{CHOSEN}}}[$__interval]))"
     about = "Messages that could not be used, by stream and reason; the dead-letter topic has them with their places."
     return bars(lines("Dead letters", about, query(lost, "{{stream}}: {{reason}}")))
 
@@ -236,6 +238,7 @@ def _sinks() -> Panel:
         query(asked.format("deliveries", CHOSEN), ref="A", instant=True, kind="table"),
         query(asked.format("failures", CHOSEN), ref="B", instant=True, kind="table"),
         width=12,
+        height=6,
     )
     panel = columns(panel, {"sink": "Sink", "Value #A": "Delivered", "Value #B": "Given up"})
     panel = column(panel, "Delivered", decimals=0)
@@ -247,4 +250,4 @@ def _roles() -> Panel:
     target = query(f"min by (instance, role) (driftwatch_source_connected{{{CHOSEN}}})", "{{instance}} {{role}}")
     about = "Whether each role of each daemon is connected to its source."
     words = {"1": ("connected", "green"), "0": ("lost", "red")}
-    return states("Roles", about, target, words, width=12, height=8)
+    return states("Roles", about, target, words, width=12, height=6)

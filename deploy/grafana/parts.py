@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from grafana_foundation_sdk.builders import bargauge, heatmap, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders import common as build
@@ -69,14 +69,15 @@ def lines(
     width: int = 12,
     height: int = 8,
     fill: int = 10,
+    extreme: Literal["max", "min"] = "max",
 ) -> timeseries.Panel:
-    """Lines over time, with their last values in the legend."""
+    """Lines over time, with their last and their extreme values in the legend."""
     legend = (
         build.VizLegendOptions()
         .display_mode(common.LegendDisplayMode.TABLE)
         .placement(common.LegendPlacement.BOTTOM)
         .show_legend(True)
-        .calcs(["lastNotNull", "max"])
+        .calcs(["lastNotNull", extreme])
     )
     return (
         timeseries.Panel()
@@ -113,9 +114,9 @@ def limit_line(panel: timeseries.Panel, ref: str) -> timeseries.Panel:
 
 
 def bars(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same as stacked bars: for what is counted."""
+    """The same as stacked bars, of a minute or more: for what is counted over ``$__interval``, so that none overlap."""
     stacked = build.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
-    return panel.draw_style(common.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).stacking(stacked)
+    return panel.interval("1m").draw_style(common.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).stacking(stacked)
 
 
 def figure(

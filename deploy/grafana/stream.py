@@ -110,8 +110,10 @@ def _figures() -> Sequence[Panel]:
         figure(
             "Samples between false alarms",
             "Bounds of what they truly are (95 %): far apart where the reference has few held-out samples.",
-            query(f"max by (bound) (driftwatch_budget_interval_samples{{{OF_STREAM}}})", "{{bound}}"),
+            query(f'max(driftwatch_budget_interval_samples{{{OF_STREAM}, bound="low"}})', "at least"),
             graph=False,
+        ).with_target(
+            query(f'max(driftwatch_budget_interval_samples{{{OF_STREAM}, bound="high"}})', "at most", ref="B")
         ),
         figure(
             "Reference",
@@ -133,6 +135,7 @@ def _p_values() -> Panel:
         ),
         query(f"max(driftwatch_window_threshold{{{OF_STREAM}}})", "alarm at or below", ref="B"),
         unit="sci",
+        extreme="min",
         width=24,
         height=10,
         fill=0,
@@ -160,6 +163,7 @@ def _detectors() -> Panel:
             "{{detector}}",
         ),
         unit="sci",
+        extreme="min",
         width=8,
         fill=0,
     )
@@ -269,7 +273,7 @@ def _lag() -> Panel:
 
 
 def _alerts() -> Panel:
-    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{OF_STREAM}}}[$__rate_interval]))"
+    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{OF_STREAM}}}[$__interval]))"
     about = "Marks that started, got worse or ended, by severity."
     return bars(lines("Alerts written", about, query(written, "{{state}}, {{severity}}"), width=8))
 

@@ -37,7 +37,9 @@ from driftwatch.stream.events import (
 
 UNKNOWN_STREAM = "unknown"
 EVERY_ROLE = "all"
-SCORE_BOUNDS = (*(digit * 10.0**power for power in range(6) for digit in (1, 2, 5)), 1e6)
+SCORE_BOUNDS = (*(digit * 10.0**power for power in range(5) for digit in (1, 1.5, 2, 3, 4, 6)), 1e5, 1e6)
+"""Nats; a heat map wants them fine, since most samples of a reference score much alike."""
+
 STAGE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
