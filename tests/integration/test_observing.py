@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from deploy.grafana.ask import Series, View, ask, ask_panel, filled, panels, values_of
+from deploy.grafana.draw import drawn
 from driftwatch.data.codecs import encode
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
 from tests.prometheus import DEPLOY, SCRAPE_S, prometheus
@@ -86,6 +87,8 @@ def test_panels_and_rules_show_a_real_drift(
         check_annotations(watched)
         check_figures(watched)
         check_rules(watched)
+        for board in (FLEET, STREAM):
+            assert len(drawn(watched.view(), board).axes) >= len(list(panels(board)))
 
 
 def check_panels(watched: Watched, board: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from driftwatch.serve.metrics import Metrics
 from tests.unit.serve.test_serve import EVENTS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
 PAGE = ROOT / "docs" / "observing.md"
 
