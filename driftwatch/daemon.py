@@ -23,7 +23,7 @@ from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
 from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import ReferenceInUse
+from driftwatch.stream.events import Calibrated, ReferenceInUse
 from driftwatch.stream.examples import ExampleRule
 from driftwatch.stream.intake import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
@@ -64,11 +64,13 @@ class Daemon:
         self._sinks = build_sinks(config)
 
     def prepare(self) -> None:
-        """Calibrates thresholds, which takes seconds for each reference, and announces the streams."""
+        """Calibrates thresholds, which takes seconds for each reference, and announces sinks and streams."""
+        self.monitor.metrics.expect_sinks(self._sinks.names)
         for stream, reference in self._references.items():
             procedure = self._factory.procedure(reference)
             control = procedure.control
             self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version))
+            self.monitor.observe(Calibrated(stream, control.budget, control.interval, procedure.satisfiable))
             log.info(
                 "watching",
                 stream=stream,

@@ -89,6 +89,11 @@ class Sinks:
     each: tuple[Sink, ...]
     kept_up: tuple[AlertmanagerClient, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """Of all of them, for logs and metrics."""
+        return [sink.name for sink in self.each] + [client.name for client in self.kept_up]
+
     def close(self) -> None:
         """Lets go of their connections."""
         for sink in self.each:

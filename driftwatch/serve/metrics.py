@@ -20,23 +20,30 @@ from driftwatch.stream.events import (
     AlertRaised,
     BatchSeen,
     BetsMade,
+    Calibrated,
     DeadLettered,
     Event,
     IntakeQueued,
     LagMeasured,
     Outcome,
+    PartitionsHeld,
+    Progress,
     ReferenceInUse,
     RequestAnswered,
     SamplesScored,
     SinkDelivered,
     SinkFailed,
     StageTimed,
+    StreamsHeld,
     StreamState,
     WindowTested,
 )
 
 UNKNOWN_STREAM = "unknown"
-SCORE_BOUNDS = (*(digit * 10.0**power for power in range(6) for digit in (1, 2, 5)), 1e6)
+EVERY_ROLE = "all"
+SCORE_BOUNDS = (*(digit * 10.0**power for power in range(5) for digit in (1, 1.5, 2, 3, 4, 6)), 1e5, 1e6)
+"""Nats; a heat map wants them fine, since most samples of a reference score much alike."""
+
 STAGE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -61,6 +68,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry() if registry is None else registry
         self._severities = tuple(severities)
         self._known: set[str] = set()
+        self._measured: dict[str, set[int]] = {}
         self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
         self._batches = Counter(
             "driftwatch_batches_total", "Messages taken in.", ["stream", "outcome"], registry=registry
@@ -90,9 +98,51 @@ class Metrics:
             ["stream", "window"],
             registry=registry,
         )
+        self._window_end = Gauge(
+            "driftwatch_window_end_timestamp_seconds",
+            "Event time of the newest sample of the last window.",
+            ["stream", "window"],
+            registry=registry,
+        )
+        self._block = Gauge(
+            "driftwatch_window_block_nats",
+            "Parts of the divergence of the last window by latent block, in nats per sample.",
+            ["stream", "window", "block", "part"],
+            registry=registry,
+        )
+        self._threshold = Gauge(
+            "driftwatch_window_threshold",
+            "P-value at or below which a window starts an alarm.",
+            ["stream"],
+            registry=registry,
+        )
         self._wealth = Gauge(
             "driftwatch_martingale_log_wealth",
             "Logarithm of the wealth of the gambler against the stream's being as the reference, in nats.",
+            ["stream"],
+            registry=registry,
+        )
+        self._wealth_limit = Gauge(
+            "driftwatch_martingale_log_wealth_limit",
+            "Logarithm of the wealth that sets the anytime alarm off, in nats.",
+            ["stream"],
+            registry=registry,
+        )
+        self._budget = Gauge(
+            "driftwatch_budget_samples",
+            "Samples between false alarms, as asked.",
+            ["stream"],
+            registry=registry,
+        )
+        self._budget_interval = Gauge(
+            "driftwatch_budget_interval_samples",
+            "Samples between false alarms: bounds of what they truly are (95 %).",
+            ["stream", "bound"],
+            registry=registry,
+        )
+        self._satisfiable = Gauge(
+            "driftwatch_budget_satisfiable",
+            "1 if the reference's held-out samples are enough to vouch for the false-alarm budget.",
             ["stream"],
             registry=registry,
         )
@@ -112,6 +162,18 @@ class Metrics:
         )
         self._lag = Gauge(
             "driftwatch_consumer_lag", "Messages not read yet.", ["topic", "partition"], registry=registry
+        )
+        self._connected = Gauge(
+            "driftwatch_source_connected",
+            "1 while a role is connected to its source, 0 while it has lost it.",
+            ["role"],
+            registry=registry,
+        )
+        self._last_poll = Gauge(
+            "driftwatch_last_poll_timestamp_seconds",
+            "When a role last asked its source for more.",
+            ["role"],
+            registry=registry,
         )
         self._reference = Info("driftwatch_reference", "The reference in use.", ["stream"], registry=registry)
         self._last_sample = Gauge(
@@ -135,7 +197,19 @@ class Metrics:
         self._queue_bytes = Gauge(
             "driftwatch_intake_queue_bytes", "Bytes that wait in the intake's queue.", registry=registry
         )
+        self._of_tests = (
+            self._statistic,
+            self._p_value,
+            self._effect,
+            self._window_end,
+            self._block,
+            self._threshold,
+            self._wealth,
+            self._wealth_limit,
+            self._drift,
+        )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
+        self._expect_batches(UNKNOWN_STREAM)
         for stream in streams:
             self._know(stream)
 
@@ -147,6 +221,16 @@ class Metrics:
         """The exposition and its content type: OpenMetrics if `accept` asks for it, else Prometheus text."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
+
+    def expect_sinks(self, sinks: Collection[str]) -> None:
+        """Counters of these sinks start at zero, so that the first failure is an increase."""
+        for sink in sinks:
+            self._delivered.labels(sink)
+            self._failed.labels(sink)
+
+    def _expect_batches(self, stream: str) -> None:
+        for outcome in ("ok", "dead_letter", "skipped"):
+            self._batches.labels(stream, outcome)
 
     def _label(self, stream: str) -> str:
         return stream if stream in self._known else UNKNOWN_STREAM
@@ -160,7 +244,7 @@ class Metrics:
             return
         self._known.add(stream)
         self._samples.labels(stream)
-        self._batches.labels(stream, "ok")
+        self._expect_batches(stream)
         self._score.observe(stream, np.empty(0))
         for severity in self._severities:
             for state in ("firing", "resolved"):
@@ -196,14 +280,37 @@ class Metrics:
         for detector, p_value in event.p_values.items():
             self._p_value.labels(stream, window, detector).set(p_value)
         self._effect.labels(stream, window).set(event.effect_nats)
+        self._window_end.labels(stream, window).set(event.end_ms / 1000)
+        for block, parts in event.blocks.items():
+            for part, value in parts.items():
+                self._block.labels(stream, window, block, part).set(value)
 
     @_take.register
     def _(self, event: BetsMade) -> None:
-        self._wealth.labels(self._label(event.stream)).set(event.log_wealth)
+        stream = self._label(event.stream)
+        self._wealth.labels(stream).set(event.log_wealth)
+        self._wealth_limit.labels(stream).set(event.limit)
+
+    @_take.register
+    def _(self, event: Calibrated) -> None:
+        stream = self._label(event.stream)
+        self._budget.labels(stream).set(event.budget)
+        for bound, samples in zip(("low", "high"), event.interval, strict=True):
+            self._budget_interval.labels(stream, bound).set(samples)
+        self._satisfiable.labels(stream).set(event.satisfiable)
 
     @_take.register
     def _(self, event: StreamState) -> None:
-        self._drift.labels(self._label(event.stream)).set(event.firing)
+        stream = self._label(event.stream)
+        self._drift.labels(stream).set(event.firing)
+        self._threshold.labels(stream).set(event.threshold)
+
+    @_take.register
+    def _(self, event: StreamsHeld) -> None:
+        """Else a stream that another daemon has taken over would stay here as it was, for ever firing."""
+        for stream in self._known - event.streams:
+            for gauge in self._of_tests:
+                gauge.remove_by_labels({"stream": stream})
 
     @_take.register
     def _(self, event: AlertRaised) -> None:
@@ -219,6 +326,23 @@ class Metrics:
     @_take.register
     def _(self, event: LagMeasured) -> None:
         self._lag.labels(event.topic, str(event.partition)).set(event.lag)
+        self._measured.setdefault(event.topic, set()).add(event.partition)
+
+    @_take.register
+    def _(self, event: PartitionsHeld) -> None:
+        """Else a partition that another daemon reads now would stay here with its old lag."""
+        measured = self._measured.setdefault(event.topic, set())
+        for partition in measured - event.partitions:
+            self._lag.remove(event.topic, str(partition))
+        measured &= event.partitions
+
+    @_take.register
+    def _(self, event: Progress) -> None:
+        role = event.role or EVERY_ROLE
+        if event.kind == "polled":
+            self._last_poll.labels(role).set_to_current_time()
+        else:
+            self._connected.labels(role).set(event.kind == "source_connected")
 
     @_take.register
     def _(self, event: ReferenceInUse) -> None:

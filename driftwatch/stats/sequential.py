@@ -52,6 +52,11 @@ class Procedure:
     control: Control
     remarks: tuple[str, ...] = ()
 
+    @property
+    def satisfiable(self) -> bool:
+        """Whether the bank is large enough to vouch for the budget: nothing is remarked on."""
+        return not self.remarks
+
     def smallest_p_values(self, panes: Array) -> Array:
         """The smallest p-value of each step at which all windows are full.
 

@@ -77,6 +77,11 @@ class AnytimeAlarm:
     hold: int
     every: int = 1
 
+    @property
+    def limit(self) -> float:
+        """Logarithm of the wealth that sets the alarm off, nats."""
+        return -math.log(self.alpha)
+
     def begin(self) -> AnytimeState:
         """Before the first sample."""
         return AnytimeState(start(self.calibration))
@@ -86,6 +91,6 @@ class AnytimeAlarm:
         chosen = grades[(state.seen + np.arange(len(grades))) % self.every == 0]
         martingale = state.martingale.bet(chosen)
         seen, held = state.seen + len(grades), max(0, state.held - len(grades))
-        if martingale.log_wealth < -math.log(self.alpha):
+        if martingale.log_wealth < self.limit:
             return replace(state, martingale=martingale, seen=seen, held=held)
         return AnytimeState(start(self.calibration), seen, self.hold, martingale.log_wealth)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -49,7 +50,10 @@ class DeadLettered:
 
 @dataclass(frozen=True)
 class WindowTested:
-    """A window's result: `statistics` and `p_values` by detector, `parts` by detector and part."""
+    """A window's result: `statistics` and `p_values` by detector, `parts` by detector and part.
+
+    `blocks` are the parts of the divergence again, by latent block and part, in nats per sample.
+    """
 
     stream: str
     window: int
@@ -59,14 +63,33 @@ class WindowTested:
     effect_nats: float
     end_ms: int
     drift: bool
+    blocks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class BetsMade:
-    """The logarithm of the anytime alarm's wealth, nats, after a pane."""
+    """The logarithm of the anytime alarm's wealth after a pane, and of the wealth that sets it off, nats."""
 
     stream: str
     log_wealth: float
+    limit: float = math.inf
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a stream's false-alarm budget rests on, in samples between false alarms.
+
+    Args:
+        stream: its name.
+        budget: as asked.
+        interval: that holds the true figure (95 %), low and high.
+        satisfiable: whether the reference's held-out samples are enough to vouch for the budget.
+    """
+
+    stream: str
+    budget: float
+    interval: tuple[float, float]
+    satisfiable: bool
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,21 @@ class LagMeasured:
     topic: str
     partition: int
     lag: int
+
+
+@dataclass(frozen=True)
+class PartitionsHeld:
+    """These partitions of a topic, and no others, are read here."""
+
+    topic: str
+    partitions: frozenset[int]
+
+
+@dataclass(frozen=True)
+class StreamsHeld:
+    """These streams, and no others, are tested here; what was said of others is for another daemon to say now."""
+
+    streams: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -158,10 +196,13 @@ Event = (
     | DeadLettered
     | WindowTested
     | BetsMade
+    | Calibrated
     | StreamState
     | AlertRaised
     | StageTimed
     | LagMeasured
+    | PartitionsHeld
+    | StreamsHeld
     | ReferenceInUse
     | Progress
     | RequestAnswered

@@ -17,7 +17,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
-from driftwatch.stream.events import LagMeasured, Observer, Progress
+from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld, Progress
 from driftwatch.stream.log import Record
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS
 
@@ -181,6 +181,9 @@ class KafkaRole(Reconnecting):
         if time.monotonic() - self._measured < LAG_EVERY_S:
             return
         self._measured = time.monotonic()
+        if self.settled(consumer):
+            held = frozenset(each.partition for each in consumer.assignment())
+            self.observe(PartitionsHeld(self._topic, held))
         for each in consumer.assignment():
             end, position = consumer.highwater(each), consumer.position(each, timeout_ms=POLL_MS)
             if end is not None and position is not None:

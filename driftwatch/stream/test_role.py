@@ -16,7 +16,7 @@ from kafka.errors import KafkaTimeoutError
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream.alert import CONTENT_TYPE, encode_alert
-from driftwatch.stream.events import Observer, Progress, StageTimed
+from driftwatch.stream.events import Observer, Progress, StageTimed, StreamsHeld
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane
@@ -69,7 +69,7 @@ class TestRole(KafkaRole):
         states = self.consumer(clients, None)
         assignment = self.subscribe(consumer, self.source.topics.panes)
         stages: dict[int, TestStage] = {}
-        ready = False
+        ready, told = False, None
         while not stop.is_set():
             polled = self.poll(consumer)
             moved = self._rebalance(consumer, states, assignment, stages)
@@ -96,6 +96,11 @@ class TestRole(KafkaRole):
                 commit(producer, consumer, outgoing, offsets)
             for event in tests.events:
                 self.observe(event)
+            if self.settled(consumer):
+                held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
+                if held != told:
+                    told = held
+                    self.observe(StreamsHeld(held))
             self.measure_lag(consumer)
 
     def _feed(self, stage: TestStage, record: Record, tests: Tests) -> list[Outgoing]:

@@ -68,7 +68,7 @@ class TestStage:
             tests.events += [tested_event(result) for result in outcome.windows]
             tests.events += [AlertRaised(alert) for alert in outcome.alerts]
             if tester.log_wealth is not None:
-                tests.events.append(BetsMade(pane.stream, tester.log_wealth))
+                tests.events.append(BetsMade(pane.stream, tester.log_wealth, tester.wealth_limit))
             state = tester.state()
             if state != self._written.get(pane.stream):
                 tests.states[pane.stream] = self._written[pane.stream] = state
@@ -93,6 +93,11 @@ class TestStage:
         """How many messages before `next_offset` a later stage must start to read, to have its windows full."""
         oldest = min((offsets[0] for offsets in self._offsets.values() if offsets), default=self._next)
         return self._next - min(oldest, self._next)
+
+    @property
+    def streams(self) -> frozenset[str]:
+        """Streams that have a tester."""
+        return frozenset(self._testers)
 
     def panes(self) -> Mapping[str, tuple[Pane, ...]]:
         """The panes that windows still need, by stream, oldest first."""
@@ -126,4 +131,5 @@ def tested_event(result: WindowResult) -> WindowTested:
         effect_nats=result.effect_nats,
         end_ms=result.end_ms,
         drift=result.drift,
+        blocks=result.parts,
     )

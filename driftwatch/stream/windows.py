@@ -6,6 +6,7 @@ the same windows, the same alerts and the same ids.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,11 @@ class StreamTester:
     def severity(self) -> str | None:
         """Of the alarm, while it is on."""
         return self._state.severity if self._state.firing else None
+
+    @property
+    def wealth_limit(self) -> float:
+        """Logarithm of the wealth that sets the anytime alarm off, nats; infinite without one."""
+        return self._alarm.limit if self._alarm else math.inf
 
     @property
     def log_wealth(self) -> float | None:

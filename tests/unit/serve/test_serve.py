@@ -23,15 +23,19 @@ from driftwatch.stream.alert import Alert, DetectorResult, Effect, HeatMap, Offs
 from driftwatch.stream.events import (
     AlertRaised,
     BatchSeen,
+    BetsMade,
+    Calibrated,
     DeadLettered,
     Event,
     LagMeasured,
+    PartitionsHeld,
     Progress,
     ReferenceInUse,
     SamplesScored,
     SinkDelivered,
     SinkFailed,
     StageTimed,
+    StreamsHeld,
     StreamState,
     WindowTested,
 )
@@ -57,8 +61,18 @@ EVENTS: tuple[Event, ...] = (
     SamplesScored("a", np.array([1.0, 20.0]), 1_500),
     DeadLettered("unknown", "malformed"),
     WindowTested(
-        "a", 50, {"combined": 9.0, "kl": 2.0}, {"combined": 1e-9, "kl": 1e-8}, {"kl": {"scale": 2.0}}, 2.0, 2_000, True
+        "a",
+        50,
+        {"combined": 9.0, "kl": 2.0},
+        {"combined": 1e-9, "kl": 1e-8},
+        {"kl": {"scale": 2.0}},
+        2.0,
+        2_000,
+        True,
+        {"coarse": {"scale": 1.5}},
     ),
+    BetsMade("a", 3.0, 7.0),
+    Calibrated("a", 1e6, (2e5, 5e6), satisfiable=False),
     AlertRaised(ALERT),
     StreamState("a", True, 1e-6),
     StageTimed("score", 0.1),
@@ -73,6 +87,16 @@ NAMES = (
     'driftwatch_window_statistic{detector="kl",part="scale",stream="a",window="50"} 2.0',
     'driftwatch_window_p_value{detector="combined",stream="a",window="50"} 1e-09',
     'driftwatch_window_effect_nats{stream="a",window="50"} 2.0',
+    'driftwatch_window_end_timestamp_seconds{stream="a",window="50"} 2.0',
+    'driftwatch_window_block_nats{block="coarse",part="scale",stream="a",window="50"} 1.5',
+    'driftwatch_window_threshold{stream="a"} 1e-06',
+    'driftwatch_martingale_log_wealth{stream="a"} 3.0',
+    'driftwatch_martingale_log_wealth_limit{stream="a"} 7.0',
+    'driftwatch_budget_samples{stream="a"} 1e+06',
+    'driftwatch_budget_interval_samples{bound="high",stream="a"} 5e+06',
+    'driftwatch_budget_satisfiable{stream="a"} 0.0',
+    'driftwatch_source_connected{role="score"} 1.0',
+    'driftwatch_last_poll_timestamp_seconds{role="score"} ',
     'driftwatch_drift{stream="a"} 1.0',
     'driftwatch_alerts_total{severity="critical",state="firing",stream="a"} 1.0',
     'driftwatch_dead_letters_total{reason="malformed",stream="unknown"} 1.0',
@@ -131,6 +155,34 @@ def test_a_new_reference_takes_the_place_of_the_old_one(served: Served) -> None:
     told = served.get("/metrics").text
     assert 'version="w"' in told
     assert 'version="v"' not in told
+
+
+def test_what_another_daemon_has_taken_over_is_no_longer_told(served: Served) -> None:
+    of_windows = ("driftwatch_window_", "driftwatch_martingale_", "driftwatch_drift{")
+    served.tell(*EVENTS, LagMeasured("in", 1, 3))
+    served.tell(StreamsHeld(frozenset({"a"})), PartitionsHeld("in", frozenset({0})))
+    told = served.get("/metrics").text
+    assert all(any(line.startswith(name) for line in told.splitlines()) for name in of_windows)
+    assert 'driftwatch_consumer_lag{partition="0",topic="in"} 7.0' in told
+    assert 'partition="1"' not in told
+    served.tell(StreamsHeld(frozenset()), PartitionsHeld("in", frozenset()))
+    told = served.get("/metrics").text
+    assert not any(line.startswith((*of_windows, "driftwatch_consumer_lag{")) for line in told.splitlines())
+    assert 'driftwatch_samples_total{stream="a"} 2.0' in told
+
+
+def test_what_is_counted_starts_at_zero(served: Served) -> None:
+    served.metrics.expect_sinks(["webhook"])
+    served.tell(ReferenceInUse("a", "r", "v"))
+    told = served.get("/metrics").text
+    assert 'driftwatch_sink_failures_total{sink="webhook"} 0.0' in told
+    assert 'driftwatch_batches_total{outcome="dead_letter",stream="a"} 0.0' in told
+    assert 'driftwatch_batches_total{outcome="dead_letter",stream="unknown"} 0.0' in told
+
+
+def test_a_lost_source_is_told(served: Served) -> None:
+    served.tell(Progress("source_connected", "test"), Progress("source_lost", "test", "no route"))
+    assert 'driftwatch_source_connected{role="test"} 0.0' in served.get("/metrics").text
 
 
 def test_ready_when_all_is_and_not_before(served: Served) -> None:

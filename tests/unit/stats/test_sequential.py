@@ -65,6 +65,7 @@ def test_it_says_what_a_calibration_rests_on(held_out: int, size: int, budget: f
     procedure = calibrated(held_out, size, budget)
     assert len(procedure.remarks) == bool(said)
     assert said in "".join(procedure.remarks)
+    assert procedure.satisfiable == (not said)
 
 
 def test_more_held_out_samples_narrow_the_interval() -> None:

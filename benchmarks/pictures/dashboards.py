@@ -1,0 +1,143 @@
+"""The pictures of docs/observing.md: a broker, a daemon with three streams, a Prometheus, and nine minutes of traffic.
+
+``python -m benchmarks.pictures.dashboards REFERENCE`` with the reference that ``make demo`` leaves. One camera's lens
+comes loose and is fastened again, another's does not, and for a while a scanner sends messages that cannot be used.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import numpy as np
+import yaml
+from kafka import KafkaAdminClient, KafkaProducer
+
+from deploy.grafana.ask import View
+from deploy.grafana.draw import draw
+from driftwatch.data.codecs import encode
+from driftwatch.data.schema import ImageSchema
+from driftwatch.demo.camera import SIDE, out_of_focus, sharp
+from tests.broker import start_broker
+from tests.broker.broker import free_ports
+from tests.prometheus import SCRAPE_S, prometheus
+from tests.synthetic import SCHEMA, small_bundle, waves
+
+DOCS = Path(__file__).parents[2] / "docs"
+TOPIC = "requests"
+BATCH = 10
+SECONDS = 540.0
+BLURRED, BROKEN = (200.0, 360.0), (420.0, 450.0)
+MOST_BLURRED = 0.5
+"""Of the images: the lens comes loose by and by, and is fastened at the end of that time."""
+
+CAMERA = ImageSchema(channels=1, height=SIDE, width=SIDE)
+STREAMS = {"entrance camera": 8.0, "lobby camera": 5.0, "scanner": 3.0}
+"""Messages a second."""
+
+
+def main(reference: Path) -> None:
+    """Runs the scene and draws both dashboards into docs/."""
+    with tempfile.TemporaryDirectory() as name, start_broker() as broker, _receiver() as hook:
+        folder, port = Path(name), free_ports(1)[0]
+        config = {
+            "source": {"kind": "kafka", "bootstrap_servers": [broker.bootstrap], "topic": TOPIC},
+            "streams": [
+                {"name": "entrance camera", "reference": str(reference)},
+                {"name": "lobby camera", "reference": str(reference)},
+                {"name": "scanner", "reference": str(small_bundle(folder))},
+            ],
+            "windows": {"sizes": [50, 200], "step": 10},
+            "sinks": [{"kind": "log"}, {"kind": "webhook", "url": hook}],
+            "server": {"port": port},
+        }
+        (folder / "daemon.yaml").write_text(yaml.safe_dump(config))
+        with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap)) as admin:
+            admin.create_topics({TOPIC: {"num_partitions": 1}}, wait_for_metadata=True)
+        daemon = subprocess.Popen([sys.executable, "-m", "driftwatch", "run", str(folder / "daemon.yaml")])
+        try:
+            with prometheus(folder, [f"127.0.0.1:{port}"]) as url:
+                _await(f"http://127.0.0.1:{port}/readyz")
+                began = time.time()
+                _traffic(broker.bootstrap)
+                draw(View(url, began, time.time(), SCRAPE_S, {"stream": ["entrance camera"]}), DOCS)
+        finally:
+            daemon.terminate()
+            daemon.wait(30)
+
+
+def _traffic(bootstrap: str) -> None:
+    """Sends what the three streams send, in real time."""
+    rng = np.random.default_rng(3)
+    started, pause = time.monotonic(), threading.Event()
+    due = dict.fromkeys(STREAMS, 0.0)
+    with closing(KafkaProducer(bootstrap_servers=bootstrap, linger_ms=5)) as producer:
+        while (now := time.monotonic() - started) < SECONDS:
+            for stream, rate in STREAMS.items():
+                while due[stream] <= now:
+                    value, headers = _message(stream, due[stream], rng)
+                    producer.send(
+                        TOPIC, value=value, headers=[*headers.items(), ("driftwatch-stream", stream.encode())]
+                    )
+                    due[stream] += rng.exponential(1 / rate)
+            pause.wait(0.05)
+        producer.flush()
+
+
+def _message(stream: str, second: float, rng: np.random.Generator) -> tuple[bytes, dict[str, bytes]]:
+    if stream == "scanner":
+        if BROKEN[0] <= second < BROKEN[1] and rng.random() < 0.2:
+            return b'{"instances": [[1, 2, 3]]}', {"content-type": b"application/json"}
+        return encode(waves(BATCH, seed=int(rng.integers(1 << 31))), SCHEMA, "npy")
+    loose = (second - BLURRED[0]) / (BLURRED[1] - BLURRED[0]) if stream == "entrance camera" else 0.0
+    blurred = rng.binomial(BATCH, MOST_BLURRED * loose if 0 < loose < 1 else 0.0)
+    images = np.concatenate([sharp(BATCH - blurred, rng), out_of_focus(blurred, rng)])
+    return encode(images[:, None].astype(np.float32), CAMERA, "npy")
+
+
+class _Hook(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        """Takes an alert."""
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def _receiver() -> Iterator[str]:
+    """A webhook's receiver."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _await(url: str) -> None:
+    pause = threading.Event()
+    while True:
+        try:
+            if httpx.get(url, timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        pause.wait(0.5)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

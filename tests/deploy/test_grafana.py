@@ -1,0 +1,113 @@
+"""The dashboards are what their code makes, load again, and hold together: places, links, variables, metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.grafana.__main__ import FOLDER, written
+from deploy.grafana.ask import View, filled, panels
+from driftwatch.serve.metrics import Metrics
+
+BOARDS = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+COLUMNS = 24
+WITHOUT_UNIT = {"table", "state-timeline", "heatmap"}
+
+
+def each_panel() -> Iterator[Any]:
+    for name, board in BOARDS.items():
+        for panel in panels(board):
+            yield pytest.param(board, panel, id=f"{name}: {panel['title']}")
+
+
+def queries(board: dict[str, Any]) -> Iterator[str]:
+    for panel in panels(board):
+        yield from (target["expr"] for target in panel["targets"])
+    yield from (each["expr"] for each in board["annotations"].get("list", ()))
+    yield from (each["query"]["query"] for each in board["templating"]["list"] if each["type"] == "query")
+
+
+def test_the_files_are_what_the_code_makes() -> None:
+    assert {path.name: path.read_text() for path in FOLDER.glob("*.json")} == written(), "run python -m deploy.grafana"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_dashboard_loads_again(name: str) -> None:
+    register_default_plugins()
+    board = json.loads((FOLDER / name).read_text())
+    for each in board["annotations"].get("list", ()):  # fields of the data source, which the SDK has no place for
+        for key in ("titleFormat", "textFormat", "step", "tagKeys"):
+            assert each.pop(key)
+    assert json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder)) == board
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_panels_lie_side_by_side(name: str) -> None:
+    places = [panel["gridPos"] for panel in BOARDS[name]["panels"]]
+    assert all(place["x"] + place["w"] <= COLUMNS for place in places)
+    for one, other in combinations(places, 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        below = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert beside or below, (one, other)
+    numbers = [panel["id"] for panel in BOARDS[name]["panels"]]
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize(("board", "panel"), list(each_panel()))
+def test_a_panel_says_what_it_shows_and_asks_the_chosen_prometheus(
+    board: dict[str, Any], panel: dict[str, Any]
+) -> None:
+    del board
+    assert panel["description"].endswith(".")
+    assert panel["type"] in WITHOUT_UNIT or panel["fieldConfig"]["defaults"]["unit"]
+    refs = [target["refId"] for target in panel["targets"]]
+    assert len(set(refs)) == len(refs)
+    for asked in (panel, *panel["targets"]):
+        assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_queries_name_metrics_and_variables_that_there_are(name: str) -> None:
+    board = BOARDS[name]
+    families = list(Metrics().registry.collect())
+    names = {f"{family.name}{suffix}" for family in families for suffix in ("", "_total", "_bucket", "_info")}
+    asked = list(queries(board))
+    told = set(re.findall(r"driftwatch_\w+", " ".join(asked)))
+    assert told - names == set()
+    view = View("", 0, 3600, 15, {"stream": ['a "stream"'], "job": ["one", "tw.o"]})
+    for expr in asked:
+        assert "$" not in filled(view, board, expr)
+
+
+def test_variables_are_filled_in_as_grafana_does() -> None:
+    board = BOARDS["driftwatch-stream.json"]
+    view = View("", 0, 3600, 15, {"stream": ['a "b"'], "job": ["one", "t.o"], "window": ["50"]})
+    expr = 'x{job=~"$job", instance=~"$instance", stream="$stream", window=~"${window}"}[$__rate_interval]'
+    told = r'x{job=~"(one|t\\.o)", instance=~".*", stream="a \"b\"", window=~"50"}[60s]'
+    assert filled(view, board, expr) == told
+
+
+def test_the_dashboards_lead_to_each_other() -> None:
+    known = {board["uid"] for board in BOARDS.values()}
+    for board in BOARDS.values():
+        assert set(re.findall(r'"/d/([\w-]+)/', json.dumps(board))) == known - {board["uid"]}
+
+
+def test_what_provisions_grafana_fits_the_dashboards() -> None:
+    folder = FOLDER.with_name("provisioning")
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert source["type"] == "prometheus"
+    scraped = yaml.safe_load((FOLDER.parents[1] / "prometheus" / "prometheus.yml").read_text())["global"]
+    assert source["jsonData"]["timeInterval"] == scraped["scrape_interval"]
+    (provider,) = yaml.safe_load((folder / "dashboards" / "driftwatch.yaml").read_text())["providers"]
+    assert Path(provider["options"]["path"]).is_absolute()

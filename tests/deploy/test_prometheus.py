@@ -1,0 +1,87 @@
+"""Prometheus's own tools accept the scrape configuration and the rules, and run the rules' tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from driftwatch.serve.metrics import Metrics
+from tests.unit.serve.test_serve import EVENTS
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "prometheus"
+PAGE = ROOT / "docs" / "observing.md"
+
+
+def promtool(*arguments: str, given: bytes | None = None) -> str:
+    tool = shutil.which("promtool")
+    if tool is None:
+        assert not os.environ.get("CI"), "there is no promtool here; on Debian: apt install prometheus"
+        pytest.skip("there is no promtool here")
+    done = subprocess.run([tool, *arguments], input=given, capture_output=True, timeout=60, check=False)
+    told = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, told
+    return told
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    for group in yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"]:
+        yield from group["rules"]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+
+
+def test_the_configuration_and_the_rules_are_valid() -> None:
+    assert "rules found" in promtool("check", "config", str(FOLDER / "prometheus.yml"))
+
+
+def test_each_rule_does_what_its_tests_say() -> None:
+    assert "SUCCESS" in promtool("test", "rules", str(FOLDER / "rules.test.yml"))
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_is_wrong_and_where_help_is(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+    assert rule["annotations"]["summary"]
+    assert rule["annotations"]["description"].endswith(".")
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert page.endswith("/docs/observing.md")
+    headings = re.findall(r"^#+ (.+)$", PAGE.read_text(), re.MULTILINE)
+    assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+    assert f"alertname: {rule['alert']}" in (tested := (FOLDER / "rules.test.yml").read_text()) or (
+        f'alertname="{rule["alert"]}"' in tested
+    )
+
+
+def test_recorded_names_follow_the_convention() -> None:
+    for rule in rules():
+        if "record" in rule:
+            assert re.fullmatch(r"[a-z_]+:driftwatch_[a-z_]+:[a-z0-9_]+", rule["record"])
+
+
+def test_every_metric_is_told_in_the_docs() -> None:
+    metrics = Metrics(streams=["a"], severities=["critical"])
+    for event in EVENTS:
+        metrics(event)
+    text, _ = metrics.render()
+    page = PAGE.read_text()
+    families = list(text_string_to_metric_families(text.decode()))
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    assert {name for name in names if f"`{name}" not in page} == set()
+
+
+def test_metrics_are_named_as_prometheus_wants_it() -> None:
+    metrics = Metrics()
+    for event in EVENTS:
+        metrics(event)
+    assert promtool("check", "metrics", given=metrics.render()[0]) == ""

@@ -1,0 +1,161 @@
+"""A real Prometheus scrapes a real daemon under drift: every panel, variable, annotation and rule shows something."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import yaml
+
+from deploy.grafana.ask import Series, View, ask, ask_panel, filled, panels, values_of
+from deploy.grafana.draw import drawn
+from driftwatch.data.codecs import encode
+from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
+from tests.prometheus import DEPLOY, SCRAPE_S, prometheus
+from tests.synthetic import SCHEMA, shuffled_rows, waves
+
+DASHBOARDS = DEPLOY.parent / "grafana" / "dashboards"
+FLEET, STREAM = (json.loads((DASHBOARDS / f"driftwatch-{name}.json").read_text()) for name in ("fleet", "stream"))
+NAME = "waves"
+
+
+def messages(samples: np.ndarray[Any, np.dtype[np.float32]]) -> list[tuple[bytes, Mapping[str, bytes]]]:
+    made = []
+    for start in range(0, len(samples), 10):
+        value, headers = encode(samples[start : start + 10], SCHEMA, "npy")
+        made.append((value, {**headers, "driftwatch-stream": NAME.encode()}))
+    return made
+
+
+RUBBISH: list[tuple[bytes, Mapping[str, bytes]]] = [(b"{", {"driftwatch-stream": NAME.encode()})]
+
+
+class Watched:
+    """A daemon, the Prometheus that scrapes it, and what came to it."""
+
+    def __init__(self, daemon: RunningDaemon, url: str) -> None:
+        self.daemon, self.url, self.started = daemon, url, time.time()
+
+    def view(self, **chosen: list[str]) -> View:
+        now = time.time()
+        return View(self.url, self.started, now, SCRAPE_S, {"stream": [NAME], **chosen})
+
+    def ask(self, expr: str) -> list[Series]:
+        return ask(self.view(), expr, instant=True)
+
+    def wait_for(self, expr: str, done: Callable[[float], bool]) -> None:
+        """Waits until Prometheus knows of something."""
+        self.daemon.wait_for(expr, lambda: any(done(found.values[-1]) for found in self.ask(expr)))
+
+    def rules(self) -> list[dict[str, Any]]:
+        groups = httpx.get(f"{self.url}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+
+def test_panels_and_rules_show_a_real_drift(
+    cluster: Cluster, bundle: Path, tmp_path: Path, start_daemon: StartDaemon
+) -> None:
+    cluster.create()
+    daemon = start_daemon(
+        {
+            "source": cluster.source(),
+            "streams": [{"name": NAME, "reference": str(bundle)}],
+            "windows": {"sizes": [20, 100], "step": 10},
+            "sinks": [{"kind": "log"}, {"kind": "webhook", "url": "http://127.0.0.1:9/", "max_attempts": 1}],
+        }
+    )
+    with prometheus(tmp_path, [daemon.url.removeprefix("http://")]) as url:
+        watched = Watched(daemon, url)
+        watched.wait_for("driftwatch_sink_failures_total", lambda value: value == 0)
+        cluster.send([*messages(waves(400, seed=21)), *RUBBISH])
+        watched.wait_for("driftwatch_samples_total", lambda value: value >= 400)
+        watched.wait_for("driftwatch_dead_letters_total", lambda value: value >= 1)
+        cluster.send([*messages(shuffled_rows(waves(300, seed=22))), *RUBBISH])
+        watched.wait_for("driftwatch_samples_total", lambda value: value >= 700)
+        watched.wait_for('sum(increase(driftwatch_alerts_total{state="firing"}[1m]))', lambda value: value > 0)
+        watched.wait_for("driftwatch_sink_failures_total", lambda value: value >= 1)
+        watched.wait_for('count(ALERTS{alertname="DriftwatchAlertsUndelivered"})', lambda value: value >= 1)
+
+        check_panels(watched, FLEET)
+        check_panels(watched, STREAM)
+        check_variables(watched)
+        check_annotations(watched)
+        check_figures(watched)
+        check_rules(watched)
+        for board in (FLEET, STREAM):
+            assert len(drawn(watched.view(), board).axes) >= len(list(panels(board)))
+
+
+def check_panels(watched: Watched, board: Mapping[str, Any]) -> None:
+    empty = [
+        f"{panel['title']}: {ref}: {panel['targets'][0]['expr']}"
+        for panel in panels(board)
+        for ref, found in ask_panel(watched.view(), board, panel).items()
+        if not any(np.isfinite(series.values).any() for series in found)
+    ]
+    assert empty == []
+
+
+def check_variables(watched: Watched) -> None:
+    address = watched.daemon.url.removeprefix("http://")
+    for board in (FLEET, STREAM):
+        assert values_of(watched.view(), board, "job") == ["driftwatch"]
+        assert values_of(watched.view(), board, "instance") == [address]
+    assert values_of(watched.view(), STREAM, "stream") == [NAME]
+    assert values_of(watched.view(), STREAM, "window") == ["100", "20"]
+
+
+def check_annotations(watched: Watched) -> None:
+    for each in STREAM["annotations"]["list"]:
+        assert ask(watched.view(), filled(watched.view(), STREAM, each["expr"])), each["name"]
+    on = ask(watched.view(), filled(watched.view(), STREAM, STREAM["annotations"]["list"][0]["expr"]))[0]
+    assert on.times[0] > watched.started + SCRAPE_S, "the alarm was not on from the start"
+
+
+def check_figures(watched: Watched) -> None:
+    """Panels do not only have something to show, but what is so."""
+
+    def shown(board: Mapping[str, Any], title: str, **chosen: list[str]) -> dict[str, list[Series]]:
+        panel = next(panel for panel in panels(board) if panel["title"] == title)
+        return ask_panel(watched.view(**chosen), board, panel)
+
+    assert shown(FLEET, "Firing now")["A"][0].values[-1] == 1
+    assert shown(FLEET, "Firing now", job=["another"])["A"][0].values[-1] == 0
+    assert shown(FLEET, "State by stream", job=["driftwatch"], instance=["127.0.0.1:1"])["A"] == []
+    by_window = shown(STREAM, "P-value by window, and the limit")
+    assert {series.name for series in by_window["A"]} == {"20 samples", "100 samples"}
+    limit = by_window["B"][0].values[-1]
+    assert all(series.values[-1] <= limit for series in by_window["A"])
+    (only,) = shown(STREAM, "P-value by window, and the limit", window=["20"])["A"]
+    assert only.name == "20 samples"
+    blocks = {series.name for series in shown(STREAM, "Scale by block", window=["100"])["A"]}
+    assert len(blocks) == 2
+    assert all(name.endswith(", 100") for name in blocks)
+    counted = {
+        series.labels["outcome"]: max(series.values) for series in shown(FLEET, "Messages per second by outcome")["A"]
+    }
+    assert counted["ok"] > counted["dead_letter"] > counted["skipped"] == 0
+    assert {series.labels["sink"]: series.values[-1] > 0 for series in shown(FLEET, "Sinks")["B"]} == {
+        "log": False,
+        "webhook": True,
+    }
+
+
+def check_rules(watched: Watched) -> None:
+    rules = watched.rules()
+    assert len(rules) == sum(
+        len(group["rules"]) for group in yaml.safe_load((DEPLOY / "rules.yml").read_text())["groups"]
+    )
+    assert [rule for rule in rules if rule["health"] != "ok"] == []
+    recorded = [rule["name"] for rule in rules if rule["type"] == "recording"]
+    assert [name for name in recorded if not watched.ask(name)] == []
+    states = {rule["name"]: rule["state"] for rule in rules if rule["type"] == "alerting"}
+    assert states["ModelInputDrift"] == "firing"
+    assert states["DriftwatchAlertsUndelivered"] == "firing"
+    assert states["DriftwatchBudgetUnsatisfiable"] == "pending"
+    assert {states[name] for name in ("DriftwatchDown", "DriftwatchAbsent", "DriftwatchStalled")} == {"inactive"}

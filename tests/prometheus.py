@@ -1,0 +1,71 @@
+"""A real Prometheus for the tests: Debian's, with the configuration and the rules of deploy/, scraping every second."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.broker.broker import free_ports
+
+DEPLOY = Path(__file__).parents[1] / "deploy" / "prometheus"
+SCRAPE_S = 1
+START_S = 30.0
+
+
+@contextmanager
+def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[str]:
+    """Its address, as long as it runs.
+
+    Args:
+        folder: for its configuration, its data and its log.
+        targets: to scrape, as host:port.
+    """
+    tool = shutil.which("prometheus")
+    if tool is None:
+        assert not os.environ.get("CI"), "there is no Prometheus here; on Debian: apt install prometheus"
+        pytest.skip("there is no Prometheus here")
+    config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": f"{SCRAPE_S}s"}
+    config["rule_files"] = [str(DEPLOY / "rules.yml")]
+    config["scrape_configs"][0]["static_configs"] = [{"targets": list(targets)}]
+    del config["alerting"]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    command = [
+        tool,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+        "--log.level=warn",
+    ]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _await(process, f"http://{address}", folder / "prometheus.log")
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+            process.wait(START_S)
+
+
+def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    pause, deadline = threading.Event(), time.monotonic() + START_S
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        try:
+            if httpx.get(f"{url}/-/ready", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        pause.wait(0.05)
