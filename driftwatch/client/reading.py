@@ -18,6 +18,7 @@ Choose = Callable[[int], list[int] | None]
 
 PARSED_BYTES = 4 << 10
 TAKEN = "an array, a tensor, a list of samples, rows by column name, a data frame, or bytes with content_type"
+WHOLE = 1 << 63
 MISSING = frozenset({"NAType", "NaTType"})
 
 
@@ -57,12 +58,13 @@ def _read_body(body: bytes, choose: Choose, content_type: str | None) -> Observa
     if not body:
         return None
     if (content_type or "").partition(";")[0].strip().lower() == JSON and len(body) <= PARSED_BYTES:
+        # Written anew, never cut out: what the daemon would not read must not spoil the messages of others.
         try:
-            opened = _opened(json.loads(body, parse_constant=_refuse_constant))
+            opened = _opened(json.loads(body.decode(), parse_constant=_refuse_constant))
+            if opened is not None:
+                return _read_list(opened, choose)
         except (ValueError, RecursionError):
-            opened = None  # it goes as it is, and the daemon says what is wrong with it
-        if opened is not None:
-            return _read_list(opened, choose)
+            pass  # it goes as it is, and the daemon says what is wrong with it
     return None if choose(1) == [] else Observation("body", body, content_type)
 
 
@@ -171,8 +173,8 @@ def _read_list(batch: Sequence[Any], choose: Choose) -> Observation | None:
 def _read_rows(rows: list[Any]) -> Observation | None:
     if not rows:
         return None
-    alike = all(isinstance(row, Mapping) for row in rows)
-    names = frozenset(name for row in rows for name in row) if alike else None
+    fine = all(isinstance(row, Mapping) and not any(map(_may_spoil, row.values())) for row in rows)
+    names = frozenset(name for row in rows for name in row) if fine else None
     return Observation("rows", _dumps(rows)[1:-1].encode(), kind=names)
 
 
@@ -182,11 +184,16 @@ def _kinds(samples: list[Any]) -> tuple[type, ...] | None:
     if len(found) != 1 or not all(isinstance(sample, list | tuple) for sample in samples):
         return None
     (kinds,) = found
-    return None if any(kind in (list, tuple, dict) for kind in kinds) else kinds
+    return None if any(_may_spoil(value) for sample in samples for value in sample) else kinds
 
 
 def _kind(value: Any) -> type:
-    return float if isinstance(value, int | float) and math.isfinite(value) else type(value)
+    return float if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)) else type(value)
+
+
+def _may_spoil(value: Any) -> bool:
+    """Whether the daemon would not read a value as one cell, and lose what shares its message."""
+    return abs(value) >= WHOLE if isinstance(value, int) else _is_list(value)
 
 
 def _is_list(value: Any) -> bool:
@@ -199,9 +206,9 @@ def _is_list(value: Any) -> bool:
 def _dumps(value: Any) -> str:
     """JSON with null for NaN."""
     try:
-        return json.dumps(value, allow_nan=False, default=_plain, separators=(",", ":"))
+        return _JSON.encode(value)
     except ValueError:
-        return json.dumps(_with_nulls(value), allow_nan=False, separators=(",", ":"))
+        return _JSON.encode(_with_nulls(value))
 
 
 def _with_nulls(value: Any) -> Any:
@@ -232,6 +239,11 @@ def _plain(value: Any) -> Any:
     if text is object.__str__ or isinstance(value, bytes):
         raise TypeError(f"a {type(value).__name__} cannot be sent as JSON")
     return str(value)
+
+
+_JSON = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, check_circular=False, default=_plain, separators=(",", ":")
+)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -120,6 +120,11 @@ def test_the_daemon_reads_what_was_shown(batch: Any, schema: Any, expected: Any)
         (b"[" * 5_000 + b"]" * 5_000, "application/json", "body"),
         (b"[" * 2_000 + b"]" * 2_000, "application/json", "body"),
         (b"{", "application/json", "body"),
+        (b"[[1e999]]", "application/json", "body"),
+        (b'[{"city": "\\ud800"}]', "application/json", "body"),
+        ('[{"city": "Köln"}]'.encode("utf-16"), "application/json", "body"),
+        (b'[{"city": "\xff"}]', "application/json", "body"),
+        ('[{"city": "Köln"}]'.encode(), "application/json", "rows"),
         (b"[[1, 2]]" + b" " * 5_000, "application/json", "body"),
         (b"[[1, 2]]", "text/plain", "body"),
         (b"\x93NUMPY", None, "body"),
@@ -161,8 +166,12 @@ def test_what_is_alike_shares_a_message(make: Callable[[int], Any], schema: Any)
         [[1.0, 2.0, 3.0]],
         [[1.0, 2.0, None]],
         [[1.0, 2.0, "a"]],
+        [[1.0, 2.0, [3.0]]],
+        [[1.0, 2.0, 10**400]],
         [[1.0, 2.0, 3.0, 4.0]],
         {"age": 1},
+        [{"age": 1, "town": [1]}],
+        [{"age": 10**400, "town": "Ulm"}],
         {"age": 1, "city": "Ulm"},
     ],
 )
@@ -170,7 +179,7 @@ def test_what_could_spoil_a_message_does_not_share_it(batch: Any) -> None:
     assert seen(batch).group != seen(np.zeros((1, 3), np.float32)).group
     if isinstance(batch, list):
         assert batch == [[1.0, 2.0, 3.0]] or seen(batch).group != seen([[1.0, 2.0, 3.0]]).group
-    if isinstance(batch, dict):
+    if isinstance(batch, dict) or isinstance(batch[0], dict):
         assert seen(batch).group != seen({"age": 1, "town": "Ulm"}).group
 
 
