@@ -40,7 +40,7 @@ START_S = 30.0
 WAYS = {
     "plain": "without",
     "shared": "ObserveMiddleware",
-    "apart": "ObserveMiddleware, linger_s=0: a request each",
+    "apart": "ObserveMiddleware, linger_s=0",
     "handler": "observe(rows) in the handler",
 }
 
@@ -64,7 +64,7 @@ def service() -> Any:
 
     for way in WAYS:
         app.post(f"/{way}")(predict_and_observe if way == "handler" else predict)
-    app.get("/stats")(lambda: {"sharing": shared.stats(), "a request each": apart.stats()})
+    app.get("/stats")(lambda: {"sharing": shared.stats(), "linger_s=0": apart.stats()})
     return app
 
 

@@ -31,7 +31,7 @@ class ObserveMiddleware:
     sidecar; others get one each.
 
     A request with a sampled W3C ``traceparent`` gets one too, which carries on ``traceparent``, ``tracestate``
-    and ``x-request-id``. So does every request if the client does not let observations wait (``linger_s=0``).
+    and ``x-request-id``. So does every request that has one of these if the client lets none wait (``linger_s=0``).
 
     Args:
         app: the application.

@@ -50,7 +50,7 @@ class Buffer:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        lock = threading.Lock()
+        lock = threading.RLock()  # garbage collected amid one of these calls may be a client, which closes this
         self._filled = threading.Condition(lock)
         self._emptied = threading.Condition(lock)
         self._ended = threading.Condition(lock)
@@ -80,7 +80,7 @@ class Buffer:
                 return False
             waiting = _Waiting(self._observed, time.monotonic() + self._bounds.linger_s, observation)
             group = observation.group
-            self._groups.setdefault(waiting if group is None else group, deque()).append(waiting)
+            self._groups.setdefault(waiting.number if group is None else group, deque()).append(waiting)
             self._held += 1
             self._size += size
             # A sender that lingers is not woken for each: at a thousand a second that alone would cost the caller.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 1 << 20
 CLOSE_S = 2.0
+DAY_S = 86_400.0
 
 
 class Client:
@@ -83,15 +84,15 @@ class Client:
             raise UsageError(f"stream {stream!r} cannot be a header", where="Client")
         if not 0 < sample_fraction <= 1:
             raise UsageError(f"sample_fraction {sample_fraction!r} is not in (0, 1]", where="Client")
-        for name, value, least in (
-            ("linger_s", linger_s, 0.0),
-            ("queue_messages", queue_messages, 1),
-            ("queue_bytes", queue_bytes, 1),
-            ("timeout_s", timeout_s, 0.001),
-            ("retry_s", retry_s, 0.0),
+        for name, value, least, most in (
+            ("linger_s", linger_s, 0.0, DAY_S),
+            ("queue_messages", queue_messages, 1, math.inf),
+            ("queue_bytes", queue_bytes, 1, math.inf),
+            ("timeout_s", timeout_s, 0.001, DAY_S),
+            ("retry_s", retry_s, 0.0, DAY_S),
         ):
-            if not least <= value < math.inf:
-                raise UsageError(f"{name} {value!r} is less than {least} or endless", where="Client")
+            if not least <= value <= most:
+                raise UsageError(f"{name} {value!r} is not in [{least}, {most}]", where="Client")
         self._stream, self._fraction, self._linger_s = stream, sample_fraction, linger_s
         self._bounds = Bounds(queue_messages, queue_bytes, min(BATCH_BYTES, queue_bytes), linger_s)
         self._sender = partial(Sender, self._target, timeout_s=timeout_s, retry_s=retry_s)

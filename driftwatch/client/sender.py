@@ -84,7 +84,7 @@ class Sender:
                     return False
                 wait_s = max(self._pause_s, _seconds(answer.retry_after))
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-            wait_s *= random.uniform(0.5, 1.0)  # noqa: S311  so that workers do not come back all at once
+            wait_s *= random.uniform(1.0, 1.5)  # noqa: S311  so that workers do not come back all at once
             if self._buffer.closed or time.monotonic() + wait_s > until:
                 self._complaints.say(kind, f"{told}; observations are lost until that changes")
                 return False
