@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from driftwatch.reference.reference import Reference, load_reference
+from tests.sidecar import Sidecar
 from tests.synthetic import small_bundle
 
 
@@ -26,3 +28,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(bundle: Path) -> Reference:
     """A small reference."""
     return load_reference(bundle)
+
+
+@pytest.fixture
+def sidecar() -> Iterator[Sidecar]:
+    """A sidecar's stand-in, which records what it is sent."""
+    with Sidecar() as running:
+        yield running

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "driftwatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "errors",
+    "client",
     "settings",
     "flows",
     "stats",
@@ -33,6 +34,7 @@ ORDER = (
 )
 PURE = {"flows", "stats"}
 PURE_MAY_IMPORT = {"torch", "numpy", "scipy", "driftwatch"}
+CALLERS_MODULES = 150
 HEAVY = ("torch", "kafka", "scipy", "pyarrow", "matplotlib", "uvicorn")
 MOST_LINES = 500
 
@@ -90,6 +92,27 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     code = f"import sys, driftwatch.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_s_service_takes_the_client_in_with_the_standard_library_alone() -> None:
+    code = """
+import sys
+before = set(sys.modules)
+import driftwatch.client.asgi
+print(len(set(sys.modules) - before), "http.client" in sys.modules, "asyncio" in sys.modules)
+client = driftwatch.client.Client("http://127.0.0.1:9", linger_s=0, retry_s=0)
+client.observe([{"age": 31, "city": "Ulm"}])
+client.close()
+tops = {name.split(".")[0] for name in set(sys.modules) - before}
+print(sorted(tops - set(sys.stdlib_module_names) - {"driftwatch"}), client.stats().failed)
+"""
+    bare = [sys.executable, "-S", "-c", code]
+    environment = {"PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(bare, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    (imported_modules, *heavy), (foreign, failed) = (line.split() for line in done.stdout.splitlines())
+    assert int(imported_modules) < CALLERS_MODULES
+    assert heavy == ["False", "False"]
+    assert (foreign, failed) == ("[]", "1")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=told)
