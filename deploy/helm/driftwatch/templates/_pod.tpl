@@ -1,0 +1,158 @@
+{{/*
+The pod of one workload. Takes {root, workload}.
+*/}}
+{{- define "driftwatch.pod" -}}
+{{- $values := .root.Values -}}
+{{- $workload := .workload -}}
+{{- $bundles := $values.bundles -}}
+{{- $needed := not (include "driftwatch.forwards" .root) -}}
+{{- if and $needed (not (or $bundles.volume $bundles.fetch)) -}}
+{{- fail "bundles: say where they are: bundles.volume, or bundles.fetch" -}}
+{{- end -}}
+{{- if and $bundles.volume $bundles.fetch -}}
+{{- fail "bundles: give bundles.volume or bundles.fetch, not both" -}}
+{{- end -}}
+{{- $stateful := and (eq $workload.kind "StatefulSet") $workload.state.size -}}
+metadata:
+  labels:
+    {{- include "driftwatch.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ $workload.component }}
+    {{- with $workload.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    checksum/config: {{ include "driftwatch.config" . | sha256sum }}
+    {{- with $workload.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "driftwatch.serviceAccount" .root }}
+  automountServiceAccountToken: false
+  {{- with $values.imagePullSecrets }}
+  imagePullSecrets: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $workload.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  {{- with $workload.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  terminationGracePeriodSeconds: {{ $workload.terminationGracePeriodSeconds }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile: {type: RuntimeDefault}
+  {{- if and $needed $bundles.fetch }}
+  initContainers:
+    - name: fetch-bundles
+      {{- toYaml $bundles.fetch | nindent 6 }}
+      securityContext: {{- include "driftwatch.containerSecurity" . | nindent 8 }}
+      volumeMounts:
+        - {name: bundles, mountPath: {{ $bundles.mountPath }}}
+        - {name: tmp, mountPath: /tmp}
+  {{- end }}
+  containers:
+    - name: driftwatch
+      image: "{{ $values.image.repository }}:{{ $values.image.tag | default .root.Chart.AppVersion }}"
+      imagePullPolicy: {{ $values.image.pullPolicy }}
+      args: [run, /etc/driftwatch/daemon.yaml]
+      ports:
+        - {name: http, containerPort: {{ $values.service.port }}}
+      env:
+        - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+        # PyTorch takes as many threads as the node has cores, which a container with fewer cannot run.
+        {{- if dig "limits" "cpu" "" $workload.resources }}
+        - {name: OMP_NUM_THREADS, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}
+        {{- else if dig "requests" "cpu" "" $workload.resources }}
+        - {name: OMP_NUM_THREADS, valueFrom: {resourceFieldRef: {resource: requests.cpu}}}
+        {{- end }}
+        {{- with $values.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- with $values.envFrom }}
+      envFrom: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      resources:
+        {{- $resources := deepCopy $workload.resources }}
+        {{- if $workload.gpus }}
+        {{- $resources = merge (dict "limits" (dict "nvidia.com/gpu" $workload.gpus)) $resources }}
+        {{- end }}
+        {{- toYaml $resources | nindent 8 }}
+      securityContext: {{- include "driftwatch.containerSecurity" . | nindent 8 }}
+      # It answers /healthz while it loads and calibrates, and /readyz once it reads its source. A broker that is away
+      # makes it unready, but a restart would mend nothing, so it stays alive.
+      startupProbe:
+        httpGet: {path: /healthz, port: http}
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 60
+      livenessProbe:
+        httpGet: {path: /healthz, port: http}
+        periodSeconds: 10
+        timeoutSeconds: 5
+      readinessProbe:
+        httpGet: {path: /readyz, port: http}
+        periodSeconds: 5
+        timeoutSeconds: 5
+      volumeMounts:
+        - {name: config, mountPath: /etc/driftwatch, readOnly: true}
+        {{- if $needed }}
+        - {name: bundles, mountPath: {{ $bundles.mountPath }}, readOnly: true}
+        {{- end }}
+        - {name: state, mountPath: /var/lib/driftwatch}
+        - {name: tmp, mountPath: /tmp}
+        {{- with $values.volumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: config
+      configMap: {name: {{ $workload.fullname }}}
+    {{- if $bundles.volume }}
+    - name: bundles
+      {{- toYaml $bundles.volume | nindent 6 }}
+    {{- else if $needed }}
+    - name: bundles
+      emptyDir: {sizeLimit: {{ $bundles.fetchSizeLimit }}}
+    {{- end }}
+    - name: tmp
+      emptyDir: {sizeLimit: 256Mi}
+    {{- if not $stateful }}
+    - name: state
+      emptyDir: {sizeLimit: 1Gi}
+    {{- end }}
+    {{- with $values.volumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with $workload.topologySpread }}
+  topologySpreadConstraints:
+    {{- range . }}
+    - labelSelector:
+        matchLabels:
+          {{- include "driftwatch.selector" $.root | nindent 10 }}
+          app.kubernetes.io/component: {{ $workload.component }}
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+  {{- end }}
+  {{- with $workload.nodeSelector }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $workload.affinity }}
+  affinity: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- $tolerations := $workload.tolerations }}
+  {{- if $workload.gpus }}
+  {{- $tolerations = append $tolerations (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule") }}
+  {{- end }}
+  {{- with $tolerations }}
+  tolerations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "driftwatch.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}

@@ -1,0 +1,73 @@
+"""Programs and schemas that check what is deployed: Go modules, fetched and built once into a cache.
+
+Go checks each module against its checksum database, and the versions are pinned here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+CACHE = Path(__file__).parents[2] / ".cache" / "tools"
+HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0"
+COMPOSE = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
+PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+KEDA = "github.com/kedacore/keda/v2@v2.21.0"
+BUILD_S = 1200
+"""Helm takes three minutes of CPU time the first time."""
+
+
+def built(package: str) -> Path:
+    """The program of a Go package ``path@version``; built the first time, which takes minutes for a large one."""
+    folder = CACHE / package.replace("/", "_")
+    with _locked():
+        if not folder.is_dir():
+            partial = folder.with_name(f"{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            _go("install", "-trimpath", "-ldflags=-s", package, GOBIN=str(partial))
+            partial.rename(folder)
+    return next(folder.iterdir())
+
+
+def module(named: str) -> Path:
+    """The folder of a Go module ``path@version``, with its files as they were published."""
+    with _locked():
+        return Path(json.loads(_go("mod", "download", "-json", named))["Dir"])
+
+
+def require_go() -> None:
+    """Skips a test that needs Go where there is none; in CI that is a failure."""
+    if shutil.which("go") is None:
+        assert not os.environ.get("CI"), "there is no go, which builds the programs that check what is deployed"
+        pytest.skip("needs go")
+
+
+def _go(*command: str, **environment: str) -> str:
+    done = subprocess.run(
+        ["go", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_S,
+        cwd=CACHE,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, f"go {' '.join(command)}:\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    require_go()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
