@@ -347,6 +347,7 @@ class TestTryingAgain:
             ("nan", 0, 0),
             ("", 0, 0),
         ],
+        ids=["seconds", "date", "too-long", "no-number", "nan", "empty"],
     )
     def test_a_pause_is_told_in_seconds_or_as_a_date(self, header: str, least: float, most: float) -> None:
         with (
