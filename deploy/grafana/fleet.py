@@ -219,13 +219,13 @@ def _stages() -> Panel:
 
 
 def _alerts() -> Panel:
-    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{CHOSEN}}}[$__interval]))"
+    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{CHOSEN}}}[$__rate_interval]))"
     about = "Alarms that started, got worse or ended, by severity."
     return bars(lines("Alerts written", about, query(written, "{{state}}, {{severity}}")))
 
 
 def _dead_letters() -> Panel:
-    lost = f"sum by (stream, reason) (increase(driftwatch_dead_letters_total{{{CHOSEN}}}[$__interval]))"
+    lost = f"sum by (stream, reason) (increase(driftwatch_dead_letters_total{{{CHOSEN}}}[$__rate_interval]))"
     about = "Messages that could not be used, by stream and reason; the dead-letter topic has them with their places."
     return bars(lines("Dead letters", about, query(lost, "{{stream}}: {{reason}}")))
 

@@ -114,7 +114,10 @@ def limit_line(panel: timeseries.Panel, ref: str) -> timeseries.Panel:
 
 
 def bars(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same as stacked bars, of a minute or more: for what is counted over ``$__interval``, so that none overlap."""
+    """The same as stacked bars, of a minute or more: for what is counted over ``$__rate_interval``.
+
+    That is one scrape longer than the time from bar to bar, so that an increase between two bars is in one of them.
+    """
     stacked = build.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
     return panel.interval("1m").draw_style(common.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).stacking(stacked)
 

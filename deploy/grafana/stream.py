@@ -273,7 +273,7 @@ def _lag() -> Panel:
 
 
 def _alerts() -> Panel:
-    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{OF_STREAM}}}[$__interval]))"
+    written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{OF_STREAM}}}[$__rate_interval]))"
     about = "Marks that started, got worse or ended, by severity."
     return bars(lines("Alerts written", about, query(written, "{{state}}, {{severity}}"), width=8))
 

@@ -15,7 +15,7 @@ COLOURS = {
     "text": "#24292e",
 }
 _SHORT = ((1e9, " Bil"), (1e6, " Mil"), (1e3, " K"))
-_TIMES = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"))
+_TIMES = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 Field = Mapping[str, Any]
 

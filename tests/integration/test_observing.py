@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,11 +25,13 @@ FLEET, STREAM = (json.loads((DASHBOARDS / f"driftwatch-{name}.json").read_text()
 NAME = "waves"
 
 
-def messages(samples: np.ndarray[Any, np.dtype[np.float32]]) -> list[tuple[bytes, Mapping[str, bytes]]]:
+def messages(
+    samples: np.ndarray[Any, np.dtype[np.float32]], stream: str = NAME
+) -> list[tuple[bytes, Mapping[str, bytes]]]:
     made = []
     for start in range(0, len(samples), 10):
         value, headers = encode(samples[start : start + 10], SCHEMA, "npy")
-        made.append((value, {**headers, "driftwatch-stream": NAME.encode()}))
+        made.append((value, {**headers, "driftwatch-stream": stream.encode()}))
     return made
 
 
@@ -159,3 +162,30 @@ def check_rules(watched: Watched) -> None:
     assert states["DriftwatchAlertsUndelivered"] == "firing"
     assert states["DriftwatchBudgetUnsatisfiable"] == "pending"
     assert {states[name] for name in ("DriftwatchDown", "DriftwatchAbsent", "DriftwatchStalled")} == {"inactive"}
+
+
+def test_a_stream_that_another_daemon_takes_over_is_told_by_that_one_alone(
+    cluster: Cluster, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster.create(partitions=2)
+    names = [f"waves {number}" for number in range(4)]
+    config = {
+        "streams": [{"name": name, "reference": str(bundle)} for name in names],
+        "windows": {"sizes": [20], "step": 10},
+    }
+    first = start_daemon({"source": cluster.source(instance="first"), **config})
+    drifted = shuffled_rows(waves(100, seed=22))
+    for partition in range(2):
+        for name in names[partition::2]:
+            cluster.send(messages(drifted, name), partition)
+    first.wait_for("all alarms", lambda: told(first) == set(names))
+    second = start_daemon({"source": cluster.source(instance="second"), **config})
+    second.wait_for("a share of the alarms", lambda: told(second) != set())
+    first.wait_for("the rest of them", lambda: told(first) | told(second) == set(names) != told(first))
+    assert told(first) & told(second) == set()
+    assert first.metric("driftwatch_samples_total") == 400, "what it has counted is still its own"
+
+
+def told(daemon: RunningDaemon) -> set[str]:
+    """The streams that a daemon says are firing."""
+    return set(re.findall(r'^driftwatch_drift\{stream="(.+)"\} 1.0$', daemon.get("/metrics").text, re.MULTILINE))
