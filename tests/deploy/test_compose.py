@@ -17,6 +17,8 @@ from driftwatch.cli.app import app
 from driftwatch.config import KafkaSource, load_config
 from tests.deploy.tools import BUILD_S, COMPOSE, built
 
+pytestmark = pytest.mark.timeout(BUILD_S)  # another process may be building Helm meanwhile
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 OURS = ("driftwatch", "demo-reference", "demo-stream")
 
@@ -33,7 +35,6 @@ def services() -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.timeout(BUILD_S)
 def test_what_runs(services: dict[str, dict[str, Any]]) -> None:
     assert set(services) == {*OURS, "kafka", "prometheus", "alertmanager", "grafana"}
     assert {name for name, each in services.items() if each.get("profiles")} == {"demo-reference", "demo-stream"}
