@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -15,19 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
+
+from tests.programs import required
 
 PROGRAMS = ("prometheus-alertmanager", "amtool")
 WAIT_S = 30.0
-
-
-def require_alertmanager() -> None:
-    """Fails in CI, and skips elsewhere, where Debian's Alertmanager is not installed."""
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing:
-        assert not os.environ.get("CI"), f"not installed: {missing}"
-        pytest.skip(f"not installed: {missing}")
 
 
 def eventually(what: str, holds: Callable[[], Any]) -> Any:
@@ -120,7 +111,8 @@ class RealAlertmanager:
 @contextmanager
 def running_alertmanager(folder: Path, webhook: str = "") -> Iterator[RealAlertmanager]:
     """Started, and stopped at the end whatever happens."""
-    require_alertmanager()
+    for program in PROGRAMS:
+        required(program, "prometheus-alertmanager")
     folder.mkdir(parents=True, exist_ok=True)
     started = RealAlertmanager(folder, webhook)
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import threading
 import time
@@ -12,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 import yaml
 
 from tests.broker.broker import free_ports
+from tests.programs import required
 
 DEPLOY = Path(__file__).parents[1] / "deploy" / "prometheus"
 SCRAPE_S = 1
@@ -30,10 +28,7 @@ def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[str]:
         folder: for its configuration, its data and its log.
         targets: to scrape, as host:port.
     """
-    tool = shutil.which("prometheus")
-    if tool is None:
-        assert not os.environ.get("CI"), "there is no Prometheus here; on Debian: apt install prometheus"
-        pytest.skip("there is no Prometheus here")
+    tool = required("prometheus", "prometheus")
     config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": f"{SCRAPE_S}s"}
     config["rule_files"] = [str(DEPLOY / "rules.yml")]

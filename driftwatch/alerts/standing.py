@@ -11,6 +11,7 @@ import orjson
 
 from driftwatch.errors import SinkError
 from driftwatch.stream.alert import Alert
+from driftwatch.stream.state_file import write_whole
 
 RESOLVED_TOLD_MS = 15 * 60_000
 """How long the end of an alert is told again, as Prometheus does: a receiver that was away still hears of it."""
@@ -97,10 +98,7 @@ class Standing:
 
     def save(self, path: Path) -> None:
         """Writes the state so that the file is whole at any instant."""
-        partial = path.with_name(f".{path.name}.partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(orjson.dumps([asdict(each) for each in (*self._firing.values(), *self._ended.values())]))
-        partial.replace(path)
+        write_whole(path, orjson.dumps([asdict(each) for each in (*self._firing.values(), *self._ended.values())]))
 
     def load(self, path: Path) -> None:
         """Takes up what `save` wrote, if it has.

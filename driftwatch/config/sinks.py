@@ -52,6 +52,10 @@ SinkName = Annotated[
         description="in metrics, in logs and of its consumer group; its kind or template, numbered, if absent",
     ),
 ]
+Attempts = Annotated[
+    int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
+]
+QueueSize = Annotated[int, Field(ge=1, le=1_000_000)]
 LabelName = Annotated[str, Field(pattern=r"^([A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]{0,99}$")]
 
 
@@ -108,10 +112,8 @@ class WebhookSinkConfig(HttpSinkConfig):
         Field(description="what is posted: the alert itself, or a message that a chat or a pager shows"),
     ] = "cloudevents"
     routing_key: Annotated[SecretStr | None, Field(description="of PagerDuty's Events API v2 integration")] = None
-    max_attempts: Annotated[
-        int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
-    ] = 40
-    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    max_attempts: Attempts = 40
+    queue: QueueSize = 1000
 
     @property
     def told(self) -> str:
@@ -186,10 +188,8 @@ class EmailSinkConfig(Settings):
     password: SecretStr | None = None
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
-    max_attempts: Annotated[
-        int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
-    ] = 40
-    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    max_attempts: Attempts = 40
+    queue: QueueSize = 1000
 
     @property
     def told(self) -> str:

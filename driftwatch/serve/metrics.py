@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from driftwatch import __version__
 from driftwatch.serve.histogram import ArrayHistogram
 from driftwatch.stream.events import (
+    UNKNOWN,
     AlertRaised,
     BatchSeen,
     BetsMade,
@@ -39,7 +40,6 @@ from driftwatch.stream.events import (
     WindowTested,
 )
 
-UNKNOWN_STREAM = "unknown"
 EVERY_ROLE = "all"
 SCORE_BOUNDS = (*(digit * 10.0**power for power in range(5) for digit in (1, 1.5, 2, 3, 4, 6)), 1e5, 1e6)
 """Nats; a heat map wants them fine, since most samples of a reference score much alike."""
@@ -209,7 +209,7 @@ class Metrics:
             self._drift,
         )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
-        self._expect_batches(UNKNOWN_STREAM)
+        self._expect_batches(UNKNOWN)
         for stream in streams:
             self._know(stream)
 
@@ -233,7 +233,7 @@ class Metrics:
             self._batches.labels(stream, outcome)
 
     def _label(self, stream: str) -> str:
-        return stream if stream in self._known else UNKNOWN_STREAM
+        return stream if stream in self._known else UNKNOWN
 
     def _know(self, stream: str) -> None:
         """Counters of a stream start at zero, so that rates and dashboards see their first increment.

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from driftwatch.stream.alert import Alert
 
+UNKNOWN = "unknown"
+"""The stream of what belongs to none that is configured."""
+
 Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too_large"]
 """Of a request to the intake."""
 

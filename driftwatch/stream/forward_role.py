@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordList
 from driftwatch.config import ForwardConfig, HttpSource
 from driftwatch.errors import MessageError
 from driftwatch.stream.dead_letter_file import DeadLetterFile
-from driftwatch.stream.events import BatchSeen, DeadLettered, Observer, Progress, StageTimed
+from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Observer, Progress, StageTimed
 from driftwatch.stream.intake import WAIT_S, Closing, IntakeQueue, record_of
 from driftwatch.stream.kafka_clients import (
     ANSWER_MS,
@@ -31,7 +30,6 @@ from driftwatch.stream.kafka_clients import (
 from driftwatch.stream.log import Record
 
 LINGER_MS = 5
-UNKNOWN = "unknown"
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 log = structlog.get_logger("driftwatch.intake")
@@ -137,14 +135,18 @@ class ForwardRole(Reconnecting):
                 break
             except KafkaTimeoutError:  # each message has its own limit, after which it counts as failed
                 self.observe(self._queue.depth())
-        failures = [(record, _failure(future)) for record, future in sent]
-        for record, failure in failures:
-            if isinstance(failure, TOO_LARGE):
+        failed: list[tuple[Record, BaseException]] = []
+        for record, future in sent:
+            failure = _failure(future)
+            if failure is None:
+                self.observe(BatchSeen((record.key or b"").decode(), "ok", 0))
+            elif isinstance(failure, TOO_LARGE):
                 self._dead(record)
-        self._held = [record for record, failure in failures if failure and not isinstance(failure, TOO_LARGE)]
-        self._tell([record for record, failure in failures if failure is None])
-        for failure in (failure for _, failure in failures if failure and not isinstance(failure, TOO_LARGE)):
-            raise failure
+            else:
+                failed.append((record, failure))
+        self._held = [record for record, _ in failed]
+        if failed:
+            raise failed[0][1]
 
     def _begin(self, producer: KafkaProducer, record: Record) -> Any:
         try:
@@ -157,10 +159,6 @@ class ForwardRole(Reconnecting):
             )
         except TOO_LARGE as error:
             return error
-
-    def _tell(self, records: Sequence[Record]) -> None:
-        for record in records:
-            self.observe(BatchSeen((record.key or b"").decode(), "ok", 0))
 
     def _dead(self, record: Record) -> None:
         error = MessageError(

@@ -13,12 +13,12 @@ import structlog
 from driftwatch.config import HttpSource
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.dead_letter_file import DeadLetterFile
-from driftwatch.stream.events import BatchSeen, Observer, Progress
+from driftwatch.stream.events import UNKNOWN, BatchSeen, Observer, Progress
 from driftwatch.stream.intake import TOPIC, WAIT_S, Closing, IntakeQueue, record_of
 from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
 from driftwatch.stream.log import Record
 from driftwatch.stream.positions import Position
-from driftwatch.stream.score_stage import UNKNOWN, Abandoned, ScoreStage
+from driftwatch.stream.score_stage import Abandoned, ScoreStage
 from driftwatch.stream.test_stage import MakeTester
 
 log = structlog.get_logger("driftwatch.intake")

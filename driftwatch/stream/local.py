@@ -20,6 +20,7 @@ from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.score_stage import DeadLetter, ScoreStage
+from driftwatch.stream.state_file import write_whole
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
 
 SNAPSHOT_EVERY_S = 5.0
@@ -54,10 +55,7 @@ class Snapshot:
             "states": self.states,
             "panes": [base64.b64encode(pane).decode() for pane in self.panes],
         }
-        partial = path.with_name(f".{path.name}.partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(orjson.dumps(written))
-        partial.replace(path)
+        write_whole(path, orjson.dumps(written))
 
 
 def load_snapshot(path: Path) -> Snapshot | None:

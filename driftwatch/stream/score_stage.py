@@ -11,14 +11,13 @@ from driftwatch.data.codecs import decode, stream_names
 from driftwatch.data.schema import Samples
 from driftwatch.errors import MessageError
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stream.events import BatchSeen, DeadLettered, Event, SamplesScored, StageTimed
+from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Event, SamplesScored, StageTimed
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule, candidates
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.panes import Pane, PaneBuilder, RawPane, pane_of
 from driftwatch.stream.positions import Position
 from driftwatch.stream.sampling import watched
 
-UNKNOWN = "unknown"
 WORK_SAMPLES = 1_024
 """Samples after which a unit of work is closed: about a second on two cores, so that stopping is quick."""
 

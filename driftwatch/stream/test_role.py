@@ -16,12 +16,12 @@ from kafka.errors import KafkaTimeoutError
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream.alert import CONTENT_TYPE, encode_alert
-from driftwatch.stream.events import Observer, Progress, StageTimed, StreamsHeld
+from driftwatch.stream.events import UNKNOWN, Observer, Progress, StageTimed, StreamsHeld
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.score_role import dead_letter
-from driftwatch.stream.score_stage import UNKNOWN, DeadLetter, dead_lettered
+from driftwatch.stream.score_stage import DeadLetter, dead_lettered
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
 from driftwatch.stream.transaction import Outgoing, commit
 

@@ -40,9 +40,6 @@ CRDS = {
     ),
     "ScaledObject": (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
 }
-needs_intake = pytest.mark.skipif(
-    "HttpSource" not in str(DaemonConfig.model_json_schema()), reason="the intake is not in this branch yet"
-)
 
 Values = dict[str, Any]
 Manifest = dict[str, Any]
@@ -218,9 +215,7 @@ def test_lint(name: str) -> None:
     assert "0 chart(s) failed" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=needs_intake if "values" in name else ()) for name in INSTALLATIONS]
-)
+@pytest.mark.parametrize("name", INSTALLATIONS)
 def test_the_daemon_accepts_its_configuration(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("POD_NAME", "KAFKA_PASSWORD"):
         monkeypatch.setenv(variable, "a-name-or-secret")
@@ -414,7 +409,6 @@ def test_every_value_is_in_the_readme_and_in_the_schema() -> None:
 
 
 class TestExamples:
-    @needs_intake
     @pytest.mark.parametrize("name", EXAMPLE_CONFIGS)
     def test_the_daemon_accepts_the_configuration(self, name: str) -> None:
         DaemonConfig.model_validate(yaml.safe_load(EXAMPLE_CONFIGS[name]), context={"base_directory": EXAMPLES})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typer.main import get_group
 from driftwatch.cli.app import app
 from driftwatch.config import KafkaSource, load_config
 from tests.deploy.tools import BUILD_S, COMPOSE, built
+from tests.programs import required
 
 pytestmark = pytest.mark.timeout(BUILD_S)  # another process may be building Helm meanwhile
 
@@ -100,10 +99,7 @@ def test_the_demo_publishes_what_is_watched(services: dict[str, dict[str, Any]])
 
 
 def test_alertmanager_takes_its_configuration() -> None:
-    amtool = shutil.which("amtool")
-    if amtool is None:
-        assert not os.environ.get("CI"), "there is no amtool (Debian's prometheus-alertmanager)"
-        pytest.skip("needs amtool")
+    amtool = required("amtool", "prometheus-alertmanager")
     path = DEPLOY / "alertmanager" / "alertmanager.yml"
     done = subprocess.run([amtool, "check-config", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from driftwatch.serve.metrics import Metrics
+from tests.programs import required
 from tests.unit.serve.test_serve import EVENTS
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +22,7 @@ PAGE = ROOT / "docs" / "observing.md"
 
 
 def promtool(*arguments: str, given: bytes | None = None) -> str:
-    tool = shutil.which("promtool")
-    if tool is None:
-        assert not os.environ.get("CI"), "there is no promtool here; on Debian: apt install prometheus"
-        pytest.skip("there is no promtool here")
+    tool = required("promtool", "prometheus")
     done = subprocess.run([tool, *arguments], input=given, capture_output=True, timeout=60, check=False)
     told = (done.stdout + done.stderr).decode()
     assert done.returncode == 0, told

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftwatch.errors import ConfigError
+from tests.programs import required
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "driftwatch.service"
 EXPOSURE = 1.5
@@ -21,9 +20,7 @@ EXPOSURE = 1.5
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """The unit with a program that exists."""
-    if shutil.which("systemd-analyze") is None:
-        assert not os.environ.get("CI"), "there is no systemd-analyze (Debian's systemd)"
-        pytest.skip("needs systemd-analyze")
+    required("systemd-analyze", "systemd")
     path = tmp_path / UNIT.name
     path.write_text(UNIT.read_text().replace("/opt/driftwatch/bin/driftwatch", sys.executable))
     return path

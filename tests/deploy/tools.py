@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.programs import required
 
 CACHE = Path(__file__).parents[2] / ".cache" / "tools"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0"
@@ -43,13 +43,6 @@ def module(named: str) -> Path:
         return Path(json.loads(_go("mod", "download", "-json", named))["Dir"])
 
 
-def require_go() -> None:
-    """Skips a test that needs Go where there is none; in CI that is a failure."""
-    if shutil.which("go") is None:
-        assert not os.environ.get("CI"), "there is no go, which builds the programs that check what is deployed"
-        pytest.skip("needs go")
-
-
 def _go(*command: str, **environment: str) -> str:
     done = subprocess.run(
         ["go", *command],
@@ -66,7 +59,7 @@ def _go(*command: str, **environment: str) -> str:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    require_go()
+    required("go", "golang")
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

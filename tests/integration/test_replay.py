@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ import orjson
 import pytest
 
 from tests.integration.conftest import StartDaemon
+from tests.receiver import Answer, receiver
 from tests.synthetic import shuffled_rows, waves
 
 
@@ -36,42 +33,6 @@ def config(bundle: Path, data: Path, **more: Any) -> dict[str, Any]:
     }
 
 
-class _Receiver(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        server = self.server
-        assert isinstance(server, _Server)
-        body = self.rfile.read(int(self.headers["content-length"]))
-        server.bodies.append(body)
-        refuse = len(server.bodies) <= server.refusals
-        self.send_response(503 if refuse else 204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
-    refusals = 0
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Receiver)
-        self.bodies: list[bytes] = []
-
-
-@contextmanager
-def receiver(refusals: int = 0) -> Iterator[_Server]:
-    server = _Server()
-    server.refusals = refusals
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def events(lines: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] in names]
 
@@ -89,13 +50,12 @@ def test_samples_leave_only_if_allowed(
     bundle: Path, data: Path, tmp_path: Path, start_daemon: StartDaemon, allowed: bool
 ) -> None:
     with receiver() as server:
-        url = f"http://127.0.0.1:{server.server_port}/hook"
         alerts = {"examples": {"count": 2, "include_samples": allowed}}
         state = tmp_path / "state"
-        told = config(bundle, data, sinks=[{"kind": "webhook", "url": url}], alerts=alerts, state_dir=str(state))
+        told = config(bundle, data, sinks=[{"kind": "webhook", "url": server.url}], alerts=alerts, state_dir=str(state))
         daemon = start_daemon(told, serving=False)
         assert daemon.process.wait(60) == 0, daemon.log.read_text()
-    firing = orjson.loads(server.bodies[0])["data"]
+    firing = orjson.loads(server.received[0].body)["data"]
     assert (firing["heat_map"]["rows"], firing["heat_map"]["columns"]) == (2, 2)
     sent = [*firing["examples"]["farthest"], *firing["examples"]["nearest"]]
     assert len(sent) == 4
@@ -126,16 +86,16 @@ def test_a_stopped_replay_goes_on_where_it_was(
 
 
 def test_webhooks_try_again(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
-    with receiver(refusals=2) as server:
-        url = f"http://127.0.0.1:{server.server_port}/hook"
-        looped = config(bundle, data, sinks=[{"kind": "webhook", "url": url}])
+    with receiver(Answer(503), Answer(503), Answer(204)) as server:
+        looped = config(bundle, data, sinks=[{"kind": "webhook", "url": server.url}])
         looped["source"] |= {"rate": 3_000, "loop": True}
         daemon = start_daemon(looped)
         daemon.wait_for("delivery", lambda: daemon.metric("driftwatch_sink_deliveries_total") >= 1)
         assert daemon.metric("driftwatch_sink_failures_total") == 0
         daemon.stop()
-    assert server.bodies[0] == server.bodies[1] == server.bodies[2]
-    alert = orjson.loads(server.bodies[2])
+    first, second, third = (each.body for each in server.received[:3])
+    assert first == second == third
+    alert = orjson.loads(third)
     assert alert["data"]["state"] == "firing"
 
 
