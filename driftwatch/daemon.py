@@ -201,15 +201,15 @@ def load_references(config: DaemonConfig) -> dict[str, Reference]:
     """
     device = choose_device(config.device)
     for stream in config.streams:
-        path = Path(stream.reference)
-        if not path.exists():
+        path = stream.reference
+        if isinstance(path, Path) and not path.exists():
             there = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
             raise ConfigError(
                 f"no such bundle: {path}",
                 where=f"streams: {stream.name}: reference",
                 remedy=f"write one by driftwatch train; {path.parent} has {', '.join(there[:8]) or 'none'}",
             )
-    return {path: load_reference(path, device) for path in {str(stream.reference) for stream in config.streams}}
+    return {str(place): load_reference(place, device) for place in {stream.reference for stream in config.streams}}
 
 
 def run_daemon(config: DaemonConfig) -> int:

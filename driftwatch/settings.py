@@ -13,13 +13,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 
 from driftwatch.errors import ConfigError
+from driftwatch.locations import Location, RemotePath, locate
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-Location = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$(?:(?P<escaped>\$\{)|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
 _SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|headers|routing_key", re.IGNORECASE)
@@ -52,6 +62,22 @@ def _relative_to_file(path: Path, info: ValidationInfo) -> Path:
 
 ConfigPath = Annotated[Path, AfterValidator(_relative_to_file)]
 """A path that a configuration file states relative to itself."""
+
+
+def _located(value: Any, info: ValidationInfo) -> Location:
+    if not isinstance(value, str | Path | RemotePath):
+        raise ValueError("should be a path or a URL")  # noqa: TRY004 - pydantic tells ValueErrors
+    found = locate(value)
+    return found if isinstance(found, RemotePath) else _relative_to_file(found, info)
+
+
+ConfigLocation = Annotated[
+    Path | RemotePath,
+    PlainValidator(_located),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "format": "path"}),
+]
+"""A path that a configuration file states relative to itself, or a URL."""
 
 
 def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mapping[str, str] | None = None) -> ModelT:
@@ -91,7 +117,7 @@ class _Document:
     root: yaml.Node | None
     data: Any
 
-    def where(self, location: Location) -> str:
+    def where(self, location: KeyPath) -> str:
         """Return ``file:line: dotted.path`` of a location, or of the nearest parent that the file states."""
         node, line = self.root, 1
         for step in location:
@@ -102,7 +128,7 @@ class _Document:
         dotted = _dotted(location)
         return f"{self.path}:{line}: {dotted}" if dotted else str(self.path)
 
-    def stated(self, location: Location) -> Any:
+    def stated(self, location: KeyPath) -> Any:
         """Return the value as written in the file (variables unexpanded), or None where there is none."""
         value = self.data
         for step in location:
@@ -168,7 +194,7 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
             _refuse_repeated_keys(value, path)
 
 
-def _expand(value: Any, environment: Mapping[str, str], document: _Document, at: Location = ()) -> Any:
+def _expand(value: Any, environment: Mapping[str, str], document: _Document, at: KeyPath = ()) -> Any:
     if isinstance(value, dict):
         return {key: _expand(item, environment, document, (*at, key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -220,7 +246,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel], document: _Document) 
     return ConfigError(message if kind == "value_error" else f"{message}, got {shown}", where=where)
 
 
-def _resolve(loc: Location, model: type[BaseModel]) -> tuple[Location, type[BaseModel] | None]:
+def _resolve(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None]:
     """Drop the union tags that pydantic puts into a location; also return the model that owns its key."""
     path: list[str | int] = []
     current: tuple[Any, ...] = (model,)
@@ -264,6 +290,6 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
     return typing.get_args(field.annotation) if field is not None else ()
 
 
-def _dotted(location: Location) -> str:
+def _dotted(location: KeyPath) -> str:
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return text.removeprefix(".")

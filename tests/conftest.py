@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from driftwatch.reference.reference import Reference, load_reference
+from tests.s3 import BUCKET, enter, s3_server
 from tests.sidecar import Sidecar
 from tests.synthetic import small_bundle
 
@@ -35,3 +37,17 @@ def sidecar() -> Iterator[Sidecar]:
     """A sidecar's stand-in, which records what it is sent."""
     with Sidecar() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """An S3 server, and the environment in which clients find it."""
+    with s3_server() as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A place of its own in S3, which this process can reach: a URL without the last slash."""
+    enter(monkeypatch, s3)
+    return f"s3://{BUCKET}/{re.sub('[^a-z0-9]+', '-', request.node.name)}"

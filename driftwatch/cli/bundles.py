@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from driftwatch.reference.scoring import Scorer
 
 
-def open_scorer(bundle: Path, device: str) -> Scorer:
+def open_scorer(bundle: str, device: str) -> Scorer:
     """Load and verify a bundle.
 
     Raises:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="Reference bundle.", show_default=False)],
+    bundle: Annotated[str, typer.Argument(help="Reference bundle, a path or URL.", show_default=False)],
     reference: Annotated[Path, typer.Option("--reference", metavar="DATA", help="Fresh data of the reference's kind.")],
     shifted: Annotated[
         list[str], typer.Option("--shifted", metavar="NAME=DATA", help="Shifted data; may be repeated.")

@@ -12,9 +12,9 @@ from driftwatch.cli.detected import show_findings
 
 
 def recalibrate(
-    bundle: Annotated[Path, typer.Argument(help="Reference bundle.", show_default=False)],
+    bundle: Annotated[str, typer.Argument(help="Reference bundle, a path or URL.", show_default=False)],
     data: Annotated[Path, typer.Argument(help="Data that is normal now, and was not trained on.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The new bundle.", show_default=False)],
+    out: Annotated[str, typer.Option(help="The new bundle, a path or URL.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     ordered: Annotated[
         bool,
@@ -27,11 +27,13 @@ def recalibrate(
 ) -> None:
     """Renew a bundle's null distributions from new data; the flow stays as it is."""
     from driftwatch.data.readers import open_dataset
+    from driftwatch.locations import locate
     from driftwatch.reference.bundle import load_bundle, refuse_existing
     from driftwatch.reference.device import choose_device
     from driftwatch.reference.recalibration import recalibrate as renew
 
-    refuse_existing(out, overwrite=overwrite)
+    place = locate(out)
+    refuse_existing(place, overwrite=overwrite)
     loaded = load_bundle(bundle, choose_device(device))
     dataset = open_dataset(data)
     with stderr().status("calibrating") as status:
@@ -39,7 +41,7 @@ def recalibrate(
         done = renew(
             loaded,
             found,
-            out,
+            place,
             where=str(data),
             doing=lambda what, _: status.update(what),
             ordered=ordered,

@@ -13,7 +13,7 @@ from driftwatch.cli.console import OutputFormat, sample_progress, stderr
 
 
 def score(
-    bundle: Annotated[Path, typer.Argument(help="Reference bundle.", show_default=False)],
+    bundle: Annotated[str, typer.Argument(help="Reference bundle, a path or URL.", show_default=False)],
     data: Annotated[
         Path, typer.Argument(help=".npz, .npy, .parquet, .csv, IDX or a folder of images.", show_default=False)
     ],

@@ -28,7 +28,9 @@ ECHO_S = 1.0
 
 def train(
     config: Annotated[Path, typer.Argument(help="Training configuration, YAML.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Where to write the bundle; overrides the configuration.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Where to write the bundle, a path or URL; overrides the configuration.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, even where there is a checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:

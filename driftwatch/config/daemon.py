@@ -11,7 +11,7 @@ from driftwatch.config.alerting import AlertsConfig, WindowsConfig
 from driftwatch.config.intake import HttpSource
 from driftwatch.config.sinks import KafkaSinkConfig, SinkConfig, check_url, named_sinks, one_by_one
 from driftwatch.config.source import KafkaSource, ReplaySource
-from driftwatch.settings import ConfigPath, Settings, load_yaml_model
+from driftwatch.settings import ConfigLocation, ConfigPath, Settings, load_yaml_model
 
 Role = Literal["score", "test"]
 MessageFormat = Literal["auto", "json", "v1", "v2", "rows", "npy", "arrow", "cloudevents"]
@@ -21,7 +21,7 @@ class StreamConfig(Settings):
     """One stream of samples, and the reference it is compared with."""
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
-    reference: ConfigPath
+    reference: ConfigLocation
     format: MessageFormat = "auto"
     sample_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from driftwatch.settings import ConfigPath, Settings
+from driftwatch.settings import ConfigLocation, ConfigPath, Settings
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -147,7 +147,7 @@ class ReplaySource(Settings):
     """Files, replayed one after another as one stream, without a broker."""
 
     kind: Literal["replay"]
-    data: Annotated[list[ConfigPath], Field(min_length=1)]
+    data: Annotated[list[ConfigLocation], Field(min_length=1)]
     stream: str
     batch: Annotated[int, Field(ge=1, le=65_536)] = 64
     rate: Annotated[float, Field(gt=0, description="samples per second; as fast as possible if absent")] | None = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, VectorSchema
 from driftwatch.errors import DataError, MessageError
+from driftwatch.locations import Location, RemotePath, locate
 
 CHUNK_ROWS = 2048
 READ_BYTES = 1 << 20
@@ -157,7 +158,7 @@ def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
     return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=low, high=high)
 
 
-def open_dataset(path: str | Path, *, columns: Sequence[str] | None = None) -> Dataset:
+def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None) -> Dataset:
     """A data set by its path.
 
     Args:
@@ -169,7 +170,9 @@ def open_dataset(path: str | Path, *, columns: Sequence[str] | None = None) -> D
     """
     from driftwatch.data.files import open_array, open_folder, open_table
 
-    path = Path(path)
+    path = locate(path)
+    if isinstance(path, RemotePath):
+        raise DataError("is behind a URL", where=str(path), remedy="copy it to this machine")
     if not path.exists():
         raise DataError("no such file or folder", where=str(path), remedy="check the path")
     if path.is_dir():

@@ -24,10 +24,11 @@ from driftwatch.data.schema import Schema, parse_schema
 from driftwatch.errors import BundleError, DataError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.build import build_flow
+from driftwatch.locations import Location, RemotePath, locate
+from driftwatch.reference.bundle_places import CALIBRATION, FILES, FLOW, MANIFEST, REPORT, bundle_folder, put_bundle
 from driftwatch.reference.folders import write_folder
 
 FORMAT_VERSION = 3
-MANIFEST, FLOW, CALIBRATION, REPORT = "manifest.json", "flow.safetensors", "calibration.safetensors", "report.png"
 VERSION_LENGTH = 12
 MAX_MANIFEST_BYTES = 16 << 20
 DAMAGED = "copy the bundle again, or train the reference again"
@@ -38,7 +39,7 @@ class Bundle:
     """What a bundle holds.
 
     Args:
-        path: its folder.
+        path: its folder, or the URL of it.
         name: given by the trainer.
         version: a digest of the contents: the same contents have the same version.
         schema: of one sample.
@@ -47,7 +48,7 @@ class Bundle:
         manifest: the whole manifest.
     """
 
-    path: Path
+    path: Location
     name: str
     version: str
     schema: Schema
@@ -57,7 +58,7 @@ class Bundle:
 
 
 def write_bundle(
-    out: Path,
+    out: Location,
     *,
     name: str,
     schema: Schema,
@@ -70,7 +71,7 @@ def write_bundle(
     """Writes a bundle, which appears under its name only when it is complete.
 
     Args:
-        out: the folder; there must be none of that name, or an empty one.
+        out: the folder or URL; there must be none of that name, or an empty one.
         name: of the reference.
         schema: of one sample.
         flow: fitted.
@@ -109,7 +110,11 @@ def write_bundle(
     manifest["checksum"] = _checksum(manifest)
     files[MANIFEST] = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     try:
-        write_folder(out, files, check=load_bundle, replace=overwrite)
+        if isinstance(out, RemotePath):
+            put_bundle(out, files)
+            load_bundle(out)
+        else:
+            write_folder(out, files, check=load_bundle, replace=overwrite)
     except OSError as error:
         size = sum(map(len, files.values()))
         raise BundleError(
@@ -120,7 +125,7 @@ def write_bundle(
     return version
 
 
-def refuse_existing(out: Path, *, overwrite: bool = False) -> None:
+def refuse_existing(out: Location, *, overwrite: bool = False) -> None:
     """Refuses to write where there is something: bundles never change once they are written.
 
     Args:
@@ -130,7 +135,7 @@ def refuse_existing(out: Path, *, overwrite: bool = False) -> None:
     Raises:
         BundleError: see above.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not _holds_something(out):
         return
     if not overwrite:
         raise BundleError(
@@ -138,25 +143,41 @@ def refuse_existing(out: Path, *, overwrite: bool = False) -> None:
             where=str(out),
             remedy="bundles never change: give another name, remove it, or replace it by --overwrite",
         )
-    if not (out / MANIFEST).is_file():
+    if not (out / MANIFEST).exists():
         raise BundleError("is no bundle, and is not overwritten", where=str(out), remedy="give another name")
 
 
-def load_bundle(path: str | Path, device: str = "cpu") -> Bundle:
-    """Reads and verifies a bundle.
+def _holds_something(out: Location) -> bool:
+    if isinstance(out, Path):
+        return out.exists() and not (out.is_dir() and not any(out.iterdir()))
+    try:
+        out.require_bucket()
+        return out.exists()
+    except OSError as error:
+        raise BundleError(f"cannot be written: {error}", where=str(out), remedy="check the URL") from None
+
+
+def load_bundle(path: str | Location, device: str = "cpu") -> Bundle:
+    """Reads and verifies a bundle, of a folder or a URL.
 
     Raises:
         BundleError: it is missing, damaged, or of another format version.
     """
-    path = Path(path)
-    manifest = _manifest(path)
+    place = locate(path)
+    with bundle_folder(place) as folder:
+        return _load(folder, place, device)
+
+
+def _load(folder: Path, path: Location, device: str) -> Bundle:
+    """What a folder holds, which is the bundle at `path` or a copy of it."""
+    manifest = _manifest(folder, path)
     try:
         if manifest["checksum"] != _checksum(manifest):
             raise BundleError("the manifest was changed after it was written", where=str(path), remedy=DAMAGED)
         described = {key: manifest[key] for key in ("schema", "architecture", "name")}
         if manifest["version"] != _version(described, manifest["files"]):
             raise BundleError("its version is not that of its contents", where=str(path), remedy=DAMAGED)
-        contents = {file: _verified(path, file, stated) for file, stated in manifest["files"].items()}
+        contents = {file: _verified(folder, path, file, stated) for file, stated in manifest["files"].items()}
         schema = parse_schema(manifest["schema"], where=f"{path}: schema")
         flow = build_flow(manifest["architecture"])
         flow.load_state_dict(load_tensors(contents[FLOW]))
@@ -170,19 +191,19 @@ def load_bundle(path: str | Path, device: str = "cpu") -> Bundle:
     return Bundle(path, str(manifest["name"]), str(manifest["version"]), schema, flow, calibration, manifest)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    file = path / MANIFEST
+def _manifest(folder: Path, path: Location) -> dict[str, Any]:
+    file = folder / MANIFEST
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:
-            raise BundleError("is too large for a manifest", where=str(file), remedy=DAMAGED)
+            raise BundleError("is too large for a manifest", where=str(path / MANIFEST), remedy=DAMAGED)
         manifest = orjson.loads(file.read_bytes())
     except FileNotFoundError:
-        what = "is no bundle: it has no manifest.json" if path.is_dir() else "no such bundle"
+        what = "is no bundle: it has no manifest.json" if folder.is_dir() else "no such bundle"
         raise BundleError(what, where=str(path), remedy="write one by driftwatch train") from None
     except (OSError, ValueError) as error:
-        raise BundleError(f"cannot be read: {error}", where=str(file), remedy=DAMAGED) from None
+        raise BundleError(f"cannot be read: {error}", where=str(path / MANIFEST), remedy=DAMAGED) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise BundleError("is no manifest of a bundle", where=str(file), remedy=DAMAGED)
+        raise BundleError("is no manifest of a bundle", where=str(path / MANIFEST), remedy=DAMAGED)
     found = manifest.get("format_version")
     if found != FORMAT_VERSION:
         raise BundleError(
@@ -193,13 +214,13 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verified(path: Path, file: str, stated: Mapping[str, Any]) -> bytes:
-    if file not in (FLOW, CALIBRATION, REPORT):
+def _verified(folder: Path, path: Location, file: str, stated: Mapping[str, Any]) -> bytes:
+    if file == MANIFEST or file not in FILES:
         raise BundleError(f"names a file {file!r} that no bundle has", where=str(path), remedy=DAMAGED)
-    place = path / file
+    place, held = path / file, folder / file
     try:
-        size = place.stat().st_size
-        content = place.read_bytes() if size == stated["bytes"] else b""
+        size = held.stat().st_size
+        content = held.read_bytes() if size == stated["bytes"] else b""
     except OSError as error:
         raise BundleError(f"cannot be read: {error.strerror or error}", where=str(place), remedy=DAMAGED) from None
     if size != stated["bytes"]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from driftwatch.data.schema import Samples
 from driftwatch.errors import TrainingError
+from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, write_bundle
 from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.contents import contents_of
@@ -47,7 +47,7 @@ class Recalibrated:
 def recalibrate(
     bundle: Bundle,
     samples: Samples,
-    out: Path,
+    out: Location,
     *,
     where: str,
     doing: Callable[[str, float], None],
@@ -61,7 +61,7 @@ def recalibrate(
         bundle: whose flow, schema and name are kept.
         samples: of what is normal now, in their order, ``(N, *sample_shape)``; the flow must not have been fitted to
             them.
-        out: the new bundle's folder.
+        out: the new bundle's folder or URL.
         where: the samples come from, for errors and the manifest.
         doing: told what goes on, and the share of it that is done.
         bank_size: the most samples to keep for resampling nulls.

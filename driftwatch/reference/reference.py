@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.features import feature_names
 from driftwatch.flows.vector import VectorFlow
+from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
 from driftwatch.reference.latents import batch_latents
@@ -112,8 +112,8 @@ class Reference:
         return summarise_each(whitened, self.layout, self.description.describe(self.flow, latents, whitened))
 
 
-def load_reference(path: str | Path, device: str = "cpu") -> Reference:
-    """Loads and verifies a bundle.
+def load_reference(path: str | Location, device: str = "cpu") -> Reference:
+    """Loads and verifies a bundle, of a folder or a URL.
 
     Raises:
         BundleError: if it is missing, damaged or of another version.

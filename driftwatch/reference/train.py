@@ -20,6 +20,7 @@ from driftwatch.data.schema import ImageSchema, Samples, Schema
 from driftwatch.errors import TrainingError, UsageError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.image import ImageFlow
+from driftwatch.locations import Location, locate
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.assessment import assess
 from driftwatch.reference.bundle import Bundle, refuse_existing, write_bundle
@@ -54,7 +55,7 @@ class Trained:
     """What a training came to.
 
     Args:
-        path: of the bundle.
+        path: of the bundle, or its URL.
         version: of the bundle.
         schema: of one sample.
         rows: in the data.
@@ -65,7 +66,7 @@ class Trained:
         warnings: why it may be unfit.
     """
 
-    path: Path
+    path: Location
     version: str
     schema: Schema
     rows: int
@@ -97,7 +98,7 @@ class Listener:
 
 def train(
     config: TrainConfig,
-    out: Path,
+    out: Location,
     stop: threading.Event,
     listener: Listener,
     *,
@@ -108,7 +109,8 @@ def train(
 
     Args:
         config: of data, flow and training.
-        out: the bundle's folder; checkpoints are beside it, in ``<out>.training``, until it is done.
+        out: the bundle's folder or URL; checkpoints are beside it, in ``<out>.training``, until it is done, or if it is
+            a URL in the working directory.
         stop: asks to write a checkpoint and to end.
         listener: told what is going on.
         fresh: start anew, even where there is a checkpoint.
@@ -132,7 +134,7 @@ def train(
         _say_shape(flow, processes, listener)
         if isinstance(flow, ImageFlow):
             flow.compute_dtype = compute_dtype(settings.precision, processes.device)
-        folder = out.with_name(f"{out.name}.training")
+        folder = (out if isinstance(out, Path) else Path(out.name)).with_name(f"{out.name}.training")
         trainer = FlowTrainer(
             flow,
             data,
@@ -156,7 +158,7 @@ def train(
         return trained
 
 
-def output_path(config: TrainConfig, out: Path | None) -> Path:
+def output_path(config: TrainConfig, out: str | Path | None) -> Location:
     """Where the bundle goes.
 
     Raises:
@@ -165,7 +167,7 @@ def output_path(config: TrainConfig, out: Path | None) -> Path:
     chosen = out or config.output.bundle
     if chosen is None:
         raise UsageError("where to write the bundle is not said", remedy="give --out, or output.bundle in the file")
-    return chosen
+    return locate(chosen)
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ def _say_shape(flow: Flow, processes: Processes, listener: Listener) -> None:
 
 def _conclude(
     config: TrainConfig,
-    out: Path,
+    out: Location,
     data: TrainingData,
     flow: Flow,
     parts: _Parts,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from driftwatch.data.schema import Schema
-from driftwatch.settings import ConfigPath, Settings, load_yaml_model
+from driftwatch.settings import ConfigLocation, Settings, load_yaml_model
 
 
 def _listed(value: object) -> object:
@@ -19,7 +19,7 @@ class DataConfig(Settings):
     """What to learn from."""
 
     train: Annotated[
-        list[ConfigPath], BeforeValidator(_listed), Field(min_length=1, description="files, read in order")
+        list[ConfigLocation], BeforeValidator(_listed), Field(min_length=1, description="files, read in order")
     ]
     columns: Annotated[list[str] | None, Field(description="of a table: which, in which order; all if absent")] = None
 
@@ -71,7 +71,7 @@ class CalibrationConfig(Settings):
 class OutputConfig(Settings):
     """What to write."""
 
-    bundle: ConfigPath | None = None
+    bundle: ConfigLocation | None = None
     name: Annotated[str | None, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]+$")] = None
 
 

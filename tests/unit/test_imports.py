@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "errors",
     "client",
+    "locations",
     "settings",
     "flows",
     "stats",

@@ -1,0 +1,262 @@
+"""Where data and bundles are: paths of this machine, or URLs that fsspec reads, such as ``s3://bucket/key``."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from urllib.parse import urlsplit
+
+from driftwatch.errors import DriftwatchError, UsageError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[a-z]|:/)")
+"""A scheme has two letters or more; of a chain (``simplecache::s3://``) the first counts."""
+
+_SCHEME = re.compile(r"^.*?:/+")
+
+READ_BYTES = 8 << 20
+"""Fetched at a time: remote files are read in order."""
+
+COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemotePath:
+    """A file or folder behind a URL; has what is needed of `pathlib.Path`, and raises `OSError` as that does.
+
+    Args:
+        url: as fsspec takes it. Credentials and options come from where fsspec takes them: the environment
+            (``AWS_...``, ``FSSPEC_S3_ENDPOINT_URL``) and its configuration files.
+    """
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        """Without what may be secret: a user's password, a signed address's query."""
+        scheme, separator, rest = self.url.partition("://")
+        place, slash, path = rest.split("?")[0].partition("/")
+        return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+
+    def __truediv__(self, name: str) -> RemotePath:
+        return RemotePath(f"{self.url.rstrip('/')}/{name}")
+
+    @property
+    def _pure(self) -> PurePosixPath:
+        return PurePosixPath(_SCHEME.sub("", str(self)))
+
+    @property
+    def scheme(self) -> str:
+        """``s3`` of ``s3://bucket/key``."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self._pure.name
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return self._pure.stem
+
+    @property
+    def suffix(self) -> str:
+        """``.parquet`` and the like."""
+        return self._pure.suffix
+
+    def with_name(self, name: str) -> RemotePath:
+        """Another one beside this."""
+        return RemotePath(f"{self.url.split('?')[0].rstrip('/').rpartition('/')[0]}/{name}")
+
+    def exists(self) -> bool:
+        """Whether there is a file or folder."""
+        with self._reached() as (files, path):
+            return bool(files.exists(path))
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder."""
+        with self._reached() as (files, path):
+            return bool(files.isdir(path))
+
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+        """The file, to be read from any place in it."""
+        with self._reached() as (files, path):
+            return cast("BinaryIO", _RemoteFile(self, files.open(path, mode, block_size=READ_BYTES)))
+
+    def below(self) -> list[RemotePath]:
+        """All files below this folder, in the order of their paths."""
+        with self._reached() as (files, path):
+            files.invalidate_cache()
+            return self._named(files.find(path), path)
+
+    def matching(self) -> list[RemotePath]:
+        """The files that match this path, in which ``*`` stands for any name, in the order of their paths."""
+        fixed = RemotePath(self.url.partition("*")[0].rpartition("/")[0])
+        with self._reached() as (files, path), fixed._reached() as (_, start):
+            files.invalidate_cache()
+            return fixed._named((found for found in files.glob(path) if files.isfile(found)), start)
+
+    def _named(self, paths: Any, start: str) -> list[RemotePath]:
+        """What lies at paths of the file system that begin with this one's own, `start`."""
+        return [self / path[len(start) :].lstrip("/") for path in sorted(paths)]
+
+    def download(self, to: Path) -> None:
+        """Copies the file to one of this machine."""
+        with self.open() as source, to.open("wb") as target:
+            shutil.copyfileobj(source, target, COPY_BYTES)
+
+    def write_bytes(self, content: bytes) -> None:
+        """Writes the file; it appears when it is complete."""
+        with self._reached() as (files, path):
+            files.pipe_file(path, content)
+
+    def upload(self, source: Path) -> None:
+        """Makes this a copy of a file of this machine; it appears when it is complete."""
+        with self._reached() as (files, path):
+            files.put_file(str(source), path)
+
+    def remove(self) -> None:
+        """Removes the file, if it is there."""
+        with self._reached() as (files, path):
+            if files.exists(path):
+                files.rm_file(path)
+
+    def require_bucket(self) -> None:
+        """Asks whether the bucket is there and may be reached, before a long work whose result is to go into it.
+
+        Raises:
+            OSError: it is not.
+        """
+        with self._reached() as (files, path):
+            bucket = path.partition("/")[0]
+            if bucket and not path.startswith(f"{self.scheme}:"):
+                files.info(bucket)
+
+    @contextmanager
+    def _reached(self) -> Iterator[tuple[AbstractFileSystem, str]]:
+        """The file system and the path in it; its errors, of any library, become `OSError`."""
+        files, path = _file_system(self)
+        with _as_os_errors():
+            yield files, path
+
+
+Location = Path | RemotePath
+"""Where data or a bundle is."""
+
+
+def locate(place: str | Path | RemotePath) -> Location:
+    """The location that a text stands for: a URL, else a path.
+
+    >>> locate("s3://bucket/a.parquet").name, locate("file:///data/a.csv"), locate("data/a.csv")
+    ('a.parquet', PosixPath('/data/a.csv'), PosixPath('data/a.csv'))
+    """
+    if isinstance(place, str) and _URL.match(place):
+        return Path(place[len("file://") :]) if place.startswith("file://") else RemotePath(place)
+    return Path(place) if isinstance(place, str) else place
+
+
+def files_below(folder: Location) -> Sequence[Location]:
+    """All files below a folder, in the order of their paths; hidden ones (``.name``, ``_name``) are left out.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found: Sequence[Location]
+    if isinstance(folder, RemotePath):
+        found = folder.below()
+    else:
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
+    skipped = len(str(folder).rstrip("/"))
+    return [file for file in found if not re.search(r"/[._]", str(file)[skipped:])]
+
+
+def matching_files(pattern: Location) -> Sequence[Location]:
+    """The files that match a path in which ``*`` stands for any name, in the order of their paths.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    if isinstance(pattern, RemotePath):
+        return pattern.matching()
+    root = Path(pattern.anchor)
+    return sorted(path for path in root.glob(str(pattern.relative_to(root))) if path.is_file())
+
+
+@contextmanager
+def local_file(place: Location) -> Iterator[Path]:
+    """A file as one of this machine, meanwhile: itself, or a copy.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if isinstance(place, Path):
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="driftwatch-") as folder:
+        copy = Path(folder) / place.name
+        place.download(copy)
+        yield copy
+
+
+class _RemoteFile(io.BufferedIOBase):
+    """A remote file whose errors are `OSError`, as readers of files expect them."""
+
+    def __init__(self, place: RemotePath, file: Any) -> None:
+        self.name = str(place)
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        with _as_os_errors():
+            return bytes(self._file.read(-1 if size is None else size))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _file_system(place: RemotePath) -> tuple[AbstractFileSystem, str]:
+    try:
+        import fsspec
+    except ImportError:
+        raise UsageError("URLs need fsspec", where=str(place), remedy="pip install 'driftwatch[remote]'") from None
+    try:
+        files, path = fsspec.url_to_fs(place.url)
+    except ImportError as error:
+        remedy = "pip install 'driftwatch[remote]'" if place.scheme in ("s3", "s3a", "http", "https") else ""
+        raise UsageError(str(error), where=str(place), remedy=remedy) from None
+    except ValueError as error:
+        raise UsageError(f"is no URL that can be read: {error}", where=str(place)) from None
+    return files, path
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Every library beneath fsspec has exceptions of its own; what they say reaches the user in one kind."""
+    try:
+        yield
+    except (OSError, DriftwatchError):
+        raise
+    except Exception as error:
+        raise OSError(str(error) or type(error).__name__) from error

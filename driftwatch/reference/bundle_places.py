@@ -1,0 +1,56 @@
+"""Bundles behind a URL: fetched to a folder of this machine to be read, and put there whole."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from driftwatch.errors import BundleError
+from driftwatch.locations import Location, RemotePath
+
+MANIFEST, FLOW, CALIBRATION, REPORT = "manifest.json", "flow.safetensors", "calibration.safetensors", "report.png"
+FILES = (MANIFEST, FLOW, CALIBRATION, REPORT)
+
+
+@contextmanager
+def bundle_folder(place: Location) -> Iterator[Path]:
+    """A bundle's folder on this machine, meanwhile: itself, or a copy of what is behind a URL.
+
+    Raises:
+        BundleError: the URL cannot be reached.
+        UsageError: nothing is installed that could.
+    """
+    if isinstance(place, Path):
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="driftwatch-bundle-") as folder:
+        _fetch(place, Path(folder))
+        yield Path(folder)
+
+
+def _fetch(place: RemotePath, folder: Path) -> None:
+    """Copies what is there of a bundle's files; what is missing is told when they are read."""
+    for name in FILES:
+        try:
+            (place / name).download(folder / name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise BundleError(f"cannot be read: {error}", where=str(place)) from None
+
+
+def put_bundle(out: RemotePath, files: Mapping[str, bytes]) -> None:
+    """Writes a bundle's files behind a URL, the manifest last: until it is there, so is no bundle.
+
+    Args:
+        out: the bundle's folder; what it holds of a bundle is replaced.
+        files: contents by name.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    (out / MANIFEST).remove()
+    for name in sorted(files, key=FILES.index, reverse=True):
+        (out / name).write_bytes(files[name])
