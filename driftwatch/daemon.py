@@ -69,7 +69,7 @@ class Daemon:
         for stream, reference in self._references.items():
             procedure = self._factory.procedure(reference)
             control = procedure.control
-            self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version))
+            self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version, reference.scores))
             self.monitor.observe(Calibrated(stream, control.budget, control.interval, procedure.satisfiable))
             log.info(
                 "watching",

@@ -19,7 +19,7 @@ from driftwatch.serve.health import Health
 from driftwatch.serve.http import HttpServer, Listener
 from driftwatch.serve.intake import Intake
 from driftwatch.serve.metrics import Metrics
-from driftwatch.serve.status import Status
+from driftwatch.serve.status import Status, Watched
 from driftwatch.stream.events import Observer, fan_out
 from driftwatch.stream.intake import IntakeQueue
 
@@ -91,9 +91,10 @@ class Monitor:
 def build_monitor(config: DaemonConfig, *more: Observer) -> Monitor:
     """Metrics, health and status of a daemon that is about to start."""
     roles = _role_names(config)
-    metrics = Metrics(streams=[stream.name for stream in config.streams], severities=list(config.alerts.severity))
-    health, status = Health(roles, STALL_S), Status()
-    health.expect([stream.name for stream in config.streams])
+    streams = [stream.name for stream in config.streams]
+    metrics = Metrics(streams=streams, severities=list(config.alerts.severity))
+    health, status = Health(roles, STALL_S), Status(Watched(tuple(streams), tuple(config.windows.sizes), tuple(roles)))
+    health.expect(streams)
     return Monitor(metrics, health, status, fan_out(metrics, health, status, *more))
 
 

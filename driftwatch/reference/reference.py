@@ -18,6 +18,7 @@ from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
 from driftwatch.reference.latents import batch_latents
+from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
 from driftwatch.stats.null import WindowNull, fit_window_null
@@ -73,6 +74,12 @@ class Reference:
         else:
             columns = [f"dimension {j + 1}" for j in range(self.flow.features.columns)]
         return feature_names(columns, self.flow.features)
+
+    @property
+    def scores(self) -> Array:
+        """The point scores of the held-out samples, ``(N,)``, nats: what those of a stream are to be like."""
+        chunks = (self.bank[start : start + CHUNK] for start in range(0, len(self.bank), CHUNK))
+        return np.concatenate([decompose(chunk.astype(np.float64), self.layout).total for chunk in chunks])
 
     def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
         """The null of windows of `size` samples, from `count` draws of it."""

@@ -7,13 +7,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import orjson
 import uvicorn
+import xxhash
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftwatch.config import TlsConfig
 from driftwatch.errors import SourceError
@@ -28,11 +33,17 @@ KEEP_ALIVE_S = 120
 
 STATIC = Path(__file__).with_name("static")
 HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
+    "cache-control": "no-cache",
 }
+"""Of every answer. Browsers may keep one, but ask whether it is still true: then an unchanged status costs nothing."""
+
+COMPRESSED_FROM_BYTES = 1_000
 
 
 class Listener:
@@ -141,24 +152,43 @@ def _tls_options(tls: TlsConfig | None) -> dict[str, Any]:
     return {"ssl_certfile": str(tls.certfile), "ssl_keyfile": str(tls.keyfile)} if tls else {}
 
 
-def _app(metrics: Metrics, health: Health, status: Status) -> Starlette:
+def _app(metrics: Metrics, health: Health, status: Status) -> ASGIApp:
     def show_metrics(request: Request) -> Response:
         body, content_type = metrics.render(request.headers.get("accept", ""))
-        return Response(body, media_type=content_type, headers=HEADERS)
+        return Response(body, media_type=content_type)
 
     def checked(fine: bool, told: dict[str, Any]) -> Response:
-        return JSONResponse(told, 200 if fine else 503, headers=HEADERS)
+        return JSONResponse(told, 200 if fine else 503)
 
     def show_status(request: Request) -> Response:
-        return JSONResponse(status.to_json(request.query_params.get("stream")), headers=HEADERS)
+        told = status.to_json(request.query_params.get("stream"))
+        body = orjson.dumps({**told, "health": health.ready()[1]})
+        tag = f'W/"{xxhash.xxh3_64_hexdigest(body)}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"etag": tag})
+        return Response(body, media_type="application/json", headers={"etag": tag})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/metrics", show_metrics),
             Route("/healthz", lambda _: checked(*health.alive())),
             Route("/readyz", lambda _: checked(*health.ready())),
             Route("/api/status", show_status),
             Mount("/static", StaticFiles(directory=STATIC)),
-            Route("/", lambda _: FileResponse(STATIC / "index.html", headers=HEADERS)),
-        ]
+            Route("/", lambda _: FileResponse(STATIC / "index.html")),
+        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=4)],
     )
+    return _with_headers(app)
+
+
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await app(scope, receive, answer)
+
+    return served

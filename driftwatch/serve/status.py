@@ -2,64 +2,68 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from driftwatch import __version__
+from driftwatch.serve.memory import finite
+from driftwatch.serve.stream_status import StreamStatus
 from driftwatch.stream.alert import Alert, rfc3339
-from driftwatch.stream.events import AlertRaised, Event, ReferenceInUse, SamplesScored, StreamState, WindowTested
+from driftwatch.stream.events import (
+    AlertRaised,
+    AlertRecalled,
+    BetsMade,
+    Calibrated,
+    Event,
+    IntakeQueued,
+    LagMeasured,
+    PartitionsHeld,
+    ReferenceInUse,
+    SamplesScored,
+    StreamsHeld,
+    StreamState,
+    WindowTested,
+)
 
-HISTORY = 600
 ALERTS = 50
 
 
-class _Ring:
-    """The last `HISTORY` windows of one size as ``(end ms, p-value, effect in nats)``; 14 KB however long it runs."""
+@dataclass(frozen=True)
+class Watched:
+    """What the page is to know of the configuration, so that it can say what is still to come.
 
-    def __init__(self) -> None:
-        self._rows: NDArray[np.float64] = np.empty((HISTORY, 3))
-        self._count = 0
+    Args:
+        streams: their names, in the configuration's order.
+        sizes: of windows, in samples.
+        roles: that this daemon has.
+    """
 
-    def add(self, end_ms: int, p_value: float, effect_nats: float) -> None:
-        self._rows[self._count % HISTORY] = end_ms, p_value, effect_nats
-        self._count += 1
-
-    def columns(self) -> dict[str, list[float | None]]:
-        """Oldest first; what is not finite is None."""
-        rows = self._rows[: self._count] if self._count < HISTORY else np.roll(self._rows, -self._count, axis=0)
-        names = ("end_ms", "p_value", "effect_nats")
-        return {name: [_finite(value) for value in rows[:, place].tolist()] for place, name in enumerate(names)}
-
-    def last(self) -> dict[str, float | None]:
-        end_ms, p_value, effect_nats = (float(value) for value in self._rows[(self._count - 1) % HISTORY])
-        return {"end_ms": end_ms, "p_value": _finite(p_value), "effect_nats": _finite(effect_nats)}
-
-
-@dataclass
-class _Stream:
-    samples: int = 0
-    last_sample_ms: int | None = None
-    reference: tuple[str, str] | None = None
-    firing: bool | None = None
-    severity: str | None = None
-    threshold: float | None = None
-    windows: dict[int, _Ring] = field(default_factory=dict)
+    streams: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    roles: tuple[str, ...] = ()
 
 
 class Status:
     """An observer that keeps what the status page shows, bounded in memory. Thread-safe.
 
-    Streams are those whose reference is in use; what is said of others is dropped.
+    Streams are the configured ones, and those whose reference is in use; what is said of others is dropped.
+
+    Args:
+        watched: what is configured.
+        clock: that never goes back, seconds.
     """
 
-    def __init__(self) -> None:
-        self._streams: dict[str, _Stream] = {}
+    def __init__(self, watched: Watched | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._watched = watched or Watched()
+        self._clock = clock
+        self._streams = {name: StreamStatus(name, clock) for name in self._watched.streams}
         self._alerts: deque[Alert] = deque(maxlen=ALERTS)
+        self._lag: dict[str, dict[int, int]] = {}
+        self._queued: IntakeQueued | None = None
         self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
@@ -67,73 +71,57 @@ class Status:
         with self._lock:
             match event:
                 case ReferenceInUse():
-                    self._streams.setdefault(event.stream, _Stream()).reference = (event.bundle, event.version)
-                case AlertRaised():
-                    self._alert(event.alert)
-                case SamplesScored() | WindowTested() | StreamState():
+                    self._streams.setdefault(event.stream, StreamStatus(event.stream, self._clock)).take(event)
+                case SamplesScored() | WindowTested() | StreamState() | BetsMade() | Calibrated():
                     if (stream := self._streams.get(event.stream)) is not None:
-                        _update(stream, event)
+                        stream.take(event)
+                case AlertRaised() | AlertRecalled():
+                    self._alert(event.alert)
+                case StreamsHeld():
+                    for name in self._streams.keys() - event.streams:
+                        self._streams[name].give_away()
+                case LagMeasured():
+                    self._lag.setdefault(event.topic, {})[event.partition] = event.lag
+                case PartitionsHeld():
+                    lags = self._lag.get(event.topic, {})
+                    self._lag[event.topic] = {place: lag for place, lag in lags.items() if place in event.partitions}
+                case IntakeQueued():
+                    self._queued = event
 
     def to_json(self, stream: str | None = None) -> dict[str, Any]:
-        """JSON-able state of all streams, and the window history of one of them.
+        """JSON-able state of all streams, and all that is known of one of them.
 
         Args:
-            stream: whose history; if None, of a stream that is firing, or else of the first.
+            stream: which one; if None, one that is firing, or else the first.
 
         Returns:
-            ``version``, ``streams`` with their last windows by size, ``history`` of one stream (None if there is no
-            such stream), and ``alerts``, newest first.
+            ``version``, ``roles``, ``sizes``; ``lag`` by topic and what the intake has ``queued``, in messages;
+            ``streams`` with their last windows by size; ``detail`` of one stream (None if there is no such stream); and
+            ``alerts``, newest first.
         """
         with self._lock:
-            chosen = self._default() if stream is None else stream
-            kept = self._streams.get(chosen) if chosen is not None else None
-            history = kept and {
-                "stream": chosen,
-                "windows": {str(size): ring.columns() for size, ring in sorted(kept.windows.items())},
-            }
+            chosen = self._default() if stream is None else self._streams.get(stream)
+            alerts = sorted(self._alerts, key=lambda alert: alert.window.end_ms, reverse=True)
             return {
                 "version": __version__,
-                "streams": [_overview(name, each) for name, each in self._streams.items()],
-                "history": history,
-                "alerts": [_summary(alert) for alert in reversed(self._alerts)],
+                "roles": list(self._watched.roles),
+                "sizes": list(self._watched.sizes),
+                "lag": {topic: sum(lags.values()) for topic, lags in self._lag.items() if lags},
+                "queued": self._queued and self._queued.messages,
+                "streams": [each.overview() for each in self._streams.values()],
+                "detail": chosen and chosen.detail(),
+                "alerts": [_summary(alert) for alert in alerts],
             }
 
-    def _default(self) -> str | None:
-        firing = (name for name, stream in self._streams.items() if stream.firing)
-        return next(firing, next(iter(self._streams), None))
+    def _default(self) -> StreamStatus | None:
+        firing = (stream for stream in self._streams.values() if stream.firing)
+        return next(firing, next(iter(self._streams.values()), None))
 
     def _alert(self, alert: Alert) -> None:
         if all(alert.id != known.id for known in self._alerts):
             self._alerts.append(alert)
-        stream = self._streams.get(alert.stream)
-        if stream is not None:
-            stream.firing = alert.state == "firing"
-            stream.severity = alert.severity if stream.firing else None
-
-
-def _update(stream: _Stream, event: SamplesScored | WindowTested | StreamState) -> None:
-    match event:
-        case SamplesScored():
-            stream.samples += event.samples
-            stream.last_sample_ms = event.last_timestamp_ms
-        case WindowTested():
-            ring = stream.windows.setdefault(event.window, _Ring())
-            ring.add(event.end_ms, event.p_values["combined"], event.effect_nats)
-        case StreamState():
-            stream.firing, stream.threshold, stream.severity = event.firing, event.threshold, event.severity
-
-
-def _overview(name: str, stream: _Stream) -> dict[str, Any]:
-    return {
-        "name": name,
-        "samples": stream.samples,
-        "last_sample_ms": stream.last_sample_ms,
-        "reference": stream.reference and {"bundle": stream.reference[0], "version": stream.reference[1]},
-        "firing": stream.firing,
-        "severity": stream.severity,
-        "threshold": stream.threshold,
-        "windows": {str(size): ring.last() for size, ring in sorted(stream.windows.items())},
-    }
+        if (stream := self._streams.get(alert.stream)) is not None:
+            stream.alert(alert)
 
 
 def _summary(alert: Alert) -> dict[str, Any]:
@@ -142,15 +130,18 @@ def _summary(alert: Alert) -> dict[str, Any]:
         "stream": alert.stream,
         "state": alert.state,
         "severity": alert.severity,
-        "effect_nats": _finite(alert.effect.nats),
-        "p_value": _finite(alert.p_value),
+        "effect_nats": finite(alert.effect.nats),
+        "effect_interval": [finite(alert.effect.low), finite(alert.effect.high)],
+        "p_value": finite(alert.p_value),
         "window": alert.window.size,
+        "since": rfc3339(alert.began_ms),
         "end": rfc3339(alert.window.end_ms),
         "explanation": alert.explanation,
         "heat_map": alert.heat_map and alert.heat_map.to_json(),
         "reference": {"bundle": alert.reference[0], "version": alert.reference[1]},
+        "detectors": [
+            {"name": each.name, "statistic": finite(each.statistic), "p_value": finite(each.p_value)}
+            for each in alert.detectors
+        ],
+        "offsets": alert.window.to_json()["offsets"],
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

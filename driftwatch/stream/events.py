@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.stream.alert import Alert
+from driftwatch.stream.results import Excess
 
 UNKNOWN = "unknown"
 """The stream of what belongs to none that is configured."""
@@ -55,7 +56,8 @@ class DeadLettered:
 class WindowTested:
     """A window's result: `statistics` and `p_values` by detector, `parts` by detector and part.
 
-    `blocks` are the parts of the divergence again, by latent block and part, in nats per sample.
+    `blocks` are the parts of the divergence again, by latent block and part, in nats per sample, and `excess` what they
+    have beyond chance; `groups` tells by how many standard deviations of chance each group of descriptors is off.
     """
 
     stream: str
@@ -67,6 +69,9 @@ class WindowTested:
     end_ms: int
     drift: bool
     blocks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    excess: Mapping[str, Mapping[str, Excess]] = field(default_factory=dict)
+    groups: Mapping[str, float] = field(default_factory=dict)
+    explanation: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,17 +102,25 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class StreamState:
-    """Whether a stream's alarm is on, how severe it is, and the p-value at which it starts."""
+    """Whether a stream's alarm is on, how severe it is, the p-value at which it starts, and since when it is on."""
 
     stream: str
     firing: bool
     threshold: float
     severity: str | None = None
+    since_ms: int | None = None
 
 
 @dataclass(frozen=True)
 class AlertRaised:
     """An alert was written."""
+
+    alert: Alert
+
+
+@dataclass(frozen=True)
+class AlertRecalled:
+    """An alert was written before this daemon started."""
 
     alert: Alert
 
@@ -146,11 +159,12 @@ class StreamsHeld:
 
 @dataclass(frozen=True)
 class ReferenceInUse:
-    """A stream is compared with this bundle."""
+    """A stream is compared with this bundle, whose held-out samples have these point scores ``(N,)``, nats."""
 
     stream: str
     bundle: str
     version: str
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -202,6 +216,7 @@ Event = (
     | Calibrated
     | StreamState
     | AlertRaised
+    | AlertRecalled
     | StageTimed
     | LagMeasured
     | PartitionsHeld

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -76,9 +77,7 @@ class IntakeRole:
         offset = max(offset, found.position.seen if found else 0)
         began = found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ())
         # Samples that waited for their pane when the state was kept are gone: nothing can be read again here.
-        self._stages.begin(
-            Snapshot(Position(offset, offset), began.started_ms, began.next_pane, began.states, began.panes)
-        )
+        self._stages.begin(replace(began, position=Position(offset, offset)))
         if found:
             log.info("state taken up", panes=len(found.panes))
         self._observe(Progress("source_connected", self.name))

@@ -7,15 +7,15 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from driftwatch.errors import SourceError
-from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import Observer, StageTimed
+from driftwatch.errors import MessageError, SourceError
+from driftwatch.stream.alert import Alert, decode_alert, encode_alert
+from driftwatch.stream.events import AlertRecalled, Observer, StageTimed
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.positions import Position, parse_position
@@ -24,6 +24,8 @@ from driftwatch.stream.state_file import write_whole
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
 
 SNAPSHOT_EVERY_S = 5.0
+RECALLED = 20
+"""Alerts that are kept, so that a restart does not forget them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Snapshot:
         next_pane: number of the next pane.
         states: of the policy, by stream.
         panes: that windows still need, encoded, oldest first.
+        alerts: the last ones, oldest first.
     """
 
     position: Position
@@ -43,6 +46,7 @@ class Snapshot:
     next_pane: int
     states: dict[str, dict[str, Any]]
     panes: tuple[bytes, ...]
+    alerts: tuple[Alert, ...] = ()
 
     def save(self, path: Path) -> None:
         """Writes it so that the file is whole at any instant."""
@@ -54,6 +58,7 @@ class Snapshot:
             "next_pane": self.next_pane,
             "states": self.states,
             "panes": [base64.b64encode(pane).decode() for pane in self.panes],
+            "alerts": [encode_alert(alert).decode() for alert in self.alerts],
         }
         write_whole(path, orjson.dumps(written))
 
@@ -72,10 +77,11 @@ def load_snapshot(path: Path) -> Snapshot | None:
             int(stored["next_pane"]),
             dict(stored["states"]),
             tuple(base64.b64decode(pane) for pane in stored["panes"]),
+            tuple(decode_alert(alert.encode()) for alert in stored.get("alerts", ())),
         )
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, MessageError) as error:
         raise SourceError(
             f"holds no state of a stream: {error}", where=str(path), remedy="delete it to start anew"
         ) from None
@@ -112,6 +118,9 @@ class LocalStages:
 
     def begin(self, began: Snapshot) -> None:
         """Takes up the stream where a snapshot has it."""
+        self._alerts = deque(began.alerts, RECALLED)
+        for alert in self._alerts:
+            self._observe(AlertRecalled(alert))
         self._stage.assign(self._place, began.position)
         self._tests = TestStage(self._make_tester, tested=began.next_pane, states=began.states)
         for event in self._tests.begun:
@@ -138,6 +147,8 @@ class LocalStages:
             self._observe(event)
         for alert in came.alerts:
             self._on_alert(alert)
+            # Without samples, which may be large; nobody who is told of it again looks at them.
+            self._alerts.append(replace(alert, examples=None))
         self._states |= {stream: dict(state) for stream, state in came.states.items()}
         self._position = work.positions[self._place]
         if came.alerts or time.monotonic() - self._saved > SNAPSHOT_EVERY_S:
@@ -156,7 +167,9 @@ class LocalStages:
         self._saved_position = self._position
         panes = tuple(encode_pane(pane) for pane in itertools.chain(*self._tests.panes().values()))
         try:
-            Snapshot(self._position, self._started_ms, self._number, self._states, panes).save(self._path)
+            Snapshot(self._position, self._started_ms, self._number, self._states, panes, tuple(self._alerts)).save(
+                self._path
+            )
         except OSError as error:
             raise SourceError(
                 f"the state cannot be kept: {error.strerror}", where=str(self._path), remedy="see to state_dir"

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from driftwatch.stream.alert import WindowSpan
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What one part of the divergence has beyond chance in one latent block.
+
+    Args:
+        nats: per sample; negative where there is less than chance.
+        deviations: by how many standard deviations of chance the part is off.
+    """
+
+    nats: float
+    deviations: float
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,8 @@ class WindowResult:
         effect_nats: debiased divergence, nats per sample.
         drift: whether the window is an alarm under the policy.
         explanation: what moved most, in words.
+        excess: of `parts`, for people who look at it now; no part of the message.
+        groups: by how many standard deviations of chance each group of descriptors is off; likewise.
     """
 
     stream: str
@@ -39,6 +54,8 @@ class WindowResult:
     effect_nats: float
     drift: bool
     explanation: str
+    excess: Mapping[str, Mapping[str, Excess]] = field(default_factory=dict)
+    groups: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

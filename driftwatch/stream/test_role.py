@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import orjson
 import structlog
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
-from driftwatch.stream.alert import CONTENT_TYPE, encode_alert
-from driftwatch.stream.events import UNKNOWN, Observer, Progress, StageTimed, StreamsHeld
+from driftwatch.stream.alert import CONTENT_TYPE, decode_alert, encode_alert
+from driftwatch.stream.events import UNKNOWN, AlertRecalled, Observer, Progress, StageTimed, StreamsHeld
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane
@@ -26,7 +27,9 @@ from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
 from driftwatch.stream.transaction import Outgoing, commit
 
 MAX_POLL_PANES = 200
-READ_STATES_S = 60.0
+READ_TO_END_S = 60.0
+RECALLED = 100
+"""Offsets of each partition of the alerts topic; alerts and the marks of their transactions take turns there."""
 
 log = structlog.get_logger("driftwatch.test")
 
@@ -67,6 +70,7 @@ class TestRole(KafkaRole):
         producer = self.producer(clients, self._identity)
         consumer = self.consumer(clients, f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES)
         states = self.consumer(clients, None)
+        self._recall(states)
         assignment = self.subscribe(consumer, self.source.topics.panes)
         stages: dict[int, TestStage] = {}
         ready, told = False, None
@@ -170,20 +174,42 @@ class TestRole(KafkaRole):
         return {*revoked, *assigned}
 
     def _read_states(self, consumer: KafkaConsumer, partition: int) -> Mapping[str, Mapping[str, Any]]:
-        place = TopicPartition(self.source.topics.state, partition)
-        consumer.assign([place])
-        consumer.seek_to_beginning(place)
-        end = consumer.end_offsets([place], timeout_ms=ANSWER_MS)[place]
         found: dict[str, Mapping[str, Any]] = {}
-        started = time.monotonic()
-        while (position := consumer.position(place, timeout_ms=ANSWER_MS)) is None or position < end:
-            if time.monotonic() - started > READ_STATES_S:
-                raise KafkaTimeoutError(f"{place.topic}/{partition} could not be read in {READ_STATES_S:.0f} s")
-            for messages in consumer.poll(timeout_ms=POLL_MS).values():
-                for message in messages:
-                    if message.key is not None and message.value is not None:
-                        found[message.key.decode()] = orjson.loads(message.value)
+        for message in _read_to_end(consumer, TopicPartition(self.source.topics.state, partition)):
+            if message.key is not None and message.value is not None:
+                found[message.key.decode()] = orjson.loads(message.value)
         return found
+
+    def _recall(self, consumer: KafkaConsumer) -> None:
+        """Tells of the last alerts of each partition: whoever looks after a restart wants to know what stands."""
+        for number in sorted(consumer.partitions_for_topic(self._alerts_topic) or ()):
+            for message in _read_to_end(consumer, TopicPartition(self._alerts_topic, number), last=RECALLED):
+                # What cannot be read is for the sinks to complain of.
+                with suppress(MessageError):
+                    self.observe(AlertRecalled(decode_alert(message.value or b"")))
+
+
+def _read_to_end(
+    consumer: KafkaConsumer, place: TopicPartition, *, last: int | None = None
+) -> Iterator[ConsumerRecord]:
+    """The committed messages of a partition, as it is now: all of them, or those of its last so many offsets.
+
+    Raises:
+        KafkaTimeoutError: it could not be read in time.
+    """
+    consumer.assign([place])
+    end = consumer.end_offsets([place], timeout_ms=ANSWER_MS)[place]
+    if last is None:
+        consumer.seek_to_beginning(place)
+    else:
+        begin = consumer.beginning_offsets([place], timeout_ms=ANSWER_MS)[place]
+        consumer.seek(place, max(begin, end - last))
+    started = time.monotonic()
+    while (position := consumer.position(place, timeout_ms=ANSWER_MS)) is None or position < end:
+        if time.monotonic() - started > READ_TO_END_S:
+            raise KafkaTimeoutError(f"{place.topic}/{place.partition} could not be read in {READ_TO_END_S:.0f} s")
+        for messages in consumer.poll(timeout_ms=POLL_MS).values():
+            yield from messages
 
 
 def rewind_metadata(rewind: int) -> str:

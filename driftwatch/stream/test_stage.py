@@ -115,11 +115,12 @@ class TestStage:
 
 def state_event(tester: StreamTester) -> StreamState:
     """Whether a stream's alarm is on."""
-    return StreamState(tester.stream, tester.firing, tester.procedure.control.threshold, tester.severity)
+    threshold = tester.procedure.control.threshold
+    return StreamState(tester.stream, tester.firing, threshold, tester.severity, tester.since_ms)
 
 
 def tested_event(result: WindowResult) -> WindowTested:
-    """A window's result, as metrics want it: the parts of the divergence summed over blocks."""
+    """A window's result, as metrics and the status page want it: its parts also summed over blocks."""
     names = next(iter(result.parts.values()), {})
     totals = {name: sum(parts[name] for parts in result.parts.values()) for name in names}
     return WindowTested(
@@ -132,4 +133,7 @@ def tested_event(result: WindowResult) -> WindowTested:
         end_ms=result.end_ms,
         drift=result.drift,
         blocks=result.parts,
+        excess=result.excess,
+        groups=result.groups,
+        explanation=result.explanation,
     )

@@ -30,7 +30,7 @@ from driftwatch.stream.explain import explain
 from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
-from driftwatch.stream.results import WindowResult
+from driftwatch.stream.results import Excess, WindowResult
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
 
@@ -95,6 +95,11 @@ class StreamTester:
     def severity(self) -> str | None:
         """Of the alarm, while it is on."""
         return self._state.severity if self._state.firing else None
+
+    @property
+    def since_ms(self) -> int | None:
+        """Event time at which the alarm started, while it is on."""
+        return self._state.since_ms if self._state.firing else None
 
     @property
     def wealth_limit(self) -> float:
@@ -171,6 +176,8 @@ class StreamTester:
         geometry["radius"] = float(np.exp(geometry["radius"]))
         p_values = _first(tested.p_values)
         effect = float(tested.effect[0])
+        deviations = tested.deviations[0]
+        groups = [group for group, _ in null.layout.groups]
         return WindowResult(
             stream=self.stream,
             reference=self.reference.version,
@@ -189,7 +196,16 @@ class StreamTester:
             effect_nats=effect,
             drift=self.policy.drifted(p_values["combined"], effect),
             explanation=self._explain(null, summary, tested, geometry),
+            excess=self._excess(parts - null.parts_mean, deviations[:offset].reshape(parts.shape)),
+            groups=dict(zip(groups, map(float, deviations[len(deviations) - len(groups) :]), strict=True)),
         )
+
+    def _excess(self, nats: Array, deviations: Array) -> dict[str, dict[str, Excess]]:
+        """By block and part, from ``(S, 3)`` each."""
+        return {
+            block: {part: Excess(float(nats[s, i]), float(deviations[s, i])) for i, part in enumerate(PARTS)}
+            for s, block in enumerate(self.reference.block_names)
+        }
 
     def _explain(self, null: WindowNull, summary: Array, tested: Tested, geometry: dict[str, float]) -> str:
         """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""

@@ -102,8 +102,10 @@ def test_a_restart_never_says_that_a_drifting_stream_is_fine(
     again.wait_for("readiness", ready)
     told.extend(line for line in again.get("/metrics").text.splitlines() if line.startswith("driftwatch_drift{"))
     assert set(told) == {f'driftwatch_drift{{stream="{STREAM}"}} 1.0'}
-    (stream,) = again.get("/api/status").json()["streams"]
-    assert (stream["firing"], stream["severity"]) == (True, orjson.loads(alert.value)["data"]["severity"])
+    status, told_alert = again.get("/api/status").json(), orjson.loads(alert.value)
+    (stream,) = status["streams"]
+    assert (stream["firing"], stream["severity"]) == (True, told_alert["data"]["severity"])
+    assert told_alert["id"] in [each["id"] for each in status["alerts"]]
 
 
 def test_stops_within_five_seconds_and_leaves_its_group(

@@ -215,25 +215,32 @@ def test_a_stalled_role_is_not_ready_and_a_dead_one_not_alive() -> None:
 def test_the_status_page_asks_for_nothing_from_elsewhere(served: Served) -> None:
     page = served.get("/")
     assert page.status_code == 200
-    assert "default-src 'self'" in page.headers["content-security-policy"]
-    static = Path(http.__file__).with_name("static")
-    for file in static.iterdir():
-        assert not re.search(r"(src|href)=[\"']?(https?:)?//|@import|fetch\([\"'`]https?:", file.read_text()), file.name
-        if file.name != "index.html":
-            assert served.get(f"/static/{file.name}").status_code == 200
-    assert "innerHTML" not in (static / "status.js").read_text(), "texts come from messages: they are never HTML"
+    for file in Path(http.__file__).with_name("static").iterdir():
+        text, answer = file.read_text(), served.get(f"/static/{file.name}")
+        assert not re.search(r"(src|href)=[\"']?(https?:)?//|@import|fetch\([\"'`]https?:", text), file.name
+        assert "innerHTML" not in text, "texts come from messages: they are never HTML"
+        for each in (page, answer):
+            assert each.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+            assert "unsafe" not in each.headers["content-security-policy"]
+            assert each.headers["cache-control"] == "no-cache", "a new version's page must not meet an old one's script"
 
 
-def test_the_status_tells_what_happened(served: Served) -> None:
+def test_a_status_that_has_not_changed_is_not_sent_again(served: Served) -> None:
     served.tell(*EVENTS)
-    told = served.get("/api/status").json()
-    (stream,) = told["streams"]
-    assert (stream["name"], stream["firing"], stream["samples"]) == ("a", True, 2)
-    assert told["history"]["windows"]["50"]["p_value"] == [1e-9]
-    assert told["alerts"][0]["explanation"] == ALERT.explanation
-    map_told = told["alerts"][0]["heat_map"]
-    assert (map_told["rows"], map_told["columns"], map_told["unit"]) == (2, 3, "nats per sample")
-    assert map_told["values"] == [[0.5, 0.0, -0.1], [0.0, 0.0, 0.0]]
+    first = served.get("/api/status")
+    assert first.headers["content-encoding"] == "gzip"
+    again = served.get("/api/status", **{"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert "date" in again.headers, "the page reckons ages by the daemon's clock"
+    served.tell(StreamState("a", False, 1e-6))
+    assert served.get("/api/status", **{"if-none-match": first.headers["etag"]}).status_code == 200
+
+
+def test_the_status_tells_what_keeps_the_daemon_from_work(served: Served) -> None:
+    served.tell(Progress("source_connected", "score"), Progress("source_lost", "score", "no route"))
+    health = served.get("/api/status").json()["health"]
+    assert health["status"] == "failing"
+    assert "no route" in health["checks"]["source"]
 
 
 def test_a_port_in_use_is_told(served: Served) -> None:

@@ -16,7 +16,7 @@ from driftwatch.data.schema import VectorSchema
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import BatchSeen, DeadLettered, Event, Progress
+from driftwatch.stream.events import AlertRecalled, BatchSeen, DeadLettered, Event, Progress
 from driftwatch.stream.intake import IntakeQueue, Posted, event_time_ms, record_of
 from driftwatch.stream.intake_role import IntakeRole
 from driftwatch.stream.monitor import TesterFactory
@@ -199,6 +199,8 @@ def test_a_role_that_is_stopped_scores_what_is_queued_and_a_new_one_goes_on(
     assert [alert.state for alert in second.alerts] == ["resolved"]
     (before,), (after,) = first.alerts[0].window.offsets, second.alerts[0].window.offsets
     assert before.last < after.first, "no offset is used twice"
+    recalled = [event.alert for event in second.events if isinstance(event, AlertRecalled)]
+    assert [(alert.id, alert.examples) for alert in recalled] == [(first.alerts[0].id, None)]
 
 
 def test_what_cannot_be_used_is_kept_with_its_reason(reference: Reference, tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+// The p-values of a stream's windows over time: the threshold, when the alarm was on, and a slider that reads values off.
+
+import { columns, framed, rows, sample, scale, timeTicks } from "./charts.js";
+import { at, html, setText, svg } from "./dom.js";
+import { count, FLOOR, moment, number, pValue, time } from "./words.js";
+
+const HEIGHT = 260;
+const SIDES = { left: 58, right: 14, top: 14, bottom: 28 };
+const DEEPEST = -Math.log10(FLOOR);
+const BURST_MS = 2000; // What came all at once, as from a file, has no time to be drawn along: it is drawn in order.
+const MERGED_PX = 6; // Alarms that come and go within so few pixels are one to the eye.
+const LONG_GAP = 20; // Times the usual distance: nothing is known of a time without windows, so no line crosses it.
+const TOLD = 30;
+
+let shown = null; // { stream, now } of the last update
+let held = null; // the time that is read off; null for the newest
+let series = []; // [{ size, times, p, span }], smallest windows first; each value is of the `span` ms before its time
+let place = null; // from a time, or an index if all came at once, to a pixel
+
+const depth = (p) => Math.min(DEEPEST, -Math.log10(Math.max(p, FLOOR)));
+const reach = () => document.querySelector("input[name=reach]:checked").value;
+
+export function showHistory(detail, stream, sizes, now) {
+  if (shown && shown.detail.stream !== detail.stream) held = null;
+  shown = { detail, stream, sizes, now };
+  draw();
+}
+
+function draw() {
+  if (shown === null) return;
+  const { detail, stream, now } = shown;
+  const [source, span] = reach() === "day" ? [detail.day, detail.day_span_ms] : [detail.windows, 0];
+  series = Object.entries(source).map(([size, each]) => ({ size, times: each.end_ms, p: each.p_value, span }));
+  const frame = framed(at("history"), HEIGHT, SIDES);
+  const y = scale(0, DEEPEST, frame.top, frame.bottom);
+  if (stream.threshold !== null) drawThreshold(frame, y(depth(stream.threshold)));
+  rows(frame, [0, 4, 8, 12, 16].map((power) => ({ y: y(power), words: power === 0 ? "1" : power === DEEPEST ? "≤ 1e-16" : `1e-${power}` })));
+  const finest = series[0];
+  at("scrub").hidden = at("history-table").hidden = finest === undefined;
+  if (finest === undefined) {
+    place = null;
+    const words = svg("text", { class: "empty", x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2 }, "no window is full yet");
+    frame.node.append(words);
+  } else {
+    const all = series.flatMap((each) => each.times);
+    const [first, last] = [Math.min(...all) - span, Math.max(...all)];
+    const timed = last - first > BURST_MS;
+    place = (ms, i, length) => (timed ? scale(first, last, frame.left, frame.right)(ms) : scale(0, length, frame.left, frame.right)(i + 1));
+    if (timed) {
+      drawPeriods(frame, detail.periods, first, last);
+      columns(frame, timeTicks(first, last, (frame.right - frame.left) / 90).map((tick) => ({ x: place(tick.at), words: tick.words })));
+    } else {
+      columns(frame, [{ x: (frame.left + frame.right) / 2, words: `in the order they came, all at ${time(last)}` }]);
+    }
+    series.forEach((each, number) => frame.node.append(svg("path", { class: `line series-${1 + (number % 3)}`, d: path(each, y) })));
+    frame.node.append(svg("g", { id: "marker" }));
+    inspect(finest, y, frame);
+  }
+  setText(at("history-note"), summary());
+  legend(stream);
+  table(now);
+}
+
+function drawThreshold(frame, y) {
+  frame.node.append(
+    svg("rect", { class: "alarm-zone", x: frame.left, y, width: frame.right - frame.left, height: frame.bottom - y }),
+    svg("line", { class: "threshold", x1: frame.left, x2: frame.right, y1: y, y2: y }),
+  );
+}
+
+function drawPeriods(frame, periods, first, last) {
+  const spans = [];
+  for (const { start_ms: start, end_ms: end } of periods) {
+    if ((end ?? last) < first || start > last) continue;
+    const [from, to] = [place(Math.max(start, first)), place(Math.min(end ?? last, last))];
+    const before = spans.at(-1);
+    if (before && from - before.to < MERGED_PX) before.to = Math.max(before.to, to);
+    else spans.push({ from, to });
+  }
+  for (const { from, to } of spans) {
+    const width = Math.max(2, to - from);
+    frame.node.append(
+      svg("rect", { class: "firing", x: from, y: frame.top, width, height: frame.bottom - frame.top }),
+      svg("rect", { class: "firing-cap", x: from, y: frame.top - 6, width, height: 4, rx: 2 }),
+    );
+  }
+}
+
+function path({ times, p, span }, y) {
+  const steps = times.slice(1).map((ms, i) => ms - times[i]).filter((step) => step > 0).sort((a, b) => a - b);
+  const gap = span || LONG_GAP * (steps[Math.floor(steps.length / 2)] ?? Infinity);
+  let open = false;
+  let last = null;
+  const parts = times.map((ms, i) => {
+    if (p[i] === null) {
+      open = false;
+      return "";
+    }
+    const step = open && ms - last <= gap ? "L" : "M";
+    open = true;
+    last = ms;
+    const height = y(depth(p[i])).toFixed(1);
+    // A line to its own start draws a dot, should no other point follow.
+    return `${step}${place(ms - span, i, times.length).toFixed(1)} ${height}H${place(ms, i, times.length).toFixed(1)}`;
+  });
+  return parts.join("");
+}
+
+function inspect(finest, y, frame) {
+  const slider = at("inspect");
+  const newest = finest.times.length - 1;
+  slider.max = newest;
+  let index = held === null ? newest : finest.times.findLastIndex((ms) => ms <= held);
+  if (index < 0) index = 0;
+  slider.value = index;
+  const ms = finest.times[index];
+  const found = series.map((each) => {
+    const i = each === finest ? index : each.times.findLastIndex((other) => other <= ms);
+    return { size: each.size, p: each.p[i] };
+  }).filter((each) => each.p !== undefined && each.p !== null);
+  const x = place(ms, index, finest.times.length);
+  const when = finest.span ? `${moment(ms - finest.span, shown.now)} to ${time(ms)}` : moment(ms, shown.now);
+  const words = [`${held === null ? "Newest, " : ""}${when}`, ...found.map((each) => `windows of ${each.size}: p ${pValue(each.p)}`)].join(" · ");
+  setText(at("inspected"), words);
+  slider.setAttribute("aria-valuetext", words);
+  at("marker").replaceChildren(
+    svg("line", { class: "marker", x1: x, x2: x, y1: frame.top, y2: frame.bottom }),
+    ...found.map((each, i) => svg("circle", { class: `dot series-${1 + (i % 3)}`, cx: x, cy: y(depth(each.p)), r: 3.5 })),
+  );
+}
+
+function summary() {
+  const { detail, stream, sizes, now } = shown;
+  if (series.length === 0) {
+    const least = Math.min(...sizes);
+    return Number.isFinite(least) ? `The first result comes after ${count(least)} samples; ${count(stream.samples)} came so far.` : "";
+  }
+  const threshold = stream.threshold === null ? "" : ` The alarm starts at p ≤ ${number(stream.threshold)}.`;
+  const what = reach() === "day" ? "The lowest p-value of every five minutes." : `The newest ${count(Math.max(...series.map((each) => each.p.length)))} windows.`;
+  const periods = detail.periods.slice(-3).map(({ start_ms: start, end_ms: end }) => (end === null ? `since ${moment(start, now)}` : `${moment(start, now)} to ${time(end)}`));
+  return `${what}${threshold}${periods.length ? ` Alarm on: ${periods.join(", ")}.` : ""}`;
+}
+
+function legend(stream) {
+  const parts = series.map((each, number) => html("span", {}, sample(`line series-${1 + (number % 3)}`), `windows of ${each.size}`));
+  if (stream.threshold !== null) parts.push(html("span", {}, sample("threshold"), `alarm at p ≤ ${number(stream.threshold)}`));
+  if (shown.detail.periods.length) parts.push(html("span", {}, sample("firing-cap"), "alarm on"));
+  at("history-legend").replaceChildren(...parts);
+}
+
+function table(now) {
+  if (!at("history-table").open) return;
+  const every = Object.entries(shown.detail.windows).flatMap(([size, each]) =>
+    each.end_ms.map((ms, i) => ({ ms, size, p: each.p_value[i], effect: each.effect_nats[i], i })));
+  every.sort((a, b) => b.ms - a.ms || b.i - a.i);
+  at("history-rows").replaceChildren(...every.slice(0, TOLD).map((each) =>
+    html("tr", {}, html("td", {}, moment(each.ms, now)), ...[each.size, pValue(each.p), number(each.effect)].map((words) => html("td", { class: "n" }, words)))));
+}
+
+function hold(index) {
+  const times = series[0]?.times ?? [];
+  held = index >= times.length - 1 ? null : times[index];
+  draw();
+}
+
+export function startHistory() {
+  at("inspect").addEventListener("input", (event) => hold(Number(event.target.value)));
+  at("history-table").addEventListener("toggle", draw);
+  for (const choice of document.querySelectorAll("input[name=reach]")) choice.addEventListener("change", draw);
+  const chart = at("history");
+  chart.addEventListener("pointermove", (event) => {
+    if (place === null) return;
+    const x = event.clientX - chart.getBoundingClientRect().left;
+    const { times } = series[0];
+    const after = times.findIndex((ms, i) => place(ms, i, times.length) >= x);
+    hold(after < 0 ? times.length - 1 : after);
+  });
+  chart.addEventListener("pointerleave", () => hold(Infinity));
+  new ResizeObserver(draw).observe(chart);
+}

@@ -1,0 +1,171 @@
+"""What the status page knows of one stream."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from driftwatch.serve.comparison import Comparison
+from driftwatch.serve.memory import Rate, Ring, Spans, finite
+from driftwatch.stream.alert import Alert
+from driftwatch.stream.events import BetsMade, Calibrated, ReferenceInUse, SamplesScored, StreamState, WindowTested
+from driftwatch.stream.explain import CHANGED
+
+HISTORY = 600
+DAY_SPAN_MS, DAY_SPANS = 300_000, 288
+RATE_SPAN_S, RATE_SPANS = 5.0, 121
+RATE_OVER = 12
+"""Spans over which the present rate is a mean: a minute."""
+
+PERIODS = 100
+
+Told = ReferenceInUse | SamplesScored | WindowTested | StreamState | BetsMade | Calibrated
+
+
+class StreamStatus:
+    """Keeps of one stream what the page shows, bounded in memory: about 100 KB.
+
+    Args:
+        name: of the stream.
+        clock: that never goes back, seconds.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self._samples = 0
+        self._last_sample_ms: int | None = None
+        self._rate = Rate(RATE_SPAN_S, RATE_SPANS, clock)
+        self._reference: ReferenceInUse | None = None
+        self._scores: Comparison | None = None
+        self._state: StreamState | None = None
+        self._elsewhere = False
+        self._budget: Calibrated | None = None
+        self._bets: BetsMade | None = None
+        self._newest: dict[int, WindowTested] = {}
+        self._windows: dict[int, Ring] = {}
+        self._days: dict[int, Spans] = {}
+        self._periods: deque[tuple[int, int]] = deque(maxlen=PERIODS)
+
+    @property
+    def firing(self) -> bool:
+        """Whether its alarm is known to be on."""
+        return self._state is not None and self._state.firing
+
+    def take(self, event: Told) -> None:
+        """Take an event of this stream into account."""
+        match event:
+            case ReferenceInUse():
+                self._reference = event
+                self._scores = Comparison(event.scores) if len(event.scores) else None
+            case SamplesScored():
+                self._samples += event.samples
+                self._last_sample_ms = event.last_timestamp_ms
+                self._rate.add(event.samples)
+                if self._scores is not None:
+                    self._scores.add(event.scores)
+            case WindowTested():
+                self._test(event)
+            case StreamState():
+                self._state, self._elsewhere = event, False
+            case BetsMade():
+                self._bets = event
+            case Calibrated():
+                self._budget = event
+
+    def alert(self, alert: Alert) -> None:
+        """An alert was written, now or before this daemon started; its state comes apart from it."""
+        if alert.state == "resolved" and (alert.began_ms, alert.window.end_ms) not in self._periods:
+            self._periods.append((alert.began_ms, alert.window.end_ms))
+
+    def give_away(self) -> None:
+        """Another daemon tests the stream now, and tells of it; what is known here gets old."""
+        if self._state is not None:
+            self._state, self._bets, self._elsewhere = None, None, True
+            self._newest.clear()
+            self._windows.clear()
+            self._days.clear()
+
+    def overview(self) -> dict[str, Any]:
+        """JSON-able: what a list of streams shows of each."""
+        state, reference = self._state, self._reference
+        return {
+            "name": self.name,
+            "state": self._word(),
+            "firing": None if state is None else state.firing,
+            "severity": state.severity if state else None,
+            "since_ms": state.since_ms if state else None,
+            "threshold": state.threshold if state else None,
+            "samples": self._samples,
+            "samples_per_second": self._rate.per_second(RATE_OVER),
+            "last_sample_ms": self._last_sample_ms,
+            "reference": reference and {"bundle": reference.bundle, "version": reference.version},
+            "windows": {str(size): ring.last() for size, ring in sorted(self._windows.items())},
+        }
+
+    def detail(self) -> dict[str, Any]:
+        """JSON-able: what the page shows of the stream that is looked at."""
+        budget = self._budget
+        return {
+            "stream": self.name,
+            "windows": {str(size): ring.columns() for size, ring in sorted(self._windows.items())},
+            "day": {str(size): spans.columns() for size, spans in sorted(self._days.items())},
+            "day_span_ms": DAY_SPAN_MS,
+            "periods": self._periods_json(),
+            "moved": self._moved(),
+            "scores": self._scores and self._scores.to_json(),
+            "traffic": {"span_seconds": RATE_SPAN_S, "samples": self._rate.counts()},
+            "bets": self._bets and {"log_wealth": finite(self._bets.log_wealth), "limit": finite(self._bets.limit)},
+            "budget": budget
+            and {
+                "samples": finite(budget.budget),
+                "interval": [finite(bound) for bound in budget.interval],
+                "satisfiable": budget.satisfiable,
+            },
+        }
+
+    def _word(self) -> Literal["drift", "ok", "elsewhere", "waiting"]:
+        if self._state is not None:
+            return "drift" if self._state.firing else "ok"
+        return "elsewhere" if self._elsewhere else "waiting"
+
+    def _test(self, event: WindowTested) -> None:
+        size, p_value = event.window, event.p_values["combined"]
+        if size not in self._windows:
+            self._windows[size] = Ring(("end_ms", "p_value", "effect_nats"), HISTORY)
+            self._days[size] = Spans(DAY_SPAN_MS, DAY_SPANS)
+        self._windows[size].add(event.end_ms, p_value, event.effect_nats)
+        self._days[size].add(event.end_ms, p_value)
+        self._newest[size] = event
+
+    def _periods_json(self) -> list[dict[str, int | None]]:
+        """When the alarm was on, the latest last; one that is still on has no end."""
+        told: list[dict[str, int | None]] = [{"start_ms": start, "end_ms": end} for start, end in sorted(self._periods)]
+        if self._state is not None and self._state.firing and self._state.since_ms is not None:
+            told.append({"start_ms": self._state.since_ms, "end_ms": None})
+        return told
+
+    def _moved(self) -> dict[str, Any] | None:
+        """Of the newest window that is the least likely under the reference."""
+        if not self._newest:
+            return None
+        window = min(self._newest.values(), key=lambda tested: (tested.p_values["combined"], -tested.window))
+        return {
+            "window": window.window,
+            "end_ms": window.end_ms,
+            "p_value": finite(window.p_values["combined"]),
+            "effect_nats": finite(window.effect_nats),
+            "explanation": window.explanation,
+            "blocks": [
+                {
+                    "name": block,
+                    **{part: {"nats": finite(x.nats), "deviations": finite(x.deviations)} for part, x in parts.items()},
+                }
+                for block, parts in window.excess.items()
+            ],
+            "groups": [
+                {"name": group, "words": CHANGED.get(group, ""), "deviations": finite(deviations)}
+                for group, deviations in window.groups.items()
+            ],
+        }

@@ -1,0 +1,224 @@
+"""What the status page is told: bounded, of all that happens, and nothing of what is for others to tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftwatch.serve.comparison import BINS, RECENT, Comparison
+from driftwatch.serve.memory import Rate, Ring, Spans
+from driftwatch.serve.status import ALERTS, Status, Watched
+from driftwatch.serve.stream_status import HISTORY
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, HeatMap, OffsetRange, WindowSpan
+from driftwatch.stream.events import (
+    AlertRaised,
+    AlertRecalled,
+    BetsMade,
+    Calibrated,
+    Event,
+    IntakeQueued,
+    LagMeasured,
+    PartitionsHeld,
+    ReferenceInUse,
+    SamplesScored,
+    StreamsHeld,
+    StreamState,
+    WindowTested,
+)
+from driftwatch.stream.results import Excess
+
+WATCHED = Watched(("a", "b"), (50,), ("score", "test"))
+ALERT = Alert(
+    id="1",
+    stream="a",
+    state="firing",
+    severity="critical",
+    effect=Effect(2.0, 1.0, 3.0),
+    window=WindowSpan(50, 50, 1_000, 2_000, (OffsetRange("in", 0, 1, 2),)),
+    p_value=1e-9,
+    detectors=(DetectorResult("kl", 2.0, 1e-9, {}),),
+    explanation="<b>fine texture</b> changed",
+    reference=("r", "v"),
+    heat_map=HeatMap(((0.5, 0.0, -0.1), (0.0, 0.0, 0.0))),
+    since_ms=2_000,
+)
+RESOLVED = replace(ALERT, id="2", state="resolved", window=WindowSpan(50, 50, 8_000, 9_000, ()), heat_map=None)
+
+
+def window(p_value: float = 1e-9, end_ms: int = 2_000, size: int = 50) -> WindowTested:
+    return WindowTested(
+        "a",
+        size,
+        {"combined": 9.0},
+        {"combined": p_value},
+        {},
+        2.0,
+        end_ms,
+        True,
+        excess={"coarse": {"scale": Excess(1.5, 12.0)}},
+        groups={"spectrum": 7.0},
+        explanation="coarse changed in spread",
+    )
+
+
+def told(*events: Event, stream: str | None = None, watched: Watched = WATCHED) -> dict[str, Any]:
+    status = Status(watched)
+    for event in events:
+        status(event)
+    found: dict[str, Any] = orjson.loads(orjson.dumps(status.to_json(stream)))
+    return found
+
+
+def test_what_happened_is_told() -> None:
+    scores = np.linspace(1, 10, 200)
+    page = told(
+        ReferenceInUse("a", "r", "v", scores),
+        Calibrated("a", 1e6, (2e5, 5e6), satisfiable=False),
+        SamplesScored("a", np.array([2.0, 30.0]), 1_500),
+        window(),
+        BetsMade("a", 3.0, 7.0),
+        AlertRaised(ALERT),
+        StreamState("a", True, 1e-6, "critical", 2_000),
+    )
+    first, second = page["streams"]
+    assert (first["name"], first["state"], first["severity"], first["since_ms"]) == ("a", "drift", "critical", 2_000)
+    assert (first["samples"], first["threshold"], first["windows"]["50"]["p_value"]) == (2, 1e-6, 1e-9)
+    assert (second["name"], second["state"], second["firing"]) == ("b", "waiting", None)
+    detail = page["detail"]
+    assert detail["windows"]["50"]["p_value"] == detail["day"]["50"]["p_value"] == [1e-9]
+    assert detail["periods"] == [{"start_ms": 2_000, "end_ms": None}]
+    assert detail["moved"]["blocks"] == [{"name": "coarse", "scale": {"nats": 1.5, "deviations": 12.0}}]
+    assert detail["moved"]["groups"][0] == {
+        "name": "spectrum",
+        "words": "detail changed at some scale",
+        "deviations": 7.0,
+    }
+    assert (detail["scores"]["samples"], detail["scores"]["beyond_tail"]) == (2, 0.5)
+    assert detail["bets"] == {"log_wealth": 3.0, "limit": 7.0}
+    assert detail["budget"] == {"samples": 1e6, "interval": [2e5, 5e6], "satisfiable": False}
+    (alert,) = page["alerts"]
+    assert (alert["explanation"], alert["since"]) == (ALERT.explanation, "1970-01-01T00:00:02.000Z")
+    assert alert["heat_map"]["values"] == [[0.5, 0.0, -0.1], [0.0, 0.0, 0.0]]
+
+
+def test_the_stream_that_drifts_comes_first_to_who_asks_for_none() -> None:
+    events = (StreamState("a", False, 1e-6), StreamState("b", True, 1e-6, "info", 1))
+    assert told()["detail"]["stream"] == "a"
+    assert told(*events)["detail"]["stream"] == "b"
+    assert told(*events, stream="a")["detail"]["stream"] == "a"
+    assert told(*events, stream="neither")["detail"] is None
+    assert told(watched=Watched())["detail"] is None
+
+
+def test_an_alarm_that_ended_leaves_its_period_and_one_alert_is_told_once() -> None:
+    page = told(
+        AlertRecalled(ALERT), AlertRecalled(RESOLVED), AlertRecalled(RESOLVED), StreamState("a", False, 1e-6), window()
+    )
+    assert page["detail"]["periods"] == [{"start_ms": 2_000, "end_ms": 9_000}]
+    assert [alert["state"] for alert in page["alerts"]] == ["resolved", "firing"]
+
+
+def test_what_another_daemon_tests_now_is_not_told_here() -> None:
+    seen = (window(), StreamState("a", True, 1e-6, "info", 1_000), AlertRaised(ALERT), StreamsHeld(frozenset()))
+    page = told(*seen)
+    first, never = page["streams"]
+    assert (first["state"], first["firing"], first["windows"]) == ("elsewhere", None, {})
+    assert never["state"] == "waiting"
+    assert page["detail"]["periods"] == []
+    assert page["detail"]["moved"] is None
+    assert told(*seen, StreamState("a", False, 1e-6))["streams"][0]["state"] == "ok"
+
+
+def test_streams_that_nobody_configured_are_dropped() -> None:
+    page = told(SamplesScored("x", np.ones(3), 1), StreamState("x", True, 1e-6))
+    assert [stream["name"] for stream in page["streams"]] == ["a", "b"]
+
+
+def test_what_waits_is_told_of_the_partitions_that_are_held() -> None:
+    lags = (LagMeasured("in", 0, 3), LagMeasured("in", 1, 4))
+    assert told(*lags)["lag"] == {"in": 7}
+    assert told(*lags, PartitionsHeld("in", frozenset({1})))["lag"] == {"in": 4}
+    assert told(*lags, PartitionsHeld("in", frozenset()))["lag"] == {}
+    assert told(IntakeQueued(5, 100))["queued"] == 5
+
+
+def test_memory_is_bounded() -> None:
+    page = told(
+        ReferenceInUse("a", "r", "v", np.ones(10)),
+        *(window(end_ms=i) for i in range(HISTORY + 5)),
+        *(AlertRaised(replace(RESOLVED, id=str(i))) for i in range(ALERTS + 5)),
+        *(SamplesScored("a", np.ones(RECENT), 1) for _ in range(3)),
+    )
+    assert page["detail"]["windows"]["50"]["end_ms"] == list(range(5, HISTORY + 5))
+    assert len(page["alerts"]) == ALERTS
+    assert page["detail"]["scores"]["samples"] == RECENT
+
+
+def test_what_is_no_number_is_none() -> None:
+    page = told(window(float("nan")), BetsMade("a", 1.0))
+    assert page["detail"]["windows"]["50"]["p_value"] == [None]
+    assert page["detail"]["bets"]["limit"] is None
+
+
+@given(st.lists(st.floats(-5, 5), max_size=30), st.integers(1, 8))
+def test_a_ring_is_the_end_of_all_that_came(values: list[float], room: int) -> None:
+    ring = Ring(("value",), room)
+    for value in values:
+        ring.add(value)
+    assert ring.columns() == {"value": values[-room:]}
+    if values:
+        assert ring.last() == {"value": values[-1]}
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1)), min_size=1))
+def test_spans_keep_the_lowest_value_of_each(values: list[tuple[int, float]]) -> None:
+    spans = Spans(10, room=10)
+    for value in values:
+        spans.add(*value)
+    expected = {number: min(p for ms, p in values if ms // 10 == number) for number in {ms // 10 for ms, _ in values}}
+    assert spans.columns() == {
+        "end_ms": [10 * (number + 1) for number in sorted(expected)],
+        "p_value": [expected[number] for number in sorted(expected)],
+    }
+
+
+def test_spans_forget_the_oldest() -> None:
+    spans = Spans(10, room=2)
+    for ms in (5, 15, 25, 1):
+        spans.add(ms, 0.5)
+    assert spans.columns()["end_ms"] == [20, 30]
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 9)), max_size=40))
+def test_a_rate_counts_what_came_in_whole_spans(steps: list[tuple[float, int]]) -> None:
+    now = [100.0]
+    rate = Rate(5.0, 4, clock=lambda: now[0])
+    came: dict[int, int] = {}
+    for seconds, count in steps:
+        now[0] += seconds
+        rate.add(count)
+        span = int(now[0] // 5)
+        came[span] = came.get(span, 0) + count
+    last = int(now[0] // 5)
+    expected = [came.get(span, 0) for span in range(max(20, last - 3), last)]
+    assert rate.counts() == expected
+    assert rate.per_second(2) == pytest.approx(sum(expected[-2:]) / (5 * len(expected[-2:]) or 1))
+
+
+@given(st.integers(1, 400), st.integers(1, 700))
+def test_two_histograms_lie_over_the_same_bins(held_out: int, came: int) -> None:
+    rng = np.random.default_rng(held_out)
+    comparison = Comparison(rng.gamma(3, 2, held_out))
+    comparison.add(rng.gamma(9, 2, came))
+    found = comparison.to_json()
+    assert found is not None
+    assert len(found["edges"]) == BINS + 1
+    assert sum(found["reference"]) == pytest.approx(1)
+    assert sum(found["recent"]) == pytest.approx(1)
+    assert found["samples"] == min(came, RECENT)
