@@ -6,6 +6,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import structlog
@@ -87,7 +88,7 @@ class Daemon:
         if isinstance(source, KafkaSource):
             return self._kafka_roles(source)
         deliveries: list[QueueDelivery | AlertmanagerUpkeep] = [
-            *(QueueDelivery(sink, self.monitor.observe) for sink in self._sinks.each),
+            *(QueueDelivery(sink, self.monitor.observe, self.monitor.tracer) for sink in self._sinks.each),
             *self._upkeeps(self.config.state_dir),
         ]
 
@@ -106,26 +107,41 @@ class Daemon:
     def _kafka_roles(self, source: KafkaSource) -> Sequence[Role]:
         topic = self.config.alerts_topic
         instance = source.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        observe = self.monitor.observe
+        observe, tracer = self.monitor.observe, self.monitor.tracer
         made: list[Role] = []
         prepare = _once(lambda: ensure_topics(source, topic))
         if "score" in self.config.roles:
             identity = f"{source.group}.score.{instance}"
-            made.append(ScoreRole(source, self._stage, identity=identity, prepare=prepare, observer=observe))
+            made.append(
+                ScoreRole(source, self._stage, identity=identity, prepare=prepare, observer=observe, tracer=tracer)
+            )
         if "test" in self.config.roles:
             identity = f"{source.group}.test.{instance}"
             made.append(
-                TestRole(source, self._tester, alerts_topic=topic, identity=identity, prepare=prepare, observer=observe)
+                TestRole(
+                    source,
+                    self._tester,
+                    alerts_topic=topic,
+                    identity=identity,
+                    prepare=prepare,
+                    observer=observe,
+                    tracer=tracer,
+                )
             )
-            made += [TopicDelivery(sink, source, topic, observe) for sink in self._sinks.each]
+            made += [TopicDelivery(sink, source, topic, observe, tracer) for sink in self._sinks.each]
             for upkeep in self._upkeeps():
                 made += [upkeep, TopicStanding(upkeep, source, topic, observe)]
         return made
 
     def _upkeeps(self, folder: Path | None = None) -> list[AlertmanagerUpkeep]:
-        streams, observe = list(self._references), self.monitor.observe
         return [
-            AlertmanagerUpkeep(client, streams, observe, folder / f"{client.name}.firing.json" if folder else None)
+            AlertmanagerUpkeep(
+                client,
+                list(self._references),
+                self.monitor.observe,
+                folder / f"{client.name}.firing.json" if folder else None,
+                self.monitor.tracer,
+            )
             for client in self._sinks.kept_up
         ]
 
@@ -139,6 +155,7 @@ class Daemon:
             on_alert=submit,
             observer=self.monitor.observe,
             snapshot=folder / f"{source.stream}.replay.json" if folder else None,
+            tracer=self.monitor.tracer,
         )
 
     def _intake_role(self, source: HttpSource, submit: Callable[[Alert], None]) -> Role:
@@ -151,6 +168,7 @@ class Daemon:
             on_alert=submit,
             observer=self.monitor.observe,
             state_dir=self.config.state_dir,
+            tracer=self.monitor.tracer,
         )
 
     def _stage(self) -> ScoreStage:
@@ -166,7 +184,13 @@ class Daemon:
         source = self.config.source
         limit = source.max_message_bytes if isinstance(source, KafkaSource) else 1 << 40
         examples = _example_rule(self.config)
-        return ScoreStage(routes, self.config.windows.step, examples=examples, max_message_bytes=limit)
+        return ScoreStage(
+            routes,
+            self.config.windows.step,
+            examples=examples,
+            max_message_bytes=limit,
+            tracer=self.monitor.tracer,
+        )
 
     def _tester(self, stream: str) -> StreamTester | None:
         reference = self._references.get(stream)
@@ -225,7 +249,7 @@ def run_daemon(config: DaemonConfig) -> int:
     log.info("starting", version=__version__, source=config.source.kind)
     monitor = build_monitor(config, EventLog())
     queue = intake_queue(config.source) if isinstance(config.source, HttpSource) else None
-    with stop_on_signals() as stop, serving(config, monitor, queue):
+    with stop_on_signals() as stop, closing(monitor.tracer), serving(config, monitor, queue):
         daemon = Daemon(config, load_references(config), monitor, queue)
         daemon.prepare()
         return run_roles(daemon, stop)

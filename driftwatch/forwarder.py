@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import structlog
 
@@ -32,7 +33,9 @@ class Forwarder:
         self, config: DaemonConfig, source: HttpSource, target: ForwardConfig, monitor: Monitor, queue: IntakeQueue
     ) -> None:
         self.monitor = monitor
-        self._role = ForwardRole(source, target, queue, observer=monitor.observe, state_dir=config.state_dir)
+        self._role = ForwardRole(
+            source, target, queue, observer=monitor.observe, state_dir=config.state_dir, tracer=monitor.tracer
+        )
 
     def roles(self) -> Sequence[Role]:
         """What is to run."""
@@ -54,5 +57,5 @@ def run_forwarder(config: DaemonConfig, source: HttpSource, target: ForwardConfi
     configure_logging(config.log.level, config.log.format)
     log.info("starting", version=__version__, source=source.kind, forward=target.topic)
     monitor, queue = build_monitor(config, EventLog()), intake_queue(source)
-    with stop_on_signals() as stop, serving(config, monitor, queue):
+    with stop_on_signals() as stop, closing(monitor.tracer), serving(config, monitor, queue):
         return run_roles(Forwarder(config, source, target, monitor, queue), stop)

@@ -14,6 +14,15 @@ from structlog.typing import Processor
 
 SECRET = re.compile(r"password|passwd|secret|token|authorization|credential|api_?key|routing_key", re.IGNORECASE)
 MASK = "***"
+LEAST = {
+    "kafka": logging.ERROR,
+    "uvicorn": logging.WARNING,
+    "httpx": logging.WARNING,
+    # What it says of every batch that did not arrive, driftwatch.tracing says once.
+    "opentelemetry.exporter": logging.CRITICAL,
+    "opentelemetry.sdk._shared_internal": logging.CRITICAL,
+}
+"""How grave it must be for a library to be heard, but at ``debug``."""
 
 
 def configure_logging(level: str = "info", format: Literal["auto", "json", "console"] = "auto") -> None:  # noqa: A002
@@ -51,7 +60,7 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     if number > logging.DEBUG:
         handler.addFilter(Sparing("kafka"))
     logging.basicConfig(level=number, handlers=[handler], force=True)
-    for name, least in (("kafka", logging.ERROR), ("uvicorn", logging.WARNING), ("httpx", logging.WARNING)):
+    for name, least in LEAST.items():
         logging.getLogger(name).setLevel(number if number == logging.DEBUG else max(number, least))
     threading.excepthook = _log_crash
 

@@ -22,6 +22,7 @@ from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status, Watched
 from driftwatch.stream.events import Observer, fan_out
 from driftwatch.stream.intake import IntakeQueue
+from driftwatch.tracing import Tracer, open_tracer
 
 STALL_S = 120.0
 STOP_S = 4.0
@@ -80,22 +81,28 @@ class Runs(Protocol):
 
 @dataclass(frozen=True)
 class Monitor:
-    """All that watches a daemon: metrics, health and status, and the one observer that feeds them."""
+    """All that watches a daemon: metrics, health and status, the one observer that feeds them, and the tracer."""
 
     metrics: Metrics
     health: Health
     status: Status
     observe: Observer
+    tracer: Tracer
 
 
 def build_monitor(config: DaemonConfig, *more: Observer) -> Monitor:
-    """Metrics, health and status of a daemon that is about to start."""
+    """Metrics, health, status and tracer of a daemon that is about to start.
+
+    Raises:
+        ConfigError: traces are asked for, and OpenTelemetry is not installed.
+    """
     roles = _role_names(config)
     streams = [stream.name for stream in config.streams]
     metrics = Metrics(streams=streams, severities=list(config.alerts.severity))
     health, status = Health(roles, STALL_S), Status(Watched(tuple(streams), tuple(config.windows.sizes), tuple(roles)))
     health.expect(streams)
-    return Monitor(metrics, health, status, fan_out(metrics, health, status, *more))
+    observe = fan_out(metrics, health, status, *more)
+    return Monitor(metrics, health, status, observe, open_tracer(config.tracing))
 
 
 def _role_names(config: DaemonConfig) -> list[str]:
@@ -166,7 +173,11 @@ def serving(config: DaemonConfig, monitor: Monitor, queue: IntakeQueue | None = 
         The address of metrics, health and the status page; empty if that server is off.
     """
     source = config.source if isinstance(config.source, HttpSource) else None
-    intake = Intake(source, queue, monitor.observe) if source is not None and queue is not None else None
+    intake = (
+        Intake(source, queue, monitor.observe, tracer=monitor.tracer)
+        if source is not None and queue is not None
+        else None
+    )
     url = ""
     with ExitStack() as running:
         if config.server.enabled:

@@ -30,6 +30,7 @@ from driftwatch.config import AlertmanagerSinkConfig
 from driftwatch.errors import SinkError
 from driftwatch.stream.alert import Alert, rfc3339
 from driftwatch.stream.events import Observer, SinkDelivered, SinkFailed, StageTimed
+from driftwatch.tracing import UNTRACED, Tracer
 
 ALERT_NAME = "ModelInputDrift"
 API = "/api/v2/alerts"
@@ -116,10 +117,16 @@ class AlertmanagerUpkeep:
         streams: that are watched.
         observer: told of deliveries and failures.
         saved: file that the state is kept in, where no topic keeps it; None to keep none.
+        tracer: records the deliveries.
     """
 
     def __init__(
-        self, client: AlertmanagerClient, streams: Collection[str], observer: Observer, saved: Path | None = None
+        self,
+        client: AlertmanagerClient,
+        streams: Collection[str],
+        observer: Observer,
+        saved: Path | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.name = f"sink.{client.name}"
         self._client = client
@@ -129,7 +136,9 @@ class AlertmanagerUpkeep:
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._standing = self.blank()
-        self._untold = 0
+        # Of alerts that are taken and not told yet, the contexts of their announcements.
+        self._untold: list[str] = []
+        self._tracer = tracer
         self._due = 0.0
         self._pause_s = FIRST_WAIT_S
         self._refused = ""
@@ -154,7 +163,7 @@ class AlertmanagerUpkeep:
         with self._lock:
             if not self._standing.take(alert, told_ms):
                 return
-            self._untold += 1
+            self._untold.append(alert.announced)
             if self._path is not None:
                 self._standing.save(self._path)
         self._news.set()
@@ -178,23 +187,26 @@ class AlertmanagerUpkeep:
 
     def _tell(self) -> None:
         with self._lock:
-            told, untold = self._standing.told(int(time.time() * 1000)), self._untold
+            told, untold = self._standing.told(int(time.time() * 1000)), tuple(self._untold)
         started = time.monotonic()
         self._due = started + self._client.config.resend_s
         if not told:
             return
-        try:
-            self._client.send(told)
-        except (TryAgain, SinkError) as error:
-            self._failed(error, started)
-            return
+        tracer = self._tracer if untold else UNTRACED
+        with tracer.span("deliver", parent=untold[-1] if untold else "", links=untold, sink=self.sink) as span:
+            try:
+                self._client.send(told)
+            except (TryAgain, SinkError) as error:
+                span.fail(str(error))
+                self._failed(error, started)
+                return
         self._pause_s = FIRST_WAIT_S
         if self._refused:
             log.info("Alertmanager takes alerts again", sink=self.sink)
             self._refused = ""
         with self._lock:
-            self._untold -= untold
-        for _ in range(untold):
+            del self._untold[: len(untold)]
+        for _ in untold:
             self._observe(SinkDelivered(self.sink))
         self._observe(StageTimed("sink", time.monotonic() - started))
 

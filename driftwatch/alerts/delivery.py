@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
@@ -19,29 +20,33 @@ from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SinkError
 from driftwatch.stream.alert import Alert, decode_alert
 from driftwatch.stream.events import Event, Observer, Progress, SinkDelivered, SinkFailed, StageTimed
-from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole, Unready
+from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole, Unready, record_of
+from driftwatch.stream.log import Record
+from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 MAX_POLL_INTERVAL_MS = 3_600_000
 
 log = structlog.get_logger("driftwatch.alerts")
 
 
-def deliver(sink: Sink, alert: Alert, stop: threading.Event, observe: Observer) -> bool:
+def deliver(sink: Sink, alert: Alert, stop: threading.Event, observe: Observer, tracer: Tracer = UNTRACED) -> bool:
     """Delivers one alert, and tells how it went.
 
     Returns:
         Whether it is dealt with; not if delivery was given up because of `stop`.
     """
     started = time.perf_counter()
-    try:
-        sink.deliver(alert, stop)
-    except SinkError as error:
-        if stop.is_set():
-            return False
-        log.error("alert not delivered", sink=sink.name, id=alert.id, error=str(error))
-        observe(SinkFailed(sink.name, str(error)))
-    else:
-        observe(SinkDelivered(sink.name))
+    with tracer.span("deliver", parent=alert.announced or alert.trace, sink=sink.name, alert_id=alert.id) as span:
+        try:
+            sink.deliver(alert, stop)
+        except SinkError as error:
+            span.fail(str(error))
+            if stop.is_set():
+                return False
+            log.error("alert not delivered", sink=sink.name, id=alert.id, error=str(error))
+            observe(SinkFailed(sink.name, str(error)))
+        else:
+            observe(SinkDelivered(sink.name))
     observe(StageTimed("sink", time.perf_counter() - started))
     return True
 
@@ -56,12 +61,16 @@ class TopicDelivery(KafkaRole):
         source: brokers and group.
         alerts_topic: where alerts are.
         observer: told of deliveries and failures.
+        tracer: records the deliveries.
     """
 
-    def __init__(self, sink: Sink, source: KafkaSource, alerts_topic: str, observer: Observer) -> None:
+    def __init__(
+        self, sink: Sink, source: KafkaSource, alerts_topic: str, observer: Observer, tracer: Tracer = UNTRACED
+    ) -> None:
         super().__init__(f"sink.{sink.name}", source, _without_progress(observer))
         self._sink = sink
         self._topic = alerts_topic
+        self._tracer = tracer
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Delivers until told to stop."""
@@ -78,12 +87,12 @@ class TopicDelivery(KafkaRole):
             for place, messages in self.poll(consumer).items():
                 for message in messages:
                     try:
-                        alert = decode_alert(message.value or b"")
+                        alert = alert_of(record_of(message))
                     except MessageError as error:
                         log.error("alert cannot be read", offset=message.offset, error=str(error))
                         self.observe(SinkFailed(self._sink.name, str(error)))
                     else:
-                        if not deliver(self._sink, alert, stop, self.observe):
+                        if not deliver(self._sink, alert, stop, self.observe, self._tracer):
                             return
                     consumer.commit({place: OffsetAndMetadata(message.offset + 1, "", -1)}, timeout_ms=ANSWER_MS)
 
@@ -129,7 +138,7 @@ class TopicStanding(KafkaRole):
                 reading = self._upkeep.blank()
                 polled = {}
             for message in (message for messages in polled.values() for message in messages):
-                if (alert := self._alert(message.value or b"", message.offset)) is None:
+                if (alert := self._alert(record_of(message))) is None:
                     continue
                 if reading is None:
                     self._upkeep.take(alert, message.timestamp)
@@ -142,11 +151,11 @@ class TopicStanding(KafkaRole):
                 self._upkeep.replace(reading)
                 reading = None
 
-    def _alert(self, value: bytes, offset: int) -> Alert | None:
+    def _alert(self, record: Record) -> Alert | None:
         try:
-            return decode_alert(value)
+            return alert_of(record)
         except MessageError as error:
-            log.error("alert cannot be read", offset=offset, error=str(error))
+            log.error("alert cannot be read", offset=record.offset, error=str(error))
             self.observe(SinkFailed(self._upkeep.sink, str(error)))
             return None
 
@@ -157,13 +166,15 @@ class QueueDelivery:
     Args:
         sink: to deliver to.
         observer: told of deliveries and failures.
+        tracer: records the deliveries.
     """
 
-    def __init__(self, sink: Sink, observer: Observer) -> None:
+    def __init__(self, sink: Sink, observer: Observer, tracer: Tracer = UNTRACED) -> None:
         self.name = f"sink.{sink.name}"
         self._sink = sink
         self._queue: queue.Queue[Alert] = queue.Queue(sink.queue)
         self._observe = observer
+        self._tracer = tracer
 
     def submit(self, alert: Alert) -> None:
         """Takes an alert; never waits."""
@@ -180,7 +191,16 @@ class QueueDelivery:
                 alert = self._queue.get(timeout=POLL_MS / 1000)
             except queue.Empty:
                 continue
-            deliver(self._sink, alert, stop, self._observe)
+            deliver(self._sink, alert, stop, self._observe, self._tracer)
+
+
+def alert_of(record: Record) -> Alert:
+    """The alert of a message of the alerts topic, with the context of its announcement.
+
+    Raises:
+        MessageError: it is none.
+    """
+    return replace(decode_alert(record.value), announced=context_of(record.header))
 
 
 def alert_places(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:

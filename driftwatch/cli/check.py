@@ -32,8 +32,10 @@ def check(
 ) -> None:
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
     from driftwatch.config import KafkaSource, ReplaySource, load_config
+    from driftwatch.tracing import open_tracer
 
     loaded = load_config(config)
+    open_tracer(loaded.tracing).close()
     source = loaded.source
     streams: list[StreamPlan] = []
     if not loaded.forwards:
@@ -121,6 +123,7 @@ class _Report:
             "topics": [vars(topic) for topic in self.topics],
             "sinks": [vars(sink) for sink in self._sinks()],
             "server": self._server(),
+            "tracing": self._tracing(),
         }
 
     def show(self) -> None:
@@ -136,7 +139,12 @@ class _Report:
             "severity": ", ".join(f"{name} from {nats:g} nats" for name, nats in alerts.severity.items()),
             "sinks": ", ".join(sink.name for sink in self._sinks()) or "none",
         }
-        rows = {**told, **({} if self.loaded.forwards else watched), "server": self._server() or "off"}
+        rows = {
+            **told,
+            **({} if self.loaded.forwards else watched),
+            "server": self._server() or "off",
+            "tracing": self._tracing() or "off",
+        }
         width = max(map(len, rows)) + 2
         for name, value in rows.items():
             console.print(f"{name.ljust(width)}{value}", markup=False)
@@ -199,6 +207,10 @@ class _Report:
     def _server(self) -> str:
         server = self.loaded.server
         return f"http://{server.host}:{server.port}/" if server.enabled else ""
+
+    def _tracing(self) -> str:
+        tracing = self.loaded.tracing
+        return (tracing.endpoint or "as OTEL_EXPORTER_OTLP_ENDPOINT says") if tracing else ""
 
 
 def _intake(config: DaemonConfig, source: HttpSource) -> str:

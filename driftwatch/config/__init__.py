@@ -32,6 +32,7 @@ from driftwatch.config.sinks import (
     one_by_one,
 )
 from driftwatch.config.source import KafkaConnection, KafkaSource, ReplaySource, SecurityConfig, TopicsConfig
+from driftwatch.config.tracing import TracingConfig
 
 __all__ = [
     "AlertmanagerSinkConfig",
@@ -59,6 +60,7 @@ __all__ = [
     "StreamConfig",
     "TlsConfig",
     "TopicsConfig",
+    "TracingConfig",
     "WebhookSinkConfig",
     "WindowsConfig",
     "load_config",

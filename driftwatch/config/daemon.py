@@ -11,6 +11,7 @@ from driftwatch.config.alerting import AlertsConfig, WindowsConfig
 from driftwatch.config.intake import HttpSource
 from driftwatch.config.sinks import KafkaSinkConfig, SinkConfig, check_url, named_sinks, one_by_one
 from driftwatch.config.source import KafkaSource, ReplaySource
+from driftwatch.config.tracing import TracingConfig
 from driftwatch.settings import ConfigLocation, ConfigPath, Settings, load_yaml_model
 
 Role = Literal["score", "test"]
@@ -66,6 +67,7 @@ class DaemonConfig(Settings):
         Literal["auto", "float32"], Field(description="of scoring; float32 in either case, as calibration was")
     ] = "auto"
     log: LogConfig = LogConfig()
+    tracing: Annotated[TracingConfig | None, Field(description="no traces are sent if absent")] = None
     state_dir: Annotated[
         ConfigPath | None,
         Field(description="where state is kept that Kafka does not keep: of a replay, and of samples by HTTP"),

@@ -47,7 +47,7 @@ def stream_names(headers: Headers, key: bytes | None, topic: str, value: bytes =
     names = [
         headers[name].decode(errors="replace") for name in ("ce_inferenceservicename", "ce_source") if headers.get(name)
     ]
-    if _content_type(headers) == CLOUDEVENTS_JSON:
+    if is_structured_event(headers):
         names += _structured_names(value)
     if key:
         names.append(key.decode(errors="replace"))
@@ -135,6 +135,11 @@ def _sniffed_format(value: bytes) -> str:
     if value.startswith(NPY_MAGIC):
         return "npy"
     return "arrow" if value.startswith(ARROW_MAGIC) else "json"
+
+
+def is_structured_event(headers: Headers) -> bool:
+    """Whether a message's sender calls it a structured CloudEvent."""
+    return _content_type(headers) == CLOUDEVENTS_JSON
 
 
 def structured_attributes(value: bytes) -> dict[str, str]:

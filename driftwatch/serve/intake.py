@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from driftwatch.config import HttpSource
 from driftwatch.stream.events import Observer, Outcome, RequestAnswered
 from driftwatch.stream.intake import RESPONSE_TYPE, IntakeQueue, Posted, size_of
+from driftwatch.tracing import UNTRACED, Tracer, context_of, is_sampled
 
 READ_S = 10.0
 """How long a body may take to come in."""
@@ -26,6 +27,9 @@ READ_S = 10.0
 MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?/infer|/v1/models/([^/:]+):predict")
 KEPT = frozenset({b"content-type", b"driftwatch-stream", b"traceparent", b"tracestate"})
 """Headers that go on with a message, beside CloudEvents attributes; an authorization never does."""
+
+CONTEXTS = (("traceparent", b"traceparent"), ("ce_traceparent", b"ce-traceparent"))
+"""Headers that tell a request's trace, by the names that a message has for them."""
 
 RESPONSE = RESPONSE_TYPE.encode()
 CLOSE = (b"connection", b"close")
@@ -67,10 +71,16 @@ class Intake:
         queue: where it goes.
         observer: told of each request.
         clock: seconds since the epoch.
+        tracer: records the requests whose trace is sampled.
     """
 
     def __init__(
-        self, source: HttpSource, queue: IntakeQueue, observer: Observer, clock: Callable[[], float] = time.time
+        self,
+        source: HttpSource,
+        queue: IntakeQueue,
+        observer: Observer,
+        clock: Callable[[], float] = time.time,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._token = source.token.get_secret_value().encode() if source.token else None
         self._ignores_responses = source.responses == "ignore"
@@ -81,13 +91,19 @@ class Intake:
         self._queue = queue
         self._observe = observer
         self._clock = clock
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         if scope["type"] != "http":
             return
         headers = dict(scope["headers"])
-        answer = self._without_body(scope, headers) or await self._take(scope, headers, receive)
+        context = context_of({name: headers.get(header, b"") for name, header in CONTEXTS})
+        with (self._tracer if is_sampled(context) else UNTRACED).span("intake", parent=context) as span:
+            if span.context:
+                headers[b"traceparent"] = span.context.encode()
+            answer = self._without_body(scope, headers) or await self._take(scope, headers, receive)
+            span.tell(outcome=answer.outcome, status=answer.status)
         self._observe(RequestAnswered(answer.outcome, answer.detail))
         body = f"{answer.detail}\n".encode() if answer.detail else b""
         length = (b"content-length", str(len(body)).encode())

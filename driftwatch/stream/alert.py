@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from driftwatch.errors import MessageError
+from driftwatch.tracing.context import TRACEPARENT
 
 EVENT_TYPE = "io.driftwatch.drift.v1"
 CONTENT_TYPE = "application/cloudevents+json"
@@ -153,6 +154,8 @@ class Alert:
         heat_map: of images, where the alarm starts or worsens.
         examples: of any kind of sample, likewise.
         since_ms: event time at which the alarm started that this starts, worsens or ends; None where it is not told.
+        trace: context of the newest message of the window whose trace is sampled; empty if none is.
+        announced: context of its announcement, which goes beside the event and never in it: it is new each time.
     """
 
     id: str
@@ -168,6 +171,8 @@ class Alert:
     heat_map: HeatMap | None = None
     examples: Examples | None = None
     since_ms: int | None = None
+    trace: str = ""
+    announced: str = field(default="", compare=False)
 
     @property
     def began_ms(self) -> int:
@@ -215,6 +220,8 @@ def encode_alert(alert: Alert) -> bytes:
         "subject": alert.stream,
         "datacontenttype": "application/json",
     }
+    if alert.trace:
+        attributes[TRACEPARENT] = alert.trace
     event = CloudEvent(attributes=attributes, data=alert.to_data())
     written = orjson.loads(JSONFormat().write(event))
     written["time"] = rfc3339(alert.window.end_ms)
@@ -251,6 +258,7 @@ def decode_alert(value: bytes) -> Alert:
             heat_map=HeatMap(tuple(map(tuple, data["heat_map"]["values"]))) if "heat_map" in data else None,
             examples=_examples(data["examples"]) if "examples" in data else None,
             since_ms=_milliseconds(data["since"]) if "since" in data else None,
+            trace=event.get(TRACEPARENT, ""),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None

@@ -28,6 +28,7 @@ from driftwatch.stream.kafka_clients import (
     close_client,
 )
 from driftwatch.stream.log import Record
+from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 LINGER_MS = 5
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -46,6 +47,7 @@ class ForwardRole(Reconnecting):
         queue: where it waits.
         observer: told of everything.
         state_dir: where messages are kept that are too large for the topic; None to keep none.
+        tracer: records what is written at once.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class ForwardRole(Reconnecting):
         *,
         observer: Observer,
         state_dir: Path | None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         super().__init__("forward", observer)
         self._source = source
@@ -63,6 +66,7 @@ class ForwardRole(Reconnecting):
         self._queue = queue
         self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
         self._held: list[Record] = []
+        self._tracer = tracer
 
     def run(self, stop: threading.Event) -> None:
         """See `Reconnecting.run`; a stop gives what is queued a short while."""
@@ -86,7 +90,9 @@ class ForwardRole(Reconnecting):
                 self._held = self._take()
             if self._held:
                 started = time.perf_counter()
-                self._send(producer, closing)
+                led = [context_of(record.header) for record in self._held]
+                with self._tracer.span("forward", links=led, topic=self._target.topic, messages=len(led)):
+                    self._send(producer, closing)
                 self.observe(StageTimed("commit", time.perf_counter() - started))
                 answered = time.monotonic()
             elif time.monotonic() - answered > SILENCE_S:

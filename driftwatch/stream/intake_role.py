@@ -21,6 +21,7 @@ from driftwatch.stream.log import Record
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import Abandoned, ScoreStage
 from driftwatch.stream.test_stage import MakeTester
+from driftwatch.tracing import UNTRACED, Tracer
 
 log = structlog.get_logger("driftwatch.intake")
 
@@ -40,6 +41,7 @@ class IntakeRole:
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
         state_dir: where state and dead letters are kept; None to keep none.
+        tracer: records tests and alerts.
     """
 
     name = "intake"
@@ -55,6 +57,7 @@ class IntakeRole:
         on_alert: Callable[[Alert], None],
         observer: Observer,
         state_dir: Path | None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._source = source
         self._queue = queue
@@ -63,7 +66,7 @@ class IntakeRole:
         self._path = state_dir / "intake.json" if state_dir else None
         self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
         self._stages = LocalStages(
-            stage, make_tester, (TOPIC, 0), on_alert=on_alert, observer=observer, path=self._path
+            stage, make_tester, (TOPIC, 0), on_alert=on_alert, observer=observer, path=self._path, tracer=tracer
         )
 
     def run(self, stop: threading.Event) -> None:

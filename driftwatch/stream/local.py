@@ -22,6 +22,7 @@ from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.score_stage import DeadLetter, ScoreStage
 from driftwatch.stream.state_file import write_whole
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
+from driftwatch.tracing import UNTRACED, Tracer
 
 SNAPSHOT_EVERY_S = 5.0
 RECALLED = 20
@@ -97,6 +98,7 @@ class LocalStages:
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
         path: where the state is kept; None to keep none.
+        tracer: records tests and alerts.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class LocalStages:
         on_alert: Callable[[Alert], None],
         observer: Observer,
         path: Path | None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._stage = stage
         self._make_tester = make_tester
@@ -115,6 +118,7 @@ class LocalStages:
         self._on_alert = on_alert
         self._observe = observer
         self._path = path
+        self._tracer = tracer
 
     def begin(self, began: Snapshot) -> None:
         """Takes up the stream where a snapshot has it."""
@@ -122,7 +126,7 @@ class LocalStages:
         for alert in self._alerts:
             self._observe(AlertRecalled(alert))
         self._stage.assign(self._place, began.position)
-        self._tests = TestStage(self._make_tester, tested=began.next_pane, states=began.states)
+        self._tests = TestStage(self._make_tester, tested=began.next_pane, states=began.states, tracer=self._tracer)
         for event in self._tests.begun:
             self._observe(event)
         for number, encoded in enumerate(began.panes):
@@ -140,9 +144,12 @@ class LocalStages:
         work = self._stage.work(queue, give_up=give_up)
         begun = time.perf_counter()
         came = Tests()
-        for pane in work.panes:
-            self._tests.feed(self._number, pane, came)
-            self._number += 1
+        if work.panes:
+            with self._tracer.span("test", links=[work.trace], panes=len(work.panes)) as span:
+                came.trace = span.context
+                for pane in work.panes:
+                    self._tests.feed(self._number, pane, came)
+                    self._number += 1
         for event in (*work.events, *came.events, StageTimed("test", time.perf_counter() - begun)):
             self._observe(event)
         for alert in came.alerts:

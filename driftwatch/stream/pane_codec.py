@@ -30,6 +30,8 @@ def encode_pane(pane: Pane) -> bytes:
     # Beside what was there: an older reader passes these over, and a pane of an older writer has none.
     if pane.grades:
         head["grades"] = pane.grades
+    if pane.trace:
+        head["trace"] = pane.trace
     if pane.candidates:
         head["candidates"] = [[each.score, *each.mark, each.sample] for each in pane.candidates]
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pane.summary.astype("<f8").tobytes()
@@ -61,6 +63,7 @@ def decode_pane(value: bytes) -> Pane:
             first=(int(head["first"][0]), int(head["first"][1])),
             last=(int(head["last"][0]), int(head["last"][1])),
             grades=tuple(bytes(head.get("grades", ()))),
+            trace=str(head.get("trace", "")),
             candidates=tuple(
                 Candidate(float(score), (int(offset), int(row)), sample)
                 for score, offset, row, sample in head.get("candidates", ())

@@ -41,6 +41,7 @@ class Pane:
         last: of the last sample.
         candidates: its samples that may be the nearest or farthest of a window, the farthest first.
         grades: how surprising each sample is, ``(n,)``, in their order.
+        trace: context of the newest of its messages that is part of a sampled trace; empty if none is.
     """
 
     stream: str
@@ -55,6 +56,7 @@ class Pane:
     last: Mark
     candidates: tuple[Candidate, ...] = ()
     grades: tuple[int, ...] = ()
+    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class RawPane:
     topic: str
     partition: int
     marks: tuple[Mark, ...]
+    trace: str = ""
 
     @property
     def first(self) -> Mark:
@@ -87,6 +90,7 @@ class _Pending:
     samples: list[NDArray[np.floating]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
+    trace: str = ""
 
 
 class PaneBuilder:
@@ -112,7 +116,7 @@ class PaneBuilder:
         return record.offset < self._seen
 
     def add(
-        self, record: Record, stream: str, samples: NDArray[np.floating], indices: NDArray[np.intp]
+        self, record: Record, stream: str, samples: NDArray[np.floating], indices: NDArray[np.intp], trace: str = ""
     ) -> Iterator[RawPane]:
         """Takes the samples of one message, and gives the panes that they complete.
 
@@ -121,6 +125,7 @@ class PaneBuilder:
             stream: it belongs to.
             samples: of the message that are watched, ``(N, *sample_shape)``.
             indices: their indices in the message, ascending, ``(N,)``.
+            trace: context of the message, if its trace is sampled.
         """
         offset, time = record.offset, record.timestamp_ms
         done = self._done(stream)
@@ -131,6 +136,7 @@ class PaneBuilder:
             pending.samples.append(sample)
             pending.marks.append((offset, index))
             pending.times.append(time)
+            pending.trace = trace or pending.trace
             if len(pending.samples) == self._step:
                 yield self._close(stream)
 
@@ -170,6 +176,7 @@ class PaneBuilder:
             topic=self._place[0],
             partition=self._place[1],
             marks=tuple(pending.marks),
+            trace=pending.trace,
         )
 
 
@@ -188,6 +195,7 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
         last=raw.last,
         grades=tuple(scored.grades.tolist()),
         candidates=candidates,
+        trace=raw.trace,
     )
 
 

@@ -21,6 +21,7 @@ from driftwatch.stream.log import Record
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import Abandoned, ScoreStage
 from driftwatch.stream.test_stage import MakeTester
+from driftwatch.tracing import UNTRACED, Tracer
 
 TOPIC = "replay"
 UNPACED_RATE = 1_000.0
@@ -40,6 +41,7 @@ class ReplayRole:
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
         snapshot: where the state is kept; None to keep none.
+        tracer: records tests and alerts.
     """
 
     name = "replay"
@@ -54,12 +56,15 @@ class ReplayRole:
         on_alert: Callable[[Alert], None],
         observer: Observer,
         snapshot: Path | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._source = source
         self._schema = schema
         self._observe = observer
         self._path = snapshot
-        self._stages = LocalStages(stage, make_tester, (TOPIC, 0), on_alert=on_alert, observer=observer, path=snapshot)
+        self._stages = LocalStages(
+            stage, make_tester, (TOPIC, 0), on_alert=on_alert, observer=observer, path=snapshot, tracer=tracer
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Replays to the end of the files, or until `stop` is set.

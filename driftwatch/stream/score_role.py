@@ -19,6 +19,7 @@ from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.positions import parse_position
 from driftwatch.stream.score_stage import Abandoned, DeadLetter, ScoreStage, Work
 from driftwatch.stream.transaction import Outgoing, commit
+from driftwatch.tracing import UNTRACED, Tracer, trace_headers
 
 FINISH_S = 2.0
 """How long a unit of work may go on after a stop was asked for."""
@@ -35,6 +36,7 @@ class ScoreRole(KafkaRole):
         identity: of the transactional producer.
         prepare: called before the first read of each connection; makes topics.
         observer: told of everything.
+        tracer: records the commits.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class ScoreRole(KafkaRole):
         identity: str,
         prepare: Callable[[], None],
         observer: Observer,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         super().__init__("score", source, observer)
+        self._tracer = tracer
         self._make_stage = make_stage
         self._identity = identity
         self._prepare = prepare
@@ -81,7 +85,8 @@ class ScoreRole(KafkaRole):
                     log.info("left unfinished work to the next start", role=self.name)
                     return
                 started = time.perf_counter()
-                commit(producer, consumer, _messages(work, self.source), _offsets(work))
+                with self._tracer.span("commit", parent=work.trace):
+                    commit(producer, consumer, _messages(work, self.source), _offsets(work))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
             self.measure_lag(consumer)
@@ -124,7 +129,10 @@ def _offsets(work: Work) -> dict[tuple[str, int], tuple[int, str]]:
 
 
 def _messages(work: Work, source: KafkaSource) -> list[Outgoing]:
-    panes = [Outgoing(source.topics.panes, pane.stream.encode(), encode_pane(pane)) for pane in work.panes]
+    headers = trace_headers(work.trace)
+    panes = [
+        Outgoing(source.topics.panes, pane.stream.encode(), encode_pane(pane), headers=headers) for pane in work.panes
+    ]
     return panes + [dead_letter(each, source) for each in work.dead]
 
 

@@ -17,6 +17,7 @@ from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.panes import Pane, PaneBuilder, RawPane, pane_of
 from driftwatch.stream.positions import Position
 from driftwatch.stream.sampling import watched
+from driftwatch.tracing import UNTRACED, Span, Tracer, context_of, is_sampled
 
 WORK_SAMPLES = 1_024
 """Samples after which a unit of work is closed: about a second on two cores, so that stopping is quick."""
@@ -56,12 +57,17 @@ def dead_lettered(stream: str, record: Record, error: MessageError) -> DeadLette
 
 @dataclass
 class Work:
-    """What a unit of work came to; all of it is to be committed at once."""
+    """What a unit of work came to; all of it is to be committed at once.
+
+    `trace` is the context of its scoring, and `led` are those of the messages that led to it.
+    """
 
     panes: list[Pane] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     positions: dict[Partition, Position] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    led: list[str] = field(default_factory=list)
+    trace: str = ""
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error
@@ -76,6 +82,7 @@ class ScoreStage:
         step: samples in a pane.
         examples: which samples of a pane alerts may point at.
         max_message_bytes: longer messages are refused.
+        tracer: records what is done with messages whose trace is sampled, and each unit of work.
     """
 
     def __init__(
@@ -85,11 +92,13 @@ class ScoreStage:
         *,
         examples: ExampleRule = POSITIONS_ONLY,
         max_message_bytes: int = 1 << 30,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._routes = routes
         self._step = step
         self._examples = examples
         self._max_message_bytes = max_message_bytes
+        self._tracer = tracer
         self._builders: dict[Partition, PaneBuilder] = {}
 
     def assign(self, place: Partition, position: Position | None) -> None:
@@ -122,30 +131,46 @@ class ScoreStage:
                 self.assign(record.place, None)
             touched.add(record.place)
             builder = self._builders[record.place]
-            for pane in self._cut(record, builder, work):
+            for pane in self._take(record, builder, work):
                 raw.append(pane)
                 samples += len(pane.samples)
             raw.extend(builder.passed(record))
         work.events.append(StageTimed("decode", time.perf_counter() - started))
-        self._score(raw, work, give_up)
+        with self._tracer.span("score", links=work.led, samples=samples, panes=len(raw)) as span:
+            self._score(raw, work, give_up)
+        work.trace = span.context
         work.positions = {place: self._builders[place].position() for place in touched}
         return work
 
-    def _cut(self, record: Record, builder: PaneBuilder, work: Work) -> Iterator[RawPane]:
+    def _take(self, record: Record, builder: PaneBuilder, work: Work) -> list[RawPane]:
+        """The panes that a message completes; a message that was committed before is not traced again."""
+        context = context_of(record.header, record.value)
+        trace = context if is_sampled(context) else ""
+        tracer = self._tracer if trace and not builder.repeated(record) else UNTRACED
+        with tracer.span(
+            "decode", parent=trace, topic=record.topic, partition=record.partition, offset=record.offset
+        ) as span:
+            if span.context:
+                work.led.append(span.context)
+            return list(self._cut(record, trace, builder, work, span))
+
+    def _cut(self, record: Record, trace: str, builder: PaneBuilder, work: Work, span: Span) -> Iterator[RawPane]:
         route: Route | None = None
         try:
             route = self._route(record)
             samples = self._decode(record, route)
         except MessageError as error:
+            span.fail(str(error))
             if not builder.repeated(record):
                 stream = route.stream if route else UNKNOWN
                 work.dead.append(DeadLetter(record, error))
                 work.events += [BatchSeen(stream, "dead_letter", 0), dead_lettered(stream, record, error)]
             return
         indices = watched(record, len(samples), route.sample_fraction)
+        span.tell(stream=route.stream, samples=len(indices))
         if not builder.repeated(record):
             work.events.append(BatchSeen(route.stream, "ok" if len(indices) else "skipped", len(indices)))
-        yield from builder.add(record, route.stream, samples[indices], indices)
+        yield from builder.add(record, route.stream, samples[indices], indices, trace)
 
     def _route(self, record: Record) -> Route:
         if len(record.value) > self._max_message_bytes:

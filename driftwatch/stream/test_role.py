@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -19,17 +19,21 @@ from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream.alert import CONTENT_TYPE, decode_alert, encode_alert
 from driftwatch.stream.events import UNKNOWN, AlertRecalled, Observer, Progress, StageTimed, StreamsHeld
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
-from driftwatch.stream.log import Record
+from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import DeadLetter, dead_lettered
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
 from driftwatch.stream.transaction import Outgoing, commit
+from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
 
 MAX_POLL_PANES = 200
 READ_TO_END_S = 60.0
 RECALLED = 100
 """Offsets of each partition of the alerts topic; alerts and the marks of their transactions take turns there."""
+
+Offsets = dict[Partition, tuple[int, str]]
+"""Offset and metadata of each partition, as they are committed."""
 
 log = structlog.get_logger("driftwatch.test")
 
@@ -44,6 +48,7 @@ class TestRole(KafkaRole):
         identity: of the transactional producer.
         prepare: called before the first read of each connection; makes topics.
         observer: told of everything.
+        tracer: records tests, commits and alerts.
     """
 
     __test__ = False
@@ -57,8 +62,10 @@ class TestRole(KafkaRole):
         identity: str,
         prepare: Callable[[], None],
         observer: Observer,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         super().__init__("test", source, observer)
+        self._tracer = tracer
         self._make_tester = make_tester
         self._alerts_topic = alerts_topic
         self._identity = identity
@@ -82,30 +89,43 @@ class TestRole(KafkaRole):
                 ready = True
                 self.connected()
             self.observe(Progress("polled", self.name))
-            started = time.perf_counter()
-            tests, outgoing, offsets = Tests(), list[Outgoing](), dict[tuple[str, int], tuple[int, str]]()
-            for place, messages in polled.items():
-                if place in moved:
-                    continue
-                stage = stages[place.partition]
-                before = stage.next_offset
-                for message in messages:
-                    outgoing += self._feed(stage, record_of(message), tests)
-                outgoing += self._states(tests, place.partition)
-                if stage.next_offset > before:
-                    offsets[place.topic, place.partition] = (stage.next_offset, rewind_metadata(stage.rewind))
-            if offsets:
-                outgoing += self._results(tests)
-                tests.events.append(StageTimed("test", time.perf_counter() - started))
-                commit(producer, consumer, outgoing, offsets)
-            for event in tests.events:
-                self.observe(event)
+            read = {place: list(map(record_of, polled[place])) for place in polled if place not in moved}
+            if read:
+                self._work(read, stages, lambda work, offsets: commit(producer, consumer, work, offsets))
             if self.settled(consumer):
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != told:
                     told = held
                     self.observe(StreamsHeld(held))
             self.measure_lag(consumer)
+
+    def _work(
+        self,
+        read: Mapping[TopicPartition, Sequence[Record]],
+        stages: Mapping[int, TestStage],
+        commit_all: Callable[[Sequence[Outgoing], Offsets], None],
+    ) -> None:
+        """Tests panes, and commits what came of them."""
+        started = time.perf_counter()
+        tests, outgoing, offsets = Tests(), list[Outgoing](), Offsets()
+        scored = [context_of(record.header) for records in read.values() for record in records]
+        with self._tracer.span("test", links=scored, panes=len(scored)) as span:
+            tests.trace = span.context
+            for place, records in read.items():
+                stage = stages[place.partition]
+                before = stage.next_offset
+                for record in records:
+                    outgoing += self._feed(stage, record, tests)
+                outgoing += self._states(tests, place.partition)
+                if stage.next_offset > before:
+                    offsets[place.topic, place.partition] = (stage.next_offset, rewind_metadata(stage.rewind))
+        if offsets:
+            outgoing += self._results(tests)
+            tests.events.append(StageTimed("test", time.perf_counter() - started))
+            with self._tracer.span("commit", parent=tests.trace):
+                commit_all(outgoing, offsets)
+        for event in tests.events:
+            self.observe(event)
 
     def _feed(self, stage: TestStage, record: Record, tests: Tests) -> list[Outgoing]:
         try:
@@ -135,13 +155,12 @@ class TestRole(KafkaRole):
 
     def _results(self, tests: Tests) -> list[Outgoing]:
         windows = [Outgoing(self.source.topics.windows, each.stream.encode(), each.to_json()) for each in tests.windows]
-        headers = (("content-type", CONTENT_TYPE.encode()),)
         alerts = [
             Outgoing(
                 self._alerts_topic,
                 each.stream.encode(),
                 encode_alert(each),
-                headers=headers,
+                headers=(("content-type", CONTENT_TYPE.encode()), *trace_headers(each.announced)),
             )
             for each in tests.alerts
         ]
@@ -161,11 +180,13 @@ class TestRole(KafkaRole):
         for each in assigned:
             committed = self.committed(consumer, each)
             if committed is None:
-                stages[each.partition] = TestStage(self._make_tester)
+                stages[each.partition] = TestStage(self._make_tester, tracer=self._tracer)
                 consumer.seek_to_beginning(each)
                 continue
             kept = self._read_states(states, each.partition)
-            stage = stages[each.partition] = TestStage(self._make_tester, tested=committed.offset, states=kept)
+            stage = stages[each.partition] = TestStage(
+                self._make_tester, tested=committed.offset, states=kept, tracer=self._tracer
+            )
             for event in stage.begun:
                 self.observe(event)
             consumer.seek(each, max(0, committed.offset - parse_rewind(committed.metadata or "")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from driftwatch.stream.alert import Alert
@@ -12,6 +12,7 @@ from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamState, 
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.results import WindowResult
 from driftwatch.stream.windows import StreamTester
+from driftwatch.tracing import UNTRACED, Tracer
 
 MakeTester = Callable[[str], StreamTester | None]
 """A tester for a stream by its name; None if the stream is not configured."""
@@ -19,7 +20,10 @@ MakeTester = Callable[[str], StreamTester | None]
 
 @dataclass
 class Tests:
-    """What a run of panes came to; all of it is to be committed at once."""
+    """What a run of panes came to; all of it is to be committed at once.
+
+    `trace` is the context of their testing.
+    """
 
     __test__ = False
 
@@ -27,6 +31,7 @@ class Tests:
     alerts: list[Alert] = field(default_factory=list)
     states: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    trace: str = ""
 
 
 class TestStage:
@@ -36,13 +41,20 @@ class TestStage:
         make_tester: for the streams that turn up.
         tested: panes at offsets before this were tested by an earlier stage: they are history.
         states: of the policy, by stream, as the earlier stage left them.
+        tracer: records the alerts.
     """
 
     __test__ = False
 
     def __init__(
-        self, make_tester: MakeTester, *, tested: int = 0, states: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        make_tester: MakeTester,
+        *,
+        tested: int = 0,
+        states: Mapping[str, Mapping[str, Any]] | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
+        self._tracer = tracer
         self._make_tester = make_tester
         self._tested = tested
         self._written: dict[str, Mapping[str, Any]] = dict(states or {})
@@ -64,9 +76,10 @@ class TestStage:
         else:
             outcome = tester.feed(pane)
             tests.windows += outcome.windows
-            tests.alerts += outcome.alerts
+            alerts = [self._announce(alert, tester, tests.trace) for alert in outcome.alerts]
+            tests.alerts += alerts
             tests.events += [tested_event(result) for result in outcome.windows]
-            tests.events += [AlertRaised(alert) for alert in outcome.alerts]
+            tests.events += [AlertRaised(alert) for alert in alerts]
             if tester.log_wealth is not None:
                 tests.events.append(BetsMade(pane.stream, tester.log_wealth, tester.wealth_limit))
             state = tester.state()
@@ -102,6 +115,22 @@ class TestStage:
     def panes(self) -> Mapping[str, tuple[Pane, ...]]:
         """The panes that windows still need, by stream, oldest first."""
         return {stream: tuple(tester.panes) for stream, tester in self._testers.items()}
+
+    def _announce(self, alert: Alert, tester: StreamTester, testing: str) -> Alert:
+        """Notes an alert in the trace of the message that set it off, with the others that led to it."""
+        led = [pane.trace for pane in tester.panes]
+        with self._tracer.span(
+            "alert",
+            parent=alert.trace or testing,
+            links=[*led, testing],
+            stream=alert.stream,
+            state=alert.state,
+            severity=alert.severity,
+            effect_nats=alert.effect.nats,
+            p_value=alert.p_value,
+            alert_id=alert.id,
+        ) as span:
+            return replace(alert, announced=span.context)
 
     def _begin(self, stream: str) -> Event | None:
         tester = self._make_tester(stream)

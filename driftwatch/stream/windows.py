@@ -256,6 +256,7 @@ class StreamTester:
             heat_map=found,
             examples=examples_of(window, self.examples) if firing else None,
             since_ms=since_ms,
+            trace=next((pane.trace for pane in reversed(window) if pane.trace), ""),
         )
 
     def _bets(self) -> tuple[DetectorResult, ...]:

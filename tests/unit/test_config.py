@@ -137,6 +137,8 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"roles": ["scores"]}, "roles[0]: should be 'score' or 'test', got 'scores'"),
         ({"device": "gpu"}, "device: "),
         ({"server": {"port": 70000}}, "server.port: "),
+        ({"tracing": {"endpoint": "collector:4318"}}, "tracing.endpoint: "),
+        ({"tracing": {"sample_ratio": 1.5}}, "tracing.sample_ratio: "),
         ({"source": {**KAFKA, "security": {"protocol": "SASL_SSL"}}}, "needs sasl_mechanism, sasl_username"),
         ({"source": {**KAFKA, "security": {"sasl_username": "me"}}}, "without a SASL protocol"),
         ({"source": {**KAFKA, "security": {"ssl_cafile": "ca.pem"}}}, "without TLS"),

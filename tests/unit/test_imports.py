@@ -22,6 +22,7 @@ ORDER = (
     "data",
     "reference",
     "config",
+    "tracing",
     "stream",
     "alerts",
     "serve",
@@ -36,7 +37,7 @@ ORDER = (
 PURE = {"flows", "stats"}
 PURE_MAY_IMPORT = {"torch", "numpy", "scipy", "driftwatch"}
 CALLERS_MODULES = 150
-HEAVY = ("torch", "kafka", "scipy", "pyarrow", "matplotlib", "uvicorn")
+HEAVY = ("torch", "kafka", "scipy", "pyarrow", "matplotlib", "uvicorn", "opentelemetry")
 MOST_LINES = 500
 
 

@@ -17,11 +17,13 @@ from driftwatch.alerts.alertmanager import AlertmanagerClient, AlertmanagerUpkee
 from driftwatch.alerts.sample import sample_alert, sample_resolution
 from driftwatch.alerts.standing import RESOLVED_TOLD_MS, Standing
 from driftwatch.alerts.wording import Links
-from driftwatch.config import AlertmanagerSinkConfig
+from driftwatch.config import AlertmanagerSinkConfig, TracingConfig
 from driftwatch.errors import SinkError
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.events import Event, SinkDelivered, SinkFailed
+from driftwatch.tracing import UNTRACED, Tracer, open_tracer
 from tests.alertmanager import RealAlertmanager, eventually, running_alertmanager
+from tests.collector import collector
 from tests.receiver import Answer, receiver
 
 LINKS = Links("https://driftwatch.example.com/", "https://wiki.example.com/drift")
@@ -43,10 +45,14 @@ def resolved(alert: Alert) -> Alert:
 
 @contextmanager
 def upkeep(
-    settings: AlertmanagerSinkConfig, events: list[Event], saved: Path | None = None, streams: tuple[str, ...] = ()
+    settings: AlertmanagerSinkConfig,
+    events: list[Event],
+    saved: Path | None = None,
+    streams: tuple[str, ...] = (),
+    tracer: Tracer = UNTRACED,
 ) -> Iterator[AlertmanagerUpkeep]:
     client = AlertmanagerClient(settings, "alertmanager", LINKS)
-    kept = AlertmanagerUpkeep(client, streams or ("fashion", "flights"), events.append, saved)
+    kept = AlertmanagerUpkeep(client, streams or ("fashion", "flights"), events.append, saved, tracer)
     stop = threading.Event()
     thread = threading.Thread(target=kept.run, args=(stop,))
     thread.start()
@@ -210,6 +216,21 @@ def test_refusals_are_counted_and_tried_again() -> None:
     failed = [event for event in events if isinstance(event, SinkFailed)]
     assert len(failed) == 1
     assert "400 (invalid label set)" in failed[0].error
+
+
+def test_each_attempt_to_tell_an_alert_is_in_its_trace_and_what_is_told_again_is_not() -> None:
+    announced = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with collector() as endpoint, receiver(Answer(503), Answer(200)) as server:
+        tracer = open_tracer(TracingConfig(endpoint=endpoint.url, headers={}))
+        settings, events = config(server.url, resend_s=1, expires_s=60), list[Event]()
+        with upkeep(settings, events, tracer=tracer) as kept:
+            kept.submit(replace(firing(), announced=announced))
+            eventually("it is told again", lambda: len(server.received) >= 3)
+        tracer.close()
+        first, second = endpoint.spans("deliver")
+    assert [f"00-{span.trace}-{span.parent}-01" for span in (first, second)] == [announced] * 2
+    assert first.failed == "answered 503"
+    assert second.failed is None
 
 
 class TestStanding:

@@ -1,0 +1,8 @@
+"""Traces of the way from a message to an alert: W3C trace context, spans, and OpenTelemetry where it is asked for."""
+
+from __future__ import annotations
+
+from driftwatch.tracing.context import context_of, is_sampled, trace_headers
+from driftwatch.tracing.tracer import UNTRACED, Span, Stage, Tracer, open_tracer
+
+__all__ = ["UNTRACED", "Span", "Stage", "Tracer", "context_of", "is_sampled", "open_tracer", "trace_headers"]

@@ -1,0 +1,171 @@
+"""Spans reach a collector with all that they were told; without one, nothing waits."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from driftwatch.config import TracingConfig
+from driftwatch.errors import ConfigError
+from driftwatch.tracing import UNTRACED, Tracer, context_of, is_sampled, open_tracer
+from tests.collector import Collector, collector
+from tests.receiver import Answer
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+UNSAMPLED = f"{PARENT[:-2]}00"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.3")
+
+
+@contextmanager
+def opened(**stated: object) -> Iterator[Tracer]:
+    tracer = open_tracer(TracingConfig.model_validate(stated))
+    try:
+        yield tracer
+    finally:
+        tracer.close()
+
+
+def recorded(endpoint: Collector, tracer: Tracer) -> list[str]:
+    """The names of the spans that arrive, of one below each kind of parent."""
+    for parent in ("", PARENT, UNSAMPLED):
+        with tracer.span("score" if parent else "test", parent=parent, samples=len(parent)):
+            pass
+    tracer.close()
+    return [span.name for span in endpoint.spans()]
+
+
+def test_a_span_arrives_with_its_parent_its_links_and_what_was_told() -> None:
+    with collector() as endpoint, opened(endpoint=endpoint.url, headers={"x-tenant": "me"}) as tracer:
+        links = ["", UNSAMPLED, *[f"00-{i:032x}-{i:016x}-01" for i in range(1, 301)], PARENT, PARENT]
+        with tracer.span("decode", parent=PARENT, links=links, topic="requests", offset=7) as span:
+            span.tell(stream="waves")
+        (arrived,) = endpoint.wait_for("decode")
+    assert endpoint.receiver.received[0].headers["x-tenant"] == "me"
+    assert arrived.context == span.context
+    assert (arrived.trace, arrived.parent) == tuple(PARENT.split("-")[1:3])
+    assert arrived.attributes == {
+        "messaging.destination.name": "requests",
+        "messaging.kafka.offset": 7,
+        "driftwatch.stream": "waves",
+    }
+    assert len(arrived.links) == 128
+    assert set(PARENT.split("-")[1:3]) <= {part for link in arrived.links for part in link}, "the newest are kept"
+    assert arrived.service == "driftwatch"
+    assert arrived.failed is None
+
+
+def test_what_fails_says_so_and_its_error_goes_on() -> None:
+    with collector() as endpoint, opened(endpoint=endpoint.url) as tracer:
+        with pytest.raises(OSError, match="away"), tracer.span("commit"):
+            raise OSError("the broker is away")
+        with tracer.span("deliver") as span:
+            span.fail("refused")
+        assert {span.name: span.failed for span in endpoint.wait_for("", lambda found: len(found) == 2)} == {
+            "commit": "the broker is away",
+            "deliver": "refused",
+        }
+
+
+def test_a_sender_s_decision_is_respected_and_the_ratio_is_for_what_begins_here() -> None:
+    for ratio, expected in ((None, ["test", "score"]), (1.0, ["test", "score"]), (0.0, ["score"])):
+        with collector() as endpoint, opened(endpoint=endpoint.url, sample_ratio=ratio) as tracer:
+            assert recorded(endpoint, tracer) == expected, ratio
+
+
+def test_a_context_goes_on_even_where_nothing_is_recorded() -> None:
+    with opened(sample_ratio=0) as tracer, tracer.span("score") as span:
+        assert context_of({"traceparent": span.context.encode()}) == span.context
+        assert not is_sampled(span.context)
+
+
+def test_the_environment_says_what_the_configuration_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with collector() as endpoint:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=env")
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "camera-watch")
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+        with opened() as tracer:
+            assert recorded(endpoint, tracer) == ["score"]
+        assert endpoint.spans()[0].service == "camera-watch"
+        assert endpoint.receiver.received[0].headers["x-tenant"] == "env"
+        endpoint.receiver.received.clear()
+        with opened(service_name="stated", sample_ratio=1) as tracer:
+            assert recorded(endpoint, tracer) == ["test", "score"]
+        assert endpoint.spans()[0].service == "stated"
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert open_tracer(TracingConfig(headers={})) is UNTRACED
+
+
+@pytest.mark.parametrize("listening", [False, True], ids=["refused", "silent"])
+def test_without_a_collector_nothing_waits_and_one_line_says_so(listening: bool) -> None:
+    with socket.socket() as taken, capture_logs() as logs:
+        taken.bind(("127.0.0.1", 0))
+        if listening:
+            taken.listen()
+        tracer = open_tracer(TracingConfig(endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}", headers={}))
+        pause, began, took = threading.Event(), time.monotonic(), list[float]()
+        while not logs or time.monotonic() - began < 1.5:
+            assert time.monotonic() - began < 30, "nothing was said"
+            started = time.perf_counter()
+            with tracer.span("score"):
+                pass
+            took.append(time.perf_counter() - started)
+            pause.wait(0.001)
+        closing = time.monotonic()
+        tracer.close()
+        assert time.monotonic() - closing < 2.0
+    assert [line["log_level"] for line in logs] == ["warning"]
+    assert statistics.median(took) < 0.002
+
+
+def test_a_collector_that_comes_back_is_told_of() -> None:
+    with (
+        collector(Answer(400), Answer(400), Answer(200)) as endpoint,
+        capture_logs() as logs,
+        opened(endpoint=endpoint.url) as tracer,
+    ):
+        for count in (1, 2, 3):
+            with tracer.span("score"):
+                pass
+            endpoint.wait_for("score", lambda found, count=count: len(found) == count)  # type: ignore[misc]
+        tracer.close()
+    assert [line["log_level"] for line in logs] == ["warning", "info"]
+
+
+def test_without_the_extra_a_configuration_that_asks_for_traces_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "driftwatch.tracing.otlp", None)
+    assert open_tracer(None) is UNTRACED
+    with pytest.raises(
+        ConfigError, match=r"^tracing: traces need OpenTelemetry: .*\(pip install 'driftwatch\[otel\]'\)$"
+    ):
+        open_tracer(TracingConfig(headers={}))
+
+
+def test_who_does_not_ask_for_traces_loads_nothing_for_them() -> None:
+    code = """
+import sys
+import driftwatch.daemon, driftwatch.forwarder
+from driftwatch.tracing import UNTRACED, open_tracer
+with open_tracer(None).span("score", parent="", links=["x"], samples=1) as span:
+    span.tell(stream="a")
+    span.fail("")
+print(span is UNTRACED, span.context == "", [name for name in sys.modules if name.startswith("opentelemetry")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["True", "True", "[]"]
