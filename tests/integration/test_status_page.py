@@ -1,0 +1,281 @@
+"""The status page in a real browser: it shows a real run's drift, and everybody can read and use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser
+
+from driftwatch.serve.health import Health
+from driftwatch.serve.http import HttpServer
+from driftwatch.serve.metrics import Metrics
+from driftwatch.serve.status import Status, Watched
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, HeatMap, OffsetRange, WindowSpan
+from driftwatch.stream.events import (
+    AlertRaised,
+    BetsMade,
+    Calibrated,
+    Event,
+    LagMeasured,
+    Progress,
+    ReferenceInUse,
+    SamplesScored,
+    StreamState,
+    WindowTested,
+)
+from driftwatch.stream.results import Excess
+from tests.browser import PHONE, chromium, visit
+from tests.integration.conftest import StartDaemon
+from tests.synthetic import shuffled_rows, waves
+
+NOW_MS = 1_800_000_000_000
+HOSTILE = '<img src=x onerror="document.title=1">'
+LONG = "a-stream-whose-name-nobody-would-ever-want-to-type-but-somebody-had-a-program-make-it"
+ALERT = Alert(
+    id="1",
+    stream=HOSTILE,
+    state="firing",
+    severity="critical",
+    effect=Effect(2.0, 1.0, 3.0),
+    window=WindowSpan(50, 50, NOW_MS, NOW_MS + 59_000, (OffsetRange("requests", 0, 1, 2),)),
+    p_value=1e-9,
+    detectors=(DetectorResult("kl", 2.0, 1e-9, {}),),
+    explanation="<b>fine texture</b> changed",
+    reference=("r", "v"),
+    heat_map=HeatMap(((0.5, 0.0, -0.1), (0.0, 0.0, 0.0))),
+    since_ms=NOW_MS + 59_000,
+)
+
+
+def window(number: int, p_value: float) -> WindowTested:
+    excess = {"coarse": {part: Excess(1.5, 12.0) for part in ("location", "scale", "dependence")}}
+    return WindowTested(
+        HOSTILE,
+        50,
+        {"combined": 9.0},
+        {"combined": p_value},
+        {},
+        2.0,
+        NOW_MS + 1_000 * number,
+        p_value < 1e-6,
+        excess=excess,
+        groups={"spectrum": 7.0},
+        explanation="coarse changed in spread",
+    )
+
+
+EVENTS: tuple[Event, ...] = (
+    Progress("source_connected", "score"),
+    Progress("polled", "score"),
+    ReferenceInUse(HOSTILE, "r", "v", np.linspace(1, 10, 200)),
+    ReferenceInUse(LONG, "r", "v", np.linspace(1, 10, 200)),
+    Calibrated(HOSTILE, 1e6, (2e5, 5e6), satisfiable=False),
+    LagMeasured("requests", 0, 7),
+    SamplesScored(HOSTILE, np.linspace(2, 30, 100), NOW_MS),
+    *(window(i, 0.3) for i in range(60)),
+    window(60, 1e-30),
+    BetsMade(HOSTILE, 3.0, 7.0),
+    AlertRaised(ALERT),
+    *(AlertRaised(replace(ALERT, id=f"worse {i}")) for i in range(10)),
+    StreamState(HOSTILE, True, 1e-6, "critical", NOW_MS + 59_000),
+    StreamState(LONG, False, 1e-6),
+)
+
+
+class Served:
+    """What a daemon serves, without the daemon."""
+
+    def __init__(self, watched: Watched, port: int = 0) -> None:
+        self.metrics, self.health, self.status = Metrics(), Health(["score"], stall_after_s=600), Status(watched)
+        self.health.expect([])
+        self.server = HttpServer("127.0.0.1", port, self.metrics, self.health, self.status)
+
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            self.health(event)
+            self.status(event)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    made = Served(Watched((HOSTILE, LONG), (50,), ("score", "test")))
+    made.tell(*EVENTS)
+    made.server.start()
+    yield made
+    made.server.stop()
+
+
+def test_the_drift_of_a_real_run_is_shown(
+    browser: Browser, bundle: Path, tmp_path: Path, start_daemon: StartDaemon
+) -> None:
+    stream = np.concatenate([waves(200, seed=11), shuffled_rows(waves(600, seed=12))])
+    np.save(tmp_path / "stream.npy", np.concatenate([stream, *[stream[200:]] * 30])[:, 0].astype(np.uint8))
+    source = {"kind": "replay", "data": [str(tmp_path / "stream.npy")], "stream": "waves", "batch": 7, "rate": 200}
+    daemon = start_daemon(
+        {
+            "source": source,
+            "streams": [{"name": "waves", "reference": str(bundle)}],
+            "windows": {"sizes": [20, 100], "step": 10},
+            "sinks": [{"kind": "log"}],
+        }
+    )
+    with visit(browser, daemon.url) as seen:
+        seen.wait_for("document.title === 'DRIFT: waves'")
+        daemon.wait_for("alert", lambda: any(line["event"] == "drift" for line in daemon.lines()))
+        alert = next(line for line in daemon.lines() if line["event"] == "drift")
+        assert seen.text("#headline").startswith("waves drifts since ")
+        assert "Drift, " in seen.text("#stream-state")
+        assert alert["explanation"] in seen.text("#alerts li:last-child")
+        seen.wait_for("document.querySelectorAll('#history .firing-cap').length === 1")
+        seen.wait_for("document.querySelectorAll('#history path.line').length === 2")
+        seen.wait_for("document.querySelectorAll('#moved-tables .notable').length > 2")
+        seen.wait_for("/reference 7/.test(document.getElementById('scores-note').innerText)")
+        assert seen.barriers() == []
+        before = seen.text("#inspected")
+        seen.wait_for(f"document.getElementById('inspected').textContent !== {before!r}")
+    with visit(browser, daemon.url, scheme="dark", width=PHONE) as seen:
+        seen.wait_for("document.title === 'DRIFT: waves'")
+        assert seen.barriers() == []
+        assert not seen.scrolls_sideways()
+
+
+def test_both_schemes_and_every_width_are_fit_to_read(browser: Browser, served: Served) -> None:
+    grounds = set()
+    for scheme in ("light", "dark"):
+        with visit(browser, served.server.url, scheme=scheme) as seen:
+            for width in (320, PHONE, 830, 1_280, 2_000):
+                seen.page.set_viewport_size({"width": width, "height": 800})
+                seen.wait_for("document.querySelectorAll('#history path.line').length === 1")
+                assert not seen.scrolls_sideways(), width
+            seen.page.get_by_text("Last 24 hours").click()
+            seen.page.get_by_text("The newest windows as a table").click()
+            seen.page.locator("#alerts summary").first.click()
+            assert seen.barriers() == []
+            grounds.add(seen.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2
+
+
+def test_texts_from_messages_are_texts(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
+        assert HOSTILE in seen.text("#streams")
+        assert HOSTILE in seen.text("#headline")
+        assert "<b>fine texture</b> changed" in seen.text("#alerts li:first-child").replace("\n", " ")
+        assert seen.page.title() == f"DRIFT: {HOSTILE}"
+
+
+def test_no_script_runs_that_is_not_our_own(browser: Browser, served: Served) -> None:
+    inline = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
+    with visit(browser, served.server.url) as seen:
+        seen.page.evaluate(inline)
+        assert seen.page.evaluate("window.ran") is None
+        seen.page.evaluate("document.body.setAttribute('style', 'color: red')")
+        assert seen.page.evaluate("getComputedStyle(document.body).color") != "rgb(255, 0, 0)"
+        refused = [complaint for complaint in seen.complaints if "Content Security Policy" in complaint]
+        assert len(refused) == 2, seen.complaints
+        seen.complaints.clear()
+
+
+def test_all_is_reached_by_the_keyboard(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
+        press, focused = seen.page.keyboard.press, "document.activeElement"
+        press("Tab")
+        assert seen.page.evaluate(f"{focused}.className") == "skip"
+        press("Tab")
+        press("Tab")
+        press("Enter")
+        seen.wait_for(f"document.getElementById('stream-name').textContent === {LONG!r}")
+        assert LONG in seen.page.evaluate(f"{focused}.innerText"), "the choice keeps its focus when the page is new"
+        seen.page.keyboard.press("Shift+Tab")
+        press("Enter")
+        seen.wait_for(f"document.getElementById('stream-name').textContent === {HOSTILE!r}")
+        seen.page.locator("input[name=reach]").first.focus()
+        press("ArrowRight")
+        seen.wait_for("document.getElementById('history-note').innerText.startsWith('The lowest')")
+        press("ArrowLeft")
+        press("Tab")
+        assert seen.page.evaluate(f"{focused}.id") == "inspect"
+        assert "p < 1e-16" in str(seen.page.evaluate(f"{focused}.getAttribute('aria-valuetext')"))
+        press("ArrowLeft")
+        assert "p 0.3" in seen.text("#inspected")
+        served.tell(window(61, 0.2))
+        seen.wait_for("document.getElementById('inspect').max === '61'")
+        assert "p 0.3" in seen.text("#inspected"), "what is read off stays, whatever comes"
+        press("Tab")
+        press("Enter")
+        seen.wait_for("document.querySelectorAll('#history-rows tr').length === 30")
+        seen.page.locator("#alerts-all").focus()
+        press("Enter")
+        assert seen.page.locator("#alerts li").nth(10).is_visible()
+        assert seen.page.evaluate(f"{focused}.tagName") == "SUMMARY"
+
+
+def test_a_daemon_that_is_away_is_told_and_comes_back(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
+        served.server.stop()
+        seen.wait_for("document.getElementById('lost').innerText.startsWith('No answer from the daemon since ')")
+        assert seen.barriers() == []
+        again = Served(Watched(("waves",), (50,), ("score", "test")), port=served.server.port)
+        again.server.start()
+        try:
+            seen.wait_for("document.getElementById('lost').innerText === ''")
+            assert seen.text("#headline") == "No result yet"
+            assert "not connected yet" in seen.text("#health")
+            assert "comes after 50 samples" in seen.text("#history-note")
+            assert seen.barriers() == []
+        finally:
+            again.server.stop()
+        assert {complaint for complaint in seen.complaints if "ERR_" not in complaint} == set()
+        seen.complaints.clear()
+
+
+def test_a_page_that_nobody_looks_at_asks_for_nothing(browser: Browser, served: Served) -> None:
+    with visit(browser, "about:blank", "") as seen:
+        seen.url = served.server.url
+        asked: list[str] = []
+        seen.page.on("request", lambda request: asked.append(request.url))
+        seen.page.clock.install()
+        seen.page.goto(served.server.url)
+        look = (
+            "Object.defineProperty(document, 'hidden', {{value: {}, configurable: true}});"
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
+        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
+        seen.page.evaluate(look.format("true"))
+        before = len(asked)
+        seen.page.clock.run_for(60_000)
+        assert len(asked) == before
+        with seen.page.expect_response("**/api/status"):
+            seen.page.evaluate(look.format("false"))
+        with seen.page.expect_response("**/api/status"):
+            seen.page.clock.run_for(1_500)
+        seen.complaints.clear()
+
+
+@pytest.mark.parametrize(
+    ("roles", "headline"),
+    [(("forward",), "This daemon forwards samples to Kafka"), (("score",), "No result yet")],
+)
+def test_a_daemon_that_tests_nothing_says_so(browser: Browser, roles: tuple[str, ...], headline: str) -> None:
+    made = Served(Watched((), (50,), roles))
+    made.server.start()
+    try:
+        with visit(browser, made.server.url) as seen:
+            seen.wait_for(f"document.getElementById('headline').innerText === {headline!r}")
+            assert "another" in seen.text("#headline-more") or "there" in seen.text("#headline-more")
+            assert seen.barriers() == []
+            assert not seen.page.locator("#detail").is_visible()
+    finally:
+        made.server.stop()
