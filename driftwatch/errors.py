@@ -53,7 +53,7 @@ class ConfigError(DriftwatchError):
 
 
 class DataError(DriftwatchError):
-    """A data set cannot be read, or does not fit the reference."""
+    """A data set cannot be read or written, or does not fit the reference."""
 
 
 class BundleError(DriftwatchError):

@@ -85,7 +85,7 @@ class RemotePath:
     def is_dir(self) -> bool:
         """Whether it is a folder."""
         with self._reached() as (files, path):
-            return bool(files.isdir(path))
+            return bool(files.exists(path)) and files.info(path)["type"] == "directory"
 
     def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
         """The file, to be read from any place in it."""
@@ -138,8 +138,12 @@ class RemotePath:
         """
         with self._reached() as (files, path):
             bucket = path.partition("/")[0]
-            if bucket and not path.startswith(f"{self.scheme}:"):
+            if not bucket or path.startswith(f"{self.scheme}:"):
+                return
+            try:
                 files.info(bucket)
+            except FileNotFoundError:
+                raise FileNotFoundError(f"there is no bucket {bucket!r}") from None
 
     @contextmanager
     def _reached(self) -> Iterator[tuple[AbstractFileSystem, str]]:
@@ -165,18 +169,14 @@ def locate(place: str | Path | RemotePath) -> Location:
 
 
 def files_below(folder: Location) -> Sequence[Location]:
-    """All files below a folder, in the order of their paths; hidden ones (``.name``, ``_name``) are left out.
+    """All files below a folder, in the order of their paths.
 
     Raises:
         OSError: it cannot be read.
     """
-    found: Sequence[Location]
     if isinstance(folder, RemotePath):
-        found = folder.below()
-    else:
-        found = sorted(path for path in folder.rglob("*") if path.is_file())
-    skipped = len(str(folder).rstrip("/"))
-    return [file for file in found if not re.search(r"/[._]", str(file)[skipped:])]
+        return folder.below()
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def matching_files(pattern: Location) -> Sequence[Location]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="Reference bundle, a path or URL.", show_default=False)],
-    reference: Annotated[Path, typer.Option("--reference", metavar="DATA", help="Fresh data of the reference's kind.")],
+    reference: Annotated[str, typer.Option("--reference", metavar="DATA", help="Fresh data of the reference's kind.")],
     shifted: Annotated[
         list[str], typer.Option("--shifted", metavar="NAME=DATA", help="Shifted data; may be repeated.")
     ],
@@ -80,19 +79,19 @@ def _sizes(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def _named(shifted: list[str]) -> dict[str, Path]:
-    named: dict[str, Path] = {}
+def _named(shifted: list[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
     for text in shifted:
         name, equals, path = text.partition("=")
         if not equals or not name or not path:
             raise UsageError(f"{text!r} is not NAME=DATA", where="--shifted", remedy="write mnist=mnist.npz")
         if name in named:
             raise UsageError(f"{name!r} is given twice", where="--shifted", remedy="name each shift once")
-        named[name] = Path(path)
+        named[name] = path
     return named
 
 
-def _read(path: Path, schema: Schema, limit: int) -> NDArray[np.floating]:
+def _read(path: str, schema: Schema, limit: int) -> NDArray[np.floating]:
     import numpy as np
 
     from driftwatch.data.readers import open_dataset
@@ -104,5 +103,5 @@ def _read(path: Path, schema: Schema, limit: int) -> NDArray[np.floating]:
         if count >= limit:
             break
     if not chunks:
-        raise DataError("has no samples", where=str(path))
+        raise DataError("has no samples", where=path)
     return np.concatenate(chunks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from driftwatch.cli.console import sample_progress, stderr
+from driftwatch.cli.console import DATA_HELP, sample_progress, stderr
 from driftwatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def publish(
-    data: Annotated[
-        Path, typer.Argument(help=".npz, .npy, .parquet, .csv, IDX or a folder of images.", show_default=False)
-    ],
+    data: Annotated[str, typer.Argument(help=DATA_HELP, show_default=False)],
     bootstrap: Annotated[
         str | None, typer.Option(metavar="HOST:PORT[,...]", help="Kafka brokers; or take them from --config.")
     ] = None,

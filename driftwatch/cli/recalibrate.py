@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from driftwatch.cli.detected import show_findings
 
 def recalibrate(
     bundle: Annotated[str, typer.Argument(help="Reference bundle, a path or URL.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="Data that is normal now, and was not trained on.", show_default=False)],
+    data: Annotated[str, typer.Argument(help="Data that is normal now, and was not trained on.", show_default=False)],
     out: Annotated[str, typer.Option(help="The new bundle, a path or URL.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
     ordered: Annotated[
@@ -42,14 +41,14 @@ def recalibrate(
             loaded,
             found,
             place,
-            where=str(data),
+            where=str(dataset.path),
             doing=lambda what, _: status.update(what),
             ordered=ordered,
             overwrite=overwrite,
         )
     console = stdout()
     console.print(
-        f"{out} (version {done.version}), the flow of {loaded.version} on {len(found):,} samples", markup=False
+        f"{place} (version {done.version}), the flow of {loaded.version} on {len(found):,} samples", markup=False
     )
     if ordered:
         tau = done.memory.tau

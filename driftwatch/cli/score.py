@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from driftwatch.cli.console import OutputFormat, sample_progress, stderr
+from driftwatch.cli.console import DATA_HELP, OutputFormat, sample_progress, stderr
+from driftwatch.locations import Location, locate
 
 
 def score(
     bundle: Annotated[str, typer.Argument(help="Reference bundle, a path or URL.", show_default=False)],
-    data: Annotated[
-        Path, typer.Argument(help=".npz, .npy, .parquet, .csv, IDX or a folder of images.", show_default=False)
-    ],
+    data: Annotated[str, typer.Argument(help=DATA_HELP, show_default=False)],
     window: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Also test windows of so many samples, side by side.")
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="Write .csv, .parquet or .jsonl; windows go beside it, to NAME.windows.SUFFIX."),
+        str | None,
+        typer.Option(
+            help="Write .csv, .parquet or .jsonl, to a path or URL; windows go beside it, to NAME.windows.SUFFIX."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     format: Annotated[  # noqa: A002 - the option's name
@@ -33,10 +33,11 @@ def score(
 
     Without --out the rows go to the terminal: of the samples, or with --window of the windows.
     """
-    from driftwatch.cli.tables import FileTable, JsonLines, TableWriter, TextTable, check_suffix
+    from driftwatch.cli.tables import FileTable, JsonLines, TableWriter, TextTable, check_place
 
-    if out is not None:
-        check_suffix(out)
+    place = None if out is None else locate(out)
+    if place is not None:
+        check_place(place)
     from driftwatch.cli.bundles import open_scorer
     from driftwatch.data.readers import open_dataset
     from driftwatch.reference.offline import score_dataset
@@ -47,13 +48,13 @@ def score(
     with ExitStack() as stack:
         samples: FileTable | TableWriter | None
         windows: FileTable | TableWriter | None
-        if out is not None:
-            samples = stack.enter_context(FileTable(out))
-            windows = stack.enter_context(FileTable(windows_path(out)))
+        if place is not None:
+            samples = stack.enter_context(FileTable(place))
+            windows = stack.enter_context(FileTable(windows_path(place)))
         else:
             terminal = JsonLines(sys.stdout.buffer.write) if format == "json" else TextTable()
             samples, windows = (None, terminal) if window else (terminal, None)
-        progress = stack.enter_context(sample_progress()) if out is not None else None
+        progress = stack.enter_context(sample_progress()) if place is not None else None
         task = progress.add_task("scoring", total=dataset.rows) if progress else None
         for part in score_dataset(scorer, dataset.chunks(scorer.reference.schema), window=window):
             if samples is not None:
@@ -70,10 +71,10 @@ def score(
     if window:
         left = count - tested * window
         remarks.append(f"{tested} windows of {window}" + (f", {left} samples left over" if left else ""))
-    places = [str(path) for path in ((out, windows_path(out)) if window else (out,)) if path] if out else []
+    places = [str(each) for each in ((place, windows_path(place)) if window else (place,))] if place else []
     stderr().print(", ".join(remarks) + (f" -> {', '.join(places)}" if places else ""))
 
 
-def windows_path(out: Path) -> Path:
+def windows_path(out: Location) -> Location:
     """Where the rows of windows go, beside those of samples."""
     return out.with_name(f"{out.stem}.windows{out.suffix}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.errors import UsageError
+from driftwatch.errors import DataError, UsageError
+from driftwatch.locations import Location, RemotePath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,17 +38,16 @@ class FileTable:
     """A table in a file, which appears under its name only when it is complete.
 
     Args:
-        path: ends in ``.csv``, ``.parquet`` or ``.jsonl``.
+        path: or URL; ends in ``.csv``, ``.parquet`` or ``.jsonl``.
 
     Raises:
         UsageError: the suffix is another.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         check_suffix(path)
         self.path = path
         self.rows = 0
-        self._partial = path.with_name(f".{path.name}.partial")
         self._writer: TableWriter | None = None
 
     def __enter__(self) -> Self:
@@ -60,21 +62,55 @@ class FileTable:
         if self._writer is None:
             return
         self._writer.close()
-        if error is None:
-            self._partial.replace(self.path)
-        else:
+        try:
+            if error is None:
+                self._publish()
+        finally:
             self._partial.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        if isinstance(self.path, Path):
+            self._partial.replace(self.path)
+            return
+        try:
+            self.path.upload(self._partial)
+        except OSError as error:
+            raise DataError(f"cannot be written: {error}", where=str(self.path)) from None
 
     def write(self, columns: Columns) -> None:
         """Append rows."""
         if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial = _partial_of(self.path)
+            self._partial.parent.mkdir(parents=True, exist_ok=True)
             self._writer = _WRITERS[self.path.suffix](self._partial, columns)
         self._writer.write(columns)
         self.rows += len(next(iter(columns.values())))
 
 
-def check_suffix(path: Path) -> None:
+def _partial_of(path: Location) -> Path:
+    """Where a table is written until it is complete: beside its place, or in the folder for temporary files."""
+    if isinstance(path, Path):
+        return path.with_name(f".{path.name}.partial")
+    handle, name = tempfile.mkstemp(prefix="driftwatch-", suffix=path.suffix)
+    os.close(handle)
+    return Path(name)
+
+
+def check_place(path: Location) -> None:
+    """Refuses a place where no table can be written, before there is one.
+
+    Raises:
+        UsageError: its suffix names no known format, or its bucket cannot be reached.
+    """
+    check_suffix(path)
+    if isinstance(path, RemotePath):
+        try:
+            path.require_bucket()
+        except OSError as error:
+            raise UsageError(f"cannot be written: {error}", where=str(path), remedy="check the URL") from None
+
+
+def check_suffix(path: Location) -> None:
     """Refuse a file whose suffix names no known format.
 
     Raises:

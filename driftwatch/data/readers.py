@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,21 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, VectorSchema
 from driftwatch.errors import DataError, MessageError
-from driftwatch.locations import Location, RemotePath, locate
+from driftwatch.locations import Location, files_below, locate, matching_files
 
 CHUNK_ROWS = 2048
 READ_BYTES = 1 << 20
-SUFFIXES = ".npz, .npy, .parquet, .csv, IDX (-ubyte, also .gz) or a folder of images"
+SUFFIXES = ".npz, .npy, .parquet, .csv, IDX (-ubyte, also .gz) or a folder of images or tables"
 
 
 class Dataset(ABC):
     """Samples in a file or folder.
 
     Args:
-        path: of the file or folder.
+        path: of the file or folder, or the URL of it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
 
     @property
@@ -52,7 +51,7 @@ class Dataset(ABC):
     def raw(self, rows: int, start: int) -> Iterator[Any]:
         """The data as it is, about `rows` rows at a time, from row `start` on."""
 
-    def files(self) -> Sequence[Path]:
+    def files(self) -> Sequence[Location]:
         """What it is read from."""
         return (self.path,)
 
@@ -97,7 +96,7 @@ class ArrayDataset(Dataset):
         array: may be a memory map.
     """
 
-    def __init__(self, path: Path, array: NDArray[Any]) -> None:
+    def __init__(self, path: Location, array: NDArray[Any]) -> None:
         super().__init__(path)
         if array.dtype.kind not in "biuf":
             raise DataError(f"holds {array.dtype} values", where=str(path), remedy="expected numbers")
@@ -159,31 +158,51 @@ def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
 
 
 def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None) -> Dataset:
-    """A data set by its path.
+    """A data set by its path or URL.
 
     Args:
-        path: ``.npz``, ``.npy``, ``.parquet``, ``.csv``, IDX (``-ubyte``, also ``.gz``) or a folder of images.
+        path: ``.npz``, ``.npy``, ``.parquet``, ``.csv``, IDX (``-ubyte``, also ``.gz``) or a folder: of images, or of
+            Parquet or CSV files that together are one table. Of several tables in a folder ``*`` chooses:
+            ``data/2026-*.parquet``.
         columns: of a table, which to read and in which order.
 
     Raises:
         DataError: the file is missing, empty, damaged, or of no known kind.
+        UsageError: it is a URL, and nothing is installed that reads it.
     """
-    from driftwatch.data.files import open_array, open_folder, open_table
+    from driftwatch.data.files import FolderDataset, is_image, open_array
+    from driftwatch.data.table_files import TableDataset, parts_of_table
 
     path = locate(path)
-    if isinstance(path, RemotePath):
-        raise DataError("is behind a URL", where=str(path), remedy="copy it to this machine")
-    if not path.exists():
-        raise DataError("no such file or folder", where=str(path), remedy="check the path")
-    if path.is_dir():
-        return open_folder(path)
-    if path.suffix in (".parquet", ".csv"):
-        return open_table(path, columns)
+    files = _files(path)
+    tables = parts_of_table(path, files)
+    # A folder of images may have a table of labels beside them.
+    if tables and not any(is_image(file) for file in files):
+        return TableDataset(path, tables, columns)
     if columns is not None:
         raise DataError("has no columns to choose", where=str(path), remedy="leave columns out")
+    if files != (path,):
+        return FolderDataset(path, files)
     array = open_array(path)
     if array is None:
         raise DataError(
             f"is of no known kind: {path.suffix or path.name!r}", where=str(path), remedy=f"give {SUFFIXES}"
         )
     return array
+
+
+def _files(path: Location) -> Sequence[Location]:
+    """The files that a path stands for: those below a folder, those that match a pattern, or itself.
+
+    Raises:
+        DataError: there is no such file or folder, or it cannot be reached.
+    """
+    try:
+        if path.exists():
+            return files_below(path) if path.is_dir() else (path,)
+        files = matching_files(path) if "*" in str(path) else ()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error}", where=str(path)) from None
+    if not files:
+        raise DataError("no such file or folder", where=str(path), remedy="check the path")
+    return files

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 from PIL import Image
 
 from driftwatch.data.readers import open_dataset
-from driftwatch.data.schema import ImageSchema, TableSchema, VectorSchema
+from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
 from driftwatch.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 6, 7), dtype=np.uint8)
@@ -163,3 +165,82 @@ def test_columns_that_are_not_there_are_named(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=r"no column 'height' \(it has age, town, adult\)"):
         open_dataset(tmp_path / "t.csv", columns=["height"])
+
+
+def write_parts(folder: Path, suffix: str) -> Path:
+    """The table in three files, as Spark leaves them, in folders that are keys."""
+    for number, place in enumerate(
+        ("day=2026-01-01/region=eu", "day=2026-01-01/region=us", "day=2026-01-02/region=eu")
+    ):
+        path = folder / "parts" / place / f"part-{number}{suffix}"
+        path.parent.mkdir(parents=True)
+        rows = TABLE[10 * number : 10 * number + 10]
+        rows.to_csv(path, index=False) if suffix == ".csv" else rows.to_parquet(path)
+    (folder / "parts" / "_SUCCESS").touch()
+    (folder / "parts" / "_log").mkdir()
+    TABLE.to_parquet(folder / "parts" / "_log" / "checkpoint.parquet")
+    return folder / "parts"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("pattern", ["", "*/*/*"])
+def test_a_table_may_come_in_parts(tmp_path: Path, suffix: str, pattern: str) -> None:
+    folder = write_parts(tmp_path, suffix)
+    TABLE.to_parquet(tmp_path / "whole.parquet")
+    whole, parts = open_dataset(tmp_path / "whole.parquet"), open_dataset(folder / f"{pattern}{pattern and suffix}")
+    schema = whole.infer_schema()
+    assert parts.infer_schema() == schema
+    assert parts.rows == 30
+    np.testing.assert_array_equal(*(np.concatenate(list(each.chunks(schema, rows=7))) for each in (whole, parts)))
+    for start in (3, 10, 24):
+        np.testing.assert_array_equal(*(next(each.chunks(schema, rows=6, start=start)) for each in (whole, parts)))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_names_of_folders_are_a_column_if_it_is_asked_for(tmp_path: Path, suffix: str) -> None:
+    folder = write_parts(tmp_path, suffix)
+    schema = open_dataset(folder, columns=["region", "age"]).infer_schema()
+    assert isinstance(schema, TableSchema)
+    assert [(column.name, column.categories) for column in schema.columns] == [("region", ("eu", "us")), ("age", ())]
+    rows = np.concatenate(list(open_dataset(folder).chunks(schema)))
+    np.testing.assert_array_equal(rows[:, 0], np.repeat([0, 1, 0], 10))
+    (folder / "day=2026-01-02/region=eu").rename(folder / "day=2026-01-02/region=__HIVE_DEFAULT_PARTITION__")
+    rows = np.concatenate(list(open_dataset(folder).chunks(schema)))
+    np.testing.assert_array_equal(rows[:, 0], np.repeat([0, 1, np.nan], 10))
+
+
+def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    for name, change in (("b", {"age": "old"}), ("c", None)):
+        folder = tmp_path / name
+        folder.mkdir()
+        TABLE.to_parquet(folder / "1.parquet")
+        (TABLE.assign(**change) if change else TABLE.drop(columns="town")).to_parquet(folder / "2.parquet")
+    with pytest.raises(DataError, match=r"b/2.parquet: column age: holds (large_)?string, in 1.parquet double"):
+        open_dataset(tmp_path / "b").infer_schema()
+    with pytest.raises(DataError, match=r"c/2.parquet: has no column 'town' \(it has age, adult\)"):
+        open_dataset(tmp_path / "c").infer_schema()
+    TABLE.to_csv(tmp_path / "c" / "3.csv", index=False)
+    with pytest.raises(DataError, match=r"c: holds .csv and .parquet \(choose: .*c/\*.csv\)"):
+        open_dataset(tmp_path / "c")
+    with pytest.raises(DataError, match="no such file"):
+        open_dataset(tmp_path / "c/*.npy")
+
+
+def test_a_table_of_labels_beside_images_is_left_alone(tmp_path: Path) -> None:
+    folder = write(tmp_path, "-folder")
+    TABLE.to_csv(folder / "labels.csv", index=False)
+    assert open_dataset(folder).infer_schema() == ImageSchema(channels=1, height=6, width=7)
+
+
+def test_parquet_is_not_held_in_memory(tmp_path: Path) -> None:
+    schema = pa.schema([("x", pa.float64())])
+    with pa_parquet.ParquetWriter(tmp_path / "long.parquet", schema) as writer:
+        for seed in range(64):
+            writer.write_table(pa.table({"x": np.random.default_rng(seed).normal(size=1 << 14)}, schema=schema))
+    size = (tmp_path / "long.parquet").stat().st_size
+    dataset = open_dataset(tmp_path / "long.parquet")
+    columns = TableSchema(columns=(Column(name="x", kind="numeric"),))
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in dataset.chunks(columns):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < size / 4

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from driftwatch.errors import BundleError, DataError, DriftwatchError, TrainingError, UsageError
+from driftwatch.locations import Location, RemotePath
 from driftwatch.reference.checkpoint import Interrupted
 from driftwatch.reference.fitness import told_warnings
 from driftwatch.reference.reference import load_reference
@@ -28,7 +29,7 @@ FRACTIONS = {"validation_fraction": 0.04, "calibration_fraction": 0.3}
 """So few to validate with that no detectable shifts are looked for, which takes its time."""
 
 
-def config(data: Path | list[Path], sample: dict[str, Any] | None = None, **training: Any) -> TrainConfig:
+def config(data: str | Path | list[Path], sample: dict[str, Any] | None = None, **training: Any) -> TrainConfig:
     settings = {"minutes": None, "max_steps": 20, "validate_every": 5, "precision": "float32", **FRACTIONS, **training}
     return TrainConfig.model_validate(
         {
@@ -63,7 +64,7 @@ class Ear:
         self.stop = threading.Event()
         self.stop_when: Callable[[str, int], bool] = lambda what, step: False
 
-    def train(self, settings: TrainConfig, out: Path, **options: bool) -> Trained:
+    def train(self, settings: TrainConfig, out: Location, **options: bool) -> Trained:
         trained = train(settings, out, self.stop, Listener(self.lines.append, self._tell, self._doing), **options)
         assert trained is not None
         return trained
@@ -95,6 +96,24 @@ def test_writes_a_bundle_that_scores(done: tuple[Ear, Trained]) -> None:
     fresh = waves(300, seed=5)
     plain, moved = (scorer(list(x[:, :, :7, :7].reshape(6, 50, 1, 7, 7))) for x in (fresh, shuffled_rows(fresh)))
     assert np.concatenate([pane.scores for pane in plain]).mean() < np.concatenate([p.scores for p in moved]).mean()
+
+
+def test_a_bundle_may_go_to_a_url(
+    done: tuple[Ear, Trained], images: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (RemotePath(bucket) / "waves.npy").upload(images)
+    monkeypatch.chdir(tmp_path)
+    ear, out = Ear(), RemotePath(f"{bucket}/deep/cam")
+    ear.stop_when = lambda what, _: what == "calibrating"
+    with pytest.raises(Interrupted):
+        ear.train(config(f"{bucket}/waves.npy"), out)
+    assert names(tmp_path) == ["cam.training"]
+    trained = Ear().train(config(f"{bucket}/waves.npy"), out)
+    assert (trained.path, trained.version) == (out, done[1].version)
+    assert (out / "report.png").exists()
+    assert names(tmp_path) == []
+    with pytest.raises(BundleError, match="exists already"):
+        Ear().train(config(images), out)
 
 
 def test_manifest_and_report_tell_the_story(done: tuple[Ear, Trained]) -> None:

@@ -1,0 +1,242 @@
+"""Tables in files: CSV and Parquet, one file or many parts of one table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+
+from driftwatch.data.readers import Dataset
+from driftwatch.data.schema import Column, Schema, TableSchema
+from driftwatch.data.tables import category_text, is_missing
+from driftwatch.errors import DataError
+from driftwatch.locations import Location
+
+TABLE_SUFFIXES = (".parquet", ".csv")
+MAX_CATEGORIES = 64
+READ_ROWS = 16_384
+REMEDY = "the first line names the columns, and every row has as many values"
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""Stands for a missing value in a folder's name, as Hive, Spark and Arrow write it."""
+
+_KEY = re.compile(r"([^/=]+)=([^/]*)/")
+
+
+class TableDataset(Dataset):
+    """Rows of CSV or Parquet files, in batches.
+
+    Folders may be named ``key=value``: `key` then is a column of texts. It is read where `columns` names it, or the
+    schema that is read by; to learn what a row is, it is left out, since most keys are dates.
+
+    Args:
+        path: of the file, folder or pattern.
+        parts: the files, in the order in which they are read.
+        columns: which to read, in which order.
+    """
+
+    def __init__(self, path: Location, parts: Sequence[Location], columns: Sequence[str] | None) -> None:
+        super().__init__(path)
+        suffixes = sorted({place.suffix for place in parts})
+        if len(suffixes) > 1:
+            raise DataError(f"holds {' and '.join(suffixes)}", where=str(path), remedy=f"choose: {path}/*{suffixes[0]}")
+        self._columns = list(columns) if columns is not None else None
+        self._parts = [_part(place) for place in parts]
+        for part in self._parts:
+            part.require(self._columns or ())
+        if self.rows == 0:
+            raise DataError("has no rows", where=str(path), remedy="give at least one row below the header")
+
+    @cached_property
+    def rows(self) -> int:
+        return sum(part.rows for part in self._parts)
+
+    def files(self) -> Sequence[Location]:
+        return [part.place for part in self._parts]
+
+    def infer_schema(self) -> Schema:
+        kinds: dict[str, pa.DataType] = {}
+        texts: dict[str, set[str]] = {}
+        names = self._columns or self._parts[0].schema.names
+        for part in self._parts:
+            part.require(names)
+            for batch in part.batches(READ_ROWS, self._columns):
+                for name in names:
+                    column = batch.column(name)
+                    self._require_one_kind(part, name, kinds.setdefault(name, column.type), column.type)
+                    if _is_text(column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
+                        values = column.unique().to_pylist()
+                        texts[name].update(category_text(value) for value in values if not is_missing(value))
+        return TableSchema(
+            columns=tuple(self._column(name, kind, texts.get(name, set())) for name, kind in kinds.items())
+        )
+
+    def raw(self, rows: int, start: int) -> Iterator[Any]:
+        skip = start
+        for part in self._parts:
+            if skip >= part.rows:
+                skip -= part.rows
+                continue
+            for batch in part.batches(rows, self._columns):
+                if skip >= batch.num_rows:
+                    skip -= batch.num_rows
+                    continue
+                yield pa.Table.from_batches([batch.slice(skip)])
+                skip = 0
+
+    def _require_one_kind(self, part: _Part, name: str, first: pa.DataType, kind: pa.DataType) -> None:
+        if _is_text(first) != _is_text(kind) and not (pa.types.is_null(first) or pa.types.is_null(kind)):
+            raise DataError(
+                f"holds {kind}, in {self._parts[0].place.name} {first}",
+                where=f"{part.place}: column {name}",
+                remedy="the parts of a table have columns of the same types",
+            )
+
+    def _column(self, name: str, kind: pa.DataType, values: set[str]) -> Column:
+        where = f"{self.path}: column {name}"
+        if _is_text(kind):
+            if len(values) > MAX_CATEGORIES:
+                raise DataError(
+                    f"has more than {MAX_CATEGORIES} different texts",
+                    where=where,
+                    remedy=_number_hint(values) or "choose columns without it (data.columns)",
+                )
+            return Column(name=name, kind="category", categories=tuple(sorted(values)))
+        if not (
+            pa.types.is_integer(kind)
+            or pa.types.is_floating(kind)
+            or pa.types.is_null(kind)
+            or pa.types.is_decimal(kind)
+        ):
+            raise DataError(f"is of type {kind}", where=where, remedy="choose columns without it, or make it a number")
+        return Column(name=name, kind="numeric")
+
+
+class _Part:
+    """One file of a table.
+
+    Args:
+        place: of the file.
+        schema: of what is in it.
+        rows: in it; counted if it does not say.
+    """
+
+    def __init__(self, place: Location, schema: pa.Schema, rows: int | None = None) -> None:
+        self.place = place
+        self.schema = schema
+        self._rows = rows
+        self.keys = {key: unquote(value) for key, value in _KEY.findall(str(place)) if key not in schema.names}
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        if self._rows is None:
+            self._rows = sum(batch.num_rows for batch in self._stored(READ_ROWS, None))
+        return self._rows
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Refuses to go on without some columns.
+
+        Raises:
+            DataError: one is missing.
+        """
+        known = [*self.schema.names, *self.keys]
+        missing = [name for name in columns if name not in known]
+        if missing:
+            raise DataError(
+                f"has no column {missing[0]!r}", where=str(self.place), remedy=f"it has {', '.join(known[:20])}"
+            )
+
+    def batches(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        """Its rows, at most `rows` at a time: `columns`, or all and the folders' keys.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        stored = [name for name in columns if name in self.schema.names] if columns is not None else None
+        for found in self._stored(rows, stored):
+            batch = found
+            for key, value in self.keys.items():
+                if columns is None or key in columns:
+                    known = pa.scalar(None if value == NO_VALUE else value, pa.string())
+                    batch = batch.append_column(key, pa.repeat(known, batch.num_rows))
+            yield batch
+
+    def _stored(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        try:
+            with _opened(self.place) as source:
+                if self.place.suffix == ".parquet":
+                    # Arrow's buffer ahead would hold what was read already, in the end the whole file.
+                    file = pa_parquet.ParquetFile(source, pre_buffer=False)
+                    yield from file.iter_batches(batch_size=rows, columns=columns)
+                    return
+                convert = pa_csv.ConvertOptions(include_columns=columns or [], strings_can_be_null=True)
+                with pa_csv.open_csv(source, convert_options=convert) as reader:
+                    for batch in reader:
+                        for start in range(0, batch.num_rows, rows):
+                            yield batch.slice(start, rows)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"cannot be read: {error}", where=str(self.place), remedy=REMEDY) from None
+
+
+def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Location]:
+    """The tables among the files below a path; what begins with ``_`` or ``.`` is some program's own."""
+    own = re.compile(r"/[._]")
+    skipped = len(str(path).rstrip("/")) if "*" not in str(path) else None
+    return [
+        file for file in files if file.suffix in TABLE_SUFFIXES and not (skipped and own.search(str(file)[skipped:]))
+    ]
+
+
+def _part(place: Location) -> _Part:
+    try:
+        with _opened(place) as source:
+            if place.suffix == ".parquet":
+                file = pa_parquet.ParquetFile(source)
+                return _Part(place, file.schema_arrow, file.metadata.num_rows)
+            with pa_csv.open_csv(source) as reader:
+                return _Part(place, reader.schema)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot be read: {error}", where=str(place), remedy=REMEDY) from None
+
+
+@contextmanager
+def _opened(place: Location) -> Iterator[Any]:
+    """What Arrow reads a file from: its path, or if it is behind a URL the opened file."""
+    if isinstance(place, Path):
+        yield place
+    else:
+        with place.open() as file:
+            yield file
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_dictionary(kind)
+    )
+
+
+def _number_hint(texts: set[str]) -> str:
+    """What keeps a column of texts from being one of numbers, if it nearly is one."""
+    strange = sorted(text for text in texts if not _is_number(text))
+    if len(strange) > len(texts) // 2:
+        return ""
+    return f"nearly all are numbers, but not {', '.join(map(repr, strange[:3]))}: mend those, or leave them empty"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
