@@ -11,11 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import structlog
 
 from driftwatch.alerts.attempts import FIRST_WAIT_S, TryAgain
-from driftwatch.alerts.http import http_client, post
+from driftwatch.alerts.http import post
 from driftwatch.alerts.standing import Series, Standing
 from driftwatch.alerts.wording import (
     Links,
@@ -54,7 +55,7 @@ class AlertmanagerClient:
         self.config = config
         self._links = links
         self._url = f"{config.urls[0].rstrip('/').removesuffix(API)}{API}"
-        self._client = http_client(config, name)
+        self._client = httpx.Client(**config.client_options(f"sink {name}"))
 
     def describe(self, alert: Alert) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """An alert's labels, which say what it is, and its annotations, which say how it is."""

@@ -13,10 +13,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from driftwatch.alerts.attempts import TryAgain, persist
-from driftwatch.alerts.http import tls_context
 from driftwatch.alerts.picture import heat_map_png
 from driftwatch.alerts.wording import Links, Message, compose, shorten
 from driftwatch.config import EmailSinkConfig
+from driftwatch.config.http import tls_context
 from driftwatch.errors import SinkError
 from driftwatch.stream.alert import Alert
 
@@ -42,7 +42,7 @@ class EmailSink:
         self.queue = config.queue
         self._config = config
         self._links = links
-        self._tls = None if config.encryption == "none" else tls_context(config.ca_file, name)
+        self._tls = None if config.encryption == "none" else tls_context(config.ca_file, f"sink {name}")
 
     def deliver(self, alert: Alert, stop: threading.Event) -> None:
         """See `Sink.deliver`: a recipient that is refused for good is told of; the others get their mail once."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import httpx
+
 from driftwatch.alerts.attempts import persist
-from driftwatch.alerts.http import http_client, post
+from driftwatch.alerts.http import post
 from driftwatch.alerts.pagerduty import pagerduty_event
 from driftwatch.alerts.slack import slack_message
 from driftwatch.alerts.teams import teams_message
@@ -33,7 +35,7 @@ class WebhookSink:
         self._config = config
         self._links = links
         self._severities = severities
-        self._client = http_client(config, name)
+        self._client = httpx.Client(**config.client_options(f"sink {name}"))
 
     def deliver(self, alert: Alert, stop: threading.Event) -> None:
         """See `Sink.deliver`."""

@@ -7,33 +7,15 @@ from collections.abc import Sequence
 from email.errors import HeaderParseError
 from email.headerregistry import Address as MailAddress
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, HttpUrl, SecretStr, TypeAdapter, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
+from driftwatch.config.http import HttpClientConfig, check_url, check_urls, origin
 from driftwatch.config.source import Topic
 from driftwatch.settings import ConfigPath, Settings
 
 RESERVED_LABELS = frozenset({"alertname", "stream", "severity", "reference"})
 SUBMISSION_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-
-_HTTP_URL = TypeAdapter(HttpUrl)
-
-
-def check_url(value: str) -> str:
-    """Passes an http or https address on as it is written.
-
-    Raises:
-        ValueError: it is none.
-    """
-    _HTTP_URL.validate_python(value)
-    return value
-
-
-def _check_urls(value: str | list[str]) -> str | list[str]:
-    for each in [value] if isinstance(value, str) else value:
-        check_url(each)
-    return value
 
 
 def _check_address(value: str) -> str:
@@ -82,24 +64,10 @@ class LogSinkConfig(Settings):
         return "the daemon's log"
 
 
-class HttpSinkConfig(Settings):
-    """How a sink that speaks HTTP proves who it is, and checks whom it talks to."""
+class HttpSinkConfig(HttpClientConfig):
+    """A sink that speaks HTTP."""
 
     name: SinkName = None
-    headers: Annotated[dict[str, str], Field(repr=False, default_factory=dict)]
-    username: str | None = None
-    password: SecretStr | None = None
-    bearer_token: SecretStr | None = None
-    ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
-    timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
-
-    @model_validator(mode="after")
-    def _one_identity(self) -> Self:
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password go together; give both or neither")
-        if self.username is not None and self.bearer_token is not None:
-            raise ValueError("username and bearer_token are two ways to say who it is; give one")
-        return self
 
 
 class WebhookSinkConfig(HttpSinkConfig):
@@ -118,7 +86,7 @@ class WebhookSinkConfig(HttpSinkConfig):
     @property
     def told(self) -> str:
         """To where, for people: the host alone, since the path may be a secret."""
-        return _origin(self.url)
+        return origin(self.url)
 
     @model_validator(mode="after")
     def _key_where_needed(self) -> Self:
@@ -133,7 +101,7 @@ class AlertmanagerSinkConfig(HttpSinkConfig):
     kind: Literal["alertmanager"]
     url: Annotated[
         str | list[str],
-        AfterValidator(_check_urls),
+        AfterValidator(check_urls),
         Field(repr=False, min_length=1, description="of Alertmanager, or of every member of its cluster"),
     ]
     labels: Annotated[
@@ -154,7 +122,7 @@ class AlertmanagerSinkConfig(HttpSinkConfig):
     @property
     def told(self) -> str:
         """To where, for people."""
-        return ", ".join(map(_origin, self.urls))
+        return ", ".join(map(origin, self.urls))
 
     @model_validator(mode="after")
     def _keeps_up(self) -> Self:
@@ -248,8 +216,3 @@ def _usual_name(config: AnySinkConfig) -> str:
     if isinstance(config, WebhookSinkConfig) and config.template != "cloudevents":
         return config.template
     return config.kind
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
