@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import structlog
 
 from driftwatch import __version__
 from driftwatch.alerts.alertmanager import AlertmanagerUpkeep
 from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery, TopicStanding
 from driftwatch.alerts.sinks import build_sinks
-from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource
+from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource, SchemaRegistryConfig
+from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
@@ -63,6 +65,8 @@ class Daemon:
         self._scorers = {reference.version: Scorer(reference) for reference in references.values()}
         self._factory = tester_factory(config)
         self._sinks = build_sinks(config)
+        stated = config.source.schema_registry if isinstance(config.source, KafkaSource) else None
+        self._registry = open_registry(stated) if stated and "score" in config.roles else None
 
     def prepare(self) -> None:
         """Calibrates thresholds, which takes seconds for each reference, and announces sinks and streams."""
@@ -101,8 +105,10 @@ class Daemon:
         return [self._intake_role(source, submit), *deliveries]
 
     def close(self) -> None:
-        """Lets go of the sinks' connections."""
+        """Lets go of connections."""
         self._sinks.close()
+        if self._registry:
+            self._registry.close()
 
     def _kafka_roles(self, source: KafkaSource) -> Sequence[Role]:
         topic = self.config.alerts_topic
@@ -172,6 +178,8 @@ class Daemon:
         )
 
     def _stage(self) -> ScoreStage:
+        if self._registry:
+            self._registry.wait_over()
         routes = {
             stream.name: Route(
                 stream.name,
@@ -190,11 +198,22 @@ class Daemon:
             examples=examples,
             max_message_bytes=limit,
             tracer=self.monitor.tracer,
+            registry=self._registry,
         )
 
     def _tester(self, stream: str) -> StreamTester | None:
         reference = self._references.get(stream)
         return self._factory(stream, reference) if reference else None
+
+
+def open_registry(config: SchemaRegistryConfig) -> SchemaRegistry:
+    """The schema registry of a configuration; nothing is asked of it yet.
+
+    Raises:
+        ConfigError: the extra is not installed, or the certificates to trust cannot be read.
+    """
+    client = httpx.Client(**config.client_options("source.schema_registry"))
+    return SchemaRegistry(config.urls, client, config.told)
 
 
 def tester_factory(config: DaemonConfig) -> TesterFactory:

@@ -10,6 +10,7 @@ DeadLetterReason = Literal[
     "shape",
     "non_finite",
     "unknown_stream",
+    "unknown_schema",
     "too_large",
     "unsupported_format",
     "empty",
@@ -66,6 +67,10 @@ class TrainingError(DriftwatchError):
 
 class SourceError(DriftwatchError):
     """The source of the stream cannot be reached or read."""
+
+
+class RegistryError(SourceError):
+    """The schema registry gives no usable answer: what waits for one is read again when it does."""
 
 
 class SinkError(DriftwatchError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +11,12 @@ import typer
 
 from driftwatch.cli.console import OutputFormat, stderr, stdout, table
 from driftwatch.cli.detected import detectable_table
-from driftwatch.errors import ConfigError
+from driftwatch.cli.reached import TopicState, registry_types, topic_states
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from driftwatch.config import DaemonConfig, HttpSource, KafkaConnection, ReplaySource
+    from driftwatch.config import DaemonConfig, HttpSource, ReplaySource
     from driftwatch.reference.detectable import Detectable
 
 
@@ -42,16 +42,18 @@ def check(
         with stderr().status("loading references and calibrating thresholds"):
             streams = _streams(loaded)
     topics: list[TopicState] = []
+    registry = ""
     if isinstance(source, ReplaySource):
         _replayed(source)
     elif offline:
         pass
     elif isinstance(source, KafkaSource):
+        registry = registry_types(source)
         named = {"input": source.topic, **source.topics.model_dump(), "alerts": loaded.alerts_topic}
-        topics = _topics(source, named, "source.topic")
+        topics = topic_states(source, named, "source.topic")
     elif source.forward is not None:
-        topics = _topics(source.forward, {"input": source.forward.topic}, "source.forward.topic")
-    report = _Report(str(config), loaded, streams, topics)
+        topics = topic_states(source.forward, {"input": source.forward.topic}, "source.forward.topic")
+    report = _Report(str(config), loaded, streams, topics, registry)
     if format == "json":
         import orjson
 
@@ -87,15 +89,6 @@ class StreamPlan:
 
 
 @dataclass(frozen=True)
-class TopicState:
-    """A topic, and its partitions; none if it does not exist yet."""
-
-    topic: str
-    role: str
-    partitions: int
-
-
-@dataclass(frozen=True)
 class SinkPlan:
     """A sink, and where alerts go through it; never the whole address, which may be a secret."""
 
@@ -110,11 +103,13 @@ class _Report:
     loaded: DaemonConfig
     streams: Sequence[StreamPlan]
     topics: Sequence[TopicState]
+    registry: str
 
     def to_json(self) -> dict[str, Any]:
         return {
             "config": self.config,
             "source": self._source(),
+            "schema_registry": self.registry,
             "roles": list(self.loaded.roles),
             "windows": {"sizes": list(self.loaded.windows.sizes), "step": self.loaded.windows.step},
             "false_alarm_budget_samples": self.loaded.alerts.budget_samples,
@@ -130,6 +125,8 @@ class _Report:
         console = stdout()
         windows, alerts = self.loaded.windows, self.loaded.alerts
         told = {"configuration": self.config, "source": self._source()}
+        if self.registry:
+            told["registry"] = self.registry
         watched = {
             "roles": ", ".join(self.loaded.roles),
             "windows": f"{', '.join(map(str, windows.sizes))} samples, every {windows.step}",
@@ -251,31 +248,6 @@ def _streams(config: DaemonConfig) -> list[StreamPlan]:
         )
         for stream in config.streams
     ]
-
-
-def _topics(kafka: KafkaConnection, named: Mapping[str, str], where: str) -> list[TopicState]:
-    """Partitions of topics by their role; there must be one of the role ``input``."""
-    import logging
-    from contextlib import closing
-
-    from kafka import KafkaAdminClient
-    from kafka.errors import KafkaError
-
-    from driftwatch.stream.publish import CONNECT_MS, unreachable
-
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    try:
-        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **kafka.client_options())) as admin:
-            found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
-    except (KafkaError, OSError) as error:
-        raise unreachable(kafka, error) from error
-    if named["input"] not in found:
-        raise ConfigError(
-            f"Kafka has no topic {named['input']!r}",
-            where=where,
-            remedy=f"create it, or publish to it; there are {', '.join(sorted(found)[:8]) or 'none'}",
-        )
-    return [TopicState(topic, role, found.get(topic, 0)) for role, topic in named.items()]
 
 
 def _rehearse(config: DaemonConfig) -> None:

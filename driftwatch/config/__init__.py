@@ -31,7 +31,14 @@ from driftwatch.config.sinks import (
     named_sinks,
     one_by_one,
 )
-from driftwatch.config.source import KafkaConnection, KafkaSource, ReplaySource, SecurityConfig, TopicsConfig
+from driftwatch.config.source import (
+    KafkaConnection,
+    KafkaSource,
+    ReplaySource,
+    SchemaRegistryConfig,
+    SecurityConfig,
+    TopicsConfig,
+)
 from driftwatch.config.tracing import TracingConfig
 
 __all__ = [
@@ -53,6 +60,7 @@ __all__ = [
     "QueueConfig",
     "ReplaySource",
     "Role",
+    "SchemaRegistryConfig",
     "SecurityConfig",
     "ServerConfig",
     "SinkConfig",

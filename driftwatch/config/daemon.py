@@ -8,14 +8,15 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from driftwatch.config.alerting import AlertsConfig, WindowsConfig
+from driftwatch.config.http import check_url
 from driftwatch.config.intake import HttpSource
-from driftwatch.config.sinks import KafkaSinkConfig, SinkConfig, check_url, named_sinks, one_by_one
+from driftwatch.config.sinks import KafkaSinkConfig, SinkConfig, named_sinks, one_by_one
 from driftwatch.config.source import KafkaSource, ReplaySource
 from driftwatch.config.tracing import TracingConfig
 from driftwatch.settings import ConfigLocation, ConfigPath, Settings, load_yaml_model
 
 Role = Literal["score", "test"]
-MessageFormat = Literal["auto", "json", "v1", "v2", "rows", "npy", "arrow", "cloudevents"]
+MessageFormat = Literal["auto", "json", "v1", "v2", "rows", "npy", "arrow", "cloudevents", "avro", "protobuf"]
 
 
 class StreamConfig(Settings):
@@ -121,6 +122,12 @@ class DaemonConfig(Settings):
             return self
         if not self.streams:
             raise ValueError("streams: at least one is needed, with its name and reference")
+        registered = [stream.name for stream in self.streams if stream.format in ("avro", "protobuf")]
+        if registered and getattr(self.source, "schema_registry", None) is None:
+            raise ValueError(
+                f"streams: {', '.join(registered)} of format avro or protobuf, "
+                "which needs a Kafka source with a schema_registry"
+            )
         if not isinstance(self.source, KafkaSource):
             told = "a replay" if isinstance(self.source, ReplaySource) else "a daemon that takes samples by HTTP"
             names = [stream.name for stream in self.streams]

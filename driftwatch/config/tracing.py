@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from driftwatch.config.sinks import check_url
+from driftwatch.config.http import check_url
 from driftwatch.settings import Settings
 
 

@@ -1,7 +1,8 @@
 """Wire formats: the bytes of a message to samples, and back.
 
 References:
-    KServe V1 and V2 (Open Inference Protocol) inference requests; CloudEvents 1.0, binary and structured mode.
+    KServe V1 and V2 (Open Inference Protocol) inference requests; CloudEvents 1.0, binary and structured mode;
+    Confluent's wire format.
 """
 
 from __future__ import annotations
@@ -9,17 +10,23 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from driftwatch.data.array_bodies import ARROW_MAGIC, NPY_MAGIC, read_arrow, read_npy, write_arrow, write_npy
 from driftwatch.data.json_bodies import load_json, rows, rows_body, v1_body, v1_instances, v2_body, v2_tensors
+from driftwatch.data.records import record_samples
 from driftwatch.data.schema import Samples, Schema
+from driftwatch.data.schema_framing import Framed, framed
 from driftwatch.errors import MessageError, UsageError
+
+if TYPE_CHECKING:
+    from driftwatch.data.schema_registry import SchemaRegistry
 
 Headers = Mapping[str, bytes]
 
+REGISTERED = ("avro", "protobuf")
 STREAM_HEADER = "driftwatch-stream"
 CLOUDEVENTS_JSON = "application/cloudevents+json"
 CONTENT_TYPES = {
@@ -70,7 +77,13 @@ def content_type_of(value: bytes, told: str = "") -> str:
     return media
 
 
-def decode(value: bytes, headers: Headers, schema: Schema, format: str = "auto") -> Samples:  # noqa: A002
+def decode(
+    value: bytes,
+    headers: Headers,
+    schema: Schema,
+    format: str = "auto",  # noqa: A002
+    registry: SchemaRegistry | None = None,
+) -> Samples:
     """The samples of a message, ``(N, *schema.shape)``.
 
     Args:
@@ -78,12 +91,18 @@ def decode(value: bytes, headers: Headers, schema: Schema, format: str = "auto")
         headers: by lower-case name; ``content-type`` or ``ce_datacontenttype`` tell the format.
         schema: of one sample.
         format: ``auto``, or the one format that is accepted.
+        registry: that knows the schemas of messages which name one.
 
     Raises:
         MessageError: the message cannot be used; for any bytes whatever, nothing else is raised.
+        RegistryError: the registry does not answer, and it is needed.
     """
     if not value:
         raise MessageError("is empty", reason="empty", remedy="send samples")
+    if format in ("auto", *REGISTERED):
+        frame = framed(value, headers)
+        if frame or format != "auto":
+            return schema.coerce(_registered_samples(frame, schema, format, registry), where=format)
     if format == "auto":
         format = _told_format(_content_type(headers)) or _sniffed_format(value)  # noqa: A001
     return schema.coerce(_DECODERS[format](value, schema), where=format)
@@ -108,6 +127,24 @@ def encode(batch: Samples, schema: Schema, format: str = "json") -> tuple[bytes,
         body = {"rows": rows_body, "json": v1_body, "v1": v1_body, "v2": v2_body}[format](batch, schema)
         return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), {"content-type": b"application/json"}
     raise UsageError(f"unknown format {format!r}", remedy="one of json, v2, rows, npy, arrow")
+
+
+def _registered_samples(frame: Framed | None, schema: Schema, format: str, registry: SchemaRegistry | None) -> Any:  # noqa: A002
+    if frame is None:
+        raise MessageError(
+            "names no schema", reason="malformed", where=format, remedy="expected Confluent's wire format"
+        )
+    if registry is None:
+        raise MessageError(
+            f"is written by schema {frame.schema} of a schema registry",
+            reason="unsupported_format",
+            remedy="tell by source.schema_registry where it is",
+        )
+    registered = registry.schema(frame.schema)
+    if format not in ("auto", registered.format):
+        raise MessageError(f"is {registered.format}", reason="unsupported_format", remedy=f"expected {format}")
+    read = registered.read(frame.body)
+    return _json_samples(load_json(read), schema) if registered.format == "json" else record_samples(read, schema)
 
 
 def _content_type(headers: Headers) -> str:

@@ -16,7 +16,7 @@ from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
-from driftwatch.errors import SourceError
+from driftwatch.errors import RegistryError, SourceError
 from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld, Progress
 from driftwatch.stream.log import Record
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS
@@ -79,7 +79,7 @@ class Reconnecting(ABC):
                     self.session(stop, clients)
                 except KafkaConfigurationError as error:
                     raise SourceError(f"Kafka client: {error}", where="source") from error
-                except (KafkaError, OSError, Unready) as error:
+                except (KafkaError, OSError, RegistryError, Unready) as error:
                     if stop.is_set():
                         return
                     if isinstance(error, Unready) or time.monotonic() - started > STEADY_S:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from driftwatch.data.codecs import decode, stream_names
 from driftwatch.data.schema import Samples
-from driftwatch.errors import MessageError
+from driftwatch.data.schema_registry import SchemaRegistry
+from driftwatch.errors import MessageError, RegistryError
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Event, SamplesScored, StageTimed
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule, candidates
@@ -83,6 +84,7 @@ class ScoreStage:
         examples: which samples of a pane alerts may point at.
         max_message_bytes: longer messages are refused.
         tracer: records what is done with messages whose trace is sampled, and each unit of work.
+        registry: that knows the schemas of messages which name one.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class ScoreStage:
         examples: ExampleRule = POSITIONS_ONLY,
         max_message_bytes: int = 1 << 30,
         tracer: Tracer = UNTRACED,
+        registry: SchemaRegistry | None = None,
     ) -> None:
         self._routes = routes
         self._step = step
         self._examples = examples
         self._max_message_bytes = max_message_bytes
         self._tracer = tracer
+        self._registry = registry
         self._builders: dict[Partition, PaneBuilder] = {}
 
     def assign(self, place: Partition, position: Position | None) -> None:
@@ -119,6 +123,7 @@ class ScoreStage:
 
         Raises:
             Abandoned: `give_up` said so.
+            RegistryError: the first record's schema cannot be had; it is back in the queue.
         """
         work = Work()
         raw: list[RawPane] = []
@@ -129,12 +134,17 @@ class ScoreStage:
             record = queue.popleft()
             if record.place not in self._builders:
                 self.assign(record.place, None)
-            touched.add(record.place)
             builder = self._builders[record.place]
-            for pane in self._take(record, builder, work):
-                raw.append(pane)
-                samples += len(pane.samples)
-            raw.extend(builder.passed(record))
+            try:
+                cut = [*self._take(record, builder, work), *builder.passed(record)]
+            except RegistryError:
+                queue.appendleft(record)
+                if not touched:
+                    raise
+                break
+            touched.add(record.place)
+            raw += cut
+            samples += sum(len(pane.samples) for pane in cut)
         work.events.append(StageTimed("decode", time.perf_counter() - started))
         with self._tracer.span("score", links=work.led, samples=samples, panes=len(raw)) as span:
             self._score(raw, work, give_up)
@@ -150,9 +160,10 @@ class ScoreStage:
         with tracer.span(
             "decode", parent=trace, topic=record.topic, partition=record.partition, offset=record.offset
         ) as span:
+            cut = list(self._cut(record, trace, builder, work, span))
             if span.context:
                 work.led.append(span.context)
-            return list(self._cut(record, trace, builder, work, span))
+            return cut
 
     def _cut(self, record: Record, trace: str, builder: PaneBuilder, work: Work, span: Span) -> Iterator[RawPane]:
         route: Route | None = None
@@ -188,7 +199,7 @@ class ScoreStage:
         )
 
     def _decode(self, record: Record, route: Route) -> Samples:
-        return decode(record.value, record.header, route.scorer.reference.schema, route.format)
+        return decode(record.value, record.header, route.scorer.reference.schema, route.format, self._registry)
 
     def _score(self, raw: Sequence[RawPane], work: Work, give_up: Callable[[], bool]) -> None:
         started = time.perf_counter()

@@ -17,6 +17,7 @@ JSON = {"content-type": b"application/json", **STREAM}
 RUBBISH = (
     (b"", STREAM, "empty"),
     (b"\x00\xff\xfe", STREAM, "malformed"),
+    (b"\x00\x00\x00\x00\x07\x02", STREAM, "unsupported_format"),
     (b"{", JSON, "malformed"),
     (b'{"instances": [[1, 2, 3]]}', JSON, "shape"),
     (b'{"instances": "none"}', JSON, "schema"),

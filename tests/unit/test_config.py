@@ -347,3 +347,34 @@ def test_samples_do_not_leave_unless_it_is_written(tmp_path: Path) -> None:
     loaded = load_config(write(tmp_path, config()))
     assert (loaded.alerts.examples.count, loaded.alerts.examples.include_samples) == (3, False)
     assert "include_samples" in str(DaemonConfig.model_json_schema())
+
+
+def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_path: Path) -> None:
+    stated = {"url": ["https://a:secret@one:8081", "https://two"], "username": "me", "password": "secret"}
+    loaded = load_config(write(tmp_path, config(source={**KAFKA, "schema_registry": stated})))
+    assert isinstance(loaded.source, KafkaSource)
+    registry = loaded.source.schema_registry
+    assert registry
+    assert registry.told == "https://one:8081, https://two"
+    assert "secret" not in repr(loaded)
+    options = registry.client_options("here")
+    assert (options["auth"], options["timeout"]) == (("me", "secret"), 3.0)
+    for told, words in (
+        ({"url": "registry:8081"}, "URL scheme"),
+        ({"url": "http://a", "username": "me"}, "go together"),
+        ({"url": "http://a", "username": "me", "password": "x", "bearer_token": "y"}, "give one"),
+    ):
+        assert words in problem(tmp_path, config(source={**KAFKA, "schema_registry": told}))
+
+
+@pytest.mark.parametrize("form", ["avro", "protobuf"])
+def test_avro_and_protobuf_need_a_schema_registry(form: str, tmp_path: Path) -> None:
+    streams = [{"name": "a", "reference": "bundles/a", "format": form}]
+    replay = {"kind": "replay", "data": ["a.npy"], "stream": "a"}
+    for source in (KAFKA, replay):
+        assert "needs a Kafka source with a schema_registry" in problem(
+            tmp_path, config(source=source, streams=streams)
+        )
+    assert load_config(
+        write(tmp_path, config(source={**KAFKA, "schema_registry": {"url": "http://a"}}, streams=streams))
+    )

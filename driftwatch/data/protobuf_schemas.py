@@ -1,0 +1,231 @@
+"""Protobuf schemas of a registry: bodies to records."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any
+
+from google.protobuf import (
+    any_pb2,
+    api_pb2,
+    descriptor_pb2,
+    duration_pb2,
+    empty_pb2,
+    field_mask_pb2,
+    source_context_pb2,
+    struct_pb2,
+    timestamp_pb2,
+    type_pb2,
+    wrappers_pb2,
+)
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+
+from driftwatch.data.decimals import decimal_number
+from driftwatch.data.schema_framing import message_indexes
+from driftwatch.errors import MessageError
+
+Reader = Callable[[Any], Any]
+"""A message's or a value's plain form."""
+
+DECIMAL = "confluent.type.Decimal"
+ROOT = "driftwatch-message.proto"
+WELL_KNOWN = {
+    module.DESCRIPTOR.name: module.DESCRIPTOR.serialized_pb
+    for module in (
+        any_pb2,
+        api_pb2,
+        descriptor_pb2,
+        duration_pb2,
+        empty_pb2,
+        field_mask_pb2,
+        source_context_pb2,
+        struct_pb2,
+        timestamp_pb2,
+        type_pb2,
+        wrappers_pb2,
+    )
+}
+
+
+def _decimal_file() -> FileDescriptorProto:
+    """Confluent's own decimals, which its registry knows without being told."""
+    package, _, name = DECIMAL.rpartition(".")
+    file = FileDescriptorProto(name="confluent/type/decimal.proto", package=package, syntax="proto3")
+    message = file.message_type.add(name=name)
+    kinds = {"value": "TYPE_BYTES", "precision": "TYPE_UINT32", "scale": "TYPE_INT32"}
+    for number, (field, kind) in enumerate(kinds.items(), 1):
+        message.field.add(name=field, number=number, type=kind, label="LABEL_OPTIONAL")
+    return file
+
+
+WELL_KNOWN["confluent/type/decimal.proto"] = _decimal_file().SerializeToString()
+
+
+def protobuf_reader(schema: str, imported: Mapping[str, str]) -> Callable[[bytes], Any]:
+    """What reads bodies that are written by a schema.
+
+    Args:
+        schema: a `FileDescriptorProto` in base64, which registries write for ``?format=serialized``.
+        imported: files that it imports, and those that they import, likewise, by the name of the import.
+
+    Raises:
+        MessageError: the schema cannot be used.
+    """
+    file = _file(schema, ROOT)
+    files = {name: _file(text, name) for name, text in imported.items()}
+    pool = DescriptorPool()
+    _add(pool, file, files, set())
+    types: dict[tuple[int, ...], tuple[Any, Reader]] = {}
+    readers: dict[str, Reader] = {}
+
+    def read(body: bytes) -> Any:
+        indexes, written = message_indexes(body)
+        if indexes not in types:
+            descriptor = pool.FindMessageTypeByName(_type_name(file, indexes))
+            types[indexes] = GetMessageClass(descriptor), _message_reader(descriptor, readers)
+        message_class, plain = types[indexes]
+        try:
+            return plain(message_class.FromString(written))
+        except (DecodeError, ArithmeticError) as error:
+            raise MessageError(
+                f"does not fit its schema: {error}"[:200], reason="malformed", where="protobuf"
+            ) from None
+
+    return read
+
+
+def _file(schema: str, name: str) -> FileDescriptorProto:
+    try:
+        file = FileDescriptorProto.FromString(base64.b64decode(schema, validate=True))
+    except (binascii.Error, DecodeError):
+        raise MessageError(
+            "is given as text only",
+            reason="unsupported_format",
+            where="protobuf",
+            remedy="driftwatch needs a registry that knows ?format=serialized",
+        ) from None
+    file.name = name
+    return file
+
+
+def _add(
+    pool: DescriptorPool, file: FileDescriptorProto, files: Mapping[str, FileDescriptorProto], added: set[str]
+) -> None:
+    """Adds a file, what it imports before it."""
+    for name in file.dependency:
+        if name in added:
+            continue
+        added.add(name)
+        if name in files:
+            _add(pool, files[name], files, added)
+        elif name in WELL_KNOWN:
+            _add(pool, FileDescriptorProto.FromString(WELL_KNOWN[name]), files, added)
+        else:
+            # Most often it holds options alone; if a type is missing, the pool says which.
+            pool.AddSerializedFile(FileDescriptorProto(name=name).SerializeToString())
+    try:
+        pool.AddSerializedFile(file.SerializeToString())
+    except TypeError as error:
+        raise MessageError(f"is incomplete: {error}"[:200], reason="unsupported_format", where="protobuf") from None
+
+
+def _type_name(file: FileDescriptorProto, indexes: tuple[int, ...]) -> str:
+    names = [file.package] if file.package else []
+    types = list(file.message_type)
+    for index in indexes:
+        if not 0 <= index < len(types):
+            raise MessageError(f"is of a type that its schema has not, {indexes}"[:200], reason="malformed")
+        names.append(types[index].name)
+        # A map's entries are a nested type too, which Confluent's serializer for Java does not count.
+        types = [nested for nested in types[index].nested_type if not nested.options.map_entry]
+    return ".".join(names)
+
+
+def _message_reader(descriptor: Descriptor, known: dict[str, Reader]) -> Reader:
+    """What makes a mapping of a message: all fields by name, None where one that can be absent is.
+
+    Args:
+        descriptor: of the message.
+        known: readers by name, to which it adds; a message may hold messages of its own type.
+    """
+    name = descriptor.full_name
+    if name in SPECIAL:
+        return SPECIAL[name]
+    if name not in known:
+        fields: list[tuple[str, Reader]] = []
+        known[name] = lambda message: {field: read(message) for field, read in fields}
+        fields += [(field.name, _field_reader(field, known)) for field in descriptor.fields]
+    return known[name]
+
+
+def _field_reader(field: FieldDescriptor, known: dict[str, Reader]) -> Reader:
+    take = attrgetter(field.name)
+    kind = field.message_type
+    if kind is not None and kind.GetOptions().map_entry:
+        one = _value_reader(kind.fields_by_name["value"], known)
+        return lambda message: {str(key): one(value) for key, value in take(message).items()}
+    one = _value_reader(field, known)
+    if field.is_repeated:
+        return lambda message: [one(value) for value in take(message)]
+    if field.has_presence:
+        return lambda message: one(take(message)) if message.HasField(field.name) else None
+    return lambda message: one(take(message))
+
+
+def _value_reader(field: FieldDescriptor, known: dict[str, Reader]) -> Reader:
+    if field.message_type is not None:
+        return _message_reader(field.message_type, known)
+    if field.enum_type is not None:
+        names = {value.number: value.name for value in field.enum_type.values}
+        return lambda number: names.get(number, str(number))
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _seconds(message: Any) -> float:
+    return float(message.seconds + message.nanos / 1e9)
+
+
+def _json_value(value: Any) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _json_object(value.struct_value)
+    if kind == "list_value":
+        return _json_list(value.list_value)
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def _json_object(message: Any) -> dict[str, Any]:
+    return {key: _json_value(value) for key, value in message.fields.items()}
+
+
+def _json_list(message: Any) -> list[Any]:
+    return [_json_value(value) for value in message.values]
+
+
+def _decimal(message: Any) -> float:
+    return decimal_number(message.value, message.scale)
+
+
+SPECIAL: Mapping[str, Reader] = {
+    "google.protobuf.Timestamp": _seconds,
+    "google.protobuf.Duration": _seconds,
+    "google.protobuf.Struct": _json_object,
+    "google.protobuf.Value": _json_value,
+    "google.protobuf.ListValue": _json_list,
+    DECIMAL: _decimal,
+    **{
+        f"google.protobuf.{kind}Value": attrgetter("value")
+        for kind in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
+    },
+}

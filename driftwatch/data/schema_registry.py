@@ -1,0 +1,211 @@
+"""Confluent Schema Registry, or another that speaks its HTTP API: schemas by their ids, each asked for once.
+
+References:
+    Confluent, "Schema Registry API Reference".
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+
+from driftwatch.data.schema_framing import SchemaKey
+from driftwatch.errors import ConfigError, MessageError, RegistryError
+
+MOST_KEPT = 1_000
+ASK_AGAIN_S = 30.0
+"""After which a schema that could not be had or used is asked for again: it may have been registered since."""
+
+SERIALIZED = "?format=serialized"
+"""Asks for a Protobuf schema as a descriptor instead of a text, which only protoc could read."""
+
+UNKNOWN_CODES = frozenset({40401, 40402, 40403})
+"""No such subject, version, schema."""
+
+
+@dataclass(frozen=True)
+class RegisteredSchema:
+    """A schema, ready for use.
+
+    Args:
+        format: ``avro``, ``protobuf`` or ``json``.
+        read: what a body holds, for `driftwatch.data.records`, or the JSON text; raises `MessageError`.
+    """
+
+    format: str
+    read: Callable[[bytes], Any]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    found: RegisteredSchema | MessageError
+    until_s: float
+
+
+class SchemaRegistry:
+    """A registry, asked by one thread.
+
+    Args:
+        urls: of its members; each is asked where those before it do not answer.
+        client: that says who it is and checks whom it talks to.
+        told: the addresses for people, without secrets.
+        clock: that never goes back, seconds.
+
+    Raises:
+        ConfigError: what reads Avro and Protobuf is not installed.
+    """
+
+    def __init__(
+        self, urls: Sequence[str], client: httpx.Client, told: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        _require_extra()
+        self.told = told
+        self._urls = [url.rstrip("/") for url in urls]
+        self._client = client
+        self._clock = clock
+        self._kept: OrderedDict[SchemaKey, _Kept] = OrderedDict()
+        self._lost = False
+
+    def schema(self, key: SchemaKey) -> RegisteredSchema:
+        """The schema of a key. A schema never changes, so it is asked for once.
+
+        Raises:
+            MessageError: there is no such schema, or it cannot be used.
+            RegistryError: the registry does not answer.
+        """
+        kept = self._kept.get(key)
+        if kept is None or kept.until_s < self._clock():
+            kept = self._kept[key] = self._ask(key)
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        if isinstance(kept.found, MessageError):
+            raise kept.found
+        return kept.found
+
+    def types(self) -> list[str]:
+        """The types of schemas that the registry says it takes, such as ``AVRO``.
+
+        Raises:
+            RegistryError: it does not answer.
+        """
+        answer = self._get("/schemas/types")
+        if not isinstance(answer, list):
+            raise self._lost_by("answers as no schema registry does")
+        return sorted(map(str, answer))
+
+    def wait_over(self) -> None:
+        """Asks whether the registry is back, if it did not answer when it was asked last.
+
+        Raises:
+            RegistryError: it is not.
+        """
+        if self._lost:
+            self.types()
+
+    def close(self) -> None:
+        """Lets go of its connections."""
+        self._client.close()
+
+    def _ask(self, key: SchemaKey) -> _Kept:
+        path = f"/schemas/guids/{key}" if isinstance(key, UUID) else f"/schemas/ids/{key}"
+        try:
+            return _Kept(self._registered(path), math.inf)
+        except MessageError as error:
+            told = MessageError(f"schema {key} {error.what}", reason=error.reason, remedy=error.remedy)
+            return _Kept(told, self._clock() + ASK_AGAIN_S)
+        except (KeyError, TypeError, ValueError):  # of references
+            raise self._lost_by(f"answers {path} as no schema registry does") from None
+
+    def _registered(self, path: str) -> RegisteredSchema:
+        stored = self._stored(path)
+        kind = stored.get("schemaType", "AVRO")
+        if kind == "AVRO":
+            from driftwatch.data.avro_schemas import avro_reader
+
+            return RegisteredSchema("avro", avro_reader(stored["schema"], list(self._referenced(stored).values())))
+        if kind == "PROTOBUF":
+            from driftwatch.data.protobuf_schemas import protobuf_reader
+
+            imported = self._referenced(stored, SERIALIZED)
+            return RegisteredSchema("protobuf", protobuf_reader(self._stored(path + SERIALIZED)["schema"], imported))
+        if kind == "JSON":
+            return RegisteredSchema("json", bytes)
+        raise MessageError(
+            f"is of type {kind!r}"[:100], reason="unsupported_format", remedy="expected AVRO, PROTOBUF or JSON"
+        )
+
+    def _referenced(self, stored: Mapping[str, Any], form: str = "") -> dict[str, str]:
+        """The schemas that one refers to, by the name of the reference; each after those that it refers to itself."""
+        found: dict[str, str] = {}
+        for reference in stored.get("references") or ():
+            if reference["name"] in found:
+                continue
+            # A schema in use may refer to one that was deleted since.
+            subject, version = quote(reference["subject"], safe=""), int(reference["version"])
+            schema = self._stored(f"/subjects/{subject}/versions/{version}?deleted=true")
+            found |= self._referenced(schema, form)
+            if form:
+                schema = self._stored(f"/schemas/ids/{schema['id']}{form}")
+            found[reference["name"]] = schema["schema"]
+        return found
+
+    def _stored(self, path: str) -> dict[str, Any]:
+        answer = self._get(path)
+        if not isinstance(answer, dict) or not isinstance(answer.get("schema"), str):
+            raise self._lost_by(f"answers {path} as no schema registry does")
+        return answer
+
+    def _get(self, path: str) -> Any:
+        """What the first member that answers says.
+
+        Raises:
+            MessageError: it knows no such thing.
+            RegistryError: none answers.
+        """
+        problem = ""
+        for url in self._urls:
+            try:
+                response = self._client.get(url + path)
+                answer = response.json()
+            except (httpx.HTTPError, ValueError) as error:
+                problem = f"gives no answer: {str(error) or type(error).__name__}"
+                continue
+            if response.is_success:
+                self._lost = False
+                return answer
+            if isinstance(answer, dict) and answer.get("error_code") in UNKNOWN_CODES:
+                self._lost = False
+                raise MessageError(
+                    f"is not in the registry: {answer.get('message')}"[:200],
+                    reason="unknown_schema",
+                    remedy=f"register it at {self.told}, or see which registry its sender uses",
+                )
+            problem = f"answered {response.status_code}"
+        raise self._lost_by(problem)
+
+    def _lost_by(self, problem: str) -> RegistryError:
+        self._lost = True
+        return RegistryError(
+            problem[:300], where=f"schema registry {self.told}", remedy="see to it, or to source.schema_registry"
+        )
+
+
+def _require_extra() -> None:
+    try:
+        import fastavro  # noqa: F401
+        import google.protobuf  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"needs {error.name}, which is not installed",
+            where="source.schema_registry",
+            remedy="pip install 'driftwatch[schema-registry]'",
+        ) from None

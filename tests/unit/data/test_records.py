@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftwatch.data.records import record_samples
+from driftwatch.data.schema import Column, ImageSchema, Schema, TableSchema, VectorSchema
+from driftwatch.errors import MessageError
+
+TABLE = TableSchema(
+    columns=(
+        Column(name="age", kind="numeric"),
+        Column(name="home.town", kind="category", categories=("Bonn", "Ulm")),
+    )
+)
+GREY = ImageSchema(channels=1, height=2, width=2)
+FLOATS = ImageSchema(channels=1, height=2, width=2, dtype="float32", low=0, high=1)
+VECTOR = VectorSchema(dim=3)
+
+ROW = {"id": "a", "age": 31, "home": {"town": "Ulm"}, "tags": ["x"]}
+
+
+def npy(array: Any) -> bytes:
+    held = io.BytesIO()
+    np.save(held, array)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        (ROW, [[31, 1]]),
+        ({"age": None, "home": None}, [[np.nan, np.nan]]),
+        ({"age": 31, "home.town": "Bonn", "home": {"town": "Ulm"}}, [[31, 0]]),
+        ([ROW, {"age": 2, "home": None}], [[31, 1], [2, np.nan]]),
+        ({"batch": "b", "rows": [ROW, ROW], "tags": ["x"]}, [[31, 1], [31, 1]]),
+        ({"age": [1, 2], "home": {"town": ["Ulm", None]}}, [[1, 1], [2, np.nan]]),
+    ],
+)
+def test_rows_are_fields_by_name(read: Any, expected: list[list[float]]) -> None:
+    np.testing.assert_array_equal(TABLE.coerce(record_samples(read, TABLE)), expected)
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        ({"age": 31}, "'home.town' is missing"),
+        ({"age": 31, "home": "Ulm"}, "'home.town' is missing"),
+        ({"some": 1}, "'age' is missing"),
+        ({"one": [ROW], "other": [ROW]}, "'age' is missing"),
+        ({"rows": []}, "'age' is missing"),
+        ("Ulm", "no rows"),
+        ({"age": {"a": 1}, "home": None}, "row 0 holds dict"),
+    ],
+)
+def test_rows_without_the_columns_are_refused(read: Any, words: str) -> None:
+    with pytest.raises(MessageError, match=words):
+        TABLE.coerce(record_samples(read, TABLE))
+
+
+@pytest.mark.parametrize(
+    ("read", "schema", "samples"),
+    [
+        ([1, 2, 3], VECTOR, [[1, 2, 3]]),
+        ({"id": "a", "embedding": [1, 2, 3]}, VECTOR, [[1, 2, 3]]),
+        ({"id": "a", "in": {"embedding": [[1, 2, 3], [4, 5, 6]]}}, VECTOR, [[1, 2, 3], [4, 5, 6]]),
+        ({"scores": [1, 2], "tags": ["1", "2", "3"], "embedding": [1, 2, 3]}, VECTOR, [[1, 2, 3]]),
+        ({"rows": [{"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}]}, VECTOR, [[1, 2, 3], [4, 5, 6]]),
+        (np.array([1, 2, 3], "<f4").tobytes(), VECTOR, [[1, 2, 3]]),
+        ({"id": b"abcd", "x": np.arange(6, dtype="<f4").tobytes()}, VECTOR, [[0, 1, 2], [3, 4, 5]]),
+        ({"pixels": bytes([0, 1, 2, 255])}, GREY, [[[[0, 1], [2, 255]]]]),
+        ({"pixels": bytes(8)}, GREY, np.zeros((2, 1, 2, 2))),
+        ({"pixels": [bytes(4), bytes(4)]}, GREY, np.zeros((2, 1, 2, 2))),
+        ({"pixels": [[0, 1], [2, 3]]}, GREY, [[[[0, 1], [2, 3]]]]),
+        ({"pixels": npy(np.ones((3, 2, 2), np.uint8))}, GREY, np.ones((3, 1, 2, 2))),
+        ({"pixels": np.full(4, 0.5, "<f4").tobytes()}, FLOATS, np.full((1, 1, 2, 2), 0.5)),
+    ],
+)
+def test_other_samples_are_the_field_whose_size_is_right(read: Any, schema: Schema, samples: Any) -> None:
+    np.testing.assert_array_equal(schema.coerce(record_samples(read, schema)), samples)
+
+
+@pytest.mark.parametrize(
+    ("read", "schema", "words"),
+    [
+        ({"one": [1, 2, 3], "other": [4, 5, 6]}, VECTOR, "2 fields that may hold samples: one, other"),
+        ({"one": [1, 2], "other": [4]}, VECTOR, "no fields that may hold samples: one, other"),
+        ({"age": 1}, VECTOR, "no list of numbers"),
+        ({"only": [1, 2]}, VECTOR, r"has shape \(2,\)"),
+        ({"only": ["a", "b", "c"]}, VECTOR, "."),
+        ({"pixels": bytes(5)}, GREY, "holds 5 bytes.*expected 4"),
+        ({"pixels": b"\x93NUMPY"}, GREY, "npy"),
+        ({"rows": [{"x": [1, 2, 3]}, {"x": [1, 2]}]}, VECTOR, "shape"),
+        ({"ragged": [[1, 2, 3], [1]], "short": [1]}, VECTOR, "no fields"),
+    ],
+)
+def test_samples_that_are_not_there_or_not_certain_are_refused(read: Any, schema: Schema, words: str) -> None:
+    with pytest.raises(MessageError, match=words):
+        schema.coerce(record_samples(read, schema))
