@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import structlog
 
 from driftwatch import __version__
 from driftwatch.alerts.alertmanager import AlertmanagerUpkeep
 from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery, TopicStanding
 from driftwatch.alerts.sinks import build_sinks
-from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource, SchemaRegistryConfig
-from driftwatch.data.schema_registry import SchemaRegistry
+from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
@@ -31,6 +29,7 @@ from driftwatch.stream.examples import ExampleRule
 from driftwatch.stream.intake import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
 from driftwatch.stream.monitor import TesterFactory
+from driftwatch.stream.registry import open_registry
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
 from driftwatch.stream.score_stage import Route, ScoreStage
@@ -204,16 +203,6 @@ class Daemon:
     def _tester(self, stream: str) -> StreamTester | None:
         reference = self._references.get(stream)
         return self._factory(stream, reference) if reference else None
-
-
-def open_registry(config: SchemaRegistryConfig) -> SchemaRegistry:
-    """The schema registry of a configuration; nothing is asked of it yet.
-
-    Raises:
-        ConfigError: the extra is not installed, or the certificates to trust cannot be read.
-    """
-    client = httpx.Client(**config.client_options("source.schema_registry"))
-    return SchemaRegistry(config.urls, client, config.told)
 
 
 def tester_factory(config: DaemonConfig) -> TesterFactory:

@@ -29,8 +29,11 @@ def publish(
         float | None, typer.Option(min=1e-3, help="Samples per second; as fast as possible if absent.")
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["json", "v2", "rows", "npy", "arrow"], typer.Option(help="Of the messages.")
+        Literal["json", "v2", "rows", "npy", "arrow", "avro"], typer.Option(help="Of the messages.")
     ] = "json",
+    schema_registry: Annotated[
+        str | None, typer.Option(metavar="URL", help="For format avro; or take it from --config.")
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option(help="Message key; '' spreads over partitions.  [default: the stream, which keeps its order]"),
@@ -43,7 +46,7 @@ def publish(
     ] = None,
 ) -> None:
     """Send a data set as a stream, for trying things out."""
-    source = _source(config, bootstrap, topic)
+    source = _source(config, bootstrap, topic, schema_registry)
     from driftwatch.data.readers import open_dataset
     from driftwatch.stream.publish import PublishPlan, ensure_topic, publish_dataset
 
@@ -71,7 +74,7 @@ def publish(
     )
 
 
-def _source(config: Path | None, bootstrap: str | None, topic: str | None) -> KafkaSource:
+def _source(config: Path | None, bootstrap: str | None, topic: str | None, schema_registry: str | None) -> KafkaSource:
     from pydantic import ValidationError
 
     from driftwatch.config import KafkaSource, load_config
@@ -86,6 +89,8 @@ def _source(config: Path | None, bootstrap: str | None, topic: str | None) -> Ka
         stated["bootstrap_servers"] = bootstrap
     if topic:
         stated["topic"] = topic
+    if schema_registry:
+        stated["schema_registry"] = {"url": schema_registry}
     for option, field in (("--bootstrap", "bootstrap_servers"), ("--topic", "topic")):
         if field not in stated:
             raise UsageError("is required", where=option, remedy="or give --config CONFIG")
@@ -93,5 +98,6 @@ def _source(config: Path | None, bootstrap: str | None, topic: str | None) -> Ka
         return KafkaSource.model_validate({"kind": "kafka", **stated})
     except ValidationError as error:
         first = error.errors()[0]
-        option = {"bootstrap_servers": "--bootstrap"}.get(str(first["loc"][0]), "--topic") if first["loc"] else ""
+        named = {"bootstrap_servers": "--bootstrap", "schema_registry": "--schema-registry"}
+        option = named.get(str(first["loc"][0]), "--topic") if first["loc"] else ""
         raise UsageError(first["msg"].removeprefix("Value error, "), where=option) from None

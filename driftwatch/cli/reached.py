@@ -25,7 +25,7 @@ def registry_types(source: KafkaSource) -> str:
     """Where the schema registry is and what it holds, as it says itself; empty where none is configured."""
     from contextlib import closing
 
-    from driftwatch.daemon import open_registry
+    from driftwatch.stream.registry import open_registry
 
     if source.schema_registry is None:
         return ""

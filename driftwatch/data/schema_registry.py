@@ -97,10 +97,21 @@ class SchemaRegistry:
         Raises:
             RegistryError: it does not answer.
         """
-        answer = self._get("/schemas/types")
+        answer = self._call("GET", "/schemas/types")
         if not isinstance(answer, list):
             raise self._lost_by("answers as no schema registry does")
         return sorted(map(str, answer))
+
+    def register(self, subject: str, schema: str) -> int:
+        """The id of an Avro schema, which is registered if it is not there yet.
+
+        Raises:
+            RegistryError: the registry does not answer, or refuses it.
+        """
+        answer = self._call("POST", f"/subjects/{quote(subject, safe='')}/versions", {"schema": schema})
+        if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
+            raise self._lost_by("answers as no schema registry does")
+        return int(answer["id"])
 
     def wait_over(self) -> None:
         """Asks whether the registry is back, if it did not answer when it was asked last.
@@ -159,12 +170,12 @@ class SchemaRegistry:
         return found
 
     def _stored(self, path: str) -> dict[str, Any]:
-        answer = self._get(path)
+        answer = self._call("GET", path)
         if not isinstance(answer, dict) or not isinstance(answer.get("schema"), str):
             raise self._lost_by(f"answers {path} as no schema registry does")
         return answer
 
-    def _get(self, path: str) -> Any:
+    def _call(self, method: str, path: str, content: Mapping[str, str] | None = None) -> Any:
         """What the first member that answers says.
 
         Raises:
@@ -174,7 +185,7 @@ class SchemaRegistry:
         problem = ""
         for url in self._urls:
             try:
-                response = self._client.get(url + path)
+                response = self._client.request(method, url + path, json=content)
                 answer = response.json()
             except (httpx.HTTPError, ValueError) as error:
                 problem = f"gives no answer: {str(error) or type(error).__name__}"
@@ -182,14 +193,15 @@ class SchemaRegistry:
             if response.is_success:
                 self._lost = False
                 return answer
-            if isinstance(answer, dict) and answer.get("error_code") in UNKNOWN_CODES:
+            said = answer if isinstance(answer, dict) else {}
+            if said.get("error_code") in UNKNOWN_CODES:
                 self._lost = False
                 raise MessageError(
-                    f"is not in the registry: {answer.get('message')}"[:200],
+                    f"is not in the registry: {said.get('message')}"[:200],
                     reason="unknown_schema",
                     remedy=f"register it at {self.told}, or see which registry its sender uses",
                 )
-            problem = f"answered {response.status_code}"
+            problem = f"answered {response.status_code} {said.get('message', '')}"
         raise self._lost_by(problem)
 
     def _lost_by(self, problem: str) -> RegistryError:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import orjson
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import (
     KafkaConfigurationError,
@@ -22,8 +24,9 @@ from numpy.typing import NDArray
 from driftwatch.config import KafkaConnection, KafkaSource
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import Dataset
-from driftwatch.data.schema import Schema, TableSchema
+from driftwatch.data.schema import Samples, Schema, TableSchema
 from driftwatch.errors import SourceError, UsageError
+from driftwatch.stream.registry import open_registry
 
 CONNECT_MS = 10_000
 LINGER_MS = 20
@@ -88,7 +91,7 @@ def publish_dataset(
     Args:
         dataset: the samples.
         plan: how to send them.
-        source: brokers and security.
+        source: brokers and security; and the schema registry, for format avro.
         on_sent: told the samples of each message sent.
         stop: ends early when set.
 
@@ -105,6 +108,7 @@ def publish_dataset(
             where=dataset.name,
             remedy="use rows, v2 or arrow",
         )
+    write = _writer(schema, plan, source)
     stop = stop or threading.Event()
     failures: list[BaseException] = []
     samples = messages = 0
@@ -116,7 +120,7 @@ def publish_dataset(
                 stop.wait(max(0.0, started + samples / plan.rate - time.monotonic()))
             if stop.is_set():
                 break
-            value, headers = encode(batch, schema, plan.format)
+            value, headers = write(batch)
             named = [*headers.items(), ("driftwatch-stream", plan.stream.encode())]
             try:
                 producer.send(plan.topic, value=value, key=key, headers=named).add_errback(failures.append)
@@ -159,6 +163,25 @@ def unreachable(source: KafkaConnection, error: Exception) -> SourceError:
     return SourceError(
         f"cannot work with Kafka at {servers}: {error}", remedy="check the address, the network and security"
     )
+
+
+def _writer(
+    schema: Schema, plan: PublishPlan, source: KafkaSource
+) -> Callable[[Samples], tuple[bytes, dict[str, bytes]]]:
+    """What makes messages of samples; of Avro the schema is registered first, for the values of the topic."""
+    if plan.format != "avro":
+        return partial(encode, schema=schema, format=plan.format)
+    if source.schema_registry is None:
+        raise UsageError(
+            "is required for format avro",
+            where="--schema-registry",
+            remedy="give the address of a schema registry, or --config CONFIG",
+        )
+    with closing(open_registry(source.schema_registry)) as registry:
+        from driftwatch.data.avro_bodies import avro_schema, avro_writer
+
+        registered = registry.register(f"{plan.topic}-value", orjson.dumps(avro_schema(schema)).decode())
+    return avro_writer(schema, registered)
 
 
 def _producer(source: KafkaSource) -> KafkaProducer:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import sys
 from collections.abc import Iterator
 from uuid import UUID
@@ -10,12 +11,14 @@ import fastavro
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from driftwatch.data import schema_registry
+from driftwatch.data.avro_bodies import avro_schema, avro_writer
 from driftwatch.data.codecs import decode
-from driftwatch.data.schema import Column, TableSchema, VectorSchema
+from driftwatch.data.schema import Column, ImageSchema, Schema, TableSchema, VectorSchema
 from driftwatch.data.schema_registry import SchemaRegistry
-from driftwatch.errors import ConfigError, MessageError, RegistryError
+from driftwatch.errors import ConfigError, MessageError, RegistryError, UsageError
 from tests.registry import Registry, Stored, add_fields, proto_file, running_registry
 
 VECTOR = VectorSchema(dim=3)
@@ -189,3 +192,31 @@ def test_a_missing_extra_is_told_at_once(library: str, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigError, match=r"pip install 'driftwatch\[schema-registry\]'"):
         client_of("http://x")
+
+
+@pytest.mark.parametrize(
+    ("schema", "batch"),
+    [
+        (ImageSchema(channels=1, height=2, width=2), np.arange(8.0).reshape(2, 1, 2, 2)),
+        (ImageSchema(channels=1, height=2, width=2, dtype="float32", low=0, high=1), np.full((1, 1, 2, 2), 0.5)),
+        (VECTOR, np.array([[1.0, 2.0, 1e300]])),
+        (
+            TableSchema(columns=(*TABLE.columns, Column(name="town", kind="category", categories=("Bonn", "Ulm")))),
+            np.array([[31.0, 1], [np.nan, np.nan], [7, 0]]),
+        ),
+    ],
+)
+def test_what_is_written_is_read_back(schema: Schema, batch: NDArray[np.float64], registry: Registry) -> None:
+    client = client_of(registry.url)
+    number = client.register("some topic-value", json.dumps(avro_schema(schema)))
+    assert client.register("some topic-value", json.dumps(avro_schema(schema))) == number
+    value, headers = avro_writer(schema, number)(batch)
+    np.testing.assert_array_equal(decode(value, headers, schema, "auto", client), batch)
+    registry.status = 409
+    with pytest.raises(RegistryError, match="answered 409 not now"):
+        client.register("some topic-value", "{}")
+
+
+def test_columns_whose_names_are_none_in_avro_are_told() -> None:
+    with pytest.raises(UsageError, match=r"income \(EUR\).*use rows"):
+        avro_schema(TableSchema(columns=(Column(name="income (EUR)", kind="numeric"),)))

@@ -26,3 +26,10 @@ def test_no_rows_left(tmp_path: Path) -> None:
     file.write_text("age\n1\n2\n")
     with pytest.raises(UsageError, match="has 2 rows, none after row 5"):
         publish_dataset(open_dataset(file), PublishPlan("t", "towns", None, offset=5), NOWHERE)
+
+
+def test_avro_needs_a_schema_registry(tmp_path: Path) -> None:
+    file = tmp_path / "towns.csv"
+    file.write_text("age\n1\n2\n")
+    with pytest.raises(UsageError, match="--schema-registry: is required for format avro"):
+        publish_dataset(open_dataset(file), PublishPlan("t", "towns", None, format="avro"), NOWHERE)
