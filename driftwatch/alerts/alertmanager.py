@@ -143,6 +143,7 @@ class AlertmanagerUpkeep:
         self._due = 0.0
         self._pause_s = FIRST_WAIT_S
         self._refused = ""
+        self._unsaved = False
         if saved is not None:
             self._standing.load(saved)
 
@@ -165,8 +166,7 @@ class AlertmanagerUpkeep:
             if not self._standing.take(alert, told_ms):
                 return
             self._untold.append(alert.announced)
-            if self._path is not None:
-                self._standing.save(self._path)
+            self._save()
         self._news.set()
 
     def replace(self, standing: Standing) -> None:
@@ -186,8 +186,23 @@ class AlertmanagerUpkeep:
         if self._untold:
             self._tell()
 
+    def _save(self) -> None:
+        """Keeps the state; if it cannot be, it is told of, and kept as soon as it can be: the stream goes on."""
+        if self._path is None:
+            return
+        try:
+            self._standing.save(self._path)
+        except OSError as error:
+            log.warning("what fires is not kept", sink=self.sink, path=str(self._path), error=error.strerror)
+            self._observe(SinkFailed(self.sink, f"{self._path}: {error.strerror}"))
+            self._unsaved = True
+        else:
+            self._unsaved = False
+
     def _tell(self) -> None:
         with self._lock:
+            if self._unsaved:
+                self._save()
             told, untold = self._standing.told(int(time.time() * 1000)), tuple(self._untold)
         started = time.monotonic()
         self._due = started + self._client.config.resend_s

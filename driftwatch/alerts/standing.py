@@ -104,13 +104,15 @@ class Standing:
         """Takes up what `save` wrote, if it has.
 
         Raises:
-            SinkError: the file is damaged.
+            SinkError: the file is damaged, or cannot be read.
         """
         try:
             stored: list[dict[str, Any]] = orjson.loads(path.read_bytes())
             found = [Series(**each) for each in stored]
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise SinkError(f"cannot be read: {error.strerror}", where=str(path), remedy="see to state_dir") from None
         except (ValueError, TypeError) as error:
             raise SinkError(
                 f"does not tell which alerts fire: {error}", where=str(path), remedy="delete it to start anew"

@@ -201,7 +201,10 @@ class SinkDelivered:
 
 @dataclass(frozen=True)
 class SinkFailed:
-    """An alert did not reach a sink and is not tried again; or Alertmanager, which is, was not told what fires."""
+    """An alert did not reach a sink and is not tried again.
+
+    Or Alertmanager, which is, was not told what fires; or what fires could not be kept for it over a restart.
+    """
 
     sink: str
     error: str

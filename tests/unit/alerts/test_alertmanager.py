@@ -192,6 +192,23 @@ def test_what_fires_is_kept_in_a_file_where_no_topic_keeps_it(tmp_path: Path) ->
         pass
 
 
+def test_a_state_that_cannot_be_kept_holds_nothing_up_and_is_kept_when_it_can_be(tmp_path: Path) -> None:
+    folder, events = tmp_path / "state", list[Event]()
+    saved = folder / "alertmanager.firing.json"
+    with receiver(Answer(200)) as server, upkeep(config(server.url, resend_s=0.1), events, saved) as kept:
+        folder.write_text("in the way")
+        kept.submit(firing())
+        eventually("delivery", lambda: SinkDelivered("alertmanager") in events)
+        assert SinkFailed("alertmanager", f"{saved}: File exists") in events
+        folder.unlink()
+        eventually("file", saved.exists)
+        assert orjson.loads(saved.read_bytes())[0]["stream"] == "fashion"
+    saved.unlink()
+    saved.mkdir()
+    with pytest.raises(SinkError, match="cannot be read: Is a directory"), upkeep(config(server.url), [], saved):
+        pass
+
+
 def test_it_says_who_it_is(tmp_path: Path) -> None:
     for given, sent in (
         ({"username": "me", "password": "hunter2"}, "Basic bWU6aHVudGVyMg=="),
