@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from deploy.grafana.__main__ import FOLDER, written
+from deploy.grafana.__main__ import FOLDER, encoded, written
 from deploy.grafana.ask import View, filled, panels
 from driftwatch.serve.metrics import Metrics
 
@@ -48,7 +47,7 @@ def test_a_dashboard_loads_again(name: str) -> None:
     for each in board["annotations"].get("list", ()):  # fields of the data source, which the SDK has no place for
         for key in ("titleFormat", "textFormat", "step", "tagKeys"):
             assert each.pop(key)
-    assert json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder)) == board
+    assert encoded(Dashboard.from_json(board)) == board
 
 
 @pytest.mark.parametrize("name", BOARDS)
