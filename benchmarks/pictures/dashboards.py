@@ -65,7 +65,7 @@ def main(reference: Path) -> None:
         daemon = subprocess.Popen([sys.executable, "-m", "driftwatch", "run", str(folder / "daemon.yaml")])
         try:
             with prometheus(folder, [f"127.0.0.1:{port}"]) as url:
-                _await(f"http://127.0.0.1:{port}/readyz")
+                await_ready(f"http://127.0.0.1:{port}/readyz")
                 began = time.time()
                 _traffic(broker.bootstrap)
                 draw(View(url, began, time.time(), SCRAPE_S, {"stream": ["entrance camera"]}), DOCS)
@@ -83,7 +83,7 @@ def _traffic(bootstrap: str) -> None:
         while (now := time.monotonic() - started) < SECONDS:
             for stream, rate in STREAMS.items():
                 while due[stream] <= now:
-                    value, headers = _message(stream, due[stream], rng)
+                    value, headers = message(stream, due[stream], rng)
                     producer.send(
                         TOPIC, value=value, headers=[*headers.items(), ("driftwatch-stream", stream.encode())]
                     )
@@ -92,7 +92,8 @@ def _traffic(bootstrap: str) -> None:
         producer.flush()
 
 
-def _message(stream: str, second: float, rng: np.random.Generator) -> tuple[bytes, dict[str, bytes]]:
+def message(stream: str, second: float, rng: np.random.Generator) -> tuple[bytes, dict[str, bytes]]:
+    """What a stream sends so many seconds after the scene began: a body and its headers."""
     if stream == "scanner":
         if BROKEN[0] <= second < BROKEN[1] and rng.random() < 0.2:
             return b'{"instances": [[1, 2, 3]]}', {"content-type": b"application/json"}
@@ -110,7 +111,7 @@ class _Hook(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
+    def logmessage(self, *_: object) -> None:
         """Says nothing."""
 
 
@@ -128,7 +129,8 @@ def _receiver() -> Iterator[str]:
         server.server_close()
 
 
-def _await(url: str) -> None:
+def await_ready(url: str) -> None:
+    """Waits until an address answers that all is well."""
     pause = threading.Event()
     while True:
         try:

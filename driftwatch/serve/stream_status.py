@@ -99,7 +99,7 @@ class StreamStatus:
             "threshold": state.threshold if state else None,
             "samples": self._samples,
             "samples_per_second": self._rate.per_second(RATE_OVER),
-            "last_sample_ms": self._last_sample_ms,
+            "last_sample_ms": self._newest_ms(),
             "reference": reference and {"bundle": reference.bundle, "version": reference.version},
             "windows": {str(size): ring.last() for size, ring in sorted(self._windows.items())},
         }
@@ -129,6 +129,11 @@ class StreamStatus:
         if self._state is not None:
             return "drift" if self._state.firing else "ok"
         return "elsewhere" if self._elsewhere else "waiting"
+
+    def _newest_ms(self) -> int | None:
+        """Event time of the newest sample: that was scored here, or else that was tested here."""
+        tested = max((window.end_ms for window in self._newest.values()), default=None)
+        return tested if self._last_sample_ms is None else self._last_sample_ms
 
     def _test(self, event: WindowTested) -> None:
         size, p_value = event.window, event.p_values["combined"]

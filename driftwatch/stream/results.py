@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
+from driftwatch.stats.decomposition import PARTS
+from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import WindowSpan
 
 
@@ -21,6 +23,14 @@ class Excess:
 
     nats: float
     deviations: float
+
+
+def excess(blocks: Sequence[str], nats: Array, deviations: Array) -> dict[str, dict[str, Excess]]:
+    """By block and part, from arrays ``(S, 3)``."""
+    return {
+        block: {part: Excess(float(nats[s, i]), float(deviations[s, i])) for i, part in enumerate(PARTS)}
+        for s, block in enumerate(blocks)
+    }
 
 
 @dataclass(frozen=True)

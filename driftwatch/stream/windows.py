@@ -30,7 +30,7 @@ from driftwatch.stream.explain import explain
 from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
-from driftwatch.stream.results import Excess, WindowResult
+from driftwatch.stream.results import WindowResult, excess
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
 
@@ -196,16 +196,11 @@ class StreamTester:
             effect_nats=effect,
             drift=self.policy.drifted(p_values["combined"], effect),
             explanation=self._explain(null, summary, tested, geometry),
-            excess=self._excess(parts - null.parts_mean, deviations[:offset].reshape(parts.shape)),
+            excess=excess(
+                self.reference.block_names, parts - null.parts_mean, deviations[:offset].reshape(parts.shape)
+            ),
             groups=dict(zip(groups, map(float, deviations[len(deviations) - len(groups) :]), strict=True)),
         )
-
-    def _excess(self, nats: Array, deviations: Array) -> dict[str, dict[str, Excess]]:
-        """By block and part, from ``(S, 3)`` each."""
-        return {
-            block: {part: Excess(float(nats[s, i]), float(deviations[s, i])) for i, part in enumerate(PARTS)}
-            for s, block in enumerate(self.reference.block_names)
-        }
 
     def _explain(self, null: WindowNull, summary: Array, tested: Tested, geometry: dict[str, float]) -> str:
         """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""

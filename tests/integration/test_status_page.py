@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from driftwatch.alerts.wording import Links
 from driftwatch.serve.health import Health
 from driftwatch.serve.http import HttpServer
 from driftwatch.serve.metrics import Metrics
@@ -174,6 +175,13 @@ def test_texts_from_messages_are_texts(browser: Browser, served: Served) -> None
         assert seen.page.title() == f"DRIFT: {HOSTILE}"
 
 
+def test_the_link_in_an_alert_leads_to_its_stream(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url, Links("/").stream(LONG)) as seen:
+        seen.wait_for(f"document.getElementById('stream-name').textContent === {LONG!r}")
+        assert "No result yet" not in seen.text("#stream-state")
+        assert seen.page.locator("#streams a[aria-current=true]").inner_text().startswith(LONG)
+
+
 def test_no_script_runs_that_is_not_our_own(browser: Browser, served: Served) -> None:
     inline = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
     with visit(browser, served.server.url) as seen:
@@ -239,6 +247,22 @@ def test_a_daemon_that_is_away_is_told_and_comes_back(browser: Browser, served: 
             again.server.stop()
         assert {complaint for complaint in seen.complaints if "ERR_" not in complaint} == set()
         seen.complaints.clear()
+
+
+@pytest.mark.parametrize(
+    ("role", "note", "words"),
+    [("score", "#history-note", "Another daemon tests"), ("test", "#scores-note", "Another daemon scores")],
+)
+def test_where_roles_are_apart_each_says_what_the_other_does(
+    browser: Browser, role: str, note: str, words: str
+) -> None:
+    made = Served(Watched(("waves",), (50,), (role,)))
+    made.server.start()
+    try:
+        with visit(browser, made.server.url) as seen:
+            seen.wait_for(f"document.querySelector('{note}').innerText.startsWith({words!r})")
+    finally:
+        made.server.stop()
 
 
 def test_a_page_that_nobody_looks_at_asks_for_nothing(browser: Browser, served: Served) -> None:

@@ -2,6 +2,7 @@
 
 import { columns, framed, rows, sample, scale, timeTicks } from "./charts.js";
 import { at, html, setText, svg } from "./dom.js";
+import { tests } from "./streams.js";
 import { count, FLOOR, moment, number, pValue, time } from "./words.js";
 
 const HEIGHT = 260;
@@ -12,7 +13,7 @@ const MERGED_PX = 6; // Alarms that come and go within so few pixels are one to 
 const LONG_GAP = 20; // Times the usual distance: nothing is known of a time without windows, so no line crosses it.
 const TOLD = 30;
 
-let shown = null; // { stream, now } of the last update
+let shown = null; // what the last update told
 let held = null; // the time that is read off; null for the newest
 let series = []; // [{ size, times, p, span }], smallest windows first; each value is of the `span` ms before its time
 let place = null; // from a time, or an index if all came at once, to a pixel
@@ -20,9 +21,9 @@ let place = null; // from a time, or an index if all came at once, to a pixel
 const depth = (p) => Math.min(DEEPEST, -Math.log10(Math.max(p, FLOOR)));
 const reach = () => document.querySelector("input[name=reach]:checked").value;
 
-export function showHistory(detail, stream, sizes, now) {
+export function showHistory(detail, stream, { sizes, roles }, now) {
   if (shown && shown.detail.stream !== detail.stream) held = null;
-  shown = { detail, stream, sizes, now };
+  shown = { detail, stream, sizes, roles, now };
   draw();
 }
 
@@ -39,7 +40,7 @@ function draw() {
   at("scrub").hidden = at("history-table").hidden = finest === undefined;
   if (finest === undefined) {
     place = null;
-    const words = svg("text", { class: "empty", x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2 }, "no window is full yet");
+    const words = svg("text", { class: "empty", x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2 }, "no window yet");
     frame.node.append(words);
   } else {
     const all = series.flatMap((each) => each.times);
@@ -130,7 +131,8 @@ function inspect(finest, y, frame) {
 }
 
 function summary() {
-  const { detail, stream, sizes, now } = shown;
+  const { detail, stream, sizes, roles, now } = shown;
+  if (stream.state === "elsewhere" || !tests(roles)) return "Another daemon tests its windows.";
   if (series.length === 0) {
     const least = Math.min(...sizes);
     return Number.isFinite(least) ? `The first result comes after ${count(least)} samples; ${count(stream.samples)} came so far.` : "";

@@ -2,15 +2,18 @@
 
 import { columns, framed, sample, scale, ticks } from "./charts.js";
 import { at, html, setText, svg } from "./dom.js";
+import { scores } from "./streams.js";
 import { count, number, percent } from "./words.js";
 
 const HEIGHT = 190;
 const SIDES = { left: 10, right: 10, top: 14, bottom: 40 };
 
 let shown = null;
+let none = "";
 
-export function showScores(scores) {
-  shown = scores;
+export function showScores(told, roles) {
+  shown = told;
+  none = scores(roles) ? "No sample is scored yet." : "Another daemon scores its samples.";
   draw();
 }
 
@@ -18,7 +21,7 @@ function draw() {
   const frame = framed(at("scores"), HEIGHT, SIDES);
   at("scores-legend").hidden = shown === null;
   if (shown === null) {
-    setText(at("scores-note"), "No sample is scored yet.");
+    setText(at("scores-note"), none);
     frame.node.append(svg("text", { class: "empty", x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2 }, "no sample yet"));
     return;
   }

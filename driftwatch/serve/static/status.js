@@ -58,9 +58,9 @@ function show(status, now) {
   at("detail").hidden = !stream;
   if (stream) {
     showTiles(stream, detail, status.roles, now);
-    showHistory(detail, stream, status.sizes, now);
+    showHistory(detail, stream, status, now);
     showMoved(detail.moved, stream.state === "drift", now);
-    showScores(detail.scores);
+    showScores(detail.scores, status.roles);
     showTraffic(detail.traffic, stream, status.lag, status.queued);
   }
   showAlerts(status.alerts, now);

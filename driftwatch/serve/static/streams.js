@@ -13,12 +13,16 @@ const URGENT_FIRST = ["drift", "ok", "waiting", "elsewhere"];
 
 export const mark = (state) => svg("svg", { class: `mark ${state}`, viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: MARKS[state] }));
 
+/** Whether this daemon tests windows, and whether it scores samples: with Kafka another one may. */
+export const tests = (roles) => roles.includes("test") || !roles.includes("score");
+export const scores = (roles) => roles.includes("score") || !roles.includes("test");
+
 /** What a stream's state is in words. */
 export function stateWords(stream, roles) {
   if (stream.state === "drift") return `Drift, ${stream.severity}`;
   if (stream.state === "ok") return "Like its reference";
   if (stream.state === "elsewhere") return "Tested by another daemon";
-  return roles.includes("score") && !roles.includes("test") ? "Scored here, tested elsewhere" : "No result yet";
+  return tests(roles) ? "No result yet" : "Scored here, tested elsewhere";
 }
 
 export function showVerdict(status, now) {
@@ -46,7 +50,7 @@ function verdict({ streams, roles, alerts }, firing, fine, now) {
     const rest = streams.length - fine.length;
     return ["No drift", rest ? `${those} Nothing is known here of ${rest === 1 ? "another one" : `${rest} others`}.` : those];
   }
-  return ["No result yet", roles.includes("test") || !roles.includes("score") ? "Results come as soon as the first window is full." : "This daemon scores samples; drift is tested by another one."];
+  return ["No result yet", tests(roles) ? "Results come as soon as the first window is full." : "This daemon scores samples; drift is tested by another one."];
 }
 
 const sentence = (text) => (text.length ? text[0].toUpperCase() + text.slice(1) : text);

@@ -135,6 +135,11 @@ def test_what_another_daemon_tests_now_is_not_told_here() -> None:
     assert told(*seen, StreamState("a", False, 1e-6))["streams"][0]["state"] == "ok"
 
 
+def test_the_newest_sample_is_known_where_it_is_only_tested() -> None:
+    assert told(window())["streams"][0]["last_sample_ms"] == 2_000
+    assert told(window(), SamplesScored("a", np.ones(1), 3_000))["streams"][0]["last_sample_ms"] == 3_000
+
+
 def test_streams_that_nobody_configured_are_dropped() -> None:
     page = told(SamplesScored("x", np.ones(3), 1), StreamState("x", True, 1e-6))
     assert [stream["name"] for stream in page["streams"]] == ["a", "b"]

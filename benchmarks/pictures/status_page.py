@@ -1,0 +1,81 @@
+"""The picture of the status page in the README: a daemon that takes three streams by HTTP, until a lens has come loose.
+
+``python -m benchmarks.pictures.status_page REFERENCE`` with the reference that ``make demo`` leaves: five minutes.
+The scene is that of the dashboards' pictures.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import yaml
+
+from benchmarks.pictures.dashboards import BLURRED, DOCS, STREAMS, await_ready, message
+from tests.broker.broker import free_ports
+from tests.browser import chromium, visit
+from tests.synthetic import small_bundle
+
+WIDTH = 1_200
+BEGIN = 60.0
+"""Of the scene, seconds: nothing happens before."""
+
+STANDING_S = 25.0
+"""How long the alarm is on when the picture is taken."""
+
+
+def main(reference: Path, out: Path = DOCS / "status-page.png") -> None:
+    """Runs the scene, and takes the picture while the alarm is on."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, url = Path(name), f"http://127.0.0.1:{free_ports(1)[0]}"
+        references = dict.fromkeys(STREAMS, reference) | {"scanner": small_bundle(folder)}
+        config = {
+            "source": {"kind": "http"},
+            "streams": [{"name": stream, "reference": str(path)} for stream, path in references.items()],
+            "windows": {"sizes": [50, 200], "step": 10},
+            "server": {"port": int(url.rsplit(":", 1)[1])},
+        }
+        (folder / "daemon.yaml").write_text(yaml.safe_dump(config))
+        daemon = subprocess.Popen([sys.executable, "-m", "driftwatch", "run", str(folder / "daemon.yaml")])
+        try:
+            await_ready(f"{url}/readyz")
+            _traffic(url)
+            _take(url, out)
+        finally:
+            daemon.terminate()
+            daemon.wait(30)
+
+
+def _traffic(url: str) -> None:
+    """Sends what the streams send, in real time, until the alarm has been on for a while."""
+    rng, pause = np.random.default_rng(3), threading.Event()
+    started, due, fired = time.monotonic() - BEGIN, dict.fromkeys(STREAMS, BEGIN), None
+    with httpx.Client(base_url=url, timeout=10) as client:
+        while (now := time.monotonic() - started) < BLURRED[1] and (fired is None or now - fired < STANDING_S):
+            for stream, rate in STREAMS.items():
+                while due[stream] <= now:
+                    value, headers = message(stream, due[stream], rng)
+                    client.post("/", content=value, headers={**headers, "driftwatch-stream": stream})
+                    due[stream] += rng.exponential(1 / rate)
+            if fired is None and any(stream["firing"] for stream in client.get("/api/status").json()["streams"]):
+                fired = now
+            pause.wait(0.05)
+
+
+def _take(url: str, out: Path) -> None:
+    with chromium() as browser, visit(browser, url, width=WIDTH) as seen:
+        seen.wait_for("document.title.startsWith('DRIFT')")
+        seen.wait_for("document.querySelector('#scores path') !== null")
+        bottom = seen.page.evaluate("document.getElementById('detail').getBoundingClientRect().bottom")
+        clip = {"x": 0.0, "y": 0.0, "width": WIDTH, "height": bottom + 16}
+        seen.page.screenshot(path=out, full_page=True, clip=clip)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
