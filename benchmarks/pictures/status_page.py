@@ -27,7 +27,7 @@ BEGIN = 60.0
 """Of the scene, seconds: nothing happens before."""
 
 STANDING_S = 25.0
-"""How long the alarm is on when the picture is taken."""
+"""How long the alarm is on, without a break, when the picture is taken."""
 
 
 def main(reference: Path, out: Path = DOCS / "status-page.png") -> None:
@@ -63,8 +63,8 @@ def _traffic(url: str) -> None:
                     value, headers = message(stream, due[stream], rng)
                     client.post("/", content=value, headers={**headers, "driftwatch-stream": stream})
                     due[stream] += rng.exponential(1 / rate)
-            if fired is None and any(stream["firing"] for stream in client.get("/api/status").json()["streams"]):
-                fired = now
+            firing = any(stream["firing"] for stream in client.get("/api/status").json()["streams"])
+            fired = (fired or now) if firing else None
             pause.wait(0.05)
 
 

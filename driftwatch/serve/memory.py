@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -91,15 +92,19 @@ class Rate:
         self._turn()
         self._counts[self._at % len(self._counts)] += count
 
-    def counts(self) -> list[int]:
-        """Of each whole span, oldest first; the one that has only begun is left out, and those before the start."""
+    def counts(self, newest: int | None = None) -> list[int]:
+        """Of each whole span, oldest first, or of the newest so many.
+
+        The one that has only begun is left out, and those before the start.
+        """
         self._turn()
-        whole = min(self._at - self._began, len(self._counts) - 1)
+        room = len(self._counts) - 1
+        whole = min(self._at - self._began, room if newest is None else newest)
         return [int(self._counts[(self._at - back) % len(self._counts)]) for back in range(whole, 0, -1)]
 
     def per_second(self, spans: int) -> float:
         """Mean over the newest whole spans."""
-        newest = self.counts()[-spans:]
+        newest = self.counts(spans)
         return sum(newest) / (len(newest) * self.span_s) if newest else 0.0
 
     def _now(self) -> int:
@@ -114,4 +119,4 @@ class Rate:
 
 def finite(value: float) -> float | None:
     """The value as JSON can tell it: None for what is not finite."""
-    return float(value) if np.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None
