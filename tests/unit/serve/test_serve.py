@@ -110,7 +110,8 @@ NAMES = (
 
 class Served:
     def __init__(self) -> None:
-        self.metrics, self.health, self.status = Metrics(), Health(["score"], stall_after_s=60), Status()
+        self.metrics, self.health = Metrics(), Health(["score"], stall_after_s=60)
+        self.status = Status(clock=lambda: 0.0)
         self.health.expect(["a"])
         self.server = HttpServer("127.0.0.1", 0, self.metrics, self.health, self.status)
 
