@@ -12,8 +12,9 @@ import pandas as pd
 from benchmarks.detection.material import Material
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.reference.train import Listener, train
+from driftwatch.reference.train import train
 from driftwatch.reference.train_config import TrainConfig
+from driftwatch.reference.trained import Listener
 
 
 def scorer_for(material: Material, given: Path | None, folder: Path, seed: int) -> Scorer:

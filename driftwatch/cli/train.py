@@ -18,7 +18,7 @@ from driftwatch.cli.console import stderr, stdout, table
 from driftwatch.cli.detected import show_findings
 
 if TYPE_CHECKING:
-    from driftwatch.reference.train import Trained
+    from driftwatch.reference.trained import Trained
     from driftwatch.reference.training import Told
 
 PLAIN_EVERY_S = 10.0
@@ -40,8 +40,9 @@ def train(
     torchrun --nproc-per-node 4 -m driftwatch train CONFIG
     """
     from driftwatch.reference.processes import leave
-    from driftwatch.reference.train import Listener, output_path, train
+    from driftwatch.reference.train import output_path, train
     from driftwatch.reference.train_config import load_train_config
+    from driftwatch.reference.trained import Listener
 
     loaded = load_train_config(config)
     where = output_path(loaded, out)

@@ -17,8 +17,9 @@ from driftwatch.daemon import Daemon, load_references
 from driftwatch.demo.camera import out_of_focus, sharp
 from driftwatch.demo.record import Chronicle
 from driftwatch.errors import UsageError
-from driftwatch.reference.train import Listener, Trained, train
+from driftwatch.reference.train import train
 from driftwatch.reference.train_config import DataConfig, FlowConfig, OutputConfig, TrainConfig, TrainingConfig
+from driftwatch.reference.trained import Listener, Trained
 from driftwatch.reference.training import Told
 from driftwatch.running import build_monitor, run_roles, serving
 from driftwatch.stream.alert import Alert

@@ -27,6 +27,7 @@ from driftwatch.flows.build import build_flow
 from driftwatch.locations import Location, RemotePath, locate
 from driftwatch.reference.bundle_places import CALIBRATION, FILES, FLOW, MANIFEST, REPORT, bundle_folder, put_bundle
 from driftwatch.reference.folders import write_folder
+from driftwatch.reference.mlflow_client import SCHEMES
 
 FORMAT_VERSION = 3
 VERSION_LENGTH = 12
@@ -135,6 +136,9 @@ def refuse_existing(out: Location, *, overwrite: bool = False) -> None:
     Raises:
         BundleError: see above.
     """
+    if isinstance(out, RemotePath) and out.scheme in SCHEMES:
+        remedy = "write it to a folder, and let output.mlflow of a training log it there"
+        raise BundleError("MLflow says itself where it keeps a bundle", where=str(out), remedy=remedy)
     if not _holds_something(out):
         return
     if not overwrite:

@@ -1,4 +1,4 @@
-"""Bundles behind a URL: fetched to a folder of this machine to be read, and put there whole."""
+"""Bundles behind a URL, or in MLflow: fetched to a folder of this machine to be read, and put there whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from driftwatch.errors import BundleError
 from driftwatch.locations import Location, RemotePath
+from driftwatch.reference.mlflow_client import SCHEMES, download
 
 MANIFEST, FLOW, CALIBRATION, REPORT = "manifest.json", "flow.safetensors", "calibration.safetensors", "report.png"
 FILES = (MANIFEST, FLOW, CALIBRATION, REPORT)
@@ -26,8 +27,11 @@ def bundle_folder(place: Location) -> Iterator[Path]:
         yield place
         return
     with tempfile.TemporaryDirectory(prefix="driftwatch-bundle-") as folder:
-        _fetch(place, Path(folder))
-        yield Path(folder)
+        if place.scheme in SCHEMES:
+            yield download(place, Path(folder))
+        else:
+            _fetch(place, Path(folder))
+            yield Path(folder)
 
 
 def _fetch(place: RemotePath, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from driftwatch import __version__
 from driftwatch.data.readers import open_dataset
-from driftwatch.data.schema import ImageSchema, Samples, Schema
+from driftwatch.data.schema import ImageSchema, Samples
 from driftwatch.errors import TrainingError, UsageError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.image import ImageFlow
@@ -24,20 +24,22 @@ from driftwatch.locations import Location, locate
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.assessment import assess
 from driftwatch.reference.bundle import Bundle, refuse_existing, write_bundle
+from driftwatch.reference.bundle_places import bundle_folder
 from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.checkpoint import Interrupted, remove_checkpoint
-from driftwatch.reference.detectable import Detectable, detectable
+from driftwatch.reference.detectable import detectable
 from driftwatch.reference.device import choose_device
-from driftwatch.reference.evaluation import Evaluation
-from driftwatch.reference.fitness import Fitness, Unfit, assess_fitness, by_heart, order_of
+from driftwatch.reference.fitness import Fitness, assess_fitness, by_heart, order_of
 from driftwatch.reference.likelihood import to_bits_per_dim
+from driftwatch.reference.mlflow_run import mlflow_run
 from driftwatch.reference.precision import compute_dtype
 from driftwatch.reference.processes import Processes, join_processes
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.report import report_png
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import TrainConfig
-from driftwatch.reference.training import Fitted, FlowTrainer, Told
+from driftwatch.reference.trained import Listener, Trained
+from driftwatch.reference.training import Fitted, FlowTrainer
 from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_schema, require_variety
 
 FEATURE_ROWS = 50_000
@@ -48,52 +50,6 @@ HELD_BYTES = 16
 INITIAL_ROWS = 512
 VALIDATION_ROWS = 2_000
 EVALUATION_ROWS = 3_000
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training came to.
-
-    Args:
-        path: of the bundle, or its URL.
-        version: of the bundle.
-        schema: of one sample.
-        rows: in the data.
-        fitted: how training went.
-        bits_per_dim: of calibration samples, in full precision.
-        evaluations: of the combined detector on built-in shifts.
-        detectable: the smallest shifts that it detects.
-        warnings: why it may be unfit.
-    """
-
-    path: Location
-    version: str
-    schema: Schema
-    rows: int
-    fitted: Fitted
-    bits_per_dim: float
-    evaluations: Sequence[Evaluation]
-    detectable: Sequence[Detectable]
-    warnings: Sequence[Unfit]
-
-
-def _hear_nothing(*_: object) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Whom a training tells what it does.
-
-    Args:
-        say: in a line, for people.
-        tell: after each training step.
-        doing: what goes on beside training, and the share of it that is done.
-    """
-
-    say: Callable[[str], None] = _hear_nothing
-    tell: Callable[[Told], None] = _hear_nothing
-    doing: Callable[[str, float], None] = _hear_nothing
 
 
 def train(
@@ -126,8 +82,10 @@ def train(
     refuse_existing(out, overwrite=overwrite)
     settings = config.training
     torch.backends.cudnn.deterministic = True
-    with join_processes(choose_device(settings.device)) as processes:
+    with join_processes(choose_device(settings.device)) as processes, mlflow_run(config, out, processes) as run:
         listener = listener if processes.leads else Listener()
+        if run is not None:
+            listener = listener.beside(run.tell)
         data, parts = _read(config, listener)
         torch.manual_seed(settings.seed)
         flow = new_flow(config.flow, data.schema, parts.fit, seed=settings.seed).to(processes.device)
@@ -155,6 +113,9 @@ def train(
             flow.compute_dtype = None
         trained = _conclude(config, out, data, flow, parts, fitted, stop, listener, overwrite=overwrite)
         remove_checkpoint(folder)
+        if run is not None:
+            with bundle_folder(out) as written:
+                listener.say(f"in MLflow as {run.keep(written, trained)}, run {run.id}")
         return trained
 
 

@@ -68,11 +68,28 @@ class CalibrationConfig(Settings):
     bank_size: Annotated[int, Field(ge=200, le=100_000, description="the most samples kept in the bundle")] = 5_000
 
 
+class MlflowConfig(Settings):
+    """A run in MLflow that tells of the training and keeps the bundle."""
+
+    tracking_uri: Annotated[
+        str | None, Field(min_length=1, repr=False, description="of the server; MLFLOW_TRACKING_URI if absent")
+    ] = None
+    experiment: Annotated[str, Field(min_length=1, description="made if there is none")] = "driftwatch"
+    run_name: Annotated[str | None, Field(min_length=1, description="the bundle's name if absent")] = None
+    registered_model: Annotated[
+        str | None,
+        Field(
+            min_length=1, pattern=r"^[^/:]+$", description="that the bundle becomes a version of; made if there is none"
+        ),
+    ] = None
+
+
 class OutputConfig(Settings):
     """What to write."""
 
     bundle: ConfigLocation | None = None
     name: Annotated[str | None, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]+$")] = None
+    mlflow: Annotated[MlflowConfig | None, Field(description="no run is logged if absent")] = None
 
 
 class TrainConfig(Settings):

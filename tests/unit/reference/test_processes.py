@@ -22,7 +22,8 @@ import json, sys, threading, zlib
 from pathlib import Path
 import torch
 from driftwatch.reference.processes import leave
-from driftwatch.reference.train import Listener, train
+from driftwatch.reference.train import train
+from driftwatch.reference.trained import Listener
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.training import FlowTrainer
 from driftwatch.reference.training_data import TrainingData

@@ -20,8 +20,9 @@ from driftwatch.reference.checkpoint import Interrupted
 from driftwatch.reference.fitness import told_warnings
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.reference.train import Listener, Trained, output_path, train
+from driftwatch.reference.train import output_path, train
 from driftwatch.reference.train_config import TrainConfig
+from driftwatch.reference.trained import Listener, Trained
 from driftwatch.reference.training import Told
 from tests.synthetic import shuffled_rows, waves
 
