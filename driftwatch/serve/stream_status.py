@@ -138,9 +138,10 @@ class StreamStatus:
     def _test(self, event: WindowTested) -> None:
         size, p_value = event.window, event.p_values["combined"]
         if size not in self._windows:
-            self._windows[size] = Ring(("end_ms", "p_value", "effect_nats"), HISTORY)
+            self._windows[size] = Ring(("end_ms", "p_value", "effect_nats", "alarm"), HISTORY)
             self._days[size] = Spans(DAY_SPAN_MS, DAY_SPANS)
-        self._windows[size].add(event.end_ms, p_value, event.effect_nats)
+        # The state that a window leads to comes after it: this is the one that it found.
+        self._windows[size].add(event.end_ms, p_value, event.effect_nats, self.firing)
         self._days[size].add(event.end_ms, p_value)
         self._newest[size] = event
 

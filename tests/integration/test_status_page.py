@@ -130,9 +130,9 @@ def test_the_drift_of_a_real_run_is_shown(
             "sinks": [{"kind": "log"}],
         }
     )
+    daemon.wait_for("alert", lambda: any(line["event"] == "drift" for line in daemon.lines()))
     with visit(browser, daemon.url) as seen:
         seen.wait_for("document.title === 'DRIFT: waves'")
-        daemon.wait_for("alert", lambda: any(line["event"] == "drift" for line in daemon.lines()))
         alert = next(line for line in daemon.lines() if line["event"] == "drift")
         assert seen.text("#headline").startswith("waves drifts since ")
         assert "Drift, " in seen.text("#stream-state")
@@ -164,6 +164,15 @@ def test_both_schemes_and_every_width_are_fit_to_read(browser: Browser, served: 
             assert seen.barriers() == []
             grounds.add(seen.page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert len(grounds) == 2
+
+
+def test_what_came_all_at_once_is_drawn_in_its_order(browser: Browser, served: Served) -> None:
+    for i in range(600):
+        on = 100 < i < 200 or 300 < i < 400
+        served.tell(replace(window(0, 1e-9 if on else 0.3), end_ms=NOW_MS), StreamState(HOSTILE, on, 1e-6, "info"))
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for("document.querySelectorAll('#history .firing-cap').length === 2")
+        assert "in the order they came" in str(seen.page.locator("#history").text_content())
 
 
 def test_texts_from_messages_are_texts(browser: Browser, served: Served) -> None:

@@ -48,9 +48,10 @@ function draw() {
     const timed = last - first > BURST_MS;
     place = (ms, i, length) => (timed ? scale(first, last, frame.left, frame.right)(ms) : scale(0, length, frame.left, frame.right)(i + 1));
     if (timed) {
-      drawPeriods(frame, detail.periods, first, last);
+      drawFiring(frame, periodsIn(detail.periods, first, last));
       columns(frame, timeTicks(first, last, (frame.right - frame.left) / 90).map((tick) => ({ x: place(tick.at), words: tick.words })));
     } else {
+      drawFiring(frame, runs(source[finest.size].alarm ?? []));
       columns(frame, [{ x: (frame.left + frame.right) / 2, words: `in the order they came, all at ${time(last)}` }]);
     }
     series.forEach((each, number) => frame.node.append(svg("path", { class: `line series-${1 + (number % 3)}`, d: path(each, y) })));
@@ -69,16 +70,26 @@ function drawThreshold(frame, y) {
   );
 }
 
-function drawPeriods(frame, periods, first, last) {
-  const spans = [];
-  for (const { start_ms: start, end_ms: end } of periods) {
-    if ((end ?? last) < first || start > last) continue;
-    const [from, to] = [place(Math.max(start, first)), place(Math.min(end ?? last, last))];
-    const before = spans.at(-1);
-    if (before && from - before.to < MERGED_PX) before.to = Math.max(before.to, to);
-    else spans.push({ from, to });
-  }
+/** When the alarm was on, in pixels. */
+function periodsIn(periods, first, last) {
+  const seen = periods.filter(({ start_ms: start, end_ms: end }) => (end ?? last) >= first && start <= last);
+  return seen.map(({ start_ms: start, end_ms: end }) => ({ from: place(Math.max(start, first)), to: place(Math.min(end ?? last, last)) }));
+}
+
+/** Windows in a row that found the alarm on, in pixels. */
+function runs(alarm) {
+  const found = alarm.map((on, i) => (on ? { from: place(null, i - 1, alarm.length), to: place(null, i, alarm.length) } : null));
+  return found.filter((each) => each !== null);
+}
+
+function drawFiring(frame, spans) {
+  const merged = [];
   for (const { from, to } of spans) {
+    const before = merged.at(-1);
+    if (before && from - before.to < MERGED_PX) before.to = Math.max(before.to, to);
+    else merged.push({ from, to });
+  }
+  for (const { from, to } of merged) {
     const width = Math.max(2, to - from);
     frame.node.append(
       svg("rect", { class: "firing", x: from, y: frame.top, width, height: frame.bottom - frame.top }),
@@ -134,6 +145,7 @@ function summary() {
   const { detail, stream, sizes, roles, now } = shown;
   if (stream.state === "elsewhere" || !tests(roles)) return "Another daemon tests its windows.";
   if (series.length === 0) {
+    if (["drift", "ok"].includes(stream.state)) return "No window was tested since the daemon started.";
     const least = Math.min(...sizes);
     return Number.isFinite(least) ? `The first result comes after ${count(least)} samples; ${count(stream.samples)} came so far.` : "";
   }

@@ -116,6 +116,12 @@ def test_the_stream_that_drifts_comes_first_to_who_asks_for_none() -> None:
     assert told(watched=Watched())["detail"] is None
 
 
+def test_each_window_knows_whether_it_found_the_alarm_on() -> None:
+    on, off = StreamState("a", True, 1e-6, "info", 1_000), StreamState("a", False, 1e-6)
+    page = told(window(), on, window(), window(), off, window())
+    assert page["detail"]["windows"]["50"]["alarm"] == [0, 1, 1, 0]
+
+
 def test_an_alarm_that_ended_leaves_its_period_and_one_alert_is_told_once() -> None:
     page = told(
         AlertRecalled(ALERT), AlertRecalled(RESOLVED), AlertRecalled(RESOLVED), StreamState("a", False, 1e-6), window()
