@@ -206,8 +206,7 @@ class _Report:
         return f"http://{server.host}:{server.port}/" if server.enabled else ""
 
     def _tracing(self) -> str:
-        tracing = self.loaded.tracing
-        return (tracing.endpoint or "as OTEL_EXPORTER_OTLP_ENDPOINT says") if tracing else ""
+        return self.loaded.tracing.told if self.loaded.tracing else ""
 
 
 def _intake(config: DaemonConfig, source: HttpSource) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from driftwatch.config.http import check_url
+from driftwatch.config.http import check_url, origin
 from driftwatch.settings import Settings
 
 
@@ -17,8 +17,9 @@ class TracingConfig(Settings):
         str | None,
         AfterValidator(lambda url: url and check_url(url)),
         Field(
+            repr=False,
             description="of a collector that takes OTLP by HTTP, without /v1/traces; "
-            "OTEL_EXPORTER_OTLP_ENDPOINT if absent, else http://localhost:4318"
+            "OTEL_EXPORTER_OTLP_ENDPOINT if absent, else http://localhost:4318",
         ),
     ] = None
     headers: Annotated[
@@ -36,3 +37,8 @@ class TracingConfig(Settings):
     service_name: Annotated[
         str | None, Field(min_length=1, description="OTEL_SERVICE_NAME if absent, else driftwatch")
     ] = None
+
+    @property
+    def told(self) -> str:
+        """To where, for people."""
+        return origin(self.endpoint) if self.endpoint else "as the environment says"

@@ -12,7 +12,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from driftwatch.errors import MessageError
-from driftwatch.tracing.context import TRACEPARENT
+from driftwatch.tracing.context import TRACEPARENT, valid_context
 
 EVENT_TYPE = "io.driftwatch.drift.v1"
 CONTENT_TYPE = "application/cloudevents+json"
@@ -258,7 +258,7 @@ def decode_alert(value: bytes) -> Alert:
             heat_map=HeatMap(tuple(map(tuple, data["heat_map"]["values"]))) if "heat_map" in data else None,
             examples=_examples(data["examples"]) if "examples" in data else None,
             since_ms=_milliseconds(data["since"]) if "since" in data else None,
-            trace=event.get(TRACEPARENT, ""),
+            trace=valid_context(event.get(TRACEPARENT)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None

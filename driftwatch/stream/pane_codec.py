@@ -8,6 +8,7 @@ import orjson
 from driftwatch.errors import MessageError
 from driftwatch.stream.examples import Candidate
 from driftwatch.stream.panes import Pane
+from driftwatch.tracing import valid_context
 
 FORMAT = 1
 
@@ -63,7 +64,7 @@ def decode_pane(value: bytes) -> Pane:
             first=(int(head["first"][0]), int(head["first"][1])),
             last=(int(head["last"][0]), int(head["last"][1])),
             grades=tuple(bytes(head.get("grades", ()))),
-            trace=str(head.get("trace", "")),
+            trace=valid_context(head.get("trace")),
             candidates=tuple(
                 Candidate(float(score), (int(offset), int(row)), sample)
                 for score, offset, row, sample in head.get("candidates", ())

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from driftwatch.tracing.context import context_of, is_sampled, trace_headers
+from driftwatch.tracing.context import context_of, is_sampled, trace_headers, valid_context
 from driftwatch.tracing.tracer import UNTRACED, Span, Stage, Tracer, open_tracer
 
-__all__ = ["UNTRACED", "Span", "Stage", "Tracer", "context_of", "is_sampled", "open_tracer", "trace_headers"]
+__all__ = [
+    "UNTRACED",
+    "Span",
+    "Stage",
+    "Tracer",
+    "context_of",
+    "is_sampled",
+    "open_tracer",
+    "trace_headers",
+    "valid_context",
+]

@@ -29,11 +29,16 @@ def context_of(headers: Mapping[str, bytes], value: bytes = b"") -> str:
     """
     for name in (TRACEPARENT, f"ce_{TRACEPARENT}"):
         if told := headers.get(name):
-            return _valid(told.decode(errors="replace"))
+            return valid_context(told.decode(errors="replace"))
     # Looking for the word is cheaper than reading the whole event once more.
     if TRACEPARENT.encode() in value and is_structured_event(headers):
-        return _valid(structured_attributes(value).get(TRACEPARENT, ""))
+        return valid_context(structured_attributes(value).get(TRACEPARENT, ""))
     return ""
+
+
+def valid_context(told: object) -> str:
+    """What somebody else calls a context, if it is one; else empty."""
+    return told if isinstance(told, str) and _CONTEXT.fullmatch(told) else ""
 
 
 def is_sampled(context: str) -> bool:
@@ -48,7 +53,3 @@ def is_sampled(context: str) -> bool:
 def trace_headers(context: str) -> tuple[tuple[str, bytes], ...]:
     """What goes with a message, for whoever reads it to carry on the trace."""
     return ((TRACEPARENT, context.encode()),) if context else ()
-
-
-def _valid(told: str) -> str:
-    return told if _CONTEXT.fullmatch(told) else ""

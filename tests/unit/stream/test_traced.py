@@ -133,6 +133,15 @@ def test_a_message_that_was_committed_before_is_not_traced_again(reference: Refe
         assert next(span.attributes["messaging.kafka.offset"] for span in endpoint.spans("decode")) == 7
 
 
+def test_a_context_that_is_none_is_not_taken_from_panes_and_alerts(reference: Reference, records: list[Record]) -> None:
+    panes, _ = panes_of(reference, records)
+    (alert,) = alerts_of(reference, panes)
+    wrong = alert.trace.replace("00-", "99-").encode()
+    assert decode_alert(encode_alert(alert).replace(alert.trace.encode(), wrong)).trace == ""
+    pane = next(pane for pane in panes if pane.trace == alert.trace)
+    assert decode_pane(encode_pane(pane).replace(alert.trace.encode(), wrong)).trace == ""
+
+
 def test_without_contexts_nothing_is_added_to_panes_and_alerts(reference: Reference, records: list[Record]) -> None:
     bare = [Record(r.topic, r.partition, r.offset, r.timestamp_ms, r.key, r.value, r.headers[:-1]) for r in records]
     panes, _ = panes_of(reference, bare)
