@@ -167,6 +167,7 @@ def test_both_schemes_and_every_width_are_fit_to_read(browser: Browser, served: 
 
 
 def test_what_came_all_at_once_is_drawn_in_its_order(browser: Browser, served: Served) -> None:
+    served.tell(StreamState(HOSTILE, False, 1e-6))
     for i in range(600):
         on = 100 < i < 200 or 300 < i < 400
         served.tell(replace(window(0, 1e-9 if on else 0.3), end_ms=NOW_MS), StreamState(HOSTILE, on, 1e-6, "info"))

@@ -46,7 +46,7 @@ function verdict({ streams, roles, alerts }, firing, fine, now) {
   }
   if (firing.length) return [`${firing.length} of ${streams.length} streams drift`, firing.map((stream) => `${stream.name} (${stream.severity})`).join(", ")];
   if (fine.length) {
-    const those = fine.length === 1 ? `${fine[0].name} looks like its reference.` : `${fine.length === streams.length ? "All " : ""}${fine.length} streams look like their references.`;
+    const those = fine.length === 1 ? `${fine[0].name} looks like its reference.` : `${fine.length < streams.length ? fine.length : fine.length === 2 ? "Both" : `All ${fine.length}`} streams look like their references.`;
     const rest = streams.length - fine.length;
     return ["No drift", rest ? `${those} Nothing is known here of ${rest === 1 ? "another one" : `${rest} others`}.` : those];
   }
