@@ -25,10 +25,9 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.events import Calibrated, ReferenceInUse
-from driftwatch.stream.examples import ExampleRule
 from driftwatch.stream.intake import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
-from driftwatch.stream.monitor import TesterFactory
+from driftwatch.stream.monitor import example_rule, tester_factory
 from driftwatch.stream.registry import open_registry
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
@@ -62,7 +61,7 @@ class Daemon:
         self.monitor = monitor
         self._references = {stream.name: references[str(stream.reference)] for stream in config.streams}
         self._scorers = {reference.version: Scorer(reference) for reference in references.values()}
-        self._factory = tester_factory(config)
+        self._factory = tester_factory(config.windows, config.alerts)
         self._sinks = build_sinks(config)
         stated = config.source.schema_registry if isinstance(config.source, KafkaSource) else None
         self._registry = open_registry(stated) if stated and "score" in config.roles else None
@@ -190,7 +189,7 @@ class Daemon:
         }
         source = self.config.source
         limit = source.max_message_bytes if isinstance(source, KafkaSource) else 1 << 40
-        examples = _example_rule(self.config)
+        examples = example_rule(self.config.alerts)
         return ScoreStage(
             routes,
             self.config.windows.step,
@@ -203,24 +202,6 @@ class Daemon:
     def _tester(self, stream: str) -> StreamTester | None:
         reference = self._references.get(stream)
         return self._factory(stream, reference) if reference else None
-
-
-def tester_factory(config: DaemonConfig) -> TesterFactory:
-    """Makes the testers that a configuration asks for."""
-    return TesterFactory(
-        sizes=config.windows.sizes,
-        step=config.windows.step,
-        budget=config.alerts.budget_samples,
-        min_effect=config.alerts.min_effect,
-        resolve_after=config.alerts.resolve_after,
-        severity=config.alerts.severity,
-        examples=_example_rule(config),
-        anytime_alpha=config.alerts.anytime_alpha,
-    )
-
-
-def _example_rule(config: DaemonConfig) -> ExampleRule:
-    return ExampleRule(config.alerts.examples.count, config.alerts.examples.include_samples)
 
 
 def load_references(config: DaemonConfig) -> dict[str, Reference]:

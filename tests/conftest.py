@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import driftwatch
 from driftwatch.reference.reference import Reference, load_reference
+from tests.people import people_bundle
 from tests.s3 import BUCKET, enter, s3_server
 from tests.sidecar import Sidecar
 from tests.synthetic import small_bundle
@@ -30,6 +32,24 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(bundle: Path) -> Reference:
     """A small reference."""
     return load_reference(bundle)
+
+
+@pytest.fixture(scope="session")
+def table_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small bundle of a table."""
+    return people_bundle(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def people(table_bundle: Path) -> driftwatch.Reference:
+    """A small reference of a table, as users have it in Python."""
+    return driftwatch.load(table_bundle)
+
+
+@pytest.fixture(scope="session")
+def pictures(bundle: Path) -> driftwatch.Reference:
+    """A small reference of images, likewise."""
+    return driftwatch.load(bundle)
 
 
 @pytest.fixture

@@ -227,11 +227,12 @@ def _anytime(alpha: float) -> str:
 
 
 def _streams(config: DaemonConfig) -> list[StreamPlan]:
-    from driftwatch.daemon import load_references, tester_factory
+    from driftwatch.daemon import load_references
     from driftwatch.reference.detectable import told_detectable
     from driftwatch.reference.fitness import told_warnings
+    from driftwatch.stream.monitor import tester_factory
 
-    factory, loaded = tester_factory(config), load_references(config)
+    factory, loaded = tester_factory(config.windows, config.alerts), load_references(config)
     return [
         StreamPlan(
             stream=stream.name,

@@ -61,6 +61,6 @@ def assess(reference: Reference, fresh: Samples, *, seed: int, doing: Callable[[
         seen[row.shift, row.window] = None
         doing(f"evaluating {row.shift}", len(seen) / count)
     scores = {
-        name: scorer.points(samples[:SCORED_SAMPLES]).score for name, samples in {REFERENCE: fresh, **shifted}.items()
+        name: scorer.scores(samples[:SCORED_SAMPLES]).score for name, samples in {REFERENCE: fresh, **shifted}.items()
     }
     return Assessment(tuple(rows), scores)

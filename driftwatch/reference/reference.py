@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,12 @@ class Reference:
     memory: Memory
     manifest: Mapping[str, Any]
 
-    @property
+    @cached_property
     def block_names(self) -> tuple[str, ...]:
         """The names of the latent's blocks."""
         return tuple(block.name for block in self.flow.blocks)
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """The names of a row's features, for tables and vectors; none for images."""
         if not isinstance(self.flow, VectorFlow):

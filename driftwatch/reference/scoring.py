@@ -23,7 +23,7 @@ from driftwatch.stats.summary import Array, Layout, merge
 
 
 @dataclass(frozen=True)
-class Points:
+class Scores:
     """Scores of single samples, ``(N,)`` each.
 
     Args:
@@ -41,6 +41,10 @@ class Points:
     dependence: Array
     nll: Array
     p_value: Array
+
+    def to_dict(self) -> dict[str, Array]:
+        """By column, as a data frame is made from: ``pandas.DataFrame(scores.to_dict())``."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Scorer:
         """The summaries of all samples, ``(N, V)``, as nulls and streams are drawn from."""
         return np.concatenate([batch.astype(np.float32) for batch in self.summaries(samples)])
 
-    def points(self, samples: NDArray[np.floating]) -> Points:
+    def scores(self, samples: NDArray[np.floating]) -> Scores:
         """The point score of each sample, with its parts."""
         parts, p_values, nll = [], [], []
         for summaries in self.summaries(samples):
@@ -88,7 +92,7 @@ class Scorer:
             p_values.append(self.point_null.test(summaries).p_values["combined"])
             nll.append(summaries[:, 2])
         part = np.concatenate(parts)
-        return Points(
+        return Scores(
             score=part.sum(1),
             location=part[:, 0],
             scale=part[:, 1],

@@ -35,4 +35,4 @@ def effect_interval(null: WindowNull, panes: Array, known: float) -> tuple[float
         left_out = null.test(total - panes).effect
         variance = (count - 1) / count * float(np.square(left_out - left_out.mean()).sum())
         half = max(half, float(stdtrit(count - 1, 0.975)) * (variance * (1.0 + float(total[0]) / known)) ** 0.5)
-    return effect, effect - half, effect + half
+    return effect, float(effect - half), float(effect + half)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.martingale import grades
 from driftwatch.stats.sequential import Procedure
@@ -82,3 +83,22 @@ class TesterFactory:
         calibration = grades(reference.bank[:, reference.layout.surprise].astype(np.float64))
         every = round(FORGOTTEN_MEMORIES * reference.memory.tau) if reference.memory.tau > 1 else 1
         return AnytimeAlarm(calibration[::every], self._anytime_alpha, hold=max(self._sizes), every=every)
+
+
+def tester_factory(windows: WindowsConfig, alerts: AlertsConfig) -> TesterFactory:
+    """Makes the testers that a configuration asks for."""
+    return TesterFactory(
+        sizes=windows.sizes,
+        step=windows.step,
+        budget=alerts.budget_samples,
+        min_effect=alerts.min_effect,
+        resolve_after=alerts.resolve_after,
+        severity=alerts.severity,
+        examples=example_rule(alerts),
+        anytime_alpha=alerts.anytime_alpha,
+    )
+
+
+def example_rule(alerts: AlertsConfig) -> ExampleRule:
+    """Which samples alerts point at."""
+    return ExampleRule(alerts.examples.count, alerts.examples.include_samples)

@@ -33,49 +33,58 @@ def excess(blocks: Sequence[str], nats: Array, deviations: Array) -> dict[str, d
     }
 
 
-@dataclass(frozen=True)
-class WindowResult:
-    """One tested window of one stream.
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a window shows beside its reference.
 
     Args:
-        stream: its name.
-        reference: version of the reference it was tested against.
-        span: size, samples, event time and offsets of the window.
         statistics: of each detector.
         p_values: of each detector.
         parts: of each block, its location, scale and dependence in nats per sample.
         geometry: cosine, location, axes and radius of the latents.
         moments: Hotelling's T-squared of each group of descriptors.
         effect_nats: debiased divergence, nats per sample.
-        drift: whether the window is an alarm under the policy.
         explanation: what moved most, in words.
-        excess: of `parts`, for people who look at it now; no part of the message.
+        excess: of `parts`, for people who look at it now; no part of a message.
         groups: by how many standard deviations of chance each group of descriptors is off; likewise.
     """
 
-    stream: str
-    reference: str
-    span: WindowSpan
     statistics: Mapping[str, float]
     p_values: Mapping[str, float]
     parts: Mapping[str, Mapping[str, float]]
     geometry: Mapping[str, float]
     moments: Mapping[str, float]
     effect_nats: float
-    drift: bool
     explanation: str
     excess: Mapping[str, Mapping[str, Excess]] = field(default_factory=dict)
     groups: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def size(self) -> int:
-        """The configured window size, in samples."""
-        return self.span.size
-
-    @property
     def p_value(self) -> float:
         """Of the combined detector."""
         return self.p_values["combined"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowResult(Findings):
+    """One tested window of one stream.
+
+    Args:
+        stream: its name.
+        reference: version of the reference it was tested against.
+        span: size, samples, event time and offsets of the window.
+        drift: whether the window is an alarm under the policy.
+    """
+
+    stream: str
+    reference: str
+    span: WindowSpan
+    drift: bool
+
+    @property
+    def size(self) -> int:
+        """The configured window size, in samples."""
+        return self.span.size
 
     @property
     def end_ms(self) -> int:

@@ -15,22 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch.reference.columns import moved_columns
 from driftwatch.reference.reference import Reference
-from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.interval import effect_interval
-from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
 from driftwatch.stats.sequential import Procedure
-from driftwatch.stats.summary import Array, merge
+from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
 from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
-from driftwatch.stream.explain import explain
+from driftwatch.stream.findings import detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
-from driftwatch.stream.results import WindowResult, excess
+from driftwatch.stream.results import WindowResult
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
 
@@ -75,7 +72,6 @@ class StreamTester:
         self.policy = policy
         self.examples = examples
         self.sizes = tuple(sorted(procedure.nulls))
-        self._feature_names = reference.feature_names
         self._panes: deque[Pane] = deque()
         self._state = PolicyState()
         self._alarm = alarm
@@ -161,55 +157,15 @@ class StreamTester:
         return None
 
     def _test(self, size: int, window: Sequence[Pane]) -> WindowResult:
-        null = self.procedure.nulls[size]
         summary = merge([pane.summary for pane in window])
-        tested = null.test(summary[None])
-        parts = tested.features.decomposition.parts[0]
-        offset = parts.size
-        geometry = dict(
-            zip(
-                GEOMETRY_PARTS,
-                map(float, tested.features.values[0, offset : offset + len(GEOMETRY_PARTS)]),
-                strict=True,
-            )
-        )
-        geometry["radius"] = float(np.exp(geometry["radius"]))
-        p_values = _first(tested.p_values)
-        effect = float(tested.effect[0])
-        deviations = tested.deviations[0]
-        groups = [group for group, _ in null.layout.groups]
+        found = examine(self.procedure.nulls[size], summary, self.reference)
         return WindowResult(
             stream=self.stream,
             reference=self.reference.version,
             span=_span(size, window),
-            statistics=_first(tested.statistics),
-            p_values=p_values,
-            parts={
-                block: dict(zip(PARTS, map(float, parts[s]), strict=True))
-                for s, block in enumerate(self.reference.block_names)
-            },
-            geometry=geometry,
-            moments={
-                group: float(square)
-                for (group, _), square in zip(null.layout.groups, tested.features.hotelling[0], strict=True)
-            },
-            effect_nats=effect,
-            drift=self.policy.drifted(p_values["combined"], effect),
-            explanation=self._explain(null, summary, tested, geometry),
-            excess=excess(
-                self.reference.block_names, parts - null.parts_mean, deviations[:offset].reshape(parts.shape)
-            ),
-            groups=dict(zip(groups, map(float, deviations[len(deviations) - len(groups) :]), strict=True)),
+            drift=self.policy.drifted(found.p_value, found.effect_nats),
+            **vars(found),
         )
-
-    def _explain(self, null: WindowNull, summary: Array, tested: Tested, geometry: dict[str, float]) -> str:
-        """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
-        columns = moved_columns(summary, null.layout, self._feature_names)
-        if columns:
-            return "; ".join([*columns, f"{tested.effect[0]:+.3g} nats/sample in all"])
-        parts = tested.features.decomposition.parts[0]
-        effect = float(tested.effect[0])
-        return explain(null, parts, tested.deviations[0], geometry, self.reference.block_names, effect)
 
     def _announce(self, transition: Transition, since_ms: int) -> Alert:
         result = transition.window
@@ -232,16 +188,7 @@ class StreamTester:
             effect=Effect(*effect_interval(self.procedure.nulls[result.size], panes, self.reference.others[0])),
             window=result.span,
             p_value=result.p_value,
-            detectors=tuple(
-                DetectorResult(
-                    name=name,
-                    statistic=result.statistics[name],
-                    p_value=result.p_values[name],
-                    parts=_detector_parts(name, result),
-                )
-                for name in DETECTORS
-            )
-            + self._bets(),
+            detectors=detector_results(result) + self._bets(),
             explanation=(
                 "; ".join(filter(None, (self._watched(result), result.explanation, place)))
                 if firing
@@ -265,20 +212,6 @@ class StreamTester:
         if result.drift or self._anytime is None:
             return ""
         return f"samples surprise too much or too little, one by one (p = {self._anytime.p_value:.1g} at any time)"
-
-
-def _first(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, float]:
-    return {name: float(array[0]) for name, array in arrays.items()}
-
-
-def _detector_parts(name: str, result: WindowResult) -> Mapping[str, Mapping[str, float]]:
-    if name == "kl":
-        return result.parts
-    if name == "geometry":
-        return {"latent": result.geometry}
-    if name == "moments":
-        return {group: {"t_squared": value} for group, value in result.moments.items()}
-    return {}
 
 
 def _span(size: int, window: Sequence[Pane]) -> WindowSpan:

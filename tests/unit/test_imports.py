@@ -24,6 +24,7 @@ ORDER = (
     "config",
     "tracing",
     "stream",
+    "api",
     "alerts",
     "serve",
     "event_log",
@@ -94,6 +95,16 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     code = f"import sys, driftwatch.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_python_api_is_imported_when_it_is_asked_for() -> None:
+    code = f"""
+import sys, driftwatch
+print([m for m in {HEAVY!r} if m in sys.modules], dir(driftwatch) == sorted(driftwatch.__all__))
+print([name for name in driftwatch.__all__ if getattr(driftwatch, name, None) is None])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == ["[] True", "[]"]
 
 
 def test_a_model_s_service_takes_the_client_in_with_the_standard_library_alone() -> None:

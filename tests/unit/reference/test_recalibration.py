@@ -49,8 +49,8 @@ def test_says_what_it_detects_and_what_is_unfit(renewed: Path, bundle: Path, tmp
 def test_what_was_drift_is_normal_and_the_other_way_round(bundle: Path, renewed: Path) -> None:
     usual, unusual = waves(500, seed=41), shuffled_rows(waves(500, seed=42))
     before, after = (Scorer(load_reference(path)) for path in (bundle, renewed))
-    assert np.median(before.points(unusual).p_value) < 0.1 < np.median(before.points(usual).p_value)
-    assert np.median(after.points(usual).p_value) < 0.1 < np.median(after.points(unusual).p_value)
+    assert np.median(before.scores(unusual).p_value) < 0.1 < np.median(before.scores(usual).p_value)
+    assert np.median(after.scores(usual).p_value) < 0.1 < np.median(after.scores(unusual).p_value)
 
 
 def test_a_stretch_of_a_stream_with_memory_is_calibrated_by_blocks(bundle: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_scores_do_not_depend_on_the_batch(reference: Reference, cuts: list[int]
 
 
 def test_parts_add_up_and_p_values_are_uniform(reference: Reference) -> None:
-    points = Scorer(reference).points(waves(1_500, seed=4))
+    points = Scorer(reference).scores(waves(1_500, seed=4))
     np.testing.assert_allclose(points.location + points.scale + points.dependence, points.score)
     # The bank of 1,000 is a sample too: 0.08 is the two-sample distance that chance passes once in a thousand.
     assert stats.kstest(points.p_value, "uniform").statistic < 0.08
@@ -35,11 +35,11 @@ def test_parts_add_up_and_p_values_are_uniform(reference: Reference) -> None:
 
 def test_drifted_samples_score_higher(reference: Reference) -> None:
     scorer = Scorer(reference)
-    plain, moved = scorer.points(waves(300, seed=5)), scorer.points(shuffled_rows(waves(300, seed=6)))
+    plain, moved = scorer.scores(waves(300, seed=5)), scorer.scores(shuffled_rows(waves(300, seed=6)))
     assert np.median(moved.p_value) < np.median(plain.p_value)
 
 
 def test_extreme_samples_stay_finite(reference: Reference) -> None:
-    points = Scorer(reference).points(np.full((3, 1, 8, 8), 255, dtype=np.float32))
+    points = Scorer(reference).scores(np.full((3, 1, 8, 8), 255, dtype=np.float32))
     assert np.isfinite(points.score).all()
     assert (points.p_value < 0.05).all()

@@ -1,0 +1,125 @@
+"""Whatever holds data in Python, as samples of a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+import torch
+from numpy.typing import NDArray
+
+from driftwatch.data.readers import CHUNK_ROWS, open_dataset
+from driftwatch.data.schema import Samples, Schema
+from driftwatch.errors import DataError, MessageError
+from driftwatch.locations import RemotePath
+
+
+class SupportsArray(Protocol):
+    """What NumPy makes an array of: arrays themselves, torch tensors and many others."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
+        """The array."""
+
+
+class SupportsArrow(Protocol):
+    """What Arrow makes a table of: its own tables, pandas and polars data frames and many others."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The table, as Arrow's C interface has it."""
+
+
+InMemory = SupportsArray | SupportsArrow | Sequence[Mapping[str, Any]]
+"""An array or tensor ``(N, ...)``, a data frame or Arrow table, or rows by column name."""
+
+Data = str | Path | RemotePath | InMemory
+"""Likewise, or the path or URL of a data set."""
+
+WHERE = "data"
+
+
+def samples(data: Data, schema: Schema) -> Iterator[Samples]:
+    """The samples in order, ``(n, *schema.shape)`` at a time.
+
+    Raises:
+        DataError: the data cannot be read, or does not fit the schema.
+    """
+    if isinstance(data, str | Path | RemotePath):
+        yield from open_dataset(data).chunks(schema)
+        return
+    held = in_memory(data)
+    if isinstance(held, pa.Table) and schema.kind != "table":
+        held = _matrix(held)
+    for start in range(0, max(1, len(held)), CHUNK_ROWS):
+        piece = held.slice(start, CHUNK_ROWS) if isinstance(held, pa.Table) else held[start : start + CHUNK_ROWS]
+        try:
+            yield schema.coerce(piece)
+        except MessageError as error:
+            place = f"{WHERE}, rows from {start}" + (f", {error.where}" if error.where else "")
+            raise DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}") from None
+
+
+def in_memory(data: InMemory) -> Any:
+    """Data of any library as an array or as an Arrow table; copied only where it must be.
+
+    Raises:
+        DataError: it is of no kind that is known, or its columns have no type of Arrow's.
+    """
+    try:
+        held = _converted(data)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=WHERE) from None
+    if held is None:
+        raise DataError(
+            f"is of type {type(data).__name__}",
+            where=WHERE,
+            remedy="give an array, a tensor, a data frame, an Arrow table, rows by column name, or a path or URL",
+        )
+    return held
+
+
+def _converted(data: Any) -> Any:
+    if isinstance(data, torch.Tensor):
+        return _of_tensor(data)
+    if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
+        return pa.Table.from_pylist(list(data))
+    if hasattr(data, "iloc"):  # pandas: its index is no column
+        return pa.Table.from_pandas(data, preserve_index=False)
+    if hasattr(data, "to_arrow"):  # polars: without types of its own
+        return data.to_arrow()
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.table(data)
+    return np.asarray(data) if hasattr(data, "__array__") else None
+
+
+def _of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
+    on_host = tensor.detach().cpu()
+    return np.asarray((on_host.float() if on_host.dtype == torch.bfloat16 else on_host).numpy())
+
+
+def _matrix(table: pa.Table) -> NDArray[np.float64]:
+    """A table of numbers alone, ``(N, columns)``."""
+    try:
+        columns = [column.cast(pa.float64(), safe=False).to_numpy() for column in table.columns]
+    except pa.ArrowException as error:
+        raise DataError(f"holds no numbers: {error}", where=WHERE) from None
+    return np.column_stack(columns) if columns else np.empty((len(table), 0))
+
+
+def in_file(data: InMemory, folder: Path) -> Path:
+    """Data in memory as a file in a folder, to be read as any other.
+
+    Raises:
+        DataError: it is of no kind that is known.
+    """
+    held = in_memory(data)
+    if isinstance(held, pa.Table):
+        path = folder / f"{WHERE}.parquet"
+        pa_parquet.write_table(held, path)
+    else:
+        path = folder / f"{WHERE}.npy"
+        np.save(path, held, allow_pickle=False)
+    return path

@@ -1,0 +1,78 @@
+"""Training a reference from Python."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from driftwatch.api.reference import Reference, checked, load
+from driftwatch.api.samples import Data, in_file
+from driftwatch.locations import Location, RemotePath, locate
+from driftwatch.reference.train import train as train_reference
+from driftwatch.reference.train_config import TrainConfig
+from driftwatch.reference.trained import Listener
+
+
+def train(
+    data: Data | Sequence[Path | str],
+    out: str | Location,
+    *,
+    name: str | None = None,
+    columns: Sequence[str] | None = None,
+    minutes: float = 15.0,
+    device: str = "auto",
+    seed: int = 0,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Reference:
+    """Fits a reference to data that is as it should be, and writes its bundle.
+
+    Args:
+        data: a few thousand samples or more, or the path or paths of them.
+        out: where to write the bundle, a folder or URL.
+        name: of the reference; that of `out` if None.
+        columns: of a table, which to learn from, in which order; all if None.
+        minutes: to train at most.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        seed: of all that is random.
+        settings: further sections of a training configuration, such as ``{"training": {"max_steps": 500}}``.
+        overwrite: take the place of a bundle at `out`.
+        say: told in lines what is going on, such as `print`.
+
+    Returns:
+        The reference, as `load` gives it. Look at its `warnings`, and at its `detectable`.
+
+    Raises:
+        DriftwatchError: the data cannot be learned from, a setting is not allowed, or nothing can be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="driftwatch-data-") as folder:
+        config = checked(
+            TrainConfig,
+            {
+                **(settings or {}),
+                "data": {"train": _files(data, Path(folder)), "columns": None if columns is None else list(columns)},
+                "training": {
+                    "minutes": minutes,
+                    "device": device,
+                    "seed": seed,
+                    **(settings or {}).get("training", {}),
+                },
+                "output": {"name": name},
+            },
+        )
+        listener = Listener() if say is None else Listener(say)
+        train_reference(config, locate(out), threading.Event(), listener, fresh=True, overwrite=overwrite)
+    return load(out, device=device)
+
+
+def _files(data: Any, folder: Path) -> list[str | Location]:
+    """The paths of the data, which are written first if it is in memory."""
+    if isinstance(data, str | Path | RemotePath):
+        return [data]
+    if isinstance(data, list | tuple) and data and all(isinstance(each, str | Path | RemotePath) for each in data):
+        return list(data)
+    return [in_file(data, folder)]

@@ -1,0 +1,77 @@
+"""A window's summary held against a reference: figures of every detector, and what moved in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from driftwatch.reference.columns import moved_columns
+from driftwatch.reference.reference import Reference
+from driftwatch.stats.decomposition import PARTS
+from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
+from driftwatch.stats.summary import Array
+from driftwatch.stream.alert import DetectorResult
+from driftwatch.stream.explain import explain
+from driftwatch.stream.results import Findings, excess
+
+
+def examine(null: WindowNull, summary: Array, reference: Reference) -> Findings:
+    """Tests a window.
+
+    Args:
+        null: of the window's size.
+        summary: of the window, ``(V,)``.
+        reference: it is compared with.
+    """
+    tested = null.test(summary[None])
+    parts, deviations = tested.features.decomposition.parts[0], tested.deviations[0]
+    geometry = _geometry(tested)
+    groups = [group for group, _ in null.layout.groups]
+    return Findings(
+        statistics=_first(tested.statistics),
+        p_values=_first(tested.p_values),
+        parts={
+            block: dict(zip(PARTS, map(float, parts[s]), strict=True)) for s, block in enumerate(reference.block_names)
+        },
+        geometry=geometry,
+        moments=dict(zip(groups, map(float, tested.features.hotelling[0]), strict=True)),
+        effect_nats=float(tested.effect[0]),
+        explanation=_explain(null, summary, tested, geometry, reference),
+        excess=excess(reference.block_names, parts - null.parts_mean, deviations[: parts.size].reshape(parts.shape)),
+        groups=dict(zip(groups, map(float, deviations[len(deviations) - len(groups) :]), strict=True)),
+    )
+
+
+def detector_results(found: Findings) -> tuple[DetectorResult, ...]:
+    """What each detector says of a window, as an alert tells it."""
+    parts: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+        "kl": found.parts,
+        "geometry": {"latent": found.geometry},
+        "moments": {group: {"t_squared": value} for group, value in found.moments.items()},
+    }
+    return tuple(
+        DetectorResult(name, found.statistics[name], found.p_values[name], parts.get(name, {})) for name in DETECTORS
+    )
+
+
+def _geometry(tested: Tested) -> dict[str, float]:
+    offset = tested.features.decomposition.parts[0].size
+    values = map(float, tested.features.values[0, offset : offset + len(GEOMETRY_PARTS)])
+    geometry = dict(zip(GEOMETRY_PARTS, values, strict=True))
+    geometry["radius"] = float(np.exp(geometry["radius"]))
+    return geometry
+
+
+def _explain(null: WindowNull, summary: Array, tested: Tested, geometry: dict[str, float], reference: Reference) -> str:
+    """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
+    columns = moved_columns(summary, null.layout, reference.feature_names)
+    effect = float(tested.effect[0])
+    if columns:
+        return "; ".join([*columns, f"{effect:+.3g} nats/sample in all"])
+    parts = tested.features.decomposition.parts[0]
+    return explain(null, parts, tested.deviations[0], geometry, reference.block_names, effect)
+
+
+def _first(arrays: Mapping[str, Array]) -> dict[str, float]:
+    return {name: float(array[0]) for name, array in arrays.items()}

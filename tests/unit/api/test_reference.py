@@ -1,0 +1,88 @@
+"""Scores and tests in Python are those of the commands and of alerts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import driftwatch
+from driftwatch.cli.app import _run
+from driftwatch.errors import BundleError, UsageError
+from tests.people import rows
+from tests.synthetic import shuffled_rows, waves
+
+
+def test_scores_are_those_of_the_command(people: driftwatch.Reference, table_bundle: Path, tmp_path: Path) -> None:
+    rows(150, seed=2).to_parquet(tmp_path / "rows.parquet")
+    assert (
+        _run(["score", str(table_bundle), str(tmp_path / "rows.parquet"), "--out", str(tmp_path / "out.parquet")]) == 0
+    )
+    expected = pd.read_parquet(tmp_path / "out.parquet").drop(columns="index")
+    pd.testing.assert_frame_equal(pd.DataFrame(people.score(rows(150, seed=2)).to_dict()), expected)
+
+
+def test_a_window_that_moved_is_told_from_one_that_did_not(people: driftwatch.Reference) -> None:
+    calm, moved = people.test(rows(200, seed=3)), people.test(rows(200, seed=4, shift=1.0))
+    assert calm.p_value > 1e-3 > 1e-9 > moved.p_value
+    assert calm.effect.low < 0.05
+    assert calm.effect.nats < moved.effect.low < moved.effect.nats < moved.effect.high
+    assert "age" in moved.explanation
+    assert (moved.samples, moved.heat_map) == (200, None)
+    assert moved.statistics["kl"] == next(each.statistic for each in moved.detectors if each.name == "kl")
+    assert moved.p_values["combined"] == moved.p_value
+
+
+def test_windows_of_images_say_where(pictures: driftwatch.Reference) -> None:
+    found = pictures.test(shuffled_rows(waves(100, seed=5)))
+    assert found.p_value < 1e-9
+    assert found.heat_map is not None
+    assert len(found.heat_map.values) == 2
+
+
+def test_p_values_are_even_where_nothing_moved(people: driftwatch.Reference) -> None:
+    found = [people.test(rows(50, seed=100 + seed)).p_value for seed in range(40)]
+    assert 0.25 < np.mean(found) < 0.75
+    assert min(found) > 1e-4
+
+
+def test_one_sample_is_a_window_too(people: driftwatch.Reference) -> None:
+    one = rows(1, seed=6)
+    assert people.test(one).p_value == people.score(one).p_value[0]
+
+
+def test_what_a_reference_tells_of_itself(people: driftwatch.Reference, table_bundle: Path) -> None:
+    assert repr(people) == f"<driftwatch.Reference mine/{people.version}: table row of 3 columns>"
+    assert people.manifest["training"]["rows"] == 2_000
+    assert (people.schema.kind, people.warnings, people.detectable) == ("table", (), ())
+    with pytest.raises(BundleError, match="no such bundle"):
+        driftwatch.load(table_bundle / "none")
+    with pytest.raises(UsageError, match="'tpu' is no device"):
+        driftwatch.load(table_bundle, device="tpu")
+
+
+def test_the_page_for_users_tells_the_truth(
+    people: driftwatch.Reference,
+    table_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "bundles" / "mine").symlink_to(table_bundle)
+    rows(100, seed=7).to_parquet("today.parquet")
+    monkeypatch.setattr(driftwatch, "train", lambda *_, **__: people, raising=False)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.+?)```", page, re.DOTALL):
+        exec(block, names)
+    names["predict"](rows(60, seed=8))
+    assert len(names["monitor"].windows) == 2
+    told = re.search(r"print\(error\)  # (.+)", page)
+    assert told is not None
+    assert told[1] in capsys.readouterr().out

@@ -1,0 +1,100 @@
+"""Data of every library gives the same scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import torch
+
+import driftwatch
+from driftwatch.locations import RemotePath
+from tests.people import rows
+from tests.synthetic import waves
+
+FRAME = rows(100, seed=1)
+IMAGES = waves(30, seed=1)
+
+
+def in_csv(folder: Path) -> str:
+    FRAME.to_csv(folder / "rows.csv", index=False)
+    return str(folder / "rows.csv")
+
+
+def in_url(folder: Path) -> str:
+    FRAME.to_parquet(folder / "rows.parquet")
+    RemotePath(f"memory://{folder.name}/rows.parquet").upload(folder / "rows.parquet")
+    return f"memory://{folder.name}/rows.parquet"
+
+
+TABLES: dict[str, Callable[[Path], Any]] = {
+    "pandas with an index": lambda _: FRAME.set_axis([f"row {i}" for i in FRAME.index]),
+    "pandas with categories": lambda _: FRAME.astype({"town": "category"}),
+    "pandas with more columns, in another order": lambda _: FRAME.assign(other="x")[["town", "other", "income", "age"]],
+    "polars": lambda _: pl.from_pandas(FRAME),
+    "polars with categories": lambda _: pl.from_pandas(FRAME).with_columns(pl.col("town").cast(pl.Categorical)),
+    "Arrow table": lambda _: pa.Table.from_pandas(FRAME),
+    "Arrow batch": lambda _: pa.RecordBatch.from_pandas(FRAME),
+    "rows": lambda _: FRAME.to_dict("records"),
+    "path": lambda folder: Path(in_csv(folder)),
+    "text of a path": in_csv,
+    "URL": in_url,
+}
+
+ARRAYS: dict[str, Callable[[], Any]] = {
+    "uint8": lambda: IMAGES.astype(np.uint8),
+    "channels last": lambda: IMAGES.transpose(0, 2, 3, 1),
+    "flat": lambda: IMAGES.reshape(len(IMAGES), -1),
+    "torch": lambda: torch.from_numpy(IMAGES).requires_grad_(),
+    "torch bfloat16": lambda: torch.from_numpy(IMAGES).to(torch.bfloat16),
+    "pandas": lambda: pd.DataFrame(IMAGES.reshape(len(IMAGES), -1)).rename(columns=str),
+    "polars": lambda: pl.DataFrame(IMAGES.reshape(len(IMAGES), -1)),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables(people: driftwatch.Reference, kind: str, tmp_path: Path) -> None:
+    found, expected = people.score(TABLES[kind](tmp_path)), people.score(FRAME)
+    for name, column in expected.to_dict().items():
+        np.testing.assert_allclose(found.to_dict()[name], column, rtol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_images(pictures: driftwatch.Reference, kind: str) -> None:
+    np.testing.assert_array_equal(pictures.score(ARRAYS[kind]()).score, pictures.score(IMAGES).score)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (object(), r"^data: is of type object \(give an array, a tensor, a data frame"),
+        ([], r"^data: is of type list"),
+        (FRAME.drop(columns="age"), r"^data, rows from 0: column 'age' is missing"),
+        (FRAME.assign(age="old"), r"^data, rows from 0, column age: row 0 holds 'old' \(expected a number\)"),
+        (pd.DataFrame({"age": [1, "old"]}), r"^data: cannot be read: "),
+        (FRAME[:0], r"^data, rows from 0: holds no samples"),
+        (np.ones((5, 2)), r"^data, rows from 0: has shape \(5, 2\) \(expected \(N, 3\)\)"),
+        ("none.csv", r"^none.csv: no such file"),
+    ],
+    ids=["object", "empty list", "column", "text", "mixed", "no rows", "shape", "path"],
+)
+def test_what_does_not_fit_is_told_in_a_line(people: driftwatch.Reference, data: Any, told: str) -> None:
+    with pytest.raises(driftwatch.DriftwatchError, match=told):
+        people.score(data)
+
+
+def test_the_row_that_does_not_fit_is_told_in_a_long_array(pictures: driftwatch.Reference) -> None:
+    images = np.concatenate([waves(2_100, seed=1), np.full((1, 1, 8, 8), 300.0)])
+    with pytest.raises(driftwatch.DriftwatchError, match=r"data, rows from 2048: values lie in"):
+        pictures.score(images)
+
+
+def test_a_frame_of_texts_is_no_image(pictures: driftwatch.Reference) -> None:
+    with pytest.raises(driftwatch.DriftwatchError, match="data: holds no numbers"):
+        pictures.score(FRAME)

@@ -1,0 +1,37 @@
+"""Training from Python, on data in memory and in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import driftwatch
+from driftwatch.errors import UsageError
+from tests.people import SETTINGS, rows
+
+
+def test_data_in_memory_and_in_files_give_the_same_reference(
+    table_bundle: Path, people: driftwatch.Reference, tmp_path: Path
+) -> None:
+    for part in (0, 1):
+        rows(2_000, seed=0)[1_000 * part : 1_000 * (part + 1)].to_parquet(tmp_path / f"{part}.parquet")
+    told: list[str] = []
+    paths = [str(tmp_path / "0.parquet"), tmp_path / "1.parquet"]
+    again = driftwatch.train(paths, tmp_path / "again", name="mine", settings=SETTINGS, say=told.append)
+    assert again.version == people.version == driftwatch.load(table_bundle).version
+    assert told[0].startswith("2,000 samples, each a table row of 3 columns")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.parquet", "1.parquet", "again"]
+    with pytest.raises(driftwatch.DriftwatchError, match="again: exists already"):
+        driftwatch.train(rows(2_000, seed=0), tmp_path / "again", settings=SETTINGS)
+    chosen = driftwatch.train(
+        rows(2_000, seed=0), tmp_path / "again", columns=["age", "income"], settings=SETTINGS, overwrite=True
+    )
+    assert chosen.schema.shape == (2,)
+
+
+def test_settings_that_are_not_allowed_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"flow\.colour: Extra inputs are not permitted"):
+        driftwatch.train(rows(2_000, seed=0), tmp_path / "out", settings={"flow": {"colour": 3}})
+    with pytest.raises(UsageError, match=r"training\.minutes: Input should be greater than 0"):
+        driftwatch.train(rows(2_000, seed=0), tmp_path / "out", minutes=0)
