@@ -158,7 +158,7 @@ class ScoreStage:
         trace = context if is_sampled(context) else ""
         tracer = self._tracer if trace and not builder.repeated(record) else UNTRACED
         with tracer.span(
-            "decode", parent=trace, topic=record.topic, partition=record.partition, offset=record.offset
+            "decode", parent=trace, topic=record.topic, partition=str(record.partition), offset=record.offset
         ) as span:
             cut = list(self._cut(record, trace, builder, work, span))
             if span.context:

@@ -87,6 +87,13 @@ def test_a_message_s_trace_leads_to_the_alert_that_it_set_off(reference: Referen
     assert [span.parent for span in named["decode"]] == [f"{i + 1:016x}" for i in (*followed, 90)]
     assert [span.failed is not None for span in named["decode"]] == [False] * len(followed) + [True]
     assert {span.attributes.get("driftwatch.stream") for span in named["decode"][:-1]} == {"waves"}
+    assert named["decode"][1].attributes == {
+        "messaging.destination.name": "input",
+        "messaging.destination.partition.id": "0",
+        "messaging.kafka.offset": 1,
+        "driftwatch.stream": "waves",
+        "driftwatch.samples": BATCH,
+    }
 
     (scored,), (tested,), (told,) = named["score"], named["test"], named["alert"]
     assert set(scored.links) == {span.place for span in named["decode"]}
