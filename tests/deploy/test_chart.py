@@ -44,6 +44,7 @@ CRDS = {
 Values = dict[str, Any]
 Manifest = dict[str, Any]
 
+RUNBOOKS = "https://git.example.com/driftwatch/"
 LEAST: Values = {
     "config": {
         "source": {"kind": "kafka", "bootstrap_servers": ["kafka-0:9092", "kafka-1:9092"], "topic": "requests"},
@@ -98,7 +99,10 @@ ALL: Values = {
         "autoscaling": {"authenticationRef": {"name": "kafka"}},
     },
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/models"}},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prom"}}, "rules": {"enabled": True}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prom"}},
+        "rules": {"enabled": True, "runbookUrl": RUNBOOKS},
+    },
     "dashboards": {"enabled": True},
     "networkPolicy": {"enabled": True, "from": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
 }
@@ -335,7 +339,8 @@ def test_everything_on() -> None:
         <= workloads("all")["score"]["spec"]["template"]["metadata"]["labels"].items()
     )
     (rules,) = manifests("all", "PrometheusRule")
-    assert rules["spec"] == yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
+    stated = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text()
+    assert rules["spec"] == yaml.safe_load(stated.replace("runbook_url: ", f"runbook_url: {RUNBOOKS}"))
     boards = {path.name: path.read_text() for path in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")}
     found = [each for each in manifests("all", "ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
     assert {name: json.loads(text) for each in found for name, text in each["data"].items()} == {

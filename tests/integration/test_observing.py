@@ -158,7 +158,7 @@ def check_rules(watched: Watched) -> None:
     recorded = [rule["name"] for rule in rules if rule["type"] == "recording"]
     assert [name for name in recorded if not watched.ask(name)] == []
     states = {rule["name"]: rule["state"] for rule in rules if rule["type"] == "alerting"}
-    assert states["ModelInputDrift"] == "firing"
+    assert states["DriftwatchStreamDrift"] == "firing"
     assert states["DriftwatchAlertsUndelivered"] == "firing"
     assert states["DriftwatchBudgetUnsatisfiable"] == "pending"
     assert {states[name] for name in ("DriftwatchDown", "DriftwatchAbsent", "DriftwatchStalled")} == {"inactive"}
