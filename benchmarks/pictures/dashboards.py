@@ -1,7 +1,8 @@
-"""The pictures of docs/observing.md: a broker, a daemon with three streams, a Prometheus, and nine minutes of traffic.
+"""The pictures of docs/observing.md: a broker, two daemons with four streams, a Prometheus, nine minutes of traffic.
 
 ``python -m benchmarks.pictures.dashboards REFERENCE`` with the reference that ``make demo`` leaves. One camera's lens
 comes loose and is fastened again, another's does not, and for a while a scanner sends messages that cannot be used.
+A third camera posts its images to a sidecar, now and then more than that can hold.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ TOPIC = "requests"
 BATCH = 10
 SECONDS = 540.0
 BLURRED, BROKEN = (200.0, 360.0), (420.0, 450.0)
+POSTED, BURST_EVERY_S, BURST = 6.0, 120, 150
+"""Requests to the sidecar a second; and how many at once, now and then."""
+
 MOST_BLURRED = 0.5
 """Of the images: the lens comes loose by and by, and is fastened at the end of that time."""
 
@@ -47,7 +51,7 @@ STREAMS = {"entrance camera": 8.0, "lobby camera": 5.0, "scanner": 3.0}
 def main(reference: Path) -> None:
     """Runs the scene and draws both dashboards into docs/."""
     with tempfile.TemporaryDirectory() as name, start_broker() as broker, _receiver() as hook:
-        folder, port = Path(name), free_ports(1)[0]
+        folder, ports = Path(name), free_ports(2)
         config = {
             "source": {"kind": "kafka", "bootstrap_servers": [broker.bootstrap], "topic": TOPIC},
             "streams": [
@@ -57,21 +61,35 @@ def main(reference: Path) -> None:
             ],
             "windows": {"sizes": [50, 200], "step": 10},
             "sinks": [{"kind": "log"}, {"kind": "webhook", "url": hook}],
-            "server": {"port": port},
+            "server": {"port": ports[0]},
         }
-        (folder / "daemon.yaml").write_text(yaml.safe_dump(config))
+        sidecar = {
+            "source": {"kind": "http", "queue": {"messages": 20}},
+            "streams": [{"name": "gate camera", "reference": str(reference)}],
+            "windows": {"sizes": [50, 200], "step": 10},
+            "server": {"port": ports[1]},
+        }
         with closing(KafkaAdminClient(bootstrap_servers=broker.bootstrap)) as admin:
             admin.create_topics({TOPIC: {"num_partitions": 1}}, wait_for_metadata=True)
-        daemon = subprocess.Popen([sys.executable, "-m", "driftwatch", "run", str(folder / "daemon.yaml")])
+        daemons = []
         try:
-            with prometheus(folder, [f"127.0.0.1:{port}"]) as url:
-                await_ready(f"http://127.0.0.1:{port}/readyz")
+            for number, each in enumerate((config, sidecar)):
+                file = folder / f"{number}.yaml"
+                file.write_text(yaml.safe_dump(each))
+                daemons.append(subprocess.Popen([sys.executable, "-m", "driftwatch", "run", str(file)]))
+            with prometheus(folder, [f"127.0.0.1:{port}" for port in ports]) as url:
+                for port in ports:
+                    await_ready(f"http://127.0.0.1:{port}/readyz")
                 began = time.time()
+                poster = threading.Thread(target=_post, args=(f"http://127.0.0.1:{ports[1]}/",))
+                poster.start()
                 _traffic(broker.bootstrap)
+                poster.join()
                 draw(View(url, began, time.time(), SCRAPE_S, {"stream": ["entrance camera"]}), DOCS)
         finally:
-            daemon.terminate()
-            daemon.wait(30)
+            for daemon in daemons:
+                daemon.terminate()
+                daemon.wait(30)
 
 
 def _traffic(bootstrap: str) -> None:
@@ -90,6 +108,20 @@ def _traffic(bootstrap: str) -> None:
                     due[stream] += rng.exponential(1 / rate)
             pause.wait(0.05)
         producer.flush()
+
+
+def _post(url: str) -> None:
+    """Posts what the gate's camera sees, in real time."""
+    rng = np.random.default_rng(4)
+    started, pause, burst = time.monotonic(), threading.Event(), BURST_EVERY_S
+    with httpx.Client() as client:
+        while (now := time.monotonic() - started) < SECONDS:
+            count = BURST if now > burst else 1
+            burst += BURST_EVERY_S if now > burst else 0
+            for _ in range(count):
+                value, headers = encode(sharp(1, rng)[:, None].astype(np.float32), CAMERA, "npy")
+                client.post(url, content=value, headers={name: text.decode() for name, text in headers.items()})
+            pause.wait(rng.exponential(1 / POSTED))
 
 
 def message(stream: str, second: float, rng: np.random.Generator) -> tuple[bytes, dict[str, bytes]]:

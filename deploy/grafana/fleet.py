@@ -46,6 +46,7 @@ def fleet() -> dashboard.Dashboard:
     for title, panels in (
         ("Streams", (_states(), _p_values(), _streams())),
         ("Throughput", (_samples(), _lag(), _messages(), _stages())),
+        ("Samples by HTTP", (_requests(), _queue("messages"), _queue("bytes"))),
         ("Alerts and trouble", (_alerts(), _dead_letters(), _sinks(), _roles())),
     ):
         made = made.with_row(boards.Row(title))
@@ -216,6 +217,31 @@ def _stages() -> Panel:
         unit="s",
         fill=0,
     )
+
+
+def _requests() -> Panel:
+    answered = f"sum by (outcome) (rate(driftwatch_intake_requests_total{{{CHOSEN}}}[$__rate_interval]))"
+    return lines(
+        "Requests per second by outcome",
+        "What the intake answered. accepted: taken in; ignored: a response event; shed: the queue was full; refused, "
+        "too_large and unauthorized: never taken. Empty where all comes from Kafka.",
+        query(answered, "{{outcome}}"),
+        width=8,
+    ).min(0)
+
+
+def _queue(what: str) -> Panel:
+    asked = f"and on (job, instance) driftwatch_intake_requests_total{{{CHOSEN}}}"
+    return lines(
+        f"{what.capitalize()} waiting in the intake",
+        f"Between the answer and the scoring, by daemon. Beyond source.queue.{what} requests are shed.",
+        query(
+            f"max by (instance) (driftwatch_intake_queue_{what}{{{CHOSEN}}} {asked})",
+            "{{instance}}",
+        ),
+        unit="bytes" if what == "bytes" else "short",
+        width=8,
+    ).min(0)
 
 
 def _alerts() -> Panel:

@@ -72,8 +72,14 @@ def test_panels_and_rules_show_a_real_drift(
             "sinks": [{"kind": "log"}, {"kind": "webhook", "url": "http://127.0.0.1:9/", "max_attempts": 1}],
         }
     )
-    with prometheus(tmp_path, [daemon.url.removeprefix("http://")]) as url:
+    posted = {"source": {"kind": "http"}, "streams": [{"name": "posted", "reference": str(bundle)}]}
+    intake = start_daemon(posted)
+    with prometheus(tmp_path, [each.url.removeprefix("http://") for each in (daemon, intake)]) as url:
         watched = Watched(daemon, url)
+        for value, headers in messages(waves(100, seed=20), "posted"):
+            told = {name: text.decode() for name, text in headers.items()}
+            assert httpx.post(intake.url, content=value, headers=told).status_code == 202
+        assert httpx.put(intake.url).status_code == 405
         watched.wait_for("driftwatch_sink_failures_total", lambda value: value == 0)
         cluster.send([*messages(waves(400, seed=21)), *RUBBISH])
         watched.wait_for("driftwatch_samples_total", lambda value: value >= 400)
@@ -86,7 +92,7 @@ def test_panels_and_rules_show_a_real_drift(
 
         check_panels(watched, FLEET)
         check_panels(watched, STREAM)
-        check_variables(watched)
+        check_variables(watched, [daemon, intake])
         check_annotations(watched)
         check_figures(watched)
         check_rules(watched)
@@ -104,11 +110,11 @@ def check_panels(watched: Watched, board: Mapping[str, Any]) -> None:
     assert empty == []
 
 
-def check_variables(watched: Watched) -> None:
-    address = watched.daemon.url.removeprefix("http://")
+def check_variables(watched: Watched, daemons: list[RunningDaemon]) -> None:
+    addresses = sorted(each.url.removeprefix("http://") for each in daemons)
     for board in (FLEET, STREAM):
         assert values_of(watched.view(), board, "job") == ["driftwatch"]
-        assert values_of(watched.view(), board, "instance") == [address]
+        assert values_of(watched.view(), board, "instance") == addresses
     assert values_of(watched.view(), STREAM, "stream") == [NAME]
     assert values_of(watched.view(), STREAM, "window") == ["100", "20"]
 
@@ -143,6 +149,9 @@ def check_figures(watched: Watched) -> None:
         series.labels["outcome"]: max(series.values) for series in shown(FLEET, "Messages per second by outcome")["A"]
     }
     assert counted["ok"] > counted["dead_letter"] > counted["skipped"] == 0
+    assert {"accepted", "refused"} <= {series.name for series in shown(FLEET, "Requests per second by outcome")["A"]}
+    (waiting,) = shown(FLEET, "Messages waiting in the intake")["A"]
+    assert waiting.name != watched.daemon.url.removeprefix("http://"), "the daemon that reads Kafka has no intake"
     assert {series.labels["sink"]: series.values[-1] > 0 for series in shown(FLEET, "Sinks")["B"]} == {
         "log": False,
         "webhook": True,
