@@ -174,6 +174,11 @@ def test_what_came_all_at_once_is_drawn_in_its_order(browser: Browser, served: S
     with visit(browser, served.server.url) as seen:
         seen.wait_for("document.querySelectorAll('#history .firing-cap').length === 2")
         assert "in the order they came" in str(seen.page.locator("#history").text_content())
+        seen.page.locator("#inspect").focus()
+        for key, place, words in (("ArrowLeft", "598", "p 0.3"), ("PageDown", "538", "p 0.3"), ("Home", "0", "p 0.3")):
+            seen.page.keyboard.press(key)
+            assert seen.page.locator("#inspect").input_value() == place
+            assert words in seen.text("#inspected")
 
 
 def test_texts_from_messages_are_texts(browser: Browser, served: Served) -> None:

@@ -1,7 +1,7 @@
 // The last alerts: what happened in words, and more for who opens one.
 
 import { at, defined, html, keyed, setText, svg } from "./dom.js";
-import { mark } from "./streams.js";
+import { mark } from "./states.js";
 import { duration, moment, number, pValue } from "./words.js";
 
 const SHORT = 8; // Alerts in the list until a reader asks for all.
@@ -10,40 +10,78 @@ export function showAlerts(alerts, now) {
   at("alerts-none").hidden = alerts.length > 0;
   at("alerts-all").hidden = alerts.length <= SHORT || at("alerts").classList.contains("all");
   setText(at("alerts-all"), `Show all ${alerts.length}`);
-  keyed(at("alerts"), alerts, (alert) => alert.id, (alert) => item(alert, now), () => {});
+  keyed(
+    at("alerts"),
+    alerts,
+    (alert) => alert.id,
+    (alert) => item(alert, now),
+    () => {},
+  );
 }
 
 function item(alert, now) {
   const firing = alert.state === "firing";
   const [since, end] = [Date.parse(alert.since), Date.parse(alert.end)];
-  const what = firing ? `${end > since ? "worsened" : "started to drift"}, ${alert.severity}` : `is back to normal after ${duration(end - since)}`;
+  const what = firing
+    ? `${end > since ? "worsened" : "started to drift"}, ${alert.severity}`
+    : `is back to normal after ${duration(end - since)}`;
   const details = html("details", {}, html("summary", {}, "Details"), facts(alert, now));
-  return html("li", { class: alert.state },
-    html("p", { class: "alert-head" }, mark(firing ? "drift" : "ok"), html("strong", {}, alert.stream), ` ${what}`, html("time", { datetime: alert.end }, moment(end, now))),
+  return html(
+    "li",
+    { class: alert.state },
+    html(
+      "p",
+      { class: "alert-head" },
+      mark(firing ? "drift" : "ok"),
+      html("strong", {}, alert.stream),
+      ` ${what}`,
+      html("time", { datetime: alert.end }, moment(end, now)),
+    ),
     html("p", {}, alert.explanation),
     alert.heat_map ? heatMap(alert.heat_map) : null,
-    details);
+    details,
+  );
 }
 
 function facts(alert, now) {
   const [low, high] = alert.effect_interval;
-  return html("dl", { class: "facts" },
+  return html(
+    "dl",
+    { class: "facts" },
     defined("Effect", `${number(alert.effect_nats)} nats per sample (95 %: ${number(low)} to ${number(high)})`),
     defined("p-value", `${pValue(alert.p_value)} in a window of ${alert.window}`),
     defined("Alarm since", moment(Date.parse(alert.since), now)),
     defined("Detectors", ...alert.detectors.map((each) => `${each.name}: p ${pValue(each.p_value)}`)),
-    defined("Messages", ...alert.offsets.map((each) => `${each.topic}/${each.partition}, offsets ${each.first} to ${each.last}`)),
+    defined(
+      "Messages",
+      ...alert.offsets.map((each) => `${each.topic}/${each.partition}, offsets ${each.first} to ${each.last}`),
+    ),
     defined("Reference", `${alert.reference.bundle} ${alert.reference.version}`),
-    defined("Alert", alert.id));
+    defined("Alert", alert.id),
+  );
 }
 
 function heatMap(map) {
   const largest = Math.max(...map.values.flat());
   const top = map.values.findIndex((row) => row.includes(largest));
   const title = `Where the images differ: most in row ${top + 1} of ${map.rows}, column ${map.values[top].indexOf(largest) + 1} of ${map.columns}, by ${number(largest)} ${map.unit}`;
-  const cells = map.values.flatMap((row, i) => row.map((value, j) =>
-    svg("rect", { x: j, y: i, width: 1, height: 1, "fill-opacity": (largest > 0 ? Math.max(0, value) / largest : 0).toFixed(3) })));
-  return svg("svg", { class: "heat", role: "img", "aria-label": title, viewBox: `0 0 ${map.columns} ${map.rows}` }, svg("title", {}, title), ...cells);
+  const cells = map.values.flatMap((row, i) =>
+    row.map((value, j) =>
+      svg("rect", {
+        x: j,
+        y: i,
+        width: 1,
+        height: 1,
+        "fill-opacity": (largest > 0 ? Math.max(0, value) / largest : 0).toFixed(3),
+      }),
+    ),
+  );
+  return svg(
+    "svg",
+    { class: "heat", role: "img", "aria-label": title, viewBox: `0 0 ${map.columns} ${map.rows}` },
+    svg("title", {}, title),
+    ...cells,
+  );
 }
 
 export function startAlerts() {

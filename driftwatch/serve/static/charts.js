@@ -27,11 +27,12 @@ const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 
 /** Round times between two others, in the reader's time zone, at most `most` of them. */
 export function timeTicks(from, to, most) {
-  const step = 1000 * (SECONDS.find((seconds) => (1000 * seconds * most) >= to - from) ?? 86400);
+  const step = 1000 * (SECONDS.find((seconds) => 1000 * seconds * most >= to - from) ?? 86400);
   const zone = -60000 * new Date(from).getTimezoneOffset();
   const first = Math.ceil((from + zone) / step) * step - zone;
   const found = [];
-  for (let ms = first; ms <= to; ms += step) found.push({ at: ms, words: step < 60000 ? time(ms) : time(ms).slice(0, 5) });
+  for (let ms = first; ms <= to; ms += step)
+    found.push({ at: ms, words: step < 60000 ? time(ms) : time(ms).slice(0, 5) });
   return found;
 }
 
@@ -56,4 +57,9 @@ export function columns(frame, marks) {
   }
 }
 
-export const sample = (name) => svg("svg", { class: "sample", width: 22, height: 10, "aria-hidden": "true" }, svg("path", { class: name, d: "M1 5H21" }));
+export const sample = (name) =>
+  svg(
+    "svg",
+    { class: "sample", width: 22, height: 10, "aria-hidden": "true" },
+    svg("path", { class: name, d: "M1 5H21" }),
+  );

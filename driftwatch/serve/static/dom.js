@@ -11,7 +11,8 @@ function filled(made, attributes, children) {
 }
 
 export const html = (name, attributes = {}, ...children) => filled(document.createElement(name), attributes, children);
-export const svg = (name, attributes = {}, ...children) => filled(document.createElementNS(SVG, name), attributes, children);
+export const svg = (name, attributes = {}, ...children) =>
+  filled(document.createElementNS(SVG, name), attributes, children);
 export const at = (id) => document.getElementById(id);
 
 /** Sets a text only where it is another one: what has not changed is not announced again by a screen reader. */
@@ -42,4 +43,5 @@ export function keyed(parent, items, keyOf, make, update) {
 }
 
 /** A row of a definition list: its term and what is said of it. */
-export const defined = (term, ...said) => html("div", {}, html("dt", {}, term), ...said.map((each) => html("dd", {}, each)));
+export const defined = (term, ...said) =>
+  html("div", {}, html("dt", {}, term), ...said.map((each) => html("dd", {}, each)));

@@ -2,20 +2,20 @@
 
 import { columns, framed, rows, sample, scale, timeTicks } from "./charts.js";
 import { at, html, setText, svg } from "./dom.js";
-import { tests } from "./streams.js";
+import { drawFiring, periodsIn, runs } from "./firing.js";
+import { tests } from "./states.js";
 import { count, FLOOR, moment, number, pValue, time } from "./words.js";
 
 const HEIGHT = 260;
 const SIDES = { left: 58, right: 14, top: 14, bottom: 28 };
 const DEEPEST = -Math.log10(FLOOR);
 const BURST_MS = 2000; // What came all at once, as from a file, has no time to be drawn along: it is drawn in order.
-const MERGED_PX = 6; // Alarms that come and go within so few pixels are one to the eye.
 const LONG_GAP = 20; // Times the usual distance: nothing is known of a time without windows, so no line crosses it.
 const TOLD = 30;
 
 let shown = null; // what the last update told
-let held = null; // the time that is read off; null for the newest
-let series = []; // [{ size, times, p, span }], smallest windows first; each value is of the `span` ms before its time
+let held = null; // { ms, nth } of the window that is read off, the nth of that time; null for the newest
+let series = []; // [{ size, times, p, alarm, span }], smallest windows first; a value is of the `span` ms before its time
 let place = null; // from a time, or an index if all came at once, to a pixel
 
 const depth = (p) => Math.min(DEEPEST, -Math.log10(Math.max(p, FLOOR)));
@@ -31,36 +31,60 @@ function draw() {
   if (shown === null) return;
   const { detail, stream, now } = shown;
   const [source, span] = reach() === "day" ? [detail.day, detail.day_span_ms] : [detail.windows, 0];
-  series = Object.entries(source).map(([size, each]) => ({ size, times: each.end_ms, p: each.p_value, span }));
+  series = Object.entries(source).map(([size, each]) => ({
+    size,
+    times: each.end_ms,
+    p: each.p_value,
+    alarm: each.alarm ?? [],
+    span,
+  }));
   const frame = framed(at("history"), HEIGHT, SIDES);
   const y = scale(0, DEEPEST, frame.top, frame.bottom);
   if (stream.threshold !== null) drawThreshold(frame, y(depth(stream.threshold)));
-  rows(frame, [0, 4, 8, 12, 16].map((power) => ({ y: y(power), words: power === 0 ? "1" : power === DEEPEST ? "≤ 1e-16" : `1e-${power}` })));
+  rows(
+    frame,
+    [0, 4, 8, 12, 16].map((power) => ({
+      y: y(power),
+      words: power === 0 ? "1" : power === DEEPEST ? "≤ 1e-16" : `1e-${power}`,
+    })),
+  );
   const finest = series[0];
   at("scrub").hidden = at("history-table").hidden = finest === undefined;
-  if (finest === undefined) {
-    place = null;
-    const words = svg("text", { class: "empty", x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2 }, "no window yet");
-    frame.node.append(words);
-  } else {
-    const all = series.flatMap((each) => each.times);
-    const [first, last] = [Math.min(...all) - span, Math.max(...all)];
-    const timed = last - first > BURST_MS;
-    place = (ms, i, length) => (timed ? scale(first, last, frame.left, frame.right)(ms) : scale(0, length, frame.left, frame.right)(i + 1));
-    if (timed) {
-      drawFiring(frame, periodsIn(detail.periods, first, last));
-      columns(frame, timeTicks(first, last, (frame.right - frame.left) / 90).map((tick) => ({ x: place(tick.at), words: tick.words })));
-    } else {
-      drawFiring(frame, runs(source[finest.size].alarm ?? []));
-      columns(frame, [{ x: (frame.left + frame.right) / 2, words: `in the order they came, all at ${time(last)}` }]);
-    }
-    series.forEach((each, number) => frame.node.append(svg("path", { class: `line series-${1 + (number % 3)}`, d: path(each, y) })));
-    frame.node.append(svg("g", { id: "marker" }));
-    inspect(finest, y, frame);
-  }
+  if (finest !== undefined) drawSeries(frame, y);
+  else
+    frame.node.append(
+      svg("text", { class: "empty", x: (frame.left + frame.right) / 2, y: y(DEEPEST / 2) }, "no window yet"),
+    );
   setText(at("history-note"), summary());
   legend(stream);
   table(now);
+}
+
+function drawSeries(frame, y) {
+  const [finest] = series;
+  const all = series.flatMap((each) => each.times);
+  const [first, last] = [Math.min(...all) - finest.span, Math.max(...all)];
+  const middle = (frame.left + frame.right) / 2;
+  if (last - first > BURST_MS) {
+    place = scale(first, last, frame.left, frame.right);
+    drawFiring(frame, periodsIn(shown.detail.periods, first, last, place));
+    const marks = timeTicks(first, last, (frame.right - frame.left) / 90);
+    columns(
+      frame,
+      marks.map((tick) => ({ x: place(tick.at), words: tick.words })),
+    );
+  } else {
+    // The newest windows of all sizes belong together; large ones began later.
+    const most = finest.times.length;
+    place = (_, i, length) => scale(0, most, frame.left, frame.right)(i + 1 + most - length);
+    drawFiring(frame, runs(finest.alarm, place));
+    columns(frame, [{ x: middle, words: `in the order they came, all at ${time(last)}` }]);
+  }
+  series.forEach((each, i) =>
+    frame.node.append(svg("path", { class: `line series-${1 + (i % 3)}`, d: path(each, y) })),
+  );
+  frame.node.append(svg("g", { id: "marker" }));
+  inspect(finest, y, frame);
 }
 
 function drawThreshold(frame, y) {
@@ -70,36 +94,12 @@ function drawThreshold(frame, y) {
   );
 }
 
-/** When the alarm was on, in pixels. */
-function periodsIn(periods, first, last) {
-  const seen = periods.filter(({ start_ms: start, end_ms: end }) => (end ?? last) >= first && start <= last);
-  return seen.map(({ start_ms: start, end_ms: end }) => ({ from: place(Math.max(start, first)), to: place(Math.min(end ?? last, last)) }));
-}
-
-/** Windows in a row that found the alarm on, in pixels. */
-function runs(alarm) {
-  const found = alarm.map((on, i) => (on ? { from: place(null, i - 1, alarm.length), to: place(null, i, alarm.length) } : null));
-  return found.filter((each) => each !== null);
-}
-
-function drawFiring(frame, spans) {
-  const merged = [];
-  for (const { from, to } of spans) {
-    const before = merged.at(-1);
-    if (before && from - before.to < MERGED_PX) before.to = Math.max(before.to, to);
-    else merged.push({ from, to });
-  }
-  for (const { from, to } of merged) {
-    const width = Math.max(2, to - from);
-    frame.node.append(
-      svg("rect", { class: "firing", x: from, y: frame.top, width, height: frame.bottom - frame.top }),
-      svg("rect", { class: "firing-cap", x: from, y: frame.top - 6, width, height: 4, rx: 2 }),
-    );
-  }
-}
-
 function path({ times, p, span }, y) {
-  const steps = times.slice(1).map((ms, i) => ms - times[i]).filter((step) => step > 0).sort((a, b) => a - b);
+  const steps = times
+    .slice(1)
+    .map((ms, i) => ms - times[i])
+    .filter((step) => step > 0)
+    .sort((a, b) => a - b);
   const gap = span || LONG_GAP * (steps[Math.floor(steps.length / 2)] ?? Infinity);
   let open = false;
   let last = null;
@@ -120,25 +120,36 @@ function path({ times, p, span }, y) {
 
 function inspect(finest, y, frame) {
   const slider = at("inspect");
-  const newest = finest.times.length - 1;
-  slider.max = newest;
-  let index = held === null ? newest : finest.times.findLastIndex((ms) => ms <= held);
-  if (index < 0) index = 0;
+  const { times } = finest;
+  slider.max = times.length - 1;
+  const index = heldIndex(times);
   slider.value = index;
-  const ms = finest.times[index];
-  const found = series.map((each) => {
-    const i = each === finest ? index : each.times.findLastIndex((other) => other <= ms);
-    return { size: each.size, p: each.p[i] };
-  }).filter((each) => each.p !== undefined && each.p !== null);
-  const x = place(ms, index, finest.times.length);
+  const ms = times[index];
+  // Windows of all sizes end with the same samples, but one message may bring many of them at one time.
+  const later = times.lastIndexOf(ms) - index;
+  const found = series
+    .map((each) => ({ size: each.size, p: each.p[each.times.findLastIndex((other) => other <= ms) - later] }))
+    .filter((each) => each.p !== undefined && each.p !== null);
+  const x = place(ms, index, times.length);
   const when = finest.span ? `${moment(ms - finest.span, shown.now)} to ${time(ms)}` : moment(ms, shown.now);
-  const words = [`${held === null ? "Newest, " : ""}${when}`, ...found.map((each) => `windows of ${each.size}: p ${pValue(each.p)}`)].join(" · ");
+  const words = [
+    `${held === null ? "Newest, " : ""}${when}`,
+    ...found.map((each) => `windows of ${each.size}: p ${pValue(each.p)}`),
+  ].join(" · ");
   setText(at("inspected"), words);
   slider.setAttribute("aria-valuetext", words);
   at("marker").replaceChildren(
     svg("line", { class: "marker", x1: x, x2: x, y1: frame.top, y2: frame.bottom }),
-    ...found.map((each, i) => svg("circle", { class: `dot series-${1 + (i % 3)}`, cx: x, cy: y(depth(each.p)), r: 3.5 })),
+    ...found.map((each, i) =>
+      svg("circle", { class: `dot series-${1 + (i % 3)}`, cx: x, cy: y(depth(each.p)), r: 3.5 }),
+    ),
   );
+}
+
+/** Where the window that is read off is by now. */
+function heldIndex(times) {
+  const begin = held === null ? -1 : times.findIndex((ms) => ms >= held.ms);
+  return begin < 0 ? times.length - 1 : Math.min(begin + held.nth, times.length - 1);
 }
 
 function summary() {
@@ -147,17 +158,29 @@ function summary() {
   if (series.length === 0) {
     if (["drift", "ok"].includes(stream.state)) return "No window was tested since the daemon started.";
     const least = Math.min(...sizes);
-    return Number.isFinite(least) ? `The first result comes after ${count(least)} samples; ${count(stream.samples)} came so far.` : "";
+    return Number.isFinite(least)
+      ? `The first result comes after ${count(least)} samples; ${count(stream.samples)} came so far.`
+      : "";
   }
   const threshold = stream.threshold === null ? "" : ` The alarm starts at p ≤ ${number(stream.threshold)}.`;
-  const what = reach() === "day" ? "The lowest p-value of every five minutes." : `The newest ${count(Math.max(...series.map((each) => each.p.length)))} windows.`;
-  const periods = detail.periods.slice(-3).map(({ start_ms: start, end_ms: end }) => (end === null ? `since ${moment(start, now)}` : `${moment(start, now)} to ${time(end)}`));
+  const what =
+    reach() === "day"
+      ? "The lowest p-value of every five minutes."
+      : `The newest ${count(Math.max(...series.map((each) => each.p.length)))} windows.`;
+  const periods = detail.periods
+    .slice(-3)
+    .map(({ start_ms: start, end_ms: end }) =>
+      end === null ? `since ${moment(start, now)}` : `${moment(start, now)} to ${time(end)}`,
+    );
   return `${what}${threshold}${periods.length ? ` Alarm on: ${periods.join(", ")}.` : ""}`;
 }
 
 function legend(stream) {
-  const parts = series.map((each, number) => html("span", {}, sample(`line series-${1 + (number % 3)}`), `windows of ${each.size}`));
-  if (stream.threshold !== null) parts.push(html("span", {}, sample("threshold"), `alarm at p ≤ ${number(stream.threshold)}`));
+  const parts = series.map((each, number) =>
+    html("span", {}, sample(`line series-${1 + (number % 3)}`), `windows of ${each.size}`),
+  );
+  if (stream.threshold !== null)
+    parts.push(html("span", {}, sample("threshold"), `alarm at p ≤ ${number(stream.threshold)}`));
   if (shown.detail.periods.length) parts.push(html("span", {}, sample("firing-cap"), "alarm on"));
   at("history-legend").replaceChildren(...parts);
 }
@@ -165,15 +188,27 @@ function legend(stream) {
 function table(now) {
   if (!at("history-table").open) return;
   const every = Object.entries(shown.detail.windows).flatMap(([size, each]) =>
-    each.end_ms.map((ms, i) => ({ ms, size, p: each.p_value[i], effect: each.effect_nats[i], i })));
+    each.end_ms.map((ms, i) => ({ ms, size, p: each.p_value[i], effect: each.effect_nats[i], i })),
+  );
   every.sort((a, b) => b.ms - a.ms || b.i - a.i);
-  at("history-rows").replaceChildren(...every.slice(0, TOLD).map((each) =>
-    html("tr", {}, html("td", {}, moment(each.ms, now)), ...[each.size, pValue(each.p), number(each.effect)].map((words) => html("td", { class: "n" }, words)))));
+  at("history-rows").replaceChildren(
+    ...every
+      .slice(0, TOLD)
+      .map((each) =>
+        html(
+          "tr",
+          {},
+          html("td", {}, moment(each.ms, now)),
+          ...[each.size, pValue(each.p), number(each.effect)].map((words) => html("td", { class: "n" }, words)),
+        ),
+      ),
+  );
 }
 
 function hold(index) {
   const times = series[0]?.times ?? [];
-  held = index >= times.length - 1 ? null : times[index];
+  const ms = times[index];
+  held = index >= times.length - 1 ? null : { ms, nth: index - times.indexOf(ms) };
   draw();
 }
 
@@ -183,7 +218,7 @@ export function startHistory() {
   for (const choice of document.querySelectorAll("input[name=reach]")) choice.addEventListener("change", draw);
   const chart = at("history");
   chart.addEventListener("pointermove", (event) => {
-    if (place === null) return;
+    if (series.length === 0) return;
     const x = event.clientX - chart.getBoundingClientRect().left;
     const { times } = series[0];
     const after = times.findIndex((ms, i) => place(ms, i, times.length) >= x);

@@ -4,7 +4,11 @@ import { at, html, setText, svg } from "./dom.js";
 import { moment, number, pValue } from "./words.js";
 
 const NOTABLE = 4; // Standard deviations of chance: what is less is not shown as moved.
-const PARTS = [["location", "Location", "the mean is another"], ["scale", "Scale", "the spread is another"], ["dependence", "Dependence", "parts vary together in another way"]];
+const PARTS = [
+  ["location", "Location", "the mean is another"],
+  ["scale", "Scale", "the spread is another"],
+  ["dependence", "Dependence", "parts vary together in another way"],
+];
 
 export function showMoved(moved, firing, now) {
   const words = moved ? moved.explanation.split("; ").filter(Boolean) : [];
@@ -15,35 +19,93 @@ export function showMoved(moved, firing, now) {
     return;
   }
   const chance = firing ? "" : " Without an alarm this is what chance does, more or less.";
-  setText(at("moved-note"), `The newest window of ${moved.window}, until ${moment(moved.end_ms, now)}: p ${pValue(moved.p_value)}, ${number(moved.effect_nats)} nats per sample.${chance}`);
+  setText(
+    at("moved-note"),
+    `The newest window of ${moved.window}, until ${moment(moved.end_ms, now)}: p ${pValue(moved.p_value)}, ${number(moved.effect_nats)} nats per sample.${chance}`,
+  );
   at("moved-tables").replaceChildren(...[blocks(moved.blocks), groups(moved.groups)].filter(Boolean));
 }
 
 function blocks(each) {
   if (each.length === 0) return null;
   const most = Math.max(...each.flatMap((block) => PARTS.map(([part]) => block[part].nats)), 1e-9);
-  const head = html("tr", {}, html("th", { scope: "col" }, "Latent block"), ...PARTS.map(([, name, meaning]) => html("th", { scope: "col", title: meaning }, name)));
-  const lines = each.map((block) => html("tr", {}, html("th", { scope: "row" }, block.name), ...PARTS.map(([part]) => {
-    const { nats, deviations } = block[part];
-    const notable = deviations > NOTABLE && nats > 0;
-    return bar(number(nats), Math.max(0, nats) / most, notable, `${notable ? "beyond" : "within"} chance, by ${number(deviations)} standard deviations`);
-  })));
-  return html("table", { class: "bars" }, html("caption", {}, "Nats per sample beyond chance, by part of the latent space"), html("thead", {}, head), html("tbody", {}, ...lines));
+  const head = html(
+    "tr",
+    {},
+    html("th", { scope: "col" }, "Latent block"),
+    ...PARTS.map(([, name, meaning]) => html("th", { scope: "col", title: meaning }, name)),
+  );
+  const lines = each.map((block) =>
+    html(
+      "tr",
+      {},
+      html("th", { scope: "row" }, block.name),
+      ...PARTS.map(([part]) => {
+        const { nats, deviations } = block[part];
+        const notable = deviations > NOTABLE && nats > 0;
+        return bar(
+          number(nats),
+          Math.max(0, nats) / most,
+          notable,
+          `${notable ? "beyond" : "within"} chance, by ${number(deviations)} standard deviations`,
+        );
+      }),
+    ),
+  );
+  return html(
+    "table",
+    { class: "bars" },
+    html("caption", {}, "Nats per sample beyond chance, by part of the latent space"),
+    html("thead", {}, head),
+    html("tbody", {}, ...lines),
+  );
 }
 
 function groups(each) {
   if (each.length === 0) return null;
   const most = Math.max(...each.map((group) => group.deviations), 2 * NOTABLE);
-  const lines = [...each].sort((a, b) => b.deviations - a.deviations).map((group) => {
-    const notable = group.deviations > NOTABLE;
-    return html("tr", {}, html("th", { scope: "row" }, group.name.replaceAll("_", " ")), bar(number(group.deviations), Math.max(0, group.deviations) / most, notable, notable ? group.words : "within chance"));
-  });
-  const head = html("tr", {}, html("th", { scope: "col" }, "Descriptors"), html("th", { scope: "col" }, "Standard deviations off"));
-  return html("table", { class: "bars" }, html("caption", {}, "How far each kind of descriptor is off, in standard deviations of chance"), html("thead", {}, head), html("tbody", {}, ...lines));
+  const lines = [...each]
+    .sort((a, b) => b.deviations - a.deviations)
+    .map((group) => {
+      const notable = group.deviations > NOTABLE;
+      return html(
+        "tr",
+        {},
+        html("th", { scope: "row" }, group.name.replaceAll("_", " ")),
+        bar(
+          number(group.deviations),
+          Math.max(0, group.deviations) / most,
+          notable,
+          notable ? group.words : "within chance",
+        ),
+      );
+    });
+  const head = html(
+    "tr",
+    {},
+    html("th", { scope: "col" }, "Descriptors"),
+    html("th", { scope: "col" }, "Standard deviations off"),
+  );
+  return html(
+    "table",
+    { class: "bars" },
+    html("caption", {}, "How far each kind of descriptor is off, in standard deviations of chance"),
+    html("thead", {}, head),
+    html("tbody", {}, ...lines),
+  );
 }
 
 function bar(words, share, notable, meaning) {
-  const drawn = svg("svg", { class: "bar", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("rect", { class: "bar-ground", width: 100, height: 6 }), svg("rect", { class: "bar-value", width: (100 * Math.min(1, share)).toFixed(1), height: 6 }));
-  return html("td", { class: notable ? "notable" : null, title: meaning }, html("span", {}, words, notable ? html("span", { class: "unseen" }, ", beyond chance") : null), drawn);
+  const drawn = svg(
+    "svg",
+    { class: "bar", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("rect", { class: "bar-ground", width: 100, height: 6 }),
+    svg("rect", { class: "bar-value", width: (100 * Math.min(1, share)).toFixed(1), height: 6 }),
+  );
+  return html(
+    "td",
+    { class: notable ? "notable" : null, title: meaning },
+    html("span", {}, words, notable ? html("span", { class: "unseen" }, ", beyond chance") : null),
+    drawn,
+  );
 }

@@ -2,7 +2,7 @@
 
 import { columns, framed, sample, scale, ticks } from "./charts.js";
 import { at, html, setText, svg } from "./dom.js";
-import { scores } from "./streams.js";
+import { scores } from "./states.js";
 import { count, number, percent } from "./words.js";
 
 const HEIGHT = 190;
@@ -22,22 +22,44 @@ function draw() {
   at("scores-legend").hidden = shown === null;
   if (shown === null) {
     setText(at("scores-note"), none);
-    frame.node.append(svg("text", { class: "empty", x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2 }, "no sample yet"));
+    frame.node.append(
+      svg(
+        "text",
+        { class: "empty", x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2 },
+        "no sample yet",
+      ),
+    );
     return;
   }
   const { edges, reference, recent, tail } = shown;
   const x = scale(edges[0], edges.at(-1), frame.left, frame.right);
   const y = scale(0, Math.max(...reference, ...recent), frame.bottom, frame.top);
-  const outline = (shares) => `M${x(edges[0])} ${frame.bottom}` + shares.map((share, i) => `V${y(share).toFixed(1)}H${x(edges[i + 1]).toFixed(1)}`).join("") + `V${frame.bottom}Z`;
+  const outline = (shares) =>
+    `M${x(edges[0])} ${frame.bottom}` +
+    shares.map((share, i) => `V${y(share).toFixed(1)}H${x(edges[i + 1]).toFixed(1)}`).join("") +
+    `V${frame.bottom}Z`;
   frame.node.append(
     svg("path", { class: "shares reference", d: outline(reference) }),
     svg("path", { class: "shares recent", d: outline(recent) }),
     svg("line", { class: "tail", x1: x(tail), x2: x(tail), y1: frame.top, y2: frame.bottom }),
     svg("line", { class: "axis", x1: frame.left, x2: frame.right, y1: frame.bottom, y2: frame.bottom }),
-    svg("text", { class: "tick middle", x: (frame.left + frame.right) / 2, y: HEIGHT - 4 }, "nats; what is beyond either end is counted there"),
+    svg(
+      "text",
+      { class: "tick middle", x: (frame.left + frame.right) / 2, y: HEIGHT - 4 },
+      "nats; what is beyond either end is counted there",
+    ),
   );
-  columns(frame, ticks(edges[0], edges.at(-1), (frame.right - frame.left) / 80).map((value) => ({ x: x(value), words: number(value) })));
-  setText(at("scores-note"), `Median ${number(shown.median)} nats, of the reference ${number(shown.reference_median)}. ${percent(shown.beyond_tail)} of the samples lie beyond where ${percent(shown.tail_share)} of the reference's do.`);
+  columns(
+    frame,
+    ticks(edges[0], edges.at(-1), (frame.right - frame.left) / 80).map((value) => ({
+      x: x(value),
+      words: number(value),
+    })),
+  );
+  setText(
+    at("scores-note"),
+    `Median ${number(shown.median)} nats, of the reference ${number(shown.reference_median)}. ${percent(shown.beyond_tail)} of the samples lie beyond where ${percent(shown.tail_share)} of the reference's do.`,
+  );
   at("scores-legend").replaceChildren(
     html("span", {}, sample("line recent"), `newest ${count(shown.samples)} samples`),
     html("span", {}, sample("line reference"), `reference, ${count(shown.held_out)} held out`),

@@ -5,8 +5,10 @@ import { showAlerts, startAlerts } from "./alerts.js";
 import { showHistory, startHistory } from "./history.js";
 import { showMoved } from "./moved.js";
 import { showScores, startScores } from "./scores.js";
-import { showStreams, showTiles, showVerdict } from "./streams.js";
+import { showStreams } from "./streams.js";
+import { showTiles } from "./tiles.js";
 import { showTraffic, startTraffic } from "./traffic.js";
+import { showVerdict } from "./verdict.js";
 import { duration, moment } from "./words.js";
 
 const EVERY_MS = 1000;

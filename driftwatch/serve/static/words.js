@@ -2,10 +2,20 @@
 
 export const FLOOR = 1e-16; // What a chart shows of p-values; below it only the exponent of a fitted tail would differ.
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const whole = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 15 });
-const STEPS = [[1, "s"], [60, "min"], [3600, "h"], [86400, "d"]];
+const STEPS = [
+  [1, "s"],
+  [60, "min"],
+  [3600, "h"],
+  [86400, "d"],
+];
 
 export const count = (n) => whole.format(n);
 
@@ -13,7 +23,10 @@ export function number(value) {
   if (value === null || value === undefined) return "none";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const words = size < 1e-3 || size >= 1e9 ? size.toExponential(1).replace(".0", "").replace("+", "") : whole.format(Number(size.toPrecision(3)));
+  const words =
+    size < 1e-3 || size >= 1e9
+      ? size.toExponential(1).replace(".0", "").replace("+", "")
+      : whole.format(Number(size.toPrecision(3)));
   return value < 0 ? `−${words}` : words;
 }
 
