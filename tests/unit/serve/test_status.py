@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftwatch.serve.comparison import BINS, RECENT, Comparison
@@ -177,6 +177,7 @@ def test_what_is_no_number_is_none() -> None:
     assert page["detail"]["bets"]["limit"] is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-5, 5), max_size=30), st.integers(1, 8))
 def test_a_ring_is_the_end_of_all_that_came(values: list[float], room: int) -> None:
     ring = Ring(("value",), room)
@@ -187,6 +188,7 @@ def test_a_ring_is_the_end_of_all_that_came(values: list[float], room: int) -> N
         assert ring.last() == {"value": values[-1]}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1)), min_size=1))
 def test_spans_keep_the_lowest_value_of_each(values: list[tuple[int, float]]) -> None:
     spans = Spans(10, room=10)
@@ -206,6 +208,7 @@ def test_spans_forget_the_oldest() -> None:
     assert spans.columns()["end_ms"] == [20, 30]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 9)), max_size=40))
 def test_a_rate_counts_what_came_in_whole_spans(steps: list[tuple[float, int]]) -> None:
     now = [100.0]
@@ -222,6 +225,7 @@ def test_a_rate_counts_what_came_in_whole_spans(steps: list[tuple[float, int]]) 
     assert rate.per_second(2) == pytest.approx(sum(expected[-2:]) / (5 * len(expected[-2:]) or 1))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 700))
 def test_two_histograms_lie_over_the_same_bins(held_out: int, came: int) -> None:
     rng = np.random.default_rng(held_out)
