@@ -4,12 +4,12 @@ import { svg } from "./dom.js";
 
 const MERGED_PX = 6; // Alarms that come and go within so few pixels are drawn as one.
 
-/** When the alarm was on, in pixels. */
-export function periodsIn(periods, first, last, place) {
+/** When the alarm was on between two times, in pixels; if it still is, until now. */
+export function periodsIn(periods, { first, last, now }, place) {
   const seen = periods.filter(({ start_ms: start, end_ms: end }) => (end ?? last) >= first && start <= last);
   return seen.map(({ start_ms: start, end_ms: end }) => ({
     from: place(Math.max(start, first)),
-    to: place(Math.min(end ?? last, last)),
+    to: place(Math.min(end ?? Math.max(start, now), last)),
   }));
 }
 

@@ -67,7 +67,7 @@ function drawSeries(frame, y) {
   const middle = (frame.left + frame.right) / 2;
   if (last - first > BURST_MS) {
     place = scale(first, last, frame.left, frame.right);
-    drawFiring(frame, periodsIn(shown.detail.periods, first, last, place));
+    drawFiring(frame, periodsIn(shown.detail.periods, { first, last, now: shown.now }, place));
     const marks = timeTicks(first, last, (frame.right - frame.left) / 90);
     columns(
       frame,
