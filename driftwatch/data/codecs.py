@@ -102,7 +102,7 @@ def decode(
     if format in ("auto", *REGISTERED):
         frame = framed(value, headers)
         if frame or format != "auto":
-            return schema.coerce(_registered_samples(frame, schema, format, registry), where=format)
+            return _registered_samples(frame, schema, format, registry)
     if format == "auto":
         format = _told_format(_content_type(headers)) or _sniffed_format(value)  # noqa: A001
     return schema.coerce(_DECODERS[format](value, schema), where=format)
@@ -129,7 +129,7 @@ def encode(batch: Samples, schema: Schema, format: str = "json") -> tuple[bytes,
     raise UsageError(f"unknown format {format!r}", remedy="one of json, v2, rows, npy, arrow")
 
 
-def _registered_samples(frame: Framed | None, schema: Schema, format: str, registry: SchemaRegistry | None) -> Any:  # noqa: A002
+def _registered_samples(frame: Framed | None, schema: Schema, format: str, registry: SchemaRegistry | None) -> Samples:  # noqa: A002
     if frame is None:
         raise MessageError(
             "names no schema", reason="malformed", where=format, remedy="expected Confluent's wire format"
@@ -144,7 +144,8 @@ def _registered_samples(frame: Framed | None, schema: Schema, format: str, regis
     if format not in ("auto", registered.format):
         raise MessageError(f"is {registered.format}", reason="unsupported_format", remedy=f"expected {format}")
     read = registered.read(frame.body)
-    return _json_samples(load_json(read), schema) if registered.format == "json" else record_samples(read, schema)
+    found = _json_samples(load_json(read), schema) if registered.format == "json" else record_samples(read, schema)
+    return schema.coerce(found, where=registered.format)
 
 
 def _content_type(headers: Headers) -> str:

@@ -88,7 +88,7 @@ class SchemaRegistry:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         if isinstance(kept.found, MessageError):
-            raise kept.found
+            raise kept.found.with_traceback(None)  # else it would hold on to every message it was raised for
         return kept.found
 
     def types(self) -> list[str]:

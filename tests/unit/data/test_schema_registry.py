@@ -59,6 +59,8 @@ def test_a_schema_is_asked_for_once(registry: Registry) -> None:
     for _ in range(3):
         np.testing.assert_array_equal(decode(message, {}, VECTOR, "auto", client), [[1, 2, 3]])
     np.testing.assert_array_equal(decode(message, {"content-type": b"text/csv"}, VECTOR, "avro", client), [[1, 2, 3]])
+    with pytest.raises(MessageError, match=r"avro: has shape \(3,\)"):
+        decode(message, {}, VectorSchema(dim=2), "auto", client)
     assert registry.asked == ["/schemas/ids/1"]
 
 
@@ -107,10 +109,13 @@ def test_an_unknown_schema_is_the_message_s_fault_until_it_is_registered(registr
     now = [0.0]
     client = client_of(registry.url, clock=lambda: now[0])
     message = avro_message(Stored(1, "", 1, "AVRO", "", "", ()))
-    for _ in range(2):
+    depths = []
+    for _ in range(3):
         with pytest.raises(MessageError, match="schema 1 is not in the registry") as caught:
             decode(message, {}, VECTOR, "auto", client)
         assert caught.value.reason == "unknown_schema"
+        depths.append(len(caught.traceback))
+    assert depths[1] == depths[2], "an error that is kept holds on to no message"
     assert registry.asked == ["/schemas/ids/1"]
     registry.avro("waves-value", EMBEDDED)
     now[0] += schema_registry.ASK_AGAIN_S + 1
