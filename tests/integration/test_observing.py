@@ -80,6 +80,7 @@ def test_panels_and_rules_show_a_real_drift(
             told = {name: text.decode() for name, text in headers.items()}
             assert httpx.post(intake.url, content=value, headers=told).status_code == 202
         assert httpx.put(intake.url).status_code == 405
+        watched.wait_for('driftwatch_samples_total{stream="posted"}', lambda value: value == 100)
         watched.wait_for("driftwatch_sink_failures_total", lambda value: value == 0)
         cluster.send([*messages(waves(400, seed=21)), *RUBBISH])
         watched.wait_for("driftwatch_samples_total", lambda value: value >= 400)
@@ -115,7 +116,7 @@ def check_variables(watched: Watched, daemons: list[RunningDaemon]) -> None:
     for board in (FLEET, STREAM):
         assert values_of(watched.view(), board, "job") == ["driftwatch"]
         assert values_of(watched.view(), board, "instance") == addresses
-    assert values_of(watched.view(), STREAM, "stream") == [NAME]
+    assert values_of(watched.view(), STREAM, "stream") == ["posted", NAME]
     assert values_of(watched.view(), STREAM, "window") == ["100", "20"]
 
 
