@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 
 @dataclass
@@ -62,7 +63,16 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def receiver(*answers: Answer) -> Iterator[Receiver]:
     """A running one; it answers 204 if nothing else is said."""
-    server = Receiver(list(answers) or [Answer()])
+    with serving(Receiver(list(answers) or [Answer()])) as server:
+        yield server
+
+
+ServerT = TypeVar("ServerT", bound=ThreadingHTTPServer)
+
+
+@contextmanager
+def serving(server: ServerT) -> Iterator[ServerT]:
+    """A server that runs in a thread of its own."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

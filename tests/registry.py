@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from driftwatch.data.protobuf_schemas import WELL_KNOWN
 from driftwatch.errors import MessageError
+from tests.receiver import serving
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def running_registry(authorization: str = "", port: int = 0) -> Iterator[Registry]:
     """A running one, on any port that is free or on a certain one."""
-    server = Registry(authorization, port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(Registry(authorization, port)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def refused_for(read: Callable[[bytes], Any], body: bytes) -> str:
