@@ -18,7 +18,7 @@ MOVED = {
     "dependence": "changed in how its parts depend on each other",
 }
 CHANGED = {
-    LATENT_MOMENTS: "texture varies in another way",
+    LATENT_MOMENTS: "variation within samples changed",
     LAYOUT: "coarse pictures are unusual ones",
     SPECTRUM: "detail changed at some scale",
     INTENSITY: "the mix of intensities changed",

@@ -1,0 +1,30 @@
+"""The notebook of the docs, run anew; ``python -m tests.notebook`` writes down what it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
+CELL_S = 240
+
+
+def executed() -> Any:
+    """The notebook with what its cells show now.
+
+    Raises:
+        CellExecutionError: one fails.
+    """
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=CELL_S, kernel_name="python3", record_timing=False).execute()
+    return notebook
+
+
+if __name__ == "__main__":
+    found = executed()
+    found.metadata.pop("widgets", None)
+    found.metadata["language_info"] = {"name": "python"}
+    nbformat.write(found, NOTEBOOK)
