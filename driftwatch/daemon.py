@@ -20,6 +20,7 @@ from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
 from driftwatch.reference.device import choose_device
+from driftwatch.reference.precision import set_scoring_precision
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
@@ -213,6 +214,7 @@ def load_references(config: DaemonConfig) -> dict[str, Reference]:
         UsageError: there is no such device.
     """
     device = choose_device(config.device)
+    set_scoring_precision(config.precision)
     for stream in config.streams:
         path = stream.reference
         if isinstance(path, Path) and not path.exists():

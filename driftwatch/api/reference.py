@@ -144,7 +144,7 @@ class Reference:
         summary = merge(panes)
         size = int(summary[0])
         null = self._null(size)
-        found = examine(null, summary, reference)
+        (found,) = examine(null, summary[None], reference)
         cells = heat_map(summary, reference)
         place = place_words(cells, summary, reference) if cells else ""
         return WindowTest(

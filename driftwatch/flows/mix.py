@@ -37,12 +37,20 @@ class InvertibleMix(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mixes ``(N, ..., C)``; the log-determinant of one sample is a scalar, the same for all."""
         positions = math.prod(x.shape[1:-1])
-        log_det = positions * (self.log_diagonal.sum() + self.log_scale.sum())
+        log_det = positions * self.log_det_per_position()
         if len(x) * positions < x.shape[-1]:  # fewer rows than channels: three thin products cost less than one matrix
             y = linear((x + self.bias) * self.log_scale.exp(), self._upper())
             return linear(linear(y, self._lower()), self.permutation), log_det
+        return linear(x, *self.affine()), log_det
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Matrix ``(C, C)`` and shift ``(C,)`` of the whole map."""
         weight = self.permutation @ self._lower() @ self._upper() * self.log_scale.exp()
-        return linear(x, weight, weight @ self.bias), log_det
+        return weight, weight @ self.bias
+
+    def log_det_per_position(self) -> Tensor:
+        """``log |det|`` of the map of one position's channels, nats."""
+        return self.log_diagonal.sum() + self.log_scale.sum()
 
     def inverse(self, y: Tensor) -> Tensor:
         """The inverse of `forward`."""

@@ -27,9 +27,11 @@ def moved_columns(summary: Array, layout: Layout, names: Sequence[str]) -> list[
         layout: of the summary.
         names: of the features of a row, ``D`` of them; nothing is told if there are none.
     """
+    if not names:
+        return []
     n = float(summary[0])
     means = {name: summary[place] / n for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
-    if not names or len(means.get(LOCATION, ())) != len(names):
+    if len(means.get(LOCATION, ())) != len(names):
         return []
     found = sorted([*_means(means[LOCATION], n, names), *_marginals(means, n, names), *_pairs(means, n, names)])
     phrases: list[str] = []

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
+from array_api_compat import to_device
 from numpy.typing import NDArray
+from torch import Tensor
 
 from driftwatch.flows.base import Flow, standard_normal_log_prob
 from driftwatch.flows.image import ImageFlow
 from driftwatch.stats.summary import Array
 
 BATCH_SIZE = 64
+GPU_BATCH_SIZE = 1_024
+"""A GPU takes hardly longer for so many: benchmarks/scoring.py."""
+
 LATENT_LIMIT = 1e4
 NLL_LIMIT = 1e9
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Latents of ``N`` samples.
+    """Latents of ``N`` samples: NumPy's arrays, or torch's tensors on a GPU.
 
     Args:
         blocks: one ``(N, P_s, l_s)`` array a block.
@@ -51,26 +58,46 @@ def fixed_batches(
             yield padded, len(batch)
 
 
+def batch_size_on(device: torch.device) -> int:
+    """Rows of the fixed-shape batches of a device."""
+    return BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
+
+
+def device_of(flow: Flow) -> torch.device:
+    """Where a flow is."""
+    return next(chain(flow.parameters(), flow.buffers())).device
+
+
 @torch.inference_mode()
-def batch_latents(flow: Flow, batch: NDArray[np.floating]) -> Latents:
-    """Latents of one batch of raw samples ``(B, *sample_shape)``."""
-    device = next(flow.parameters()).device
+def flow_latents(flow: Flow, samples: Tensor) -> Latents:
+    """Latents of raw samples ``(B, *sample_shape)``, all on the flow's device."""
     image = isinstance(flow, ImageFlow)
-    raw: NDArray[np.floating] = batch.astype(np.float32) if image else batch.astype(np.float64)
-    x = flow.prepare(torch.from_numpy(raw).to(device), noise="content")
-    observed: NDArray[np.floating] = raw if image else x.cpu().numpy().astype(np.float64)
+    raw = samples.to(torch.float32 if image else torch.float64)
+    x = flow.prepare(raw, noise="content")
     z, log_det = flow(x.to(torch.float32))
     nll = -(standard_normal_log_prob(z) + log_det)
+    observed = raw if image else x.to(torch.float64)
     return Latents(
-        tuple(_bounded(block, LATENT_LIMIT) for block in z),
-        _bounded(nll, NLL_LIMIT).astype(np.float64),
-        observed,
+        tuple(_as_array(_bounded(block, LATENT_LIMIT)) for block in z),
+        _as_array(_bounded(nll, NLL_LIMIT).to(torch.float64)),
+        _as_array(observed),
+    )
+
+
+def batch_latents(flow: Flow, batch: NDArray[np.floating]) -> Latents:
+    """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy's arrays."""
+    found = flow_latents(flow, torch.from_numpy(batch).to(device_of(flow)))
+    return Latents(
+        tuple(np.asarray(to_device(block, "cpu")) for block in found.blocks),
+        np.asarray(to_device(found.nll, "cpu")),
+        np.asarray(to_device(found.observed, "cpu")),
     )
 
 
 def latents_of(flow: Flow, samples: NDArray[np.floating]) -> Latents:
-    """Latents of samples ``(N, *sample_shape)``."""
-    parts = [(batch_latents(flow, batch), count) for batch, count in fixed_batches(samples)]
+    """Latents of samples ``(N, *sample_shape)``, as NumPy's arrays."""
+    batches = fixed_batches(samples, batch_size_on(device_of(flow)))
+    parts = [(batch_latents(flow, batch), count) for batch, count in batches]
     return Latents(
         tuple(np.concatenate([part.blocks[s][:n] for part, n in parts]) for s in range(len(flow.blocks))),
         np.concatenate([part.nll[:n] for part, n in parts]),
@@ -78,6 +105,10 @@ def latents_of(flow: Flow, samples: NDArray[np.floating]) -> Latents:
     )
 
 
-def _bounded(values: torch.Tensor, limit: float) -> NDArray[np.float32]:
+def _bounded(values: Tensor, limit: float) -> Tensor:
     """A sample far outside the reference may overflow the flow; it stays finite and stays extreme."""
-    return torch.nan_to_num(values, nan=limit, posinf=limit, neginf=-limit).clamp(-limit, limit).cpu().numpy()
+    return torch.nan_to_num(values, nan=limit, posinf=limit, neginf=-limit).clamp(-limit, limit)
+
+
+def _as_array(values: Tensor) -> NDArray[Any]:
+    return values.numpy() if values.device.type == "cpu" else values  # type: ignore[return-value]

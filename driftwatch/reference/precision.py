@@ -1,4 +1,4 @@
-"""In which number format a flow is trained."""
+"""In which number format a flow is trained, and scores."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype | None:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
     fast = CPU_FACTS.is_file() and "avx512_bf16" in CPU_FACTS.read_text(errors="replace")
     return torch.bfloat16 if fast else None
+
+
+def set_scoring_precision(precision: str) -> None:
+    """Says how exactly this process's GPU convolves float32: ``auto`` rounds factors to TF32, ``float32`` does not."""
+    torch.backends.cudnn.allow_tf32 = precision == "auto"

@@ -8,17 +8,21 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from driftwatch.data.schema import Schema, TableSchema
 from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.features import feature_names
+from driftwatch.flows.folding import fold
 from driftwatch.flows.vector import VectorFlow
 from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
-from driftwatch.reference.latents import batch_latents
+from driftwatch.reference.latents import device_of
+from driftwatch.reference.recorded import Recorded
+from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
@@ -38,7 +42,7 @@ class Reference:
         name: of the bundle.
         version: a digest of its contents.
         schema: of one sample.
-        flow: fitted, in evaluation mode, on its device.
+        flow: fitted and folded (see `driftwatch.flows.folding`), on its device.
         moments: of its latents.
         description: of samples, beside their latents.
         layout: of the summaries.
@@ -114,10 +118,33 @@ class Reference:
         )
 
     def summarise(self, batch: NDArray[np.floating]) -> Array:
-        """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``."""
-        latents = batch_latents(self.flow, batch)
-        whitened = self.moments.whiten(latents.blocks, latents.nll)
-        return summarise_each(whitened, self.layout, self.description.describe(self.flow, latents, whitened))
+        """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``; a tensor if the flow is on a GPU.
+
+        There the way of batches of one shape and type is recorded at the first of them.
+        """
+        raw = torch.from_numpy(batch).to(self.device)
+        if self.device.type == "cpu":
+            return self._summariser(raw)
+        key = (raw.shape, raw.dtype)
+        if key not in self._recorded:
+            self._recorded[key] = Recorded(self._summariser, raw)  # type: ignore[arg-type]
+        return self._recorded[key](raw)  # type: ignore[return-value]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the flow is."""
+        return device_of(self.flow)
+
+    @cached_property
+    def _summariser(self) -> Summariser:
+        moments, description = self.moments, self.description
+        if self.device.type != "cpu":
+            moments, description = as_tensors((moments, description), self.device)
+        return Summariser(self.flow, moments, description, self.layout)
+
+    @cached_property
+    def _recorded(self) -> dict[tuple[torch.Size, torch.dtype], Recorded]:
+        return {}
 
 
 def load_reference(path: str | Location, device: str = "cpu") -> Reference:
@@ -153,7 +180,7 @@ def reference_from(bundle: Bundle) -> Reference:
         name=bundle.name,
         version=bundle.version,
         schema=bundle.schema,
-        flow=bundle.flow,
+        flow=fold(bundle.flow),
         moments=moments,
         description=description,
         layout=layout,

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from driftwatch.reference.latents import BATCH_SIZE, fixed_batches
+from driftwatch.reference.latents import batch_size_on, fixed_batches
 from driftwatch.reference.reference import Reference
+from driftwatch.reference.summariser import on_host
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.martingale import Ranks, grades
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.summary import Array, Layout, merge
+from driftwatch.stats.summary import Array, Layout
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,22 @@ class Scorer:
 
     Args:
         reference: what to compare with.
-        batch_size: rows of the fixed-shape batches; part of what a score's last bits depend on.
+        batch_size: rows of the fixed-shape batches; part of what a score's last bits depend on. As suits the
+            reference's device, if None.
     """
 
-    def __init__(self, reference: Reference, *, batch_size: int = BATCH_SIZE) -> None:
+    def __init__(self, reference: Reference, *, batch_size: int | None = None) -> None:
         self.reference = reference
-        self.batch_size = batch_size
+        self.batch_size = batch_size or batch_size_on(reference.device)
         self.layout: Layout = reference.layout
 
     def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
         """The summary of each sample, in batches ``(N, V)``."""
+        for summaries in self._summaries(samples):
+            yield on_host(summaries)
+
+    def _summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
+        """Likewise, where the flow is."""
         for batch, count in fixed_batches(samples, self.batch_size):
             yield self.reference.summarise(batch)[:count]
 
@@ -112,15 +120,14 @@ class Scorer:
         if not panes:
             return []
         lengths = [len(pane) for pane in panes]
-        rows = np.concatenate(panes)
-        summaries, scores = [], []
-        for batch in self.summaries(rows):
-            summaries.append(batch)
-            scores.append(decompose(batch, self.layout).total)
-        every, score = np.concatenate(summaries), np.concatenate(scores)
-        graded = grades(every[:, self.layout.surprise])
+        batches = list(self._summaries(np.concatenate(panes)))
+        score = np.concatenate([on_host(decompose(batch, self.layout).total) for batch in batches])
+        graded = grades(np.concatenate([on_host(batch[:, self.layout.surprise]) for batch in batches]))
+        # Only sums leave a GPU: the summaries of single samples are a hundred times as many bytes as the samples.
+        every = torch.cat([torch.as_tensor(batch) for batch in batches])
+        sums = torch.segment_reduce(every, "sum", lengths=torch.tensor(lengths, device=every.device)).cpu().numpy()
         ends = np.cumsum(lengths)
         return [
-            ScoredPane(merge(every[end - length : end]), score[end - length : end], graded[end - length : end])
-            for end, length in zip(ends, lengths, strict=True)
+            ScoredPane(summary, score[end - length : end], graded[end - length : end])
+            for summary, end, length in zip(sums, ends, lengths, strict=True)
         ]

@@ -24,6 +24,7 @@ from driftwatch.reference.checkpoint import Interrupted, Progress, load_checkpoi
 from driftwatch.reference.latents import NLL_LIMIT
 from driftwatch.reference.likelihood import mean_bits_per_dim, to_bits_per_dim
 from driftwatch.reference.processes import Processes
+from driftwatch.reference.recorded import RecordedGradients
 from driftwatch.reference.schedule import Schedule
 from driftwatch.reference.train_config import TrainingConfig
 from driftwatch.reference.training_data import TrainingData
@@ -111,6 +112,7 @@ class FlowTrainer:
         self._weights = Weights(flow, config.ema)
         self._schedule = Schedule(config)
         self._progress = Progress(fingerprint)
+        self._gradients: RecordedGradients | None = None
         self._resumed = False
 
     @property
@@ -228,10 +230,7 @@ class FlowTrainer:
         """One step; returns the loss, nats per sample, or NaN if it was not finite and the step was left out."""
         progress = self._progress
         rate = self._schedule.learning_rate(progress.step, progress.elapsed_s) * progress.rate_factor
-        self.flow.zero_grad(set_to_none=True)
-        loss = -self.flow.log_prob(self._prepare(samples)).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        told = loss.detach().reshape(1).clone()
+        told = self._descend(self._prepare(samples)).reshape(1)
         self._processes.average([*self._weights.gradients(), told])
         norm = torch.nn.utils.clip_grad_norm_(self._weights.parameters, self._config.clip)
         value = float(told.item())
@@ -240,6 +239,20 @@ class FlowTrainer:
         self._weights.step(rate, progress.step)
         progress.loss = value if progress.loss is None else SMOOTHING * progress.loss + (1 - SMOOTHING) * value
         return value
+
+    def _descend(self, x: Tensor) -> Tensor:
+        """Sets the gradients of a batch's loss, and returns that: the mean over prepared samples, nats."""
+        if x.is_cuda:
+            if self._gradients is None:
+                self._gradients = RecordedGradients(self._loss, self._weights.parameters, x)
+            return self._gradients(x)
+        self.flow.zero_grad(set_to_none=True)
+        loss = self._loss(x)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach().clone()
+
+    def _loss(self, x: Tensor) -> Tensor:
+        return -self.flow.log_prob(x).mean()
 
     def _validate(self) -> bool:
         """Measures the EMA weights; returns whether they are the best so far."""

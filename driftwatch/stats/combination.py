@@ -36,7 +36,8 @@ class Combination:
         """Of ``(M, J)``, ``(M,)``."""
         varying = statistics[:, self.columns].T
         surprises = [-np.log(tail.p_value(column)) for tail, column in zip(self.tails, varying, strict=True)]
-        return np.asarray(np.sqrt(np.square(surprises).sum(0)))
+        # Along rows: along columns NumPy adds up one row in another order than many.
+        return np.asarray(np.sqrt(np.square(np.stack(surprises, axis=1)).sum(1)))
 
 
 def fit_combination(statistics: Array) -> Combination:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from array_api_compat import device
 
-from driftwatch.stats.summary import Array, Layout
+from driftwatch.stats.summary import Array, Layout, namespace
 
 PARTS = ("location", "scale", "dependence")
 
@@ -27,7 +27,8 @@ class Decomposition:
     @property
     def total(self) -> Array:
         """The score of each window, ``(M,)``, in nats per sample."""
-        return np.asarray(self.parts.sum((1, 2)))
+        total: Array = namespace(self.parts).sum(self.parts, axis=(1, 2))
+        return total
 
 
 def decompose(values: Array, layout: Layout) -> Decomposition:
@@ -40,6 +41,7 @@ def decompose(values: Array, layout: Layout) -> Decomposition:
         values: summaries of ``M`` windows, ``(M, V)``.
         layout: of the summaries.
 
+    >>> import numpy as np
     >>> layout = Layout(dim=2, blocks=((1, 2),), axes=0)
     >>> far = np.zeros((1, layout.size)); far[0, 0] = 1e9       # a very large window ...
     >>> far[0, layout.block_slices[0][0]] = 1e9 * np.array([3.0, 0.0])
@@ -47,20 +49,20 @@ def decompose(values: Array, layout: Layout) -> Decomposition:
     >>> decompose(far, layout).parts.round(6)[0, 0].tolist()    # ... of N((3, 0), I): |m|^2 / 2
     [4.5, 0.0, 0.0]
     """
-    n = values[:, 0]
-    parts = np.empty((len(values), len(layout.blocks), len(PARTS)))
+    xp, n = namespace(values), values[:, 0]
+    parts = xp.empty((len(values), len(layout.blocks), len(PARTS)), dtype=xp.float64, device=device(values))
     for s, ((vectors, length), (first, second)) in enumerate(zip(layout.blocks, layout.block_slices, strict=True)):
         count = n * vectors
         mean = values[:, first] / count[:, None]
         covariance = values[:, second].reshape(-1, length, length) / count[:, None, None]
         covariance = covariance - mean[:, :, None] * mean[:, None, :]
         shrinkage = (length / (length + count))[:, None, None]
-        covariance = (1 - shrinkage) * covariance + shrinkage * np.eye(length)
-        variance = np.maximum(np.einsum("mjj->mj", covariance), 1e-12)
-        log_det = np.linalg.slogdet(covariance)[1]
-        log_variance = np.log(variance)
-        parts[:, s, 0] = 0.5 * np.square(mean).sum(1)
-        parts[:, s, 1] = 0.5 * (variance - 1 - log_variance).sum(1)
-        parts[:, s, 2] = np.maximum(0.5 * (log_variance.sum(1) - log_det), 0.0)
+        covariance = (1 - shrinkage) * covariance + shrinkage * xp.eye(length, device=device(values))
+        variance = xp.clip(xp.linalg.diagonal(covariance), min=1e-12)
+        log_det = xp.linalg.slogdet(covariance)[1]
+        log_variance = xp.log(variance)
+        parts[:, s, 0] = 0.5 * xp.sum(xp.square(mean), axis=1)
+        parts[:, s, 1] = 0.5 * xp.sum(variance - 1 - log_variance, axis=1)
+        parts[:, s, 2] = xp.clip(0.5 * (xp.sum(log_variance, axis=1) - log_det), min=0.0)
         parts[:, s] *= vectors
     return Decomposition(parts)

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
+from array_api_compat import device
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from driftwatch.stats.moments import times
-from driftwatch.stats.summary import Array
+from driftwatch.stats.summary import Array, namespace
 
 LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY = "latent moments", "layout", "spectrum", "intensity"
 VALUES, PAIRS, MARGINALS = "values", "pairs", "marginals"
@@ -44,16 +46,16 @@ def latent_moments(blocks: Sequence[Array]) -> Array:
         blocks: whitened sub-vectors, ``(N, P_s, l_s)`` each. Of long ones only the first `MAX_PAIRED` dimensions are
             taken in pairs; of the others only their squares.
     """
-    columns = []
+    xp, columns = namespace(blocks[0]), []
     for u in blocks:
         vectors, length = u.shape[1:]
         paired = u[:, :, :MAX_PAIRED]
-        products = np.matmul(paired.transpose(0, 2, 1), paired) / vectors
-        rows, others = np.triu_indices(paired.shape[2])
-        columns += [u.mean(1), products[:, rows, others]]
+        products = xp.matmul(xp.matrix_transpose(paired), paired) / vectors
+        columns += [xp.mean(u, axis=1), _pairs(products)]
         if length > MAX_PAIRED:
-            columns.append(np.square(u[:, :, MAX_PAIRED:]).mean(1))
-    return np.concatenate(columns, axis=1)
+            columns.append(xp.mean(xp.square(u[:, :, MAX_PAIRED:]), axis=1))
+    moments: Array = xp.concat(columns, axis=1)
+    return moments
 
 
 def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, noise: float) -> Mapping[str, Array]:
@@ -70,8 +72,9 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
         silhouette counts more than its brightness); log energies of Haar details at up to `LEVELS` scales, and of
         differences of up to `DIFFERENCES` orders, over all channels; the square roots of an intensity histogram.
     """
-    x = images.astype(np.float64)
-    tones = np.sqrt(np.clip((x - low) / (high - low), 0.0, 1.0))
+    xp = namespace(images)
+    x = xp.astype(images, xp.float64)
+    tones = xp.sqrt(xp.clip((x - low) / (high - low), 0.0, 1.0))
     return {LAYOUT: _grid(tones), SPECTRUM: _spectrum(x / noise), INTENSITY: _histogram(x, low, high)}
 
 
@@ -86,34 +89,53 @@ def vector_descriptors(features: NDArray[np.floating], projection: Array) -> Map
         By group, ``(N, K)`` each: the values (projected, if there are many); products of all pairs of projected values;
         for each column, if there are not too many, in which eighth of the reference its value lies.
     """
-    every: Array = features.astype(np.float64)
+    xp = namespace(features)
+    every: Array = xp.astype(features, xp.float64)
     few = times(every, projection)
-    rows, others = np.triu_indices(few.shape[1])
-    groups = {VALUES: every if every.shape[1] <= MAX_MARGINALS else few, PAIRS: few[:, rows] * few[:, others]}
+    groups = {
+        VALUES: every if every.shape[1] <= MAX_MARGINALS else few,
+        PAIRS: _pairs(few[:, :, None] * few[:, None, :]),
+    }
     if every.shape[1] <= MAX_MARGINALS:
-        edges = _normal_quantiles(BINS)
-        eighth = np.searchsorted(edges, every)
-        groups[MARGINALS] = (eighth[:, :, None] == np.arange(BINS - 1)).reshape(len(features), -1).astype(np.float64)
+        above = xp.stack([every > edge for edge in _normal_quantiles(BINS)], axis=2)
+        eighth = xp.concat([~above[:, :, :1], above[:, :, :-1] & ~above[:, :, 1:]], axis=2)
+        groups[MARGINALS] = xp.astype(eighth.reshape(len(every), -1), xp.float64)
     return groups
+
+
+def _pairs(products: Array) -> Array:
+    """The upper triangle of symmetric matrices ``(N, k, k)``, its diagonal included, ``(N, k (k + 1) / 2)``."""
+    rows = [products[:, i, i:] for i in range(products.shape[1])]
+    pairs: Array = namespace(products).concat(rows, axis=1)
+    return pairs
 
 
 def _grid(x: Array) -> Array:
     """Means over the cells of a grid that covers the image, ``(N, C * g * g)``."""
     channels, height, width = x.shape[1:]
     side = max(1, min(GRID, height, width, int((MAX_LAYOUT / channels) ** 0.5)))
-    rows, columns = (np.arange(side) * length // side for length in (height, width))
-    sums = np.add.reduceat(np.add.reduceat(x, rows, axis=2), columns, axis=3)
-    areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
-    return np.asarray((sums / areas).reshape(len(x), -1))
+    xp = namespace(x)
+    down, across = (_cells(x, length, side) for length in (height, width))
+    means: Array = xp.matmul(xp.matmul(down, x), xp.matrix_transpose(across)).reshape(len(x), -1)
+    return means
+
+
+def _cells(x: Array, length: int, side: int) -> Array:
+    """A matrix that averages `length` pixels in `side` cells, ``(side, length)``, where `x` is."""
+    xp = namespace(x)
+    edges = xp.arange(side + 1, device=device(x)) * length // side
+    pixels = xp.arange(length, device=device(x))
+    inside = xp.astype((pixels >= edges[:-1, None]) & (pixels < edges[1:, None]), xp.float64)
+    return inside / xp.sum(inside, axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
 def _spectrum(x: Array) -> Array:
-    energies = []
+    xp, energies = namespace(x), []
     for axis in (2, 3):
         difference = x
         for _ in range(min(DIFFERENCES, x.shape[axis] - 1)):
-            difference = np.diff(difference, axis=axis)
-            energies += [np.square(difference), np.abs(difference)]
+            difference = xp.diff(difference, axis=axis)
+            energies += [xp.square(difference), xp.abs(difference)]
     smooth = x
     for _ in range(LEVELS):
         height, width = (length - length % 2 for length in smooth.shape[2:])
@@ -121,22 +143,25 @@ def _spectrum(x: Array) -> Array:
             break
         smooth = smooth[:, :, :height, :width]
         a, b, c, d = (smooth[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1))
-        energies += [np.square(detail / 4) for detail in (a - b + c - d, a + b - c - d, a - b - c + d)]
+        energies += [xp.square(detail / 4) for detail in (a - b + c - d, a + b - c - d, a - b - c + d)]
         smooth = (a + b + c + d) / 4
-    energies.append(np.square(smooth))
-    return np.log(np.stack([energy.mean((1, 2, 3)) for energy in energies], axis=1) + FAINTEST)
+    energies.append(xp.square(smooth))
+    means = xp.stack([xp.mean(energy, axis=(1, 2, 3)) for energy in energies], axis=1)
+    return xp.log(means + FAINTEST)  # type: ignore[no-any-return]
 
 
 def _histogram(x: Array, low: float, high: float) -> Array:
     n, channels = x.shape[:2]
     colours = x if channels <= MAX_COLOURS else x.reshape(n, 1, -1, 1)
     kinds = colours.shape[1]
-    place = np.clip((colours - low) / (high - low) * INTENSITIES, 0, INTENSITIES - 1).astype(np.int64)
+    xp = namespace(x)
+    place = xp.astype(xp.clip((colours - low) / (high - low) * INTENSITIES, 0, INTENSITIES - 1), xp.int64)
     place = place.reshape(n, kinds, -1)
-    pixels = place.shape[2]
-    place += INTENSITIES * np.arange(n * kinds).reshape(n, kinds, 1)
-    counts = np.bincount(place.ravel(), minlength=n * kinds * INTENSITIES)
-    return np.sqrt(counts.reshape(n, -1) / pixels)
+    # The standard knows no histogram; torch's way of counting takes NumPy's arrays as they lie.
+    index = torch.as_tensor(place)
+    ones = torch.ones((), dtype=torch.float64, device=index.device).expand(index.shape)
+    counts = torch.zeros(n, kinds, INTENSITIES, dtype=torch.float64, device=index.device).scatter_add_(2, index, ones)
+    return xp.sqrt(xp.asarray(counts).reshape(n, -1) / place.shape[2])  # type: ignore[no-any-return]
 
 
 def _normal_quantiles(bins: int) -> Array:

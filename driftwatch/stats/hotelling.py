@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.stats.moments import CLIPPED_SHARE, shorten, times
-from driftwatch.stats.summary import Array, Layout
+from driftwatch.stats.summary import Array, Layout, namespace
 from driftwatch.stats.tail import Tail, fit_tail
 
 LOCATION = "location"
@@ -77,7 +77,9 @@ class Groups:
 
     def surprise(self, standard: tuple[Array, ...]) -> Array:
         """``-ln p`` of each sample's point score, nats, ``(N,)``; bounded, so that no sample decides a window alone."""
-        return np.minimum(-np.log(self.null.p_value(point_score(standard))), MOST_SURPRISE)
+        xp = namespace(standard[0])
+        surprise: Array = xp.clip(-xp.log(self.null.p_value(point_score(standard))), max=MOST_SURPRISE)
+        return surprise
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Named arrays, for a bundle."""
@@ -127,7 +129,10 @@ def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], loca
 
 def point_score(standard: Sequence[Array]) -> Array:
     """The squared length of each sample's standard vectors, all groups but the copies, together, ``(N,)``."""
-    return np.asarray(sum(np.square(y).sum(1) for y in standard[: -len(COPIES)]))
+    xp = namespace(standard[0])
+    squares = [xp.sum(xp.square(y), axis=1) for y in standard[: -len(COPIES)]]
+    total: Array = sum(squares[1:], start=squares[0])
+    return total
 
 
 def hotelling(values: Array, layout: Layout) -> Array:
@@ -142,7 +147,9 @@ def hotelling(values: Array, layout: Layout) -> Array:
 
 
 def _together(descriptors: Mapping[str, Array], sources: Sequence[str]) -> Array:
-    return np.concatenate([descriptors[source] for source in sources], axis=1)
+    taken = [descriptors[source] for source in sources]
+    together: Array = namespace(taken[0]).concat(taken, axis=1)
+    return together
 
 
 def _scales(descriptors: Array) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.stats.summary import Array, Layout, Whitened
+from driftwatch.stats.summary import Array, Layout, Whitened, namespace
 
 AXES = 16
 MIN_DEVIATION = 1e-3
@@ -44,16 +44,18 @@ class Moments:
     nll_limits: Array
 
     def whiten(self, latents: Sequence[NDArray[np.float32]], nll: Array) -> Whitened:
-        """Whitens latents ``(N, P_s, l_s)``, one array a block."""
-        full = np.concatenate([z.reshape(len(z), -1) for z in latents], axis=1, dtype=np.float64)
+        """Whitens latents ``(N, P_s, l_s)``, one array a block; they are where these moments are."""
+        xp = namespace(latents[0])
+        exact = [xp.astype(z, xp.float64) for z in latents]
+        full = xp.concat([z.reshape(len(z), -1) for z in exact], axis=1)
         full = shorten((full - self.mean) / self.deviation, self.limit)
         blocks = tuple(
-            shorten((z.astype(np.float64) - mean) @ whitener.T, float(limit))
+            shorten((z - mean) @ whitener.T, limit)
             for z, mean, whitener, limit in zip(
-                latents, self.block_means, self.block_whiteners, self.block_limits, strict=True
+                exact, self.block_means, self.block_whiteners, self.block_limits, strict=True
             )
         )
-        return Whitened(full, times(full, self.projection), blocks, np.clip(nll, *self.nll_limits))
+        return Whitened(full, times(full, self.projection), blocks, xp.clip(nll, *self.nll_limits))
 
     def layout(self, blocks: tuple[tuple[int, int], ...]) -> Layout:
         """The layout of summaries whitened by these moments, for blocks of ``(P, l)``."""
@@ -125,7 +127,8 @@ def times(rows: Array, matrix: Array) -> Array:
     >>> times(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
-    return np.asarray(np.matmul(rows[:, None, :], matrix)[:, 0])
+    product: Array = namespace(rows).matmul(rows[:, None, :], matrix)[:, 0]
+    return product
 
 
 def shorten(vectors: Array, limit: float) -> Array:
@@ -135,8 +138,9 @@ def shorten(vectors: Array, limit: float) -> Array:
     array([[0.6, 0.8],
            [0.3, 0.4]])
     """
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors * np.minimum(1.0, limit / np.maximum(length, 1e-300)))
+    xp = namespace(vectors)
+    length = xp.linalg.vector_norm(vectors, axis=-1, keepdims=True)
+    return vectors * xp.clip(limit / xp.clip(length, min=1e-300), max=1.0)  # type: ignore[no-any-return]
 
 
 def _limit(vectors: Array) -> float:

@@ -20,6 +20,7 @@ from driftwatch.stats.descriptors import PRODUCTS
 from driftwatch.stats.effect import EffectSize, bounds, fit_effect_size
 from driftwatch.stats.geometry import geometry
 from driftwatch.stats.hotelling import COPIES, hotelling
+from driftwatch.stats.moments import times
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail, fit_tail
 
@@ -45,6 +46,11 @@ class Features:
     decomposition: Decomposition
     nll: Array
     hotelling: Array
+
+    def some(self, chosen: slice) -> Features:
+        """Those of some of the windows."""
+        parts = Decomposition(self.decomposition.parts[chosen])
+        return Features(self.values[chosen], parts, self.nll[chosen], self.hotelling[chosen])
 
 
 def features(summaries: Array, layout: Layout) -> Features:
@@ -78,7 +84,7 @@ class Distance:
     whitener: Array
 
     def __call__(self, values: Array) -> Array:
-        return np.asarray(np.square((values[:, self.columns] - self.centre) @ self.whitener).sum(1))
+        return np.asarray(np.square(times(values[:, self.columns] - self.centre, self.whitener)).sum(1))
 
 
 def fit_distance(values: Array, columns: Columns) -> Distance:
@@ -111,6 +117,17 @@ class Tested:
     features: Features
     effect: Array
     deviations: Array
+
+    def one(self, place: int) -> Tested:
+        """The results of one of the windows."""
+        chosen = slice(place, place + 1)
+        return Tested(
+            {name: values[chosen] for name, values in self.statistics.items()},
+            {name: values[chosen] for name, values in self.p_values.items()},
+            self.features.some(chosen),
+            self.effect[chosen],
+            self.deviations[chosen],
+        )
 
 
 @dataclass(frozen=True)

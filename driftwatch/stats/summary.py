@@ -1,4 +1,8 @@
-"""Additive summaries: everything a window test needs, as one vector that merges by addition."""
+"""Additive summaries: everything a window test needs, as one vector that merges by addition.
+
+What is computed of every single sample is written for the array API standard, so that it runs where the latents are: as
+NumPy's arrays on a CPU, as torch's tensors on a GPU. `Array` stands for either there.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+NATIVE = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
+"""Whether NumPy follows the standard by itself."""
+
+
+def namespace(array: NDArray[np.floating]) -> Any:
+    """The functions that the array API standard has for an array, NumPy's or torch's."""
+    # Without the layer of array_api_compat, where it is not needed, small arrays cost a third.
+    return np if NATIVE and is_numpy_array(array) else array_namespace(array)
 
 
 @dataclass(frozen=True)
@@ -106,17 +121,18 @@ class Described:
 
 def summarise_each(latents: Whitened, layout: Layout, described: Described | None = None) -> Array:
     """The summary of every single sample, ``(N, V)``; without groups in the layout there is nothing to describe."""
-    n = len(latents.nll)
-    out = np.empty((n, layout.size))
-    square = np.einsum("nd,nd->n", latents.z, latents.z)
+    xp, z = namespace(latents.z), latents.z
+    n = len(z)
+    square = xp.vecdot(z, z)
+    out: Array = xp.empty((n, layout.size), dtype=z.dtype, device=device(z))
     out[:, 0], out[:, 1], out[:, 2] = 1.0, square, latents.nll
-    out[:, layout.sum_z] = latents.z
-    out[:, layout.sum_unit] = latents.z / np.sqrt(np.maximum(square, 1e-30))[:, None]
-    y = latents.axes / np.maximum(np.linalg.norm(latents.axes, axis=1), 1e-15)[:, None]
+    out[:, layout.sum_z] = z
+    out[:, layout.sum_unit] = z / xp.sqrt(xp.clip(square, min=1e-30))[:, None]
+    y = latents.axes / xp.clip(xp.linalg.vector_norm(latents.axes, axis=1), min=1e-15)[:, None]
     out[:, layout.sum_axes] = (y[:, :, None] * y[:, None, :]).reshape(n, -1)
     for u, (first, second) in zip(latents.blocks, layout.block_slices, strict=True):
-        out[:, first] = u.sum(1)
-        out[:, second] = np.matmul(u.transpose(0, 2, 1), u).reshape(n, -1)
+        out[:, first] = xp.sum(u, axis=1)
+        out[:, second] = xp.matmul(xp.matrix_transpose(u), u).reshape(n, -1)
     out[:, layout.surprise] = described.surprise if described else 0.0
     for y, place in zip(described.groups if described else (), layout.group_slices, strict=True):
         out[:, place] = y

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftwatch.stats.summary import Array
+from driftwatch.stats.summary import Array, namespace
 
 TAIL_SHARE = 0.02
 BODY_POINTS = 512
@@ -41,16 +41,19 @@ class Tail:
         >>> bool(0.8 < tail.p_value(np.array([8.0]))[0] / np.exp(-8.0) < 1.25)
         True
         """
-        statistic = np.asarray(statistic, dtype=np.float64)
-        level = self.quantiles[-1]
-        grid = np.linspace(0.0, 1.0 - self.share, len(self.quantiles))
-        body = 1.0 - np.interp(statistic, self.quantiles, grid)
-        excess = np.maximum(statistic - level, 0.0) / self.scale
+        xp, quantiles, last = namespace(statistic), self.quantiles, len(self.quantiles) - 1
+        level = quantiles[-1]
+        above = xp.clip(xp.searchsorted(quantiles, statistic, side="right"), 1, last)
+        low, high = quantiles[above - 1], quantiles[above]
+        between = xp.clip((statistic - low) / xp.clip(high - low, min=1e-300), 0.0, 1.0)
+        body = 1.0 - (1.0 - self.share) / last * (above - 1 + between)
+        excess = xp.clip(statistic - level, min=0.0) / self.scale
         if self.shape > 1e-6:
-            beyond = self.share * np.exp(-np.log1p(self.shape * excess) / self.shape)
+            beyond = self.share * xp.exp(-xp.log1p(self.shape * excess) / self.shape)
         else:
-            beyond = self.share * np.exp(-excess)
-        return np.clip(np.where(statistic > level, beyond, body), SMALLEST_P, 1.0)
+            beyond = self.share * xp.exp(-excess)
+        p_value: Array = xp.clip(xp.where(statistic > level, beyond, body), SMALLEST_P, 1.0)
+        return p_value
 
 
 def fit_tail(null: Array, share: float = TAIL_SHARE) -> Tail:

@@ -16,15 +16,19 @@ from driftwatch.stream.explain import explain
 from driftwatch.stream.results import Findings, excess
 
 
-def examine(null: WindowNull, summary: Array, reference: Reference) -> Findings:
-    """Tests a window.
+def examine(null: WindowNull, summaries: Array, reference: Reference) -> list[Findings]:
+    """Tests windows of one size; many at once cost much less than one by one.
 
     Args:
-        null: of the window's size.
-        summary: of the window, ``(V,)``.
-        reference: it is compared with.
+        null: of the windows' size.
+        summaries: of the windows, ``(M, V)``.
+        reference: they are compared with.
     """
-    tested = null.test(summary[None])
+    tested = null.test(summaries)
+    return [_findings(null, summary, tested.one(m), reference) for m, summary in enumerate(summaries)]
+
+
+def _findings(null: WindowNull, summary: Array, tested: Tested, reference: Reference) -> Findings:
     parts, deviations = tested.features.decomposition.parts[0], tested.deviations[0]
     geometry = _geometry(tested)
     groups = [group for group, _ in null.layout.groups]

@@ -147,9 +147,8 @@ class LocalStages:
         if work.panes:
             with self._tracer.span("test", links=[work.trace], panes=len(work.panes)) as span:
                 came.trace = span.context
-                for pane in work.panes:
-                    self._tests.feed(self._number, pane, came)
-                    self._number += 1
+                self._tests.feed_all(list(enumerate(work.panes, self._number)), came)
+                self._number += len(work.panes)
         for event in (*work.events, *came.events, StageTimed("test", time.perf_counter() - begun)):
             self._observe(event)
         for alert in came.alerts:

@@ -20,10 +20,11 @@ from driftwatch.stream.positions import Position
 from driftwatch.stream.sampling import watched
 from driftwatch.tracing import UNTRACED, Span, Tracer, context_of, is_sampled
 
-WORK_SAMPLES = 1_024
-"""Samples after which a unit of work is closed: about a second on two cores, so that stopping is quick."""
+WORK_BATCHES = 16
+"""Of the largest of all streams, after which a unit of work is closed: about a second, so that stopping is quick."""
 
-SCORE_SAMPLES = 256
+SCORE_BATCHES = 4
+"""That are scored between two looks at whether to give up."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class ScoreStage:
         self._max_message_bytes = max_message_bytes
         self._tracer = tracer
         self._registry = registry
+        self._most = WORK_BATCHES * max((route.scorer.batch_size for route in routes.values()), default=1)
         self._builders: dict[Partition, PaneBuilder] = {}
 
     def assign(self, place: Partition, position: Position | None) -> None:
@@ -130,7 +132,7 @@ class ScoreStage:
         samples = 0
         started = time.perf_counter()
         touched: set[Partition] = set()
-        while queue and samples < WORK_SAMPLES:
+        while queue and samples < self._most:
             record = queue.popleft()
             if record.place not in self._builders:
                 self.assign(record.place, None)
@@ -208,7 +210,7 @@ class ScoreStage:
             scorer = self._routes[stream].scorer
             version, schema = scorer.reference.version, scorer.reference.schema
             chosen = [i for i, pane in enumerate(raw) if pane.stream == stream]
-            at_once = max(1, SCORE_SAMPLES // self._step)
+            at_once = max(1, SCORE_BATCHES * scorer.batch_size // self._step)
             for first in range(0, len(chosen), at_once):
                 if give_up():
                     raise Abandoned

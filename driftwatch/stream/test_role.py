@@ -21,6 +21,7 @@ from driftwatch.stream.events import UNKNOWN, AlertRecalled, Observer, Progress,
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
+from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import DeadLetter, dead_lettered
 from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
@@ -114,8 +115,9 @@ class TestRole(KafkaRole):
             for place, records in read.items():
                 stage = stages[place.partition]
                 before = stage.next_offset
-                for record in records:
-                    outgoing += self._feed(stage, record, tests)
+                run, dead = self._panes(stage, records, tests)
+                stage.feed_all(run, tests)
+                outgoing += dead
                 outgoing += self._states(tests, place.partition)
                 if stage.next_offset > before:
                     offsets[place.topic, place.partition] = (stage.next_offset, rewind_metadata(stage.rewind))
@@ -127,18 +129,20 @@ class TestRole(KafkaRole):
         for event in tests.events:
             self.observe(event)
 
-    def _feed(self, stage: TestStage, record: Record, tests: Tests) -> list[Outgoing]:
-        try:
-            pane = decode_pane(record.value)
-            stage.feed(record.offset, pane, tests)
-        except MessageError as error:
-            already = record.offset < stage.next_offset
-            stage.passed(record.offset)
-            if already:
-                return []
-            tests.events.append(dead_lettered(UNKNOWN, record, error))
-            return [dead_letter(DeadLetter(record, error), self.source)]
-        return []
+    def _panes(
+        self, stage: TestStage, records: Sequence[Record], tests: Tests
+    ) -> tuple[list[tuple[int, Pane]], list[Outgoing]]:
+        """The panes that records hold, with their offsets; and the dead letters of those that hold none."""
+        run, dead = list[tuple[int, Pane]](), list[Outgoing]()
+        for record in records:
+            try:
+                run.append((record.offset, decode_pane(record.value)))
+            except MessageError as error:
+                if record.offset >= stage.next_offset:
+                    tests.events.append(dead_lettered(UNKNOWN, record, error))
+                    dead.append(dead_letter(DeadLetter(record, error), self.source))
+                stage.passed(record.offset)
+        return run, dead
 
     def _states(self, tests: Tests, partition: int) -> list[Outgoing]:
         """Policy states go to the partition of the state topic that has the number of the panes' own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from driftwatch.stream.alert import Alert
 from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamState, WindowTested
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.results import WindowResult
-from driftwatch.stream.windows import StreamTester
+from driftwatch.stream.windows import StreamTester, TestOutcome
 from driftwatch.tracing import UNTRACED, Tracer
 
 MakeTester = Callable[[str], StreamTester | None]
@@ -65,16 +65,33 @@ class TestStage:
 
     def feed(self, offset: int, pane: Pane, tests: Tests) -> None:
         """Takes the pane at an offset of the log, and adds what it leads to."""
+        self.feed_all([(offset, pane)], tests)
+
+    def feed_all(self, run: Sequence[tuple[int, Pane]], tests: Tests) -> None:
+        """Takes panes with their offsets, in the order of the log; the more at once, the less each of them costs."""
+        new: dict[str, list[Pane]] = {}
+        for offset, pane in run:
+            if offset >= self._tested:
+                new.setdefault(pane.stream, []).append(pane)
+            if pane.stream not in self._testers and (event := self._begin(pane.stream)):
+                tests.events.append(event)
+        outcomes = {
+            stream: tester.feed_all(panes)
+            for stream, panes in new.items()
+            if (tester := self._testers.get(stream)) is not None
+        }
+        for offset, pane in run:
+            self._take(offset, pane, outcomes, tests)
+
+    def _take(self, offset: int, pane: Pane, outcomes: Mapping[str, Iterator[TestOutcome]], tests: Tests) -> None:
         self._next = max(self._next, offset + 1)
-        if pane.stream not in self._testers and (event := self._begin(pane.stream)):
-            tests.events.append(event)
         tester = self._testers.get(pane.stream)
         if tester is None:
             return
         if offset < self._tested:
             tester.replay(pane)
         else:
-            outcome = tester.feed(pane)
+            outcome = next(outcomes[pane.stream])
             tests.windows += outcome.windows
             alerts = [self._announce(alert, tester, tests.trace) for alert in outcome.alerts]
             tests.alerts += alerts

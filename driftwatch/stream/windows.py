@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from driftwatch.stream.findings import detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
-from driftwatch.stream.results import WindowResult
+from driftwatch.stream.results import Findings, WindowResult
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
 
@@ -121,22 +121,38 @@ class StreamTester:
 
     def replay(self, pane: Pane) -> None:
         """Takes a pane that was tested before: it is history of the windows to come."""
+        self._keep(self._panes, pane)
+
+    def _keep(self, panes: deque[Pane], pane: Pane) -> None:
+        """Adds a pane to those that windows need, and takes away those that they need no more."""
         if pane.reference != self.reference.version:
-            self._panes.clear()
+            panes.clear()
             return
-        self._panes.append(pane)
-        surplus = sum(kept.n for kept in self._panes) - self.sizes[-1]
-        while self._panes and surplus >= self._panes[0].n:
-            surplus -= self._panes.popleft().n
+        panes.append(pane)
+        surplus = sum(kept.n for kept in panes) - self.sizes[-1]
+        while panes and surplus >= panes[0].n:
+            surplus -= panes.popleft().n
 
     def feed(self, pane: Pane) -> TestOutcome:
         """Takes the next pane of the stream and tests the windows that end with it."""
-        self.replay(pane)
+        return next(self.feed_all([pane]))
+
+    def feed_all(self, panes: Sequence[Pane]) -> Iterator[TestOutcome]:
+        """Takes the next panes, and tests the windows that end with each of them.
+
+        All windows are tested at once when the first outcome is asked for, which costs much less than one by one;
+        with each outcome the tester stands as if it had been given the panes up to that one.
+        """
+        for pane, results in zip(panes, self._test(panes), strict=True):
+            self.replay(pane)
+            yield self._judge(pane, results)
+
+    def _judge(self, pane: Pane, results: Sequence[WindowResult]) -> TestOutcome:
+        """What the windows that end with the pane just taken come to."""
         if not self._panes:
             return TestOutcome()
         if self._alarm and self._anytime:
             self._anytime = self._alarm.advance(self._anytime, np.array(pane.grades, dtype=np.uint8))
-        results = [self._test(size, window) for size in self.sizes if (window := self._window(size)) is not None]
         if not results:
             return TestOutcome()
         held = self._anytime is not None and self._anytime.held > 0
@@ -146,19 +162,25 @@ class StreamTester:
         alerts = (self._announce(transition, since_ms),) if transition else ()
         return TestOutcome(tuple(results), alerts)
 
-    def _window(self, size: int) -> list[Pane] | None:
-        """The fewest newest panes that hold at least `size` samples."""
-        window, samples = [], 0
-        for pane in reversed(self._panes):
-            window.append(pane)
-            samples += pane.n
-            if samples >= size:
-                return window[::-1]
-        return None
+    def _test(self, panes: Sequence[Pane]) -> list[list[WindowResult]]:
+        """The results of the windows that end with each of the next panes, by size."""
+        kept = deque(self._panes)
+        results: list[list[WindowResult]] = [[] for _ in panes]
+        ending: dict[int, list[tuple[int, list[Pane]]]] = {size: [] for size in self.sizes}
+        for number, pane in enumerate(panes):
+            self._keep(kept, pane)
+            for size in self.sizes:
+                if window := newest(kept, size):
+                    ending[size].append((number, window))
+        for size, windows in ending.items():
+            if windows:
+                summaries = np.stack([merge([pane.summary for pane in window]) for _, window in windows])
+                found = examine(self.procedure.nulls[size], summaries, self.reference)
+                for (number, window), each in zip(windows, found, strict=True):
+                    results[number].append(self._result(size, window, each))
+        return results
 
-    def _test(self, size: int, window: Sequence[Pane]) -> WindowResult:
-        summary = merge([pane.summary for pane in window])
-        found = examine(self.procedure.nulls[size], summary, self.reference)
+    def _result(self, size: int, window: Sequence[Pane], found: Findings) -> WindowResult:
         return WindowResult(
             stream=self.stream,
             reference=self.reference.version,
@@ -175,7 +197,7 @@ class StreamTester:
             f"{last.topic}|{last.partition}|{last.last[0]}|{last.last[1]}"
         )
         firing = transition.state == "firing"
-        window = self._window(result.size) or []
+        window = newest(self._panes, result.size)
         panes = np.stack([pane.summary for pane in window])
         summary = merge(panes)
         found = heat_map(summary, self.reference) if firing else None
@@ -212,6 +234,17 @@ class StreamTester:
         if result.drift or self._anytime is None:
             return ""
         return f"samples surprise too much or too little, one by one (p = {self._anytime.p_value:.1g} at any time)"
+
+
+def newest(panes: Sequence[Pane] | deque[Pane], size: int) -> list[Pane]:
+    """The fewest newest panes that hold at least `size` samples; none if there are too few."""
+    window, samples = [], 0
+    for pane in reversed(panes):
+        window.append(pane)
+        samples += pane.n
+        if samples >= size:
+            return window[::-1]
+    return []
 
 
 def _span(size: int, window: Sequence[Pane]) -> WindowSpan:

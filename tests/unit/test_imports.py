@@ -36,7 +36,7 @@ ORDER = (
     "cli",
 )
 PURE = {"flows", "stats"}
-PURE_MAY_IMPORT = {"torch", "numpy", "scipy", "driftwatch"}
+PURE_MAY_IMPORT = {"torch", "numpy", "scipy", "array_api_compat", "driftwatch"}
 CALLERS_MODULES = 150
 HEAVY = ("torch", "kafka", "scipy", "pyarrow", "matplotlib", "uvicorn", "opentelemetry")
 MOST_LINES = 500

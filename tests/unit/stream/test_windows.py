@@ -91,6 +91,18 @@ def test_restarts_change_no_result(reference: Reference, panes: list[Pane], stop
     assert [each.to_json() for each in disturbed.windows] == [each.to_json() for each in undisturbed.windows]
 
 
+@pytest.mark.parametrize("at_once", [2, 7, 50, 1_000])
+def test_panes_taken_many_at_once_change_no_result(reference: Reference, panes: list[Pane], at_once: int) -> None:
+    one_by_one, _ = run(reference, panes)
+    whole, stage = Tests(), TestStage(lambda stream: FACTORY(stream, reference))
+    numbered = list(enumerate(panes))
+    for start in range(0, len(panes), at_once):
+        stage.feed_all(numbered[start : start + at_once], whole)
+    assert [encode_alert(alert) for alert in whole.alerts] == [encode_alert(alert) for alert in one_by_one.alerts]
+    assert [each.to_json() for each in whole.windows] == [each.to_json() for each in one_by_one.windows]
+    assert whole.states == one_by_one.states
+
+
 def test_the_rewind_is_as_long_as_the_longest_window(reference: Reference, panes: list[Pane]) -> None:
     _, stage = run(reference, panes)
     assert stage.rewind == 100 // STEP
