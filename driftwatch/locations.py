@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ READ_BYTES = 8 << 20
 COPY_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RemotePath:
     """A file or folder behind a URL; has what is needed of `pathlib.Path`, and raises `OSError` as that does.
 
@@ -38,7 +38,10 @@ class RemotePath:
             (``AWS_...``, ``FSSPEC_S3_ENDPOINT_URL``) and its configuration files.
     """
 
-    url: str = field(repr=False)
+    url: str
+
+    def __repr__(self) -> str:
+        return f"RemotePath({str(self)!r})"
 
     def __str__(self) -> str:
         """Without what may be secret: a user's password, a signed address's query."""

@@ -39,7 +39,7 @@ def train(
         minutes: to train at most.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: of all that is random.
-        settings: further sections of a training configuration, such as ``{"training": {"max_steps": 500}}``.
+        settings: whatever else a training configuration may say, by section: ``{"training": {"max_steps": 500}}``.
         overwrite: take the place of a bundle at `out`.
         say: told in lines what is going on, such as `print`.
 
@@ -50,20 +50,14 @@ def train(
         DriftwatchError: the data cannot be learned from, a setting is not allowed, or nothing can be written.
     """
     with tempfile.TemporaryDirectory(prefix="driftwatch-data-") as folder:
-        config = checked(
-            TrainConfig,
-            {
-                **(settings or {}),
-                "data": {"train": _files(data, Path(folder)), "columns": None if columns is None else list(columns)},
-                "training": {
-                    "minutes": minutes,
-                    "device": device,
-                    "seed": seed,
-                    **(settings or {}).get("training", {}),
-                },
-                "output": {"name": name},
-            },
-        )
+        stated: dict[str, dict[str, Any]] = {
+            "data": {"train": _files(data, Path(folder)), "columns": None if columns is None else list(columns)},
+            "training": {"minutes": minutes, "device": device, "seed": seed},
+            "output": {"name": name},
+        }
+        for section, values in (settings or {}).items():
+            stated[section] = {**stated.get(section, {}), **values}
+        config = checked(TrainConfig, stated)
         listener = Listener() if say is None else Listener(say)
         train_reference(config, locate(out), threading.Event(), listener, fresh=True, overwrite=overwrite)
     return load(out, device=device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,5 +205,6 @@ def _files(path: Location) -> Sequence[Location]:
     except OSError as error:
         raise DataError(f"cannot be read: {error}", where=str(path)) from None
     if not files:
-        raise DataError("no such file or folder", where=str(path), remedy="check the path")
+        remedy = "check the path" if isinstance(path, Path) else "check the URL, and whether you may read it"
+        raise DataError("no such file or folder", where=str(path), remedy=remedy)
     return files

@@ -70,7 +70,7 @@ class TableDataset(Dataset):
             for batch in part.batches(READ_ROWS, self._columns):
                 for name in names:
                     column = batch.column(name)
-                    self._require_one_kind(part, name, kinds.setdefault(name, column.type), column.type)
+                    kinds[name] = self._one_kind(part, name, kinds.get(name, column.type), column.type)
                     if _is_text(column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
                         values = column.unique().to_pylist()
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
@@ -91,13 +91,17 @@ class TableDataset(Dataset):
                 yield pa.Table.from_batches([batch.slice(skip)])
                 skip = 0
 
-    def _require_one_kind(self, part: _Part, name: str, first: pa.DataType, kind: pa.DataType) -> None:
-        if _is_text(first) != _is_text(kind) and not (pa.types.is_null(first) or pa.types.is_null(kind)):
+    def _one_kind(self, part: _Part, name: str, first: pa.DataType, kind: pa.DataType) -> pa.DataType:
+        """The type of a column that was of one type so far, and now is of another; what is empty may become any."""
+        if pa.types.is_null(first):
+            return kind
+        if _is_text(first) != _is_text(kind) and not pa.types.is_null(kind):
             raise DataError(
                 f"holds {kind}, in {self._parts[0].place.name} {first}",
                 where=f"{part.place}: column {name}",
                 remedy="the parts of a table have columns of the same types",
             )
+        return first
 
     def _column(self, name: str, kind: pa.DataType, values: set[str]) -> Column:
         where = f"{self.path}: column {name}"

@@ -25,7 +25,16 @@ from driftwatch.errors import BundleError, DataError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.build import build_flow
 from driftwatch.locations import Location, RemotePath, locate
-from driftwatch.reference.bundle_places import CALIBRATION, FILES, FLOW, MANIFEST, REPORT, bundle_folder, put_bundle
+from driftwatch.reference.bundle_places import (
+    CALIBRATION,
+    FILES,
+    FLOW,
+    MANIFEST,
+    REPORT,
+    bundle_folder,
+    is_left_over,
+    put_bundle,
+)
 from driftwatch.reference.folders import write_folder
 from driftwatch.reference.mlflow_client import SCHEMES
 
@@ -118,10 +127,11 @@ def write_bundle(
             write_folder(out, files, check=load_bundle, replace=overwrite)
     except OSError as error:
         size = sum(map(len, files.values()))
+        left = "what is left of it counts as nothing" if isinstance(out, RemotePath) else "nothing is left behind"
         raise BundleError(
             f"cannot be written: {error.strerror or error}",
             where=str(out),
-            remedy=f"it needs {size / 1e6:.1f} MB there; nothing half-written is left behind",
+            remedy=f"it needs {size / 1e6:.1f} MB there; {left}",
         ) from error
     return version
 
@@ -156,7 +166,7 @@ def _holds_something(out: Location) -> bool:
         return out.exists() and not (out.is_dir() and not any(out.iterdir()))
     try:
         out.require_bucket()
-        return out.exists()
+        return not is_left_over(out.below())
     except OSError as error:
         raise BundleError(f"cannot be written: {error}", where=str(out), remedy="check the URL") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +43,12 @@ def _fetch(place: RemotePath, folder: Path) -> None:
             continue
         except OSError as error:
             raise BundleError(f"cannot be read: {error}", where=str(place)) from None
+
+
+def is_left_over(files: Sequence[RemotePath]) -> bool:
+    """Whether files are what a writing left that broke off, or none at all: a bundle's, but no manifest."""
+    names = {file.name for file in files}
+    return names <= set(FILES) - {MANIFEST}
 
 
 def put_bundle(out: RemotePath, files: Mapping[str, bytes]) -> None:

@@ -209,6 +209,14 @@ def test_the_names_of_folders_are_a_column_if_it_is_asked_for(tmp_path: Path, su
     np.testing.assert_array_equal(rows[:, 0], np.repeat([0, 1, np.nan], 10))
 
 
+def test_a_column_that_is_empty_in_a_part_is_what_it_is_in_others(tmp_path: Path) -> None:
+    for number, town in enumerate((None, "Ulm", None)):
+        TABLE.assign(town=town).to_parquet(tmp_path / f"{number}.parquet")
+    schema = open_dataset(tmp_path).infer_schema()
+    assert isinstance(schema, TableSchema)
+    assert [(column.name, column.categories) for column in schema.columns][1] == ("town", ("Ulm",))
+
+
 def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
     for name, change in (("b", {"age": "old"}), ("c", None)):
         folder = tmp_path / name

@@ -46,7 +46,9 @@ def test_tables_in_parts(tmp_path: Path, bucket: str, suffix: str) -> None:
 
 def test_what_is_missing_or_broken_is_told_in_a_line(tmp_path: Path, bucket: str) -> None:
     for url in (f"{bucket}/none.npy", f"{bucket}/*.csv", "s3://no-such-bucket/none.csv"):
-        with pytest.raises(DataError, match=r"^s3://.*: no such file or folder \(check the path\)$"):
+        with pytest.raises(
+            DataError, match=r"^s3://.*: no such file or folder \(check the URL, and whether you may read it\)$"
+        ):
             open_dataset(url)
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(DataError, match=rf"^{bucket}/a.parquet: cannot be read: "):

@@ -53,6 +53,28 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_is_done(bucket: str)
         refuse_existing(RemotePath(bucket), overwrite=True)
 
 
+def test_a_writing_that_broke_off_is_no_bundle_and_may_be_done_again(
+    bundle: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, out = load_bundle(bundle), RemotePath(bucket)
+    told = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
+    real = RemotePath.write_bytes
+
+    def full(place: RemotePath, content: bytes) -> None:
+        if place.name == MANIFEST:
+            raise OSError("the store is full")
+        real(place, content)
+
+    monkeypatch.setattr(RemotePath, "write_bytes", full)
+    with pytest.raises(BundleError, match="cannot be written: the store is full"):
+        write_bundle(out, **told)
+    monkeypatch.setattr(RemotePath, "write_bytes", real)
+    assert len(out.below()) == 2
+    with pytest.raises(BundleError, match="is no bundle"):
+        load_bundle(out)
+    assert write_bundle(out, **told) == local.version
+
+
 def test_a_daemon_takes_its_reference_from_a_url(bundle: Path, bucket: str, tmp_path: Path) -> None:
     copy(bundle, bucket)
     config = tmp_path / "daemon.yaml"
