@@ -28,7 +28,7 @@ from driftwatch.tracing import Tracer, open_tracer
 STALL_S = 120.0
 STOP_S = 4.0
 SWITCH_S = 2e-5
-"""After which a thread that computes lets another one run, beside an HTTP intake. At Python's own 5 ms a request waits for
+"""After which a computing thread lets another one run, beside an HTTP intake. At Python's own 5 ms a request waits for
 scoring at each step of its way: 10 ms for one in a hundred, instead of 2.5 (benchmarks/intake.py)."""
 
 log = structlog.get_logger("driftwatch")

@@ -24,6 +24,7 @@ from driftwatch.config import TlsConfig
 from driftwatch.errors import SourceError
 from driftwatch.serve.health import Health
 from driftwatch.serve.metrics import Metrics
+from driftwatch.serve.protocol import BoundedProtocol
 from driftwatch.serve.status import Status
 
 START_S = 10.0
@@ -96,6 +97,7 @@ class Listener:
             log_config=None,
             access_log=False,
             lifespan="off",
+            http=BoundedProtocol,
             ws="none",
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
