@@ -12,7 +12,9 @@ from driftwatch.stats.descriptors import BINS, MARGINALS, PAIRS
 from driftwatch.stats.hotelling import LOCATION
 from driftwatch.stats.summary import Array, Layout
 
-SURE = 1e-4
+SURE = float(np.log(1e-4))
+"""The logarithm of the p-value from which on something is told."""
+
 MOST_TOLD = 2
 
 
@@ -20,7 +22,8 @@ def moved_columns(summary: Array, layout: Layout, names: Sequence[str]) -> list[
     """Phrases on what moved, at most `MOST_TOLD`, each column in one of them only.
 
     Each column is asked whether its mean moved and whether its distribution changed, and each pair whether the two go
-    together in another way; p-values are corrected for the number of questions (Bonferroni).
+    together in another way; p-values are corrected for the number of questions (Bonferroni). A column that rose has
+    another distribution and other products too: what a shift accounts for is told as a shift only.
 
     Args:
         summary: of the window, ``(V,)``.
@@ -33,47 +36,60 @@ def moved_columns(summary: Array, layout: Layout, names: Sequence[str]) -> list[
     means = {name: summary[place] / n for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
     if len(means.get(LOCATION, ())) != len(names):
         return []
-    found = sorted([*_means(means[LOCATION], n, names), *_marginals(means, n, names), *_pairs(means, n, names)])
+    # Features are standard normal one by one, and this group is scaled by the length of all of them.
+    shifts = means[LOCATION] * np.sqrt(len(names))
+    shifted = [found for found in _shifts(shifts, n, names) if found[0] <= SURE]
+    moved = [name for _, (name,), _ in shifted]
+    largest = max((abs(shifts[names.index(name)]) for name in moved), default=0.0)
+    # Marginals are whitened together, so a column that moved shows a little in those that go with it.
+    surest = min((log_p for log_p, *_ in shifted), default=SURE)
+    changed = [found for found in _marginals(means, n, names) if found[0] <= surest and found[1][0] not in moved]
+    related = [found for found in _pairs(means, n, names, largest) if found[0] <= SURE]
     phrases: list[str] = []
     told: set[str] = set()
-    for p_value, columns, phrase in found:
-        if p_value > SURE or len(phrases) == MOST_TOLD:
-            break
-        if not told & set(columns):
+    for _, columns, phrase in sorted([*shifted, *changed, *related]):
+        if len(phrases) < MOST_TOLD and not told & set(columns):
             told |= set(columns)
             phrases.append(phrase)
     return phrases
 
 
 Found = tuple[float, tuple[str, ...], str]
+"""The logarithm of a corrected p-value (the p-value itself may be too small for a number), the columns, and the phrase."""
 
 
-def _means(mean: Array, n: float, names: Sequence[str]) -> Iterator[Found]:
-    # Features are standard normal one by one, and this group is scaled by the length of all of them.
-    shift = mean * np.sqrt(len(names))
-    for name, moved, p in zip(names, shift, chi2.sf(n * np.square(shift), 1), strict=True):
+def _shifts(shifts: Array, n: float, names: Sequence[str]) -> Iterator[Found]:
+    for name, moved, log_p in zip(names, shifts, _log_p(n * np.square(shifts), 1, len(names)), strict=True):
         word = "rose" if moved > 0 else "fell"
         phrase = f"{name} {word} by {abs(moved):.2g} standard deviations"
-        yield len(names) * float(p), (name,), _share(name) or phrase
+        yield float(log_p), (name,), _share(name) or phrase
 
 
 def _marginals(means: dict[str, Array], n: float, names: Sequence[str]) -> Iterator[Found]:
     if MARGINALS not in means:
         return
     squares = n * np.square(means[MARGINALS].reshape(len(names), BINS - 1)).sum(1)
-    for name, p in zip(names, chi2.sf(squares, BINS - 1), strict=True):
-        yield len(names) * float(p), (name,), _share(name) or f"the distribution of {name} changed"
+    for name, log_p in zip(names, _log_p(squares, BINS - 1, len(names)), strict=True):
+        yield float(log_p), (name,), _share(name) or f"the distribution of {name} changed"
 
 
-def _pairs(means: dict[str, Array], n: float, names: Sequence[str]) -> Iterator[Found]:
+def _pairs(means: dict[str, Array], n: float, names: Sequence[str], shift: float) -> Iterator[Found]:
     rows, others = np.triu_indices(len(names))
     if len(means.get(PAIRS, ())) != len(rows):
         return
-    for i, j, p in zip(rows.tolist(), others.tolist(), chi2.sf(n * np.square(means[PAIRS]), 1), strict=True):
+    # Columns that move by that many standard deviations change no mean product by more than its square.
+    beyond = np.maximum(np.abs(means[PAIRS]) - shift**2, 0.0)
+    log_ps = _log_p(n * np.square(beyond), 1, len(rows))
+    for i, j, log_p in zip(rows.tolist(), others.tolist(), log_ps, strict=True):
         one, other = names[i], names[j]
         alone = _share(one) or f"the spread of {one} changed"
         together = f"{one} and {other} go together in another way"
-        yield len(rows) * float(p), (one, other), alone if i == j else together
+        yield float(log_p), (one, other), alone if i == j else together
+
+
+def _log_p(squares: Array, freedom: int, questions: int) -> Array:
+    """Of chi-squared statistics, corrected."""
+    return np.asarray(chi2.logsf(squares, freedom) + np.log(questions))
 
 
 def _share(name: str) -> str:

@@ -67,9 +67,9 @@ def told(reference: Reference, table: np.ndarray) -> list[str]:
     return moved_columns(window, reference.layout, reference.feature_names)
 
 
-def shift(column: int) -> Change:
+def shift(column: int, deviations: float = 0.6) -> Change:
     def change(table: np.ndarray, _: np.random.Generator) -> None:
-        table[:, column] += 0.6 * np.nanstd(table[:, column])
+        table[:, column] += deviations * np.nanstd(table[:, column])
 
     return change
 
@@ -122,6 +122,23 @@ def test_the_planted_drift_is_named_first(loans: Reference, planted: str) -> Non
         first = told(loans, table)[:1]
         right += bool(first) and all(word in first[0] for word in expected)
     assert right >= 0.95 * TRIALS
+
+
+@pytest.mark.parametrize("deviations", [1.0, 2.0, 5.0])
+@pytest.mark.parametrize("column", [0, 1, 4])
+def test_a_shift_is_told_as_a_shift_alone(loans: Reference, column: int, deviations: float) -> None:
+    change, expected = shift(column, deviations), f"{NUMBERS[column]} rose by "
+    for trial in range(TRIALS):
+        table = rows(WINDOW, 1_000 + trial)
+        change(table, np.random.default_rng(trial))
+        (phrase,) = told(loans, table)
+        assert phrase.startswith(expected), phrase
+
+
+def test_a_value_that_stands_still_is_told_as_a_shift(loans: Reference) -> None:
+    table = rows(WINDOW, 1_000)
+    table[:, 0] = 70
+    assert told(loans, table) == ["age rose by 3 standard deviations"]
 
 
 def test_nothing_is_named_where_nothing_moved(loans: Reference) -> None:
