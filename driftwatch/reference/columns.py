@@ -55,7 +55,7 @@ def moved_columns(summary: Array, layout: Layout, names: Sequence[str]) -> list[
 
 
 Found = tuple[float, tuple[str, ...], str]
-"""The logarithm of a corrected p-value (the p-value itself may be too small for a number), the columns, and the phrase."""
+"""The logarithm of a corrected p-value (the p-value itself may be too small for a number), columns, and phrase."""
 
 
 def _shifts(shifts: Array, n: float, names: Sequence[str]) -> Iterator[Found]:
