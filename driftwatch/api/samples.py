@@ -86,6 +86,8 @@ def _converted(data: Any) -> Any:
         return _of_tensor(data)
     if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
         return pa.Table.from_pylist(list(data))
+    if hasattr(data, "to_list"):  # a column of pandas or polars, of numbers or of lists of them
+        data = np.asarray(data.to_list())
     if hasattr(data, "iloc"):  # pandas: its index is no column
         return pa.Table.from_pandas(data, preserve_index=False)
     if hasattr(data, "to_arrow"):  # polars: without types of its own

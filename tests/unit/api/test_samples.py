@@ -55,6 +55,8 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "torch bfloat16": lambda: torch.from_numpy(IMAGES).to(torch.bfloat16),
     "pandas": lambda: pd.DataFrame(IMAGES.reshape(len(IMAGES), -1)).rename(columns=str),
     "polars": lambda: pl.DataFrame(IMAGES.reshape(len(IMAGES), -1)),
+    "column of pandas": lambda: pd.Series(list(IMAGES)),
+    "column of polars": lambda: pl.Series(IMAGES.reshape(len(IMAGES), -1).tolist()),
 }
 
 
@@ -75,6 +77,8 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
     [
         (object(), r"^data: is of type object \(give an array, a tensor, a data frame"),
         ([], r"^data: is of type list"),
+        (FRAME["age"], r"^data, rows from 0: has shape"),
+        (pd.Series([[1.0], [2.0, 3.0]]), r"^data: cannot be read: "),
         (FRAME.drop(columns="age"), r"^data, rows from 0: column 'age' is missing"),
         (FRAME.assign(age="old"), r"^data, rows from 0, column age: row 0 holds 'old' \(expected a number\)"),
         (pd.DataFrame({"age": [1, "old"]}), r"^data: cannot be read: "),
@@ -82,7 +86,18 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         (np.ones((5, 2)), r"^data, rows from 0: has shape \(5, 2\) \(expected \(N, 3\)\)"),
         ("none.csv", r"^none.csv: no such file"),
     ],
-    ids=["object", "empty list", "column", "text", "mixed", "no rows", "shape", "path"],
+    ids=[
+        "object",
+        "empty list",
+        "one column",
+        "lists of two lengths",
+        "column",
+        "text",
+        "mixed",
+        "no rows",
+        "shape",
+        "path",
+    ],
 )
 def test_what_does_not_fit_is_told_in_a_line(people: driftwatch.Reference, data: Any, told: str) -> None:
     with pytest.raises(driftwatch.DriftwatchError, match=told):
