@@ -18,6 +18,9 @@ LEAST = {
     "kafka": logging.ERROR,
     "uvicorn": logging.WARNING,
     "httpx": logging.WARNING,
+    # Where fsspec's libraries found credentials is of interest once something is wrong.
+    "botocore": logging.WARNING,
+    "aiobotocore": logging.WARNING,
     # What it says of every batch that did not arrive, driftwatch.tracing says once.
     "opentelemetry.exporter": logging.CRITICAL,
     "opentelemetry.sdk._shared_internal": logging.CRITICAL,

@@ -53,6 +53,7 @@ def topic_states(kafka: KafkaConnection, named: Mapping[str, str], where: str) -
         raise ConfigError(
             f"Kafka has no topic {named['input']!r}",
             where=where,
-            remedy=f"create it, or publish to it; there are {', '.join(sorted(found)[:8]) or 'none'}",
+            remedy="create it, as driftwatch publish --create-topic 1 does; "
+            f"there are {', '.join(sorted(found)[:8]) or 'none'}",
         )
     return [TopicState(topic, role, found.get(topic, 0)) for role, topic in named.items()]

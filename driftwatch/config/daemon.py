@@ -134,6 +134,8 @@ class DaemonConfig(Settings):
             names = [stream.name for stream in self.streams]
             if self.source.stream is not None and self.source.stream not in names:
                 raise ValueError(f"source.stream: {self.source.stream!r} is not among the streams {', '.join(names)}")
+            if isinstance(self.source, HttpSource):
+                self.source.check_streams(names)
             if any(isinstance(sink, KafkaSinkConfig) for sink in self.sinks):
                 raise ValueError(f"sinks: kind kafka needs a Kafka source; {told} has no broker to write to")
             if set(self.roles) != {"score", "test"}:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from driftwatch.config.source import KafkaConnection, Topic
 from driftwatch.settings import ConfigPath, Settings
+
+RESPONSES = ".responses"
+"""What is put behind the name of a stream whose responses are watched."""
 
 
 class TlsConfig(Settings):
@@ -77,6 +81,20 @@ class HttpSource(Settings):
         if self.forward is not None and self.forward.max_message_bytes < self.max_message_bytes:
             raise ValueError("forward.max_message_bytes is less than max_message_bytes: a message could not go on")
         return self
+
+    def check_streams(self, names: Sequence[str]) -> None:
+        """Sees to it that responses that are watched have a reference.
+
+        Args:
+            names: of the streams.
+
+        Raises:
+            ValueError: responses are to be watched, and no stream is named as those of a model are.
+        """
+        if self.responses == "watch" and not any(name.endswith(RESPONSES) for name in names):
+            raise ValueError(
+                f"source.responses: watch needs a stream of responses, such as {names[0]}{RESPONSES}, with a reference"
+            )
 
     def check_reach(self, server_host: str) -> None:
         """Sees to it that strangers cannot post by mistake.

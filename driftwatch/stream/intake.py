@@ -11,6 +11,7 @@ from datetime import datetime
 from urllib.parse import unquote
 
 from driftwatch.config import HttpSource
+from driftwatch.config.intake import RESPONSES
 from driftwatch.data.codecs import (
     CLOUDEVENTS_JSON,
     STREAM_HEADER,
@@ -31,7 +32,6 @@ TAKE_MESSAGES, TAKE_BYTES = 256, 8 << 20
 DRAIN_S = 2.5
 """How long a stopping daemon goes on with what is queued; less than it is given to stop."""
 
-RESPONSES = ".responses"
 RESPONSE_TYPE = "org.kubeflow.serving.inference.response"
 """Of KServe's inference logger; all other events are taken for requests."""
 

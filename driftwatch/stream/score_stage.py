@@ -26,6 +26,9 @@ WORK_BATCHES = 16
 SCORE_BATCHES = 4
 """That are scored between two looks at whether to give up."""
 
+NAMED = 8
+"""Of the configured streams, the most that a dead letter tells."""
+
 
 @dataclass(frozen=True)
 class Route:
@@ -197,7 +200,7 @@ class ScoreStage:
         raise MessageError(
             f"belongs to no configured stream: {', '.join(map(repr, names))}"[:300],
             reason="unknown_stream",
-            remedy="set the header driftwatch-stream to one of the configured names",
+            remedy=f"set the header driftwatch-stream to a configured one: {', '.join(sorted(self._routes)[:NAMED])}",
         )
 
     def _decode(self, record: Record, route: Route) -> Samples:

@@ -167,6 +167,7 @@ FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
         ({"source": {**HTTP, "tls": {"certfile": "c", "keyfile": "k"}}}, "host and tls need a port"),
         ({"source": {**HTTP, "queue": {"bytes": 2048}}}, "the largest message would never fit"),
         ({"source": {**HTTP, "responses": "score"}}, "source.responses: "),
+        ({"source": {**HTTP, "responses": "watch"}}, "a stream of responses, such as a.responses"),
         ({"source": {**HTTP, "stream": "b"}}, "'b' is not among the streams a"),
         ({"server": {"enabled": False}}, "needs a port of its own where server.enabled is false"),
         ({"sinks": [{"kind": "kafka"}]}, "a daemon that takes samples by HTTP has no broker to write to"),

@@ -41,6 +41,7 @@ def test_other_libraries_go_the_same_way(capsys: pytest.CaptureFixture[str]) -> 
     configure_logging("info", "json")
     logging.getLogger("elsewhere").warning("of %s", "interest")
     logging.getLogger("kafka.client").warning("of none")
+    logging.getLogger("botocore.credentials").info("of none")
     (told,) = lines(capsys)
     assert told["event"] == "of interest"
 

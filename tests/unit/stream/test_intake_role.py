@@ -212,6 +212,8 @@ def test_what_cannot_be_used_is_kept_with_its_reason(reference: Reference, tmp_p
     run.finish()
     lines = [orjson.loads(line) for line in (tmp_path / "intake.dead-letters.jsonl").read_bytes().splitlines()]
     assert [line["reason"] for line in lines] == ["malformed", "unknown_stream", "empty"]
+    assert lines[1]["error"].startswith("belongs to no configured stream: 'of nobody' (")
+    assert lines[1]["error"].endswith(" to a configured one: waves)")
     assert (lines[0]["value"], lines[0]["headers"]) == ("cnViYmlzaA==", {"content-type": "application/json"})
     assert (tmp_path / "intake.dead-letters.jsonl").stat().st_mode & 0o077 == 0
     assert run.count(DeadLettered) == 3
