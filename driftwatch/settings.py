@@ -101,8 +101,21 @@ def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mappi
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"a {type(data).__name__}"
         raise ConfigError(f"holds {found}, expected keys and values", where=str(path))
+    return _validated(data, model, document, {_BASE_DIRECTORY: path.resolve().parent})
+
+
+def model_of(settings: Mapping[str, Any], model: type[ModelT]) -> ModelT:
+    """Settings that are not from a file, told of likewise where they are wrong.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is not allowed.
+    """
+    return _validated(settings, model, _Document(None, None, settings), {})
+
+
+def _validated(data: Any, model: type[ModelT], document: _Document, context: Mapping[str, Any]) -> ModelT:
     try:
-        return model.model_validate(data, context={_BASE_DIRECTORY: path.resolve().parent})
+        return model.model_validate(data, context=context)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
         problems = [_explain(detail, model, document) for detail in details]
@@ -111,14 +124,16 @@ def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mappi
 
 @dataclass(frozen=True)
 class _Document:
-    """A parsed file: its data before variables are replaced, and the tree that knows the lines."""
+    """A parsed file: its data before variables are replaced, and the tree that knows the lines; or data of no file."""
 
-    path: Path
+    path: Path | None
     root: yaml.Node | None
     data: Any
 
     def where(self, location: KeyPath) -> str:
         """Return ``file:line: dotted.path`` of a location, or of the nearest parent that the file states."""
+        if self.path is None:
+            return _dotted(location)
         node, line = self.root, 1
         for step in location:
             key, node = _child(node, step)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
 
 from driftwatch.api.monitor import Monitor
 from driftwatch.api.samples import Data, samples
 from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.data.schema import Schema
-from driftwatch.errors import UsageError
 from driftwatch.locations import Location
 from driftwatch.reference.detectable import Detectable, told_detectable
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.fitness import told_warnings
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer, Scores
+from driftwatch.settings import model_of
 from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.null import WindowNull
 from driftwatch.stats.summary import merge
@@ -30,8 +29,6 @@ from driftwatch.stream.monitor import TesterFactory, example_rule, tester_factor
 
 PANE = 10
 """Samples that count as one where it is asked by how much an effect varies, as in the daemon's panes."""
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -183,9 +180,9 @@ class Reference:
             name: of the stream, as alerts tell it.
 
         Raises:
-            UsageError: a setting is not allowed.
+            ConfigError: a setting is not allowed.
         """
-        sizes = checked(WindowsConfig, {"sizes": list(windows), "step": step})
+        sizes = model_of({"sizes": list(windows), "step": step}, WindowsConfig)
         chosen = {
             "false_alarm_budget": budget if isinstance(budget, str) else f"1 per {budget} samples",
             "min_effect": min_effect,
@@ -193,7 +190,7 @@ class Reference:
             "anytime_alpha": anytime_alpha,
             **({} if severity is None else {"severity": dict(severity)}),
         }
-        alerts = checked(AlertsConfig, chosen)
+        alerts = model_of(chosen, AlertsConfig)
         key = f"{sizes.model_dump_json()} {alerts.model_dump_json()}"
         factory = self._factories.setdefault(key, tester_factory(sizes, alerts))
         return Monitor(self._scorer, factory(name, self._scorer.reference), step, example_rule(alerts))
@@ -216,17 +213,3 @@ def load(bundle: str | Location, *, device: str = "auto") -> Reference:
         UsageError: there is no such device.
     """
     return Reference(Scorer(load_reference(bundle, choose_device(device))))
-
-
-def checked(model: type[ModelT], settings: Mapping[str, Any]) -> ModelT:
-    """Settings as a configuration file would have them.
-
-    Raises:
-        UsageError: one is not allowed.
-    """
-    try:
-        return model.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UsageError(first["msg"].removeprefix("Value error, "), where=place) from None

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from driftwatch.api.reference import Reference, checked, load
+from driftwatch.api.reference import Reference, load
 from driftwatch.api.samples import Data, in_file
 from driftwatch.locations import Location, RemotePath, locate
 from driftwatch.reference.train import train as train_reference
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.trained import Listener
+from driftwatch.settings import model_of
 
 
 def train(
@@ -57,7 +58,7 @@ def train(
         }
         for section, values in (settings or {}).items():
             stated[section] = {**stated.get(section, {}), **values}
-        config = checked(TrainConfig, stated)
+        config = model_of(stated, TrainConfig)
         listener = Listener() if say is None else Listener(say)
         train_reference(config, locate(out), threading.Event(), listener, fresh=True, overwrite=overwrite)
     return load(out, device=device)

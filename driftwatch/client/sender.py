@@ -139,6 +139,8 @@ def _told(error: Exception) -> str:
 def _meaning(status: int) -> str:
     if status in (401, 403):
         return "(it wants another token)"
+    if status in (404, 405):
+        return "(it takes no samples at this address)"
     if status == 413:
         return "(a message is too large for it: observe fewer samples at a time)"
     return f"({http.client.responses.get(status, 'unknown')})"

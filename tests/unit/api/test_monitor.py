@@ -12,7 +12,7 @@ import pytest
 import driftwatch
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import Daemon, load_references
-from driftwatch.errors import UsageError
+from driftwatch.errors import ConfigError
 from driftwatch.running import build_monitor
 from tests.people import rows
 from tests.synthetic import shuffled_rows, waves
@@ -85,9 +85,9 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(pictures: driftwatch.Re
         ({"windows": [55]}, r"sizes \[55\] should be multiples of step 10"),
         ({"budget": 3}, "must allow a false alarm every 100 samples or fewer"),
         ({"budget": "often"}, "'often' is not a budget"),
-        ({"resolve_after": 0}, "resolve_after: Input should be greater than or equal to 1"),
+        ({"resolve_after": 0}, "^resolve_after: should be greater than or equal to 1"),
     ],
 )
 def test_settings_that_are_not_allowed_are_told(pictures: driftwatch.Reference, settings: dict, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(ConfigError, match=told):
         pictures.monitor(**settings)

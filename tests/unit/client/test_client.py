@@ -168,7 +168,9 @@ def test_a_sidecar_that_stays_busy_costs_the_message(sidecar: Sidecar, caplog: p
     assert "answered 503" in caplog.text
 
 
-@pytest.mark.parametrize(("status", "told"), [(401, "another token"), (413, "too large"), (404, "Not Found")])
+@pytest.mark.parametrize(
+    ("status", "told"), [(401, "another token"), (413, "too large"), (404, "no samples at this address")]
+)
 def test_a_refusal_is_final_and_told_once(
     sidecar: Sidecar, caplog: pytest.LogCaptureFixture, status: int, told: str
 ) -> None:
