@@ -106,12 +106,27 @@ ALL: Values = {
     "dashboards": {"enabled": True},
     "networkPolicy": {"enabled": True, "from": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
 }
+INTAKE: Values = {
+    **LEAST,
+    "config": {
+        **LEAST["config"],
+        "source": {
+            "kind": "http",
+            "port": 9465,
+            "token": "${INTAKE_TOKEN}",
+            "tls": {"certfile": "/etc/tls/tls.crt", "keyfile": "/etc/tls/tls.key"},
+        },
+    },
+    "env": [{"name": "INTAKE_TOKEN", "valueFrom": {"secretKeyRef": {"name": "intake", "key": "token"}}}],
+    "networkPolicy": {"enabled": True},
+}
 INSTALLATIONS: dict[str, Values] = {
     "least": LEAST,
     "gpu": GPU,
     "stateful": STATEFUL,
     "split": SPLIT,
     "all": ALL,
+    "intake": INTAKE,
     **{path.name: yaml.safe_load(path.read_text()) for path in EXAMPLES.glob("*.values.yaml")},
 }
 EXAMPLE_CONFIGS = {
@@ -221,7 +236,7 @@ def test_lint(name: str) -> None:
 
 @pytest.mark.parametrize("name", INSTALLATIONS)
 def test_the_daemon_accepts_its_configuration(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("POD_NAME", "KAFKA_PASSWORD"):
+    for variable in ("POD_NAME", "KAFKA_PASSWORD", "INTAKE_TOKEN"):
         monkeypatch.setenv(variable, "a-name-or-secret")
     path = tmp_path / "daemon.yaml"
     for each in manifests(name, "ConfigMap"):
@@ -327,6 +342,18 @@ def test_the_test_role_is_scaled_on_its_own_group_and_the_panes() -> None:
         ("driftwatch", "requests"),
         ("driftwatch.test", "driftwatch.panes"),
     ]
+
+
+def test_an_intake_with_a_port_of_its_own_is_reached() -> None:
+    (service,), (policy,) = manifests("intake", "Service"), manifests("intake", "NetworkPolicy")
+    (workload,) = workloads("intake").values()
+    posted = {"name": "intake", "containerPort": 9465}
+    assert posted in container(workload)["ports"]
+    assert {"name": "intake", "port": 9465, "targetPort": "intake"} in service["spec"]["ports"]
+    assert {"protocol": "TCP", "port": "intake"} in policy["spec"]["ingress"][0]["ports"]
+    (config_map,) = manifests("intake", "ConfigMap")
+    assert configuration(config_map)["source"]["host"] == "0.0.0.0"
+    assert "host" not in configuration(manifests("intake.values.yaml", "ConfigMap")[0])["source"]
 
 
 def test_everything_on() -> None:

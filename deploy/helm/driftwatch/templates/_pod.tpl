@@ -61,6 +61,9 @@ spec:
       args: [run, /etc/driftwatch/daemon.yaml]
       ports:
         - {name: http, containerPort: {{ $values.service.port }}}
+        {{- with include "driftwatch.intake" .root }}
+        - {name: intake, containerPort: {{ . }}}
+        {{- end }}
       env:
         - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
         # PyTorch takes as many threads as the node has cores, which a container with fewer cannot run.

@@ -37,7 +37,18 @@ The daemon's configuration for one workload. Takes {root, workload}.
 {{- if and $kafka (eq .workload.kind "StatefulSet") (not $source.instance) -}}
 {{- $config = set $config "source" (merge (dict "instance" "${POD_NAME}") $source) -}}
 {{- end -}}
+{{- if include "driftwatch.intake" .root -}}
+{{- $config = set $config "source" (merge $source (dict "host" "0.0.0.0")) -}}
+{{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/*
+The port that samples are posted to, where it is not that of the metrics; empty if it is, or if nothing is posted.
+*/}}
+{{- define "driftwatch.intake" -}}
+{{- $source := .Values.config.source | default dict -}}
+{{- if eq (toString $source.kind) "http" -}}{{- with $source.port -}}{{- int . -}}{{- end -}}{{- end -}}
 {{- end -}}
 
 {{/*
