@@ -32,10 +32,13 @@ def check(
 ) -> None:
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
     from driftwatch.config import KafkaSource, ReplaySource, load_config
+    from driftwatch.stream.state_file import require_writable
     from driftwatch.tracing import open_tracer
 
     loaded = load_config(config)
     open_tracer(loaded.tracing).close()
+    if loaded.local_state is not None:
+        require_writable(loaded.local_state)
     source = loaded.source
     streams: list[StreamPlan] = []
     if not loaded.forwards:

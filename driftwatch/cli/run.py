@@ -35,6 +35,10 @@ def run(
 
 
 def _run(config: DaemonConfig) -> int:
+    from driftwatch.stream.state_file import require_writable
+
+    if config.local_state is not None:
+        require_writable(config.local_state)
     if config.source.kind == "http" and config.source.forward is not None:
         from driftwatch.forwarder import run_forwarder
 

@@ -88,6 +88,11 @@ class DaemonConfig(Settings):
         return stated[0] if stated else self.source.topics.alerts
 
     @property
+    def local_state(self) -> Path | None:
+        """The folder that state is written to: none if there is none, or if Kafka keeps it."""
+        return None if isinstance(self.source, KafkaSource) else self.state_dir
+
+    @property
     def forwards(self) -> bool:
         """Whether this is a forwarder: samples come by HTTP and go to Kafka as they are."""
         return isinstance(self.source, HttpSource) and self.source.forward is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from driftwatch.errors import ConfigError
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -15,3 +18,18 @@ def write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial.write_bytes(content)
     partial.replace(path)
+
+
+def require_writable(folder: Path) -> None:
+    """Sees to it that state can be kept before the work; otherwise the first alert would find out.
+
+    Raises:
+        ConfigError: the folder cannot be written to, or made.
+    """
+    nearest = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110 - never raises
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise ConfigError(
+            f"{folder} cannot be written to by user {os.getuid()}",
+            where="state_dir",
+            remedy=f"see to {nearest}, or name another folder",
+        )
