@@ -109,8 +109,9 @@ def calibrate_procedure(
     steps = -(-samples // step // len(drawn))
     for part, centre in drawn:
         for panes in null_panes(bank[part], step, steps + longest - 1, longest, rng, centre, block):
+            total = np.cumsum(panes, axis=0)
             for size, width in widths.items():
-                windows = sliding_sums(panes, width)
+                windows = panes if width == 1 else window_sums(total, width)
                 measured[size].append(features(windows[longest - width :], layout))
     joined = {size: join(parts) for size, parts in measured.items()}
     nulls = {size: fit_window_null(parts, layout, size) for size, parts in joined.items()}
@@ -185,9 +186,11 @@ def two_digits(value: float) -> int:
 
 def sliding_sums(panes: Array, width: int) -> Array:
     """Sums of every `width` consecutive panes: ``(S, V)`` to ``(S - width + 1, V)``."""
-    if width == 1:
-        return panes
-    total = np.cumsum(panes, axis=0)
+    return panes if width == 1 else window_sums(np.cumsum(panes, axis=0), width)
+
+
+def window_sums(total: Array, width: int) -> Array:
+    """Likewise, of panes whose cumulative sums are `total`, ``(S, V)``."""
     out = total[width - 1 :].copy()
     out[1:] -= total[:-width]
     return out
