@@ -22,7 +22,7 @@ demo: $(READY)  ## train a small reference, replay a drift, watch the alert
 
 test: lint  ## every check and every test
 	@.ci/tools
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: $(READY)  ## formatting, style, types
 	$(BIN)/ruff format --check .

@@ -61,7 +61,8 @@ Found = tuple[float, tuple[str, ...], str]
 def _shifts(shifts: Array, n: float, names: Sequence[str]) -> Iterator[Found]:
     for name, moved, log_p in zip(names, shifts, _log_p(n * np.square(shifts), 1, len(names)), strict=True):
         word = "rose" if moved > 0 else "fell"
-        phrase = f"{name} {word} by {abs(moved):.2g} standard deviations"
+        size = f"{abs(moved):.2g}"
+        phrase = f"{name} {word} by {size} standard deviation{'' if size == '1' else 's'}"
         yield float(log_p), (name,), _share(name) or phrase
 
 

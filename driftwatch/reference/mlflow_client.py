@@ -18,6 +18,7 @@ SCHEMES = frozenset({"runs", "models"})
 """Of URLs that MLflow resolves: ``runs:/RUN/bundle``, ``models:/NAME/VERSION`` and ``models:/NAME@ALIAS``."""
 
 SERVER = "MLFLOW_TRACKING_URI"
+FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
 SHOWN = 200
 
 _USUAL = {
@@ -65,6 +66,8 @@ def mlflow_errors() -> Iterator[None]:
         raise
     except Exception as error:
         told = " ".join(str(error).split()) or type(error).__name__
+        if FILE_STORE in told:
+            told = f"runs are kept in a folder only where {FILE_STORE}=true; better a server, or sqlite:///mlflow.db"
         raise MlflowError(told if len(told) <= SHOWN else f"{told[:SHOWN]}...") from error
 
 

@@ -229,6 +229,15 @@ class Away:
         monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
 
 
+def test_a_folder_that_mlflow_no_longer_takes_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    settings = config(Path("a.npy"), tracking_uri=str(tmp_path / "runs"))
+    with pytest.raises(TrainingError, match="MLFLOW_ALLOW_FILE_STORE=true"), mlflow_run(settings, tmp_path, ALONE):
+        pass
+
+
 def test_training_goes_on_without_the_server_which_is_told_all_at_the_end(
     done: tuple[Trained, list[str]], client: MlflowClient, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

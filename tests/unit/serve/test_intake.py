@@ -244,8 +244,8 @@ class TestLimits:
         b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
         b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 200_000,
-        b"POST / HTTP/1.1\r\nhost: x\r\n" + b"x: a\r\n" * 20_000,
-        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n" + b"x: a\r\n" * 20_000,
+        b"POST / HTTP/1.1\r\nhost: x\r\n" + b"x: a\r\n" * 100_000,
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n" + b"x: a\r\n" * 100_000,
         b"POST /" + b"a" * 200_000,
     ],
 )
