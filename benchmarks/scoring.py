@@ -28,6 +28,7 @@ from driftwatch.flows.folding import fold
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference.bundle import load_bundle
 from driftwatch.reference.evaluation import evaluate
+from driftwatch.reference.latents import latents_of
 from driftwatch.reference.recorded import Recorded, RecordedGradients
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
@@ -69,8 +70,8 @@ def agreement(bundle: Path, samples: Samples, device: torch.device) -> Iterator[
         expected = -exact.log_prob(prepared).numpy()
     yield "| what | largest difference | mean difference |"
     yield "| --- | --- | --- |"
-    mine, theirs = there.points(some), here.points(some)
-    nll = np.abs(mine.nll[:512] - expected) / np.abs(expected).mean()
+    mine, theirs = there.scores(some), here.scores(some)
+    nll = np.abs(latents_of(there.reference.flow, some[:512]).nll - expected) / np.abs(expected).mean()
     yield f"| NLL, as a share of its mean, beside float64 on a CPU | {nll.max():.1e} | {nll.mean():.1e} |"
     score = np.abs(mine.score - theirs.score) / theirs.score
     yield f"| point score, relative to float32 on a CPU | {score.max():.1e} | {score.mean():.1e} |"
