@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 TEST_PROCESSES ?= 2
+FAULTS ?= 200
+SEED ?= 1
 
 # Several processes that each take every core only get in each other's way, and slow each other down a lot.
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-detection lock broker clean
+.PHONY: help demo test lint bench bench-detection chaos lock broker clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +36,9 @@ bench: $(READY)  ## measure speed and accuracy; prints tables
 
 bench-detection: $(PEERS)/.ready  ## measure detection beside peers, which have an environment of their own
 	$(PEERS)/bin/python -m benchmarks.detection $(DETECTION)
+
+chaos: $(READY)  ## strike daemons with faults (FAULTS=200 SEED=1), and compare what is left with what it should be
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED)
 
 broker: $(READY)  ## run a Kafka broker on this machine to try things out with
 	$(BIN)/python -m tests.broker

@@ -73,6 +73,8 @@ class ScoreRole(KafkaRole):
         while not stop.is_set():
             if not queue:
                 polled = self.poll(consumer)
+                # Before rebalances are acted on: should one more come about, this membership commits nothing.
+                member = consumer.group_metadata()
                 moved = self._rebalance(consumer, assignment, stage)
                 for place, messages in polled.items():
                     if place not in moved:
@@ -86,7 +88,7 @@ class ScoreRole(KafkaRole):
                     return
                 started = time.perf_counter()
                 with self._tracer.span("commit", parent=work.trace):
-                    commit(producer, consumer, _messages(work, self.source), _offsets(work))
+                    commit(producer, member, _messages(work, self.source), _offsets(work))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
             self.measure_lag(consumer)

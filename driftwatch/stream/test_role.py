@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -32,6 +33,9 @@ MAX_POLL_PANES = 200
 READ_TO_END_S = 60.0
 RECALLED = 100
 """Offsets of each partition of the alerts topic; alerts and the marks of their transactions take turns there."""
+
+States = Mapping[str, Mapping[str, Any]]
+"""Of the policy, by stream."""
 
 Offsets = dict[Partition, tuple[int, str]]
 """Offset and metadata of each partition, as they are committed."""
@@ -77,14 +81,17 @@ class TestRole(KafkaRole):
         self._prepare()
         producer = self.producer(clients, self._identity)
         consumer = self.consumer(clients, f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES)
-        states = self.consumer(clients, None)
-        self._recall(states)
+        reader = self.consumer(clients, None)
+        ends = self.consumer(clients, None, isolation_level="read_uncommitted")
+        self._recall(reader)
         assignment = self.subscribe(consumer, self.source.topics.panes)
         stages: dict[int, TestStage] = {}
         ready, told = False, None
         while not stop.is_set():
             polled = self.poll(consumer)
-            moved = self._rebalance(consumer, states, assignment, stages)
+            # Before rebalances are acted on: should one more come about, this membership commits nothing.
+            member = consumer.group_metadata()
+            moved = self._rebalance(consumer, partial(self._read_states, reader, ends), assignment, stages)
             if not ready and self.settled(consumer):
                 # Only now are the streams' alarms known that were on before.
                 ready = True
@@ -92,7 +99,7 @@ class TestRole(KafkaRole):
             self.observe(Progress("polled", self.name))
             read = {place: list(map(record_of, polled[place])) for place in polled if place not in moved}
             if read:
-                self._work(read, stages, lambda work, offsets: commit(producer, consumer, work, offsets))
+                self._work(read, stages, partial(commit, producer, member))
             if self.settled(consumer):
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != told:
@@ -173,7 +180,7 @@ class TestRole(KafkaRole):
     def _rebalance(
         self,
         consumer: KafkaConsumer,
-        states: KafkaConsumer,
+        read_states: Callable[[int], States],
         assignment: Assignment,
         stages: dict[int, TestStage],
     ) -> set[TopicPartition]:
@@ -187,7 +194,7 @@ class TestRole(KafkaRole):
                 stages[each.partition] = TestStage(self._make_tester, tracer=self._tracer)
                 consumer.seek_to_beginning(each)
                 continue
-            kept = self._read_states(states, each.partition)
+            kept = read_states(each.partition)
             stage = stages[each.partition] = TestStage(
                 self._make_tester, tested=committed.offset, states=kept, tracer=self._tracer
             )
@@ -198,32 +205,44 @@ class TestRole(KafkaRole):
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
         return {*revoked, *assigned}
 
-    def _read_states(self, consumer: KafkaConsumer, partition: int) -> Mapping[str, Mapping[str, Any]]:
+    def _read_states(self, reader: KafkaConsumer, ends: KafkaConsumer, partition: int) -> States:
+        """Policy states as the partition's owner before left them.
+
+        Kafka ends a transaction partition by partition: that the owner's offset is committed does not tell yet that
+        its states are. So they are read up to the last one written, and that one's transaction is waited for.
+        """
+        place = TopicPartition(self.source.topics.state, partition)
         found: dict[str, Mapping[str, Any]] = {}
-        for message in _read_to_end(consumer, TopicPartition(self.source.topics.state, partition)):
+        for message in _read_to_end(reader, place, _end(ends, place)):
             if message.key is not None and message.value is not None:
                 found[message.key.decode()] = orjson.loads(message.value)
         return found
 
-    def _recall(self, consumer: KafkaConsumer) -> None:
+    def _recall(self, reader: KafkaConsumer) -> None:
         """Tells of the last alerts of each partition: whoever looks after a restart wants to know what stands."""
-        for number in sorted(consumer.partitions_for_topic(self._alerts_topic) or ()):
-            for message in _read_to_end(consumer, TopicPartition(self._alerts_topic, number), last=RECALLED):
+        for number in sorted(reader.partitions_for_topic(self._alerts_topic) or ()):
+            place = TopicPartition(self._alerts_topic, number)
+            for message in _read_to_end(reader, place, _end(reader, place), last=RECALLED):
                 # What cannot be read is for the sinks to complain of.
                 with suppress(MessageError):
                     self.observe(AlertRecalled(decode_alert(message.value or b"")))
 
 
+def _end(consumer: KafkaConsumer, place: TopicPartition) -> int:
+    """The end of a partition as it is now for such a consumer: that of what is committed, or of what is written."""
+    end: int = consumer.end_offsets([place], timeout_ms=ANSWER_MS)[place]
+    return end
+
+
 def _read_to_end(
-    consumer: KafkaConsumer, place: TopicPartition, *, last: int | None = None
+    consumer: KafkaConsumer, place: TopicPartition, end: int, *, last: int | None = None
 ) -> Iterator[ConsumerRecord]:
-    """The committed messages of a partition, as it is now: all of them, or those of its last so many offsets.
+    """The committed messages of a partition before an end: all of them, or those of the last so many offsets.
 
     Raises:
         KafkaTimeoutError: it could not be read in time.
     """
     consumer.assign([place])
-    end = consumer.end_offsets([place], timeout_ms=ANSWER_MS)[place]
     if last is None:
         consumer.seek_to_beginning(place)
     else:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaTimeoutError
-from kafka.structs import OffsetAndMetadata
+from kafka import KafkaProducer, TopicPartition
+from kafka.errors import CommitFailedError, KafkaTimeoutError
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from driftwatch.stream.log import Partition
 
@@ -33,7 +33,7 @@ class Outgoing:
 
 def commit(
     producer: KafkaProducer,
-    consumer: KafkaConsumer,
+    member: ConsumerGroupMetadata,
     messages: Sequence[Outgoing],
     offsets: Mapping[Partition, tuple[int, str]],
 ) -> None:
@@ -44,13 +44,17 @@ def commit(
 
     Args:
         producer: with a transactional id.
-        consumer: whose group the offsets belong to.
+        member: of the group that the offsets belong to, as it was when it was given what was worked on. Had it later,
+            a membership that was lost meanwhile would be none, which the broker takes for no reason to refuse anything.
         messages: to write.
         offsets: offset and metadata of each partition.
 
     Raises:
+        CommitFailedError: the membership was lost already.
         KafkaError: it is not known to be committed.
     """
+    if member.generation_id < 0 or not member.member_id:
+        raise CommitFailedError("the consumer has lost its membership of the group")
     stated = {
         TopicPartition(*place): OffsetAndMetadata(offset, metadata, -1) for place, (offset, metadata) in offsets.items()
     }
@@ -66,7 +70,7 @@ def commit(
         producer.flush()
         for each in sent:
             each.get(timeout=0)
-        producer.send_offsets_to_transaction(stated, consumer.group_metadata())
+        producer.send_offsets_to_transaction(stated, member)
         producer.commit_transaction()
 
     _within(TRANSACTION_TIMEOUT_MS / 1000, transact)

@@ -29,10 +29,11 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{inner},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{outer}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 num.partitions=1
 auto.create.topics.enable=false
@@ -52,16 +53,26 @@ log.cleaner.enable=true
 
 
 class KafkaBroker:
-    """A broker with its own data folder, which survives `kill` and `restart`."""
+    """A broker with its own data folder, which survives `kill` and `restart`.
+
+    Clients that come by the port `proxied` are told to stay on the port `proxy`, where whoever wants to disturb them
+    passes their bytes on.
+    """
 
     def __init__(self, port: int | None = None) -> None:
-        free, self._controller = free_ports(2)
+        free, self._controller, self.proxied, self.proxy = free_ports(4)
         self.port = port or free
         self._folder = Path(tempfile.mkdtemp(prefix="driftwatch-kafka-"))
         self._log = self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
         (self._folder / "server.properties").write_text(
-            PROPERTIES.format(port=self.port, controller=self._controller, data=self._folder / "data")
+            PROPERTIES.format(
+                port=self.port,
+                controller=self._controller,
+                inner=self.proxied,
+                outer=self.proxy,
+                data=self._folder / "data",
+            )
         )
         self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c").wait(START_S)
         atexit.register(self.close)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+from kafka import KafkaProducer
 
 from driftwatch.data.codecs import encode
 from tests.integration.conftest import Cluster, StartDaemon
@@ -106,6 +110,35 @@ def test_a_restart_never_says_that_a_drifting_stream_is_fine(
     (stream,) = status["streams"]
     assert (stream["firing"], stream["severity"]) == (True, told_alert["data"]["severity"])
     assert told_alert["id"] in [each["id"] for each in status["alerts"]]
+
+
+def test_a_restart_waits_for_a_state_whose_transaction_is_not_decided(
+    cluster: Cluster, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster.create()
+    cluster.send(messages(waves(300, seed=11), shuffled_rows(waves(300, seed=12))))
+    alone = config(cluster, bundle)
+    daemon = start_daemon(alone)
+    cluster.read("windows", lambda found: len(found) >= 59 + 51)
+    daemon.stop()
+    left = cluster.read_all(cluster.named("state"))[-1]
+    assert orjson.loads(left.value)["firing"]
+
+    with closing(KafkaProducer(bootstrap_servers=cluster.bootstrap, transactional_id=cluster.prefix)) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        quiet = orjson.dumps({**orjson.loads(left.value), "firing": False})
+        producer.send(cluster.named("state"), key=left.key, value=quiet, partition=left.partition)
+        producer.flush()
+        again = start_daemon(alone)
+        again.wait_for("partitions", lambda: any(line.get("role") == "score" for line in again.lines()))
+        pause, deadline = threading.Event(), time.monotonic() + 3
+        while time.monotonic() < deadline:
+            assert again.get("/readyz").status_code == 503
+            pause.wait(0.1)
+        producer.commit_transaction()
+    again.wait_for("readiness", lambda: again.get("/readyz").status_code == 200)
+    assert again.metric("driftwatch_drift{") == 0
 
 
 def test_stops_within_five_seconds_and_leaves_its_group(

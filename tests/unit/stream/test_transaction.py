@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from kafka.errors import KafkaTimeoutError, ProducerFencedError
+from kafka.errors import CommitFailedError, KafkaTimeoutError, ProducerFencedError
+from kafka.structs import ConsumerGroupMetadata
 
 from driftwatch.stream import transaction
 from driftwatch.stream.transaction import Outgoing, commit
@@ -31,8 +32,8 @@ class Producer:
     def flush(self) -> None:
         self.done.append("flush")
 
-    def send_offsets_to_transaction(self, offsets: object, group: object) -> None:
-        self.done.append(f"offsets {group}")
+    def send_offsets_to_transaction(self, offsets: object, group: ConsumerGroupMetadata) -> None:
+        self.done.append(f"offsets {group.member_id} of {group.generation_id}")
 
     def commit_transaction(self) -> None:
         if self._error:
@@ -42,29 +43,33 @@ class Producer:
         self.done.append("commit")
 
 
-class Consumer:
-    def group_metadata(self) -> str:
-        return "group"
-
-
+MEMBER = ConsumerGroupMetadata("group", 3, "member", None)
 MESSAGES = [Outgoing("panes", None, b"x")]
 OFFSETS = {("inputs", 0): (7, "{}")}
 
 
 def test_messages_and_offsets_in_one() -> None:
     producer = Producer()
-    commit(producer, Consumer(), MESSAGES, OFFSETS)
-    assert producer.done == ["begin", "send panes", "flush", "offsets group", "commit"]
+    commit(producer, MEMBER, MESSAGES, OFFSETS)
+    assert producer.done == ["begin", "send panes", "flush", "offsets member of 3", "commit"]
+
+
+@pytest.mark.parametrize("lost", [(-1, ""), (-1, "member")])
+def test_a_member_that_was_replaced_commits_nothing(lost: tuple[int, str]) -> None:
+    producer = Producer()
+    with pytest.raises(CommitFailedError, match="lost its membership"):
+        commit(producer, ConsumerGroupMetadata("group", *lost, None), MESSAGES, OFFSETS)
+    assert producer.done == []
 
 
 def test_an_error_is_told_where_the_commit_was_asked_for() -> None:
     with pytest.raises(ProducerFencedError):
-        commit(Producer(error=ProducerFencedError("by another")), Consumer(), MESSAGES, OFFSETS)
+        commit(Producer(error=ProducerFencedError("by another")), MEMBER, MESSAGES, OFFSETS)
 
 
 def test_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "TRANSACTION_TIMEOUT_MS", 50)
     answer = threading.Event()
     with pytest.raises(KafkaTimeoutError, match="not committed"):
-        commit(Producer(hang=answer), Consumer(), MESSAGES, OFFSETS)
+        commit(Producer(hang=answer), MEMBER, MESSAGES, OFFSETS)
     answer.set()

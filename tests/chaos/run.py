@@ -1,0 +1,110 @@
+"""A chaos run: streams that never pause, a seeded series of faults, and what came of them beside the oracle."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driftwatch.config import DaemonConfig
+from driftwatch.stream.pane_codec import decode_pane
+from tests.broker import KafkaBroker
+from tests.chaos.comparison import Comparison, Sequences
+from tests.chaos.faults import SESSION_S, Hands
+from tests.chaos.feed import STREAMS, Feed
+from tests.chaos.fleet import NAMES, Fleet
+from tests.chaos.oracle import Oracle
+from tests.chaos.progress import Progress
+from tests.chaos.proxy import Proxy, serving
+from tests.chaos.strikes import RECOVERY_S, Struck, strike
+from tests.chaos.verdict import judge
+from tests.cluster import Cluster
+
+PARTITIONS = 4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Args:
+        seed: that chose the faults.
+        seconds: that it took, without the oracle.
+        struck: the faults.
+        comparisons: of each topic with the oracle.
+    """
+
+    seed: int
+    seconds: float
+    struck: Sequence[Struck]
+    comparisons: Sequence[Comparison]
+
+    @property
+    def exact(self) -> bool:
+        """Whether all faults were survived, and every topic holds what it should."""
+        return all(each.recovery_s is not None for each in self.struck) and all(each.exact for each in self.comparisons)
+
+
+def settings(cluster: Cluster, bundle: Path, broker: KafkaBroker) -> dict[str, Any]:
+    """A daemon's configuration: many small transactions, so that many faults fall into one."""
+    source = cluster.source(max_poll_records=10, session_timeout_s=SESSION_S)
+    return {
+        "source": {**source, "bootstrap_servers": [f"127.0.0.1:{broker.proxy}"]},
+        "streams": [{"name": name, "reference": str(bundle)} for name in STREAMS],
+        "windows": {"sizes": [20, 100], "step": 10},
+    }
+
+
+def run_chaos(
+    broker: KafkaBroker,
+    bundle: Path,
+    folder: Path,
+    *,
+    faults: Sequence[str | None],
+    seed: int,
+    tell: Callable[[Struck], None] = lambda struck: None,
+) -> Outcome:
+    """Runs daemons through faults, and compares what is committed in the end with the oracle.
+
+    Args:
+        broker: Apache Kafka.
+        bundle: the reference of all streams.
+        folder: for the daemons' configurations and logs.
+        faults: their kinds in turn; one that is None is drawn.
+        seed: of faults and samples. When a fault strikes within a transaction is the machine's to say all the same.
+        tell: is told of each fault, when it is over.
+
+    Raises:
+        RuntimeError: a daemon ended by itself.
+    """
+    cluster = Cluster(broker.bootstrap, f"chaos-{seed}")
+    cluster.create(PARTITIONS)
+    config = settings(cluster, bundle, broker)
+    draw, began = random.Random(seed), time.monotonic()
+    with ExitStack() as running:
+        proxy = running.enter_context(serving(Proxy(broker.proxy, broker.proxied)))
+        fleet = running.enter_context(closing(Fleet(config, folder)))
+        first = fleet.start(NAMES[0])
+        first.wait_for("topics", lambda: any(line["event"] == "partitions assigned" for line in first.lines()))
+        fleet.start(NAMES[1])
+        feed, progress = Feed(broker.bootstrap, cluster.topic, PARTITIONS, seed), Progress(cluster)
+        feed.start()
+        progress.start()
+        struck = strike(Hands(fleet, proxy, draw), faults, feed, progress, tell)
+        feed.end()
+        oracle = Oracle(DaemonConfig.model_validate(config))
+        panes, dead = oracle.scored(cluster.read_all(cluster.topic))
+        progress.watch(_last_panes(panes)).wait(RECOVERY_S, fleet.check)
+        progress.end()
+        fleet.stop_all()
+    return Outcome(seed, time.monotonic() - began, struck, judge(cluster, oracle, panes, dead))
+
+
+def _last_panes(panes: Sequences) -> dict[tuple[str, int], int]:
+    """Offsets of the last samples that windows can cover."""
+    last = [decode_pane(values[-1]) for values in panes.values()]
+    return {(pane.stream, pane.partition): pane.last[0] for pane in last}

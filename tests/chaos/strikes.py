@@ -1,0 +1,68 @@
+"""A series of faults, and how long each is felt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.chaos.faults import FAULTS, Hands, choose
+from tests.chaos.feed import STREAMS, Feed
+from tests.chaos.progress import Progress, Watch
+
+RECOVERY_S = 120.0
+"""After which a fault is not survived."""
+
+CALM_S = 3.0
+"""The longest time between a recovery and the next fault."""
+
+HASTE = 0.25
+"""The share of faults that are followed by the next one before there is a recovery."""
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A fault, and when windows covered samples sent after it, in every partition of every stream.
+
+    Args:
+        kind: of the fault.
+        recovery_s: from its beginning; None if that never came.
+    """
+
+    kind: str
+    recovery_s: float | None
+
+
+def strike(
+    hands: Hands, kinds: Sequence[str | None], feed: Feed, progress: Progress, tell: Callable[[Struck], None]
+) -> list[Struck]:
+    """One fault after another, up to the first that is not survived.
+
+    Args:
+        hands: that do it.
+        kinds: of the faults; one that is None is drawn.
+        feed: of samples, without a pause.
+        progress: of windows.
+        tell: is told of each fault, when it is over.
+    """
+
+    def watch() -> Watch:
+        ends = feed.ends()
+        return progress.watch({(stream, number): end for stream in STREAMS for number, end in ends.items()})
+
+    struck: list[Struck] = []
+    felt: list[tuple[str, Watch]] = []
+    watch().wait(RECOVERY_S, hands.fleet.check)
+    for number, stated in enumerate(kinds):
+        kind = stated or choose(hands)
+        felt.append((kind, watch()))
+        FAULTS[kind](hands)
+        if number + 1 == len(kinds) or hands.draw.random() >= HASTE:
+            survived = all(each.wait(RECOVERY_S, hands.fleet.check) for _, each in felt)
+            for fault, each in felt:
+                struck.append(Struck(fault, each.seconds))
+                tell(struck[-1])
+            felt.clear()
+            if not survived:
+                break
+        hands.last(0.0, CALM_S)
+    return struck
