@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, model_validator
 
 from driftwatch.errors import ConfigError
 from driftwatch.settings import ConfigPath, Settings
@@ -54,6 +54,25 @@ def tls_context(ca_file: Path | None, where: str) -> ssl.SSLContext:
         raise ConfigError(
             f"{ca_file} holds no certificates to trust: {error.strerror or error}", where=f"{where}: ca_file"
         ) from None
+
+
+ServerUrls = Annotated[str | list[str], AfterValidator(check_urls)]
+
+
+class ServersConfig(Settings):
+    """A server, or several that are one."""
+
+    url: ServerUrls
+
+    @property
+    def urls(self) -> list[str]:
+        """Every address."""
+        return [self.url] if isinstance(self.url, str) else list(self.url)
+
+    @property
+    def told(self) -> str:
+        """Where they are, for people."""
+        return ", ".join(map(origin, self.urls))
 
 
 class HttpClientConfig(Settings):

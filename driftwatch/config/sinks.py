@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from driftwatch.config.http import HttpClientConfig, check_url, check_urls, origin
+from driftwatch.config.http import HttpClientConfig, ServersConfig, ServerUrls, check_url, origin
 from driftwatch.config.source import Topic
 from driftwatch.settings import ConfigPath, Settings
 
@@ -95,13 +95,12 @@ class WebhookSinkConfig(HttpSinkConfig):
         return self
 
 
-class AlertmanagerSinkConfig(HttpSinkConfig):
+class AlertmanagerSinkConfig(ServersConfig, HttpSinkConfig):
     """What fires, kept up in Prometheus Alertmanager by its API v2; each of several addresses is told by itself."""
 
     kind: Literal["alertmanager"]
     url: Annotated[
-        str | list[str],
-        AfterValidator(check_urls),
+        ServerUrls,
         Field(repr=False, min_length=1, description="of Alertmanager, or of every member of its cluster"),
     ]
     labels: Annotated[
@@ -113,16 +112,6 @@ class AlertmanagerSinkConfig(HttpSinkConfig):
         float,
         Field(gt=0, le=86_400, description="after which Alertmanager takes for resolved what it hears no more of"),
     ] = 600.0
-
-    @property
-    def urls(self) -> list[str]:
-        """Every address."""
-        return [self.url] if isinstance(self.url, str) else list(self.url)
-
-    @property
-    def told(self) -> str:
-        """To where, for people."""
-        return ", ".join(map(origin, self.urls))
 
     @model_validator(mode="after")
     def _keeps_up(self) -> Self:

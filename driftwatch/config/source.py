@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from driftwatch.config.http import HttpClientConfig, check_urls, origin
+from driftwatch.config.http import HttpClientConfig, ServersConfig, ServerUrls
 from driftwatch.settings import ConfigLocation, ConfigPath, Settings
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -102,25 +102,14 @@ class KafkaConnection(Settings):
         return {"bootstrap_servers": list(self.bootstrap_servers), **options}
 
 
-class SchemaRegistryConfig(HttpClientConfig):
+class SchemaRegistryConfig(ServersConfig, HttpClientConfig):
     """Confluent Schema Registry, or another that speaks its HTTP API, which knows how messages are written."""
 
     url: Annotated[
-        str | list[str],
-        AfterValidator(check_urls),
+        ServerUrls,
         Field(repr=False, min_length=1, description="or several of one registry, each asked where the last is silent"),
     ]
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 3.0
-
-    @property
-    def urls(self) -> list[str]:
-        """Every address."""
-        return [self.url] if isinstance(self.url, str) else list(self.url)
-
-    @property
-    def told(self) -> str:
-        """Where it is, for people."""
-        return ", ".join(map(origin, self.urls))
 
 
 class KafkaSource(KafkaConnection):

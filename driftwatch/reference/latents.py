@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from array_api_compat import to_device
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -87,11 +86,7 @@ def flow_latents(flow: Flow, samples: Tensor) -> Latents:
 def batch_latents(flow: Flow, batch: NDArray[np.floating]) -> Latents:
     """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy's arrays."""
     found = flow_latents(flow, torch.from_numpy(batch).to(device_of(flow)))
-    return Latents(
-        tuple(np.asarray(to_device(block, "cpu")) for block in found.blocks),
-        np.asarray(to_device(found.nll, "cpu")),
-        np.asarray(to_device(found.observed, "cpu")),
-    )
+    return Latents(tuple(map(on_host, found.blocks)), on_host(found.nll), on_host(found.observed))
 
 
 def latents_of(flow: Flow, samples: NDArray[np.floating]) -> Latents:
@@ -103,6 +98,11 @@ def latents_of(flow: Flow, samples: NDArray[np.floating]) -> Latents:
         np.concatenate([part.nll[:n] for part, n in parts]),
         np.concatenate([part.observed[:n] for part, n in parts]),
     )
+
+
+def on_host(values: NDArray[Any]) -> NDArray[Any]:
+    """NumPy's array of values that are one already, or a tensor on a GPU."""
+    return values.cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _bounded(values: Tensor, limit: float) -> Tensor:

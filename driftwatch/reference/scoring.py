@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from driftwatch.reference.latents import batch_size_on, fixed_batches
+from driftwatch.reference.latents import batch_size_on, fixed_batches, on_host
 from driftwatch.reference.reference import Reference
-from driftwatch.reference.summariser import on_host
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.martingale import Ranks, grades
 from driftwatch.stats.null import WindowNull, fit_window_null

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from driftwatch.flows.base import Flow
@@ -56,8 +55,3 @@ def as_tensors(value: T, device: torch.device) -> T:
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{each.name: as_tensors(getattr(value, each.name), device) for each in fields(value)})
     return value
-
-
-def on_host(values: Array | Tensor) -> NDArray[np.float64]:
-    """NumPy's array of the same values."""
-    return values.cpu().numpy() if isinstance(values, Tensor) else values
