@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -34,7 +33,7 @@ from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
 from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.test_role import TestRole
-from driftwatch.stream.topics import ensure_topics
+from driftwatch.stream.topics import Topics
 from driftwatch.stream.windows import StreamTester
 
 log = structlog.get_logger("driftwatch")
@@ -114,7 +113,7 @@ class Daemon:
         instance = source.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         observe, tracer = self.monitor.observe, self.monitor.tracer
         made: list[Role] = []
-        prepare = _once(lambda: ensure_topics(source, topic))
+        prepare = Topics(source, topic).ensure
         if "score" in self.config.roles:
             identity = f"{source.group}.score.{instance}"
             made.append(
@@ -244,14 +243,3 @@ def run_daemon(config: DaemonConfig) -> int:
         daemon = Daemon(config, load_references(config), monitor, queue)
         daemon.prepare()
         return run_roles(daemon, stop)
-
-
-def _once(prepare: Callable[[], None]) -> Callable[[], None]:
-    """Roles start at the same time; one of them makes the topics while the others wait."""
-    lock = threading.Lock()
-
-    def prepared() -> None:
-        with lock:
-            prepare()
-
-    return prepared

@@ -11,13 +11,14 @@ import typer
 
 from driftwatch.cli.console import OutputFormat, stderr, stdout, table
 from driftwatch.cli.detected import detectable_table
-from driftwatch.cli.reached import TopicState, registry_types, topic_states
+from driftwatch.cli.reached import TopicState, forward_topics, registry_types, source_topics
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from driftwatch.config import DaemonConfig, HttpSource, ReplaySource
     from driftwatch.reference.detectable import Detectable
+    from driftwatch.stream.topic_rules import Complaint
 
 
 def check(
@@ -32,6 +33,7 @@ def check(
 ) -> None:
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
     from driftwatch.config import KafkaSource, ReplaySource, load_config
+    from driftwatch.errors import SourceError
     from driftwatch.stream.state_file import require_writable
     from driftwatch.tracing import open_tracer
 
@@ -45,6 +47,7 @@ def check(
         with stderr().status("loading references and calibrating thresholds"):
             streams = _streams(loaded)
     topics: list[TopicState] = []
+    complaints: Sequence[Complaint] = ()
     registry = ""
     if isinstance(source, ReplaySource):
         _replayed(source)
@@ -52,11 +55,10 @@ def check(
         pass
     elif isinstance(source, KafkaSource):
         registry = registry_types(source)
-        named = {"input": source.topic, **source.topics.model_dump(), "alerts": loaded.alerts_topic}
-        topics = topic_states(source, named, "source.topic")
+        topics, complaints = source_topics(source, loaded.alerts_topic)
     elif source.forward is not None:
-        topics = topic_states(source.forward, {"input": source.forward.topic}, "source.forward.topic")
-    report = _Report(str(config), loaded, streams, topics, registry)
+        topics = forward_topics(source.forward, source.forward.topic)
+    report = _Report(str(config), loaded, streams, topics, complaints, registry)
     if format == "json":
         import orjson
 
@@ -65,6 +67,13 @@ def check(
         report.show()
     if send_test_alert:
         _rehearse(loaded)
+    refused = [each.topic for each in complaints if each.refused]
+    if refused:
+        raise SourceError(
+            f"the daemon would refuse to start with {', '.join(dict.fromkeys(refused))} as set",
+            where="source.topics",
+            remedy="each complaint above names its command",
+        )
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,7 @@ class _Report:
     loaded: DaemonConfig
     streams: Sequence[StreamPlan]
     topics: Sequence[TopicState]
+    complaints: Sequence[Complaint]
     registry: str
 
     def to_json(self) -> dict[str, Any]:
@@ -119,6 +129,7 @@ class _Report:
             "anytime_alpha": self.loaded.alerts.anytime_alpha,
             "streams": [stream.to_json() for stream in self.streams],
             "topics": [vars(topic) for topic in self.topics],
+            "complaints": [vars(complaint) for complaint in self.complaints],
             "sinks": [vars(sink) for sink in self._sinks()],
             "server": self._server(),
             "tracing": self._tracing(),
@@ -157,6 +168,9 @@ class _Report:
                 made.add_row(topic.topic, topic.role, str(topic.partitions or "none yet: will be created"))
             console.print()
             console.print(made)
+        for each in self.complaints:
+            weight = "refused" if each.refused else "warning"
+            console.print(f"{each.topic}: {weight}: {each.what}; {each.remedy}", markup=False, soft_wrap=True)
 
     def _show_streams(self, console: Console) -> None:
         from driftwatch.stats.sequential import two_digits

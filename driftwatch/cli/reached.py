@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from driftwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from driftwatch.config import KafkaConnection, KafkaSource
+    from driftwatch.stream.topic_rules import Complaint, TopicFound
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,43 @@ def registry_types(source: KafkaSource) -> str:
         return f"{registry.told}: {', '.join(registry.types())}"
 
 
-def topic_states(kafka: KafkaConnection, named: Mapping[str, str], where: str) -> list[TopicState]:
-    """Partitions of topics by their role; there must be one of the role ``input``."""
-    import logging
+def source_topics(source: KafkaSource, alerts_topic: str) -> tuple[list[TopicState], Sequence[Complaint]]:
+    """The topics that a source reads and writes, and what is wrong with them; its input topic must be there."""
+    from driftwatch.stream.topics import look_at_topics
+
+    seen = _reached(source, lambda: look_at_topics(source, alerts_topic))
+    named = {"input": source.topic, **source.topics.model_dump(), "alerts": alerts_topic}
+    return _states(named, seen.found, "source.topic"), seen.complaints
+
+
+def forward_topics(forward: KafkaConnection, topic: str) -> list[TopicState]:
+    """The topic that a forwarder writes; it must be there."""
     from contextlib import closing
 
-    from kafka import KafkaAdminClient
+    from driftwatch.stream.topics import connect, find_topics
+
+    def find() -> dict[str, TopicFound]:
+        with closing(connect(forward)) as admin:
+            return find_topics(admin)
+
+    return _states({"input": topic}, _reached(forward, find), "source.forward.topic")
+
+
+def _reached(kafka: KafkaConnection, ask: Callable[[], Answer]) -> Answer:
+    import logging
+
     from kafka.errors import KafkaError
 
-    from driftwatch.stream.publish import CONNECT_MS, unreachable
+    from driftwatch.stream.publish import unreachable
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
-        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **kafka.client_options())) as admin:
-            found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
+        return ask()
     except (KafkaError, OSError) as error:
         raise unreachable(kafka, error) from error
+
+
+def _states(named: Mapping[str, str], found: Mapping[str, TopicFound], where: str) -> list[TopicState]:
     if named["input"] not in found:
         raise ConfigError(
             f"Kafka has no topic {named['input']!r}",
@@ -56,4 +80,4 @@ def topic_states(kafka: KafkaConnection, named: Mapping[str, str], where: str) -
             remedy="create it, as driftwatch publish --create-topic 1 does; "
             f"there are {', '.join(sorted(found)[:8]) or 'none'}",
         )
-    return [TopicState(topic, role, found.get(topic, 0)) for role, topic in named.items()]
+    return [TopicState(topic, role, found[topic].partitions if topic in found else 0) for role, topic in named.items()]

@@ -208,6 +208,7 @@ class KafkaRole(Reconnecting):
             "enable_auto_commit": False,
             "isolation_level": "read_committed",
             "auto_offset_reset": "earliest",
+            "allow_auto_create_topics": False,
             "max_poll_interval_ms": MAX_POLL_INTERVAL_MS,
             "metadata_max_age_ms": 30_000,
         }
@@ -230,6 +231,7 @@ class KafkaRole(Reconnecting):
             delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
             max_request_size=2 * self.source.max_message_bytes,
             linger_ms=2,
+            allow_auto_create_topics=False,
             **self.source.client_options(),
         )
         clients.callback(close_client, self.name, lambda: made.close(timeout=CLOSE_MS / 1000))

@@ -2,62 +2,147 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from dataclasses import dataclass, replace
 
+import structlog
 from kafka import KafkaAdminClient
-from kafka.errors import TopicAlreadyExistsError
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
 
-from driftwatch.config import KafkaSource
+from driftwatch.config import KafkaConnection, KafkaSource
 from driftwatch.errors import SourceError
 from driftwatch.stream.kafka_clients import Unready
+from driftwatch.stream.topic_rules import Complaint, TopicFound, TopicPlan, complaints, plan_topics
 
 CONNECT_MS = 10_000
-ALERTS_KEPT_MS = 30 * 24 * 3_600_000
-"""Within a month no alert is removed from the alerts topic, be there newer ones of its stream or not."""
+
+log = structlog.get_logger("driftwatch.topics")
 
 
-def ensure_topics(source: KafkaSource, alerts_topic: str) -> None:
-    """Makes the topics that are missing, with as many partitions as the input has where order by stream matters.
+@dataclass(frozen=True)
+class TopicsSeen:
+    """The cluster's topics as far as they concern a source: those that are there, by name, and what is wrong."""
+
+    found: Mapping[str, TopicFound]
+    complaints: Sequence[Complaint] = ()
+
+
+class Topics:
+    """The topics of a Kafka source. Thread-safe: of roles that start together one makes them, while the others wait.
+
+    Args:
+        source: brokers and topics.
+        alerts_topic: where alerts go.
+    """
+
+    def __init__(self, source: KafkaSource, alerts_topic: str) -> None:
+        self._source = source
+        self._alerts_topic = alerts_topic
+        self._told: set[Complaint] = set()
+        self._lock = threading.Lock()
+
+    def ensure(self) -> None:
+        """Makes the topics that are missing, and checks those that are there.
+
+        Raises:
+            Unready: the input topic does not exist yet, or another does not and may not be made.
+            SourceError: a topic is set so that results would be lost or wrong.
+            KafkaError: the brokers cannot be reached.
+        """
+        with self._lock, closing(connect(self._source)) as admin:
+            plans = _plan(admin, self._source, self._alerts_topic)
+            seen = _look(admin, self._source, plans)
+            self._judge(seen.complaints)
+            for plan in plans:
+                if plan.name not in seen.found:
+                    self._make(admin, plan)
+
+    def _judge(self, told: Sequence[Complaint]) -> None:
+        for complaint in told:
+            if complaint.refused:
+                raise SourceError(complaint.what, where=f"topic {complaint.topic}", remedy=complaint.remedy)
+            if complaint not in self._told:
+                self._told.add(complaint)
+                log.warning("topic", topic=complaint.topic, found=complaint.what, remedy=complaint.remedy)
+
+    def _make(self, admin: KafkaAdminClient, plan: TopicPlan) -> None:
+        options = {
+            "num_partitions": plan.partitions,
+            "replication_factor": plan.replicas,
+            "configs": dict(plan.settings),
+        }
+        try:
+            admin.create_topics({plan.name: options}, wait_for_metadata=True)
+        except TopicAlreadyExistsError:
+            return  # another replica was quicker
+        except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+            command = plan.command(self._source.bootstrap_servers[0])
+            raise Unready(f"Kafka has no topic {plan.name!r}, and driftwatch may not create it: {command}") from None
+        log.info("topic created", topic=plan.name, partitions=plan.partitions, replicas=plan.replicas)
+
+
+def look_at_topics(source: KafkaSource, alerts_topic: str) -> TopicsSeen:
+    """The source's topics as they are, without making any; complaints only where there is an input topic.
 
     Raises:
-        Unready: the input topic does not exist yet.
-        SourceError: the state topic does not fit the panes topic.
         KafkaError: the brokers cannot be reached.
     """
-    topics = source.topics
-    with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **source.client_options())) as admin:
-        found = partitions_of(admin)
-        if source.topic not in found:
-            raise Unready(f"Kafka has no topic {source.topic!r} yet: create it, or publish to it")
-        spread = found.get(topics.panes, found[source.topic])
-        large = {"max.message.bytes": str(2 * source.max_message_bytes)}
-        wanted: dict[str, dict[str, Any]] = {
-            topics.panes: {"num_partitions": spread, "configs": large},
-            topics.state: {"num_partitions": spread, "configs": {"cleanup.policy": "compact"}},
-            topics.windows: {"num_partitions": spread},
-            # The last alert of each stream is kept for ever: it says whether the stream fires.
-            alerts_topic: {
-                "num_partitions": 1,
-                "configs": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(ALERTS_KEPT_MS)},
-            },
-            topics.dead_letters: {"num_partitions": 1, "configs": large},
-        }
-        for name, options in wanted.items():
-            if name not in found:
-                try:
-                    admin.create_topics({name: options}, wait_for_metadata=True)
-                except TopicAlreadyExistsError:
-                    continue  # another replica was quicker
-        found = partitions_of(admin)
-    if found.get(topics.state, spread) != found.get(topics.panes, spread):
-        raise SourceError(
-            f"topic {topics.state} has {found[topics.state]} partitions, {topics.panes} {found[topics.panes]}",
-            where="source.topics",
-            remedy="delete the state topic, or name another: it needs as many as the panes topic",
+    with closing(connect(source)) as admin:
+        try:
+            return _look(admin, source, _plan(admin, source, alerts_topic))
+        except Unready:
+            return TopicsSeen(find_topics(admin))
+
+
+def _plan(admin: KafkaAdminClient, source: KafkaSource, alerts_topic: str) -> list[TopicPlan]:
+    found = find_topics(admin)
+    if source.topic not in found:
+        raise Unready(f"Kafka has no topic {source.topic!r} yet: create it, or publish to it")
+    return plan_topics(source, alerts_topic, found, len(admin.describe_cluster()["brokers"]))
+
+
+def _look(admin: KafkaAdminClient, source: KafkaSource, plans: Sequence[TopicPlan]) -> TopicsSeen:
+    found = find_topics(admin)
+    concerned = [name for name in (source.topic, *(plan.name for plan in plans)) if name in found]
+    told = _settings(admin, concerned)
+    found = {name: replace(found[name], settings=told.get(name)) for name in concerned}
+    return TopicsSeen(found, complaints(source, plans, found))
+
+
+def find_topics(admin: KafkaAdminClient) -> dict[str, TopicFound]:
+    """Every topic that may be seen, by name; their settings are not asked for."""
+    return {
+        topic["name"]: TopicFound(
+            len(topic["partitions"]), min((len(each["replica_nodes"]) for each in topic["partitions"]), default=0)
         )
+        for topic in admin.describe_topics()
+    }
 
 
-def partitions_of(admin: KafkaAdminClient) -> dict[str, int]:
-    """The number of partitions of every topic that may be seen."""
-    return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
+def _settings(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """The settings of topics as far as the broker tells them."""
+    try:
+        told = admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name) for name in names], config_filter="all"
+        )
+    except KafkaError as error:
+        log.debug("settings not told", error=str(error) or type(error).__name__)
+        return {}
+    return {
+        name: {key: each["value"] for key, each in settings.items() if each["value"] is not None}
+        for name, settings in told.get("topic", {}).items()
+        if settings
+    }
+
+
+def connect(kafka: KafkaConnection) -> KafkaAdminClient:
+    """A client that may ask for topics and make them."""
+    return KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **kafka.client_options())

@@ -57,16 +57,20 @@ class KafkaBroker:
 
     Clients that come by the port `proxied` are told to stay on the port `proxy`, where whoever wants to disturb them
     passes their bytes on.
+
+    Args:
+        port: that clients connect to; a free one if None.
+        more: properties that take the place of the usual ones, with the same names in braces as those.
     """
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, more: str = "") -> None:
         free, self._controller, self.proxied, self.proxy = free_ports(4)
         self.port = port or free
         self._folder = Path(tempfile.mkdtemp(prefix="driftwatch-kafka-"))
         self._log = self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
         (self._folder / "server.properties").write_text(
-            PROPERTIES.format(
+            (PROPERTIES + more).format(
                 port=self.port,
                 controller=self._controller,
                 inner=self.proxied,
@@ -148,9 +152,9 @@ class KafkaBroker:
 
 
 @contextlib.contextmanager
-def start_broker(port: int | None = None) -> Iterator[KafkaBroker]:
+def start_broker(port: int | None = None, more: str = "") -> Iterator[KafkaBroker]:
     """A running broker, on a free port if none is given; ended and removed afterwards."""
-    broker = KafkaBroker(port)
+    broker = KafkaBroker(port, more)
     try:
         broker.start()
         yield broker

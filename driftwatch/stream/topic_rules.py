@@ -1,0 +1,254 @@
+"""What driftwatch needs of the topics that it writes: how it makes them, and the command that mends one it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from driftwatch.config import KafkaSource
+
+DAY_MS = 24 * 3_600_000
+PANES_KEPT_MS = 7 * DAY_MS
+"""In a panes topic that driftwatch makes: how far testing may fall behind, and windows reach back from there."""
+
+ALERTS_KEPT_MS = 30 * DAY_MS
+"""Within a month no alert is removed from the alerts topic, be there newer ones of its stream or not."""
+
+KEPT_LEAST_MS = DAY_MS
+"""Of panes and alerts; a daemon or a sink that is away for less loses nothing."""
+
+REPLICAS = 3
+"""Where there are as many brokers: one may be lost while another is restarted."""
+
+
+@dataclass(frozen=True)
+class TopicPlan:
+    """A topic as driftwatch makes it.
+
+    Args:
+        role: what it is for, as in ``source.topics``.
+        name: of the topic.
+        partitions: of it.
+        replicas: of each partition.
+        settings: that are not left to the broker.
+    """
+
+    role: str
+    name: str
+    partitions: int
+    replicas: int
+    settings: Mapping[str, str]
+
+    def command(self, server: str) -> str:
+        """What makes it on a command line."""
+        settings = "".join(f" --config {key}={value}" for key, value in self.settings.items())
+        return (
+            f"kafka-topics.sh --bootstrap-server {server} --create --topic {self.name} "
+            f"--partitions {self.partitions} --replication-factor {self.replicas}{settings}"
+        )
+
+
+@dataclass(frozen=True)
+class TopicFound:
+    """A topic as it is.
+
+    Args:
+        partitions: of it.
+        replicas: of the partition that has the fewest.
+        settings: in force, by name; None if the broker does not tell.
+    """
+
+    partitions: int
+    replicas: int = 1
+    settings: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """Something about a topic that should be otherwise.
+
+    Args:
+        topic: its name.
+        what: is wrong, and what comes of it.
+        remedy: a command, or words where there is no command.
+        refused: whether results would be lost or wrong, so that the daemon does not start; else they are less safe.
+    """
+
+    topic: str
+    what: str
+    remedy: str
+    refused: bool = True
+
+
+@dataclass(frozen=True)
+class _Need:
+    """A setting of a topic: as it is made, whether another value will do, and why not."""
+
+    setting: str
+    made: str
+    will_do: Callable[[str], bool] = lambda _: True
+    why: str = ""
+
+
+def plan_topics(
+    source: KafkaSource, alerts_topic: str, found: Mapping[str, TopicFound], brokers: int
+) -> list[TopicPlan]:
+    """Every topic that driftwatch writes, as it makes it if it is missing.
+
+    Args:
+        source: its topics.
+        alerts_topic: where alerts go.
+        found: topics that are there, the input among them.
+        brokers: in the cluster.
+    """
+    topics = source.topics
+    # A stream's panes and its state are in partitions of the same number; the input has enough to spread the work.
+    spread = next(found[name].partitions for name in (topics.state, topics.panes, source.topic) if name in found)
+    names = {**topics.model_dump(), "alerts": alerts_topic}
+    replicas = min(REPLICAS, brokers)
+    safe = {"min.insync.replicas": str(max(1, replicas - 1))}
+    return [
+        TopicPlan(
+            role,
+            names[role],
+            spread if role in ("panes", "state", "windows") else 1,
+            replicas,
+            {need.setting: need.made for need in needs} | safe,
+        )
+        for role, needs in _needs(source, found.get(source.topic)).items()
+    ]
+
+
+def complaints(source: KafkaSource, plans: Sequence[TopicPlan], found: Mapping[str, TopicFound]) -> list[Complaint]:
+    """What is wrong with topics that are there, and the remedy.
+
+    Args:
+        source: its topics.
+        plans: of `plan_topics`.
+        found: topics that are there.
+    """
+    server = source.bootstrap_servers[0]
+    needs = _needs(source, found.get(source.topic))
+    told: list[Complaint] = []
+    for plan in plans:
+        if (topic := found.get(plan.name)) is None:
+            continue
+        told += _settings(plan, topic, needs[plan.role], server)
+        told += _replication(plan, topic, server)
+    return [*told, *_partitions(source, found, server)]
+
+
+def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, list[_Need]]:
+    large = str(2 * source.max_message_bytes)
+    longest = source.max_message_bytes
+    if input_topic is not None and input_topic.settings:
+        longest = min(longest, int(input_topic.settings.get("max.message.bytes", longest)))
+    deleted = _Need("cleanup.policy", "delete")
+    return {
+        "panes": [
+            _Need(
+                "cleanup.policy",
+                "delete",
+                lambda value: value == "delete",
+                "compaction removes all panes of a stream but the last",
+            ),
+            _Need("retention.ms", str(PANES_KEPT_MS), _kept, "panes must be kept for a day or longer until tested"),
+            _Need("retention.bytes", "-1"),
+            _Need("max.message.bytes", large),
+        ],
+        "windows": [deleted],
+        "state": [
+            _Need(
+                "cleanup.policy",
+                "compact",
+                lambda value: value == "compact",
+                "the last state of a stream must be kept, however old, and none but the last",
+            )
+        ],
+        # The last alert of each stream is kept for ever: it says whether the stream fires.
+        "alerts": [
+            _Need(
+                "cleanup.policy",
+                "compact",
+                lambda value: value == "compact",
+                "the last alert of a stream must be kept, however old: it says whether the stream fires",
+            ),
+            _Need(
+                "min.compaction.lag.ms",
+                str(ALERTS_KEPT_MS),
+                _kept,
+                "every alert must be kept for a day or longer, until the slowest sink has it",
+            ),
+        ],
+        "dead_letters": [
+            _Need(
+                "cleanup.policy",
+                "delete",
+                lambda value: value == "delete",
+                "a compacted topic takes no message without a key",
+            ),
+            _Need(
+                "max.message.bytes",
+                large,
+                lambda value: int(value) >= longest,
+                f"it must take messages as long as those of {source.topic}",
+            ),
+        ],
+    }
+
+
+def _kept(milliseconds: str) -> bool:
+    return int(milliseconds) < 0 or int(milliseconds) >= KEPT_LEAST_MS
+
+
+def _settings(plan: TopicPlan, topic: TopicFound, needs: Sequence[_Need], server: str) -> Iterator[Complaint]:
+    if topic.settings is None:
+        told = "its settings could not be checked"
+        yield Complaint(plan.name, told, "allow driftwatch the operation DescribeConfigs on it", refused=False)
+        return
+    for need in needs:
+        value = topic.settings.get(need.setting)
+        if value is not None and not need.will_do(value):
+            command = alter_command(server, plan.name, need.setting, need.made)
+            yield Complaint(plan.name, f"{need.setting}={value}: {need.why}", command)
+
+
+def _replication(plan: TopicPlan, topic: TopicFound, server: str) -> Iterator[Complaint]:
+    """Replication makes the results no more right, so it is for the user to weigh; and raising it is no one command."""
+    if topic.replicas < plan.replicas:
+        what = f"{topic.replicas} of {plan.replicas} replicas that the cluster has brokers for"
+        yield Complaint(plan.name, what, "raise it by kafka-reassign-partitions.sh", refused=False)
+        return
+    least = int((topic.settings or {}).get("min.insync.replicas", plan.replicas - 1))
+    wanted = plan.settings["min.insync.replicas"]
+    command = alter_command(server, plan.name, "min.insync.replicas", wanted)
+    if least < int(wanted):
+        what = f"min.insync.replicas={least}: what one broker alone has acknowledged is lost with it"
+        yield Complaint(plan.name, what, command, refused=False)
+    elif least >= topic.replicas > 1:
+        what = f"min.insync.replicas={least} of {topic.replicas} replicas: nothing is written while a broker is away"
+        yield Complaint(plan.name, what, command, refused=False)
+
+
+def _partitions(source: KafkaSource, found: Mapping[str, TopicFound], server: str) -> Iterator[Complaint]:
+    panes, state = found.get(source.topics.panes), found.get(source.topics.state)
+    if panes is None or state is None or panes.partitions == state.partitions:
+        return
+    fewer, more = (
+        (source.topics.panes, state.partitions)
+        if panes.partitions < state.partitions
+        else (source.topics.state, panes.partitions)
+    )
+    yield Complaint(
+        fewer,
+        f"{found[fewer].partitions} partitions, where panes and states need the same number, {more}",
+        f"kafka-topics.sh --bootstrap-server {server} --alter --topic {fewer} --partitions {more}",
+    )
+
+
+def alter_command(server: str, topic: str, setting: str, value: str) -> str:
+    """What changes a setting of a topic on a command line."""
+    return (
+        f"kafka-configs.sh --bootstrap-server {server} --alter --entity-type topics --entity-name {topic} "
+        f"--add-config {setting}={value}"
+    )
