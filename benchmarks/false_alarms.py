@@ -31,9 +31,9 @@ SAMPLES = 1_000_000
 
 def fresh_p_values(procedure: Procedure, bank: NDArray[np.float32]) -> NDArray[np.float64]:
     """The smallest p-value of each step of a stream drawn from `bank`, ``(steps,)``."""
-    longest = max(SIZES) // STEP
-    drawn = null_panes(bank, STEP, SAMPLES // STEP + longest, longest, np.random.default_rng(77))
-    return np.concatenate([procedure.smallest_p_values(panes) for panes in drawn])
+    longest = max(SIZES)
+    drawn = null_panes(bank, STEP, (SAMPLES + longest) // STEP, longest, np.random.default_rng(77))
+    return procedure.smallest_p_values(drawn)
 
 
 def main(bundle: Path, data: Path) -> None:

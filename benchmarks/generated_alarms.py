@@ -28,11 +28,8 @@ WINDOWS = ((50, 500), (10, 100))
 
 def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) -> Array:
     """The smallest p-value of each step of a stream of the panes in `pool`, ``(steps,)``."""
-    longest = max(procedure.nulls) // STEP
     stream = np.concatenate([np.arange(len(pool)), *(rng.permutation(len(pool)) for _ in range(ORDERS - 1))])
-    starts = range(0, len(stream) - longest + 1, CHUNK)
-    cut = (pool[stream[start : start + CHUNK + longest - 1]] for start in starts)
-    return np.concatenate([procedure.smallest_p_values(panes) for panes in cut])
+    return procedure.smallest_p_values(pool[stream[start : start + CHUNK]] for start in range(0, len(stream), CHUNK))
 
 
 def measure(seed: int, kind: str) -> dict[tuple[int, ...], list[tuple[float, bool]]]:

@@ -41,7 +41,7 @@ def count(reference: Gaussian, bank: NDArray[np.float32], block: int, persistenc
     for seed in range(STREAMS):
         each = reference.summaries(persistent(np.random.default_rng(1_000 + seed), STREAM, SHAPES, persistence))
         panes = each.reshape(-1, STEP, each.shape[1]).sum(1)
-        alarms += episodes(procedure.smallest_p_values(panes), procedure.control.threshold, RESOLVE_AFTER)
+        alarms += episodes(procedure.smallest_p_values([panes]), procedure.control.threshold, RESOLVE_AFTER)
     return alarms
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.detection.run import Pool
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.sequential import sliding_sums
+from driftwatch.stats.sliding import sliding_sums
 
 CHUNK = 2_000
 RESOLVE_AFTER = 3

@@ -15,21 +15,26 @@ Of a stream with memory the bank holds blocks of samples in a row, drawn as whol
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.functional import embedding_bag
 
 from driftwatch.stats.null import Features, features, join
 from driftwatch.stats.summary import Array, Layout
 
-CHUNK_SAMPLES = 20_000
+CHUNK_VALUES = 1 << 20
+"""Of the panes that are drawn at once: more would not stay in a processor's cache, and take several times as long."""
+
+LEAST_PANES = 64
 LARGEST_SHARE = 0.5
 """Of the bank that a window without repetition may hold."""
 
 NEGLIGIBLE_SHARE = 0.01
 """Of the bank: in windows no larger than this share, the error of its mean makes no difference."""
 
-MEANS = 256
 STRETCH = 4
 """Windows of the longest size, at least, in a stretch that has one mean."""
 
@@ -58,7 +63,7 @@ def null_windows(
     `others` is the summary of the held-out samples beside the bank, ``(V,)``; without it the bank is taken for all that
     there is, as is right for fresh data. `block` is how many samples in a row are drawn together.
     """
-    drawn = null_panes(bank, size, count, 1, np.random.default_rng(seed), others, block)
+    drawn = null_panes(bank, size, count, size, np.random.default_rng(seed), others, block)
     return join([features(panes, layout) for panes in drawn])
 
 
@@ -66,35 +71,51 @@ def null_panes(
     bank: NDArray[np.float32],
     step: int,
     count: int,
-    overlap: int,
+    longest: int,
     rng: np.random.Generator,
     others: Array | None = None,
     block: int = 1,
 ) -> Iterator[Array]:
-    """Chunks of a null stream's panes; each starts with the last ``overlap - 1`` panes of the one before.
+    """The panes of a null stream, some at a time, ``(M, V)``.
 
     Args:
         bank: summaries of single samples, ``(N, V)``.
         step: samples in a pane.
         count: panes in all.
-        overlap: panes in the longest window.
+        longest: samples in the longest window.
         rng: of the draws.
         others: summary of the held-out samples beside the bank, ``(V,)``; None if the bank is all that there is.
         block: samples in a row that are drawn together.
     """
-    history, left = np.empty((0, bank.shape[1])), count
-    for fresh in _panes(bank, step, overlap * step, rng, others, block):
-        panes = np.concatenate([history, fresh[:left]])
-        left -= len(fresh)
-        if len(panes) >= overlap:
-            yield panes
-        if left <= 0:
-            return
-        history = panes[max(0, len(panes) - (overlap - 1)) :]
+    offsets = np.zeros((1, bank.shape[1]))
+    if others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
+        stretches = -(-count * step // (STRETCH * longest))
+        offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, stretches, block)
+    offset, changing, stretch = offsets[0], cycle(offsets), 0
+    waiting = np.empty(0, dtype=np.int64)
+    at_once = max(LEAST_PANES, CHUNK_VALUES // bank.shape[1])
+    for drawn in _draws(len(bank), longest, rng, block):
+        if stretch <= 0:
+            offset, stretch = next(changing), STRETCH * longest
+        stretch -= len(drawn)
+        waiting = np.concatenate([waiting, drawn])
+        while len(waiting) >= step:
+            panes = min(len(waiting) // step, at_once, count)
+            yield _sums(bank, waiting[: panes * step], step) + step * offset
+            waiting, count = waiting[panes * step :], count - panes
+            if not count:
+                return
+
+
+def _sums(bank: NDArray[np.float32], numbers: NDArray[np.int64], step: int) -> Array:
+    """The sums of every `step` rows of the bank, ``(M, V)``, of ``M * step`` numbers of rows."""
+    # Adds rows up where they are: gathering them first takes several times as long.
+    bags = torch.from_numpy(numbers).reshape(-1, step)
+    return np.asarray(embedding_bag(bags, torch.from_numpy(bank), mode="sum"), dtype=np.float64)
 
 
 def plausible_offsets(
-    bank: NDArray[np.float32], others: Array, repeated: bool, rng: np.random.Generator, block: int = 1
+    bank: NDArray[np.float32], others: Array, repeated: bool, rng: np.random.Generator, count: int, block: int = 1
 ) -> Array:
     """By how much the true mean summary may be off the bank's: draws from what the held-out samples leave possible.
 
@@ -107,13 +128,14 @@ def plausible_offsets(
         others: summary of the ``M`` others, ``(V,)``.
         repeated: whether windows are drawn with repetition.
         rng: of the draws.
+        count: of the draws.
         block: samples in a row that are drawn together.
 
     Returns:
-        ``(MEANS, V)``, to be added once for each sample.
+        ``(count, V)``, to be added once for each sample.
     """
     size, mean = len(bank), bank.mean(0, dtype=np.float64)
-    weights = rng.poisson(1.0, (MEANS, -(-size // block))).astype(np.float32).repeat(block, axis=1)[:, :size]
+    weights = rng.poisson(1.0, (count, -(-size // block))).astype(np.float32).repeat(block, axis=1)[:, :size]
     weights[weights.sum(1) == 0] = 1.0  # of few blocks, none at all may be drawn: that says nothing, and moves nothing
     drawn = (weights / weights.sum(1, keepdims=True)) @ bank - mean
     every = size + others[0]
@@ -139,23 +161,3 @@ def _draws(size: int, longest: int, rng: np.random.Generator, block: int) -> Ite
         late = longest + np.flatnonzero(~np.isin(order[longest:], recent))
         swapped = rng.permutation(late)[: len(early)]
         order[early], order[swapped] = order[swapped], order[early]
-
-
-def _panes(
-    bank: NDArray[np.float32], step: int, longest: int, rng: np.random.Generator, others: Array | None, block: int
-) -> Iterator[Array]:
-    """Panes of a null stream, without end, some at a time, ``(M, V)``."""
-    offsets = np.zeros((1, bank.shape[1]))
-    if others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
-        offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, block)
-    offset, stretch = offsets[0], 0
-    left = np.empty(0, dtype=np.int64)
-    for drawn in _draws(len(bank), longest, rng, block):
-        if stretch <= 0:
-            offset, stretch = offsets[rng.integers(len(offsets))], STRETCH * longest
-        stretch -= len(drawn)
-        left = np.concatenate([left, drawn])
-        while len(left) >= step:
-            whole = left[: min(len(left) // step, max(1, CHUNK_SAMPLES // step)) * step]
-            left = left[len(whole) :]
-            yield bank[whole].reshape(-1, step, bank.shape[1]).sum(1, dtype=np.float64) + step * offset

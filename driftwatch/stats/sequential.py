@@ -9,7 +9,9 @@ to alarm").
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from driftwatch.stats.control import Control, control_for
 from driftwatch.stats.null import Features, WindowNull, features, fit_window_null, join
 from driftwatch.stats.resample import LARGEST_SHARE, null_panes, repeats
+from driftwatch.stats.sliding import sliding_windows
 from driftwatch.stats.summary import Array, Layout
 
 SIMULATED = 800_000
@@ -33,11 +36,18 @@ SHORTEST = 20
 PARTS = 64
 """Of a bank, each of one piece, of which half make a half: samples that are neighbours stay so."""
 
+MOST_THREADS = 8
+"""That simulate; each takes as much memory as its longest window has panes, twice."""
+
 CERTAIN = 1e9
 """Samples, as it were, that a mean rests on which is not to be doubted."""
 
 WIDE = 2.0
 """A factor by which a false-alarm rate may be off before `Procedure.remarks` speak of it."""
+
+
+Half = tuple[NDArray[np.intp], Array | None]
+"""Places in a bank that a stream is drawn from, and the summary of the others beside them."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +67,23 @@ class Procedure:
         """Whether the bank is large enough to vouch for the budget: nothing is remarked on."""
         return not self.remarks
 
-    def smallest_p_values(self, panes: Array) -> Array:
+    def smallest_p_values(self, chunks: Iterable[Array]) -> Array:
         """The smallest p-value of each step at which all windows are full.
 
         Args:
-            panes: of a stream, ``(S, V)``.
+            chunks: of a stream's panes, ``(M, V)`` each.
 
         Returns:
-            ``(S - W + 1,)`` for a longest window of ``W`` panes.
+            ``(S - W + 1,)`` of ``S`` panes in all and a longest window of ``W``.
         """
-        longest = max(self.nulls) // self.step
-        p_values = []
-        for size, null in self.nulls.items():
-            width = size // self.step
-            p_values.append(null.test(sliding_sums(panes, width)[longest - width :]).p_values["combined"])
-        return np.asarray(np.min(p_values, axis=0))
+        tested = [
+            np.min(
+                [null.test(each).p_values["combined"] for null, each in zip(self.nulls.values(), windows, strict=True)],
+                axis=0,
+            )
+            for windows in sliding_windows(chunks, [size // self.step for size in self.nulls])
+        ]
+        return np.concatenate(tested) if tested else np.empty(0)
 
 
 def calibrate_procedure(
@@ -101,28 +113,32 @@ def calibrate_procedure(
         samples: simulated, in all streams together.
         seed: of the resampling.
     """
-    widths = {size: size // step for size in sizes}
-    measured: dict[int, list[Features]] = {size: [] for size in sizes}
-    longest = max(widths.values())
     rng = np.random.default_rng(seed)
     drawn = halves(bank, others, max(sizes), samples, rng)
     steps = -(-samples // step // len(drawn))
-    for part, centre in drawn:
-        for panes in null_panes(bank[part], step, steps + longest - 1, longest, rng, centre, block):
-            total = np.cumsum(panes, axis=0)
-            for size, width in widths.items():
-                windows = panes if width == 1 else window_sums(total, width)
-                measured[size].append(features(windows[longest - width :], layout))
-    joined = {size: join(parts) for size, parts in measured.items()}
-    nulls = {size: fit_window_null(parts, layout, size) for size, parts in joined.items()}
-    p_values = np.min([nulls[size].judge(joined[size]).p_values["combined"] for size in sizes], axis=0)
+    widths = [size // step for size in sizes]
+
+    def measure(half: Half, rng: np.random.Generator) -> list[Features]:
+        """What is measured of the windows of each size of one stream."""
+        part, centre = half
+        chunks = null_panes(bank[part], step, steps + max(widths) - 1, max(sizes), rng, centre, block)
+        measured = [[features(windows, layout) for windows in by_width] for by_width in sliding_windows(chunks, widths)]
+        return [join(parts) for parts in zip(*measured, strict=True)]
+
+    # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
+    with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as threads:
+        streams = threads.map(measure, drawn, rng.spawn(len(drawn)))
+        joined = [join(parts) for parts in zip(*streams, strict=True)]
+        nulls = list(threads.map(lambda measured, size: fit_window_null(measured, layout, size), joined, sizes))
+        judged = list(threads.map(lambda null, measured: null.judge(measured).p_values["combined"], nulls, joined))
+    p_values = np.min(judged, axis=0)
     control = control_for(p_values.reshape(-1, steps), step, budget, resolve_after)
-    return Procedure(nulls, step, control, _remarks(control, len(bank), max(sizes)))
+    return Procedure(dict(zip(sizes, nulls, strict=True)), step, control, _remarks(control, len(bank), max(sizes)))
 
 
 def halves(
     bank: NDArray[np.float32], others: Array | None, longest: int, samples: int, rng: np.random.Generator
-) -> list[tuple[NDArray[np.intp], Array | None]]:
+) -> list[Half]:
     """What each simulated stream is drawn from: half the bank, another one each time, and the `others` beside it.
 
     Streams from the whole bank would alarm as often as its own samples make it. How often a fresh stream alarms varies
@@ -182,15 +198,3 @@ def two_digits(value: float) -> int:
     240000
     """
     return int(float(f"{value:.2g}"))
-
-
-def sliding_sums(panes: Array, width: int) -> Array:
-    """Sums of every `width` consecutive panes: ``(S, V)`` to ``(S - width + 1, V)``."""
-    return panes if width == 1 else window_sums(np.cumsum(panes, axis=0), width)
-
-
-def window_sums(total: Array, width: int) -> Array:
-    """Likewise, of panes whose cumulative sums are `total`, ``(S, V)``."""
-    out = total[width - 1 :].copy()
-    out[1:] -= total[:-width]
-    return out

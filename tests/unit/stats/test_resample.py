@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice, pairwise
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -27,20 +27,27 @@ def test_windows_larger_than_half_the_bank_repeat() -> None:
     assert len(set(np.bincount(drawn, minlength=1_000))) > 1
 
 
-@pytest.mark.parametrize(("step", "count", "overlap"), [(10, 57, 5), (10, 2_500, 50), (7, 400, 1), (400, 9, 1)])
-def test_chunks_make_one_stream(step: int, count: int, overlap: int) -> None:
-    chunks = list(null_panes(BANK, step, count, overlap, np.random.default_rng(1)))
-    for before, after in pairwise(chunks):
-        np.testing.assert_array_equal(before[len(before) - (overlap - 1) :], after[: overlap - 1])
-    panes = np.concatenate([chunks[0], *(chunk[overlap - 1 :] for chunk in chunks[1:])])
+@pytest.mark.parametrize(("step", "count", "longest"), [(10, 57, 50), (10, 2_500, 500), (7, 400, 7), (400, 9, 400)])
+def test_chunks_make_one_stream(step: int, count: int, longest: int) -> None:
+    panes = np.concatenate(list(null_panes(BANK, step, count, longest, np.random.default_rng(1))))
     assert len(panes) == count
     assert (panes[:, 0] == step).all()
+
+
+def test_a_bank_moves_to_another_mean_now_and_then() -> None:
+    others = np.array([500.0, 500.0 * 600.0])
+    sums = np.concatenate(list(null_panes(BANK, 1_000, 3_000, 200, np.random.default_rng(1), others)))[:, 1] / 1_000
+    # A pass through the bank has its mean, and that of a bank of 1,000 samples and 500 others is known so well.
+    best = (1_000 * BANK[:, 1].mean() + 500 * 600) / 1_500
+    assert len(set(sums.round(6))) > 1_000
+    assert sums.mean() == pytest.approx(best, abs=1.0)
+    assert sums.var() == pytest.approx(BANK[:, 1].var() * (1_000 / 1_500 + 1) / 1_000, rel=0.1)
 
 
 def test_windows_vary_about_the_bank_by_what_repetition_would_add() -> None:
     """``1/n - 1/B``, times the variance: what calibration counts on."""
     n = 200
-    sums = np.concatenate(list(null_panes(BANK, n, 20_000, 1, np.random.default_rng(2))))
+    sums = np.concatenate(list(null_panes(BANK, n, 20_000, n, np.random.default_rng(2))))
     expected = BANK[:, 1].var(ddof=1) * (1 / n - 1 / len(BANK))
     assert (sums[:, 1] / n).var() == pytest.approx(expected, rel=0.05)
 
@@ -49,5 +56,5 @@ def test_means_are_plausible_however_few_blocks_there_are() -> None:
     bank = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
     others = np.array([30.0, 0.0, 0.0, 0.0])
     for seed in range(5):
-        offsets = plausible_offsets(bank, others, False, np.random.default_rng(seed), 10)
+        offsets = plausible_offsets(bank, others, False, np.random.default_rng(seed), 20, 10)
         assert np.isfinite(offsets).all()

@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.control import episodes
-from driftwatch.stats.sequential import Procedure, calibrate_procedure, halves, sliding_sums
+from driftwatch.stats.sequential import Procedure, calibrate_procedure, halves
 from tests.gaussian import draw, fitted
 
 SHAPES = ((2, 3), (1, 4))
-
-
-def test_sliding_sums() -> None:
-    panes = np.random.default_rng(0).standard_normal((20, 7))
-    expected = np.stack([panes[i : i + 4].sum(0) for i in range(17)])
-    np.testing.assert_allclose(sliding_sums(panes, 4), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("budget", [2_000.0, 50_000.0])
@@ -40,7 +34,7 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     for _ in range(10):
         each = bank(100_000)
         panes = each.reshape(-1, 10, each.shape[1]).sum(1)
-        alarms += episodes(procedure.smallest_p_values(panes), procedure.control.threshold, 3)
+        alarms += episodes(procedure.smallest_p_values([panes]), procedure.control.threshold, 3)
         samples += len(each)
     expected = samples / budget
     # Poisson spread of the count, and the threshold's own uncertainty beside it.
@@ -69,9 +63,13 @@ def test_it_says_what_a_calibration_rests_on(held_out: int, size: int, budget: f
 
 
 def test_more_held_out_samples_narrow_the_interval() -> None:
-    few, many = (calibrated(held_out, 50, 10_000.0).control for held_out in (250, 10_000))
-    assert few.interval[1] > 1.3 * many.interval[1]
-    assert few.interval[0] < many.interval[0] < many.budget < many.interval[1]
+    """On average: how much halves of one bank differ is known from sixteen of them only."""
+    narrower = []
+    for seed in range(8):
+        few, many = (calibrated(held_out, 50, 10_000.0, seed).control for held_out in (250, 10_000))
+        assert few.interval[0] < few.budget < few.interval[1]
+        narrower.append(np.log(few.interval[1] / many.interval[1]))
+    assert np.mean(narrower) > np.log(1.3)
 
 
 def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
@@ -90,8 +88,8 @@ def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
     assert abs(np.mean(together)) < 0.002
 
 
-def calibrated(held_out: int, size: int, budget: float) -> Procedure:
-    rng = np.random.default_rng(2)
+def calibrated(held_out: int, size: int, budget: float, seed: int = 2) -> Procedure:
+    rng = np.random.default_rng(seed)
     reference = fitted(rng, SHAPES, 2_000)
     bank = reference.summaries(draw(rng, held_out, SHAPES)).astype(np.float32)
     return calibrate_procedure(
