@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,8 @@ from driftwatch.stats.sequential import SIMULATED, Procedure, calibrate_procedur
 from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
+MOST_THREADS = 8
+"""That calibrate: more would save little, and take memory."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class Reference:
             others=self.others,
             block=self.memory.block,
             samples=samples,
+            threads=min(MOST_THREADS, len(os.sched_getaffinity(0))),
         )
 
     def summarise(self, batch: NDArray[np.floating]) -> Array:

@@ -9,7 +9,6 @@ to alarm").
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,9 +34,6 @@ SHORTEST = 20
 
 PARTS = 64
 """Of a bank, each of one piece, of which half make a half: samples that are neighbours stay so."""
-
-MOST_THREADS = 8
-"""That simulate; each takes as much memory as its longest window has panes, twice."""
 
 CERTAIN = 1e9
 """Samples, as it were, that a mean rests on which is not to be doubted."""
@@ -97,6 +93,7 @@ def calibrate_procedure(
     others: Array | None = None,
     block: int = 1,
     samples: int = SIMULATED,
+    threads: int = 1,
     seed: int = 0,
 ) -> Procedure:
     """Simulates the sliding procedure on reference data and sets its threshold.
@@ -111,6 +108,7 @@ def calibrate_procedure(
         others: summary of the held-out samples beside the bank, ``(V,)``.
         block: samples of the bank in a row that are drawn together.
         samples: simulated, in all streams together.
+        threads: that simulate; each takes the memory of twice as many panes as the longest window has.
         seed: of the resampling.
     """
     rng = np.random.default_rng(seed)
@@ -126,11 +124,11 @@ def calibrate_procedure(
         return [join(parts) for parts in zip(*measured, strict=True)]
 
     # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
-    with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as threads:
-        streams = threads.map(measure, drawn, rng.spawn(len(drawn)))
+    with ThreadPoolExecutor(threads) as pool:
+        streams = pool.map(measure, drawn, rng.spawn(len(drawn)))
         joined = [join(parts) for parts in zip(*streams, strict=True)]
-        nulls = list(threads.map(lambda measured, size: fit_window_null(measured, layout, size), joined, sizes))
-        judged = list(threads.map(lambda null, measured: null.judge(measured).p_values["combined"], nulls, joined))
+        nulls = list(pool.map(lambda measured, size: fit_window_null(measured, layout, size), joined, sizes))
+        judged = list(pool.map(lambda null, measured: null.judge(measured).p_values["combined"], nulls, joined))
     p_values = np.min(judged, axis=0)
     control = control_for(p_values.reshape(-1, steps), step, budget, resolve_after)
     return Procedure(dict(zip(sizes, nulls, strict=True)), step, control, _remarks(control, len(bank), max(sizes)))
