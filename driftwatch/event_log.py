@@ -7,13 +7,13 @@ from collections import Counter
 
 import structlog
 
-from driftwatch.stream.events import DeadLettered, Event, Progress, RequestAnswered
+from driftwatch.stream.events import DeadLettered, Event, Progress, RequestAnswered, StateKept
 
 log = structlog.get_logger("driftwatch")
 
 
 class EventLog:
-    """An observer that logs connections, and what was not taken in: of each kind the 1st, 2nd, 4th, 8th, ...
+    """An observer that logs connections, state that is not kept, and what was not taken in: the 1st, 2nd, 4th, ...
 
     Alerts are for the sinks, of which the log is one.
     """
@@ -21,6 +21,7 @@ class EventLog:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._lock = threading.Lock()
+        self._unkept = ""
 
     def __call__(self, event: Event) -> None:
         """Take an event into account."""
@@ -35,6 +36,12 @@ class EventLog:
                     log.warning("request not taken in", outcome=outcome, count=count, detail=detail)
             case Progress(kind="source_connected", role=role):
                 log.info("connected", role=role)
+            case StateKept(trouble=trouble) if trouble != self._unkept:
+                self._unkept = trouble
+                if trouble:
+                    log.error("state not kept; trying again", error=trouble)
+                else:
+                    log.info("state is kept again")
 
     def _tell(self, *kind: str) -> int:
         """How many of a kind there were by now; 0 if that is not to be told again yet."""

@@ -35,6 +35,7 @@ from driftwatch.stream.events import (
     SinkDelivered,
     SinkFailed,
     StageTimed,
+    StateKept,
     StreamsHeld,
     StreamState,
     WindowTested,
@@ -169,6 +170,12 @@ class Metrics:
             ["role"],
             registry=registry,
         )
+        self._state_kept = Gauge(
+            "driftwatch_state_kept",
+            "1 while the state is kept in its file, 0 while that cannot be written.",
+            registry=registry,
+        )
+        self._state_kept.set(1)
         self._last_poll = Gauge(
             "driftwatch_last_poll_timestamp_seconds",
             "When a role last asked its source for more.",
@@ -343,6 +350,10 @@ class Metrics:
             self._last_poll.labels(role).set_to_current_time()
         else:
             self._connected.labels(role).set(event.kind == "source_connected")
+
+    @_take.register
+    def _(self, event: StateKept) -> None:
+        self._state_kept.set(not event.trouble)
 
     @_take.register
     def _(self, event: ReferenceInUse) -> None:

@@ -11,6 +11,7 @@ import structlog
 from driftwatch.errors import MessageError
 from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.log import Record
+from driftwatch.stream.state_file import append_whole
 
 FILE_BYTES = 8 << 20
 """At this size the file is renamed, in place of the one before, and a new one begins."""
@@ -46,10 +47,7 @@ class DeadLetterFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not self._path.exists():
                 self._path.touch(0o600)
-            with self._path.open("ab") as file:
-                file.write(orjson.dumps(line) + b"\n")
-                size = file.tell()
-            if size > FILE_BYTES:
+            if append_whole(self._path, orjson.dumps(line) + b"\n") > FILE_BYTES:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
         except OSError as fault:
             log.warning("dead letter not kept", path=str(self._path), error=fault.strerror)

@@ -177,6 +177,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class StateKept:
+    """The state was written to its file; or could not be: why, empty if it was."""
+
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class RequestAnswered:
     """A request to the intake was answered so; why, where it was not accepted."""
 
@@ -226,6 +233,7 @@ Event = (
     | StreamsHeld
     | ReferenceInUse
     | Progress
+    | StateKept
     | RequestAnswered
     | IntakeQueued
     | SinkDelivered

@@ -20,7 +20,7 @@ from driftwatch.data.codecs import (
     structured_attributes,
 )
 from driftwatch.stream.events import IntakeQueued
-from driftwatch.stream.log import Record
+from driftwatch.stream.log import Record, event_time
 
 TOPIC = "http"
 WAIT_S = 0.2
@@ -186,7 +186,7 @@ def event_time_ms(told: str, arrived_ms: int) -> int:
         return arrived_ms
     if time.tzinfo is None:
         return arrived_ms
-    return min(int(time.timestamp() * 1000), arrived_ms)
+    return min(event_time(int(time.timestamp() * 1000)), arrived_ms)
 
 
 class Closing:

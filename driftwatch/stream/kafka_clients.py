@@ -18,7 +18,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 from driftwatch.config import KafkaSource
 from driftwatch.errors import RegistryError, SourceError
 from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld, Progress
-from driftwatch.stream.log import Record
+from driftwatch.stream.log import Record, event_time
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS
 
 POLL_MS = 200
@@ -288,7 +288,7 @@ def record_of(message: ConsumerRecord) -> Record:
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
-        timestamp_ms=message.timestamp,
+        timestamp_ms=event_time(message.timestamp),
         key=message.key,
         value=message.value or b"",
         headers=tuple((name, value or b"") for name, value in message.headers or ()),

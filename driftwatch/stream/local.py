@@ -15,7 +15,7 @@ import orjson
 
 from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream.alert import Alert, decode_alert, encode_alert
-from driftwatch.stream.events import AlertRecalled, Observer, StageTimed
+from driftwatch.stream.events import AlertRecalled, Observer, StageTimed, StateKept
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.positions import Position, parse_position
@@ -158,7 +158,7 @@ class LocalStages:
         self._states |= {stream: dict(state) for stream, state in came.states.items()}
         self._position = work.positions[self._place]
         if came.alerts or time.monotonic() - self._saved > SNAPSHOT_EVERY_S:
-            self.save()
+            self._try_to_save()
         return work.dead
 
     def save(self) -> None:
@@ -170,7 +170,6 @@ class LocalStages:
         self._saved = time.monotonic()
         if self._path is None or self._position == self._saved_position:
             return
-        self._saved_position = self._position
         panes = tuple(encode_pane(pane) for pane in itertools.chain(*self._tests.panes().values()))
         try:
             Snapshot(self._position, self._started_ms, self._number, self._states, panes, tuple(self._alerts)).save(
@@ -180,3 +179,13 @@ class LocalStages:
             raise SourceError(
                 f"the state cannot be kept: {error.strerror}", where=str(self._path), remedy="see to state_dir"
             ) from None
+        self._saved_position = self._position
+
+    def _try_to_save(self) -> None:
+        """Keeps the state, or says that it cannot be: to watch on matters more than what a restart would repeat."""
+        try:
+            self.save()
+        except SourceError as error:
+            self._observe(StateKept(str(error)))
+        else:
+            self._observe(StateKept())

@@ -9,6 +9,9 @@ from functools import cached_property
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
+EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999, all that RFC 3339 can tell; Kafka takes any number for a time."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -41,3 +44,12 @@ class Record:
     def header(self) -> Mapping[str, bytes]:
         """Headers by name in lower case; of a repeated name the last."""
         return {name.lower(): value for name, value in self.headers}
+
+
+def event_time(told_ms: int) -> int:
+    """An event time as it was told by a clock that may be wrong beyond all bounds, brought within those of RFC 3339.
+
+    >>> event_time(1 << 62) == LATEST_MS
+    True
+    """
+    return min(max(told_ms, EARLIEST_MS), LATEST_MS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,12 +13,38 @@ def write_whole(path: Path, content: bytes) -> None:
     """Writes a file, or replaces it; whoever reads it meanwhile finds all of the old one or all of the new one.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; the old one stays.
     """
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_bytes(content)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            # Some file systems notice only now that they are full.
+            os.fsync(file.fileno())
+    except OSError:
+        # What was written of it takes room that is needed.
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
+
+
+def append_whole(path: Path, line: bytes) -> int:
+    """Appends to a file all of a line or nothing.
+
+    Returns:
+        The size of the file then.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        if file.write(line) < len(line):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return file.tell()
 
 
 def require_writable(folder: Path) -> None:

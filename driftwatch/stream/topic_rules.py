@@ -106,14 +106,15 @@ def plan_topics(
     spread = next(found[name].partitions for name in (topics.state, topics.panes, source.topic) if name in found)
     names = {**topics.model_dump(), "alerts": alerts_topic}
     replicas = min(REPLICAS, brokers)
-    safe = {"min.insync.replicas": str(max(1, replicas - 1))}
+    # Kafka refuses what a daemon's clock puts an hour ahead, and deletes what it puts back beyond the retention.
+    of_all = {"min.insync.replicas": str(max(1, replicas - 1)), "message.timestamp.type": "LogAppendTime"}
     return [
         TopicPlan(
             role,
             names[role],
             spread if role in ("panes", "state", "windows") else 1,
             replicas,
-            {need.setting: need.made for need in needs} | safe,
+            {need.setting: need.made for need in needs} | of_all,
         )
         for role, needs in _needs(source, found.get(source.topic)).items()
     ]

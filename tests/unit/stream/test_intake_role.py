@@ -13,14 +13,16 @@ import pytest
 from driftwatch.config import HttpSource
 from driftwatch.data.codecs import decode, encode
 from driftwatch.data.schema import VectorSchema
+from driftwatch.errors import SourceError
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import AlertRecalled, BatchSeen, DeadLettered, Event, Progress
+from driftwatch.stream.alert import Alert, rfc3339
+from driftwatch.stream.events import AlertRecalled, BatchSeen, DeadLettered, Event, Progress, StateKept
 from driftwatch.stream.intake import IntakeQueue, Posted, event_time_ms, record_of
 from driftwatch.stream.intake_role import IntakeRole
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.score_stage import Route, ScoreStage
+from tests.full_disk import full_disk
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 ARRIVED_MS = 1_800_000_000_000
@@ -113,6 +115,9 @@ class TestRecord:
     def test_times_that_cannot_be_are_those_of_arrival(self, told: str) -> None:
         assert event_time_ms(told, ARRIVED_MS) == ARRIVED_MS
 
+    def test_a_time_before_all_years_is_told_as_the_first(self) -> None:
+        assert rfc3339(event_time_ms("0001-01-01T00:00:00+14:00", ARRIVED_MS)) == "0001-01-01T00:00:00.000Z"
+
 
 class TestQueue:
     def test_wakes_who_waits(self) -> None:
@@ -201,6 +206,23 @@ def test_a_role_that_is_stopped_scores_what_is_queued_and_a_new_one_goes_on(
     assert before.last < after.first, "no offset is used twice"
     recalled = [event.alert for event in second.events if isinstance(event, AlertRecalled)]
     assert [(alert.id, alert.examples) for alert in recalled] == [(first.alerts[0].id, None)]
+
+
+def test_a_full_disk_holds_up_nothing_and_leaves_the_state_before(reference: Reference, tmp_path: Path) -> None:
+    calm = Run(reference, tmp_path)
+    calm.post_samples(waves(50, seed=3))
+    calm.finish()
+    drifting = Run(reference, tmp_path)
+    drifting.post_samples(shuffled_rows(waves(40, seed=4)))
+    with full_disk(100), pytest.raises(SourceError, match=r"intake\.json: the state cannot be kept: File too large"):
+        drifting.finish()
+    assert [alert.state for alert in drifting.alerts] == ["firing"]
+    assert [bool(event.trouble) for event in drifting.events if isinstance(event, StateKept)] == [True]
+    assert [path.name for path in tmp_path.iterdir()] == ["intake.json"]
+    again = Run(reference, tmp_path)
+    again.post_samples(shuffled_rows(waves(40, seed=4)))
+    again.finish()
+    assert [alert.effect for alert in again.alerts] == [alert.effect for alert in drifting.alerts]
 
 
 def test_what_cannot_be_used_is_kept_with_its_reason(reference: Reference, tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""Files of state on a disk that is full: what is there stays whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from driftwatch.stream.state_file import append_whole, write_whole
+from tests.full_disk import full_disk
+
+
+def test_a_file_that_does_not_fit_leaves_the_old_one_and_takes_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    write_whole(path, b"old")
+    with full_disk(100), pytest.raises(OSError, match="File too large"):
+        write_whole(path, b"new" * 100)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_line_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    assert append_whole(path, b"a" * 59 + b"\n") == 60
+    with full_disk(100), pytest.raises(OSError, match="No space left"):
+        append_whole(path, b"b" * 59 + b"\n")
+    assert append_whole(path, b"c\n") == 62
+    assert path.read_bytes() == b"a" * 59 + b"\nc\n"
