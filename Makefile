@@ -8,6 +8,7 @@ PEERS := .venv-peers
 TEST_PROCESSES ?= 2
 FAULTS ?= 200
 SEED ?= 1
+NODES ?= 3
 
 # Several processes that each take every core only get in each other's way, and slow each other down a lot.
 export OMP_NUM_THREADS ?= 1
@@ -37,8 +38,9 @@ bench: $(READY)  ## measure speed and accuracy; prints tables
 bench-detection: $(PEERS)/.ready  ## measure detection beside peers, which have an environment of their own
 	$(PEERS)/bin/python -m benchmarks.detection $(DETECTION)
 
-chaos: $(READY)  ## strike daemons with faults (FAULTS=200 SEED=1), and compare what is left with what it should be
-	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED)
+chaos: $(READY)  ## strike daemons with faults (FAULTS=200 SEED=1 NODES=3), and compare what is left with what it should be
+	@.ci/tools
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --nodes $(NODES)
 
 broker: $(READY)  ## run a Kafka broker on this machine to try things out with
 	$(BIN)/python -m tests.broker

@@ -40,9 +40,10 @@ class Cluster:
             **more,
         }
 
-    def create(self, partitions: int = 1) -> None:
+    def create(self, partitions: int = 1, **configs: str) -> None:
+        wanted = {self.topic: {"num_partitions": partitions, "configs": configs}}
         with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
-            admin.create_topics({self.topic: {"num_partitions": partitions}}, wait_for_metadata=True)
+            admin.create_topics(wanted, wait_for_metadata=True)
 
     def send(self, messages: list[tuple[bytes, Mapping[str, bytes]]], partition: int = 0) -> None:
         # Of today: by its retention Kafka deletes old messages at any time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ import orjson
 import yaml
 
 WAIT_S = 90.0
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -60,10 +63,24 @@ class RunningDaemon:
         return time.monotonic() - started
 
 
-def launch(config: Mapping[str, Any], folder: Path, name: str) -> RunningDaemon:
-    """Starts a daemon; its configuration and its log are files of that name in the folder."""
+def launch(
+    config: Mapping[str, Any], folder: Path, name: str, *, environment: Mapping[str, str] = NONE
+) -> RunningDaemon:
+    """Starts a daemon; its configuration and its log are files of that name in the folder.
+
+    Args:
+        config: of the daemon.
+        folder: for the files.
+        name: of the files.
+        environment: variables beside this process's own.
+    """
     path, log = folder / f"{name}.yaml", folder / f"{name}.log"
     path.write_text(yaml.safe_dump({"server": {"port": 0}, "log": {"format": "json"}, **config}))
     with log.open("wb") as file:
-        process = subprocess.Popen([sys.executable, "-m", "driftwatch", "run", str(path)], stdout=file, stderr=file)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "driftwatch", "run", str(path)],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, **environment},
+        )
     return RunningDaemon(process, log)

@@ -1,5 +1,6 @@
-"""Apache Kafka for the tests and for trying things out: one node, started from jars that Maven resolves."""
+"""Apache Kafka for the tests and for trying things out: one node or three, started from jars that Maven resolves."""
 
 from tests.broker.broker import KafkaBroker, start_broker
+from tests.broker.nodes import start_nodes
 
-__all__ = ["KafkaBroker", "start_broker"]
+__all__ = ["KafkaBroker", "start_broker", "start_nodes"]

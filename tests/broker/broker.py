@@ -1,4 +1,4 @@
-"""One Kafka broker on free loopback ports, started and stopped by its pid."""
+"""A node of Apache Kafka on free loopback ports, started and stopped by its pid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -27,8 +28,8 @@ LOG_TAIL = 4_000
 
 PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{inner},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{outer}
 controller.listener.names=CONTROLLER
@@ -37,13 +38,15 @@ inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 num.partitions=1
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+default.replication.factor={copies}
+min.insync.replicas={least}
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={least}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={least}
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
@@ -52,33 +55,62 @@ log.cleaner.enable=true
 """
 
 
-class KafkaBroker:
-    """A broker with its own data folder, which survives `kill` and `restart`.
+COPIES = 3
+"""Of every partition, where there are as many nodes; one may then be away."""
 
-    Clients that come by the port `proxied` are told to stay on the port `proxy`, where whoever wants to disturb them
-    passes their bytes on.
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a node listens.
 
     Args:
-        port: that clients connect to; a free one if None.
+        plain: for clients and other nodes.
+        controller: for the nodes' quorum.
+        proxied: for clients that are told to stay on `proxy`.
+        proxy: where whoever wants to disturb these clients passes their bytes on.
+    """
+
+    plain: int
+    controller: int
+    proxied: int
+    proxy: int
+
+
+class KafkaBroker:
+    """A node, broker and controller, with its own data folder, which survives `kill` and `start`.
+
+    Args:
+        nodes: ports of each node of its cluster, by number.
+        number: its own.
+        cluster: identifies the cluster.
+        heap_mb: the most of Java's heap.
         more: properties that take the place of the usual ones, with the same names in braces as those.
     """
 
-    def __init__(self, port: int | None = None, more: str = "") -> None:
-        free, self._controller, self.proxied, self.proxy = free_ports(4)
-        self.port = port or free
+    def __init__(
+        self, nodes: Mapping[int, Ports], number: int, cluster: str, *, heap_mb: int = 512, more: str = ""
+    ) -> None:
+        self.number, self._heap_mb = number, heap_mb
+        own = nodes[number]
+        self.port, self.proxied, self.proxy = own.plain, own.proxied, own.proxy
         self._folder = Path(tempfile.mkdtemp(prefix="driftwatch-kafka-"))
         self._log = self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
+        copies = min(COPIES, len(nodes))
         (self._folder / "server.properties").write_text(
             (PROPERTIES + more).format(
-                port=self.port,
-                controller=self._controller,
-                inner=self.proxied,
-                outer=self.proxy,
+                number=number,
+                voters=",".join(f"{each}@127.0.0.1:{ports.controller}" for each, ports in nodes.items()),
+                controller=own.controller,
+                port=own.plain,
+                inner=own.proxied,
+                outer=own.proxy,
+                copies=copies,
+                least=copies // 2 + 1,
                 data=self._folder / "data",
             )
         )
-        self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c").wait(START_S)
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c").wait(START_S)
         atexit.register(self.close)
 
     @property
@@ -88,7 +120,20 @@ class KafkaBroker:
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Starts it, and does not wait: the first of several cannot answer alone."""
         self._process = self._java("kafka.Kafka")
+
+    def wait(self) -> None:
+        """Waits until it answers.
+
+        Raises:
+            RuntimeError: it has ended, or does not answer in time.
+        """
+        assert self._process is not None
         deadline = time.monotonic() + START_S
         pause = threading.Event()
         while time.monotonic() < deadline:
@@ -132,7 +177,7 @@ class KafkaBroker:
     def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [
             "java",
-            "-Xmx512m",
+            f"-Xmx{self._heap_mb}m",
             "-Xms128m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
@@ -154,12 +199,18 @@ class KafkaBroker:
 @contextlib.contextmanager
 def start_broker(port: int | None = None, more: str = "") -> Iterator[KafkaBroker]:
     """A running broker, on a free port if none is given; ended and removed afterwards."""
-    broker = KafkaBroker(port, more)
+    ports = choose_ports()
+    broker = KafkaBroker({1: replace(ports, plain=port or ports.plain)}, 1, cluster_id(), more=more)
     try:
         broker.start()
         yield broker
     finally:
         broker.close()
+
+
+def choose_ports() -> Ports:
+    """Ports for a node, all of them free."""
+    return Ports(*free_ports(4))
 
 
 def free_ports(count: int) -> list[int]:
@@ -177,5 +228,6 @@ def is_free(port: int) -> bool:
         return trial.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _cluster_id() -> str:
+def cluster_id() -> str:
+    """Identifies a new cluster."""
     return uuid.uuid4().hex[:22]

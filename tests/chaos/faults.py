@@ -2,96 +2,150 @@
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 
-from tests.chaos.fleet import NAMES, Fleet
+from tests.broker import KafkaBroker
+from tests.broker.nodes import active_controller
+from tests.chaos.clock import OFFSETS_S
+from tests.chaos.fleet import NAMES
+from tests.chaos.hands import Hands
 from tests.chaos.proxy import Proxy
 
 SESSION_S = 3.0
 """After which the broker takes a silent member for gone."""
 
-
-@dataclass(frozen=True)
-class Hands:
-    """What a fault is done with.
-
-    Args:
-        fleet: of replicas.
-        proxy: between them and the broker.
-        draw: of replicas and durations.
-    """
-
-    fleet: Fleet
-    proxy: Proxy
-    draw: random.Random
-    _pause: threading.Event = field(default_factory=threading.Event)
-
-    def replica(self) -> str:
-        """One of those that run."""
-        return self.draw.choice(sorted(self.fleet.running))
-
-    def last(self, shortest_s: float, longest_s: float) -> None:
-        """Lets a fault last for some time."""
-        self._pause.wait(self.draw.uniform(shortest_s, longest_s))
+AWAY_S = 12.0
+"""The longest that a node is away: longer than the nine seconds after which the others take it for gone."""
 
 
-def kill(hands: Hands) -> None:
+def kill(hands: Hands) -> bool:
     """The process is gone within an instruction, and a supervisor starts it again."""
     name = hands.replica()
     hands.fleet.kill(name)
-    hands.fleet.start(name)
+    return _started_again(hands, name)
 
 
-def kill_all(hands: Hands) -> None:
+def kill_in_transaction(hands: Hands) -> bool:
+    """The same while it waits for an answer within a transaction."""
+    with hands.in_transaction() as name:
+        hands.fleet.kill(name)
+    return _started_again(hands, name)
+
+
+def kill_all(hands: Hands) -> bool:
     """All processes at once, as by a node that dies."""
     names = sorted(hands.fleet.running)
     for name in names:
         hands.fleet.kill(name)
-    for name in names:
-        hands.fleet.start(name)
+    return _started_again(hands, *names)
 
 
-def freeze(hands: Hands) -> None:
+def freeze(hands: Hands) -> bool:
     """The process stands still until its session is over, and wakes in the middle of what it did, replaced."""
     name = hands.replica()
     hands.fleet.freeze(name)
-    try:
-        hands.last(1.2 * SESSION_S, 2.5 * SESSION_S)
-    finally:
-        hands.fleet.wake(name)
+    return _woken(hands, name)
 
 
-def leave(hands: Hands) -> None:
+def freeze_in_transaction(hands: Hands) -> bool:
+    """The same while it waits for an answer within a transaction."""
+    with hands.in_transaction() as name:
+        hands.fleet.freeze(name)
+    return _woken(hands, name)
+
+
+def leave(hands: Hands) -> bool:
     """A replica is stopped as it should be; the last one is not."""
     hands.fleet.stop(hands.replica())
+    return False
 
 
-def join(hands: Hands) -> None:
+def join(hands: Hands) -> bool:
     """One more replica comes."""
     hands.fleet.start(hands.draw.choice(hands.fleet.missing))
+    return False
 
 
-def cut(hands: Hands) -> None:
-    """No replica reaches the broker for a while."""
-    hands.proxy.cut()
-    try:
-        hands.last(0.5, 2 * SESSION_S)
-    finally:
-        hands.proxy.mend()
+def cut(hands: Hands) -> bool:
+    """No replica reaches any node for a while."""
+    _cut(hands, hands.proxies)
+    return False
 
 
-FAULTS: Mapping[str, Callable[[Hands], None]] = {
+def cut_in_transaction(hands: Hands) -> bool:
+    """The same while one waits for an answer within a transaction."""
+    with hands.in_transaction() as name:
+        for proxy in hands.proxies:
+            proxy.cut()
+        inside = hands.left_open(name)
+    _cut(hands, hands.proxies)
+    return inside
+
+
+def cut_one(hands: Hands) -> bool:
+    """No replica reaches one of the nodes for a while, which all others reach."""
+    _cut(hands, [hands.draw.choice(hands.proxies)])
+    return False
+
+
+def jump(hands: Hands) -> bool:
+    """The wall clock of a replica jumps, and stays so."""
+    hands.fleet.clocks.set(hands.replica(), hands.draw.choice(OFFSETS_S))
+    return False
+
+
+def lose_node(hands: Hands) -> bool:
+    """A node of the cluster is killed, and comes back."""
+    _lose(hands, hands.draw.choice(hands.nodes))
+    return False
+
+
+def lose_controller(hands: Hands) -> bool:
+    """The node that decides for the cluster is killed, and comes back."""
+    _lose(hands, active_controller(hands.nodes))
+    return False
+
+
+def restart_node(hands: Hands) -> bool:
+    """A node hands over what it leads, stops and starts, as for an upgrade."""
+    node = hands.draw.choice(hands.nodes)
+    node.stop()
+    node.start()
+    return False
+
+
+Fault = Callable[[Hands], bool]
+"""Does something; tells whether a transaction of the process that it struck was open, as the broker tells it."""
+
+FAULTS: Mapping[str, Fault] = {
     "kill -9": kill,
+    "kill -9 in a transaction": kill_in_transaction,
     "kill -9 of all": kill_all,
     "frozen past its session": freeze,
+    "frozen in a transaction": freeze_in_transaction,
     "replica leaves": leave,
     "replica joins": join,
     "network cut": cut,
+    "network cut in a transaction": cut_in_transaction,
+    "clock jumps": jump,
+    "node killed": lose_node,
+    "controller killed": lose_controller,
+    "node restarted": restart_node,
+    "network cut to one node": cut_one,
 }
-WEIGHTS = {"kill -9": 5, "kill -9 of all": 1, "frozen past its session": 2, "network cut": 2}
+WEIGHTS = {
+    "kill -9": 4,
+    "kill -9 in a transaction": 4,
+    "kill -9 of all": 1,
+    "frozen past its session": 2,
+    "frozen in a transaction": 2,
+    "network cut": 1,
+    "network cut in a transaction": 1,
+    "clock jumps": 1,
+}
+CLUSTER_WEIGHTS = {"node killed": 3, "controller killed": 2, "node restarted": 1, "network cut to one node": 1}
+"""Of kinds that a single node would not survive, or not notice."""
+
 SCALING = 2
 """The weight of the two kinds that change the number of replicas, where they can come about."""
 
@@ -101,7 +155,40 @@ def choose(hands: Hands) -> str:
     replicas = len(hands.fleet.running)
     weights = {
         **WEIGHTS,
+        **(CLUSTER_WEIGHTS if len(hands.nodes) > 1 else {}),
         "replica leaves": SCALING * (replicas > 1),
         "replica joins": SCALING * (replicas < len(NAMES)),
     }
     return hands.draw.choices(list(weights), list(weights.values()))[0]
+
+
+def _started_again(hands: Hands, *names: str) -> bool:
+    inside = hands.left_open(*names)
+    for name in names:
+        hands.fleet.start(name)
+    return inside
+
+
+def _woken(hands: Hands, name: str) -> bool:
+    try:
+        inside = hands.left_open(name)
+        hands.last(1.2 * SESSION_S, 2.5 * SESSION_S)
+    finally:
+        hands.fleet.wake(name)
+    return inside
+
+
+def _cut(hands: Hands, proxies: Sequence[Proxy]) -> None:
+    for proxy in proxies:
+        proxy.cut()
+    try:
+        hands.last(0.5, 2 * SESSION_S)
+    finally:
+        for proxy in proxies:
+            proxy.mend()
+
+
+def _lose(hands: Hands, node: KafkaBroker) -> None:
+    node.kill()
+    hands.last(0.0, AWAY_S)
+    node.start()

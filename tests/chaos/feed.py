@@ -30,6 +30,12 @@ SETTLED = 900
 UNUSABLE_EVERY = 50
 """Messages, of which one is none: a dead letter."""
 
+MISDATED_EVERY = 20
+"""Messages, of which one has a time from a clock that is wrong."""
+
+WRONG_MS = (9 * 3_600_000, -40 * 3_600_000, -(1 << 50), 1 << 50)
+"""By how much, of which one is drawn: hours ahead, days back, and beyond all years there are."""
+
 POOL = 700
 WAIT_S = 60.0
 
@@ -95,11 +101,14 @@ class Feed(threading.Thread):
         if number % UNUSABLE_EVERY == UNUSABLE_EVERY - 1:
             value = b"{" + value
         partition = int(self._draw.integers(self._partitions))
+        wrong = number % MISDATED_EVERY == MISDATED_EVERY - 1
+        time_ms = int(time.time() * 1000) + (int(self._draw.choice(WRONG_MS)) if wrong else 0)
         sent = producer.send(
             self._topic,
             value=value,
             headers=[*headers.items(), ("driftwatch-stream", stream.encode())],
             partition=partition,
+            timestamp_ms=time_ms,
         )
         self._sent[partition] += 1
         return sent

@@ -1,25 +1,33 @@
-"""Replicas of one daemon: started, stopped, killed, frozen."""
+"""Replicas of one daemon: started, stopped, killed, frozen, and each with a wall clock of its own."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.clock import Clocks
 from tests.daemons import RunningDaemon, launch
 
-NAMES = ("a", "b", "nameless")
+NAMES = ("a", "b", "c", "nameless")
 STOP_S = 30.0
 TOLD = 3_000
+FENCED = re.compile(
+    "UnknownMemberIdError|IllegalGenerationError|FencedInstanceIdError|"
+    "ProducerFencedError|InvalidProducerEpochError|lost its membership"
+)
+"""How Kafka refuses whoever was replaced, and how a role refuses itself."""
 
 
 class Fleet:
     """At most as many replicas as there are names.
 
-    Two keep their names over restarts, as pods of a StatefulSet do. What the third one leaves behind when it is killed
-    is nobody's, until the broker's patience ends.
+    All but the last one keep their names over restarts, as pods of a StatefulSet do. What the last one leaves behind
+    when it is killed is nobody's, until the broker's patience ends.
 
     Args:
         config: of each, but for its name.
@@ -29,7 +37,8 @@ class Fleet:
     def __init__(self, config: Mapping[str, Any], folder: Path) -> None:
         self._config = config
         self._folder = folder
-        self._starts = 0
+        self._started: list[RunningDaemon] = []
+        self.clocks = Clocks(folder)
         self.running: dict[str, RunningDaemon] = {}
 
     @property
@@ -41,9 +50,11 @@ class Fleet:
         """Starts a replica."""
         instance = name if name != NAMES[-1] else None
         config = {**self._config, "source": {**self._config["source"], "instance": instance}}
-        self._starts += 1
-        self.running[name] = launch(config, self._folder, f"{self._starts:03}-{name}")
-        return self.running[name]
+        file = f"{len(self._started):03}-{name}"
+        daemon = launch(config, self._folder, file, environment=self.clocks.environment(name))
+        self._started.append(daemon)
+        self.running[name] = daemon
+        return daemon
 
     def kill(self, name: str) -> None:
         """Ends a replica at once."""
@@ -83,10 +94,22 @@ class Fleet:
             if daemon.process.poll() is not None:
                 raise _ended(name, daemon)
 
+    def fenced(self) -> Counter[str]:
+        """How often a replica, replaced meanwhile, was refused what it wanted to commit; by the error's name."""
+        found: Counter[str] = Counter()
+        for daemon in self._started:
+            found.update(FENCED.findall(daemon.log.read_text(errors="replace")))
+        return found
+
     def close(self) -> None:
         """Kills whichever still runs."""
         for name in list(self.running):
             self.kill(name)
+
+
+def name_of(instance: str) -> str:
+    """The replica that calls itself so towards the brokers; the nameless one calls itself anew at each start."""
+    return instance if instance in NAMES else NAMES[-1]
 
 
 def _ended(name: str, daemon: RunningDaemon) -> RuntimeError:

@@ -1,4 +1,4 @@
-"""The network between daemons and their broker, which can be cut."""
+"""The network between daemons and a node, which can be cut, or held at a moment of somebody's transaction."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from tests.chaos.snare import Requests, Snare
+
 CHUNK = 1 << 16
 
 
@@ -18,14 +20,15 @@ class Proxy(socketserver.ThreadingTCPServer):
     Args:
         port: where clients come.
         target: the port that they are passed on to.
+        snare: is shown every request.
     """
 
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, port: int, target: int) -> None:
+    def __init__(self, port: int, target: int, snare: Snare) -> None:
         super().__init__(("127.0.0.1", port), _Passage)
-        self.target = target
+        self.target, self.snare = target, snare
         self._cut = False
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -63,20 +66,26 @@ class _Passage(socketserver.BaseRequestHandler):
         # Whichever side is gone, the other one has nothing more to say.
         with self.server.held(self.request) as allowed, suppress(OSError):
             if allowed:
-                _pass_on(self.request, self.server.target)
+                _pass_on(self.request, self.server.target, self.server.snare)
 
 
-def _pass_on(client: socket.socket, target: int) -> None:
+def _pass_on(client: socket.socket, target: int, snare: Snare) -> None:
     """Passes bytes both ways, until one side has ended."""
+    requests = Requests()
     with socket.create_connection(("127.0.0.1", target)) as broker, selectors.DefaultSelector() as ready:
-        ready.register(client, selectors.EVENT_READ, broker)
-        ready.register(broker, selectors.EVENT_READ, client)
+        ready.register(client, selectors.EVENT_READ)
+        ready.register(broker, selectors.EVENT_READ)
         while True:
             for key, _ in ready.select():
                 data = key.fileobj.recv(CHUNK)
                 if not data:
                     return
-                key.data.sendall(data)
+                if key.fileobj is broker:
+                    client.sendall(data)
+                    continue
+                for request in requests.feed(data):
+                    with snare.passing(request):
+                        broker.sendall(request)
 
 
 @contextmanager

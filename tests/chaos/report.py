@@ -13,18 +13,22 @@ from tests.chaos.run import Outcome
 def report(outcome: Outcome) -> Group:
     """Faults by kind with their recovery times, and each topic beside the oracle's."""
     faults = Table(title=f"Faults, seed {outcome.seed}: {outcome.seconds:.0f} s")
-    for name in ("fault", "struck", "survived", "median recovery", "worst"):
+    for name in ("fault", "struck", "in a transaction", "survived", "median recovery", "worst"):
         faults.add_column(name, justify="left" if name == "fault" else "right")
     kinds = sorted({each.kind for each in outcome.struck})
     for kind in [*kinds, None]:
-        chosen = [each.recovery_s for each in outcome.struck if kind in (each.kind, None)]
-        times = [each for each in chosen if each is not None]
+        chosen = [each for each in outcome.struck if kind in (each.kind, None)]
+        times = [each.recovery_s for each in chosen if each.recovery_s is not None]
+        inside = sum(each.inside for each in chosen)
         told = (f"{statistics.median(times):.1f} s", f"{max(times):.1f} s") if times else ("", "")
-        faults.add_row(kind or "all", str(len(chosen)), str(len(times)), *told, end_section=kind == kinds[-1])
+        faults.add_row(
+            kind or "all", str(len(chosen)), str(inside), str(len(times)), *told, end_section=kind == kinds[-1]
+        )
     topics = Table(title="What a read_committed reader finds, beside the oracle")
     for name in ("topic", "expected", "lost", "repeated", "foreign", "displaced"):
         topics.add_column(name, justify="left" if name == "topic" else "right")
     for each in outcome.comparisons:
         numbers = (each.expected, each.lost, each.repeated, each.foreign, each.displaced)
         topics.add_row(each.what, *(f"{number:,}" for number in numbers))
-    return Group(faults, topics)
+    told = ", ".join(f"{name} {count}" for name, count in sorted(outcome.fenced.items()))
+    return Group(faults, topics, f"Commits refused to replicas that had been replaced: {told or 'none'}")

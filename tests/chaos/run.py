@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,23 @@ from typing import Any
 from driftwatch.config import DaemonConfig
 from driftwatch.stream.pane_codec import decode_pane
 from tests.broker import KafkaBroker
+from tests.broker.nodes import bootstrap_of
 from tests.chaos.comparison import Comparison, Sequences
-from tests.chaos.faults import SESSION_S, Hands
+from tests.chaos.faults import SESSION_S
 from tests.chaos.feed import STREAMS, Feed
 from tests.chaos.fleet import NAMES, Fleet
+from tests.chaos.hands import Hands
 from tests.chaos.oracle import Oracle
 from tests.chaos.progress import Progress
 from tests.chaos.proxy import Proxy, serving
+from tests.chaos.snare import Snare
 from tests.chaos.strikes import RECOVERY_S, Struck, strike
 from tests.chaos.verdict import judge
 from tests.cluster import Cluster
 
 PARTITIONS = 4
+ANY_TIME = {"retention.ms": "-1", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
+"""Of the input topic: messages may be of any time, and are kept."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,14 @@ class Outcome:
         seconds: that it took, without the oracle.
         struck: the faults.
         comparisons: of each topic with the oracle.
+        fenced: commits that were refused because whoever wanted them had been replaced, by the error's name.
     """
 
     seed: int
     seconds: float
     struck: Sequence[Struck]
     comparisons: Sequence[Comparison]
+    fenced: Mapping[str, int]
 
     @property
     def exact(self) -> bool:
@@ -49,18 +56,18 @@ class Outcome:
         return all(each.recovery_s is not None for each in self.struck) and all(each.exact for each in self.comparisons)
 
 
-def settings(cluster: Cluster, bundle: Path, broker: KafkaBroker) -> dict[str, Any]:
+def settings(cluster: Cluster, bundle: Path, nodes: Sequence[KafkaBroker]) -> dict[str, Any]:
     """A daemon's configuration: many small transactions, so that many faults fall into one."""
     source = cluster.source(max_poll_records=10, session_timeout_s=SESSION_S)
     return {
-        "source": {**source, "bootstrap_servers": [f"127.0.0.1:{broker.proxy}"]},
+        "source": {**source, "bootstrap_servers": [f"127.0.0.1:{node.proxy}" for node in nodes]},
         "streams": [{"name": name, "reference": str(bundle)} for name in STREAMS],
         "windows": {"sizes": [20, 100], "step": 10},
     }
 
 
 def run_chaos(
-    broker: KafkaBroker,
+    nodes: Sequence[KafkaBroker],
     bundle: Path,
     folder: Path,
     *,
@@ -71,7 +78,7 @@ def run_chaos(
     """Runs daemons through faults, and compares what is committed in the end with the oracle.
 
     Args:
-        broker: Apache Kafka.
+        nodes: of Apache Kafka, all of one cluster.
         bundle: the reference of all streams.
         folder: for the daemons' configurations and logs.
         faults: their kinds in turn; one that is None is drawn.
@@ -81,27 +88,28 @@ def run_chaos(
     Raises:
         RuntimeError: a daemon ended by itself.
     """
-    cluster = Cluster(broker.bootstrap, f"chaos-{seed}")
-    cluster.create(PARTITIONS)
-    config = settings(cluster, bundle, broker)
+    cluster = Cluster(bootstrap_of(nodes), f"chaos-{seed}")
+    cluster.create(PARTITIONS, **ANY_TIME)
+    config = settings(cluster, bundle, nodes)
     draw, began = random.Random(seed), time.monotonic()
     with ExitStack() as running:
-        proxy = running.enter_context(serving(Proxy(broker.proxy, broker.proxied)))
+        snare = Snare()
+        proxies = [running.enter_context(serving(Proxy(node.proxy, node.proxied, snare))) for node in nodes]
         fleet = running.enter_context(closing(Fleet(config, folder)))
         first = fleet.start(NAMES[0])
         first.wait_for("topics", lambda: any(line["event"] == "partitions assigned" for line in first.lines()))
         fleet.start(NAMES[1])
-        feed, progress = Feed(broker.bootstrap, cluster.topic, PARTITIONS, seed), Progress(cluster)
+        feed, progress = Feed(cluster.bootstrap, cluster.topic, PARTITIONS, seed), Progress(cluster)
         feed.start()
         progress.start()
-        struck = strike(Hands(fleet, proxy, draw), faults, feed, progress, tell)
+        struck = strike(Hands(fleet, nodes, proxies, snare, draw), faults, feed, progress, tell)
         feed.end()
         oracle = Oracle(DaemonConfig.model_validate(config))
         panes, dead = oracle.scored(cluster.read_all(cluster.topic))
         progress.watch(_last_panes(panes)).wait(RECOVERY_S, fleet.check)
         progress.end()
         fleet.stop_all()
-    return Outcome(seed, time.monotonic() - began, struck, judge(cluster, oracle, panes, dead))
+    return Outcome(seed, time.monotonic() - began, struck, judge(cluster, oracle, panes, dead), fleet.fenced())
 
 
 def _last_panes(panes: Sequences) -> dict[tuple[str, int], int]:

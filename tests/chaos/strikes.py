@@ -26,10 +26,12 @@ class Struck:
     Args:
         kind: of the fault.
         recovery_s: from its beginning; None if that never came.
+        inside: whether a transaction of the process that it struck was open, as the broker tells it.
     """
 
     kind: str
     recovery_s: float | None
+    inside: bool = False
 
 
 def strike(
@@ -50,16 +52,16 @@ def strike(
         return progress.watch({(stream, number): end for stream in STREAMS for number, end in ends.items()})
 
     struck: list[Struck] = []
-    felt: list[tuple[str, Watch]] = []
+    felt: list[tuple[str, Watch, bool]] = []
     watch().wait(RECOVERY_S, hands.fleet.check)
     for number, stated in enumerate(kinds):
         kind = stated or choose(hands)
-        felt.append((kind, watch()))
-        FAULTS[kind](hands)
+        watched = watch()
+        felt.append((kind, watched, FAULTS[kind](hands)))
         if number + 1 == len(kinds) or hands.draw.random() >= HASTE:
-            survived = all(each.wait(RECOVERY_S, hands.fleet.check) for _, each in felt)
-            for fault, each in felt:
-                struck.append(Struck(fault, each.seconds))
+            survived = all(each.wait(RECOVERY_S, hands.fleet.check) for _, each, _ in felt)
+            for fault, each, inside in felt:
+                struck.append(Struck(fault, each.seconds, inside))
                 tell(struck[-1])
             felt.clear()
             if not survived:

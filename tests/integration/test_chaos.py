@@ -12,7 +12,7 @@ SEED = 5
 
 
 def test_faults_change_nothing_that_is_committed(own_broker: KafkaBroker, bundle: Path, tmp_path: Path) -> None:
-    outcome = run_chaos(own_broker, bundle, tmp_path, faults=KINDS, seed=SEED)
+    outcome = run_chaos([own_broker], bundle, tmp_path, faults=KINDS, seed=SEED)
     assert outcome.exact, outcome
     expected = {each.what: each.expected for each in outcome.comparisons}
     assert min(expected.values()) > 0, "without panes, windows, alerts and dead letters nothing was tested"
