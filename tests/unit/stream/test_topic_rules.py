@@ -124,5 +124,6 @@ def test_a_topic_that_may_not_be_made_is_told_as_a_command() -> None:
     plans = {plan.role: plan for plan in plan_topics(SOURCE, "drift", {"requests": INPUT}, 3)}
     assert plans["alerts"].command("broker:9092") == (
         "kafka-topics.sh --bootstrap-server broker:9092 --create --topic drift --partitions 1 --replication-factor 3 "
-        f"--config cleanup.policy=compact --config min.compaction.lag.ms={30 * DAY_MS} --config min.insync.replicas=2"
+        f"--config cleanup.policy=compact --config min.compaction.lag.ms={30 * DAY_MS} --config min.insync.replicas=2 "
+        "--config message.timestamp.type=LogAppendTime"
     )
