@@ -23,11 +23,12 @@ from driftwatch.reference.precision import set_scoring_precision
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Calibrated, ReferenceInUse
 from driftwatch.stream.intake import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
 from driftwatch.stream.monitor import example_rule, tester_factory
+from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.registry import open_registry
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
@@ -94,7 +95,7 @@ class Daemon:
             *self._upkeeps(self.config.state_dir),
         ]
 
-        def submit(alert: Alert) -> None:
+        def submit(alert: Announcement) -> None:
             for delivery in deliveries:
                 delivery.submit(alert)
 
@@ -117,7 +118,15 @@ class Daemon:
         if "score" in self.config.roles:
             identity = f"{source.group}.score.{instance}"
             made.append(
-                ScoreRole(source, self._stage, identity=identity, prepare=prepare, observer=observe, tracer=tracer)
+                ScoreRole(
+                    source,
+                    self._stage,
+                    self._watch,
+                    identity=identity,
+                    prepare=prepare,
+                    observer=observe,
+                    tracer=tracer,
+                )
             )
         if "test" in self.config.roles:
             identity = f"{source.group}.test.{instance}"
@@ -149,7 +158,7 @@ class Daemon:
             for client in self._sinks.kept_up
         ]
 
-    def _replay_role(self, source: ReplaySource, submit: Callable[[Alert], None]) -> Role:
+    def _replay_role(self, source: ReplaySource, submit: Callable[[Announcement], None]) -> Role:
         folder = self.config.state_dir
         return ReplayRole(
             source,
@@ -162,7 +171,7 @@ class Daemon:
             tracer=self.monitor.tracer,
         )
 
-    def _intake_role(self, source: HttpSource, submit: Callable[[Alert], None]) -> Role:
+    def _intake_role(self, source: HttpSource, submit: Callable[[Announcement], None]) -> Role:
         return IntakeRole(
             source,
             self._queue or intake_queue(source),
@@ -172,8 +181,15 @@ class Daemon:
             on_alert=submit,
             observer=self.monitor.observe,
             state_dir=self.config.state_dir,
+            watch=self._watch(),
             tracer=self.monitor.tracer,
         )
+
+    def _watch(self) -> QuietWatch:
+        alerts = self.config.alerts
+        if alerts.quiet_after_ms is None:
+            return QuietWatch()
+        return QuietWatch(tuple(self._references), alerts.quiet_after_ms, alerts.least_severity)
 
     def _stage(self) -> ScoreStage:
         if self._registry:

@@ -29,11 +29,14 @@ from driftwatch.alerts.wording import (
 )
 from driftwatch.config import AlertmanagerSinkConfig
 from driftwatch.errors import SinkError
-from driftwatch.stream.alert import Alert, rfc3339
+from driftwatch.stream.alert import rfc3339
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Observer, SinkDelivered, SinkFailed, StageTimed
+from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.tracing import UNTRACED, Tracer
 
 ALERT_NAME = "ModelInputDrift"
+QUIET_NAME = "ModelInputQuiet"
 API = "/api/v2/alerts"
 BATCH = 64
 WAKE_S = 0.2
@@ -57,27 +60,26 @@ class AlertmanagerClient:
         self._url = f"{config.urls[0].rstrip('/').removesuffix(API)}{API}"
         self._client = httpx.Client(**config.client_options(f"sink {name}"))
 
-    def describe(self, alert: Alert) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    def describe(self, alert: Announcement) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """An alert's labels, which say what it is, and its annotations, which say how it is."""
-        labels = {
-            **self.config.labels,
-            "alertname": ALERT_NAME,
-            "stream": alert.stream,
-            "severity": alert.severity,
-            "reference": alert.reference[0],
-        }
-        message = compose(alert, self._links)
+        labels = {**self.config.labels, "stream": alert.stream, "severity": alert.severity}
         annotations = {
-            "summary": message.title,
+            "summary": compose(alert, self._links).title,
             "description": alert.explanation,
-            "effect": effect_words(alert),
-            "p_value": p_words(alert.p_value).removeprefix("p ").removeprefix("= "),
             "since": moment(alert.began_ms),
-            "window": window_words(alert),
-            "samples": examples_words(alert),
-            "reference_version": alert.reference[1],
             "runbook_url": self._links.runbook,
         }
+        if isinstance(alert, QuietAlert):
+            labels["alertname"] = QUIET_NAME
+        else:
+            labels |= {"alertname": ALERT_NAME, "reference": alert.reference[0]}
+            annotations |= {
+                "effect": effect_words(alert),
+                "p_value": p_words(alert.p_value).removeprefix("p ").removeprefix("= "),
+                "window": window_words(alert),
+                "samples": examples_words(alert),
+                "reference_version": alert.reference[1],
+            }
         return labels, {name: text for name, text in annotations.items() if text}
 
     def send(self, told: Sequence[Series]) -> None:
@@ -156,11 +158,11 @@ class AlertmanagerUpkeep:
         """A state in which nothing has ever fired."""
         return Standing(self._client.describe, self._streams)
 
-    def submit(self, alert: Alert) -> None:
+    def submit(self, alert: Announcement) -> None:
         """Takes an alert that was just raised; never waits for the Alertmanager."""
         self.take(alert, int(time.time() * 1000))
 
-    def take(self, alert: Alert, told_ms: int) -> None:
+    def take(self, alert: Announcement, told_ms: int) -> None:
         """Takes an alert that was written at a time, milliseconds since the epoch."""
         with self._lock:
             if not self._standing.take(alert, told_ms):

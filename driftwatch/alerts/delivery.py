@@ -18,7 +18,8 @@ from driftwatch.alerts.sinks import Sink
 from driftwatch.alerts.standing import Standing
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SinkError
-from driftwatch.stream.alert import Alert, decode_alert
+from driftwatch.stream import announcement
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Event, Observer, Progress, SinkDelivered, SinkFailed, StageTimed
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole, Unready, record_of
 from driftwatch.stream.log import Record
@@ -29,7 +30,9 @@ MAX_POLL_INTERVAL_MS = 3_600_000
 log = structlog.get_logger("driftwatch.alerts")
 
 
-def deliver(sink: Sink, alert: Alert, stop: threading.Event, observe: Observer, tracer: Tracer = UNTRACED) -> bool:
+def deliver(
+    sink: Sink, alert: Announcement, stop: threading.Event, observe: Observer, tracer: Tracer = UNTRACED
+) -> bool:
     """Delivers one alert, and tells how it went.
 
     Returns:
@@ -151,7 +154,7 @@ class TopicStanding(KafkaRole):
                 self._upkeep.replace(reading)
                 reading = None
 
-    def _alert(self, record: Record) -> Alert | None:
+    def _alert(self, record: Record) -> Announcement | None:
         try:
             return alert_of(record)
         except MessageError as error:
@@ -172,11 +175,11 @@ class QueueDelivery:
     def __init__(self, sink: Sink, observer: Observer, tracer: Tracer = UNTRACED) -> None:
         self.name = f"sink.{sink.name}"
         self._sink = sink
-        self._queue: queue.Queue[Alert] = queue.Queue(sink.queue)
+        self._queue: queue.Queue[Announcement] = queue.Queue(sink.queue)
         self._observe = observer
         self._tracer = tracer
 
-    def submit(self, alert: Alert) -> None:
+    def submit(self, alert: Announcement) -> None:
         """Takes an alert; never waits."""
         try:
             self._queue.put_nowait(alert)
@@ -194,13 +197,13 @@ class QueueDelivery:
             deliver(self._sink, alert, stop, self._observe, self._tracer)
 
 
-def alert_of(record: Record) -> Alert:
+def alert_of(record: Record) -> Announcement:
     """The alert of a message of the alerts topic, with the context of its announcement.
 
     Raises:
         MessageError: it is none.
     """
-    return replace(decode_alert(record.value), announced=context_of(record.header))
+    return replace(announcement.decode(record.value), announced=context_of(record.header))
 
 
 def alert_places(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:

@@ -18,7 +18,8 @@ from driftwatch.alerts.wording import Links, Message, compose, shorten
 from driftwatch.config import EmailSinkConfig
 from driftwatch.config.http import tls_context
 from driftwatch.errors import SinkError
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement, key_of
+from driftwatch.stream.quiet_alert import QuietAlert
 
 ALARM_IDS = uuid.UUID("b7c1f0de-4a9e-5d0b-8f5c-0d3a55b1c6f2")
 SUBJECT = 180
@@ -44,7 +45,7 @@ class EmailSink:
         self._links = links
         self._tls = None if config.encryption == "none" else tls_context(config.ca_file, f"sink {name}")
 
-    def deliver(self, alert: Alert, stop: threading.Event) -> None:
+    def deliver(self, alert: Announcement, stop: threading.Event) -> None:
         """See `Sink.deliver`: a recipient that is refused for good is told of; the others get their mail once."""
         message = write_mail(alert, self._links, self._config.sender, self._config.to)
         waiting, refused = list(self._config.to), dict[str, str]()
@@ -112,7 +113,7 @@ class EmailSink:
         return server
 
 
-def write_mail(alert: Alert, links: Links, sender: str, to: list[str]) -> EmailMessage:
+def write_mail(alert: Announcement, links: Links, sender: str, to: list[str]) -> EmailMessage:
     """An alert as a mail; the same alert gives the same mail, so that receivers know a second one for what it is."""
     told = compose(alert, links)
     domain = sender.rpartition("@")[2]
@@ -120,9 +121,9 @@ def write_mail(alert: Alert, links: Links, sender: str, to: list[str]) -> EmailM
     mail["Subject"] = shorten(" ".join(told.title.split()), SUBJECT)
     mail["From"] = Address("driftwatch", addr_spec=sender)
     mail["To"] = ", ".join(to)
-    mail["Date"] = datetime.fromtimestamp(alert.window.end_ms / 1000, UTC)
+    mail["Date"] = datetime.fromtimestamp(alert.end_ms / 1000, UTC)
     first = _first_mail(alert)
-    starts = alert.state == "firing" and alert.began_ms == alert.window.end_ms
+    starts = alert.state == "firing" and (isinstance(alert, QuietAlert) or alert.began_ms == alert.end_ms)
     mail["Message-ID"] = f"<{first if starts else alert.id}@{domain}>"
     if not starts:
         mail["In-Reply-To"] = mail["References"] = f"<{first}@{domain}>"
@@ -130,7 +131,8 @@ def write_mail(alert: Alert, links: Links, sender: str, to: list[str]) -> EmailM
     if alert.state == "firing":
         mail["Importance"] = "high"
     mail.set_content(as_text(told, alert), cte="quoted-printable")
-    picture = heat_map_png(alert.heat_map) if alert.heat_map is not None else None
+    heat_map = None if isinstance(alert, QuietAlert) else alert.heat_map
+    picture = heat_map_png(heat_map) if heat_map is not None else None
     mail.add_alternative(as_html(told, alert, pictured=picture is not None), subtype="html", cte="quoted-printable")
     page = mail.get_body(("html",))
     if picture is not None and page is not None:
@@ -144,7 +146,7 @@ def write_mail(alert: Alert, links: Links, sender: str, to: list[str]) -> EmailM
 _CID = "where@driftwatch"
 
 
-def as_text(told: Message, alert: Alert) -> str:
+def as_text(told: Message, alert: Announcement) -> str:
     """The mail for those who read plain text."""
     width = max(map(len, told.facts)) + 2
     lines = [told.title, "", told.lead, ""]
@@ -158,7 +160,7 @@ def as_text(told: Message, alert: Alert) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_html(told: Message, alert: Alert, *, pictured: bool) -> str:
+def as_html(told: Message, alert: Announcement, *, pictured: bool) -> str:
     """The mail for those who do not; styles are inline, since mail readers drop all others."""
     escape = html.escape
     colour = COLOURS[alert.state]
@@ -186,9 +188,9 @@ def as_html(told: Message, alert: Alert, *, pictured: bool) -> str:
     )
 
 
-def _first_mail(alert: Alert) -> str:
+def _first_mail(alert: Announcement) -> str:
     """Names the mail that an alarm starts with, so that all later ones can answer it, over restarts too."""
-    return str(uuid.uuid5(ALARM_IDS, f"{alert.stream}|{alert.began_ms}"))
+    return str(uuid.uuid5(ALARM_IDS, f"{key_of(alert)}|{alert.began_ms}"))
 
 
 def _leave(server: smtplib.SMTP) -> None:

@@ -11,16 +11,19 @@ from collections.abc import Sequence
 import orjson
 
 from driftwatch.alerts.wording import Links, compose, shorten
-from driftwatch.stream.alert import Alert, rfc3339
+from driftwatch.stream.alert import rfc3339
+from driftwatch.stream.announcement import APART, Announcement, key_of
+from driftwatch.stream.quiet_alert import QuietAlert
 
 SUMMARY, DEDUP_KEY, DETAIL = 1_024, 255, 4_000
 LEVELS = ("critical", "error", "warning", "info")
 
 
-def pagerduty_event(alert: Alert, links: Links, *, routing_key: str, severities: Sequence[str]) -> bytes:
+def pagerduty_event(alert: Announcement, links: Links, *, routing_key: str, severities: Sequence[str]) -> bytes:
     """Writes the body of the POST.
 
-    An alarm that worsens triggers the same incident again, and a resolution closes it: its key is the stream's.
+    An alarm that worsens triggers the same incident again, and a resolution closes it: its key is the stream's. That it
+    is silent is an incident of its own.
 
     Args:
         alert: to tell of.
@@ -28,7 +31,7 @@ def pagerduty_event(alert: Alert, links: Links, *, routing_key: str, severities:
         routing_key: of the integration.
         severities: the configured levels, the least severe first.
     """
-    key = dedup_key(alert.stream)
+    key = dedup_key(key_of(alert).replace(APART, "/"))
     if alert.state == "resolved":
         return orjson.dumps({"routing_key": routing_key, "event_action": "resolve", "dedup_key": key})
     message = compose(alert, links)
@@ -41,9 +44,12 @@ def pagerduty_event(alert: Alert, links: Links, *, routing_key: str, severities:
             "summary": shorten(f"{message.title}: {alert.explanation}", SUMMARY),
             "source": alert.stream,
             "severity": level(alert.severity, severities),
-            "timestamp": rfc3339(alert.window.end_ms),
-            "component": alert.reference[0],
-            "class": "model input drift",
+            "timestamp": rfc3339(alert.end_ms),
+            **(
+                {"class": "model input silence"}
+                if isinstance(alert, QuietAlert)
+                else {"component": alert.reference[0], "class": "model input drift"}
+            ),
             "custom_details": {
                 **{name: shorten(value, DETAIL) for name, value in message.facts.items()},
                 "Next": list(message.steps),

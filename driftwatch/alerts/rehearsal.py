@@ -31,8 +31,7 @@ def rehearse(config: DaemonConfig) -> list[Rehearsed]:
     Raises:
         ConfigError: a sink cannot be built.
     """
-    severity = min(config.alerts.severity, key=lambda name: config.alerts.severity[name])
-    alert = sample_alert(severity, at_ms=now_ms())
+    alert = sample_alert(config.alerts.least_severity, at_ms=now_ms())
     impatient = [
         each.model_copy(update={"max_attempts": ATTEMPTS})
         if isinstance(each, WebhookSinkConfig | EmailSinkConfig)

@@ -21,7 +21,9 @@ from driftwatch.config import (
     named_sinks,
     one_by_one,
 )
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.alert import rfc3339
+from driftwatch.stream.announcement import Announcement
+from driftwatch.stream.quiet_alert import QuietAlert
 
 log = structlog.get_logger("driftwatch.alerts")
 
@@ -35,7 +37,7 @@ class Sink(Protocol):
     name: str
     queue: int
 
-    def deliver(self, alert: Alert, stop: threading.Event) -> None:
+    def deliver(self, alert: Announcement, stop: threading.Event) -> None:
         """Delivers an alert, trying again as often as configured, or until `stop` is set.
 
         Raises:
@@ -58,9 +60,19 @@ class LogSink:
     def __init__(self, name: str = "log") -> None:
         self.name = name
 
-    def deliver(self, alert: Alert, stop: threading.Event) -> None:  # noqa: ARG002 - logging never waits
+    def deliver(self, alert: Announcement, stop: threading.Event) -> None:  # noqa: ARG002 - logging never waits
         """See `Sink.deliver`."""
         tell = log.warning if alert.state == "firing" else log.info
+        if isinstance(alert, QuietAlert):
+            tell(
+                "stream silent" if alert.state == "firing" else "stream heard again",
+                stream=alert.stream,
+                severity=alert.severity,
+                since=rfc3339(alert.since_ms),
+                explanation=alert.explanation,
+                id=alert.id,
+            )
+            return
         tell(
             "drift" if alert.state == "firing" else "drift resolved",
             stream=alert.stream,

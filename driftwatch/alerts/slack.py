@@ -12,14 +12,15 @@ from typing import Any
 import orjson
 
 from driftwatch.alerts.wording import Links, compose
-from driftwatch.stream.alert import Alert, rfc3339
+from driftwatch.stream.alert import rfc3339
+from driftwatch.stream.announcement import Announcement
 
 HEADER, SECTION, FIELD, FIELDS = 150, 3_000, 2_000, 10
 SIGNS = {"firing": "🔴", "resolved": "🟢"}
 ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def slack_message(alert: Alert, links: Links) -> bytes:
+def slack_message(alert: Announcement, links: Links) -> bytes:
     """Writes the body of the POST."""
     message = compose(alert, links)
     title = f"{SIGNS[alert.state]} {message.title}"
@@ -38,7 +39,7 @@ def slack_message(alert: Alert, links: Links) -> bytes:
     if message.links:
         named = " · ".join(f"<{_link(url)}|{name}>" for name, url in message.links.items())
         blocks.append({"type": "section", "text": _text(named)})
-    said = f"driftwatch · {rfc3339(alert.window.end_ms)} · alert {alert.id}"
+    said = f"driftwatch · {rfc3339(alert.end_ms)} · alert {alert.id}"
     blocks.append({"type": "context", "elements": [_text(escape(said, FIELD))]})
     return orjson.dumps({"text": escape(title, SECTION), "blocks": blocks})
 

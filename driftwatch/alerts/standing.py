@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from driftwatch.errors import SinkError
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.state_file import write_whole
 
 RESOLVED_TOLD_MS = 15 * 60_000
@@ -22,7 +22,7 @@ class Series:
     """One alert as Alertmanager knows it: its labels are what it is, all else may change.
 
     Args:
-        stream: that drifts.
+        stream: that it is about.
         labels: by name.
         annotations: by name.
         starts_ms: since when, milliseconds since the epoch.
@@ -38,12 +38,12 @@ class Series:
     told_until_ms: int | None = None
 
 
-Describe = Callable[[Alert], tuple[Mapping[str, str], Mapping[str, str]]]
+Describe = Callable[[Announcement], tuple[Mapping[str, str], Mapping[str, str]]]
 """Labels and annotations of an alert."""
 
 
 class Standing:
-    """The alerts that stand: of each stream the one that fires, and those that ended lately.
+    """The alerts that stand: of each stream and kind of alert the one that fires, and those that ended lately.
 
     The same alerts in the same order give the same state.
 
@@ -55,10 +55,10 @@ class Standing:
     def __init__(self, describe: Describe, streams: Collection[str]) -> None:
         self._describe = describe
         self._streams = frozenset(streams)
-        self._firing: dict[str, Series] = {}
+        self._firing: dict[tuple[str, str], Series] = {}
         self._ended: dict[frozenset[tuple[str, str]], Series] = {}
 
-    def take(self, alert: Alert, told_ms: int) -> bool:
+    def take(self, alert: Announcement, told_ms: int) -> bool:
         """Takes up an alert.
 
         Args:
@@ -71,15 +71,15 @@ class Standing:
         """
         if alert.stream not in self._streams:
             return False
-        now_ms = min(alert.window.end_ms, told_ms)
+        now_ms = min(alert.end_ms, told_ms)
         labels, annotations = self._describe(alert)
-        before = self._firing.pop(alert.stream, None)
+        before = self._firing.pop(_kind(alert.stream, labels), None)
         if alert.state == "firing":
             if before is not None and before.labels != labels:
                 self._end(before, before.annotations, now_ms, told_ms)
                 before = None
             starts_ms = before.starts_ms if before is not None else now_ms
-            self._firing[alert.stream] = Series(alert.stream, labels, annotations, starts_ms)
+            self._firing[_kind(alert.stream, labels)] = Series(alert.stream, labels, annotations, starts_ms)
             self._ended.pop(_identity(labels), None)
         else:
             # Ends under the labels it fired under, whatever the reference is called by now.
@@ -121,7 +121,7 @@ class Standing:
             if series.ends_ms is not None:
                 self._ended[_identity(series.labels)] = series
             elif series.stream in self._streams:
-                self._firing[series.stream] = series
+                self._firing[_kind(series.stream, series.labels)] = series
 
     def _end(self, series: Series, annotations: Mapping[str, str], now_ms: int, told_ms: int) -> None:
         self._ended[_identity(series.labels)] = replace(
@@ -130,6 +130,11 @@ class Standing:
             ends_ms=max(series.starts_ms, now_ms),
             told_until_ms=told_ms + RESOLVED_TOLD_MS,
         )
+
+
+def _kind(stream: str, labels: Mapping[str, str]) -> tuple[str, str]:
+    """Whatever else its labels say, one alert of a kind stands for a stream."""
+    return stream, labels["alertname"]
 
 
 def _identity(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:

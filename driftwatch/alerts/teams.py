@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from driftwatch.alerts.wording import Links, compose, shorten
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement
 
 CARD_VERSION = "1.4"
 LONGEST_FACT = 1_500
@@ -22,7 +22,7 @@ LONGEST_FACT = 1_500
 COLOURS = {"firing": "Attention", "resolved": "Good"}
 
 
-def teams_message(alert: Alert, links: Links) -> bytes:
+def teams_message(alert: Announcement, links: Links) -> bytes:
     """Writes the body of the POST."""
     message = compose(alert, links)
     body = [

@@ -14,7 +14,9 @@ from driftwatch.alerts.slack import slack_message
 from driftwatch.alerts.teams import teams_message
 from driftwatch.alerts.wording import Links
 from driftwatch.config import WebhookSinkConfig
-from driftwatch.stream.alert import CONTENT_TYPE, Alert, encode_alert
+from driftwatch.stream import announcement
+from driftwatch.stream.alert import CONTENT_TYPE
+from driftwatch.stream.announcement import Announcement
 
 JSON = "application/json"
 
@@ -37,7 +39,7 @@ class WebhookSink:
         self._severities = severities
         self._client = httpx.Client(**config.client_options(f"sink {name}"))
 
-    def deliver(self, alert: Alert, stop: threading.Event) -> None:
+    def deliver(self, alert: Announcement, stop: threading.Event) -> None:
         """See `Sink.deliver`."""
         body, content_type = self.write(alert)
         persist(
@@ -47,7 +49,7 @@ class WebhookSink:
             sink=self.name,
         )
 
-    def write(self, alert: Alert) -> tuple[bytes, str]:
+    def write(self, alert: Announcement) -> tuple[bytes, str]:
         """The body of the POST, and its content type."""
         config = self._config
         if config.template == "slack":
@@ -57,7 +59,7 @@ class WebhookSink:
         if config.template == "pagerduty" and config.routing_key is not None:
             key = config.routing_key.get_secret_value()
             return pagerduty_event(alert, self._links, routing_key=key, severities=self._severities), JSON
-        return encode_alert(alert), CONTENT_TYPE
+        return announcement.encode(alert), CONTENT_TYPE
 
     def close(self) -> None:
         """Closes connections."""

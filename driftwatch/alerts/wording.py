@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from driftwatch.stream import anytime
 from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement
+from driftwatch.stream.quiet_alert import QuietAlert
 
 SHOWN_EXAMPLES = 3
 LEAST_P = 1e-300
@@ -51,7 +53,7 @@ class Message:
     links: Mapping[str, str]
 
 
-def compose(alert: Alert, links: Links) -> Message:
+def compose(alert: Announcement, links: Links) -> Message:
     """Writes an alert for people.
 
     Args:
@@ -60,6 +62,40 @@ def compose(alert: Alert, links: Links) -> Message:
     """
     named = {"Status page": links.stream(alert.stream), "Runbook": links.runbook}
     there = {name: url for name, url in named.items() if url}
+    return _of_silence(alert, there) if isinstance(alert, QuietAlert) else _of_drift(alert, links, there)
+
+
+def _of_silence(alert: QuietAlert, there: Mapping[str, str]) -> Message:
+    place = f"{alert.topic}/{alert.partition} offset {alert.offset}"
+    lasted = duration(alert.end_ms - alert.since_ms)
+    if alert.state == "resolved":
+        return Message(
+            title=f"RESOLVED: {alert.stream}, after {lasted} of silence",
+            lead=f"Samples of {alert.stream} come again.",
+            facts={
+                "Silent": f"from {moment(alert.since_ms)} to {moment(alert.end_ms)} ({lasted})",
+                "Next sample": place,
+            },
+            steps=(),
+            links=there,
+        )
+    return Message(
+        title=f"{alert.severity.upper()}: {alert.stream} is silent, nothing since {moment(alert.since_ms)}",
+        lead=f"No sample of {alert.stream} comes any more: nobody can tell whether its inputs drift.",
+        facts={
+            "Last sample": f"{moment(alert.since_ms)}; {place}",
+            "Allowed": f"{duration(alert.after_ms)} without a sample (alerts.quiet_after)",
+        },
+        steps=(
+            "Does the model still get requests? If not, there is nothing to watch, and nothing to mend here.",
+            "If it does, look at what sends its inputs: the logger, its credentials, the topic and the stream's name.",
+            "The alert is resolved by the next sample.",
+        ),
+        links=there,
+    )
+
+
+def _of_drift(alert: Alert, links: Links, there: Mapping[str, str]) -> Message:
     reference = " / ".join(alert.reference)
     if alert.state == "resolved":
         lasted = duration(alert.window.end_ms - alert.began_ms)

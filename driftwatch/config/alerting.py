@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from driftwatch.config.durations import Duration, duration_ms
 from driftwatch.config.http import check_url
 from driftwatch.settings import Settings
 
@@ -110,6 +111,10 @@ class AlertsConfig(Settings):
         Field(min_length=1, max_length=8, description="level: smallest effect in nats per sample"),
     ] = Field(default_factory=lambda: {"warning": 0.0, "critical": 5.0})
 
+    quiet_after: Annotated[
+        Duration | None,
+        Field(description="how long a stream may send nothing before an alert says so; null for ever"),
+    ] = None
     examples: ExamplesConfig = ExamplesConfig()
     runbook_url: Annotated[
         str | None, AfterValidator(lambda url: url and check_url(url)), Field(description="of what to do, told with it")
@@ -119,6 +124,16 @@ class AlertsConfig(Settings):
     def budget_samples(self) -> float:
         """The samples that pass, on average, between two false alarms."""
         return parse_false_alarm_budget(self.false_alarm_budget)
+
+    @property
+    def quiet_after_ms(self) -> int | None:
+        """How long a stream may send nothing; None for ever."""
+        return None if self.quiet_after is None else duration_ms(self.quiet_after)
+
+    @property
+    def least_severity(self) -> str:
+        """The level of the smallest effects, and of what has none."""
+        return min(self.severity, key=lambda name: self.severity[name])
 
     @model_validator(mode="after")
     def _every_alert_has_a_level(self) -> Self:

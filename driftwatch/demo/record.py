@@ -49,7 +49,7 @@ class Chronicle:
                 self.windows.setdefault(event.window, []).append(tested)
             case StreamState():
                 self.threshold, self.firing = event.threshold, event.firing
-            case AlertRaised():
-                self.alerts.append((event.alert, self.samples))
-                self.firing = event.alert.state == "firing"
-                self.on_alert(event.alert, self.samples)
+            case AlertRaised(alert=Alert() as alert):
+                self.alerts.append((alert, self.samples))
+                self.firing = alert.state == "firing"
+                self.on_alert(alert, self.samples)

@@ -36,10 +36,13 @@ from driftwatch.stream.events import (
     SinkFailed,
     StageTimed,
     StateKept,
+    StreamPaced,
+    StreamQuiet,
     StreamsHeld,
     StreamState,
     WindowTested,
 )
+from driftwatch.stream.quiet_alert import QuietAlert
 
 EVERY_ROLE = "all"
 SCORE_BOUNDS = (*(digit * 10.0**power for power in range(5) for digit in (1, 1.5, 2, 3, 4, 6)), 1e5, 1e6)
@@ -55,6 +58,7 @@ class Metrics:
         registry: where to register them; one of its own if None.
         streams: the configured streams. A stream is also known once its reference is in use.
         severities: the configured severities, so that every alert counter starts at zero.
+        sizes: of windows, in samples.
     """
 
     def __init__(
@@ -63,11 +67,12 @@ class Metrics:
         *,
         streams: Collection[str] = (),
         severities: Collection[str] = (),
+        sizes: Collection[int] = (),
     ) -> None:
         # Process-wide: a second series for each counter, which nothing here needs.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry() if registry is None else registry
-        self._severities = tuple(severities)
+        self._severities, self._sizes = tuple(severities), tuple(sizes)
         self._known: set[str] = set()
         self._measured: dict[str, set[int]] = {}
         self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
@@ -148,6 +153,18 @@ class Metrics:
             registry=registry,
         )
         self._drift = Gauge("driftwatch_drift", "1 while the stream's alarm is on.", ["stream"], registry=registry)
+        self._quiet = Gauge(
+            "driftwatch_stream_quiet",
+            "1 while nothing comes from the stream any more.",
+            ["stream"],
+            registry=registry,
+        )
+        self._fill = Gauge(
+            "driftwatch_window_fill_seconds",
+            "How long it takes to fill a window at the rate at which samples come.",
+            ["stream", "window"],
+            registry=registry,
+        )
         self._alerts = Counter(
             "driftwatch_alerts_total", "Alerts written.", ["stream", "state", "severity"], registry=registry
         )
@@ -214,6 +231,8 @@ class Metrics:
             self._wealth,
             self._wealth_limit,
             self._drift,
+            self._quiet,
+            self._fill,
         )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
         self._expect_batches(UNKNOWN)
@@ -320,8 +339,19 @@ class Metrics:
                 gauge.remove_by_labels({"stream": stream})
 
     @_take.register
+    def _(self, event: StreamQuiet) -> None:
+        self._quiet.labels(self._label(event.stream)).set(event.since_ms is not None)
+
+    @_take.register
+    def _(self, event: StreamPaced) -> None:
+        for size in self._sizes:
+            self._fill.labels(self._label(event.stream), str(size)).set(size / event.samples_per_second)
+
+    @_take.register
     def _(self, event: AlertRaised) -> None:
         alert = event.alert
+        if isinstance(alert, QuietAlert):
+            return
         stream = self._label(alert.stream)
         self._alerts.labels(stream, alert.state, alert.severity).inc()
         self._drift.labels(stream).set(alert.state == "firing")

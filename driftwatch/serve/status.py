@@ -13,6 +13,7 @@ from driftwatch import __version__
 from driftwatch.serve.memory import finite
 from driftwatch.serve.stream_status import StreamStatus
 from driftwatch.stream.alert import Alert, rfc3339
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import (
     AlertRaised,
     AlertRecalled,
@@ -24,10 +25,13 @@ from driftwatch.stream.events import (
     PartitionsHeld,
     ReferenceInUse,
     SamplesScored,
+    StreamPaced,
+    StreamQuiet,
     StreamsHeld,
     StreamState,
     WindowTested,
 )
+from driftwatch.stream.quiet_alert import QuietAlert
 
 ALERTS = 50
 
@@ -60,8 +64,8 @@ class Status:
     def __init__(self, watched: Watched | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._watched = watched or Watched()
         self._clock = clock
-        self._streams = {name: StreamStatus(name, clock) for name in self._watched.streams}
-        self._alerts: deque[Alert] = deque(maxlen=ALERTS)
+        self._streams: dict[str, StreamStatus] = {name: self._stream(name) for name in self._watched.streams}
+        self._alerts: deque[Announcement] = deque(maxlen=ALERTS)
         self._lag: dict[str, dict[int, int]] = {}
         self._queued: IntakeQueued | None = None
         self._lock = Lock()
@@ -71,8 +75,16 @@ class Status:
         with self._lock:
             match event:
                 case ReferenceInUse():
-                    self._streams.setdefault(event.stream, StreamStatus(event.stream, self._clock)).take(event)
-                case SamplesScored() | WindowTested() | StreamState() | BetsMade() | Calibrated():
+                    self._streams.setdefault(event.stream, self._stream(event.stream)).take(event)
+                case (
+                    SamplesScored()
+                    | WindowTested()
+                    | StreamState()
+                    | StreamQuiet()
+                    | StreamPaced()
+                    | BetsMade()
+                    | Calibrated()
+                ):
                     if (stream := self._streams.get(event.stream)) is not None:
                         stream.take(event)
                 case AlertRaised() | AlertRecalled():
@@ -101,7 +113,7 @@ class Status:
         """
         with self._lock:
             chosen = self._default() if stream is None else self._streams.get(stream)
-            alerts = sorted(self._alerts, key=lambda alert: alert.window.end_ms, reverse=True)
+            alerts = sorted(self._alerts, key=lambda alert: alert.end_ms, reverse=True)
             return {
                 "version": __version__,
                 "roles": list(self._watched.roles),
@@ -113,30 +125,38 @@ class Status:
                 "alerts": [_summary(alert) for alert in alerts],
             }
 
+    def _stream(self, name: str) -> StreamStatus:
+        return StreamStatus(name, self._watched.sizes, self._clock)
+
     def _default(self) -> StreamStatus | None:
         firing = (stream for stream in self._streams.values() if stream.firing)
         return next(firing, next(iter(self._streams.values()), None))
 
-    def _alert(self, alert: Alert) -> None:
+    def _alert(self, alert: Announcement) -> None:
         if all(alert.id != known.id for known in self._alerts):
             self._alerts.append(alert)
-        if (stream := self._streams.get(alert.stream)) is not None:
+        if isinstance(alert, Alert) and (stream := self._streams.get(alert.stream)) is not None:
             stream.alert(alert)
 
 
-def _summary(alert: Alert) -> dict[str, Any]:
-    return {
+def _summary(alert: Announcement) -> dict[str, Any]:
+    told = {
         "id": alert.id,
+        "kind": "quiet" if isinstance(alert, QuietAlert) else "drift",
         "stream": alert.stream,
         "state": alert.state,
         "severity": alert.severity,
+        "since": rfc3339(alert.began_ms),
+        "end": rfc3339(alert.end_ms),
+        "explanation": alert.explanation,
+    }
+    if isinstance(alert, QuietAlert):
+        return told
+    return told | {
         "effect_nats": finite(alert.effect.nats),
         "effect_interval": [finite(alert.effect.low), finite(alert.effect.high)],
         "p_value": finite(alert.p_value),
         "window": alert.window.size,
-        "since": rfc3339(alert.began_ms),
-        "end": rfc3339(alert.window.end_ms),
-        "explanation": alert.explanation,
         "heat_map": alert.heat_map and alert.heat_map.to_json(),
         "reference": {"bundle": alert.reference[0], "version": alert.reference[1]},
         "detectors": [

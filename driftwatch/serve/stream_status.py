@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from driftwatch.serve.comparison import Comparison
 from driftwatch.serve.memory import Rate, Ring, Spans, finite
 from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import BetsMade, Calibrated, ReferenceInUse, SamplesScored, StreamState, WindowTested
+from driftwatch.stream.events import (
+    BetsMade,
+    Calibrated,
+    ReferenceInUse,
+    SamplesScored,
+    StreamPaced,
+    StreamQuiet,
+    StreamState,
+    WindowTested,
+)
 from driftwatch.stream.explain import CHANGED
+from driftwatch.stream.pace import pace_remarks
 
 HISTORY = 600
 DAY_SPAN_MS, DAY_SPANS = 300_000, 288
@@ -21,7 +31,7 @@ RATE_OVER = 12
 
 PERIODS = 100
 
-Told = ReferenceInUse | SamplesScored | WindowTested | StreamState | BetsMade | Calibrated
+Told = ReferenceInUse | SamplesScored | WindowTested | StreamState | StreamQuiet | StreamPaced | BetsMade | Calibrated
 
 
 class StreamStatus:
@@ -29,11 +39,15 @@ class StreamStatus:
 
     Args:
         name: of the stream.
+        sizes: of its windows, in samples.
         clock: that never goes back, seconds.
     """
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, sizes: Sequence[int] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
+        self._sizes = sizes
+        self._quiet_since_ms: int | None = None
+        self._pace: float | None = None
         self._samples = 0
         self._last_sample_ms: int | None = None
         self._rate = Rate(RATE_SPAN_S, RATE_SPANS, clock)
@@ -69,6 +83,10 @@ class StreamStatus:
                 self._test(event)
             case StreamState():
                 self._state, self._elsewhere = event, False
+            case StreamQuiet():
+                self._quiet_since_ms = event.since_ms
+            case StreamPaced():
+                self._pace = event.samples_per_second
             case BetsMade():
                 self._bets = event
             case Calibrated():
@@ -81,6 +99,7 @@ class StreamStatus:
 
     def give_away(self) -> None:
         """Another daemon tests the stream now, and tells of it; what is known here gets old."""
+        self._quiet_since_ms, self._pace = None, None
         if self._state is not None:
             self._state, self._bets, self._elsewhere = None, None, True
             self._newest.clear()
@@ -96,6 +115,8 @@ class StreamStatus:
             "firing": None if state is None else state.firing,
             "severity": state.severity if state else None,
             "since_ms": state.since_ms if state else None,
+            "quiet_since_ms": self._quiet_since_ms,
+            "remarks": self._remarks(),
             "threshold": state.threshold if state else None,
             "samples": self._samples,
             "samples_per_second": self._rate.per_second(RATE_OVER),
@@ -125,9 +146,19 @@ class StreamStatus:
             },
         }
 
-    def _word(self) -> Literal["drift", "ok", "elsewhere", "waiting"]:
+    def _remarks(self) -> list[str]:
+        """What is to be known of a stream that is like its reference all the same."""
+        if self._pace is None:
+            return []
+        return list(pace_remarks(self._pace, self._sizes, self._budget.budget if self._budget else None))
+
+    def _word(self) -> Literal["drift", "quiet", "ok", "elsewhere", "waiting"]:
+        if self.firing:
+            return "drift"
+        if self._quiet_since_ms is not None:
+            return "quiet"
         if self._state is not None:
-            return "drift" if self._state.firing else "ok"
+            return "ok"
         return "elsewhere" if self._elsewhere else "waiting"
 
     def _newest_ms(self) -> int | None:

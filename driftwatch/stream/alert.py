@@ -175,6 +175,11 @@ class Alert:
     announced: str = field(default="", compare=False)
 
     @property
+    def end_ms(self) -> int:
+        """Event time of the newest sample of its window."""
+        return self.window.end_ms
+
+    @property
     def began_ms(self) -> int:
         """When the alarm started, as far as is told."""
         return self.window.end_ms if self.since_ms is None else self.since_ms
@@ -211,20 +216,25 @@ class Alert:
 
 def encode_alert(alert: Alert) -> bytes:
     """A structured CloudEvent in JSON; equal alerts are equal bytes."""
+    return structured(EVENT_TYPE, alert.id, alert.stream, alert.end_ms, alert.to_data(), alert.trace)
+
+
+def structured(kind: str, identity: str, stream: str, at_ms: int, data: Mapping[str, Any], trace: str = "") -> bytes:
+    """A CloudEvent on a stream, in JSON."""
     attributes = {
-        "id": alert.id,
-        "source": f"/driftwatch/{alert.stream}",
-        "type": EVENT_TYPE,
+        "id": identity,
+        "source": f"/driftwatch/{stream}",
+        "type": kind,
         "specversion": "1.0",
-        "time": datetime.fromtimestamp(alert.window.end_ms / 1000, UTC),
-        "subject": alert.stream,
+        "time": datetime.fromtimestamp(at_ms / 1000, UTC),
+        "subject": stream,
         "datacontenttype": "application/json",
     }
-    if alert.trace:
-        attributes[TRACEPARENT] = alert.trace
-    event = CloudEvent(attributes=attributes, data=alert.to_data())
+    if trace:
+        attributes[TRACEPARENT] = trace
+    event = CloudEvent(attributes=attributes, data=dict(data))
     written = orjson.loads(JSONFormat().write(event))
-    written["time"] = rfc3339(alert.window.end_ms)
+    written["time"] = rfc3339(at_ms)
     return orjson.dumps(written, option=orjson.OPT_SORT_KEYS)
 
 
@@ -247,8 +257,8 @@ def decode_alert(value: bytes) -> Alert:
             window=WindowSpan(
                 size=window["size"],
                 samples=window["samples"],
-                start_ms=_milliseconds(window["start"]),
-                end_ms=_milliseconds(window["end"]),
+                start_ms=epoch_ms(window["start"]),
+                end_ms=epoch_ms(window["end"]),
                 offsets=tuple(OffsetRange(**each) for each in window["offsets"]),
             ),
             p_value=data["p_value"],
@@ -257,7 +267,7 @@ def decode_alert(value: bytes) -> Alert:
             reference=(data["reference"]["name"], data["reference"]["version"]),
             heat_map=HeatMap(tuple(map(tuple, data["heat_map"]["values"]))) if "heat_map" in data else None,
             examples=_examples(data["examples"]) if "examples" in data else None,
-            since_ms=_milliseconds(data["since"]) if "since" in data else None,
+            since_ms=epoch_ms(data["since"]) if "since" in data else None,
             trace=valid_context(event.get(TRACEPARENT)),
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -279,5 +289,6 @@ def rfc3339(milliseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def _milliseconds(text: str) -> int:
+def epoch_ms(text: str) -> int:
+    """The inverse of `rfc3339`."""
     return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.results import Excess
 
 UNKNOWN = "unknown"
@@ -112,17 +112,33 @@ class StreamState:
 
 
 @dataclass(frozen=True)
+class StreamPaced:
+    """So many samples of a stream come per second, by the event times of its newest panes."""
+
+    stream: str
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
+class StreamQuiet:
+    """Whether nothing comes from a stream any more: event time of its last message if so, else None."""
+
+    stream: str
+    since_ms: int | None
+
+
+@dataclass(frozen=True)
 class AlertRaised:
     """An alert was written."""
 
-    alert: Alert
+    alert: Announcement
 
 
 @dataclass(frozen=True)
 class AlertRecalled:
     """An alert was written before this daemon started."""
 
-    alert: Alert
+    alert: Announcement
 
 
 @dataclass(frozen=True)
@@ -225,6 +241,8 @@ Event = (
     | BetsMade
     | Calibrated
     | StreamState
+    | StreamPaced
+    | StreamQuiet
     | AlertRaised
     | AlertRecalled
     | StageTimed

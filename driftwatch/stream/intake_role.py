@@ -12,13 +12,14 @@ from pathlib import Path
 import structlog
 
 from driftwatch.config import HttpSource
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.dead_letter_file import DeadLetterFile
 from driftwatch.stream.events import UNKNOWN, BatchSeen, Observer, Progress
 from driftwatch.stream.intake import TOPIC, WAIT_S, Closing, IntakeQueue, record_of
 from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
 from driftwatch.stream.log import Record
 from driftwatch.stream.positions import Position
+from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import Abandoned, ScoreStage
 from driftwatch.stream.test_stage import MakeTester
 from driftwatch.tracing import UNTRACED, Tracer
@@ -41,6 +42,7 @@ class IntakeRole:
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
         state_dir: where state and dead letters are kept; None to keep none.
+        watch: finds streams from which nothing comes any more.
         tracer: records tests and alerts.
     """
 
@@ -54,9 +56,10 @@ class IntakeRole:
         make_tester: MakeTester,
         *,
         streams: tuple[str, ...],
-        on_alert: Callable[[Alert], None],
+        on_alert: Callable[[Announcement], None],
         observer: Observer,
         state_dir: Path | None,
+        watch: QuietWatch | None = None,
         tracer: Tracer = UNTRACED,
     ) -> None:
         self._source = source
@@ -66,7 +69,14 @@ class IntakeRole:
         self._path = state_dir / "intake.json" if state_dir else None
         self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
         self._stages = LocalStages(
-            stage, make_tester, (TOPIC, 0), on_alert=on_alert, observer=observer, path=self._path, tracer=tracer
+            stage,
+            make_tester,
+            (TOPIC, 0),
+            on_alert=on_alert,
+            observer=observer,
+            path=self._path,
+            watch=watch,
+            tracer=tracer,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -102,6 +112,7 @@ class IntakeRole:
                     for letter in self._stages.work(queue, closing.late):
                         if self._dead_letters is not None:
                             self._dead_letters.write(letter.record, letter.error)
+                self._stages.listen(offset)
         except Abandoned:
             pass
         left = len(queue) + self._queue.depth().messages

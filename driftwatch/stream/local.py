@@ -6,22 +6,24 @@ import base64
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from driftwatch.errors import MessageError, SourceError
-from driftwatch.stream.alert import Alert, decode_alert, encode_alert
+from driftwatch.stream import announcement
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import AlertRecalled, Observer, StageTimed, StateKept
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.positions import Position, parse_position
+from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import DeadLetter, ScoreStage
 from driftwatch.stream.state_file import write_whole
-from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
+from driftwatch.stream.test_stage import Entry, MakeTester, Tests, TestStage
 from driftwatch.tracing import UNTRACED, Tracer
 
 SNAPSHOT_EVERY_S = 5.0
@@ -36,8 +38,8 @@ class Snapshot:
     Args:
         position: in its messages.
         started_ms: event time of the first message.
-        next_pane: number of the next pane.
-        states: of the policy, by stream.
+        next_pane: number of the next entry of what would be the panes log.
+        states: of policy and silences, by their keys.
         panes: that windows still need, encoded, oldest first.
         alerts: the last ones, oldest first.
     """
@@ -47,7 +49,7 @@ class Snapshot:
     next_pane: int
     states: dict[str, dict[str, Any]]
     panes: tuple[bytes, ...]
-    alerts: tuple[Alert, ...] = ()
+    alerts: tuple[Announcement, ...] = ()
 
     def save(self, path: Path) -> None:
         """Writes it so that the file is whole at any instant."""
@@ -59,7 +61,7 @@ class Snapshot:
             "next_pane": self.next_pane,
             "states": self.states,
             "panes": [base64.b64encode(pane).decode() for pane in self.panes],
-            "alerts": [encode_alert(alert).decode() for alert in self.alerts],
+            "alerts": [announcement.encode(alert).decode() for alert in self.alerts],
         }
         write_whole(path, orjson.dumps(written))
 
@@ -78,7 +80,7 @@ def load_snapshot(path: Path) -> Snapshot | None:
             int(stored["next_pane"]),
             dict(stored["states"]),
             tuple(base64.b64decode(pane) for pane in stored["panes"]),
-            tuple(decode_alert(alert.encode()) for alert in stored.get("alerts", ())),
+            tuple(announcement.decode(alert.encode()) for alert in stored.get("alerts", ())),
         )
     except FileNotFoundError:
         return None
@@ -98,6 +100,7 @@ class LocalStages:
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
         path: where the state is kept; None to keep none.
+        watch: finds streams from which nothing comes any more; a replay has none.
         tracer: records tests and alerts.
     """
 
@@ -107,11 +110,13 @@ class LocalStages:
         make_tester: MakeTester,
         place: Partition,
         *,
-        on_alert: Callable[[Alert], None],
+        on_alert: Callable[[Announcement], None],
         observer: Observer,
         path: Path | None,
+        watch: QuietWatch | None = None,
         tracer: Tracer = UNTRACED,
     ) -> None:
+        self._watch = watch or QuietWatch()
         self._stage = stage
         self._make_tester = make_tester
         self._place = place
@@ -126,6 +131,7 @@ class LocalStages:
         for alert in self._alerts:
             self._observe(AlertRecalled(alert))
         self._stage.assign(self._place, began.position)
+        self._watch.take_up(self._place)
         self._tests = TestStage(self._make_tester, tested=began.next_pane, states=began.states, tracer=self._tracer)
         for event in self._tests.begun:
             self._observe(event)
@@ -133,7 +139,7 @@ class LocalStages:
             self._tests.feed(number - len(began.panes), decode_pane(encoded), Tests())
         self._started_ms, self._position = began.started_ms, began.position
         self._number, self._states = began.next_pane, dict(began.states)
-        self._saved, self._saved_position = time.monotonic(), began.position
+        self._saved, self._changed = time.monotonic(), False
 
     def work(self, queue: deque[Record], give_up: Callable[[], bool]) -> list[DeadLetter]:
         """Scores and tests messages from the front of a queue, see `ScoreStage.work`; gives those that are unusable.
@@ -142,24 +148,39 @@ class LocalStages:
             Abandoned: `give_up` said so; nothing of it counts.
         """
         work = self._stage.work(queue, give_up=give_up)
+        for event in work.events:
+            self._observe(event)
+        self._position, self._changed = work.positions[self._place], True
+        self._test([*self._watch.heard(work.heard), *work.panes], work.trace)
+        return work.dead
+
+    def listen(self, end: int) -> None:
+        """Looks for streams from which nothing comes any more.
+
+        Args:
+            end: offset of the message to come; all before it were worked on.
+        """
+        if self._watch.due() and (silent := self._watch.silent(self._place, end, partitions=1)):
+            self._test(silent, "")
+
+    def _test(self, entries: Sequence[Entry], trace: str) -> None:
+        """Tests what a log of panes would have next, and keeps the state now and then."""
         begun = time.perf_counter()
         came = Tests()
-        if work.panes:
-            with self._tracer.span("test", links=[work.trace], panes=len(work.panes)) as span:
+        if entries:
+            with self._tracer.span("test", links=[trace], panes=len(entries)) as span:
                 came.trace = span.context
-                self._tests.feed_all(list(enumerate(work.panes, self._number)), came)
-                self._number += len(work.panes)
-        for event in (*work.events, *came.events, StageTimed("test", time.perf_counter() - begun)):
+                self._tests.feed_all(list(enumerate(entries, self._number)), came)
+                self._number += len(entries)
+        for event in (*came.events, StageTimed("test", time.perf_counter() - begun)):
             self._observe(event)
         for alert in came.alerts:
             self._on_alert(alert)
-            # Without samples, which may be large; nobody who is told of it again looks at them.
-            self._alerts.append(replace(alert, examples=None))
-        self._states |= {stream: dict(state) for stream, state in came.states.items()}
-        self._position = work.positions[self._place]
+            self._alerts.append(announcement.without_samples(alert))
+        self._states |= {key: dict(state) for key, state in came.states.items()}
+        self._changed = self._changed or bool(came.states)
         if came.alerts or time.monotonic() - self._saved > SNAPSHOT_EVERY_S:
             self._try_to_save()
-        return work.dead
 
     def save(self) -> None:
         """Keeps the state, unless nothing has come since it was kept last.
@@ -168,7 +189,7 @@ class LocalStages:
             SourceError: the file cannot be written.
         """
         self._saved = time.monotonic()
-        if self._path is None or self._position == self._saved_position:
+        if self._path is None or not self._changed:
             return
         panes = tuple(encode_pane(pane) for pane in itertools.chain(*self._tests.panes().values()))
         try:
@@ -179,7 +200,7 @@ class LocalStages:
             raise SourceError(
                 f"the state cannot be kept: {error.strerror}", where=str(self._path), remedy="see to state_dir"
             ) from None
-        self._saved_position = self._position
+        self._changed = False
 
     def _try_to_save(self) -> None:
         """Keeps the state, or says that it cannot be: to watch on matters more than what a restart would repeat."""

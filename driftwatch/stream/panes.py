@@ -142,13 +142,17 @@ class PaneBuilder:
 
     def passed(self, record: Record) -> Iterator[RawPane]:
         """Notes that a message is dealt with, and gives the panes that it is time to close short."""
-        self._next = max(self._next, record.offset + 1)
+        self.read_to(record.offset + 1)
         while self._pending:
             oldest = next(iter(self._pending))
             reach = self._next - self._pending[oldest].marks[0][0]
             if reach <= PANE_SPAN and fits(self.position()):
                 return
             yield self._close(oldest)
+
+    def read_to(self, end: int) -> None:
+        """Notes that all messages before an offset are dealt with."""
+        self._next = max(self._next, end)
 
     def position(self) -> Position:
         """From where on a later builder must read so that no sample is lost or used twice."""

@@ -14,7 +14,7 @@ from driftwatch.config import ReplaySource
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import Dataset, open_dataset
 from driftwatch.data.schema import Schema
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Observer, Progress
 from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
 from driftwatch.stream.log import Record
@@ -53,7 +53,7 @@ class ReplayRole:
         stage: ScoreStage,
         make_tester: MakeTester,
         *,
-        on_alert: Callable[[Alert], None],
+        on_alert: Callable[[Announcement], None],
         observer: Observer,
         snapshot: Path | None = None,
         tracer: Tracer = UNTRACED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 import structlog
@@ -13,11 +13,13 @@ from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import Observer, Progress, StageTimed
-from driftwatch.stream.kafka_clients import Assignment, KafkaRole, record_of
-from driftwatch.stream.log import Record
+from driftwatch.stream.kafka_clients import ANSWER_MS, Assignment, KafkaRole, record_of
+from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import encode_pane
-from driftwatch.stream.positions import parse_position
+from driftwatch.stream.positions import Position, parse_position
+from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import Abandoned, DeadLetter, ScoreStage, Work
+from driftwatch.stream.sighting import Sighting, encode_sighting
 from driftwatch.stream.transaction import Outgoing, commit
 from driftwatch.tracing import UNTRACED, Tracer, trace_headers
 
@@ -33,6 +35,7 @@ class ScoreRole(KafkaRole):
     Args:
         source: brokers, topics and group.
         make_stage: a fresh stage, for each connection.
+        make_watch: likewise, that finds streams from which nothing comes any more.
         identity: of the transactional producer.
         prepare: called before the first read of each connection; makes topics.
         observer: told of everything.
@@ -43,6 +46,7 @@ class ScoreRole(KafkaRole):
         self,
         source: KafkaSource,
         make_stage: Callable[[], ScoreStage],
+        make_watch: Callable[[], QuietWatch],
         *,
         identity: str,
         prepare: Callable[[], None],
@@ -52,6 +56,7 @@ class ScoreRole(KafkaRole):
         super().__init__("score", source, observer)
         self._tracer = tracer
         self._make_stage = make_stage
+        self._make_watch = make_watch
         self._identity = identity
         self._prepare = prepare
 
@@ -66,7 +71,8 @@ class ScoreRole(KafkaRole):
             max_poll_records=self.source.max_poll_records,
             max_partition_fetch_bytes=self.source.max_message_bytes,
         )
-        assignment, stage = self.subscribe(consumer, self.source.topic), self._make_stage()
+        assignment = self.subscribe(consumer, self.source.topic)
+        stage, watch = self._make_stage(), self._make_watch()
         self.connected()
         deadline = _Deadline(stop)
         queue: deque[Record] = deque()
@@ -75,7 +81,7 @@ class ScoreRole(KafkaRole):
                 polled = self.poll(consumer)
                 # Before rebalances are acted on: should one more come about, this membership commits nothing.
                 member = consumer.group_metadata()
-                moved = self._rebalance(consumer, assignment, stage)
+                moved = self._rebalance(consumer, assignment, stage, watch)
                 for place, messages in polled.items():
                     if place not in moved:
                         queue.extend(record_of(message) for message in messages)
@@ -87,16 +93,46 @@ class ScoreRole(KafkaRole):
                     log.info("left unfinished work to the next start", role=self.name)
                     return
                 started = time.perf_counter()
+                sightings = self._sightings(watch.heard(work.heard))
                 with self._tracer.span("commit", parent=work.trace):
-                    commit(producer, member, _messages(work, self.source), _offsets(work))
+                    commit(producer, member, sightings + _messages(work, self.source), _offsets(work.positions))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
+            else:
+                silent, positions = self._silences(consumer, stage, watch)
+                if silent:
+                    commit(producer, member, self._sightings(silent), _offsets(positions))
             self.measure_lag(consumer)
 
-    def _rebalance(self, consumer: KafkaConsumer, assignment: Assignment, stage: ScoreStage) -> set[TopicPartition]:
+    def _silences(
+        self, consumer: KafkaConsumer, stage: ScoreStage, watch: QuietWatch
+    ) -> tuple[list[Sighting], dict[Partition, Position]]:
+        """Streams that are found silent, if all that was polled is dealt with; and where the partitions are read to."""
+        found, positions = list[Sighting](), dict[Partition, Position]()
+        if not (due := watch.due()):
+            return found, positions
+        partitions = len(consumer.partitions_for_topic(self.source.topic))
+        ends = consumer.end_offsets([TopicPartition(*place) for place in due], timeout_ms=ANSWER_MS)
+        for each, end in ends.items():
+            if consumer.position(each, timeout_ms=ANSWER_MS) == end:
+                place = (each.topic, each.partition)
+                found += watch.silent(place, end, partitions)
+                positions[place] = stage.read_to(place, end)
+        return found, positions
+
+    def _sightings(self, sightings: Sequence[Sighting]) -> list[Outgoing]:
+        return [Outgoing(self.source.topics.panes, each.stream.encode(), encode_sighting(each)) for each in sightings]
+
+    def _rebalance(
+        self, consumer: KafkaConsumer, assignment: Assignment, stage: ScoreStage, watch: QuietWatch
+    ) -> set[TopicPartition]:
         """Takes up new partitions exactly where they were left; what was polled of them is read again from there."""
         revoked, assigned = assignment.take()
         stage.revoke([(each.topic, each.partition) for each in revoked])
+        for each in revoked:
+            watch.drop((each.topic, each.partition))
+        for each in assigned:
+            watch.take_up((each.topic, each.partition))
         moved = set(revoked) - set(assigned)
         for each in assigned:
             committed = self.committed(consumer, each)
@@ -126,8 +162,8 @@ class _Deadline:
         return now - self._asked > FINISH_S
 
 
-def _offsets(work: Work) -> dict[tuple[str, int], tuple[int, str]]:
-    return {place: (position.offset, position.metadata()) for place, position in work.positions.items()}
+def _offsets(positions: Mapping[Partition, Position]) -> dict[Partition, tuple[int, str]]:
+    return {place: (position.offset, position.metadata()) for place, position in positions.items()}
 
 
 def _messages(work: Work, source: KafkaSource) -> list[Outgoing]:

@@ -64,7 +64,8 @@ def dead_lettered(stream: str, record: Record, error: MessageError) -> DeadLette
 class Work:
     """What a unit of work came to; all of it is to be committed at once.
 
-    `trace` is the context of its scoring, and `led` are those of the messages that led to it.
+    `trace` is the context of its scoring, and `led` are those of the messages that led to it. `heard` are the offset
+    and event time of the newest message of each stream in each partition, of those that came for the first time.
     """
 
     panes: list[Pane] = field(default_factory=list)
@@ -72,6 +73,7 @@ class Work:
     positions: dict[Partition, Position] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     led: list[str] = field(default_factory=list)
+    heard: dict[tuple[Partition, str], tuple[int, int]] = field(default_factory=dict)
     trace: str = ""
 
 
@@ -118,6 +120,12 @@ class ScoreStage:
         """Forgets partitions, and what waited in them: whoever has them next reads it again."""
         for place in places:
             self._builders.pop(place, None)
+
+    def read_to(self, place: Partition, end: int) -> Position:
+        """Notes that all messages of a partition before an offset were taken in, and gives the position."""
+        builder = self._builders[place]
+        builder.read_to(end)
+        return builder.position()
 
     def work(self, queue: deque[Record], *, give_up: Callable[[], bool] = lambda: False) -> Work:
         """Takes records from the front of a queue, for about a second of scoring.
@@ -186,6 +194,7 @@ class ScoreStage:
         span.tell(stream=route.stream, samples=len(indices))
         if not builder.repeated(record):
             work.events.append(BatchSeen(route.stream, "ok" if len(indices) else "skipped", len(indices)))
+            work.heard[record.place, route.stream] = record.offset, record.timestamp_ms
         yield from builder.add(record, route.stream, samples[indices], indices, trace)
 
     def _route(self, record: Record) -> Route:

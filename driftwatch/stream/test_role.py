@@ -17,15 +17,16 @@ from kafka.errors import KafkaTimeoutError
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
-from driftwatch.stream.alert import CONTENT_TYPE, decode_alert, encode_alert
+from driftwatch.stream import announcement
+from driftwatch.stream.alert import CONTENT_TYPE
 from driftwatch.stream.events import UNKNOWN, AlertRecalled, Observer, Progress, StageTimed, StreamsHeld
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
-from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import DeadLetter, dead_lettered
-from driftwatch.stream.test_stage import MakeTester, Tests, TestStage
+from driftwatch.stream.sighting import decode_sighting, is_sighting
+from driftwatch.stream.test_stage import Entry, MakeTester, Tests, TestStage
 from driftwatch.stream.transaction import Outgoing, commit
 from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
 
@@ -122,7 +123,7 @@ class TestRole(KafkaRole):
             for place, records in read.items():
                 stage = stages[place.partition]
                 before = stage.next_offset
-                run, dead = self._panes(stage, records, tests)
+                run, dead = self._entries(stage, records, tests)
                 stage.feed_all(run, tests)
                 outgoing += dead
                 outgoing += self._states(tests, place.partition)
@@ -136,14 +137,15 @@ class TestRole(KafkaRole):
         for event in tests.events:
             self.observe(event)
 
-    def _panes(
+    def _entries(
         self, stage: TestStage, records: Sequence[Record], tests: Tests
-    ) -> tuple[list[tuple[int, Pane]], list[Outgoing]]:
-        """The panes that records hold, with their offsets; and the dead letters of those that hold none."""
-        run, dead = list[tuple[int, Pane]](), list[Outgoing]()
+    ) -> tuple[list[tuple[int, Entry]], list[Outgoing]]:
+        """The entries that records hold, with their offsets; and the dead letters of those that hold none."""
+        run, dead = list[tuple[int, Entry]](), list[Outgoing]()
         for record in records:
             try:
-                run.append((record.offset, decode_pane(record.value)))
+                decode = decode_sighting if is_sighting(record.value) else decode_pane
+                run.append((record.offset, decode(record.value)))
             except MessageError as error:
                 if record.offset >= stage.next_offset:
                     tests.events.append(dead_lettered(UNKNOWN, record, error))
@@ -157,11 +159,11 @@ class TestRole(KafkaRole):
         return [
             Outgoing(
                 self.source.topics.state,
-                stream.encode(),
+                key.encode(),
                 orjson.dumps(dict(state), option=orjson.OPT_SORT_KEYS),
                 partition=partition,
             )
-            for stream, state in changed.items()
+            for key, state in changed.items()
         ]
 
     def _results(self, tests: Tests) -> list[Outgoing]:
@@ -169,8 +171,8 @@ class TestRole(KafkaRole):
         alerts = [
             Outgoing(
                 self._alerts_topic,
-                each.stream.encode(),
-                encode_alert(each),
+                announcement.key_of(each).encode(),
+                announcement.encode(each),
                 headers=(("content-type", CONTENT_TYPE.encode()), *trace_headers(each.announced)),
             )
             for each in tests.alerts
@@ -225,7 +227,7 @@ class TestRole(KafkaRole):
             for message in _read_to_end(reader, place, _end(reader, place), last=RECALLED):
                 # What cannot be read is for the sinks to complain of.
                 with suppress(MessageError):
-                    self.observe(AlertRecalled(decode_alert(message.value or b"")))
+                    self.observe(AlertRecalled(announcement.decode(message.value or b"")))
 
 
 def _end(consumer: KafkaConsumer, place: TopicPartition) -> int:

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from driftwatch.stream.alert import Alert
-from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamState, WindowTested
+from driftwatch.stream.announcement import APART, Announcement
+from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamPaced, StreamQuiet, StreamState, WindowTested
+from driftwatch.stream.pace import pace
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.stream.results import WindowResult
+from driftwatch.stream.sighting import Sighting
+from driftwatch.stream.silence import Silence
 from driftwatch.stream.windows import StreamTester, TestOutcome
 from driftwatch.tracing import UNTRACED, Tracer
 
+Announced = TypeVar("Announced", Alert, QuietAlert)
+
+Entry = Pane | Sighting
+"""Of the panes log."""
+
 MakeTester = Callable[[str], StreamTester | None]
 """A tester for a stream by its name; None if the stream is not configured."""
+
+SILENCE = f"{APART}silence"
+"""Ends the key of what is remembered of a stream's silence; the policy's state has the stream's name alone."""
 
 
 @dataclass
@@ -28,7 +41,7 @@ class Tests:
     __test__ = False
 
     windows: list[WindowResult] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
+    alerts: list[Announcement] = field(default_factory=list)
     states: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     trace: str = ""
@@ -40,7 +53,7 @@ class TestStage:
     Args:
         make_tester: for the streams that turn up.
         tested: panes at offsets before this were tested by an earlier stage: they are history.
-        states: of the policy, by stream, as the earlier stage left them.
+        states: by their keys, as the earlier stage left them: of the policy, and of silences.
         tracer: records the alerts.
     """
 
@@ -61,16 +74,25 @@ class TestStage:
         self._testers: dict[str, StreamTester] = {}
         self._offsets: dict[str, deque[int]] = {}
         self._next = tested
-        self.begun = [event for stream in self._written if (event := self._begin(stream))]
+        self._silences = {
+            key.removesuffix(SILENCE): Silence.from_json(state)
+            for key, state in self._written.items()
+            if key.endswith(SILENCE)
+        }
+        known = [stream for stream in self._written if not stream.endswith(SILENCE)]
+        self.begun: list[Event] = [event for stream in known if (event := self._begin(stream))]
+        self.begun += [silence_event(stream, silence) for stream, silence in self._silences.items()]
 
-    def feed(self, offset: int, pane: Pane, tests: Tests) -> None:
-        """Takes the pane at an offset of the log, and adds what it leads to."""
-        self.feed_all([(offset, pane)], tests)
+    def feed(self, offset: int, entry: Entry, tests: Tests) -> None:
+        """Takes the entry at an offset of the log, and adds what it leads to."""
+        self.feed_all([(offset, entry)], tests)
 
-    def feed_all(self, run: Sequence[tuple[int, Pane]], tests: Tests) -> None:
-        """Takes panes with their offsets, in the order of the log; the more at once, the less each of them costs."""
+    def feed_all(self, run: Sequence[tuple[int, Entry]], tests: Tests) -> None:
+        """Takes entries with their offsets, in the order of the log; the more at once, the less each of them costs."""
         new: dict[str, list[Pane]] = {}
         for offset, pane in run:
+            if isinstance(pane, Sighting):
+                continue
             if offset >= self._tested:
                 new.setdefault(pane.stream, []).append(pane)
             if pane.stream not in self._testers and (event := self._begin(pane.stream)):
@@ -80,8 +102,33 @@ class TestStage:
             for stream, panes in new.items()
             if (tester := self._testers.get(stream)) is not None
         }
-        for offset, pane in run:
-            self._take(offset, pane, outcomes, tests)
+        for offset, entry in run:
+            if offset >= self._tested:
+                self._listen(entry, tests)
+            if isinstance(entry, Sighting):
+                self.passed(offset)
+            else:
+                self._take(offset, entry, outcomes, tests)
+        for stream in outcomes:
+            if (rate := pace(self._testers[stream].panes)) is not None:
+                tests.events.append(StreamPaced(stream, rate))
+
+    def _listen(self, entry: Entry, tests: Tests) -> None:
+        """Notes what an entry says of its stream's silence."""
+        before = self._silences.get(entry.stream, Silence())
+        if isinstance(entry, Sighting):
+            after, alert = before.sighted(entry.stream, entry)
+        else:
+            after, alert = before.scored(entry)
+        if after == before:
+            return
+        self._silences[entry.stream] = after
+        key = f"{entry.stream}{SILENCE}"
+        tests.states[key] = self._written[key] = after.to_json()
+        if alert is not None:
+            announced = self._announce(alert, (), tests.trace)
+            tests.alerts.append(announced)
+            tests.events += [AlertRaised(announced), silence_event(entry.stream, after)]
 
     def _take(self, offset: int, pane: Pane, outcomes: Mapping[str, Iterator[TestOutcome]], tests: Tests) -> None:
         self._next = max(self._next, offset + 1)
@@ -93,7 +140,8 @@ class TestStage:
         else:
             outcome = next(outcomes[pane.stream])
             tests.windows += outcome.windows
-            alerts = [self._announce(alert, tester, tests.trace) for alert in outcome.alerts]
+            led = [pane.trace for pane in tester.panes] if outcome.alerts else []
+            alerts = [self._announce(alert, led, tests.trace) for alert in outcome.alerts]
             tests.alerts += alerts
             tests.events += [tested_event(result) for result in outcome.windows]
             tests.events += [AlertRaised(alert) for alert in alerts]
@@ -110,7 +158,7 @@ class TestStage:
             offsets.popleft()
 
     def passed(self, offset: int) -> None:
-        """Notes that a message which is no pane is dealt with."""
+        """Notes that a message which no window needs is dealt with."""
         self._next = max(self._next, offset + 1)
 
     @property
@@ -126,16 +174,16 @@ class TestStage:
 
     @property
     def streams(self) -> frozenset[str]:
-        """Streams that have a tester."""
-        return frozenset(self._testers)
+        """Streams of which something is known."""
+        return frozenset(self._testers) | frozenset(self._silences)
 
     def panes(self) -> Mapping[str, tuple[Pane, ...]]:
         """The panes that windows still need, by stream, oldest first."""
         return {stream: tuple(tester.panes) for stream, tester in self._testers.items()}
 
-    def _announce(self, alert: Alert, tester: StreamTester, testing: str) -> Alert:
+    def _announce(self, alert: Announced, led: Sequence[str], testing: str) -> Announced:
         """Notes an alert in the trace of the message that set it off, with the others that led to it."""
-        led = [pane.trace for pane in tester.panes]
+        measured = {"effect_nats": alert.effect.nats, "p_value": alert.p_value} if isinstance(alert, Alert) else {}
         with self._tracer.span(
             "alert",
             parent=alert.trace or testing,
@@ -143,8 +191,7 @@ class TestStage:
             stream=alert.stream,
             state=alert.state,
             severity=alert.severity,
-            effect_nats=alert.effect.nats,
-            p_value=alert.p_value,
+            **measured,
             alert_id=alert.id,
         ) as span:
             return replace(alert, announced=span.context)
@@ -163,6 +210,11 @@ def state_event(tester: StreamTester) -> StreamState:
     """Whether a stream's alarm is on."""
     threshold = tester.procedure.control.threshold
     return StreamState(tester.stream, tester.firing, threshold, tester.severity, tester.since_ms)
+
+
+def silence_event(stream: str, silence: Silence) -> StreamQuiet:
+    """Whether a stream is silent."""
+    return StreamQuiet(stream, silence.since_ms if silence.firing else None)
 
 
 def tested_event(result: WindowResult) -> WindowTested:

@@ -25,9 +25,12 @@ from driftwatch.stream.events import (
     Progress,
     ReferenceInUse,
     SamplesScored,
+    StreamPaced,
+    StreamQuiet,
     StreamState,
     WindowTested,
 )
+from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.stream.results import Excess
 from tests.browser import PHONE, chromium, visit
 from tests.integration.conftest import StartDaemon
@@ -164,6 +167,18 @@ def test_both_schemes_and_every_width_are_fit_to_read(browser: Browser, served: 
             assert seen.barriers() == []
             grounds.add(seen.page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert len(grounds) == 2
+
+
+def test_a_silent_stream_is_told_and_is_not_green(browser: Browser, served: Served) -> None:
+    silent = QuietAlert("q", LONG, "firing", "warning", NOW_MS, NOW_MS + 60_000, 30_000, "requests", 0, 3)
+    served.tell(StreamState(HOSTILE, False, 1e-6), StreamQuiet(LONG, NOW_MS), AlertRaised(silent))
+    served.tell(StreamPaced(HOSTILE, 20 / 86_400))
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for(f"document.getElementById('headline').textContent.startsWith({LONG + ' is silent since '!r})")
+        assert "Silent" in seen.text("#streams li:first-child")
+        assert "no sample has come" in seen.text("#alerts li:first-child")
+        seen.wait_for("document.getElementById('stream-remarks').textContent.startsWith('At 20 samples a day')")
+        assert seen.barriers() == []
 
 
 def test_what_came_all_at_once_is_drawn_in_its_order(browser: Browser, served: Served) -> None:

@@ -22,6 +22,7 @@ export function showAlerts(alerts, now) {
 function item(alert, now) {
   const firing = alert.state === "firing";
   const [since, end] = [Date.parse(alert.since), Date.parse(alert.end)];
+  if (alert.kind === "quiet") return silence(alert, since, end, now);
   const what = firing
     ? `${end > since ? "worsened" : "started to drift"}, ${alert.severity}`
     : `is back to normal after ${duration(end - since)}`;
@@ -40,6 +41,29 @@ function item(alert, now) {
     html("p", {}, alert.explanation),
     alert.heat_map ? heatMap(alert.heat_map) : null,
     details,
+  );
+}
+
+function silence(alert, since, end, now) {
+  const firing = alert.state === "firing";
+  return html(
+    "li",
+    { class: firing ? "quiet" : alert.state },
+    html(
+      "p",
+      { class: "alert-head" },
+      mark(firing ? "quiet" : "ok"),
+      html("strong", {}, alert.stream),
+      ` ${firing ? `is silent since ${moment(since, now)}` : `is heard again after ${duration(end - since)}`}`,
+      html("time", { datetime: alert.end }, moment(end, now)),
+    ),
+    html("p", {}, alert.explanation),
+    html(
+      "details",
+      {},
+      html("summary", {}, "Details"),
+      html("dl", { class: "facts" }, defined("Silent since", moment(since, now)), defined("Alert", alert.id)),
+    ),
   );
 }
 

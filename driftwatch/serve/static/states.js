@@ -4,6 +4,7 @@ import { svg } from "./dom.js";
 
 const MARKS = {
   drift: "M8 1.8 15 14H1ZM8 6v4M8 12v.4",
+  quiet: "M3 8h2M7 8h2M11 8h2",
   ok: "M3 8.5 6.5 12 13 4.5",
   waiting: "M8 2.5a5.5 5.5 0 1 1-.01 0M8 5v3l2 1.6",
   elsewhere: "M3 8h9M8.5 4.5 12 8l-3.5 3.5",
@@ -19,6 +20,7 @@ export const scores = (roles) => roles.includes("score") || !roles.includes("tes
 /** What a stream's state is in words. */
 export function stateWords(stream, roles) {
   if (stream.state === "drift") return `Drift, ${stream.severity}`;
+  if (stream.state === "quiet") return "Silent";
   if (stream.state === "ok") return "Like its reference";
   if (stream.state === "elsewhere") return "Tested by another daemon";
   return tests(roles) ? "No result yet" : "Scored here, tested elsewhere";

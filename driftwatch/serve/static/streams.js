@@ -4,7 +4,7 @@ import { at, html, keyed } from "./dom.js";
 import { mark, stateWords } from "./states.js";
 import { ago } from "./words.js";
 
-const URGENT_FIRST = ["drift", "ok", "waiting", "elsewhere"];
+const URGENT_FIRST = ["drift", "quiet", "ok", "waiting", "elsewhere"];
 
 export function showStreams(streams, chosen, roles, now) {
   const ordered = [...streams].sort((a, b) => URGENT_FIRST.indexOf(a.state) - URGENT_FIRST.indexOf(b.state));

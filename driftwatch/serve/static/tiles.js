@@ -2,7 +2,7 @@
 
 import { at, html, keyed, setText } from "./dom.js";
 import { mark, stateWords } from "./states.js";
-import { ago, count, moment, number, percent, pValue, rate } from "./words.js";
+import { ago, count, moment, number, percent, pValue, rate, sentence } from "./words.js";
 
 export function showTiles(stream, detail, roles, now) {
   setText(at("stream-name"), stream.name);
@@ -16,6 +16,7 @@ export function showTiles(stream, detail, roles, now) {
   const longest = windows.at(-1);
   const { bets } = detail;
   setText(at("stream-reference"), comparison(stream.reference, detail.budget));
+  setText(at("stream-remarks"), stream.remarks.map((remark) => `${sentence(remark)}.`).join(" "));
   const tiles = [
     [
       "p-value",

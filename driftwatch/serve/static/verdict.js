@@ -2,13 +2,15 @@
 
 import { at, setText } from "./dom.js";
 import { tests } from "./states.js";
-import { moment } from "./words.js";
+import { moment, sentence } from "./words.js";
 
 export function showVerdict(status, now) {
   const firing = status.streams.filter((stream) => stream.state === "drift");
+  const quiet = status.streams.filter((stream) => stream.state === "quiet");
   const fine = status.streams.filter((stream) => stream.state === "ok");
-  const [headline, more] = verdict(status, firing, fine, now);
-  at("verdict").className = `verdict ${firing.length ? "drift" : fine.length ? "ok" : "waiting"}`;
+  const [headline, more] = verdict(status, firing, quiet, fine, now);
+  const state = firing.length ? "drift" : quiet.length ? "quiet" : fine.length ? "ok" : "waiting";
+  at("verdict").className = `verdict ${state}`;
   setText(at("headline"), headline);
   setText(at("headline-more"), more);
   document.title = firing.length ? `DRIFT: ${firing.map((stream) => stream.name).join(", ")}` : "driftwatch";
@@ -16,7 +18,7 @@ export function showVerdict(status, now) {
   if (at("icon").getAttribute("href") !== icon) at("icon").setAttribute("href", icon);
 }
 
-function verdict({ streams, roles, alerts }, firing, fine, now) {
+function verdict({ streams, roles, alerts }, firing, quiet, fine, now) {
   if (roles.includes("forward"))
     return ["This daemon forwards samples to Kafka", "Drift is told by the daemon that reads them there."];
   if (firing.length === 1) {
@@ -31,6 +33,13 @@ function verdict({ streams, roles, alerts }, firing, fine, now) {
     return [
       `${firing.length} of ${streams.length} streams drift`,
       firing.map((stream) => `${stream.name} (${stream.severity})`).join(", "),
+    ];
+  if (quiet.length)
+    return [
+      quiet.length === 1
+        ? `${quiet[0].name} is silent since ${moment(quiet[0].quiet_since_ms, now)}`
+        : `${quiet.length} of ${streams.length} streams are silent`,
+      `${quiet.length === 1 ? "" : `${quiet.map((stream) => stream.name).join(", ")}: `}No samples come, so nobody can tell whether they drift.`,
     ];
   if (fine.length) {
     const those =
@@ -50,5 +59,3 @@ function verdict({ streams, roles, alerts }, firing, fine, now) {
       : "This daemon scores samples; drift is tested by another one.",
   ];
 }
-
-const sentence = (text) => (text.length ? text[0].toUpperCase() + text.slice(1) : text);

@@ -57,4 +57,7 @@ export function rate(perSecond) {
   return perSecond < 10 ? String(Number(perSecond.toPrecision(2))) : count(Math.round(perSecond));
 }
 
+/** With a capital. */
+export const sentence = (text) => (text.length ? text[0].toUpperCase() + text.slice(1) : text);
+
 export const percent = (share) => `${Number((100 * share).toPrecision(2))} %`;

@@ -35,6 +35,8 @@ from driftwatch.stream.events import (
     SinkDelivered,
     SinkFailed,
     StageTimed,
+    StreamPaced,
+    StreamQuiet,
     StreamsHeld,
     StreamState,
     WindowTested,
@@ -75,6 +77,8 @@ EVENTS: tuple[Event, ...] = (
     Calibrated("a", 1e6, (2e5, 5e6), satisfiable=False),
     AlertRaised(ALERT),
     StreamState("a", True, 1e-6),
+    StreamPaced("a", 0.5),
+    StreamQuiet("a", 1_500),
     StageTimed("score", 0.1),
     LagMeasured("in", 0, 7),
     SinkDelivered("webhook"),
@@ -99,6 +103,8 @@ NAMES = (
     'driftwatch_last_poll_timestamp_seconds{role="score"} ',
     'driftwatch_drift{stream="a"} 1.0',
     'driftwatch_alerts_total{severity="critical",state="firing",stream="a"} 1.0',
+    'driftwatch_stream_quiet{stream="a"} 1.0',
+    'driftwatch_window_fill_seconds{stream="a",window="50"} 100.0',
     'driftwatch_dead_letters_total{reason="malformed",stream="unknown"} 1.0',
     'driftwatch_stage_seconds_count{stage="score"} 1.0',
     'driftwatch_consumer_lag{partition="0",topic="in"} 7.0',
@@ -110,7 +116,7 @@ NAMES = (
 
 class Served:
     def __init__(self) -> None:
-        self.metrics, self.health = Metrics(), Health(["score"], stall_after_s=60)
+        self.metrics, self.health = Metrics(sizes=[50]), Health(["score"], stall_after_s=60)
         self.status = Status(clock=lambda: 0.0)
         self.health.expect(["a"])
         self.server = HttpServer("127.0.0.1", 0, self.metrics, self.health, self.status)

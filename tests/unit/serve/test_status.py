@@ -27,10 +27,13 @@ from driftwatch.stream.events import (
     PartitionsHeld,
     ReferenceInUse,
     SamplesScored,
+    StreamPaced,
+    StreamQuiet,
     StreamsHeld,
     StreamState,
     WindowTested,
 )
+from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.stream.results import Excess
 
 WATCHED = Watched(("a", "b"), (50,), ("score", "test"))
@@ -105,6 +108,22 @@ def test_what_happened_is_told() -> None:
     (alert,) = page["alerts"]
     assert (alert["explanation"], alert["since"]) == (ALERT.explanation, "1970-01-01T00:00:02.000Z")
     assert alert["heat_map"]["values"] == [[0.5, 0.0, -0.1], [0.0, 0.0, 0.0]]
+
+
+def test_a_silent_stream_is_not_green_and_one_too_quiet_says_for_what() -> None:
+    silent = QuietAlert("q", "a", "firing", "warning", 1_500, 9_000, 5_000, "in", 0, 3)
+    events = (StreamState("a", False, 1e-6), StreamQuiet("a", 1_500), AlertRaised(silent), AlertRaised(ALERT))
+    page = told(*events)
+    assert (page["streams"][0]["state"], page["streams"][0]["quiet_since_ms"]) == ("quiet", 1_500)
+    assert [(each["kind"], each["stream"]) for each in page["alerts"]] == [("quiet", "a"), ("drift", "a")]
+    assert told(*events, StreamState("a", True, 1e-6))["streams"][0]["state"] == "drift"
+    assert told(*events, StreamQuiet("a", None))["streams"][0]["state"] == "ok"
+    assert told(*events, StreamsHeld(frozenset()))["streams"][0]["state"] == "elsewhere"
+    paced = (Calibrated("a", 1e6, (2e5, 5e6), satisfiable=True), StreamPaced("a", 20 / 86_400))
+    late, rare = told(*paced)["streams"][0]["remarks"]
+    assert late == "at 20 samples a day a window of 50 is full after 2.5 days: drift is told as late"
+    assert "one in 137 years" in rare
+    assert told(*paced, StreamPaced("a", 10.0))["streams"][0]["remarks"] == []
 
 
 def test_the_stream_that_drifts_comes_first_to_who_asks_for_none() -> None:

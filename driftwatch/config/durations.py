@@ -1,0 +1,35 @@
+"""Lengths of time as people write them: a number and its unit."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds.
+
+    >>> duration_ms("30s"), duration_ms("5m")
+    (30000, 300000)
+
+    Raises:
+        ValueError: the text is no length of time.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no length of time; write it like '30s', '5m', '1h' or '1d'")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _check(text: str) -> str:
+    duration_ms(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_check), Field(json_schema_extra={"pattern": f"^{_DURATION.pattern}$"})]
+"""A length of time, such as ``5m``."""

@@ -1,0 +1,207 @@
+"""Streams that stop: who reads to the end finds out, the log decides, and whoever is late or restarts finds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import permutations
+
+import numpy as np
+import orjson
+import pytest
+
+from driftwatch.errors import MessageError
+from driftwatch.stream.announcement import decode, encode, key_of
+from driftwatch.stream.events import AlertRaised, StreamQuiet
+from driftwatch.stream.pace import pace
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.quiet_alert import QuietAlert
+from driftwatch.stream.quiet_watch import QuietWatch
+from driftwatch.stream.sighting import Hush, Sighting, decode_sighting, encode_sighting, is_sighting
+from driftwatch.stream.silence import Silence
+from driftwatch.stream.test_stage import SILENCE, Entry, Tests, TestStage
+
+TOPIC, AFTER_MS = "in", 60_000
+PLACE = (TOPIC, 0)
+
+
+class Clock:
+    """Seconds, as a test wants them."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def watch(clock: Clock) -> QuietWatch:
+    watch = QuietWatch(("a",), AFTER_MS, "warning", clock=clock, calendar=clock)
+    watch.take_up(PLACE)
+    return watch
+
+
+def heard(offset: int, partition: int = 0, time_ms: int | None = None) -> Sighting:
+    return Sighting("a", TOPIC, partition, offset, 1_000 * offset if time_ms is None else time_ms)
+
+
+def silent(end: int, partition: int = 0, *, of: int = 1, last: int = -1) -> Sighting:
+    hush = Hush(end, of, 1_000_000 + end, AFTER_MS, "warning")
+    return Sighting("a", TOPIC, partition, last, 1_000 * max(last, 0), hush)
+
+
+def pane(last: int, partition: int = 0, *, n: int = 10, end_ms: int = 0) -> Pane:
+    return Pane("a", "v", n, np.zeros(1), end_ms, end_ms or 1_000 * last, TOPIC, partition, (last, 0), (last, n - 1))
+
+
+def run(entries: Iterable[Entry], *stops: int) -> list[QuietAlert]:
+    """The alerts of a log over several stages, each of which takes up the states of the one before."""
+    stage, states, alerts = TestStage(lambda _: None), {}, []
+    for offset, entry in enumerate(entries):
+        if offset in stops:
+            kept = orjson.loads(orjson.dumps(states))
+            stage = TestStage(lambda _: None, tested=offset, states=kept)
+        tests = Tests()
+        stage.feed(offset, entry, tests)
+        states |= tests.states
+        alerts += tests.alerts
+    return alerts
+
+
+class TestWatch:
+    """Who reads the input."""
+
+    def test_tells_of_the_first_message_and_then_of_none(self, watch: QuietWatch) -> None:
+        assert watch.heard({(PLACE, "a"): (5, 50)}) == [heard(5, time_ms=50)]
+        assert watch.heard({(PLACE, "a"): (6, 60), (PLACE, "other"): (7, 70)}) == []
+
+    def test_tells_of_a_silence_once_and_of_its_end(self, watch: QuietWatch, clock: Clock) -> None:
+        watch.heard({(PLACE, "a"): (5, 50)})
+        clock.now += 59.9
+        assert watch.due() == []
+        clock.now += 0.2
+        assert watch.due() == [PLACE]
+        (found,) = watch.silent(PLACE, 6, partitions=3)
+        assert found == Sighting("a", TOPIC, 0, 5, 50, Hush(6, 3, int(clock.now * 1000), AFTER_MS, "warning"))
+        clock.now += 1_000
+        assert watch.due() == []
+        assert watch.heard({(PLACE, "a"): (6, 60)}) == [heard(6, time_ms=60)]
+        clock.now += 61
+        assert watch.due() == [PLACE]
+
+    def test_asks_for_the_end_no_more_than_once_a_second(self, watch: QuietWatch, clock: Clock) -> None:
+        clock.now += 61
+        assert watch.due() == [PLACE]
+        assert watch.due() == []
+        clock.now += 1
+        assert watch.due() == [PLACE]
+
+    def test_begins_anew_with_a_partition_that_is_taken_up(self, watch: QuietWatch, clock: Clock) -> None:
+        watch.heard({(PLACE, "a"): (5, 50)})
+        clock.now += 59
+        watch.drop(PLACE)
+        watch.take_up(PLACE)
+        clock.now += 59
+        assert watch.due() == []
+        clock.now += 1
+        assert watch.silent(PLACE, 6, 1)[0].offset == -1
+
+    def test_that_watches_no_stream_says_nothing(self, clock: Clock) -> None:
+        watch = QuietWatch(clock=clock)
+        watch.take_up(PLACE)
+        clock.now += 1e6
+        assert watch.due() == []
+        assert watch.heard({(PLACE, "a"): (5, 50)}) == []
+
+
+class TestLog:
+    """Who reads the panes log."""
+
+    def test_a_stream_that_was_never_seen_is_not_silent(self) -> None:
+        assert run([silent(0), silent(0)]) == []
+
+    def test_fires_once_and_is_resolved_by_the_next_message(self) -> None:
+        firing, resolved = run([heard(5), silent(6, last=5), silent(6), heard(6), pane(7)])
+        assert (firing.state, firing.since_ms, firing.end_ms, firing.offset) == ("firing", 5_000, 1_000_006, 5)
+        assert (resolved.state, resolved.since_ms, resolved.end_ms, resolved.offset) == ("resolved", 5_000, 6_000, 6)
+
+    @pytest.mark.parametrize("stops", [(1,), (2,), (2, 3), (3, 4, 5), tuple(range(1, 7))])
+    def test_restarts_change_nothing(self, stops: tuple[int, ...]) -> None:
+        log = [heard(5), pane(5), silent(7, last=6), silent(7), heard(7), pane(8), silent(9, last=8)]
+        assert run(log, *stops) == run(log)
+        assert len(run(log)) == 3
+
+    def test_ids_are_of_the_last_message_and_tell_silences_apart(self) -> None:
+        log = [heard(5), silent(6, last=5), heard(6), silent(7, last=6)]
+        ids = [alert.id for alert in run(log)]
+        assert len(set(ids)) == 3
+        assert ids == [alert.id for alert in run([heard(4), pane(5), *log[1:]])]
+
+    def test_all_partitions_must_be_silent(self) -> None:
+        marks = [silent(6, 0, of=3, last=5), silent(0, 1, of=3), silent(9, 2, of=3, last=8)]
+        for order in permutations(marks):
+            alerts = run([heard(5, 0), heard(8, 2), *order])
+            assert [(each.state, each.partition, each.offset) for each in alerts] == [("firing", 2, 8)]
+            assert run([heard(5, 0), heard(8, 2), *order[:2]]) == []
+
+    def test_a_pane_of_older_samples_ends_no_silence_but_one_of_newer_ones_does(self) -> None:
+        log = [heard(5), silent(9, last=8)]
+        assert [each.state for each in run([*log, pane(8), pane(9)])] == ["firing", "resolved"]
+        assert [each.state for each in run([*log, pane(8)])] == ["firing"]
+
+    def test_a_topic_that_was_made_anew_is_heard(self) -> None:
+        assert [each.state for each in run([heard(500), silent(501), heard(3)])] == ["firing", "resolved"]
+
+    def test_panes_alone_are_not_remembered(self) -> None:
+        assert Silence().scored(pane(5)) == (Silence(), None)
+
+    def test_whoever_takes_over_knows_that_a_stream_is_silent(self) -> None:
+        tests = Tests()
+        TestStage(lambda _: None).feed_all([(0, heard(5)), (1, silent(6))], tests)
+        assert [event.alert.state for event in tests.events if isinstance(event, AlertRaised)] == ["firing"]
+        later = TestStage(lambda _: None, tested=2, states=tests.states)
+        assert later.begun == [StreamQuiet("a", 5_000)]
+        assert later.streams == {"a"}
+        assert list(tests.states) == [f"a{SILENCE}"]
+
+
+class TestWire:
+    """As messages."""
+
+    @pytest.mark.parametrize("sighting", [heard(5), silent(6, 2, of=3, last=5)])
+    def test_sightings_survive(self, sighting: Sighting) -> None:
+        assert is_sighting(encode_sighting(sighting))
+        assert decode_sighting(encode_sighting(sighting)) == sighting
+
+    @pytest.mark.parametrize(
+        "value", [b'{"sighting":2}', b'{"sighting":1}', b'{"sighting":', b'{"sighting":1,"hush":3}']
+    )
+    def test_what_is_no_sighting_is_told(self, value: bytes) -> None:
+        with pytest.raises(MessageError):
+            decode_sighting(value)
+
+    def test_alerts_survive_and_have_a_key_of_their_own(self) -> None:
+        for alert in run([heard(5), silent(6), heard(6)]):
+            assert decode(encode(alert)) == alert
+            assert key_of(alert) != alert.stream
+            assert orjson.loads(encode(alert))["type"] == "io.driftwatch.quiet.v1"
+        for value in (b"{}", b"[", b'{"type":"io.driftwatch.quiet.v1"}'):
+            with pytest.raises(MessageError):
+                decode(value)
+
+
+class TestPace:
+    """How fast samples come."""
+
+    def test_is_of_what_came_after_the_first_pane(self) -> None:
+        assert pace([pane(1, end_ms=1_000), pane(2, end_ms=3_000), pane(3, end_ms=6_000)]) == 4.0
+        # All of a message have one time: the first message says nothing of how long it took.
+        assert pace([pane(1, end_ms=1_000), pane(1, end_ms=1_000), pane(2, end_ms=11_000)]) == 1.0
+
+    def test_of_one_moment_is_not_known(self) -> None:
+        assert pace([]) is None
+        assert pace([pane(1, end_ms=1_000), pane(2, end_ms=1_000)]) is None
