@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -18,24 +20,33 @@ from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySourc
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
+from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.precision import set_scoring_precision
 from driftwatch.reference.reference import Reference, load_reference
-from driftwatch.reference.scoring import Scorer
-from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
+from driftwatch.reloading import Reloading
+from driftwatch.running import (
+    Monitor,
+    Role,
+    build_monitor,
+    intake_queue,
+    noting_hangups,
+    run_roles,
+    serving,
+    stop_on_signals,
+)
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Calibrated, ReferenceInUse
 from driftwatch.stream.intake import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
-from driftwatch.stream.monitor import example_rule, tester_factory
+from driftwatch.stream.monitor import example_rule
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.registry import open_registry
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.test_role import TestRole
 from driftwatch.stream.topics import Topics
-from driftwatch.stream.windows import StreamTester
 
 log = structlog.get_logger("driftwatch")
 
@@ -48,6 +59,7 @@ class Daemon:
         references: by the path in the configuration.
         monitor: told of everything.
         queue: of samples that come by HTTP.
+        hangup: asks for a look at whether there is another reference.
     """
 
     def __init__(
@@ -56,13 +68,14 @@ class Daemon:
         references: Mapping[str, Reference],
         monitor: Monitor,
         queue: IntakeQueue | None = None,
+        hangup: threading.Event | None = None,
     ) -> None:
         self._queue = queue
         self.config = config
         self.monitor = monitor
-        self._references = {stream.name: references[str(stream.reference)] for stream in config.streams}
-        self._scorers = {reference.version: Scorer(reference) for reference in references.values()}
-        self._factory = tester_factory(config.windows, config.alerts)
+        self._plans = Plans(make_plan(config, {s.name: references[str(s.reference)] for s in config.streams}))
+        device = choose_device(config.device)
+        self.reloading = Reloading(self._plans, device, hangup or threading.Event(), self._announce, monitor.observe)
         self._sinks = build_sinks(config)
         stated = config.source.schema_registry if isinstance(config.source, KafkaSource) else None
         self._registry = open_registry(stated) if stated and "score" in config.roles else None
@@ -70,10 +83,18 @@ class Daemon:
     def prepare(self) -> None:
         """Calibrates thresholds, which takes seconds for each reference, and announces sinks and streams."""
         self.monitor.metrics.expect_sinks(self._sinks.names)
-        for stream, reference in self._references.items():
-            procedure = self._factory.procedure(reference)
-            control = procedure.control
-            self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version, reference.scores))
+        self._plans.now.calibrate()
+        self._announce(None, self._plans.now)
+
+    def _announce(self, before: Plan | None, plan: Plan) -> None:
+        """Tells what streams are compared with, where that is new."""
+        now_ms = int(time.time() * 1000)
+        for stream, reference in plan.references.items():
+            standard = plan.factory.standard(reference)
+            if before is not None and before.find(stream) is standard:
+                continue
+            procedure, control = standard.procedure, standard.procedure.control
+            self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version, reference.scores, now_ms))
             self.monitor.observe(Calibrated(stream, control.budget, control.interval, procedure.satisfiable))
             log.info(
                 "watching",
@@ -87,6 +108,9 @@ class Daemon:
 
     def roles(self) -> Sequence[Role]:
         """What is to run."""
+        return [*self._stages_and_sinks(), self.reloading]
+
+    def _stages_and_sinks(self) -> Sequence[Role]:
         source = self.config.source
         if isinstance(source, KafkaSource):
             return self._kafka_roles(source)
@@ -133,7 +157,9 @@ class Daemon:
             made.append(
                 TestRole(
                     source,
-                    self._tester,
+                    self._plans.find,
+                    want=self.reloading.want,
+                    patience_s=self.config.references.patience_s,
                     alerts_topic=topic,
                     identity=identity,
                     prepare=prepare,
@@ -150,7 +176,7 @@ class Daemon:
         return [
             AlertmanagerUpkeep(
                 client,
-                list(self._references),
+                list(self._plans.now.references),
                 self.monitor.observe,
                 folder / f"{client.name}.firing.json" if folder else None,
                 self.monitor.tracer,
@@ -162,9 +188,9 @@ class Daemon:
         folder = self.config.state_dir
         return ReplayRole(
             source,
-            self._references[source.stream].schema,
+            self._plans.now.references[source.stream].schema,
             self._stage(),
-            self._tester,
+            self._plans.find,
             on_alert=submit,
             observer=self.monitor.observe,
             snapshot=folder / f"{source.stream}.replay.json" if folder else None,
@@ -176,8 +202,8 @@ class Daemon:
             source,
             self._queue or intake_queue(source),
             self._stage(),
-            self._tester,
-            streams=tuple(self._references),
+            self._plans.find,
+            streams=tuple(self._plans.now.references),
             on_alert=submit,
             observer=self.monitor.observe,
             state_dir=self.config.state_dir,
@@ -189,35 +215,23 @@ class Daemon:
         alerts = self.config.alerts
         if alerts.quiet_after_ms is None:
             return QuietWatch()
-        return QuietWatch(tuple(self._references), alerts.quiet_after_ms, alerts.least_severity)
+        return QuietWatch(tuple(self._plans.now.references), alerts.quiet_after_ms, alerts.least_severity)
 
     def _stage(self) -> ScoreStage:
         if self._registry:
             self._registry.wait_over()
-        routes = {
-            stream.name: Route(
-                stream.name,
-                self._scorers[self._references[stream.name].version],
-                stream.format,
-                stream.sample_fraction,
-            )
-            for stream in self.config.streams
-        }
         source = self.config.source
         limit = source.max_message_bytes if isinstance(source, KafkaSource) else 1 << 40
         examples = example_rule(self.config.alerts)
         return ScoreStage(
-            routes,
+            self._plans.routes(),
             self.config.windows.step,
             examples=examples,
             max_message_bytes=limit,
             tracer=self.monitor.tracer,
             registry=self._registry,
+            renew=self._plans.routes,
         )
-
-    def _tester(self, stream: str) -> StreamTester | None:
-        reference = self._references.get(stream)
-        return self._factory(stream, reference) if reference else None
 
 
 def load_references(config: DaemonConfig) -> dict[str, Reference]:
@@ -255,7 +269,12 @@ def run_daemon(config: DaemonConfig) -> int:
     log.info("starting", version=__version__, source=config.source.kind)
     monitor = build_monitor(config, EventLog())
     queue = intake_queue(config.source) if isinstance(config.source, HttpSource) else None
-    with stop_on_signals() as stop, closing(monitor.tracer), serving(config, monitor, queue):
-        daemon = Daemon(config, load_references(config), monitor, queue)
+    with (
+        stop_on_signals() as stop,
+        noting_hangups() as hangup,
+        closing(monitor.tracer),
+        serving(config, monitor, queue),
+    ):
+        daemon = Daemon(config, load_references(config), monitor, queue, hangup)
         daemon.prepare()
         return run_roles(daemon, stop)

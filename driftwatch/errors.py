@@ -10,6 +10,7 @@ DeadLetterReason = Literal[
     "shape",
     "non_finite",
     "unknown_stream",
+    "unknown_reference",
     "unknown_schema",
     "too_large",
     "unsupported_format",

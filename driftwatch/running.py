@@ -165,6 +165,17 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
+def noting_hangups() -> Iterator[threading.Event]:
+    """An event that SIGHUP sets."""
+    hangup = threading.Event()
+    before = signal.signal(signal.SIGHUP, lambda *_: hangup.set())
+    try:
+        yield hangup
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextmanager
 def serving(config: DaemonConfig, monitor: Monitor, queue: IntakeQueue | None = None) -> Iterator[str]:
     """Serves metrics, health and the status page meanwhile, and takes samples in if the source is HTTP.
 

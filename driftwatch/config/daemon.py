@@ -28,6 +28,24 @@ class StreamConfig(Settings):
     sample_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
+class ReferencesConfig(Settings):
+    """What becomes of a reference while the daemon runs."""
+
+    watch_s: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=86_400,
+            description="after which it is looked again whether another bundle is where a stream's reference is; "
+            "MLflow is asked on SIGHUP only",
+        ),
+    ] = 30.0
+    patience_s: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="how long panes wait for the reference that scored them, if it is not here"),
+    ] = 300.0
+
+
 class ServerConfig(Settings):
     """Where metrics, health and the status page are served."""
 
@@ -56,6 +74,7 @@ class DaemonConfig(Settings):
 
     source: SourceConfig
     streams: Annotated[list[StreamConfig], Field(max_length=1000)] = Field(default_factory=list)
+    references: ReferencesConfig = ReferencesConfig()
     windows: WindowsConfig = WindowsConfig()
     alerts: AlertsConfig = AlertsConfig()
     sinks: list[SinkConfig] = Field(default_factory=list)

@@ -194,6 +194,18 @@ Schema = Annotated[ImageSchema | VectorSchema | TableSchema, Field(discriminator
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Schema)
 
 
+def same_samples(one: Schema, other: Schema) -> bool:
+    """Whether what is a sample of one schema is one of another; what is usual in it may differ, such as categories."""
+    match one, other:
+        case ImageSchema(), ImageSchema():
+            return (one.shape, one.dtype) == (other.shape, other.dtype)
+        case VectorSchema(), VectorSchema():
+            return one.dim == other.dim
+        case TableSchema(), TableSchema():
+            return [(c.name, c.kind) for c in one.columns] == [(c.name, c.kind) for c in other.columns]
+    return False
+
+
 def parse_schema(data: Mapping[str, Any], *, where: str = "schema") -> Schema:
     """A schema from its JSON form.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,32 @@ def load_bundle(path: str | Location, device: str = "cpu") -> Bundle:
     place = locate(path)
     with bundle_folder(place) as folder:
         return _load(folder, place, device)
+
+
+def peek_version(place: Location) -> str:
+    """The version of the bundle at a place, from its manifest alone: nothing is verified.
+
+    Raises:
+        BundleError: there is none, or it cannot be read.
+    """
+    file = place / MANIFEST
+    try:
+        with file.open("rb") as opened:
+            return str(orjson.loads(opened.read(MAX_MANIFEST_BYTES))["version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"cannot be read: {error}", where=str(file), remedy=DAMAGED) from None
+
+
+def bundle_beside(place: Location, version: str) -> Path | None:
+    """The bundle of a version in a folder beside a place, or beside what is linked there; None if there is none."""
+    if not isinstance(place, Path):
+        return None
+    for parent in dict.fromkeys((place.parent, place.resolve().parent)):
+        for manifest in sorted(parent.glob(f"*/{MANIFEST}")):
+            with suppress(BundleError):
+                if peek_version(manifest.parent) == version:
+                    return manifest.parent
+    return None
 
 
 def _load(folder: Path, path: Location, device: str) -> Bundle:

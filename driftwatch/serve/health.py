@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from driftwatch.stream.events import Event, Progress, ReferenceInUse
+from driftwatch.stream.events import Event, Progress, ReferenceAwaited, ReferenceInUse, Reloaded
 
 FINE = "ok"
 
@@ -39,6 +39,8 @@ class Health:
         self._stall_after_s, self._clock = stall_after_s, clock
         self._expected: frozenset[str] | None = None
         self._in_use: set[str] = set()
+        self._refused: dict[tuple[str, str], str] = {}
+        self._awaited: set[tuple[str, str]] = set()
         self._lock = Lock()
 
     def expect(self, streams: Collection[str]) -> None:
@@ -62,6 +64,15 @@ class Health:
         if isinstance(event, ReferenceInUse):
             with self._lock:
                 self._in_use.add(event.stream)
+        elif isinstance(event, Reloaded):
+            with self._lock:
+                self._refused.pop((event.what, event.stream), None)
+                if event.outcome == "refused":
+                    self._refused[event.what, event.stream] = event.detail
+        elif isinstance(event, ReferenceAwaited):
+            with self._lock:
+                change = self._awaited.add if event.waiting else self._awaited.discard
+                change((event.stream, event.version))
         elif isinstance(event, Progress):
             with self._lock:
                 for name, role in self._roles.items():
@@ -74,9 +85,12 @@ class Health:
             return _report({"roles": self._dead()})
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every stream has its reference and every role reads on, and what is wrong if not."""
+        """Whether every stream has its reference and every role reads on, and what is wrong if not.
+
+        What was refused, and what is waited for, is remarked on: the daemon works on with what it has.
+        """
         with self._lock:
-            return _report(
+            fine, told = _report(
                 {
                     "roles": self._dead(),
                     "references": self._unreferenced(),
@@ -84,6 +98,19 @@ class Health:
                     "progress": self._stalled(),
                 }
             )
+            remarks = self._remarks()
+        return fine, {**told, "remarks": remarks} if remarks else told
+
+    def _remarks(self) -> list[str]:
+        refused = [
+            f"{f'stream {stream}: ' if stream else ''}another {what} was refused: {why}"
+            for (what, stream), why in sorted(self._refused.items())
+        ]
+        awaited = [
+            f"stream {stream}: panes wait for reference {version}, which is not here"
+            for stream, version in sorted(self._awaited)
+        ]
+        return refused + awaited
 
     def _progress(self, role: _Role, event: Progress) -> None:
         if event.kind == "source_lost":

@@ -29,7 +29,9 @@ from driftwatch.stream.events import (
     Outcome,
     PartitionsHeld,
     Progress,
+    ReferenceAwaited,
     ReferenceInUse,
+    Reloaded,
     RequestAnswered,
     SamplesScored,
     SinkDelivered,
@@ -200,6 +202,21 @@ class Metrics:
             registry=registry,
         )
         self._reference = Info("driftwatch_reference", "The reference in use.", ["stream"], registry=registry)
+        self._awaited = Gauge(
+            "driftwatch_reference_awaited",
+            "1 while panes of the stream wait for the reference that scored them, which is not here.",
+            ["stream"],
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "driftwatch_reloads_total",
+            "Looks for another reference or configuration, by what came of them.",
+            ["what", "outcome"],
+            registry=registry,
+        )
+        for what in ("reference", "configuration"):
+            for outcome in ("taken_up", "refused", "unchanged"):
+                self._reloads.labels(what, outcome)
         self._last_sample = Gauge(
             "driftwatch_last_sample_timestamp_seconds",
             "Event time of the sample that was scored last.",
@@ -389,6 +406,14 @@ class Metrics:
     def _(self, event: ReferenceInUse) -> None:
         self._know(event.stream)
         self._reference.labels(event.stream).info({"bundle": event.bundle, "version": event.version})
+
+    @_take.register
+    def _(self, event: ReferenceAwaited) -> None:
+        self._awaited.labels(self._label(event.stream)).set(event.waiting)
+
+    @_take.register
+    def _(self, event: Reloaded) -> None:
+        self._reloads.labels(event.what, event.outcome).inc()
 
     @_take.register
     def _(self, event: SinkDelivered) -> None:

@@ -121,7 +121,8 @@ class StreamStatus:
             "samples": self._samples,
             "samples_per_second": self._rate.per_second(RATE_OVER),
             "last_sample_ms": self._newest_ms(),
-            "reference": reference and {"bundle": reference.bundle, "version": reference.version},
+            "reference": reference
+            and {"bundle": reference.bundle, "version": reference.version, "since_ms": reference.since_ms},
             "windows": {str(size): ring.last() for size, ring in sorted(self._windows.items())},
         }
 

@@ -175,12 +175,35 @@ class StreamsHeld:
 
 @dataclass(frozen=True)
 class ReferenceInUse:
-    """A stream is compared with this bundle, whose held-out samples have these point scores ``(N,)``, nats."""
+    """A stream is compared with this bundle, whose held-out samples have these point scores ``(N,)``, nats.
+
+    `since_ms` is when that began, by the clock.
+    """
 
     stream: str
     bundle: str
     version: str
     scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    since_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """It was looked for another reference of a stream, or for another configuration: what came of it, and why."""
+
+    what: Literal["reference", "configuration"]
+    outcome: Literal["taken_up", "refused", "unchanged"]
+    stream: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ReferenceAwaited:
+    """Panes of a stream wait for the reference that scored them, which is not here; or wait no more."""
+
+    stream: str
+    version: str
+    waiting: bool
 
 
 @dataclass(frozen=True)
@@ -250,6 +273,8 @@ Event = (
     | PartitionsHeld
     | StreamsHeld
     | ReferenceInUse
+    | ReferenceAwaited
+    | Reloaded
     | Progress
     | StateKept
     | RequestAnswered

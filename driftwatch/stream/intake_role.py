@@ -21,7 +21,7 @@ from driftwatch.stream.log import Record
 from driftwatch.stream.positions import Position
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import Abandoned, ScoreStage
-from driftwatch.stream.test_stage import MakeTester
+from driftwatch.stream.switching import FindStandard
 from driftwatch.tracing import UNTRACED, Tracer
 
 log = structlog.get_logger("driftwatch.intake")
@@ -37,7 +37,7 @@ class IntakeRole:
         source: what is taken in.
         queue: where it waits.
         stage: that scores.
-        make_tester: for the streams.
+        find: of the standards that they are held to.
         streams: that are configured.
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
@@ -53,7 +53,7 @@ class IntakeRole:
         source: HttpSource,
         queue: IntakeQueue,
         stage: ScoreStage,
-        make_tester: MakeTester,
+        find: FindStandard,
         *,
         streams: tuple[str, ...],
         on_alert: Callable[[Announcement], None],
@@ -70,7 +70,7 @@ class IntakeRole:
         self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
         self._stages = LocalStages(
             stage,
-            make_tester,
+            find,
             (TOPIC, 0),
             on_alert=on_alert,
             observer=observer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,7 +22,8 @@ from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import DeadLetter, ScoreStage
 from driftwatch.stream.state_file import write_whole
-from driftwatch.stream.test_stage import Entry, MakeTester, Tests, TestStage
+from driftwatch.stream.switching import FindStandard
+from driftwatch.stream.test_stage import Entry, Tests, TestStage
 from driftwatch.tracing import UNTRACED, Tracer
 
 SNAPSHOT_EVERY_S = 5.0
@@ -95,7 +95,7 @@ class LocalStages:
 
     Args:
         stage: that scores.
-        make_tester: for the streams that turn up.
+        find: of the standards that streams are held to.
         place: topic and partition of all messages.
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
@@ -107,7 +107,7 @@ class LocalStages:
     def __init__(
         self,
         stage: ScoreStage,
-        make_tester: MakeTester,
+        find: FindStandard,
         place: Partition,
         *,
         on_alert: Callable[[Announcement], None],
@@ -118,7 +118,7 @@ class LocalStages:
     ) -> None:
         self._watch = watch or QuietWatch()
         self._stage = stage
-        self._make_tester = make_tester
+        self._find = find
         self._place = place
         self._on_alert = on_alert
         self._observe = observer
@@ -132,7 +132,7 @@ class LocalStages:
             self._observe(AlertRecalled(alert))
         self._stage.assign(self._place, began.position)
         self._watch.take_up(self._place)
-        self._tests = TestStage(self._make_tester, tested=began.next_pane, states=began.states, tracer=self._tracer)
+        self._tests = TestStage(self._find, tested=began.next_pane, states=began.states, tracer=self._tracer)
         for event in self._tests.begun:
             self._observe(event)
         for number, encoded in enumerate(began.panes):
@@ -191,7 +191,7 @@ class LocalStages:
         self._saved = time.monotonic()
         if self._path is None or not self._changed:
             return
-        panes = tuple(encode_pane(pane) for pane in itertools.chain(*self._tests.panes().values()))
+        panes = tuple(encode_pane(pane) for pane in self._tests.panes())
         try:
             Snapshot(self._position, self._started_ms, self._number, self._states, panes, tuple(self._alerts)).save(
                 self._path

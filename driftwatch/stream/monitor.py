@@ -1,8 +1,8 @@
-"""Makes a stream's tester: reference, calibrated procedure and policy put together once, at start."""
+"""Makes the standards that streams are held to: reference, calibrated procedure and policy put together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -13,14 +13,14 @@ from driftwatch.stats.sequential import Procedure
 from driftwatch.stream.anytime import AnytimeAlarm
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.policy import Policy
-from driftwatch.stream.windows import StreamTester
+from driftwatch.stream.windows import Standard, StreamTester
 
 FORGOTTEN_MEMORIES = 2
 """Memories after which a sample says next to nothing of the next one."""
 
 
 class TesterFactory:
-    """Makes testers; streams that share a reference share its calibration.
+    """Makes standards and testers; streams that share a reference share its calibration.
 
     Args:
         sizes: window sizes in samples.
@@ -51,6 +51,7 @@ class TesterFactory:
         self._min_effect, self._resolve_after, self._severity = min_effect, resolve_after, dict(severity)
         self._examples, self._anytime_alpha = examples, anytime_alpha
         self._procedures: dict[str, Procedure] = {}
+        self._standards: dict[str, Standard] = {}
 
     def procedure(self, reference: Reference) -> Procedure:
         """The calibrated procedure for a reference; takes seconds the first time."""
@@ -61,6 +62,12 @@ class TesterFactory:
             )
         return known
 
+    def keep(self, versions: Collection[str]) -> None:
+        """Forgets the calibration of all references but these."""
+        for held in (self._procedures, self._standards):
+            for version in held.keys() - set(versions):
+                del held[version]
+
     def policy(self, procedure: Procedure) -> Policy:
         """The policy under a procedure's threshold."""
         return Policy(
@@ -70,12 +77,19 @@ class TesterFactory:
             severity=self._severity,
         )
 
+    def standard(self, reference: Reference) -> Standard:
+        """What streams of a reference are held to; always the same one."""
+        known = self._standards.get(reference.version)
+        if known is None:
+            procedure = self.procedure(reference)
+            known = self._standards[reference.version] = Standard(
+                reference, procedure, self.policy(procedure), self._examples, self._anytime(reference)
+            )
+        return known
+
     def __call__(self, stream: str, reference: Reference) -> StreamTester:
         """A tester for one stream."""
-        procedure = self.procedure(reference)
-        return StreamTester(
-            stream, reference, procedure, self.policy(procedure), self._examples, self._anytime(reference)
-        )
+        return StreamTester(stream, self.standard(reference))
 
     def _anytime(self, reference: Reference) -> AnytimeAlarm | None:
         if not self._anytime_alpha:

@@ -154,13 +154,18 @@ class PaneBuilder:
         """Notes that all messages before an offset are dealt with."""
         self._next = max(self._next, end)
 
+    def close(self, stream: str) -> RawPane | None:
+        """The open pane of a stream, closed short; None if none is open."""
+        return self._close(stream) if stream in self._pending else None
+
     def position(self) -> Position:
         """From where on a later builder must read so that no sample is lost or used twice."""
         marks = {stream: pending.marks[0] for stream, pending in self._pending.items()}
         seen = max(self._next, self._seen)
         if self._resumed is not None and self._next < self._seen:
-            # Not yet back where the earlier builder stopped: its own marks still hold for what was not read again.
-            marks = {**{s: m for s, m in self._resumed.marks.items() if m[0] >= self._next}, **marks}
+            # Not yet back where the earlier builder stopped: its own marks still hold for what was not read again, also
+            # of a stream whose pane was closed short meanwhile.
+            marks = {**{s: max(m, (self._next, 0)) for s, m in self._resumed.marks.items()}, **marks}
         offset = min((mark[0] for mark in marks.values()), default=self._next)
         return Position(min(offset, self._next), seen, marks)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from driftwatch.stream.results import WindowResult
 
@@ -45,21 +45,14 @@ class PolicyState:
         severity: of the alarm that was last announced.
         quiet: steps without drift since the last one with.
         since_ms: event time at which the alarm started.
+        reference: version of the reference that it started by.
     """
 
     firing: bool = False
     severity: str = ""
     quiet: int = 0
     since_ms: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able, for the state topic."""
-        return {
-            "firing": self.firing,
-            "severity": self.severity,
-            "quiet": self.quiet,
-            "since_ms": self.since_ms,
-        }
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def advance(
         worst = min(alarming, key=lambda result: (result.p_value, result.size))
         severity = policy.severity_of(max(result.effect_nats for result in alarming))
         if not state.firing:
-            return PolicyState(True, severity, 0, worst.end_ms), Transition("firing", severity, worst)
+            return PolicyState(True, severity, 0, worst.end_ms, worst.reference), Transition("firing", severity, worst)
         if _rank(policy, severity) > _rank(policy, state.severity):
             return replace(state, severity=severity, quiet=0), Transition("firing", severity, worst)
         return replace(state, quiet=0), None

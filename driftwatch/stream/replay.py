@@ -20,7 +20,7 @@ from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
 from driftwatch.stream.log import Record
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import Abandoned, ScoreStage
-from driftwatch.stream.test_stage import MakeTester
+from driftwatch.stream.switching import FindStandard
 from driftwatch.tracing import UNTRACED, Tracer
 
 TOPIC = "replay"
@@ -37,7 +37,7 @@ class ReplayRole:
         source: files and pace.
         schema: of the stream's samples.
         stage: that scores.
-        make_tester: for the stream.
+        find: of the standards that it is held to.
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
         snapshot: where the state is kept; None to keep none.
@@ -51,7 +51,7 @@ class ReplayRole:
         source: ReplaySource,
         schema: Schema,
         stage: ScoreStage,
-        make_tester: MakeTester,
+        find: FindStandard,
         *,
         on_alert: Callable[[Announcement], None],
         observer: Observer,
@@ -63,7 +63,7 @@ class ReplayRole:
         self._observe = observer
         self._path = snapshot
         self._stages = LocalStages(
-            stage, make_tester, (TOPIC, 0), on_alert=on_alert, observer=observer, path=snapshot, tracer=tracer
+            stage, find, (TOPIC, 0), on_alert=on_alert, observer=observer, path=snapshot, tracer=tracer
         )
 
     def run(self, stop: threading.Event) -> None:

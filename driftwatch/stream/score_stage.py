@@ -85,12 +85,13 @@ class ScoreStage:
     """Scores records of any number of partitions and streams.
 
     Args:
-        routes: by the stream's name.
+        routes: by the stream's name, to begin with.
         step: samples in a pane.
         examples: which samples of a pane alerts may point at.
         max_message_bytes: longer messages are refused.
         tracer: records what is done with messages whose trace is sampled, and each unit of work.
         registry: that knows the schemas of messages which name one.
+        renew: gives the routes as they are now; asked between units of work. The routes stay as they are, if None.
     """
 
     def __init__(
@@ -102,14 +103,14 @@ class ScoreStage:
         max_message_bytes: int = 1 << 30,
         tracer: Tracer = UNTRACED,
         registry: SchemaRegistry | None = None,
+        renew: Callable[[], Mapping[str, Route]] | None = None,
     ) -> None:
-        self._routes = routes
+        self._routes, self._renew = routes, renew
         self._step = step
         self._examples = examples
         self._max_message_bytes = max_message_bytes
         self._tracer = tracer
         self._registry = registry
-        self._most = WORK_BATCHES * max((route.scorer.batch_size for route in routes.values()), default=1)
         self._builders: dict[Partition, PaneBuilder] = {}
 
     def assign(self, place: Partition, position: Position | None) -> None:
@@ -139,11 +140,12 @@ class ScoreStage:
             RegistryError: the first record's schema cannot be had; it is back in the queue.
         """
         work = Work()
+        touched = self._take_up_routes(work, give_up)
+        most = WORK_BATCHES * max((route.scorer.batch_size for route in self._routes.values()), default=1)
         raw: list[RawPane] = []
         samples = 0
         started = time.perf_counter()
-        touched: set[Partition] = set()
-        while queue and samples < self._most:
+        while queue and samples < most:
             record = queue.popleft()
             if record.place not in self._builders:
                 self.assign(record.place, None)
@@ -164,6 +166,28 @@ class ScoreStage:
         work.trace = span.context
         work.positions = {place: self._builders[place].position() for place in touched}
         return work
+
+    def _take_up_routes(self, work: Work, give_up: Callable[[], bool]) -> set[Partition]:
+        """Takes up the routes as they are now, and gives the partitions in which panes were closed short for it.
+
+        A sample is scored by the reference that it was decoded for. What waits of a stream that is watched no more is
+        let go.
+        """
+        if self._renew is None or (routes := self._renew()) is self._routes:
+            return set()
+        left: list[RawPane] = []
+        touched: set[Partition] = set()
+        for stream, route in self._routes.items():
+            new = routes.get(stream)
+            if new is not None and new.scorer.reference.version == route.scorer.reference.version:
+                continue
+            for place, builder in self._builders.items():
+                if (pane := builder.close(stream)) is not None:
+                    touched.add(place)
+                    left += [pane] if new is not None else []
+        self._score(left, work, give_up)
+        self._routes = routes
+        return touched
 
     def _take(self, record: Record, builder: PaneBuilder, work: Work) -> list[RawPane]:
         """The panes that a message completes; a message that was committed before is not traced again."""
@@ -231,6 +255,6 @@ class ScoreStage:
                     found = candidates(self._examples, result.scores, raw[i].marks, raw[i].samples, schema)
                     scored[i] = pane_of(raw[i], version, result, found)
                     work.events.append(SamplesScored(stream, result.scores, raw[i].end_ms))
-        work.panes = [scored[i] for i in range(len(raw))]
+        work.panes += [scored[i] for i in range(len(raw))]
         if raw:
             work.events.append(StageTimed("score", time.perf_counter() - started))

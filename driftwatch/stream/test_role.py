@@ -23,11 +23,14 @@ from driftwatch.stream.events import UNKNOWN, AlertRecalled, Observer, Progress,
 from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
+from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import DeadLetter, dead_lettered
 from driftwatch.stream.sighting import decode_sighting, is_sighting
-from driftwatch.stream.test_stage import Entry, MakeTester, Tests, TestStage
+from driftwatch.stream.switching import FindStandard
+from driftwatch.stream.test_stage import Entry, Tests, TestStage
 from driftwatch.stream.transaction import Outgoing, commit
+from driftwatch.stream.waiting import Waiting, Want
 from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
 
 MAX_POLL_PANES = 200
@@ -49,7 +52,9 @@ class TestRole(KafkaRole):
 
     Args:
         source: brokers, topics and group; the role's own group is the source's with ``.test`` at its end.
-        make_tester: for the streams that turn up.
+        find: of the standards that streams are held to.
+        want: asks for references that are not here.
+        patience_s: how long panes wait for one of those.
         alerts_topic: where alerts go.
         identity: of the transactional producer.
         prepare: called before the first read of each connection; makes topics.
@@ -62,8 +67,10 @@ class TestRole(KafkaRole):
     def __init__(
         self,
         source: KafkaSource,
-        make_tester: MakeTester,
+        find: FindStandard,
         *,
+        want: Want,
+        patience_s: float,
         alerts_topic: str,
         identity: str,
         prepare: Callable[[], None],
@@ -72,7 +79,8 @@ class TestRole(KafkaRole):
     ) -> None:
         super().__init__("test", source, observer)
         self._tracer = tracer
-        self._make_tester = make_tester
+        self._find = find
+        self._want, self._patience_s = want, patience_s
         self._alerts_topic = alerts_topic
         self._identity = identity
         self._prepare = prepare
@@ -87,6 +95,8 @@ class TestRole(KafkaRole):
         self._recall(reader)
         assignment = self.subscribe(consumer, self.source.topics.panes)
         stages: dict[int, TestStage] = {}
+        self._waiting = Waiting(self._want, self._patience_s, self.observe)
+        clients.callback(self._waiting.close)
         ready, told = False, None
         while not stop.is_set():
             polled = self.poll(consumer)
@@ -98,9 +108,10 @@ class TestRole(KafkaRole):
                 ready = True
                 self.connected()
             self.observe(Progress("polled", self.name))
+            self._waiting.look(consumer, lambda place, pane: stages[place.partition].lacks(pane))
             read = {place: list(map(record_of, polled[place])) for place in polled if place not in moved}
             if read:
-                self._work(read, stages, partial(commit, producer, member))
+                self._work(read, stages, consumer, partial(commit, producer, member))
             if self.settled(consumer):
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != told:
@@ -112,6 +123,7 @@ class TestRole(KafkaRole):
         self,
         read: Mapping[TopicPartition, Sequence[Record]],
         stages: Mapping[int, TestStage],
+        consumer: KafkaConsumer,
         commit_all: Callable[[Sequence[Outgoing], Offsets], None],
     ) -> None:
         """Tests panes, and commits what came of them."""
@@ -123,7 +135,7 @@ class TestRole(KafkaRole):
             for place, records in read.items():
                 stage = stages[place.partition]
                 before = stage.next_offset
-                run, dead = self._entries(stage, records, tests)
+                run, dead = self._entries(stage, place, records, consumer, tests)
                 stage.feed_all(run, tests)
                 outgoing += dead
                 outgoing += self._states(tests, place.partition)
@@ -138,14 +150,27 @@ class TestRole(KafkaRole):
             self.observe(event)
 
     def _entries(
-        self, stage: TestStage, records: Sequence[Record], tests: Tests
+        self,
+        stage: TestStage,
+        place: TopicPartition,
+        records: Sequence[Record],
+        consumer: KafkaConsumer,
+        tests: Tests,
     ) -> tuple[list[tuple[int, Entry]], list[Outgoing]]:
-        """The entries that records hold, with their offsets; and the dead letters of those that hold none."""
+        """The entries that records hold, with their offsets; and the dead letters of those that hold none.
+
+        Only those before the first pane whose reference is not here: with that one the partition waits.
+        """
         run, dead = list[tuple[int, Entry]](), list[Outgoing]()
         for record in records:
             try:
-                decode = decode_sighting if is_sighting(record.value) else decode_pane
-                run.append((record.offset, decode(record.value)))
+                entry = decode_sighting(record.value) if is_sighting(record.value) else decode_pane(record.value)
+                if record.offset >= stage.tested and isinstance(entry, Pane):
+                    stage.require_stream(entry)
+                    if stage.lacks(entry):
+                        self._waiting.hold(consumer, place, record.offset, entry)
+                        break
+                run.append((record.offset, entry))
             except MessageError as error:
                 if record.offset >= stage.next_offset:
                     tests.events.append(dead_lettered(UNKNOWN, record, error))
@@ -188,17 +213,18 @@ class TestRole(KafkaRole):
     ) -> set[TopicPartition]:
         """Takes up new partitions: policy states from their topic, windows from the panes before the committed one."""
         revoked, assigned = assignment.take()
+        self._waiting.forget([*revoked, *assigned])
         for each in revoked:
             stages.pop(each.partition, None)
         for each in assigned:
             committed = self.committed(consumer, each)
             if committed is None:
-                stages[each.partition] = TestStage(self._make_tester, tracer=self._tracer)
+                stages[each.partition] = TestStage(self._find, tracer=self._tracer)
                 consumer.seek_to_beginning(each)
                 continue
             kept = read_states(each.partition)
             stage = stages[each.partition] = TestStage(
-                self._make_tester, tested=committed.offset, states=kept, tracer=self._tracer
+                self._find, tested=committed.offset, states=kept, tracer=self._tracer
             )
             for event in stage.begun:
                 self.observe(event)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from driftwatch.errors import MessageError
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.announcement import APART, Announcement
 from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamPaced, StreamQuiet, StreamState, WindowTested
@@ -16,16 +17,15 @@ from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.stream.results import WindowResult
 from driftwatch.stream.sighting import Sighting
 from driftwatch.stream.silence import Silence
-from driftwatch.stream.windows import StreamTester, TestOutcome
+from driftwatch.stream.state_codec import parse_state
+from driftwatch.stream.switching import FindStandard, SwitchingTester
+from driftwatch.stream.windows import TestOutcome
 from driftwatch.tracing import UNTRACED, Tracer
 
 Announced = TypeVar("Announced", Alert, QuietAlert)
 
 Entry = Pane | Sighting
 """Of the panes log."""
-
-MakeTester = Callable[[str], StreamTester | None]
-"""A tester for a stream by its name; None if the stream is not configured."""
 
 SILENCE = f"{APART}silence"
 """Ends the key of what is remembered of a stream's silence; the policy's state has the stream's name alone."""
@@ -51,7 +51,7 @@ class TestStage:
     """Tests the panes of one partition of the panes log, in its order.
 
     Args:
-        make_tester: for the streams that turn up.
+        find: of the standards that streams are held to.
         tested: panes at offsets before this were tested by an earlier stage: they are history.
         states: by their keys, as the earlier stage left them: of the policy, and of silences.
         tracer: records the alerts.
@@ -61,18 +61,18 @@ class TestStage:
 
     def __init__(
         self,
-        make_tester: MakeTester,
+        find: FindStandard,
         *,
         tested: int = 0,
         states: Mapping[str, Mapping[str, Any]] | None = None,
         tracer: Tracer = UNTRACED,
     ) -> None:
         self._tracer = tracer
-        self._make_tester = make_tester
-        self._tested = tested
+        self._find = find
+        self.tested = tested
         self._written: dict[str, Mapping[str, Any]] = dict(states or {})
-        self._testers: dict[str, StreamTester] = {}
-        self._offsets: dict[str, deque[int]] = {}
+        self._testers: dict[str, SwitchingTester] = {}
+        self._offsets: dict[tuple[str, str], deque[int]] = {}
         self._next = tested
         self._silences = {
             key.removesuffix(SILENCE): Silence.from_json(state)
@@ -88,29 +88,34 @@ class TestStage:
         self.feed_all([(offset, entry)], tests)
 
     def feed_all(self, run: Sequence[tuple[int, Entry]], tests: Tests) -> None:
-        """Takes entries with their offsets, in the order of the log; the more at once, the less each of them costs."""
+        """Takes entries with their offsets, in the order of the log; the more at once, the less each of them costs.
+
+        The references of panes that were not tested before are here, see `lacks`.
+        """
         new: dict[str, list[Pane]] = {}
         for offset, pane in run:
             if isinstance(pane, Sighting):
                 continue
-            if offset >= self._tested:
+            if offset >= self.tested:
                 new.setdefault(pane.stream, []).append(pane)
             if pane.stream not in self._testers and (event := self._begin(pane.stream)):
                 tests.events.append(event)
+        tests.events += self._renewed()
         outcomes = {
             stream: tester.feed_all(panes)
             for stream, panes in new.items()
             if (tester := self._testers.get(stream)) is not None
         }
         for offset, entry in run:
-            if offset >= self._tested:
+            if offset >= self.tested:
                 self._listen(entry, tests)
             if isinstance(entry, Sighting):
                 self.passed(offset)
             else:
                 self._take(offset, entry, outcomes, tests)
         for stream in outcomes:
-            if (rate := pace(self._testers[stream].panes)) is not None:
+            newest = self._testers[stream].newest
+            if newest is not None and (rate := pace(newest.panes)) is not None:
                 tests.events.append(StreamPaced(stream, rate))
 
     def _listen(self, entry: Entry, tests: Tests) -> None:
@@ -135,27 +140,49 @@ class TestStage:
         tester = self._testers.get(pane.stream)
         if tester is None:
             return
-        if offset < self._tested:
+        if offset < self.tested:
             tester.replay(pane)
         else:
             outcome = next(outcomes[pane.stream])
             tests.windows += outcome.windows
-            led = [pane.trace for pane in tester.panes] if outcome.alerts else []
+            led = [pane.trace for alert in outcome.alerts for pane in tester.panes[alert.reference[1]]]
             alerts = [self._announce(alert, led, tests.trace) for alert in outcome.alerts]
             tests.alerts += alerts
             tests.events += [tested_event(result) for result in outcome.windows]
             tests.events += [AlertRaised(alert) for alert in alerts]
-            if tester.log_wealth is not None:
-                tests.events.append(BetsMade(pane.stream, tester.log_wealth, tester.wealth_limit))
-            state = tester.state()
+            newest = tester.newest
+            if newest is not None and newest.log_wealth is not None:
+                tests.events.append(BetsMade(pane.stream, newest.log_wealth, newest.wealth_limit))
+            state = tester.state().to_json()
             if state != self._written.get(pane.stream):
                 tests.states[pane.stream] = self._written[pane.stream] = state
             if outcome.alerts:
                 tests.events.append(state_event(tester))
-        offsets = self._offsets.setdefault(pane.stream, deque())
-        offsets.append(offset)
-        while len(offsets) > len(tester.panes):
-            offsets.popleft()
+        self._offsets.setdefault((pane.stream, pane.reference), deque()).append(offset)
+        needed = tester.panes
+        for version in [version for stream, version in self._offsets if stream == pane.stream]:
+            offsets = self._offsets[pane.stream, version]
+            while len(offsets) > len(needed.get(version, ())):
+                offsets.popleft()
+            if not offsets:
+                del self._offsets[pane.stream, version]
+
+    def require_stream(self, pane: Pane) -> None:
+        """Refuses a pane of a stream that is not configured.
+
+        Raises:
+            MessageError: it is one.
+        """
+        if self._find(pane.stream, None) is None:
+            raise MessageError(
+                f"holds a pane of stream {pane.stream}, which is not configured here",
+                reason="unknown_stream",
+                remedy="configure the stream where panes are tested first, then where samples are scored",
+            )
+
+    def lacks(self, pane: Pane) -> bool:
+        """Whether the reference of a pane of a configured stream is not here."""
+        return self._find(pane.stream, pane.reference) is None
 
     def passed(self, offset: int) -> None:
         """Notes that a message which no window needs is dealt with."""
@@ -177,9 +204,19 @@ class TestStage:
         """Streams of which something is known."""
         return frozenset(self._testers) | frozenset(self._silences)
 
-    def panes(self) -> Mapping[str, tuple[Pane, ...]]:
-        """The panes that windows still need, by stream, oldest first."""
-        return {stream: tuple(tester.panes) for stream, tester in self._testers.items()}
+    def panes(self) -> list[Pane]:
+        """The panes that windows still need, in the order of the log."""
+        needed = {
+            (stream, version): panes
+            for stream, tester in self._testers.items()
+            for version, panes in tester.panes.items()
+        }
+        placed = [
+            (offset, pane)
+            for key, offsets in self._offsets.items()
+            for offset, pane in zip(offsets, needed[key], strict=True)
+        ]
+        return [pane for _, pane in sorted(placed, key=lambda each: each[0])]
 
     def _announce(self, alert: Announced, led: Sequence[str], testing: str) -> Announced:
         """Notes an alert in the trace of the message that set it off, with the others that led to it."""
@@ -197,19 +234,27 @@ class TestStage:
             return replace(alert, announced=span.context)
 
     def _begin(self, stream: str) -> Event | None:
-        tester = self._make_tester(stream)
-        if tester is None:
+        if self._find(stream, None) is None:
             return None
-        if stream in self._written:
-            tester.restore(self._written[stream])
-        self._testers[stream] = tester
+        told = self._written.get(stream)
+        state = parse_state(told, f"the state of stream {stream}") if told is not None else None
+        tester = self._testers[stream] = SwitchingTester(stream, self._find, state)
         return state_event(tester)
 
+    def _renewed(self) -> Iterator[Event]:
+        """Takes up what has changed of standards and streams since the last panes."""
+        for stream in list(self._testers):
+            if self._find(stream, None) is None:
+                del self._testers[stream]
+                for key in [key for key in self._offsets if key[0] == stream]:
+                    del self._offsets[key]
+            elif self._testers[stream].renew():
+                yield state_event(self._testers[stream])
 
-def state_event(tester: StreamTester) -> StreamState:
+
+def state_event(tester: SwitchingTester) -> StreamState:
     """Whether a stream's alarm is on."""
-    threshold = tester.procedure.control.threshold
-    return StreamState(tester.stream, tester.firing, threshold, tester.severity, tester.since_ms)
+    return StreamState(tester.stream, tester.firing, tester.threshold, tester.severity, tester.since_ms)
 
 
 def silence_event(stream: str, silence: Silence) -> StreamQuiet:

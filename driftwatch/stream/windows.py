@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -45,37 +44,47 @@ class TestOutcome:
     alerts: tuple[Alert, ...] = ()
 
 
-class StreamTester:
-    """Tests the sliding windows of one stream.
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """What the windows of a stream are held to.
 
     Args:
-        stream: its name.
-        reference: what it is compared with.
+        reference: what they are compared with.
         procedure: calibrated for the window sizes and the budget.
         policy: what becomes an alert.
         examples: which samples an alert points at, and whether they leave with it.
         alarm: the anytime alarm; None to have the windows alone.
     """
 
-    def __init__(
-        self,
-        stream: str,
-        reference: Reference,
-        procedure: Procedure,
-        policy: Policy,
-        examples: ExampleRule = POSITIONS_ONLY,
-        alarm: AnytimeAlarm | None = None,
-    ) -> None:
+    reference: Reference
+    procedure: Procedure
+    policy: Policy
+    examples: ExampleRule = POSITIONS_ONLY
+    alarm: AnytimeAlarm | None = None
+
+
+class StreamTester:
+    """Tests the sliding windows of one stream, whose panes were all scored by one reference.
+
+    Args:
+        stream: its name.
+        standard: of that reference.
+        state: of the stream's alarm.
+    """
+
+    def __init__(self, stream: str, standard: Standard, state: PolicyState | None = None) -> None:
         self.stream = stream
-        self.reference = reference
-        self.procedure = procedure
-        self.policy = policy
-        self.examples = examples
-        self.sizes = tuple(sorted(procedure.nulls))
+        self.sizes = tuple(sorted(standard.procedure.nulls))
+        self.state = state or PolicyState()
         self._panes: deque[Pane] = deque()
-        self._state = PolicyState()
-        self._alarm = alarm
-        self._anytime = alarm.begin() if alarm else None
+        self.hold_to(standard)
+        self._anytime = standard.alarm.begin() if standard.alarm else None
+
+    def hold_to(self, standard: Standard) -> None:
+        """From now on to another standard, of the same reference and window sizes; windows and bets go on."""
+        self.standard = standard
+        self.reference, self.procedure, self.policy = standard.reference, standard.procedure, standard.policy
+        self.examples, self._alarm = standard.examples, standard.alarm
 
     @property
     def panes(self) -> Sequence[Pane]:
@@ -85,17 +94,12 @@ class StreamTester:
     @property
     def firing(self) -> bool:
         """Whether the stream's alarm is on."""
-        return self._state.firing
+        return self.state.firing
 
     @property
     def severity(self) -> str | None:
         """Of the alarm, while it is on."""
-        return self._state.severity if self._state.firing else None
-
-    @property
-    def since_ms(self) -> int | None:
-        """Event time at which the alarm started, while it is on."""
-        return self._state.since_ms if self._state.firing else None
+        return self.state.severity if self.state.firing else None
 
     @property
     def wealth_limit(self) -> float:
@@ -107,17 +111,15 @@ class StreamTester:
         """Logarithm of the wealth of the anytime alarm, nats; None without one."""
         return self._anytime.log_wealth if self._anytime else None
 
-    def state(self) -> dict[str, Any]:
-        """The policy's state, JSON-able; the panes themselves are in the panes log."""
-        bets = {"anytime": self._anytime.to_json()} if self._anytime else {}
-        return {"reference": self.reference.version, **self._state.to_json(), **bets}
+    @property
+    def bets(self) -> AnytimeState | None:
+        """The anytime alarm's state; None without one."""
+        return self._anytime
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes up a state that `state` gave; one of another reference only keeps whether the alarm is on."""
-        known = {key: value for key, value in state.items() if key not in ("reference", "anytime")}
-        self._state = PolicyState(**known)
-        if self._alarm and "anytime" in state and state.get("reference") == self.reference.version:
-            self._anytime = AnytimeState.from_json(state["anytime"])
+    def resume_bets(self, bets: AnytimeState) -> None:
+        """Takes up the anytime alarm, if there is one, where an earlier tester of the same reference left it."""
+        if self._alarm:
+            self._anytime = bets
 
     def replay(self, pane: Pane) -> None:
         """Takes a pane that was tested before: it is history of the windows to come."""
@@ -125,9 +127,6 @@ class StreamTester:
 
     def _keep(self, panes: deque[Pane], pane: Pane) -> None:
         """Adds a pane to those that windows need, and takes away those that they need no more."""
-        if pane.reference != self.reference.version:
-            panes.clear()
-            return
         panes.append(pane)
         surplus = sum(kept.n for kept in panes) - self.sizes[-1]
         while panes and surplus >= panes[0].n:
@@ -149,17 +148,15 @@ class StreamTester:
 
     def _judge(self, pane: Pane, results: Sequence[WindowResult]) -> TestOutcome:
         """What the windows that end with the pane just taken come to."""
-        if not self._panes:
-            return TestOutcome()
         if self._alarm and self._anytime:
             self._anytime = self._alarm.advance(self._anytime, np.array(pane.grades, dtype=np.uint8))
         if not results:
             return TestOutcome()
         held = self._anytime is not None and self._anytime.held > 0
-        before = self._state
-        self._state, transition = advance(self.policy, before, results, anytime=held)
-        since_ms = (self._state if self._state.firing else before).since_ms
-        alerts = (self._announce(transition, since_ms),) if transition else ()
+        before = self.state
+        self.state, transition = advance(self.policy, before, results, anytime=held)
+        began = self.state if self.state.firing else before
+        alerts = (self._announce(transition, began),) if transition else ()
         return TestOutcome(tuple(results), alerts)
 
     def _test(self, panes: Sequence[Pane]) -> list[list[WindowResult]]:
@@ -189,7 +186,7 @@ class StreamTester:
             **vars(found),
         )
 
-    def _announce(self, transition: Transition, since_ms: int) -> Alert:
+    def _announce(self, transition: Transition, began: PolicyState) -> Alert:
         result = transition.window
         last = self._panes[-1]
         identity = (
@@ -214,14 +211,21 @@ class StreamTester:
             explanation=(
                 "; ".join(filter(None, (self._watched(result), result.explanation, place)))
                 if firing
-                else f"no window has drifted in the last {self.policy.resolve_after} steps"
+                else self._quiet(began)
             ),
             reference=(self.reference.name, self.reference.version),
             heat_map=found,
             examples=examples_of(window, self.examples) if firing else None,
-            since_ms=since_ms,
+            since_ms=began.since_ms,
             trace=next((pane.trace for pane in reversed(window) if pane.trace), ""),
         )
+
+    def _quiet(self, began: PolicyState) -> str:
+        """Why the alarm is over."""
+        words = f"no window has drifted in the last {self.policy.resolve_after} steps"
+        if began.reference == self.reference.version:
+            return words
+        return f"{words}; the alarm began by reference {began.reference}, which is not the present one"
 
     def _bets(self) -> tuple[DetectorResult, ...]:
         """What the anytime alarm says; its statistic is the logarithm of the wealth, nats."""

@@ -19,7 +19,7 @@ from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.test_stage import Tests, TestStage
-from driftwatch.stream.windows import StreamTester
+from driftwatch.stream.windows import Standard
 from tests.chaos.comparison import Sequences
 
 TESTED_AT_ONCE = 500
@@ -71,7 +71,7 @@ class Oracle:
         windows, alerts = Sequences(), Sequences()
         for _, run in groupby(sorted(map(record_of, messages), key=_place), key=lambda record: record.place):
             panes = [(record.offset, decode_pane(record.value)) for record in run]
-            stage = TestStage(self._tester)
+            stage = TestStage(self._standard)
             for start in range(0, len(panes), TESTED_AT_ONCE):
                 came = Tests()
                 stage.feed_all(panes[start : start + TESTED_AT_ONCE], came)
@@ -88,8 +88,8 @@ class Oracle:
         }
         return ScoreStage(routes, self._config.windows.step, examples=example_rule(self._config.alerts))
 
-    def _tester(self, stream: str) -> StreamTester:
-        return self._factory(stream, self._references[stream])
+    def _standard(self, stream: str, version: str | None) -> Standard:
+        return self._factory.standard(self._references[stream])
 
 
 def pane_key(pane: Pane) -> str:

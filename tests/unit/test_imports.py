@@ -31,6 +31,8 @@ ORDER = (
     "logs",
     "running",
     "forwarder",
+    "plan",
+    "reloading",
     "daemon",
     "demo",
     "cli",

@@ -9,7 +9,7 @@ import { showStreams } from "./streams.js";
 import { showTiles } from "./tiles.js";
 import { showTraffic, startTraffic } from "./traffic.js";
 import { showVerdict } from "./verdict.js";
-import { duration, moment } from "./words.js";
+import { duration, moment, sentence } from "./words.js";
 
 const EVERY_MS = 1000;
 const PATIENCE_MS = 5000;
@@ -52,7 +52,8 @@ function told(error) {
 function show(status, now) {
   setText(at("version"), status.version);
   const troubles = Object.values(status.health.checks).filter((words) => words !== "ok");
-  setText(at("health"), troubles.length ? `Not ready: ${troubles.join("; ")}` : "");
+  const words = troubles.length ? [`not ready: ${troubles.join("; ")}`] : [];
+  setText(at("health"), sentence([...words, ...(status.health.remarks ?? [])].join("; ")));
   showVerdict(status, now);
   const { detail } = status;
   const stream = detail && status.streams.find((each) => each.name === detail.stream);

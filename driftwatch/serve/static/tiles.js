@@ -15,7 +15,7 @@ export function showTiles(stream, detail, roles, now) {
   );
   const longest = windows.at(-1);
   const { bets } = detail;
-  setText(at("stream-reference"), comparison(stream.reference, detail.budget));
+  setText(at("stream-reference"), comparison(stream.reference, detail.budget, now));
   setText(at("stream-remarks"), stream.remarks.map((remark) => `${sentence(remark)}.`).join(" "));
   const tiles = [
     [
@@ -55,10 +55,11 @@ export function showTiles(stream, detail, roles, now) {
   );
 }
 
-function comparison(reference, budget) {
+function comparison(reference, budget, now) {
   if (!reference) return "Its reference is not loaded yet.";
   const allowed = budget
     ? `; one false alarm is allowed in ${number(budget.samples)} samples${budget.satisfiable ? "" : ", which it has too few held-out samples to vouch for"}`
     : "";
-  return `Compared with ${reference.bundle}, version ${reference.version.slice(0, 12)}${allowed}.`;
+  const since = reference.since_ms === null ? "" : `, since ${moment(reference.since_ms, now)}`;
+  return `Compared with ${reference.bundle}, version ${reference.version.slice(0, 12)}${since}${allowed}.`;
 }

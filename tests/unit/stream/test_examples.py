@@ -53,7 +53,7 @@ def alerts_of(reference: Reference, panes: list[Pane], rule: ExampleRule) -> Tes
         severity={"warning": 0.0},
         examples=rule,
     )
-    tests, stage = Tests(), TestStage(lambda stream: factory(stream, reference))
+    tests, stage = Tests(), TestStage(lambda stream, version: factory.standard(reference))
     for offset, pane in enumerate(panes):
         stage.feed(offset, pane, tests)
     return tests

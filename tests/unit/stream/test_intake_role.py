@@ -161,7 +161,7 @@ class Run:
             IGNORING,
             self.queue,
             ScoreStage({"waves": Route("waves", Scorer(reference))}, 10),
-            lambda stream: FACTORY(stream, reference) if stream == "waves" else None,
+            lambda stream, version: FACTORY.standard(reference) if stream == "waves" else None,
             streams=("waves",),
             on_alert=self.alerts.append,
             observer=self.events.append,

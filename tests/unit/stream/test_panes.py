@@ -63,6 +63,27 @@ def test_restarts_change_nothing(log: list[Message], cuts: list[int]) -> None:
     assert told(made) == told(undisturbed)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    log=st.lists(st.builds(Message, st.sampled_from(["a", "b", "c"]), st.integers(0, 2)), min_size=1, max_size=40),
+    cuts=st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["a", "b", ""])), max_size=6),
+)
+def test_panes_closed_short_lose_no_sample_over_restarts(log: list[Message], cuts: list[tuple[int, str]]) -> None:
+    made: list[RawPane] = []
+    position: Position | None = None
+    for cut, stream in [*((min(cut, len(log)), stream) for cut, stream in cuts), (len(log), "a")]:
+        builder = PaneBuilder(PLACE, STEP, position)
+        start = position.offset if position else 0
+        made += feed(builder, log, start, max(cut, start))
+        made += [pane] if (pane := builder.close(stream)) else []
+        position = builder.position()
+    waiting = position.marks if position else {}
+    for stream in ("a", "b", "c"):
+        sent = [(at, i) for at, m in enumerate(log) if m.stream == stream for i in range(m.samples)]
+        paned = [mark for pane in made if pane.stream == stream for mark in pane.marks]
+        assert paned == [mark for mark in sent if mark < waiting.get(stream, (len(log), 0))]
+
+
 @settings(max_examples=50, deadline=None)
 @given(log=messages)
 def test_panes_hold_each_sample_once_and_in_order(log: list[Message]) -> None:

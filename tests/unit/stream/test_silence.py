@@ -60,11 +60,11 @@ def pane(last: int, partition: int = 0, *, n: int = 10, end_ms: int = 0) -> Pane
 
 def run(entries: Iterable[Entry], *stops: int) -> list[QuietAlert]:
     """The alerts of a log over several stages, each of which takes up the states of the one before."""
-    stage, states, alerts = TestStage(lambda _: None), {}, []
+    stage, states, alerts = TestStage(lambda *_: None), {}, []
     for offset, entry in enumerate(entries):
         if offset in stops:
             kept = orjson.loads(orjson.dumps(states))
-            stage = TestStage(lambda _: None, tested=offset, states=kept)
+            stage = TestStage(lambda *_: None, tested=offset, states=kept)
         tests = Tests()
         stage.feed(offset, entry, tests)
         states |= tests.states
@@ -161,9 +161,9 @@ class TestLog:
 
     def test_whoever_takes_over_knows_that_a_stream_is_silent(self) -> None:
         tests = Tests()
-        TestStage(lambda _: None).feed_all([(0, heard(5)), (1, silent(6))], tests)
+        TestStage(lambda *_: None).feed_all([(0, heard(5)), (1, silent(6))], tests)
         assert [event.alert.state for event in tests.events if isinstance(event, AlertRaised)] == ["firing"]
-        later = TestStage(lambda _: None, tested=2, states=tests.states)
+        later = TestStage(lambda *_: None, tested=2, states=tests.states)
         assert later.begun == [StreamQuiet("a", 5_000)]
         assert later.streams == {"a"}
         assert list(tests.states) == [f"a{SILENCE}"]

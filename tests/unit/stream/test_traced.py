@@ -61,7 +61,7 @@ def panes_of(reference: Reference, records: list[Record], tracer: Tracer = UNTRA
 
 
 def alerts_of(reference: Reference, panes: list[Pane], scored: str = "", tracer: Tracer = UNTRACED) -> list[Alert]:
-    tests, stage = Tests(), TestStage(lambda stream: FACTORY(stream, reference), tracer=tracer)
+    tests, stage = Tests(), TestStage(lambda stream, version: FACTORY.standard(reference), tracer=tracer)
     with tracer.span("test", links=[scored]) as span:
         tests.trace = span.context
         for offset, pane in enumerate(panes):

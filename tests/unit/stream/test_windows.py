@@ -12,8 +12,9 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import decode_alert, encode_alert
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Tests, TestStage
-from driftwatch.stream.windows import StreamTester
+from driftwatch.stream.windows import Standard, StreamTester
 from tests.synthetic import shuffled_rows, waves
 
 STEP = 10
@@ -55,10 +56,21 @@ def panes(reference: Reference) -> list[Pane]:
     )
 
 
+def standards(*references: Reference) -> FindStandard:
+    """Of stream ``a``, whose present reference is the first one."""
+
+    def find(stream: str, version: str | None) -> Standard | None:
+        known = {each.version: each for each in references} if stream == "a" else {}
+        present = references[0].version
+        return FACTORY.standard(known[version or present]) if (version or present) in known else None
+
+    return find
+
+
 def run(reference: Reference, panes: list[Pane], *stops: int) -> tuple[Tests, TestStage]:
     """All results over several stages, each taking up where the one before was stopped, as the test role does."""
-    make = lambda stream: FACTORY(stream, reference) if stream == "a" else None  # noqa: E731
-    whole, stage = Tests(), TestStage(make)
+    find = standards(reference)
+    whole, stage = Tests(), TestStage(find)
     states: dict[str, object] = {}
     start = 0
     for stop in (*stops, len(panes)):
@@ -68,7 +80,7 @@ def run(reference: Reference, panes: list[Pane], *stops: int) -> tuple[Tests, Te
         start = stage.next_offset
         if stop < len(panes):
             rewound = start - stage.rewind
-            stage = TestStage(make, tested=start, states=states)  # type: ignore[arg-type]
+            stage = TestStage(find, tested=start, states=states)  # type: ignore[arg-type]
             for offset in range(rewound, start):
                 stage.feed(offset, panes[offset], Tests())
     return whole, stage
@@ -94,7 +106,7 @@ def test_restarts_change_no_result(reference: Reference, panes: list[Pane], stop
 @pytest.mark.parametrize("at_once", [2, 7, 50, 1_000])
 def test_panes_taken_many_at_once_change_no_result(reference: Reference, panes: list[Pane], at_once: int) -> None:
     one_by_one, _ = run(reference, panes)
-    whole, stage = Tests(), TestStage(lambda stream: FACTORY(stream, reference))
+    whole, stage = Tests(), TestStage(standards(reference))
     numbered = list(enumerate(panes))
     for start in range(0, len(panes), at_once):
         stage.feed_all(numbered[start : start + at_once], whole)
@@ -112,16 +124,6 @@ def test_a_window_is_full_before_it_is_tested(reference: Reference, panes: list[
     tester: StreamTester = FACTORY("a", reference)
     sizes = [[window.size for window in tester.feed(pane).windows] for pane in panes[:12]]
     assert sizes == [[], *[[20]] * 8, *[[20, 100]] * 3]
-
-
-def test_panes_of_another_reference_start_the_windows_anew(reference: Reference, panes: list[Pane]) -> None:
-    tester: StreamTester = FACTORY("a", reference)
-    for pane in panes[:5]:
-        tester.feed(pane)
-    other = Pane(**{**vars(panes[5]), "reference": "another"})
-    assert tester.feed(other).windows == ()
-    assert tester.feed(panes[6]).windows == ()
-    assert [window.size for window in tester.feed(panes[7]).windows] == [20]
 
 
 def test_an_alert_survives_its_encoding(reference: Reference, panes: list[Pane]) -> None:

@@ -1,0 +1,116 @@
+"""What streams are scored and tested by at a time: references, routes and standards, put together from a configuration.
+
+A plan never changes; another one takes its place as a whole, and the stages take it up between two units of their work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from driftwatch.config import DaemonConfig
+from driftwatch.reference.reference import Reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.monitor import TesterFactory, tester_factory
+from driftwatch.stream.score_stage import Route
+from driftwatch.stream.windows import Standard
+
+REMEMBERED = 2
+"""References of a stream beside the present one: panes that they scored may still be on their way."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What streams are scored and tested by.
+
+    Args:
+        config: what is to be watched.
+        references: that each stream is compared with at present.
+        earlier: references whose panes may still come, the newest first; of streams that are no more, too.
+        routes: what becomes of each stream's messages.
+        factory: of the standards that windows are held to.
+    """
+
+    config: DaemonConfig
+    references: Mapping[str, Reference]
+    earlier: Mapping[str, tuple[Reference, ...]] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    factory: TesterFactory = field(kw_only=True)
+
+    def known(self) -> dict[str, Reference]:
+        """Every reference by its version."""
+        every = (*self.references.values(), *(each for held in self.earlier.values() for each in held))
+        return {reference.version: reference for reference in every}
+
+    def find(self, stream: str, version: str | None = None) -> Standard | None:
+        """See `driftwatch.stream.switching.FindStandard`."""
+        present = self.references.get(stream)
+        candidates: Iterable[Reference] = (*([present] if present else []), *self.earlier.get(stream, ()))
+        if version is None:
+            candidates = [present] if present else []
+        for reference in candidates:
+            if version in (None, reference.version):
+                return self.factory.standard(reference)
+        return None
+
+    def calibrate(self) -> None:
+        """Calibrates the standards of all references, which takes seconds for each that is new."""
+        for reference in self.known().values():
+            self.factory.standard(reference)
+
+
+def make_plan(
+    config: DaemonConfig,
+    references: Mapping[str, Reference],
+    before: Plan | None = None,
+    *,
+    wanted: Iterable[tuple[str, Reference]] = (),
+) -> Plan:
+    """A plan; what the one before has is used again.
+
+    Args:
+        config: what is to be watched.
+        references: of each stream.
+        before: the plan that it is to take the place of.
+        wanted: further references of streams, whose panes wait for them.
+    """
+    held = {stream: list(each) for stream, each in (before.earlier if before else {}).items()}
+    for stream, old in (before.references if before else {}).items():
+        if old is not references.get(stream):
+            held.setdefault(stream, []).insert(0, old)
+    for stream, reference in wanted:
+        held.setdefault(stream, []).insert(0, reference)
+    earlier = {
+        stream: tuple(each for each in found if each is not references.get(stream))[:REMEMBERED]
+        for stream, found in held.items()
+    }
+    scorers = {route.scorer.reference.version: route.scorer for route in (before.routes if before else {}).values()}
+    for reference in references.values():
+        if reference.version not in scorers:
+            scorers[reference.version] = Scorer(reference)
+    routes = {
+        stream.name: Route(stream.name, scorers[references[stream.name].version], stream.format, stream.sample_fraction)
+        for stream in config.streams
+    }
+    same = before is not None and (before.config.windows, before.config.alerts) == (config.windows, config.alerts)
+    factory = before.factory if before is not None and same else tester_factory(config.windows, config.alerts)
+    return Plan(config, references, earlier, routes, factory=factory)
+
+
+class Plans:
+    """The plan that is in force; any thread may ask.
+
+    Args:
+        first: to begin with.
+    """
+
+    def __init__(self, first: Plan) -> None:
+        self.now = first
+
+    def find(self, stream: str, version: str | None = None) -> Standard | None:
+        """See `driftwatch.stream.switching.FindStandard`."""
+        return self.now.find(stream, version)
+
+    def routes(self) -> Mapping[str, Route]:
+        """Of the plan that is in force."""
+        return self.now.routes

@@ -1,0 +1,31 @@
+"""Versions of what is written for later readers: older ones are read, newer ones refused with the remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from driftwatch.errors import SourceError
+
+
+class NewerFormatError(SourceError):
+    """Something was written by a newer driftwatch; to pass it over would be to lose it."""
+
+
+def require_format(found: Any, known: int, *, what: str, where: str) -> None:
+    """Refuses what this driftwatch is too old to read.
+
+    Args:
+        found: the format's number.
+        known: the newest that can be read.
+        what: is in that format.
+        where: it was found.
+
+    Raises:
+        NewerFormatError: it is newer, or no number of a format.
+    """
+    if not isinstance(found, int) or not 1 <= found <= known:
+        raise NewerFormatError(
+            f"{what} is of format {found!r}, this driftwatch reads formats up to {known}",
+            where=where,
+            remedy="install the driftwatch that wrote it, or a newer one; nothing was changed",
+        )

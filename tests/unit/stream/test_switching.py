@@ -1,0 +1,208 @@
+"""A stream whose reference changes: no window mixes two, whatever the order of panes and wherever testing stops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftwatch.reference.reference import Reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.alert import encode_alert
+from driftwatch.stream.formats import NewerFormatError
+from driftwatch.stream.monitor import TesterFactory
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.policy import PolicyState
+from driftwatch.stream.state_codec import TestState, parse_state
+from driftwatch.stream.test_stage import Tests, TestStage
+from driftwatch.stream.windows import Standard
+from tests.synthetic import shuffled_rows, waves
+
+STEP, SIZES = 10, [20, 50]
+COUNT = 40
+VERSIONS = ("one", "two", "three")
+FACTORY = TesterFactory(
+    sizes=SIZES, step=STEP, budget=1e6, min_effect=0.0, resolve_after=2, severity={"warning": 0.0}, anytime_alpha=1e-3
+)
+
+orders = st.lists(st.tuples(st.sampled_from(VERSIONS), st.integers(1, 9)), min_size=4, max_size=12)
+
+
+@dataclass
+class Shelf:
+    """The references that are here; the first is the present one."""
+
+    standards: Mapping[str, Standard]
+    here: tuple[str, ...] = VERSIONS
+
+    def find(self, stream: str, version: str | None) -> Standard | None:
+        chosen = version or self.here[0]
+        return self.standards[chosen] if stream == "a" and chosen in self.here else None
+
+
+@dataclass
+class Told:
+    """All results of some stages, and what a later stage needs."""
+
+    tests: Tests = field(default_factory=Tests)
+    states: dict[str, Any] = field(default_factory=dict)
+
+    def bytes(self) -> tuple[list[bytes], list[bytes], Any]:
+        return [each.to_json() for each in self.tests.windows], [*map(encode_alert, self.tests.alerts)], self.states
+
+
+@pytest.fixture(scope="module")
+def shelf(reference: Reference) -> Shelf:
+    """Three references that do the same, by other names."""
+    standard = FACTORY.standard(reference)
+    return Shelf({each: replace(standard, reference=replace(reference, version=each)) for each in VERSIONS})
+
+
+@pytest.fixture(scope="module")
+def panes(reference: Reference) -> list[Pane]:
+    """A stream that drifts and returns."""
+    samples = np.concatenate(
+        [waves(120, seed=21), shuffled_rows(waves(100, seed=22)), waves(STEP * COUNT - 220, seed=23)]
+    )
+    return [
+        Pane(
+            "a",
+            "",
+            STEP,
+            scored.summary,
+            i,
+            i,
+            "input",
+            0,
+            (i, 0),
+            (i, STEP - 1),
+            grades=tuple(scored.grades.tolist()),
+        )
+        for i, scored in enumerate(Scorer(reference)(np.split(samples, COUNT)))
+    ]
+
+
+def ordered(panes: Sequence[Pane], order: Sequence[tuple[str, int]]) -> list[Pane]:
+    """The panes, each scored by the reference whose turn it is."""
+    turns = [version for version, length in order for _ in range(length)]
+    return [replace(pane, reference=turns[i % len(turns)]) for i, pane in enumerate(panes)]
+
+
+def run(shelf: Shelf, panes: Sequence[Pane], stops: Sequence[int] = (), at_once: int = 7) -> Told:
+    """Tests panes in stages that take up where the one before was stopped, as the test role does."""
+    told, start, rewind = Told(), 0, 0
+    for stop in (*sorted(stops), len(panes)):
+        stage = TestStage(shelf.find, tested=start, states=told.states)
+        log = list(enumerate(panes))[start - rewind : stop]
+        for first in range(0, len(log), at_once):
+            stage.feed_all(log[first : first + at_once], told.tests)
+        told.states |= told.tests.states
+        start, rewind = stage.next_offset, stage.rewind
+    return told
+
+
+def expected(panes: Sequence[Pane]) -> list[tuple[str, int, int, int]]:
+    """Reference, size, first and last pane of every window, from what a window is."""
+    windows = []
+    for end, newest in enumerate(panes):
+        held, apart = [], 0
+        for at in range(end, -1, -1):
+            if panes[at].reference == newest.reference:
+                held.append(at)
+                apart = 0
+            else:
+                apart += STEP
+            if apart >= SIZES[-1]:
+                break
+        windows += [(newest.reference, s, held[s // STEP - 1], end) for s in SIZES if len(held) * STEP >= s]
+    return windows
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=orders, stops=st.lists(st.integers(0, COUNT), max_size=4), at_once=st.integers(1, 15))
+def test_windows_are_of_one_reference_each_and_the_same_however_they_are_tested(
+    shelf: Shelf, panes: list[Pane], order: list[tuple[str, int]], stops: list[int], at_once: int
+) -> None:
+    log = ordered(panes, order)
+    whole = run(shelf, log)
+    found = [(each.reference, each.size, each.span.start_ms, each.end_ms) for each in whole.tests.windows]
+    assert found == expected(log)
+    assert run(shelf, log, stops, at_once).bytes() == whole.bytes()
+
+
+def test_the_alarm_stays_on_over_a_switch_until_windows_of_the_new_reference_speak(
+    shelf: Shelf, panes: list[Pane]
+) -> None:
+    firing, resolved = run(shelf, ordered(panes, [("one", 25), ("two", 15)])).tests.alerts
+    assert (firing.state, firing.reference[1]) == ("firing", "one")
+    assert (resolved.state, resolved.reference[1]) == ("resolved", "two")
+    # Two panes of the new reference make its first window, and the second quiet one ends the alarm.
+    assert resolved.window.end_ms == 25 + 2
+    assert "the alarm began by reference one" in resolved.explanation
+    (same, undisturbed) = run(shelf, ordered(panes, [("one", COUNT)])).tests.alerts
+    assert encode_alert(same) == encode_alert(firing)
+    assert "reference" not in undisturbed.explanation
+
+
+def test_history_of_a_reference_that_comes_late_is_not_lost(shelf: Shelf, panes: list[Pane]) -> None:
+    log = ordered(panes, [("one", 3), ("two", 1)])
+    whole = run(shelf, log)
+    stage = TestStage(shelf.find)
+    told = Told()
+    stage.feed_all(list(enumerate(log))[:21], told.tests)
+    late = Shelf(shelf.standards, here=("one",))
+    resumed = TestStage(late.find, tested=21, states=told.tests.states)
+    resumed.feed_all(list(enumerate(log))[21 - stage.rewind : 21], Tests())
+    assert not resumed.lacks(log[22])
+    assert resumed.lacks(log[23])
+    late.here = VERSIONS
+    resumed.feed_all(list(enumerate(log))[21:], told.tests)
+    assert told.bytes()[:2] == whole.bytes()[:2]
+
+
+def test_a_stream_that_is_no_more_is_let_go_and_can_come_back(shelf: Shelf, panes: list[Pane]) -> None:
+    there = [True]
+    stage = TestStage(lambda stream, version: shelf.find(stream, version) if there[0] else None)
+    log = list(enumerate(ordered(panes, [("one", COUNT)])))
+    tests = Tests()
+    stage.feed_all(log[:10], tests)
+    there[0] = False
+    stage.feed_all(log[10:12], tests)
+    assert (stage.streams, stage.rewind, stage.next_offset) == (frozenset(), 0, 12)
+    there[0] = True
+    stage.feed_all(log[12:20], tests)
+    assert [each.span.start_ms for each in tests.windows if each.size == SIZES[0]] == [*range(9), *range(12, 19)]
+
+
+def test_a_state_is_written_as_of_old_where_that_holds_it(shelf: Shelf, panes: list[Pane]) -> None:
+    (state,) = run(shelf, ordered(panes, [("one", COUNT)])).states.values()
+    assert state.keys() == {"reference", "firing", "severity", "quiet", "since_ms", "anytime"}
+    (switched,) = run(shelf, ordered(panes, [("one", 19), ("two", 3)])[:22]).states.values()
+    assert (switched["format"], switched["reference"], switched["began_by"]) == (2, "two", "one")
+    assert switched["others"].keys() == {"one"}
+
+
+@given(
+    st.sampled_from(["", *VERSIONS]),
+    st.builds(PolicyState, st.just(True), st.just("warning"), st.integers(0, 5), st.integers(0, 9), st.just("one")),
+    st.sets(st.sampled_from(VERSIONS)),
+)
+def test_states_survive_their_encoding(shelf: Shelf, newest: str, policy: PolicyState, betting: set[str]) -> None:
+    alarm = shelf.standards["one"].alarm
+    assert alarm is not None
+    state = TestState(newest or "one", policy, {version: alarm.begin() for version in betting})
+    again = parse_state(state.to_json(), "here")
+    assert (again.reference, again.policy) == (state.reference, state.policy)
+    assert {version: each.to_json() for version, each in again.bets.items()} == {
+        version: each.to_json() for version, each in state.bets.items()
+    }
+
+
+def test_a_newer_state_is_refused_with_the_remedy() -> None:
+    with pytest.raises(NewerFormatError, match=r"state of a: the state of a stream is of format 3.*install"):
+        parse_state({**TestState().to_json(), "format": 3}, "the state of a")

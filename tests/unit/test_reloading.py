@@ -1,0 +1,185 @@
+"""Another bundle at a stream's place: taken up if it is sound and fits, else refused, and nothing stops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from driftwatch.config import DaemonConfig
+from driftwatch.daemon import load_references
+from driftwatch.data.schema import ImageSchema
+from driftwatch.plan import Plan, Plans, make_plan
+from driftwatch.reference.bundle import load_bundle, write_bundle
+from driftwatch.reference.reference import Reference
+from driftwatch.reloading import Reloading
+from driftwatch.stream.events import Event, Reloaded
+from driftwatch.stream.monitor import TesterFactory
+
+WAIT_S = 20.0
+
+
+@dataclass
+class Daemon:
+    """The part of a daemon that is tested, and what it told."""
+
+    link: Path
+    plans: Plans
+    hangup: threading.Event = field(default_factory=threading.Event)
+    told: list[Reloaded] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def observe(self, event: Event) -> None:
+        assert isinstance(event, Reloaded)
+        with self.changed:
+            self.told.append(event)
+            self.changed.notify_all()
+
+    def swing(self, to: Path) -> None:
+        """Lets the stream's place be another bundle, in one step."""
+        other = self.link.with_name("next")
+        other.symlink_to(to)
+        other.replace(self.link)
+
+    def hang_up(self, outcome: str) -> Reloaded:
+        """Asks for a look, and waits for what comes of it."""
+        before = len(self.told)
+        self.hangup.set()
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.told) > before, WAIT_S)
+        assert self.told[-1].outcome == outcome
+        return self.told[-1]
+
+    @property
+    def version(self) -> str:
+        return self.plans.now.references["waves"].version
+
+
+@pytest.fixture(scope="module")
+def other(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of another version that does the same."""
+    return named(bundle, tmp_path_factory.mktemp("others") / "other")
+
+
+def named(bundle: Path, out: Path, schema: ImageSchema | None = None) -> Path:
+    held = load_bundle(bundle)
+    write_bundle(
+        out, name=out.name, schema=schema or held.schema, flow=held.flow, calibration=held.calibration, facts={}
+    )
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibration has tests of its own, and takes seconds: here a reference is its own standard."""
+    standards: dict[str, object] = {}
+    monkeypatch.setattr(
+        TesterFactory, "standard", lambda _, reference: standards.setdefault(reference.version, reference)
+    )
+
+
+@contextmanager
+def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[Daemon, Reloading]]:
+    link = folder / "now"
+    link.symlink_to(bundle)
+    config = DaemonConfig.model_validate(
+        {
+            "source": {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9"], "topic": "t"},
+            "streams": [{"name": "waves", "reference": str(link)}],
+            "references": settings,
+        }
+    )
+    daemon = Daemon(link, Plans(make_plan(config, {"waves": load_references(config)[str(link)]})))
+    role = Reloading(daemon.plans, "cpu", daemon.hangup, lambda before, plan: None, daemon.observe)
+    stop = threading.Event()
+    thread = threading.Thread(target=role.run, args=[stop])
+    thread.start()
+    try:
+        yield daemon, role
+    finally:
+        stop.set()
+        thread.join(WAIT_S)
+
+
+def test_a_hangup_takes_up_what_is_linked_now_and_remembers_what_was(bundle: Path, other: Path, tmp_path: Path) -> None:
+    with reloading(bundle, tmp_path) as (daemon, _):
+        first, plan = daemon.version, daemon.plans.now
+        assert daemon.hang_up("unchanged").stream == "waves"
+        assert daemon.plans.now is plan
+        daemon.swing(other)
+        daemon.hang_up("taken_up")
+        assert daemon.version == load_bundle(other).version != first
+        assert daemon.plans.now.routes["waves"].scorer.reference.version == daemon.version
+        assert daemon.plans.find("waves", first) is plan.references["waves"]
+        daemon.swing(bundle)
+        daemon.hang_up("taken_up")
+        assert daemon.plans.now.references["waves"] is plan.references["waves"]
+
+
+def test_the_place_is_watched(bundle: Path, other: Path, tmp_path: Path) -> None:
+    with reloading(bundle, tmp_path, watch_s=1) as (daemon, _):
+        daemon.swing(other)
+        with daemon.changed:
+            assert daemon.changed.wait_for(lambda: daemon.told, WAIT_S)
+        assert (daemon.told[0].outcome, daemon.version) == ("taken_up", load_bundle(other).version)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "unfit", "missing"])
+def test_what_is_damaged_or_does_not_fit_is_refused_and_the_present_one_stays(
+    bundle: Path, tmp_path: Path, kind: str
+) -> None:
+    bad = tmp_path / kind
+    if kind != "missing":
+        named(bundle, bad, ImageSchema(channels=1, height=4, width=16) if kind == "unfit" else None)
+    if kind == "damaged":
+        (bad / "flow.safetensors").write_bytes(b"")
+    words = {"damaged": "is damaged", "unfit": "for samples of another kind", "missing": "cannot be read"}[kind]
+    with reloading(bundle, tmp_path) as (daemon, _):
+        plan = daemon.plans.now
+        daemon.swing(bad)
+        refused = daemon.hang_up("refused")
+        assert words in refused.detail
+        assert str(daemon.link) in refused.detail
+        assert daemon.plans.now is plan
+        daemon.swing(bundle)
+        daemon.hang_up("unchanged")
+
+
+def test_a_reference_that_panes_wait_for_is_found_beside_what_is_linked(
+    bundle: Path, other: Path, tmp_path: Path
+) -> None:
+    away = named(bundle, tmp_path / "away" / "third")
+    with reloading(other, tmp_path) as (daemon, role):
+        sought = named(bundle, other.parent / "fourth")
+        version = load_bundle(sought).version
+        role.want("waves", load_bundle(away).version)
+        role.want("waves", version)
+        deadline = threading.Event()
+        for _ in range(200):
+            if daemon.plans.find("waves", version) is not None:
+                break
+            deadline.wait(0.1)
+        assert daemon.plans.find("waves", version) is not None
+        assert daemon.plans.find("waves", load_bundle(away).version) is None
+        assert daemon.version == load_bundle(other).version
+
+
+def test_a_plan_remembers_two_earlier_references_at_most(reference: Reference) -> None:
+    from dataclasses import replace
+
+    config = DaemonConfig.model_validate(
+        {
+            "source": {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9"], "topic": "t"},
+            "streams": [{"name": "waves", "reference": "nowhere"}],
+        }
+    )
+    plan: Plan | None = None
+    for version in "abcd":
+        plan = make_plan(config, {"waves": replace(reference, version=version)}, plan)
+    assert plan is not None
+    assert [each for each in "abcd" if plan.find("waves", each)] == ["b", "c", "d"]
+    assert [each.version for each in plan.earlier["waves"]] == ["c", "b"]
