@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import tempfile
@@ -12,9 +13,13 @@ import typer
 from rich.console import Console
 
 from tests.broker import start_nodes
-from tests.chaos.report import report
+from tests.chaos.replay import run_replay
+from tests.chaos.report import report, report_replay
 from tests.chaos.run import Struck, run_chaos
 from tests.synthetic import small_bundle
+
+REPLAYED = 10
+"""Faults of the cluster's daemons, to which a replay without a broker gets one."""
 
 
 def main(
@@ -34,13 +39,18 @@ def main(
             f"{struck.kind}: " + (f"{struck.recovery_s:.1f} s" if struck.recovery_s is not None else "not survived")
         )
 
-    with tempfile.TemporaryDirectory(prefix="driftwatch-chaos-") as folder, start_nodes(nodes) as brokers:
-        bundle = small_bundle(Path(folder))
-        outcome = run_chaos(brokers, bundle, Path(folder), faults=[None] * faults, seed=seed, tell=tell)
+    folder = Path(tempfile.mkdtemp(prefix="driftwatch-chaos-"))
+    bundle = small_bundle(folder)
+    with start_nodes(nodes) as brokers:
+        outcome = run_chaos(brokers, bundle, folder, faults=[None] * faults, seed=seed, tell=tell)
     console.print(report(outcome))
-    if not outcome.exact:
+    replayed = run_replay(bundle, folder, faults=[None] * (-(-faults // REPLAYED)), seed=seed, longest_s=8.0)
+    console.print(report_replay(replayed))
+    if not (outcome.exact and replayed.exact):
         console.print(f"[bold red]not exact[/]; to see it again: make chaos FAULTS={faults} SEED={seed} NODES={nodes}")
+        console.print(f"configurations, logs and states are in {folder}")
         sys.exit(1)
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,15 @@ import statistics
 from rich.console import Group
 from rich.table import Table
 
+from tests.chaos.replay import ReplayOutcome
 from tests.chaos.run import Outcome
+
+
+def report_replay(outcome: ReplayOutcome) -> str:
+    """A replay's faults by kind, and what came of them."""
+    told = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.struck.items()))
+    same = "is" if outcome.exact else "is not"
+    return f"Replay: {told}; its state, with {outcome.alerts} alerts, {same} the oracle's"
 
 
 def report(outcome: Outcome) -> Group:

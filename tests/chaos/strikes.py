@@ -9,7 +9,7 @@ from tests.chaos.faults import FAULTS, Hands, choose
 from tests.chaos.feed import STREAMS, Feed
 from tests.chaos.progress import Progress, Watch
 
-RECOVERY_S = 120.0
+RECOVERY_S = 300.0
 """After which a fault is not survived."""
 
 CALM_S = 3.0

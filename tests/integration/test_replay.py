@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from tests.chaos.replay import run_replay
 from tests.integration.conftest import StartDaemon
 from tests.receiver import Answer, receiver
 from tests.synthetic import shuffled_rows, waves
@@ -66,23 +67,10 @@ def test_samples_leave_only_if_allowed(
     assert all((b"image/png" in base64.b64decode(pane)) == allowed for pane in panes)
 
 
-def test_a_stopped_replay_goes_on_where_it_was(
-    bundle: Path, data: Path, tmp_path: Path, start_daemon: StartDaemon
-) -> None:
-    whole = start_daemon(config(bundle, data), serving=False)
-    assert whole.process.wait(60) == 0
-    expected = [line["id"] for line in events(whole.lines(), "drift", "drift resolved")]
-
-    paced = config(bundle, data, state_dir=str(tmp_path / "state"))
-    paced["source"]["rate"] = 1_000
-    first = start_daemon(paced)
-    first.wait_for("samples", lambda: first.metric("driftwatch_samples_total") >= 1_000)
-    first.stop()
-    second = start_daemon(paced, serving=False)
-    assert second.process.wait(60) == 0
-    assert events(second.lines(), "replay resumed")
-    told = [line["id"] for each in (first, second) for line in events(each.lines(), "drift", "drift resolved")]
-    assert told == expected
+def test_a_replay_that_is_stopped_or_killed_with_a_full_disk_goes_on_where_it_was(bundle: Path, tmp_path: Path) -> None:
+    outcome = run_replay(bundle, tmp_path, faults=("stop", "full disk, then kill -9"), seed=3, longest_s=2.0)
+    assert outcome.exact
+    assert outcome.alerts > 0, "without alerts little was tested"
 
 
 def test_webhooks_try_again(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
