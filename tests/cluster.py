@@ -94,4 +94,5 @@ class Cluster:
                 assert time.monotonic() < deadline, f"only {len(found)} messages in {topic}, before {ends}"
                 for messages in consumer.poll(timeout_ms=200).values():
                     found += messages
+                    deadline = time.monotonic() + WAIT_S
             return found

@@ -18,7 +18,7 @@ STREAMS = (CALM, DRIFTING, SETTLING)
 BATCH = 7
 """Samples in a message; panes hold ten, so that they seldom end where messages do."""
 
-RATE = 36.0
+RATE = 24.0
 """Messages a second."""
 
 SPELL = 300
