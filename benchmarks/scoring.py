@@ -108,7 +108,7 @@ def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterato
                 raise SystemExit(f"normflows' likelihood is another one: {apart:.1e} apart")
             scored: Callable[[Tensor], Tensor] = folded.log_prob
             if device.type == "cuda":
-                scored = Recorded(folded.log_prob, x)
+                scored = _recorded(folded.log_prob, x)
             forms: tuple[Callable[[Tensor], Tensor], ...] = (peer.log_prob, flow.log_prob, scored)
             peers, plain, scoring = (_rate(partial(form, x), batch, device) for form in forms)
             ratio, arithmetic = scoring / peers, scoring * work / 1e12
@@ -117,6 +117,11 @@ def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterato
     product = _product_rate(device)
     yield f"\nA sample takes {work / 1e6:.1f} MFLOP of convolutions. A product of 8,192 x 8,192 matrices runs at "
     yield f"{product / 1e12:.1f} TFLOP/s in the same number format."
+
+
+def _recorded(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[Tensor], Tensor]:
+    recorded = Recorded(lambda each: (function(each),), x)
+    return lambda each: recorded(each)[0]
 
 
 def whole_way(bundle: Path, samples: Samples, device: torch.device) -> Iterator[str]:

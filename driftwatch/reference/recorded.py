@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 WARM_UP = 3
 """Runs before recording, in which libraries choose their algorithms and take their memory."""
@@ -19,15 +22,16 @@ class Recorded:
         example: of what it takes.
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], example: Tensor) -> None:
+    def __init__(self, function: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor) -> None:
         self._input = example.clone()
         self._graph = torch.cuda.CUDAGraph()
-        self._output = _record(self._graph, lambda: function(self._input), example.device)
+        self._outputs = _record(self._graph, lambda: function(self._input), example.device)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        self._input.copy_(x)
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Nothing is waited for if `x` is on the GPU, or in pinned memory of the host."""
+        self._input.copy_(x, non_blocking=True)
         self._graph.replay()
-        return self._output.clone()
+        return tuple(output.clone() for output in self._outputs)
 
 
 class RecordedGradients:
@@ -59,7 +63,7 @@ class RecordedGradients:
         return self._output.clone()
 
 
-def _record(graph: torch.cuda.CUDAGraph, work: Callable[[], Tensor], device: torch.device) -> Tensor:
+def _record(graph: torch.cuda.CUDAGraph, work: Callable[[], T], device: torch.device) -> T:
     aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(aside):

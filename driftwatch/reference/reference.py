@@ -126,13 +126,21 @@ class Reference:
 
         There the way of batches of one shape and type is recorded at the first of them.
         """
-        raw = torch.from_numpy(batch).to(self.device)
+        return self._summariser(torch.from_numpy(batch)) if self.device.type == "cpu" else self.measure(batch)[0]
+
+    def measure(self, batch: NDArray[np.floating]) -> tuple[Array, Array]:
+        """Likewise, and the score of each sample, nats, ``(B,)``; a GPU is not waited for."""
+        raw = torch.from_numpy(batch)
         if self.device.type == "cpu":
-            return self._summariser(raw)
+            return self._measure(raw)
         key = (raw.shape, raw.dtype)
         if key not in self._recorded:
-            self._recorded[key] = Recorded(self._summariser, raw)  # type: ignore[arg-type]
-        return self._recorded[key](raw)  # type: ignore[return-value]
+            self._recorded[key] = Recorded(self._measure, raw.to(self.device))  # type: ignore[arg-type]
+        return self._recorded[key](raw.pin_memory())  # type: ignore[return-value]
+
+    def _measure(self, raw: torch.Tensor) -> tuple[Array, Array]:
+        summaries = self._summariser(raw)
+        return summaries, decompose(summaries, self.layout).total
 
     @property
     def device(self) -> torch.device:

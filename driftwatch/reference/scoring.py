@@ -6,13 +6,15 @@ the same sample gets the same score, bit for bit, however the stream happened to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from driftwatch.reference.latents import batch_size_on, fixed_batches, on_host
 from driftwatch.reference.reference import Reference
@@ -79,13 +81,8 @@ class Scorer:
 
     def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
         """The summary of each sample, in batches ``(N, V)``."""
-        for summaries in self._summaries(samples):
-            yield on_host(summaries)
-
-    def _summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
-        """Likewise, where the flow is."""
         for batch, count in fixed_batches(samples, self.batch_size):
-            yield self.reference.summarise(batch)[:count]
+            yield on_host(self.reference.summarise(batch)[:count])
 
     def bank(self, samples: NDArray[np.floating]) -> NDArray[np.float32]:
         """The summaries of all samples, ``(N, V)``, as nulls and streams are drawn from."""
@@ -116,17 +113,49 @@ class Scorer:
 
     def __call__(self, panes: Sequence[NDArray[np.floating]]) -> list[ScoredPane]:
         """Scores whole panes ``(n, *sample_shape)``; panes share batches, which changes nothing in their results."""
+        return self.begin(panes)()
+
+    def begin(self, panes: Sequence[NDArray[np.floating]]) -> Callable[[], list[ScoredPane]]:
+        """Starts to score panes, and gives what waits for their results.
+
+        A GPU works meanwhile; a CPU works when it is waited for.
+        """
         if not panes:
-            return []
-        lengths = [len(pane) for pane in panes]
-        batches = list(self._summaries(np.concatenate(panes)))
-        score = np.concatenate([on_host(decompose(batch, self.layout).total) for batch in batches])
-        graded = grades(np.concatenate([on_host(batch[:, self.layout.surprise]) for batch in batches]))
+            return list
+        if self.reference.device.type == "cpu":
+            return lambda: self._results(panes, *self._measure(panes))
+        measured = self._measure(panes)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record()
+
+        def results() -> list[ScoredPane]:
+            done.synchronize()
+            return self._results(panes, *measured)
+
+        return results
+
+    def _measure(self, panes: Sequence[NDArray[np.floating]]) -> tuple[Tensor, Tensor, Tensor]:
+        """The summary of each pane; the score and the surprise of each sample. Of a GPU they are on their way."""
+        summaries, scores = [], []
+        for batch, count in fixed_batches(np.concatenate(panes), self.batch_size):
+            summary, score = map(torch.as_tensor, self.reference.measure(batch))
+            summaries.append(summary[:count])
+            scores.append(score[:count])
         # Only sums leave a GPU: the summaries of single samples are a hundred times as many bytes as the samples.
-        every = torch.cat([torch.as_tensor(batch) for batch in batches])
-        sums = torch.segment_reduce(every, "sum", lengths=torch.tensor(lengths, device=every.device)).cpu().numpy()
-        ends = np.cumsum(lengths)
+        every = torch.cat(summaries)
+        lengths = torch.tensor([len(pane) for pane in panes]).to(every.device, non_blocking=True)
+        # Unsafe: to check that the lengths add up, a GPU would have to be waited for.
+        sums = torch.segment_reduce(every, "sum", lengths=lengths, unsafe=True)
+        found = (sums, torch.cat(scores), every[:, self.layout.surprise])
+        return tuple(each.to("cpu", non_blocking=True) for each in found)  # type: ignore[return-value]
+
+    @staticmethod
+    def _results(
+        panes: Sequence[NDArray[np.floating]], sums: Tensor, scores: Tensor, surprise: Tensor
+    ) -> list[ScoredPane]:
+        lengths = [len(pane) for pane in panes]
+        graded, score = grades(surprise.numpy()), scores.numpy()
         return [
             ScoredPane(summary, score[end - length : end], graded[end - length : end])
-            for summary, end, length in zip(sums, ends, lengths, strict=True)
+            for summary, end, length in zip(sums.numpy(), accumulate(lengths), lengths, strict=True)
         ]
