@@ -61,7 +61,19 @@ class Pane:
 
 @dataclass(frozen=True)
 class RawPane:
-    """A complete slice of a stream that is not scored yet: samples ``(n, *sample_shape)`` and where they came from."""
+    """A complete slice of a stream that is not scored yet.
+
+    Args:
+        stream: its name.
+        samples: ``(n, *sample_shape)``.
+        start_ms: event time of the oldest sample, milliseconds since the epoch.
+        end_ms: event time of the newest.
+        topic: the samples came from.
+        partition: of the topic.
+        offsets: of the samples' messages, ``(n,)``.
+        rows: the samples' indices in their messages, ``(n,)``.
+        trace: see `Pane`.
+    """
 
     stream: str
     samples: NDArray[np.floating]
@@ -69,28 +81,47 @@ class RawPane:
     end_ms: int
     topic: str
     partition: int
-    marks: tuple[Mark, ...]
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.intp]
     trace: str = ""
+
+    def mark(self, place: int) -> Mark:
+        """Of one of the samples."""
+        return int(self.offsets[place]), int(self.rows[place])
 
     @property
     def first(self) -> Mark:
         """Of the first sample."""
-        return self.marks[0]
+        return self.mark(0)
 
     @property
     def last(self) -> Mark:
         """Of the last sample."""
-        return self.marks[-1]
+        return self.mark(-1)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Samples of one message, ``(N, *sample_shape)``, and their indices in it, ``(N,)``."""
+
+    offset: int
+    time_ms: int
+    samples: NDArray[np.floating]
+    rows: NDArray[np.intp]
 
 
 @dataclass
 class _Pending:
     """Samples of one stream that wait for their pane to be full."""
 
-    samples: list[NDArray[np.floating]] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    parts: list[_Part] = field(default_factory=list)
+    n: int = 0
     trace: str = ""
+
+    @property
+    def first(self) -> Mark:
+        """Of the first sample."""
+        return self.parts[0].offset, int(self.parts[0].rows[0])
 
 
 class PaneBuilder:
@@ -127,17 +158,19 @@ class PaneBuilder:
             indices: their indices in the message, ascending, ``(N,)``.
             trace: context of the message, if its trace is sampled.
         """
-        offset, time = record.offset, record.timestamp_ms
-        done = self._done(stream)
-        for sample, index in zip(samples, indices.tolist(), strict=True):
-            if (offset, index) < done:
-                continue
+        done_offset, done_row = self._done(stream)
+        if record.offset < done_offset:
+            return
+        first = int(np.searchsorted(indices, done_row)) if record.offset == done_offset else 0
+        while first < len(indices):
             pending = self._pending.setdefault(stream, _Pending())
-            pending.samples.append(sample)
-            pending.marks.append((offset, index))
-            pending.times.append(time)
+            taken = slice(first, first + self._step - pending.n)
+            part = _Part(record.offset, record.timestamp_ms, samples[taken], indices[taken])
+            pending.parts.append(part)
+            pending.n += len(part.rows)
             pending.trace = trace or pending.trace
-            if len(pending.samples) == self._step:
+            first += len(part.rows)
+            if pending.n == self._step:
                 yield self._close(stream)
 
     def passed(self, record: Record) -> Iterator[RawPane]:
@@ -145,7 +178,7 @@ class PaneBuilder:
         self.read_to(record.offset + 1)
         while self._pending:
             oldest = next(iter(self._pending))
-            reach = self._next - self._pending[oldest].marks[0][0]
+            reach = self._next - self._pending[oldest].first[0]
             if reach <= PANE_SPAN and fits(self.position()):
                 return
             yield self._close(oldest)
@@ -160,7 +193,7 @@ class PaneBuilder:
 
     def position(self) -> Position:
         """From where on a later builder must read so that no sample is lost or used twice."""
-        marks = {stream: pending.marks[0] for stream, pending in self._pending.items()}
+        marks = {stream: pending.first for stream, pending in self._pending.items()}
         seen = max(self._next, self._seen)
         if self._resumed is not None and self._next < self._seen:
             # Not yet back where the earlier builder stopped: its own marks still hold for what was not read again, also
@@ -177,14 +210,16 @@ class PaneBuilder:
 
     def _close(self, stream: str) -> RawPane:
         pending = self._pending.pop(stream)
+        parts = pending.parts
         return RawPane(
             stream=stream,
-            samples=np.stack(pending.samples),
-            start_ms=min(pending.times),
-            end_ms=max(pending.times),
+            samples=np.concatenate([part.samples for part in parts]),
+            start_ms=min(part.time_ms for part in parts),
+            end_ms=max(part.time_ms for part in parts),
             topic=self._place[0],
             partition=self._place[1],
-            marks=tuple(pending.marks),
+            offsets=np.repeat([part.offset for part in parts], [len(part.rows) for part in parts]),
+            rows=np.concatenate([part.rows for part in parts]),
             trace=pending.trace,
         )
 

@@ -18,8 +18,9 @@ from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Observer, Progress
 from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
 from driftwatch.stream.log import Record
+from driftwatch.stream.pane_scoring import Abandoned
 from driftwatch.stream.positions import Position
-from driftwatch.stream.score_stage import Abandoned, ScoreStage
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.switching import FindStandard
 from driftwatch.tracing import UNTRACED, Tracer
 

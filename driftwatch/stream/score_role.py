@@ -16,9 +16,10 @@ from driftwatch.stream.events import Observer, Progress, StageTimed
 from driftwatch.stream.kafka_clients import ANSWER_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import encode_pane
+from driftwatch.stream.pane_scoring import Abandoned
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.quiet_watch import QuietWatch
-from driftwatch.stream.score_stage import Abandoned, DeadLetter, ScoreStage, Work
+from driftwatch.stream.score_stage import DeadLetter, ScoreStage, Work
 from driftwatch.stream.sighting import Sighting, encode_sighting
 from driftwatch.stream.transaction import Outgoing, commit
 from driftwatch.tracing import UNTRACED, Tracer, trace_headers

@@ -12,19 +12,17 @@ from driftwatch.data.schema import Samples
 from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.errors import MessageError, RegistryError
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Event, SamplesScored, StageTimed
-from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule, candidates
+from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Event, StageTimed
+from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.log import Partition, Record
-from driftwatch.stream.panes import Pane, PaneBuilder, RawPane, pane_of
+from driftwatch.stream.pane_scoring import PaneScoring
+from driftwatch.stream.panes import Pane, PaneBuilder, RawPane
 from driftwatch.stream.positions import Position
 from driftwatch.stream.sampling import watched
 from driftwatch.tracing import UNTRACED, Span, Tracer, context_of, is_sampled
 
 WORK_BATCHES = 16
 """Of the largest of all streams, after which a unit of work is closed: about a second, so that stopping is quick."""
-
-SCORE_BATCHES = 4
-"""That are scored between two looks at whether to give up."""
 
 NAMED = 8
 """Of the configured streams, the most that a dead letter tells."""
@@ -75,10 +73,6 @@ class Work:
     led: list[str] = field(default_factory=list)
     heard: dict[tuple[Partition, str], tuple[int, int]] = field(default_factory=dict)
     trace: str = ""
-
-
-class Abandoned(Exception):  # noqa: N818 - it is no error
-    """A unit of work was given up, since there is no time to finish it; nothing of it is committed."""
 
 
 class ScoreStage:
@@ -142,7 +136,7 @@ class ScoreStage:
         work = Work()
         touched = self._take_up_routes(work, give_up)
         most = WORK_BATCHES * max((route.scorer.batch_size for route in self._routes.values()), default=1)
-        raw: list[RawPane] = []
+        scoring = self._scoring()
         samples = 0
         started = time.perf_counter()
         while queue and samples < most:
@@ -158,11 +152,15 @@ class ScoreStage:
                     raise
                 break
             touched.add(record.place)
-            raw += cut
+            scoring.add(cut)
             samples += sum(len(pane.samples) for pane in cut)
-        work.events.append(StageTimed("decode", time.perf_counter() - started))
-        with self._tracer.span("score", links=work.led, samples=samples, panes=len(raw)) as span:
-            self._score(raw, work, give_up)
+        decoded = time.perf_counter()
+        work.events.append(StageTimed("decode", decoded - started))
+        with self._tracer.span("score", links=work.led, samples=samples, panes=len(scoring)) as span:
+            panes, told = scoring.finish(give_up)
+        work.panes += panes
+        if panes:
+            work.events += [*told, StageTimed("score", time.perf_counter() - decoded)]
         work.trace = span.context
         work.positions = {place: self._builders[place].position() for place in touched}
         return work
@@ -185,7 +183,9 @@ class ScoreStage:
                 if (pane := builder.close(stream)) is not None:
                     touched.add(place)
                     left += [pane] if new is not None else []
-        self._score(left, work, give_up)
+        scoring = self._scoring()
+        scoring.add(left)
+        work.panes, work.events = scoring.finish(give_up)
         self._routes = routes
         return touched
 
@@ -239,22 +239,5 @@ class ScoreStage:
     def _decode(self, record: Record, route: Route) -> Samples:
         return decode(record.value, record.header, route.scorer.reference.schema, route.format, self._registry)
 
-    def _score(self, raw: Sequence[RawPane], work: Work, give_up: Callable[[], bool]) -> None:
-        started = time.perf_counter()
-        scored: dict[int, Pane] = {}
-        for stream in dict.fromkeys(pane.stream for pane in raw):
-            scorer = self._routes[stream].scorer
-            version, schema = scorer.reference.version, scorer.reference.schema
-            chosen = [i for i, pane in enumerate(raw) if pane.stream == stream]
-            at_once = max(1, SCORE_BATCHES * scorer.batch_size // self._step)
-            for first in range(0, len(chosen), at_once):
-                if give_up():
-                    raise Abandoned
-                batch = chosen[first : first + at_once]
-                for i, result in zip(batch, scorer([raw[i].samples for i in batch]), strict=True):
-                    found = candidates(self._examples, result.scores, raw[i].marks, raw[i].samples, schema)
-                    scored[i] = pane_of(raw[i], version, result, found)
-                    work.events.append(SamplesScored(stream, result.scores, raw[i].end_ms))
-        work.panes += [scored[i] for i in range(len(raw))]
-        if raw:
-            work.events.append(StageTimed("score", time.perf_counter() - started))
+    def _scoring(self) -> PaneScoring:
+        return PaneScoring(lambda stream: self._routes[stream].scorer, self._step, self._examples)

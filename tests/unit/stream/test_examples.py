@@ -119,8 +119,8 @@ def test_examples_change_no_id_and_no_result(reference: Reference, stream: np.nd
 
 def test_of_equals_the_first_is_taken(reference: Reference) -> None:
     rule = ExampleRule(count=1)
-    marks = [(0, i) for i in range(4)]
-    found = candidates(rule, np.ones(4), marks, np.zeros((4, 1, 8, 8)), SCHEMA)
+
+    found = candidates(rule, np.ones(4), lambda i: (0, i), np.zeros((4, 1, 8, 8)), SCHEMA)
     assert [each.mark for each in found] == [(0, 0)]
     pane = Pane("a", reference.version, 4, np.zeros(1), 0, 1, "input", 0, (0, 0), (0, 3), found)
     examples = examples_of([pane], rule)

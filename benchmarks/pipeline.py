@@ -1,0 +1,130 @@
+"""How much of the scoring loop's rate is left when messages are decoded, cut into panes, tested and written.
+
+    python -m benchmarks.pipeline BUNDLE IMAGES --device cuda
+
+Everything that a daemon does but talk to Kafka, in one process: messages are in memory to begin with, and panes,
+window results and alerts are bytes in the end. Each stage by itself, as samples/s and beside the bare scoring loop,
+which is given whole panes; "together" is the score and test roles in a thread each, as a daemon has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import torch
+
+from driftwatch.config import AlertsConfig, WindowsConfig
+from driftwatch.data.codecs import encode
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.schema import Samples
+from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.log import Record
+from driftwatch.stream.monitor import TesterFactory, tester_factory
+from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.test_stage import Tests, TestStage
+
+MESSAGES = (64, 1_024)
+STEPS = (10, 100)
+SIZES = (5, 50)
+"""Of windows, in steps."""
+
+WARM_UP = 4_096
+STREAM = "fashion"
+
+
+def main() -> None:
+    """Prints Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--samples", type=int, default=50_000)
+    options = parser.parse_args()
+    reference = load_reference(options.bundle, options.device)
+    dataset = open_dataset(options.images)
+    samples = next(dataset.chunks(reference.schema, min(dataset.rows, options.samples)))
+    device = reference.device
+    named = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{named}, torch {torch.__version__}; {len(samples):,} samples\n")
+    print("| samples in a pane | in a message | bare scoring | score stage | test stage | together | of bare |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for step in STEPS:
+        make_tester = tester_factory(WindowsConfig(sizes=[size * step for size in SIZES], step=step), AlertsConfig())
+        make_tester.procedure(reference)
+        for count in MESSAGES:
+            print(_row(reference, samples, make_tester, step, count), flush=True)
+
+
+def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, step: int, count: int) -> str:
+    bodies = [encode(samples[i : i + count], reference.schema, "npy") for i in range(0, len(samples), count)]
+    records = [
+        Record("inputs", 0, offset, 0, STREAM.encode(), body, tuple(headers.items()))
+        for offset, (body, headers) in enumerate(bodies)
+    ]
+    scorer = Scorer(reference)
+    whole = len(samples) // step * step
+    panes = samples[:whole].reshape(-1, step, *samples.shape[1:])
+    scorer(list(panes[: WARM_UP // step]))
+    at_once = max(1, 4 * scorer.batch_size // step)
+
+    def bare() -> None:
+        for first in range(0, len(panes), at_once):
+            scorer(list(panes[first : first + at_once]))
+
+    def tested(units: Iterator[list[bytes]]) -> None:
+        stage = TestStage(lambda stream: make_tester(stream, reference))
+        offset = 0
+        for unit in units:
+            found, run = Tests(), [(offset + i, decode_pane(pane)) for i, pane in enumerate(unit)]
+            offset += len(run)
+            stage.feed_all(run, found)
+            for each in found.windows:
+                each.to_json()
+
+    def together() -> None:
+        handed: SimpleQueue[list[bytes] | None] = SimpleQueue()
+        tester = threading.Thread(target=tested, args=(iter(handed.get, None),))
+        tester.start()
+        for unit in _scored(scorer, step, records):
+            handed.put([encode_pane(pane) for pane in unit])
+        handed.put(None)
+        tester.join()
+
+    kept = [[encode_pane(pane) for pane in unit] for unit in _scored(scorer, step, records)]
+    rates = [
+        len(samples) / _seconds(work)
+        for work in (
+            bare,
+            lambda: deque((encode_pane(pane) for unit in _scored(scorer, step, records) for pane in unit), 0),
+            lambda: tested(iter(kept)),
+            together,
+        )
+    ]
+    figures = " | ".join(f"{rate:,.0f}" for rate in rates)
+    return f"| {step} | {count:,} | {figures} | {rates[-1] / rates[0]:.0%} |"
+
+
+def _scored(scorer: Scorer, step: int, records: Sequence[Record]) -> Iterator[list[Pane]]:
+    stage = ScoreStage({STREAM: Route(STREAM, scorer)}, step)
+    queue = deque(records)
+    while queue:
+        yield stage.work(queue).panes
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Panes of a unit of work on their way through their scorers.
+
+Scoring begins as soon as there are some batches of a stream, so that a GPU works while the host decodes what comes
+next; it ends when the unit has been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from driftwatch.reference.scoring import ScoredPane, Scorer
+from driftwatch.stream.events import Event, SamplesScored
+from driftwatch.stream.examples import ExampleRule, candidates
+from driftwatch.stream.panes import Pane, RawPane, pane_of
+
+BATCHES = 4
+"""That are scored between two looks at whether to give up."""
+
+
+class Abandoned(Exception):  # noqa: N818 - it is no error
+    """A unit of work was given up, since there is no time to finish it; nothing of it is committed."""
+
+
+class PaneScoring:
+    """Scores panes, and keeps their order.
+
+    Args:
+        scorer_of: the scorer of a stream.
+        step: samples in a pane.
+        examples: which samples of a pane alerts may point at.
+    """
+
+    def __init__(self, scorer_of: Callable[[str], Scorer], step: int, examples: ExampleRule) -> None:
+        self._scorer_of = scorer_of
+        self._step = step
+        self._examples = examples
+        self._panes: list[RawPane] = []
+        self._waiting: dict[str, list[int]] = {}
+        self._begun: list[tuple[Scorer, list[int], Callable[[], list[ScoredPane]]]] = []
+
+    def __len__(self) -> int:
+        """The panes taken so far."""
+        return len(self._panes)
+
+    def add(self, panes: Iterable[RawPane]) -> None:
+        """Takes panes, and begins to score those of which there are enough."""
+        for pane in panes:
+            waiting = self._waiting.setdefault(pane.stream, [])
+            waiting.append(len(self._panes))
+            self._panes.append(pane)
+            if len(waiting) * self._step >= BATCHES * self._scorer_of(pane.stream).batch_size:
+                self._begin(pane.stream)
+
+    def finish(self, give_up: Callable[[], bool]) -> tuple[list[Pane], list[Event]]:
+        """All panes, scored, in the order in which they came, and what is to be told of them.
+
+        Raises:
+            Abandoned: `give_up` said so.
+        """
+        for stream in list(self._waiting):
+            self._begin(stream)
+        scored: dict[int, Pane] = {}
+        events: list[Event] = []
+        for scorer, places, results in self._begun:
+            if give_up():
+                raise Abandoned
+            reference = scorer.reference
+            for place, result in zip(places, results(), strict=True):
+                raw = self._panes[place]
+                found = candidates(self._examples, result.scores, raw.mark, raw.samples, reference.schema)
+                scored[place] = pane_of(raw, reference.version, result, found)
+                events.append(SamplesScored(raw.stream, result.scores, raw.end_ms))
+        return [scored[place] for place in range(len(self._panes))], events
+
+    def _begin(self, stream: str) -> None:
+        scorer, places = self._scorer_of(stream), self._waiting.pop(stream)
+        self._begun.append((scorer, places, scorer.begin([self._panes[place].samples for place in places])))
