@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -277,4 +278,6 @@ def run_daemon(config: DaemonConfig) -> int:
     ):
         daemon = Daemon(config, load_references(config), monitor, queue, hangup)
         daemon.prepare()
+        # What is loaded now stays: the garbage collector need not walk through it, all of a model, again and again.
+        gc.freeze()
         return run_roles(daemon, stop)

@@ -80,7 +80,7 @@ def test_panes_closed_short_lose_no_sample_over_restarts(log: list[Message], cut
     waiting = position.marks if position else {}
     for stream in ("a", "b", "c"):
         sent = [(at, i) for at, m in enumerate(log) if m.stream == stream for i in range(m.samples)]
-        paned = [mark for pane in made if pane.stream == stream for mark in pane.marks]
+        paned = [pane.mark(i) for pane in made if pane.stream == stream for i in range(len(pane.samples))]
         assert paned == [mark for mark in sent if mark < waiting.get(stream, (len(log), 0))]
 
 
