@@ -115,10 +115,17 @@ class Daemon:
         source = self.config.source
         if isinstance(source, KafkaSource):
             return self._kafka_roles(source)
+        folder = self.config.state_dir
         deliveries: list[QueueDelivery | AlertmanagerUpkeep] = [
-            *(QueueDelivery(sink, self.monitor.observe, self.monitor.tracer) for sink in self._sinks.each),
-            *self._upkeeps(self.config.state_dir),
+            QueueDelivery(
+                sink,
+                self.monitor.observe,
+                folder / f"{sink.name}.undelivered.jsonl" if folder else None,
+                self.monitor.tracer,
+            )
+            for sink in self._sinks.each
         ]
+        deliveries += self._upkeeps(folder)
 
         def submit(alert: Announcement) -> None:
             for delivery in deliveries:

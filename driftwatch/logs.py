@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
@@ -86,10 +87,10 @@ class Sparing(logging.Filter):
         if record.name.partition(".")[0] != self._library:
             return True
         place = (record.pathname, record.lineno)
-        said = self._last.get(place)
-        if said is not None and record.created - said < self._every_s:
+        said, now = self._last.get(place), time.monotonic()
+        if said is not None and now - said < self._every_s:
             return False
-        self._last[place] = record.created
+        self._last[place] = now
         return True
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
@@ -16,6 +16,7 @@ from kafka.structs import OffsetAndMetadata
 from driftwatch.alerts.alertmanager import AlertmanagerUpkeep
 from driftwatch.alerts.sinks import Sink
 from driftwatch.alerts.standing import Standing
+from driftwatch.alerts.waiting import Waiting
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SinkError
 from driftwatch.stream import announcement
@@ -166,35 +167,37 @@ class TopicStanding(KafkaRole):
 class QueueDelivery:
     """Feeds one sink from a bounded queue, where there is no alerts topic; alerts beyond it are counted as failed.
 
+    At least once, also over restarts if the queue is kept in a file.
+
     Args:
         sink: to deliver to.
         observer: told of deliveries and failures.
+        saved: file that undelivered alerts are kept in; None to keep them in memory alone.
         tracer: records the deliveries.
     """
 
-    def __init__(self, sink: Sink, observer: Observer, tracer: Tracer = UNTRACED) -> None:
+    def __init__(self, sink: Sink, observer: Observer, saved: Path | None = None, tracer: Tracer = UNTRACED) -> None:
         self.name = f"sink.{sink.name}"
         self._sink = sink
-        self._queue: queue.Queue[Announcement] = queue.Queue(sink.queue)
+        self._waiting = Waiting(sink.queue, saved)
         self._observe = observer
         self._tracer = tracer
 
     def submit(self, alert: Announcement) -> None:
-        """Takes an alert; never waits."""
-        try:
-            self._queue.put_nowait(alert)
-        except queue.Full:
+        """Takes an alert; never waits for the sink."""
+        if not self._waiting.add(alert):
             log.error("alert not delivered", sink=self._sink.name, id=alert.id, error="queue is full")
             self._observe(SinkFailed(self._sink.name, "queue is full"))
 
     def run(self, stop: threading.Event) -> None:
-        """Delivers until told to stop; what is queued by then is still tried once."""
-        while not (stop.is_set() and self._queue.empty()):
-            try:
-                alert = self._queue.get(timeout=POLL_MS / 1000)
-            except queue.Empty:
+        """Delivers until told to stop; what is queued by then is still tried once, and kept if that was in vain."""
+        while not (stop.is_set() and not len(self._waiting)):
+            alert = self._waiting.first(POLL_MS / 1000)
+            if alert is None:
                 continue
-            deliver(self._sink, alert, stop, self._observe, self._tracer)
+            if not deliver(self._sink, alert, stop, self._observe, self._tracer):
+                return
+            self._waiting.done()
 
 
 def alert_of(record: Record) -> Announcement:
