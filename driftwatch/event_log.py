@@ -7,7 +7,7 @@ from collections import Counter
 
 import structlog
 
-from driftwatch.stream.events import DeadLettered, Event, Progress, RequestAnswered, StateKept
+from driftwatch.stream.events import DeadLettered, Event, MessagesGone, Progress, RequestAnswered, StateKept
 
 log = structlog.get_logger("driftwatch")
 
@@ -34,6 +34,8 @@ class EventLog:
             case RequestAnswered(outcome="shed" | "refused" | "unauthorized" | "too_large" as outcome, detail=detail):
                 if count := self._tell("intake", outcome):
                     log.warning("request not taken in", outcome=outcome, count=count, detail=detail)
+            case MessagesGone():
+                log.error("messages are gone that were not read", **vars(event))
             case Progress(kind="source_connected", role=role):
                 log.info("connected", role=role)
             case StateKept(trouble=trouble) if trouble != self._unkept:

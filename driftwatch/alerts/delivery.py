@@ -22,8 +22,9 @@ from driftwatch.errors import MessageError, SinkError
 from driftwatch.stream import announcement
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Event, Observer, Progress, SinkDelivered, SinkFailed, StageTimed
-from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole, Unready, record_of
+from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole, record_of
 from driftwatch.stream.log import Record
+from driftwatch.stream.losses import Unready
 from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 MAX_POLL_INTERVAL_MS = 3_600_000

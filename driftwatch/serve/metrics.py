@@ -26,6 +26,7 @@ from driftwatch.stream.events import (
     Event,
     IntakeQueued,
     LagMeasured,
+    MessagesGone,
     Outcome,
     PartitionsHeld,
     Progress,
@@ -182,6 +183,18 @@ class Metrics:
         )
         self._lag = Gauge(
             "driftwatch_consumer_lag", "Messages not read yet.", ["topic", "partition"], registry=registry
+        )
+        self._gone = Counter(
+            "driftwatch_messages_lost_total",
+            "Offsets whose messages were gone before they were read.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._losses = Counter(
+            "driftwatch_source_losses_total",
+            "Times that a role has lost its source, or could not reach it.",
+            ["role", "reason"],
+            registry=registry,
         )
         self._connected = Gauge(
             "driftwatch_source_connected",
@@ -383,8 +396,15 @@ class Metrics:
         self._measured.setdefault(event.topic, set()).add(event.partition)
 
     @_take.register
+    def _(self, event: MessagesGone) -> None:
+        self._gone.labels(event.topic, str(event.partition)).inc(event.count)
+
+    @_take.register
     def _(self, event: PartitionsHeld) -> None:
         """Else a partition that another daemon reads now would stay here with its old lag."""
+        for partition in event.partitions:
+            # Counted from zero, so that the first loss is an increase.
+            self._gone.labels(event.topic, str(partition))
         measured = self._measured.setdefault(event.topic, set())
         for partition in measured - event.partitions:
             self._lag.remove(event.topic, str(partition))
@@ -397,6 +417,8 @@ class Metrics:
             self._last_poll.labels(role).set_to_current_time()
         else:
             self._connected.labels(role).set(event.kind == "source_connected")
+        if event.kind == "source_lost":
+            self._losses.labels(role, event.reason).inc()
 
     @_take.register
     def _(self, event: StateKept) -> None:

@@ -16,6 +16,9 @@ from driftwatch.stream.results import Excess
 UNKNOWN = "unknown"
 """The stream of what belongs to none that is configured."""
 
+LossReason = Literal["authorization", "topic", "gone", "registry", "unreachable"]
+"""Why a source is lost: not allowed, a topic that is not there (or made anew), messages gone, schemas, all else."""
+
 Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too_large"]
 """Of a request to the intake."""
 
@@ -150,6 +153,17 @@ class StageTimed:
 
 
 @dataclass(frozen=True)
+class MessagesGone:
+    """So many offsets of a partition, from the first on, were gone before they were read."""
+
+    topic: str
+    partition: int
+    first: int
+    count: int
+    why: Literal["retention", "truncation"]
+
+
+@dataclass(frozen=True)
 class LagMeasured:
     """So many messages of a partition are not read yet."""
 
@@ -208,11 +222,12 @@ class ReferenceAwaited:
 
 @dataclass(frozen=True)
 class Progress:
-    """A role is connected to its source, has lost it, or has just asked it for more."""
+    """A role is connected to its source, has lost it for some reason, or has just asked it for more."""
 
     kind: Literal["source_connected", "source_lost", "polled"]
     role: str = ""
     detail: str = ""
+    reason: LossReason = "unreachable"
 
 
 @dataclass(frozen=True)
@@ -269,6 +284,7 @@ Event = (
     | AlertRaised
     | AlertRecalled
     | StageTimed
+    | MessagesGone
     | LagMeasured
     | PartitionsHeld
     | StreamsHeld

@@ -23,11 +23,11 @@ from driftwatch.stream.kafka_clients import (
     DELIVERY_TIMEOUT_MS,
     REQUEST_TIMEOUT_MS,
     SILENCE_S,
-    Reconnecting,
-    Unready,
     close_client,
 )
 from driftwatch.stream.log import Record
+from driftwatch.stream.losses import Unready
+from driftwatch.stream.reconnecting import Reconnecting
 from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 LINGER_MS = 5

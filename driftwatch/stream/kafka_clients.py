@@ -1,24 +1,25 @@
-"""Kafka clients as driftwatch uses them, and the loop that keeps a role connected."""
+"""Kafka clients as driftwatch uses them, and what every role does with its consumer."""
 
 from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
+from uuid import UUID
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
-from driftwatch.errors import RegistryError, SourceError
-from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld, Progress
+from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld
 from driftwatch.stream.log import Record, event_time
+from driftwatch.stream.losses import Unready
+from driftwatch.stream.reconnecting import Reconnecting
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS
 
 POLL_MS = 200
@@ -38,71 +39,12 @@ SILENCE_S = 5.0
 
 PROBE_MS = 1_000
 LOST_S = 10.0
+SHORT_S = 30.0
+"""How long a log must end before what was read of it until that counts as lost by the brokers."""
+
 LAG_EVERY_S = 2.0
-FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 10.0
-STEADY_S = 30.0
-TELL_AGAIN_S = 60.0
 
 log = structlog.get_logger("driftwatch.kafka")
-
-
-class Reconnecting(ABC):
-    """Something that works with Kafka until it is told to stop, and reconnects whenever the connection is lost.
-
-    Args:
-        name: of the role, for logs and health.
-        observer: told of the connection.
-    """
-
-    def __init__(self, name: str, observer: Observer) -> None:
-        self.name = name
-        self.observe = observer
-        self._told = 0.0
-        self._reason, self._ever_connected = "", False
-
-    @abstractmethod
-    def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        """Connects, says so by `connected`, and works until `stop` is set. Clients are closed by the stack."""
-
-    def run(self, stop: threading.Event) -> None:
-        """Works until `stop` is set.
-
-        Raises:
-            SourceError: the configuration does not fit the cluster, and waiting would not help.
-        """
-        backoff = FIRST_BACKOFF_S
-        while not stop.is_set():
-            started = time.monotonic()
-            with ExitStack() as clients:
-                try:
-                    self.session(stop, clients)
-                except KafkaConfigurationError as error:
-                    raise SourceError(f"Kafka client: {error}", where="source") from error
-                except (KafkaError, OSError, RegistryError, Unready) as error:
-                    if stop.is_set():
-                        return
-                    if isinstance(error, Unready) or time.monotonic() - started > STEADY_S:
-                        backoff = FIRST_BACKOFF_S
-                    self._lost(error)
-            stop.wait(backoff)
-            backoff = min(2 * backoff, LONGEST_BACKOFF_S)
-
-    def connected(self) -> None:
-        """Tells that the source is reached."""
-        self._reason, self._ever_connected = "", True
-        self.observe(Progress("source_connected", self.name))
-
-    def _lost(self, error: Exception) -> None:
-        """Tells why there is no connection; in the log but seldom, as long as it is for the same reason."""
-        told = str(error) or type(error).__name__
-        self.observe(Progress("source_lost", self.name, told))
-        if told != self._reason or time.monotonic() - self._told > TELL_AGAIN_S:
-            self._reason, self._told = told, time.monotonic()
-            if isinstance(error, Unready):
-                log.info("waiting", role=self.name, reason=told)
-            else:
-                log.warning("connection lost" if self._ever_connected else "no connection", role=self.name, error=told)
 
 
 class KafkaRole(Reconnecting):
@@ -118,6 +60,9 @@ class KafkaRole(Reconnecting):
         super().__init__(name, observer)
         self.source = source
         self._topic = ""
+        self._assignment, self._asked_for_partitions = Assignment(), False
+        self._topic_identity: UUID | None = None
+        self._short_since: dict[TopicPartition, float] = {}
         self._unsettled_since: float | None = None
         self._answered = self._asked = self._measured = 0.0
 
@@ -127,9 +72,9 @@ class KafkaRole(Reconnecting):
         self._unsettled_since = None
         self._answered = self._asked = time.monotonic()
         consumer.partitions_for_topic(topic)
-        assignment = Assignment()
-        consumer.subscribe([topic], listener=assignment)
-        return assignment
+        self._assignment, self._asked_for_partitions = Assignment(), False
+        consumer.subscribe([topic], listener=self._assignment)
+        return self._assignment
 
     def poll(self, consumer: KafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Messages that have come, after waiting a little for them.
@@ -140,10 +85,18 @@ class KafkaRole(Reconnecting):
 
         Raises:
             KafkaTimeoutError: the group does not settle, or the broker does not answer.
+            OffsetOutOfRangeError: the topic no longer holds what is next.
+            Unready: the topic was deleted and made anew.
         """
-        polled: dict[TopicPartition, list[ConsumerRecord]] = consumer.poll(
-            timeout_ms=POLL_MS if self.settled(consumer) else JOIN_POLL_MS
-        )
+        polled: dict[TopicPartition, list[ConsumerRecord]] = {}
+        try:
+            polled = consumer.poll(timeout_ms=POLL_MS if self.settled(consumer) else JOIN_POLL_MS)
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+            # Partitions that were just assigned may have no place to be read from: the role gives them one.
+            if not self._assignment.waits:
+                raise
+        self._require_same_topic(consumer)
+        self._ask_for_partitions(consumer)
         now = time.monotonic()
         if self.settled(consumer):
             self._unsettled_since = None
@@ -171,6 +124,54 @@ class KafkaRole(Reconnecting):
                 "ended; if this lasts, see 'A broker that crashes alone' in driftwatch's docs/design.md"
             ) from None
         return None if found is None or found.offset < 0 else found
+
+    def extents(
+        self, consumer: KafkaConsumer, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """Where the logs of partitions begin and end by now.
+
+        Raises:
+            KafkaTimeoutError: the broker does not say.
+        """
+        begins = consumer.beginning_offsets(places, timeout_ms=ANSWER_MS) if places else {}
+        ends = consumer.end_offsets(places, timeout_ms=ANSWER_MS) if places else {}
+        return {each: (begins[each], ends[each]) for each in places}
+
+    def require_end(self, place: TopicPartition, end: int, read: int) -> None:
+        """Waits until a log that ends before what was read of it has ended there for a while.
+
+        A broker that has just become a partition's leader may not know yet how far readers were let, and says less.
+
+        Raises:
+            Unready: it has to be asked again.
+        """
+        if read <= end:
+            self._short_since.pop(place, None)
+            return
+        since = self._short_since.setdefault(place, time.monotonic())
+        if time.monotonic() - since < SHORT_S:
+            raise Unready(f"{place.topic}/{place.partition} ends at {end}, and was read up to {read}")
+
+    def _require_same_topic(self, consumer: KafkaConsumer) -> None:
+        """A topic made anew has other messages at the same offsets: the old one's place in it means nothing."""
+        identity = consumer._cluster.topic_id(self._topic)
+        if identity is None or identity == self._topic_identity:
+            return
+        before, self._topic_identity = self._topic_identity, identity
+        if before is not None:
+            raise Unready(f"topic {self._topic!r} was deleted and made anew")
+
+    def _ask_for_partitions(self, consumer: KafkaConsumer) -> None:
+        """Has the group share its partitions out anew, once, if this member comes back to none.
+
+        A member with a name is given what it had before it went away; where its topic was deleted meanwhile and made
+        anew, that was nothing, and would stay nothing.
+        """
+        if self.source.instance is None or self._asked_for_partitions or not self.settled(consumer):
+            return
+        self._asked_for_partitions = True
+        if not consumer.assignment():
+            consumer._coordinator.request_rejoin()
 
     def settled(self, consumer: KafkaConsumer) -> bool:
         """Whether the group has given this member its partitions, be they none."""
@@ -239,10 +240,6 @@ class KafkaRole(Reconnecting):
         return made
 
 
-class Unready(Exception):  # noqa: N818 - a state, waited out
-    """Something in the cluster is not there yet; the role tries again."""
-
-
 class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     """Notes rebalances, which happen inside ``poll``, for the role to act on after it."""
 
@@ -265,6 +262,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_lost(self, lost: Sequence[TopicPartition]) -> None:
         """Called by the consumer."""
         self.on_partitions_revoked(lost)
+
+    @property
+    def waits(self) -> bool:
+        """Whether partitions were assigned since `take` was called last."""
+        with self._lock:
+            return bool(self._assigned)
 
     def take(self) -> tuple[list[TopicPartition], list[TopicPartition]]:
         """Partitions revoked and partitions assigned since the last call, in this order to be acted on."""

@@ -38,6 +38,14 @@ class Position:
     seen: int
     marks: Mapping[str, Mark] = field(default_factory=dict)
 
+    def within(self, begin: int, end: int) -> Position:
+        """The position in a log that reaches from `begin` to `end` by now; what waited outside of it is gone."""
+        seen = min(max(self.seen, begin), end)
+        marks = {stream: max(mark, (begin, 0)) for stream, mark in self.marks.items()}
+        kept = {stream: mark for stream, mark in marks.items() if mark[0] < seen}
+        offset = min((mark[0] for mark in kept.values()), default=seen)
+        return Position(min(max(self.offset, begin), offset), seen, kept)
+
     def metadata(self) -> str:
         """The text to commit beside the offset."""
         if not self.marks and self.seen == self.offset:

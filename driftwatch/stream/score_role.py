@@ -12,7 +12,8 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.config import KafkaSource
-from driftwatch.stream.events import Observer, Progress, StageTimed
+from driftwatch.stream.events import MessagesGone, Observer, Progress, StageTimed
+from driftwatch.stream.gaps import Gap, encode_gap, find_gap, home
 from driftwatch.stream.kafka_clients import ANSWER_MS, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import encode_pane
@@ -38,7 +39,8 @@ class ScoreRole(KafkaRole):
         make_stage: a fresh stage, for each connection.
         make_watch: likewise, that finds streams from which nothing comes any more.
         identity: of the transactional producer.
-        prepare: called before the first read of each connection; makes topics.
+        prepare: called before the first read of each connection; makes topics, and says over how many partitions
+            streams are spread.
         observer: told of everything.
         tracer: records the commits.
     """
@@ -50,7 +52,7 @@ class ScoreRole(KafkaRole):
         make_watch: Callable[[], QuietWatch],
         *,
         identity: str,
-        prepare: Callable[[], None],
+        prepare: Callable[[], int],
         observer: Observer,
         tracer: Tracer = UNTRACED,
     ) -> None:
@@ -63,12 +65,12 @@ class ScoreRole(KafkaRole):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Scores until told to stop."""
-        self._prepare()
+        spread = self._prepare()
         producer = self.producer(clients, self._identity)
         consumer = self.consumer(
             clients,
             self.source.group,
-            auto_offset_reset=self.source.start,
+            auto_offset_reset="none",
             max_poll_records=self.source.max_poll_records,
             max_partition_fetch_bytes=self.source.max_message_bytes,
         )
@@ -82,7 +84,12 @@ class ScoreRole(KafkaRole):
                 polled = self.poll(consumer)
                 # Before rebalances are acted on: should one more come about, this membership commits nothing.
                 member = consumer.group_metadata()
-                moved = self._rebalance(consumer, assignment, stage, watch)
+                moved, gaps, begun = self._rebalance(consumer, assignment, stage, watch)
+                if gaps or begun:
+                    marks = self._marks(gaps, spread)
+                    commit(producer, member, marks, _offsets(stage.positions({*begun, *(gap.place for gap in gaps)})))
+                    for gap in gaps:
+                        self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
                 for place, messages in polled.items():
                     if place not in moved:
                         queue.extend(record_of(message) for message in messages)
@@ -94,15 +101,16 @@ class ScoreRole(KafkaRole):
                     log.info("left unfinished work to the next start", role=self.name)
                     return
                 started = time.perf_counter()
-                sightings = self._sightings(watch.heard(work.heard))
+                sightings = self._sightings(watch.heard(work.heard), spread)
                 with self._tracer.span("commit", parent=work.trace):
-                    commit(producer, member, sightings + _messages(work, self.source), _offsets(work.positions))
+                    messages = sightings + _messages(work, self.source, spread)
+                    commit(producer, member, messages, _offsets(work.positions))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
             else:
                 silent, positions = self._silences(consumer, stage, watch)
                 if silent:
-                    commit(producer, member, self._sightings(silent), _offsets(positions))
+                    commit(producer, member, self._sightings(silent, spread), _offsets(positions))
             self.measure_lag(consumer)
 
     def _silences(
@@ -121,31 +129,66 @@ class ScoreRole(KafkaRole):
                 positions[place] = stage.read_to(place, end)
         return found, positions
 
-    def _sightings(self, sightings: Sequence[Sighting]) -> list[Outgoing]:
-        return [Outgoing(self.source.topics.panes, each.stream.encode(), encode_sighting(each)) for each in sightings]
+    def _sightings(self, sightings: Sequence[Sighting], spread: int) -> list[Outgoing]:
+        return [
+            Outgoing(self.source.topics.panes, each.stream.encode(), encode_sighting(each), home(each.stream, spread))
+            for each in sightings
+        ]
 
     def _rebalance(
         self, consumer: KafkaConsumer, assignment: Assignment, stage: ScoreStage, watch: QuietWatch
-    ) -> set[TopicPartition]:
-        """Takes up new partitions exactly where they were left; what was polled of them is read again from there."""
+    ) -> tuple[set[TopicPartition], list[Gap], list[Partition]]:
+        """Takes up new partitions exactly where they were left; what was polled of them is read again from there.
+
+        Returns:
+            Partitions of which what was polled does not count, what is gone of those taken up, and those whose
+            beginning is to be kept, since messages before it are left out on purpose.
+        """
         revoked, assigned = assignment.take()
         stage.revoke([(each.topic, each.partition) for each in revoked])
         for each in revoked:
             watch.drop((each.topic, each.partition))
         for each in assigned:
             watch.take_up((each.topic, each.partition))
-        moved = set(revoked) - set(assigned)
-        for each in assigned:
+        gaps, begun = list[Gap](), list[Partition]()
+        for each, (begin, end) in self.extents(consumer, assigned).items():
+            place = (each.topic, each.partition)
             committed = self.committed(consumer, each)
             if committed is None:
-                stage.assign((each.topic, each.partition), None)
-                continue
-            stage.assign((each.topic, each.partition), parse_position(committed.offset, committed.metadata or ""))
-            consumer.seek(each, committed.offset)
-            moved.add(each)
+                first = self._first(consumer, each, begin, end)
+                position = Position(first, first)
+                if first > begin:
+                    begun.append(place)
+            else:
+                left = parse_position(committed.offset, committed.metadata or "")
+                self.require_end(each, end, left.seen)
+                position = left.within(begin, end)
+                if gap := find_gap(place, left, begin, end):
+                    gaps.append(gap)
+            stage.assign(place, position)
+            consumer.seek(each, position.offset)
         if revoked or assigned:
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
-        return moved
+        return {*revoked, *assigned}, gaps, begun
+
+    def _first(self, consumer: KafkaConsumer, new: TopicPartition, begin: int, end: int) -> int:
+        """Where a partition begins that the group has never read.
+
+        One that was added to a topic which the group reads is read from its beginning: it has only what came since.
+        """
+        if self.source.start == "earliest":
+            return begin
+        others = [TopicPartition(new.topic, number) for number in consumer.partitions_for_topic(new.topic)]
+        return begin if any(self.committed(consumer, other) for other in others if other != new) else end
+
+    def _marks(self, gaps: Sequence[Gap], spread: int) -> list[Outgoing]:
+        """What is written of gaps: a mark in each partition of the panes topic, and a dead letter."""
+        marks = [
+            Outgoing(self.source.topics.panes, None, encode_gap(gap), partition=number)
+            for gap in gaps
+            for number in range(spread)
+        ]
+        return marks + [gap.letter(self.source) for gap in gaps]
 
 
 class _Deadline:
@@ -167,10 +210,13 @@ def _offsets(positions: Mapping[Partition, Position]) -> dict[Partition, tuple[i
     return {place: (position.offset, position.metadata()) for place, position in positions.items()}
 
 
-def _messages(work: Work, source: KafkaSource) -> list[Outgoing]:
+def _messages(work: Work, source: KafkaSource, spread: int) -> list[Outgoing]:
     headers = trace_headers(work.trace)
     panes = [
-        Outgoing(source.topics.panes, pane.stream.encode(), encode_pane(pane), headers=headers) for pane in work.panes
+        Outgoing(
+            source.topics.panes, pane.stream.encode(), encode_pane(pane), home(pane.stream, spread), headers=headers
+        )
+        for pane in work.panes
     ]
     return panes + [dead_letter(each, source) for each in work.dead]
 

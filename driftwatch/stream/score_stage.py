@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftwatch.data.codecs import decode, stream_names
@@ -122,6 +122,10 @@ class ScoreStage:
         builder.read_to(end)
         return builder.position()
 
+    def positions(self, places: Iterable[Partition]) -> dict[Partition, Position]:
+        """How far partitions that were assigned are read."""
+        return {place: self._builders[place].position() for place in places}
+
     def work(self, queue: deque[Record], *, give_up: Callable[[], bool] = lambda: False) -> Work:
         """Takes records from the front of a queue, for about a second of scoring.
 
@@ -162,7 +166,7 @@ class ScoreStage:
         if panes:
             work.events += [*told, StageTimed("score", time.perf_counter() - decoded)]
         work.trace = span.context
-        work.positions = {place: self._builders[place].position() for place in touched}
+        work.positions = self.positions(touched)
         return work
 
     def _take_up_routes(self, work: Work, give_up: Callable[[], bool]) -> set[Partition]:

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
 import orjson
 import structlog
-from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaTimeoutError
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import ConsumerGroupMetadata
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream import announcement
 from driftwatch.stream.alert import CONTENT_TYPE
-from driftwatch.stream.events import UNKNOWN, AlertRecalled, Observer, Progress, StageTimed, StreamsHeld
-from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, Assignment, KafkaRole, record_of
+from driftwatch.stream.events import (
+    UNKNOWN,
+    AlertRecalled,
+    MessagesGone,
+    Observer,
+    Progress,
+    StageTimed,
+    StreamsHeld,
+)
+from driftwatch.stream.gaps import Gap, decode_gap, find_gap, home, is_gap
+from driftwatch.stream.kafka_clients import Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.partition_end import end_of, read_to_end
+from driftwatch.stream.positions import Position
 from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import DeadLetter, dead_lettered
 from driftwatch.stream.sighting import decode_sighting, is_sighting
@@ -34,7 +44,6 @@ from driftwatch.stream.waiting import Waiting, Want
 from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
 
 MAX_POLL_PANES = 200
-READ_TO_END_S = 60.0
 RECALLED = 100
 """Offsets of each partition of the alerts topic; alerts and the marks of their transactions take turns there."""
 
@@ -57,7 +66,8 @@ class TestRole(KafkaRole):
         patience_s: how long panes wait for one of those.
         alerts_topic: where alerts go.
         identity: of the transactional producer.
-        prepare: called before the first read of each connection; makes topics.
+        prepare: called before the first read of each connection; makes topics, and says over how many partitions
+            streams are spread.
         observer: told of everything.
         tracer: records tests, commits and alerts.
     """
@@ -73,7 +83,7 @@ class TestRole(KafkaRole):
         patience_s: float,
         alerts_topic: str,
         identity: str,
-        prepare: Callable[[], None],
+        prepare: Callable[[], int],
         observer: Observer,
         tracer: Tracer = UNTRACED,
     ) -> None:
@@ -87,9 +97,11 @@ class TestRole(KafkaRole):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Tests until told to stop."""
-        self._prepare()
+        spread = self._prepare()
         producer = self.producer(clients, self._identity)
-        consumer = self.consumer(clients, f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES)
+        consumer = self.consumer(
+            clients, f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES, auto_offset_reset="none"
+        )
         reader = self.consumer(clients, None)
         ends = self.consumer(clients, None, isolation_level="read_uncommitted")
         self._recall(reader)
@@ -102,7 +114,10 @@ class TestRole(KafkaRole):
             polled = self.poll(consumer)
             # Before rebalances are acted on: should one more come about, this membership commits nothing.
             member = consumer.group_metadata()
-            moved = self._rebalance(consumer, partial(self._read_states, reader, ends), assignment, stages)
+            read_states = partial(self._read_states, reader, ends, spread)
+            moved, gaps = self._rebalance(consumer, read_states, assignment, stages)
+            if gaps:
+                self._pass_over(gaps, producer, member)
             if not ready and self.settled(consumer):
                 # Only now are the streams' alarms known that were on before.
                 ready = True
@@ -135,9 +150,7 @@ class TestRole(KafkaRole):
             for place, records in read.items():
                 stage = stages[place.partition]
                 before = stage.next_offset
-                run, dead = self._entries(stage, place, records, consumer, tests)
-                stage.feed_all(run, tests)
-                outgoing += dead
+                outgoing += self._feed(stage, place, records, consumer, tests)
                 outgoing += self._states(tests, place.partition)
                 if stage.next_offset > before:
                     offsets[place.topic, place.partition] = (stage.next_offset, rewind_metadata(stage.rewind))
@@ -149,21 +162,27 @@ class TestRole(KafkaRole):
         for event in tests.events:
             self.observe(event)
 
-    def _entries(
+    def _feed(
         self,
         stage: TestStage,
         place: TopicPartition,
         records: Sequence[Record],
         consumer: KafkaConsumer,
         tests: Tests,
-    ) -> tuple[list[tuple[int, Entry]], list[Outgoing]]:
-        """The entries that records hold, with their offsets; and the dead letters of those that hold none.
+    ) -> list[Outgoing]:
+        """Gives a stage what records hold, as much at once as there is between gaps; the rest are dead letters.
 
-        Only those before the first pane whose reference is not here: with that one the partition waits.
+        Only what is before the first pane whose reference is not here: with that one the partition waits.
         """
         run, dead = list[tuple[int, Entry]](), list[Outgoing]()
         for record in records:
             try:
+                if is_gap(record.value):
+                    gap = decode_gap(record.value)
+                    stage.feed_all(run, tests)
+                    run = []
+                    stage.break_off(record.offset, gap.place)
+                    continue
                 entry = decode_sighting(record.value) if is_sighting(record.value) else decode_pane(record.value)
                 if record.offset >= stage.tested and isinstance(entry, Pane):
                     stage.require_stream(entry)
@@ -176,7 +195,8 @@ class TestRole(KafkaRole):
                     tests.events.append(dead_lettered(UNKNOWN, record, error))
                     dead.append(dead_letter(DeadLetter(record, error), self.source))
                 stage.passed(record.offset)
-        return run, dead
+        stage.feed_all(run, tests)
+        return dead
 
     def _states(self, tests: Tests, partition: int) -> list[Outgoing]:
         """Policy states go to the partition of the state topic that has the number of the panes' own."""
@@ -210,30 +230,56 @@ class TestRole(KafkaRole):
         read_states: Callable[[int], States],
         assignment: Assignment,
         stages: dict[int, TestStage],
-    ) -> set[TopicPartition]:
-        """Takes up new partitions: policy states from their topic, windows from the panes before the committed one."""
+    ) -> tuple[set[TopicPartition], list[Gap]]:
+        """Takes up new partitions: policy states from their topic, windows from the panes before the committed one.
+
+        Returns:
+            Partitions of which what was polled does not count, and what is gone of those taken up.
+        """
         revoked, assigned = assignment.take()
         self._waiting.forget([*revoked, *assigned])
         for each in revoked:
             stages.pop(each.partition, None)
-        for each in assigned:
+        gaps: list[Gap] = []
+        for each, (begin, end) in self.extents(consumer, assigned).items():
             committed = self.committed(consumer, each)
             if committed is None:
                 stages[each.partition] = TestStage(self._find, tracer=self._tracer)
-                consumer.seek_to_beginning(each)
+                consumer.seek(each, begin)
                 continue
+            self.require_end(each, end, committed.offset)
+            left = Position(committed.offset, committed.offset)
+            if gap := find_gap((each.topic, each.partition), left, begin, end):
+                gaps.append(gap)
+            tested, rewind = left.within(begin, end).offset, parse_rewind(committed.metadata or "")
             kept = read_states(each.partition)
+            if rewind and not kept:
+                log.error(
+                    "policy states are gone: alarms begin anew",
+                    topic=self.source.topics.state,
+                    partition=each.partition,
+                )
             stage = stages[each.partition] = TestStage(
-                self._find, tested=committed.offset, states=kept, tracer=self._tracer
+                self._find, tested=tested, states=kept, tracer=self._tracer
             )
             for event in stage.begun:
                 self.observe(event)
-            consumer.seek(each, max(0, committed.offset - parse_rewind(committed.metadata or "")))
+            # After a gap windows begin anew, as they do after one in the input.
+            consumer.seek(each, tested if gap else max(begin, committed.offset - rewind))
         if revoked or assigned:
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
-        return {*revoked, *assigned}
+        return {*revoked, *assigned}, gaps
 
-    def _read_states(self, reader: KafkaConsumer, ends: KafkaConsumer, partition: int) -> States:
+    def _pass_over(self, gaps: Sequence[Gap], producer: KafkaProducer, member: ConsumerGroupMetadata) -> None:
+        """Writes down what is gone, and that it is passed over, in one transaction."""
+        offsets: Offsets = {}
+        for gap in gaps:
+            offsets[gap.place] = (gap.next if gap.why == "retention" else gap.first, rewind_metadata(0))
+        commit(producer, member, [gap.letter(self.source) for gap in gaps], offsets)
+        for gap in gaps:
+            self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
+
+    def _read_states(self, reader: KafkaConsumer, ends: KafkaConsumer, spread: int, partition: int) -> States:
         """Policy states as the partition's owner before left them.
 
         Kafka ends a transaction partition by partition: that the owner's offset is committed does not tell yet that
@@ -241,47 +287,26 @@ class TestRole(KafkaRole):
         """
         place = TopicPartition(self.source.topics.state, partition)
         found: dict[str, Mapping[str, Any]] = {}
-        for message in _read_to_end(reader, place, _end(ends, place)):
+        for message in read_to_end(reader, place, end_of(ends, place)):
             if message.key is not None and message.value is not None:
                 found[message.key.decode()] = orjson.loads(message.value)
+        if strays := sorted(key for key in found if home(key.split(announcement.APART)[0], spread) != partition):
+            raise SourceError(
+                f"partition {partition} holds the states of {', '.join(strays[:3])}, which belong to others of the "
+                f"{spread} partitions: partitions were added to it",
+                where=f"topic {place.topic}",
+                remedy="see 'Partitions' in docs/operating.md",
+            )
         return found
 
     def _recall(self, reader: KafkaConsumer) -> None:
         """Tells of the last alerts of each partition: whoever looks after a restart wants to know what stands."""
         for number in sorted(reader.partitions_for_topic(self._alerts_topic) or ()):
             place = TopicPartition(self._alerts_topic, number)
-            for message in _read_to_end(reader, place, _end(reader, place), last=RECALLED):
+            for message in read_to_end(reader, place, end_of(reader, place), last=RECALLED):
                 # What cannot be read is for the sinks to complain of.
                 with suppress(MessageError):
                     self.observe(AlertRecalled(announcement.decode(message.value or b"")))
-
-
-def _end(consumer: KafkaConsumer, place: TopicPartition) -> int:
-    """The end of a partition as it is now for such a consumer: that of what is committed, or of what is written."""
-    end: int = consumer.end_offsets([place], timeout_ms=ANSWER_MS)[place]
-    return end
-
-
-def _read_to_end(
-    consumer: KafkaConsumer, place: TopicPartition, end: int, *, last: int | None = None
-) -> Iterator[ConsumerRecord]:
-    """The committed messages of a partition before an end: all of them, or those of the last so many offsets.
-
-    Raises:
-        KafkaTimeoutError: it could not be read in time.
-    """
-    consumer.assign([place])
-    if last is None:
-        consumer.seek_to_beginning(place)
-    else:
-        begin = consumer.beginning_offsets([place], timeout_ms=ANSWER_MS)[place]
-        consumer.seek(place, max(begin, end - last))
-    started = time.monotonic()
-    while (position := consumer.position(place, timeout_ms=ANSWER_MS)) is None or position < end:
-        if time.monotonic() - started > READ_TO_END_S:
-            raise KafkaTimeoutError(f"{place.topic}/{place.partition} could not be read in {READ_TO_END_S:.0f} s")
-        for messages in consumer.poll(timeout_ms=POLL_MS).values():
-            yield from messages
 
 
 def rewind_metadata(rewind: int) -> str:

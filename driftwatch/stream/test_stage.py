@@ -11,6 +11,7 @@ from driftwatch.errors import MessageError
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.announcement import APART, Announcement
 from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamPaced, StreamQuiet, StreamState, WindowTested
+from driftwatch.stream.log import Partition
 from driftwatch.stream.pace import pace
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.quiet_alert import QuietAlert
@@ -183,6 +184,18 @@ class TestStage:
     def lacks(self, pane: Pane) -> bool:
         """Whether the reference of a pane of a configured stream is not here."""
         return self._find(pane.stream, pane.reference) is None
+
+    def break_off(self, offset: int, place: Partition) -> None:
+        """Ends the windows that hold samples of a partition of the input, of which messages are gone.
+
+        Args:
+            offset: of the message that says so.
+            place: the partition.
+        """
+        self.passed(offset)
+        for stream, tester in self._testers.items():
+            if tester.break_off(place):
+                self._offsets[stream].clear()
 
     def passed(self, offset: int) -> None:
         """Notes that a message which no window needs is dealt with."""

@@ -220,8 +220,8 @@ def _replication(plan: TopicPlan, topic: TopicFound, server: str) -> Iterator[Co
         what = f"{topic.replicas} of {plan.replicas} replicas that the cluster has brokers for"
         yield Complaint(plan.name, what, "raise it by kafka-reassign-partitions.sh", refused=False)
         return
-    least = int((topic.settings or {}).get("min.insync.replicas", plan.replicas - 1))
     wanted = plan.settings["min.insync.replicas"]
+    least = int((topic.settings or {}).get("min.insync.replicas", wanted))
     command = alter_command(server, plan.name, "min.insync.replicas", wanted)
     if least < int(wanted):
         what = f"min.insync.replicas={least}: what one broker alone has acknowledged is lost with it"
@@ -235,16 +235,21 @@ def _partitions(source: KafkaSource, found: Mapping[str, TopicFound], server: st
     panes, state = found.get(source.topics.panes), found.get(source.topics.state)
     if panes is None or state is None or panes.partitions == state.partitions:
         return
-    fewer, more = (
-        (source.topics.panes, state.partitions)
-        if panes.partitions < state.partitions
-        else (source.topics.state, panes.partitions)
-    )
-    yield Complaint(
-        fewer,
-        f"{found[fewer].partitions} partitions, where panes and states need the same number, {more}",
-        f"kafka-topics.sh --bootstrap-server {server} --alter --topic {fewer} --partitions {more}",
-    )
+    command = f"kafka-topics.sh --bootstrap-server {server} --alter --topic"
+    used = f"streams are spread over the {state.partitions} of {source.topics.state}"
+    if panes.partitions < state.partitions:
+        yield Complaint(
+            source.topics.panes,
+            f"{panes.partitions} partitions, and {used}",
+            f"{command} {source.topics.panes} --partitions {state.partitions}",
+        )
+    else:
+        yield Complaint(
+            source.topics.panes,
+            f"{panes.partitions} partitions, where {used}: the others stay empty",
+            "to use more, see 'Partitions' in docs/operating.md",
+            refused=False,
+        )
 
 
 def alter_command(server: str, topic: str, setting: str, value: str) -> str:

@@ -19,7 +19,7 @@ from kafka.errors import (
 
 from driftwatch.config import KafkaConnection, KafkaSource
 from driftwatch.errors import SourceError
-from driftwatch.stream.kafka_clients import Unready
+from driftwatch.stream.losses import Unready
 from driftwatch.stream.topic_rules import Complaint, TopicFound, TopicPlan, complaints, plan_topics
 
 CONNECT_MS = 10_000
@@ -49,11 +49,15 @@ class Topics:
         self._told: set[Complaint] = set()
         self._lock = threading.Lock()
 
-    def ensure(self) -> None:
+    def ensure(self) -> int:
         """Makes the topics that are missing, and checks those that are there.
+
+        Returns:
+            Over how many partitions streams are spread.
 
         Raises:
             Unready: the input topic does not exist yet, or another does not and may not be made.
+            TopicAuthorizationFailedError: a topic may not be seen, be it there or not.
             SourceError: a topic is set so that results would be lost or wrong.
             KafkaError: the brokers cannot be reached.
         """
@@ -64,6 +68,9 @@ class Topics:
             for plan in plans:
                 if plan.name not in seen.found:
                     self._make(admin, plan)
+        spread = next(plan.partitions for plan in plans if plan.role == "state")
+        state = seen.found.get(self._source.topics.state)
+        return state.partitions if state else spread
 
     def _judge(self, told: Sequence[Complaint]) -> None:
         for complaint in told:
@@ -103,27 +110,35 @@ def look_at_topics(source: KafkaSource, alerts_topic: str) -> TopicsSeen:
 
 
 def _plan(admin: KafkaAdminClient, source: KafkaSource, alerts_topic: str) -> list[TopicPlan]:
-    found = find_topics(admin)
+    found = find_topics(admin, [source.topic, *source.topics.model_dump().values(), alerts_topic])
     if source.topic not in found:
         raise Unready(f"Kafka has no topic {source.topic!r} yet: create it, or publish to it")
     return plan_topics(source, alerts_topic, found, len(admin.describe_cluster()["brokers"]))
 
 
 def _look(admin: KafkaAdminClient, source: KafkaSource, plans: Sequence[TopicPlan]) -> TopicsSeen:
-    found = find_topics(admin)
-    concerned = [name for name in (source.topic, *(plan.name for plan in plans)) if name in found]
-    told = _settings(admin, concerned)
-    found = {name: replace(found[name], settings=told.get(name)) for name in concerned}
+    found = find_topics(admin, [source.topic, *(plan.name for plan in plans)])
+    told = _settings(admin, list(found))
+    found = {name: replace(topic, settings=told.get(name)) for name, topic in found.items()}
     return TopicsSeen(found, complaints(source, plans, found))
 
 
-def find_topics(admin: KafkaAdminClient) -> dict[str, TopicFound]:
-    """Every topic that may be seen, by name; their settings are not asked for."""
+def find_topics(admin: KafkaAdminClient, names: Sequence[str] | None = None) -> dict[str, TopicFound]:
+    """Those of the named topics that are there, or all that may be seen; their settings are not asked for.
+
+    Raises:
+        TopicAuthorizationFailedError: a named topic may not be seen, be it there or not.
+    """
+    told = admin.describe_topics(None if names is None else list(dict.fromkeys(names)))
+    denied = {topic["name"] for topic in told if topic["error_code"] == TopicAuthorizationFailedError.errno}
+    if denied:
+        raise TopicAuthorizationFailedError(denied)
     return {
         topic["name"]: TopicFound(
             len(topic["partitions"]), min((len(each["replica_nodes"]) for each in topic["partitions"]), default=0)
         )
-        for topic in admin.describe_topics()
+        for topic in told
+        if topic["partitions"]
     }
 
 

@@ -24,6 +24,7 @@ from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.findings import detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
+from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import Findings, WindowResult
@@ -131,6 +132,17 @@ class StreamTester:
         surplus = sum(kept.n for kept in panes) - self.sizes[-1]
         while panes and surplus >= panes[0].n:
             surplus -= panes.popleft().n
+
+    def break_off(self, place: Partition) -> bool:
+        """Forgets the panes of windows to come if some are of a partition that lacks messages after them.
+
+        Returns:
+            Whether that was so: the next windows begin anew, since none is to reach over what nobody has looked at.
+        """
+        if not any((pane.topic, pane.partition) == place for pane in self._panes):
+            return False
+        self._panes.clear()
+        return True
 
     def feed(self, pane: Pane) -> TestOutcome:
         """Takes the next pane of the stream and tests the windows that end with it."""

@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
-from driftwatch.stream.kafka_clients import Unready
+from driftwatch.stream.losses import Unready
 from driftwatch.stream.topics import Topics, look_at_topics
 from tests.integration.conftest import Cluster
 

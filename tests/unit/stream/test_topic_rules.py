@@ -90,16 +90,14 @@ def test_what_will_do_is_let_be(role: str, setting: str, value: str) -> None:
     assert told(set_otherwise(role, **{setting: value})) == []
 
 
-@pytest.mark.parametrize(("panes", "state", "grow", "to"), [(6, 3, "state", 6), (3, 6, "panes", 6)])
-def test_panes_and_states_of_different_numbers_are_refused(panes: int, state: int, grow: str, to: int) -> None:
-    found = as_made()
-    found |= {
-        SOURCE.topics.panes: replace(found[SOURCE.topics.panes], partitions=panes),
-        SOURCE.topics.state: replace(found[SOURCE.topics.state], partitions=state),
-    }
-    (complaint,) = told(found)
+def test_fewer_panes_partitions_than_streams_are_spread_over_are_refused_and_more_are_of_no_use() -> None:
+    found, panes = as_made(), SOURCE.topics.panes
+    (complaint,) = told(found | {panes: replace(found[panes], partitions=5)})
     assert complaint.refused
-    assert complaint.remedy.endswith(f"--alter --topic {getattr(SOURCE.topics, grow)} --partitions {to}")
+    assert complaint.remedy.endswith(f"--alter --topic {panes} --partitions 6")
+    (complaint,) = told(found | {panes: replace(found[panes], partitions=12)})
+    assert not complaint.refused
+    assert "the others stay empty" in complaint.what
 
 
 def test_what_is_less_safe_is_told_and_not_refused() -> None:

@@ -160,3 +160,26 @@ def test_the_anytime_alarm_heeds_the_least_effect(reference: Reference, panes: l
     tester = FACTORY("a", reference)
     tester.policy = replace(tester.policy, threshold=0.0, min_effect=1e6)
     assert not any(tester.feed(pane).alerts for pane in panes)
+
+
+def test_no_window_reaches_over_a_gap_and_stopping_after_it_changes_nothing(
+    reference: Reference, panes: list[Pane]
+) -> None:
+    make = lambda stream: FACTORY(stream, reference) if stream == "a" else None  # noqa: E731
+    whole, stage = Tests(), TestStage(make)
+    stage.feed_all(list(enumerate(panes[:15])), whole)
+    stage.break_off(15, ("input", 1))
+    assert stage.rewind == 11, "a gap in another partition ends no window"
+    stage.break_off(16, ("input", 0))
+    assert (stage.rewind, stage.next_offset) == (0, 17)
+    stage.feed_all(list(enumerate(panes[15:17], 17)), whole)
+    again = TestStage(make, tested=stage.next_offset, states={"a": whole.states["a"]})
+    for offset in range(stage.next_offset - stage.rewind, stage.next_offset):
+        again.feed(offset, panes[offset - 2], whole)
+    both = [Tests(), Tests()]
+    for each, tests in zip((stage, again), both, strict=True):
+        each.feed_all(list(enumerate(panes[17:40], 19)), tests)
+    assert both[0].windows == both[1].windows
+    for result in whole.windows + both[0].windows:
+        (span,) = result.span.offsets
+        assert span.last < 15 or span.first >= 15, "a window reaches over the gap"
