@@ -26,7 +26,7 @@ class Threads:
     roles: list[RoleThread]
     events: list[Event] = field(default_factory=list)
 
-    def told(self, kind: type[Event], **fields: Any) -> list[Any]:
+    def told(self, kind: type[Event], /, **fields: Any) -> list[Any]:
         """The events of a kind so far that have these values."""
         return [
             event
