@@ -58,6 +58,11 @@ class Pane:
     grades: tuple[int, ...] = ()
     trace: str = ""
 
+    @property
+    def place(self) -> Partition:
+        """The partition that the samples came from."""
+        return self.topic, self.partition
+
 
 @dataclass(frozen=True)
 class RawPane:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from driftwatch.errors import SourceError
+from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.state_codec import TestState
 from driftwatch.stream.windows import Standard, StreamTester, TestOutcome
@@ -95,6 +96,14 @@ class SwitchingTester:
         else:
             self._unheld.setdefault(pane.reference, []).append(pane)
         self._pass(pane)
+
+    def break_off(self, place: Partition) -> None:
+        """Has windows begin anew that hold panes of a partition of which messages are gone after those."""
+        for tester in self._testers.values():
+            tester.break_off(place)
+        self._unheld = {
+            version: panes for version, panes in self._unheld.items() if not any(pane.place == place for pane in panes)
+        }
 
     def feed_all(self, panes: Sequence[Pane]) -> Iterator[TestOutcome]:
         """Takes the next panes, whose references are all here, and tests the windows that end with each of them.

@@ -259,9 +259,7 @@ class TestRole(KafkaRole):
                     topic=self.source.topics.state,
                     partition=each.partition,
                 )
-            stage = stages[each.partition] = TestStage(
-                self._find, tested=tested, states=kept, tracer=self._tracer
-            )
+            stage = stages[each.partition] = TestStage(self._find, tested=tested, states=kept, tracer=self._tracer)
             for event in stage.begun:
                 self.observe(event)
             # After a gap windows begin anew, as they do after one in the input.

@@ -160,13 +160,17 @@ class TestStage:
             if outcome.alerts:
                 tests.events.append(state_event(tester))
         self._offsets.setdefault((pane.stream, pane.reference), deque()).append(offset)
+        self._forget_unneeded(pane.stream, tester)
+
+    def _forget_unneeded(self, stream: str, tester: SwitchingTester) -> None:
+        """Lets go of the offsets of panes that no window to come needs."""
         needed = tester.panes
-        for version in [version for stream, version in self._offsets if stream == pane.stream]:
-            offsets = self._offsets[pane.stream, version]
+        for version in [version for each, version in self._offsets if each == stream]:
+            offsets = self._offsets[stream, version]
             while len(offsets) > len(needed.get(version, ())):
                 offsets.popleft()
             if not offsets:
-                del self._offsets[pane.stream, version]
+                del self._offsets[stream, version]
 
     def require_stream(self, pane: Pane) -> None:
         """Refuses a pane of a stream that is not configured.
@@ -194,8 +198,8 @@ class TestStage:
         """
         self.passed(offset)
         for stream, tester in self._testers.items():
-            if tester.break_off(place):
-                self._offsets[stream].clear()
+            tester.break_off(place)
+            self._forget_unneeded(stream, tester)
 
     def passed(self, offset: int) -> None:
         """Notes that a message which no window needs is dealt with."""

@@ -133,16 +133,10 @@ class StreamTester:
         while panes and surplus >= panes[0].n:
             surplus -= panes.popleft().n
 
-    def break_off(self, place: Partition) -> bool:
-        """Forgets the panes of windows to come if some are of a partition that lacks messages after them.
-
-        Returns:
-            Whether that was so: the next windows begin anew, since none is to reach over what nobody has looked at.
-        """
-        if not any((pane.topic, pane.partition) == place for pane in self._panes):
-            return False
-        self._panes.clear()
-        return True
+    def break_off(self, place: Partition) -> None:
+        """Has windows begin anew if they hold panes of a partition of which messages are gone after those."""
+        if any(pane.place == place for pane in self._panes):
+            self._panes.clear()
 
     def feed(self, pane: Pane) -> TestOutcome:
         """Takes the next pane of the stream and tests the windows that end with it."""

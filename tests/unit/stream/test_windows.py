@@ -165,15 +165,15 @@ def test_the_anytime_alarm_heeds_the_least_effect(reference: Reference, panes: l
 def test_no_window_reaches_over_a_gap_and_stopping_after_it_changes_nothing(
     reference: Reference, panes: list[Pane]
 ) -> None:
-    make = lambda stream: FACTORY(stream, reference) if stream == "a" else None  # noqa: E731
-    whole, stage = Tests(), TestStage(make)
+    find = standards(reference)
+    whole, stage = Tests(), TestStage(find)
     stage.feed_all(list(enumerate(panes[:15])), whole)
     stage.break_off(15, ("input", 1))
     assert stage.rewind == 11, "a gap in another partition ends no window"
     stage.break_off(16, ("input", 0))
     assert (stage.rewind, stage.next_offset) == (0, 17)
     stage.feed_all(list(enumerate(panes[15:17], 17)), whole)
-    again = TestStage(make, tested=stage.next_offset, states={"a": whole.states["a"]})
+    again = TestStage(find, tested=stage.next_offset, states={"a": whole.states["a"]})
     for offset in range(stage.next_offset - stage.rewind, stage.next_offset):
         again.feed(offset, panes[offset - 2], whole)
     both = [Tests(), Tests()]
