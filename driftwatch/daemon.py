@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,9 @@ from pathlib import Path
 import structlog
 
 from driftwatch import __version__
-from driftwatch.alerts.alertmanager import AlertmanagerUpkeep
-from driftwatch.alerts.delivery import QueueDelivery, TopicDelivery, TopicStanding
-from driftwatch.alerts.sinks import build_sinks
+from driftwatch.alerts.sinks import sink_names
 from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource
+from driftwatch.delivering import Delivering, outlets_of
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
@@ -25,7 +23,7 @@ from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.precision import set_scoring_precision
 from driftwatch.reference.reference import Reference, load_reference
-from driftwatch.reloading import Reloading
+from driftwatch.reloading import Asked, Reloading
 from driftwatch.running import (
     Monitor,
     Role,
@@ -37,7 +35,7 @@ from driftwatch.running import (
     stop_on_signals,
 )
 from driftwatch.stream.announcement import Announcement
-from driftwatch.stream.events import Calibrated, ReferenceInUse
+from driftwatch.stream.events import Calibrated, ReferenceInUse, StreamsConfigured
 from driftwatch.stream.intake import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
 from driftwatch.stream.monitor import example_rule
@@ -60,7 +58,7 @@ class Daemon:
         references: by the path in the configuration.
         monitor: told of everything.
         queue: of samples that come by HTTP.
-        hangup: asks for a look at whether there is another reference.
+        asked: for other references, and for another configuration.
     """
 
     def __init__(
@@ -69,27 +67,46 @@ class Daemon:
         references: Mapping[str, Reference],
         monitor: Monitor,
         queue: IntakeQueue | None = None,
-        hangup: threading.Event | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self._queue = queue
-        self.config = config
         self.monitor = monitor
         self._plans = Plans(make_plan(config, {s.name: references[str(s.reference)] for s in config.streams}))
+        self._delivering = Delivering(outlets_of(config, self._plans.streams, monitor))
         device = choose_device(config.device)
-        self.reloading = Reloading(self._plans, device, hangup or threading.Event(), self._announce, monitor.observe)
-        self._sinks = build_sinks(config)
+        self._reloading = Reloading(self._plans, device, asked or Asked(), self._prepare, monitor.observe)
         stated = config.source.schema_registry if isinstance(config.source, KafkaSource) else None
         self._registry = open_registry(stated) if stated and "score" in config.roles else None
 
+    @property
+    def config(self) -> DaemonConfig:
+        """The configuration that is in force."""
+        return self._plans.now.config
+
     def prepare(self) -> None:
         """Calibrates thresholds, which takes seconds for each reference, and announces sinks and streams."""
-        self.monitor.metrics.expect_sinks(self._sinks.names)
         self._plans.now.calibrate()
         self._announce(None, self._plans.now)
+
+    def _prepare(self, before: Plan, plan: Plan) -> Callable[[], None]:
+        """Makes ready what a plan asks for beside its references; what is returned puts it in force.
+
+        Raises:
+            ConfigError: a sink cannot be made.
+        """
+        outlets = outlets_of(plan.config, self._plans.streams, self.monitor)
+
+        def put_in_force() -> None:
+            self._announce(before, plan)
+            self._delivering.replace(outlets)
+
+        return put_in_force
 
     def _announce(self, before: Plan | None, plan: Plan) -> None:
         """Tells what streams are compared with, where that is new."""
         now_ms = int(time.time() * 1000)
+        self.monitor.metrics.expect_sinks(sink_names(plan.config))
+        self.monitor.observe(StreamsConfigured(tuple(plan.references)))
         for stream, reference in plan.references.items():
             standard = plan.factory.standard(reference)
             if before is not None and before.find(stream) is standard:
@@ -109,35 +126,17 @@ class Daemon:
 
     def roles(self) -> Sequence[Role]:
         """What is to run."""
-        return [*self._stages_and_sinks(), self.reloading]
-
-    def _stages_and_sinks(self) -> Sequence[Role]:
         source = self.config.source
         if isinstance(source, KafkaSource):
-            return self._kafka_roles(source)
-        folder = self.config.state_dir
-        deliveries: list[QueueDelivery | AlertmanagerUpkeep] = [
-            QueueDelivery(
-                sink,
-                self.monitor.observe,
-                folder / f"{sink.name}.undelivered.jsonl" if folder else None,
-                self.monitor.tracer,
-            )
-            for sink in self._sinks.each
-        ]
-        deliveries += self._upkeeps(folder)
-
-        def submit(alert: Announcement) -> None:
-            for delivery in deliveries:
-                delivery.submit(alert)
-
-        if isinstance(source, ReplaySource):
-            return [self._replay_role(source, submit), *deliveries]
-        return [self._intake_role(source, submit), *deliveries]
+            stages = self._kafka_roles(source)
+        elif isinstance(source, ReplaySource):
+            stages = [self._replay_role(source, self._delivering.submit)]
+        else:
+            stages = [self._intake_role(source, self._delivering.submit)]
+        return [*stages, self._delivering, self._reloading]
 
     def close(self) -> None:
         """Lets go of connections."""
-        self._sinks.close()
         if self._registry:
             self._registry.close()
 
@@ -166,8 +165,8 @@ class Daemon:
                 TestRole(
                     source,
                     self._plans.find,
-                    want=self.reloading.want,
-                    patience_s=self.config.references.patience_s,
+                    want=self._reloading.want,
+                    patience_s=lambda: self.config.references.patience_s,
                     alerts_topic=topic,
                     identity=identity,
                     prepare=prepare,
@@ -175,22 +174,7 @@ class Daemon:
                     tracer=tracer,
                 )
             )
-            made += [TopicDelivery(sink, source, topic, observe, tracer) for sink in self._sinks.each]
-            for upkeep in self._upkeeps():
-                made += [upkeep, TopicStanding(upkeep, source, topic, observe)]
         return made
-
-    def _upkeeps(self, folder: Path | None = None) -> list[AlertmanagerUpkeep]:
-        return [
-            AlertmanagerUpkeep(
-                client,
-                list(self._plans.now.references),
-                self.monitor.observe,
-                folder / f"{client.name}.firing.json" if folder else None,
-                self.monitor.tracer,
-            )
-            for client in self._sinks.kept_up
-        ]
 
     def _replay_role(self, source: ReplaySource, submit: Callable[[Announcement], None]) -> Role:
         folder = self.config.state_dir
@@ -211,7 +195,7 @@ class Daemon:
             self._queue or intake_queue(source),
             self._stage(),
             self._plans.find,
-            streams=tuple(self._plans.now.references),
+            streams=self._plans.streams,
             on_alert=submit,
             observer=self.monitor.observe,
             state_dir=self.config.state_dir,
@@ -223,7 +207,7 @@ class Daemon:
         alerts = self.config.alerts
         if alerts.quiet_after_ms is None:
             return QuietWatch()
-        return QuietWatch(tuple(self._plans.now.references), alerts.quiet_after_ms, alerts.least_severity)
+        return QuietWatch(self._plans.streams, alerts.quiet_after_ms, alerts.least_severity)
 
     def _stage(self) -> ScoreStage:
         if self._registry:
@@ -264,8 +248,12 @@ def load_references(config: DaemonConfig) -> dict[str, Reference]:
     return {str(place): load_reference(place, device) for place in {stream.reference for stream in config.streams}}
 
 
-def run_daemon(config: DaemonConfig) -> int:
+def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None = None) -> int:
     """Runs until SIGTERM or SIGINT, until a replay has come to its end, or until a role fails.
+
+    Args:
+        config: what to watch.
+        reread: gives the configuration as it is by then, on SIGHUP; None if it cannot have changed.
 
     Returns:
         The exit code: 0 after a clean stop, 1 if a role failed.
@@ -283,7 +271,7 @@ def run_daemon(config: DaemonConfig) -> int:
         closing(monitor.tracer),
         serving(config, monitor, queue),
     ):
-        daemon = Daemon(config, load_references(config), monitor, queue, hangup)
+        daemon = Daemon(config, load_references(config), monitor, queue, Asked(hangup, reread))
         daemon.prepare()
         # What is loaded now stays: the garbage collector need not walk through it, all of a model, again and again.
         gc.freeze()

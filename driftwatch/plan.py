@@ -5,7 +5,7 @@ A plan never changes; another one takes its place as a whole, and the stages tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from driftwatch.config import DaemonConfig
@@ -97,6 +97,22 @@ def make_plan(
     return Plan(config, references, earlier, routes, factory=factory)
 
 
+class StreamNames(Collection[str]):
+    """The names of the streams that are watched at present."""
+
+    def __init__(self, plans: Plans) -> None:
+        self._plans = plans
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._plans.now.references))
+
+    def __len__(self) -> int:
+        return len(self._plans.now.references)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._plans.now.references
+
+
 class Plans:
     """The plan that is in force; any thread may ask.
 
@@ -106,6 +122,7 @@ class Plans:
 
     def __init__(self, first: Plan) -> None:
         self.now = first
+        self.streams = StreamNames(self)
 
     def find(self, stream: str, version: str | None = None) -> Standard | None:
         """See `driftwatch.stream.switching.FindStandard`."""

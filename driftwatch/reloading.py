@@ -1,17 +1,21 @@
-"""Another reference while the daemon runs: found, verified and calibrated beside the work, then taken up as a whole."""
+"""Other references and another configuration while the daemon runs.
+
+They are found, verified and calibrated beside the work, and put in force as a whole or not at all.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
 
-from driftwatch.config import ReplaySource, StreamConfig
+from driftwatch.config import DaemonConfig, ReplaySource, StreamConfig
 from driftwatch.data.schema import same_samples
-from driftwatch.errors import BundleError, DriftwatchError
+from driftwatch.errors import BundleError, ConfigError, DriftwatchError
 from driftwatch.locations import RemotePath
 from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.bundle import bundle_beside, peek_version
@@ -28,14 +32,37 @@ WANTED_S = 2.0
 log = structlog.get_logger("driftwatch.reload")
 
 
+RELOADED = frozenset({"streams", "alerts", "sinks", "references"})
+"""Sections of a configuration that may change while the daemon runs."""
+
+UNCHANGED_ALERTS = ("examples", "quiet_after")
+"""Settings of alerts that may not: they are of the score role, which has them from its start."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a person asks for a reload.
+
+    Args:
+        hangup: asks for a look at everything.
+        reread: gives the configuration as it is by then; None if it cannot have changed.
+    """
+
+    hangup: threading.Event = field(default_factory=threading.Event)
+    reread: Callable[[], DaemonConfig] | None = None
+
+
 class Reloading:
     """A role that looks for other references: every so often, on a hangup, and when panes wait for one.
+
+    On a hangup it also looks for another configuration.
 
     Args:
         plans: whose present plan is replaced.
         device: to load references on.
-        hangup: asks for a look at everything.
-        announce: tells of a plan that is about to take the place of another, both of them calibrated.
+        asked: by a person.
+        prepare: makes ready what a plan needs that is to take the place of another, both of them calibrated; what it
+            returns tells of the new one, and puts in force what is not in the plan itself.
         observer: told of what became of it.
     """
 
@@ -45,15 +72,15 @@ class Reloading:
         self,
         plans: Plans,
         device: str,
-        hangup: threading.Event,
-        announce: Callable[[Plan, Plan], None],
+        asked: Asked,
+        prepare: Callable[[Plan, Plan], Callable[[], None]],
         observer: Observer,
     ) -> None:
         self._plans = plans
         self._device = device
-        self._announce = announce
+        self._prepare = prepare
         self._observe = observer
-        self._hangup = hangup
+        self._asked = asked
         self._lock = threading.Lock()
         self._wanted: set[tuple[str, str]] = set()
         self._refused: dict[str, str] = {}
@@ -68,10 +95,12 @@ class Reloading:
         looked = time.monotonic()
         sought: set[tuple[str, str]] = set()
         while not stop.wait(LOOK_S):
-            asked = self._hangup.is_set()
-            self._hangup.clear()
+            asked = self._asked.hangup.is_set()
+            self._asked.hangup.clear()
             before, sought = sought, self._missing()
             every_s = WANTED_S if sought else self._plans.now.config.references.watch_s
+            if asked:
+                self._reconfigure()
             if asked or sought - before or time.monotonic() - looked > every_s:
                 self._look(sought, asked=asked)
                 looked = time.monotonic()
@@ -86,6 +115,38 @@ class Reloading:
                 if stream in plan.references and plan.find(stream, version) is None
             }
             return set(self._wanted)
+
+    def _reconfigure(self) -> None:
+        """Takes up another configuration, if there is one and all of it can be taken up."""
+        if self._asked.reread is None:
+            return
+        plan = self._plans.now
+        try:
+            config = self._asked.reread()
+            require_reloadable(plan.config, config)
+            if config == plan.config:
+                self._observe(Reloaded("configuration", "unchanged"))
+                return
+            loaded = plan.known()
+            references = {stream.name: self._configured(stream, plan, loaded) for stream in config.streams}
+            self._take_up(plan, make_plan(config, references, plan))
+        except DriftwatchError as error:
+            log.error("configuration refused; the one from before stays in force", error=str(error))
+            self._observe(Reloaded("configuration", "refused", detail=str(error)))
+        else:
+            log.info("configuration taken up", streams=len(config.streams))
+            self._observe(Reloaded("configuration", "taken_up"))
+
+    def _configured(self, stream: StreamConfig, plan: Plan, loaded: dict[str, Reference]) -> Reference:
+        """The reference of a stream of another configuration: the present one, where its place is the same.
+
+        Raises:
+            DriftwatchError: there is none, or samples of the stream do not fit it.
+        """
+        before, present = plan.config.stream(stream.name), plan.references.get(stream.name)
+        if before is not None and before.reference == stream.reference:
+            return plan.references[stream.name]
+        return self._at(stream, present, loaded, asked=True)
 
     def _look(self, sought: set[tuple[str, str]], *, asked: bool) -> None:
         """Takes up the references that are where they should be, and those that are sought."""
@@ -115,12 +176,15 @@ class Reloading:
     def _take_up(self, plan: Plan, new: Plan) -> None:
         started = time.monotonic()
         new.calibrate()
-        self._announce(plan, new)
+        put_in_force = self._prepare(plan, new)
         self._plans.now = new
+        put_in_force()
         new.factory.keep(new.known())
         log.info("references taken up", seconds=round(time.monotonic() - started, 2))
 
-    def _at(self, stream: StreamConfig, present: Reference, loaded: dict[str, Reference], *, asked: bool) -> Reference:
+    def _at(
+        self, stream: StreamConfig, present: Reference | None, loaded: dict[str, Reference], *, asked: bool
+    ) -> Reference:
         """The reference where a stream's should be, if samples of the stream fit it.
 
         Raises:
@@ -128,11 +192,13 @@ class Reloading:
         """
         place = stream.reference
         if isinstance(place, RemotePath) and place.scheme in SCHEMES:
-            if not asked:
+            if present is not None and not asked:
                 return present
-        elif (version := peek_version(place)) in loaded:
-            return loaded[version]
-        reference = self._fitting(load_reference(place, self._device), present, str(place))
+            reference = load_reference(place, self._device)
+        else:
+            reference = loaded.get(peek_version(place)) or load_reference(place, self._device)
+        if present is not None:
+            self._require_fit(reference, present, str(place))
         return loaded.setdefault(reference.version, reference)
 
     def _beside(self, plan: Plan, stream: str, version: str) -> list[tuple[str, Reference]]:
@@ -142,13 +208,15 @@ class Reloading:
         if place is None:
             return []
         try:
-            return [(stream, self._fitting(load_reference(place, self._device), plan.references[stream], str(place)))]
+            reference = load_reference(place, self._device)
+            self._require_fit(reference, plan.references[stream], str(place))
         except DriftwatchError as error:
             self._refuse(stream, str(error), asked=False)
             return []
+        return [(stream, reference)]
 
-    def _fitting(self, reference: Reference, present: Reference, where: str) -> Reference:
-        """The reference, if it reads the samples that the present one reads.
+    def _require_fit(self, reference: Reference, present: Reference, where: str) -> None:
+        """Refuses a reference that does not read the samples that the present one reads.
 
         Raises:
             BundleError: it does not.
@@ -163,7 +231,6 @@ class Reloading:
                 where=where,
                 remedy="give the stream another name in the configuration, or put the right bundle there",
             )
-        return reference
 
     def _refuse(self, stream: str, told: str, *, asked: bool) -> None:
         """Tells that the present reference stays; once for each reason."""
@@ -175,3 +242,25 @@ class Reloading:
     def _tell(self, stream: str, outcome: Literal["taken_up", "unchanged"]) -> None:
         self._refused.pop(stream, None)
         self._observe(Reloaded("reference", outcome, stream))
+
+
+def require_reloadable(before: DaemonConfig, config: DaemonConfig) -> None:
+    """Refuses a configuration that differs in what cannot change while the daemon runs.
+
+    Raises:
+        ConfigError: it does.
+    """
+    fixed = [
+        name
+        for name in DaemonConfig.model_fields
+        if name not in RELOADED and getattr(before, name) != getattr(config, name)
+    ]
+    fixed += [
+        f"alerts.{name}" for name in UNCHANGED_ALERTS if getattr(before.alerts, name) != getattr(config.alerts, name)
+    ]
+    if before.alerts_topic != config.alerts_topic:
+        fixed.append("the alerts topic")
+    if fixed:
+        raise ConfigError(
+            f"{', '.join(fixed)} cannot change while the daemon runs", remedy="restart it, or leave that as it was"
+        )

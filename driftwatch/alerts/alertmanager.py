@@ -117,7 +117,7 @@ class AlertmanagerUpkeep:
 
     Args:
         client: that speaks with it.
-        streams: that are watched.
+        streams: that are watched, which may change.
         observer: told of deliveries and failures.
         saved: file that the state is kept in, where no topic keeps it; None to keep none.
         tracer: records the deliveries.

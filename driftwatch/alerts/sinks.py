@@ -101,17 +101,18 @@ class Sinks:
     each: tuple[Sink, ...]
     kept_up: tuple[AlertmanagerClient, ...]
 
-    @property
-    def names(self) -> list[str]:
-        """Of all of them, for logs and metrics."""
-        return [sink.name for sink in self.each] + [client.name for client in self.kept_up]
-
     def close(self) -> None:
         """Lets go of their connections."""
         for sink in self.each:
             sink.close()
         for client in self.kept_up:
             client.close()
+
+
+def sink_names(config: DaemonConfig) -> list[str]:
+    """Of all sinks of a daemon, for logs and metrics."""
+    kinds = (AlertmanagerSinkConfig, WebhookSinkConfig, EmailSinkConfig, LogSinkConfig)
+    return [name for name, sink in named_sinks(one_by_one(config.sinks)) if isinstance(sink, kinds)]
 
 
 def build_sinks(config: DaemonConfig) -> Sinks:

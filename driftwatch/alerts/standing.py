@@ -49,12 +49,12 @@ class Standing:
 
     Args:
         describe: an alert as labels and annotations.
-        streams: that are watched; alerts of others, which nobody would ever resolve, are left out.
+        streams: that are watched, which may change; alerts of others, which nobody would ever resolve, are left out.
     """
 
     def __init__(self, describe: Describe, streams: Collection[str]) -> None:
         self._describe = describe
-        self._streams = frozenset(streams)
+        self._streams = streams
         self._firing: dict[tuple[str, str], Series] = {}
         self._ended: dict[frozenset[tuple[str, str]], Series] = {}
 
@@ -94,7 +94,8 @@ class Standing:
             for identity, series in self._ended.items()
             if series.told_until_ms is not None and series.told_until_ms > now_ms
         }
-        return [*self._firing.values(), *self._ended.values()]
+        firing = [series for series in self._firing.values() if series.stream in self._streams]
+        return [*firing, *self._ended.values()]
 
     def save(self, path: Path) -> None:
         """Writes the state so that the file is whole at any instant."""

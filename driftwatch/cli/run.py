@@ -6,12 +6,9 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from driftwatch.config import DaemonConfig
 
 
 def run(
@@ -19,11 +16,10 @@ def run(
 ) -> int:
     """Watch streams: score samples, test windows, raise alerts, serve metrics.
 
-    Stops cleanly on SIGTERM or Ctrl-C: finishes what it holds, commits, and leaves the group.
+    Stops cleanly on SIGTERM or Ctrl-C: finishes what it holds, commits, and leaves the group. SIGHUP lets it read its
+    configuration again, and look for other references.
     """
-    from driftwatch.config import load_config
-
-    code = _run(load_config(config))
+    code = _run(config)
     from driftwatch.running import RoleThread
 
     if any(isinstance(thread, RoleThread) for thread in threading.enumerate()):
@@ -34,9 +30,11 @@ def run(
     return code
 
 
-def _run(config: DaemonConfig) -> int:
+def _run(path: Path) -> int:
+    from driftwatch.config import load_config
     from driftwatch.stream.state_file import require_writable
 
+    config = load_config(path)
     if config.local_state is not None:
         require_writable(config.local_state)
     if config.source.kind == "http" and config.source.forward is not None:
@@ -45,4 +43,4 @@ def _run(config: DaemonConfig) -> int:
         return run_forwarder(config, config.source, config.source.forward)
     from driftwatch.daemon import run_daemon
 
-    return run_daemon(config)
+    return run_daemon(config, lambda: load_config(path))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from driftwatch.stream.events import Event, Progress, ReferenceAwaited, ReferenceInUse, Reloaded
+from driftwatch.stream.events import Event, Progress, ReferenceAwaited, ReferenceInUse, Reloaded, StreamsConfigured
 
 FINE = "ok"
 
@@ -47,6 +47,7 @@ class Health:
         """Streams that need a reference before the daemon is ready; until this is called it is not."""
         with self._lock:
             self._expected = frozenset(streams)
+            self._refused = {of: why for of, why in self._refused.items() if of[1] in ("", *streams)}
 
     def role_died(self, role: str, error: BaseException) -> None:
         """A role's thread has ended by an error, and will not come back."""
@@ -64,6 +65,8 @@ class Health:
         if isinstance(event, ReferenceInUse):
             with self._lock:
                 self._in_use.add(event.stream)
+        elif isinstance(event, StreamsConfigured):
+            self.expect(event.streams)
         elif isinstance(event, Reloaded):
             with self._lock:
                 self._refused.pop((event.what, event.stream), None)

@@ -41,6 +41,7 @@ from driftwatch.stream.events import (
     StateKept,
     StreamPaced,
     StreamQuiet,
+    StreamsConfigured,
     StreamsHeld,
     StreamState,
     WindowTested,
@@ -264,6 +265,14 @@ class Metrics:
             self._quiet,
             self._fill,
         )
+        self._of_streams = (
+            self._budget,
+            self._budget_interval,
+            self._satisfiable,
+            self._reference,
+            self._awaited,
+            self._last_sample,
+        )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
         self._expect_batches(UNKNOWN)
         for stream in streams:
@@ -376,6 +385,13 @@ class Metrics:
     def _(self, event: StreamPaced) -> None:
         for size in self._sizes:
             self._fill.labels(self._label(event.stream), str(size)).set(size / event.samples_per_second)
+
+    @_take.register
+    def _(self, event: StreamsConfigured) -> None:
+        for stream in self._known - set(event.streams):
+            for gauge in (*self._of_tests, *self._of_streams):
+                gauge.remove_by_labels({"stream": stream})
+        self._known &= set(event.streams)
 
     @_take.register
     def _(self, event: AlertRaised) -> None:

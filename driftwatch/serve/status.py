@@ -27,6 +27,7 @@ from driftwatch.stream.events import (
     SamplesScored,
     StreamPaced,
     StreamQuiet,
+    StreamsConfigured,
     StreamsHeld,
     StreamState,
     WindowTested,
@@ -89,6 +90,9 @@ class Status:
                         stream.take(event)
                 case AlertRaised() | AlertRecalled():
                     self._alert(event.alert)
+                case StreamsConfigured():
+                    known = self._streams
+                    self._streams = {name: known.get(name) or self._stream(name) for name in event.streams}
                 case StreamsHeld():
                     for name in self._streams.keys() - event.streams:
                         self._streams[name].give_away()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import orjson
 
 from driftwatch.errors import MessageError
-from driftwatch.stream import quiet_alert
+from driftwatch.stream import alert, quiet_alert
 from driftwatch.stream.alert import Alert, decode_alert, encode_alert
+from driftwatch.stream.formats import require_format
 from driftwatch.stream.quiet_alert import QuietAlert, decode_quiet_alert, encode_quiet_alert
 
 Announcement = Alert | QuietAlert
+
+_VERSION = re.compile(r"(?P<name>.+)\.v(?P<version>[0-9]{1,9})")
 
 APART = "\x1f"
 """No name of a stream has it."""
@@ -27,12 +31,18 @@ def decode(value: bytes) -> Announcement:
 
     Raises:
         MessageError: the bytes are no announcement of driftwatch's.
+        NewerFormatError: a newer driftwatch wrote them.
     """
     try:
-        quiet = orjson.loads(value)["type"] == quiet_alert.EVENT_TYPE
+        kind = str(orjson.loads(value)["type"])
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None
-    return decode_quiet_alert(value) if quiet else decode_alert(value)
+    for known, decode_known in ((alert.EVENT_TYPE, decode_alert), (quiet_alert.EVENT_TYPE, decode_quiet_alert)):
+        name, _, version = known.rpartition(".v")
+        if (found := _VERSION.fullmatch(kind)) and found["name"] == name:
+            require_format(int(found["version"]), int(version), what=f"an alert of type {kind}", where="alerts topic")
+            return decode_known(value)
+    raise MessageError(f"is no alert of driftwatch, but {kind[:80]!r}", reason="malformed")
 
 
 def key_of(announced: Announcement) -> str:

@@ -188,6 +188,13 @@ class StreamsHeld:
 
 
 @dataclass(frozen=True)
+class StreamsConfigured:
+    """These streams, and no others, are watched from now on."""
+
+    streams: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ReferenceInUse:
     """A stream is compared with this bundle, whose held-out samples have these point scores ``(N,)``, nats.
 
@@ -288,6 +295,7 @@ Event = (
     | LagMeasured
     | PartitionsHeld
     | StreamsHeld
+    | StreamsConfigured
     | ReferenceInUse
     | ReferenceAwaited
     | Reloaded

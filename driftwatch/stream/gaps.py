@@ -14,6 +14,7 @@ from kafka.partitioner.default import murmur2
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError
+from driftwatch.stream.formats import require_format
 from driftwatch.stream.log import Partition
 from driftwatch.stream.positions import Position
 from driftwatch.stream.transaction import Outgoing
@@ -90,12 +91,14 @@ def decode_gap(value: bytes) -> Gap:
     """The inverse of `encode_gap`.
 
     Raises:
-        MessageError: it is none, or one of another format version.
+        MessageError: it is none.
+        NewerFormatError: a newer driftwatch wrote it.
     """
     try:
         told = orjson.loads(value)
-        if told["gap"] != FORMAT or told["why"] not in get_args(Why):
-            raise MessageError(f"is a gap of format {told['gap']}, not {FORMAT}", reason="unsupported_format")
+        require_format(told["gap"], FORMAT, what="a gap", where="panes log")
+        if told["why"] not in get_args(Why):
+            raise MessageError(f"is a gap for no known reason: {told['why']!r}", reason="malformed")
         return Gap(str(told["topic"]), int(told["partition"]), int(told["first"]), int(told["next"]), told["why"])
     except (ValueError, KeyError, TypeError) as error:
         raise MessageError(f"is no gap: {error}", reason="malformed") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class IntakeRole:
         queue: where it waits.
         stage: that scores.
         find: of the standards that they are held to.
-        streams: that are configured.
+        streams: that are configured; they may change.
         on_alert: told of each alert, before anything that follows it in the stream.
         observer: told of everything.
         state_dir: where state and dead letters are kept; None to keep none.
@@ -56,7 +56,7 @@ class IntakeRole:
         stage: ScoreStage,
         find: FindStandard,
         *,
-        streams: tuple[str, ...],
+        streams: Collection[str],
         on_alert: Callable[[Announcement], None],
         observer: Observer,
         state_dir: Path | None,
@@ -66,7 +66,7 @@ class IntakeRole:
         self._source = source
         self._queue = queue
         self._observe = observer
-        self._stream = source.stream or (streams[0] if len(streams) == 1 else None)
+        self._streams = streams
         self._path = state_dir / "intake.json" if state_dir else None
         self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
         self._stages = LocalStages(
@@ -102,7 +102,7 @@ class IntakeRole:
                 self._observe(Progress("polled", self.name))
                 self._observe(self._queue.depth())
                 for posted in self._queue.take(WAIT_S):
-                    record = record_of(posted, offset, self._source, self._stream)
+                    record = record_of(posted, offset, self._source, self._unnamed())
                     if record is None:
                         self._observe(BatchSeen(UNKNOWN, "skipped", 0))
                     else:
@@ -120,3 +120,7 @@ class IntakeRole:
         if left:
             log.warning("stopped with requests that are not scored", messages=left)
         self._stages.save()
+
+    def _unnamed(self) -> str | None:
+        """The stream of requests that name none."""
+        return self._source.stream or (next(iter(self._streams)) if len(self._streams) == 1 else None)

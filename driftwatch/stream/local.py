@@ -16,6 +16,7 @@ from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream import announcement
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import AlertRecalled, Observer, StageTimed, StateKept
+from driftwatch.stream.formats import require_format
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.positions import Position, parse_position
@@ -26,6 +27,7 @@ from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Entry, Tests, TestStage
 from driftwatch.tracing import UNTRACED, Tracer
 
+FORMAT = 1
 SNAPSHOT_EVERY_S = 5.0
 RECALLED = 20
 """Alerts that are kept, so that a restart does not forget them."""
@@ -54,7 +56,7 @@ class Snapshot:
     def save(self, path: Path) -> None:
         """Writes it so that the file is whole at any instant."""
         written = {
-            "format": 1,
+            "format": FORMAT,
             "offset": self.position.offset,
             "metadata": self.position.metadata(),
             "started_ms": self.started_ms,
@@ -70,10 +72,11 @@ def load_snapshot(path: Path) -> Snapshot | None:
     """The snapshot in a file, or None where there is none.
 
     Raises:
-        SourceError: the file is damaged.
+        SourceError: the file is damaged, or a newer driftwatch's.
     """
     try:
         stored = orjson.loads(path.read_bytes())
+        require_format(stored.get("format", 1), FORMAT, what="the state", where=str(path))
         return Snapshot(
             parse_position(int(stored["offset"]), stored["metadata"]),
             int(stored["started_ms"]),
@@ -84,7 +87,7 @@ def load_snapshot(path: Path) -> Snapshot | None:
         )
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, MessageError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, MessageError) as error:
         raise SourceError(
             f"holds no state of a stream: {error}", where=str(path), remedy="delete it to start anew"
         ) from None

@@ -7,6 +7,7 @@ import orjson
 
 from driftwatch.errors import MessageError
 from driftwatch.stream.examples import Candidate
+from driftwatch.stream.formats import require_format
 from driftwatch.stream.panes import Pane
 from driftwatch.tracing import valid_context
 
@@ -42,13 +43,13 @@ def decode_pane(value: bytes) -> Pane:
     """The inverse of `encode_pane`.
 
     Raises:
-        MessageError: the bytes are no pane, or one of another format version.
+        MessageError: the bytes are no pane.
+        NewerFormatError: a newer driftwatch wrote them.
     """
     line, newline, numbers = value.partition(b"\n")
     try:
         head = orjson.loads(line)
-        if head["format"] != FORMAT:
-            raise MessageError(f"is a pane of format {head['format']}, not {FORMAT}", reason="unsupported_format")
+        require_format(head["format"], FORMAT, what="a pane", where="panes log")
         summary = np.frombuffer(numbers, dtype="<f8").astype(np.float64)
         if not newline or len(summary) != head["values"]:
             raise MessageError(f"holds {len(summary)} numbers, not {head['values']}", reason="malformed")

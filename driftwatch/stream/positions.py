@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 import orjson
 
 from driftwatch.errors import SourceError
+from driftwatch.stream.formats import require_format
 
 Mark = tuple[int, int]
 """A sample's place in a partition: the offset of its message, and its index in it."""
+
+FORMAT = 1
+"""Of the metadata; the first has no number in it, and later ones are to have it under ``format``."""
 
 METADATA_LIMIT = 4_000
 """Bytes of metadata; Kafka keeps at most 4,096 beside an offset by default (``offset.metadata.max.bytes``)."""
@@ -64,12 +68,13 @@ def parse_position(offset: int, metadata: str) -> Position:
     """The inverse of `Position.metadata`.
 
     Raises:
-        SourceError: another program has committed to this group.
+        SourceError: another program has committed to this group, or a newer driftwatch.
     """
     if not metadata:
         return Position(offset, offset)
     try:
         stored = orjson.loads(metadata)
+        require_format(stored.get("format", 1), FORMAT, what=f"the position at offset {offset}", where="source.group")
         marks = {str(s): (offset + int(delta), int(index)) for s, (delta, index) in stored["marks"].items()}
         return Position(offset, offset + int(stored["seen"]), marks)
     except (ValueError, KeyError, TypeError, AttributeError):

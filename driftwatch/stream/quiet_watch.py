@@ -32,7 +32,7 @@ class QuietWatch:
     """Watches streams in the partitions that are read here.
 
     Args:
-        streams: to watch; none if silence is nobody's concern.
+        streams: to watch, which may change; none if silence is nobody's concern.
         after_ms: how long a stream may be silent.
         severity: of the alert on one that is silent for longer.
         clock: that never goes back, seconds.
@@ -48,7 +48,7 @@ class QuietWatch:
         clock: Callable[[], float] = time.monotonic,
         calendar: Callable[[], float] = time.time,
     ) -> None:
-        self._streams = tuple(streams)
+        self._streams = streams
         self._after_ms = after_ms
         self._severity = severity
         self._clock = clock
@@ -58,8 +58,8 @@ class QuietWatch:
 
     def take_up(self, place: Partition) -> None:
         """A partition is read here from now on; what came from it before is not known."""
-        now = self._clock()
-        self._known[place] = {stream: _Known(Sighting(stream, *place), now) for stream in self._streams}
+        self._known[place] = {}
+        self._renew(self._clock())
 
     def drop(self, place: Partition) -> None:
         """A partition is read elsewhere."""
@@ -87,6 +87,7 @@ class QuietWatch:
         now = self._clock()
         if now - self._looked < LOOK_EVERY_S:
             return []
+        self._renew(now)
         found = [
             place for place, known in self._known.items() if any(self._silent(each, now) for each in known.values())
         ]
@@ -110,6 +111,14 @@ class QuietWatch:
                 found.append(replace(known.sighting, hush=hush))
                 self._known[place][stream] = replace(known, told=True)
         return found
+
+    def _renew(self, now: float) -> None:
+        """Watches streams that are new from now on, and those no more that are none any more."""
+        streams = tuple(self._streams)
+        for place, known in self._known.items():
+            self._known[place] = {
+                stream: known.get(stream) or _Known(Sighting(stream, *place), now) for stream in streams
+            }
 
     def _silent(self, known: _Known, now: float) -> bool:
         return not known.told and 1000 * (now - known.at_s) >= self._after_ms

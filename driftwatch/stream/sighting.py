@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from driftwatch.errors import MessageError
+from driftwatch.stream.formats import require_format
 from driftwatch.stream.log import Partition
 
 _BEGINNING = b'{"sighting":'
@@ -78,12 +79,12 @@ def decode_sighting(value: bytes) -> Sighting:
     """The inverse of `encode_sighting`.
 
     Raises:
-        MessageError: it is none, or one of another format version.
+        MessageError: it is none.
+        NewerFormatError: a newer driftwatch wrote it.
     """
     try:
         told: dict[str, Any] = orjson.loads(value)
-        if told["sighting"] != FORMAT:
-            raise MessageError(f"is a sighting of format {told['sighting']}, not {FORMAT}", reason="unsupported_format")
+        require_format(told["sighting"], FORMAT, what="a sighting", where="panes log")
         hush = told["hush"] and Hush(**told["hush"])
         return Sighting(
             told["stream"], told["topic"], int(told["partition"]), int(told["offset"]), int(told["time_ms"]), hush

@@ -27,6 +27,7 @@ from driftwatch.stream.events import (
     StageTimed,
     StreamsHeld,
 )
+from driftwatch.stream.formats import NewerFormatError, require_format
 from driftwatch.stream.gaps import Gap, decode_gap, find_gap, home, is_gap
 from driftwatch.stream.kafka_clients import Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
@@ -44,6 +45,9 @@ from driftwatch.stream.waiting import Waiting, Want
 from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
 
 MAX_POLL_PANES = 200
+REWIND_FORMAT = 1
+"""Of the metadata beside an offset; the first has no number in it."""
+
 RECALLED = 100
 """Offsets of each partition of the alerts topic; alerts and the marks of their transactions take turns there."""
 
@@ -63,7 +67,7 @@ class TestRole(KafkaRole):
         source: brokers, topics and group; the role's own group is the source's with ``.test`` at its end.
         find: of the standards that streams are held to.
         want: asks for references that are not here.
-        patience_s: how long panes wait for one of those.
+        patience_s: tells how long panes wait for one of those.
         alerts_topic: where alerts go.
         identity: of the transactional producer.
         prepare: called before the first read of each connection; makes topics, and says over how many partitions
@@ -80,7 +84,7 @@ class TestRole(KafkaRole):
         find: FindStandard,
         *,
         want: Want,
-        patience_s: float,
+        patience_s: Callable[[], float],
         alerts_topic: str,
         identity: str,
         prepare: Callable[[], int],
@@ -303,7 +307,7 @@ class TestRole(KafkaRole):
             place = TopicPartition(self._alerts_topic, number)
             for message in read_to_end(reader, place, end_of(reader, place), last=RECALLED):
                 # What cannot be read is for the sinks to complain of.
-                with suppress(MessageError):
+                with suppress(MessageError, NewerFormatError):
                     self.observe(AlertRecalled(announcement.decode(message.value or b"")))
 
 
@@ -316,11 +320,15 @@ def parse_rewind(metadata: str) -> int:
     """The inverse of `rewind_metadata`.
 
     Raises:
-        SourceError: another program has committed to this group.
+        SourceError: another program has committed to this group, or a newer driftwatch.
     """
     try:
-        return int(orjson.loads(metadata)["rewind"]) if metadata else 0
-    except (ValueError, KeyError, TypeError):
+        stored = orjson.loads(metadata) if metadata else {"rewind": 0}
+        require_format(
+            stored.get("format", 1), REWIND_FORMAT, what="the position in the panes log", where="source.group"
+        )
+        return int(stored["rewind"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise SourceError(
             f"the group's offset was committed with metadata that is not driftwatch's: {metadata[:80]!r}",
             where="source.group",

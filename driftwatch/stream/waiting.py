@@ -30,11 +30,11 @@ class Waiting:
 
     Args:
         want: asks for references.
-        patience_s: after which a pane is given up.
+        patience_s: tells after how long a pane is given up.
         observer: told of what is waited for.
     """
 
-    def __init__(self, want: Want, patience_s: float, observer: Observer) -> None:
+    def __init__(self, want: Want, patience_s: Callable[[], float], observer: Observer) -> None:
         self._want = want
         self._patience_s = patience_s
         self._observe = observer
@@ -58,7 +58,7 @@ class Waiting:
             stream=pane.stream,
             version=pane.reference,
             partition=place.partition,
-            patience_s=self._patience_s,
+            patience_s=self._patience_s(),
         )
         consumer.pause(place)
         consumer.seek(place, offset)
@@ -69,7 +69,7 @@ class Waiting:
     def look(self, consumer: KafkaConsumer, lacks: Callable[[TopicPartition, Pane], bool]) -> None:
         """Goes on with the partitions whose reference has come, or was waited for long enough."""
         for place, wait in list(self._waits.items()):
-            late = time.monotonic() - wait.since_s > self._patience_s
+            late = time.monotonic() - wait.since_s > self._patience_s()
             if lacks(place, wait.pane) and not late:
                 continue
             if late:

@@ -33,6 +33,7 @@ ORDER = (
     "forwarder",
     "plan",
     "reloading",
+    "delivering",
     "daemon",
     "demo",
     "cli",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,11 @@ import pytest
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import load_references
 from driftwatch.data.schema import ImageSchema
+from driftwatch.errors import ConfigError
 from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.bundle import load_bundle, write_bundle
 from driftwatch.reference.reference import Reference
-from driftwatch.reloading import Reloading
+from driftwatch.reloading import Asked, Reloading
 from driftwatch.stream.events import Event, Reloaded
 from driftwatch.stream.monitor import TesterFactory
 
@@ -29,6 +30,7 @@ class Daemon:
 
     link: Path
     plans: Plans
+    config: DaemonConfig | Exception
     hangup: threading.Event = field(default_factory=threading.Event)
     told: list[Reloaded] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -39,20 +41,32 @@ class Daemon:
             self.told.append(event)
             self.changed.notify_all()
 
+    def reread(self) -> DaemonConfig:
+        if isinstance(self.config, Exception):
+            raise self.config
+        return self.config
+
+    def configure(self, outcome: str, **changes: object) -> str:
+        """Writes another configuration and asks for a look; gives what was told of it."""
+        now = self.plans.now.config.model_dump()
+        self.config = DaemonConfig.model_validate({**now, **changes})
+        return self.hang_up("configuration", outcome).detail
+
     def swing(self, to: Path) -> None:
         """Lets the stream's place be another bundle, in one step."""
         other = self.link.with_name("next")
         other.symlink_to(to)
         other.replace(self.link)
 
-    def hang_up(self, outcome: str) -> Reloaded:
-        """Asks for a look, and waits for what comes of it."""
-        before = len(self.told)
+    def hang_up(self, what: str, outcome: str) -> Reloaded:
+        """Asks for a look, and waits for what comes of it: first of the configuration, then of each stream."""
+        before, streams = len(self.told), len(self.plans.now.references)
         self.hangup.set()
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.told) > before, WAIT_S)
-        assert self.told[-1].outcome == outcome
-        return self.told[-1]
+            assert self.changed.wait_for(lambda: len(self.told) > before + min(streams, 1), WAIT_S)
+        found = next(each for each in self.told[before:] if each.what == what)
+        assert found.outcome == outcome, found
+        return found
 
     @property
     def version(self) -> str:
@@ -93,8 +107,9 @@ def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[
             "references": settings,
         }
     )
-    daemon = Daemon(link, Plans(make_plan(config, {"waves": load_references(config)[str(link)]})))
-    role = Reloading(daemon.plans, "cpu", daemon.hangup, lambda before, plan: None, daemon.observe)
+    daemon = Daemon(link, Plans(make_plan(config, {"waves": load_references(config)[str(link)]})), config)
+    asked = Asked(daemon.hangup, daemon.reread)
+    role = Reloading(daemon.plans, "cpu", asked, lambda before, plan: lambda: None, daemon.observe)
     stop = threading.Event()
     thread = threading.Thread(target=role.run, args=[stop])
     thread.start()
@@ -108,15 +123,15 @@ def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[
 def test_a_hangup_takes_up_what_is_linked_now_and_remembers_what_was(bundle: Path, other: Path, tmp_path: Path) -> None:
     with reloading(bundle, tmp_path) as (daemon, _):
         first, plan = daemon.version, daemon.plans.now
-        assert daemon.hang_up("unchanged").stream == "waves"
+        assert daemon.hang_up("reference", "unchanged").stream == "waves"
         assert daemon.plans.now is plan
         daemon.swing(other)
-        daemon.hang_up("taken_up")
+        daemon.hang_up("reference", "taken_up")
         assert daemon.version == load_bundle(other).version != first
         assert daemon.plans.now.routes["waves"].scorer.reference.version == daemon.version
         assert daemon.plans.find("waves", first) is plan.references["waves"]
         daemon.swing(bundle)
-        daemon.hang_up("taken_up")
+        daemon.hang_up("reference", "taken_up")
         assert daemon.plans.now.references["waves"] is plan.references["waves"]
 
 
@@ -141,12 +156,12 @@ def test_what_is_damaged_or_does_not_fit_is_refused_and_the_present_one_stays(
     with reloading(bundle, tmp_path) as (daemon, _):
         plan = daemon.plans.now
         daemon.swing(bad)
-        refused = daemon.hang_up("refused")
+        refused = daemon.hang_up("reference", "refused")
         assert words in refused.detail
         assert str(daemon.link) in refused.detail
         assert daemon.plans.now is plan
         daemon.swing(bundle)
-        daemon.hang_up("unchanged")
+        daemon.hang_up("reference", "unchanged")
 
 
 def test_a_reference_that_panes_wait_for_is_found_beside_what_is_linked(
@@ -169,8 +184,6 @@ def test_a_reference_that_panes_wait_for_is_found_beside_what_is_linked(
 
 
 def test_a_plan_remembers_two_earlier_references_at_most(reference: Reference) -> None:
-    from dataclasses import replace
-
     config = DaemonConfig.model_validate(
         {
             "source": {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9"], "topic": "t"},
@@ -183,3 +196,40 @@ def test_a_plan_remembers_two_earlier_references_at_most(reference: Reference) -
     assert plan is not None
     assert [each for each in "abcd" if plan.find("waves", each)] == ["b", "c", "d"]
     assert [each.version for each in plan.earlier["waves"]] == ["c", "b"]
+
+
+def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path, tmp_path: Path) -> None:
+    with reloading(bundle, tmp_path) as (daemon, _):
+        assert daemon.hang_up("configuration", "unchanged").stream == ""
+        first = daemon.plans.now
+        both = [{"name": "waves", "reference": str(daemon.link)}, {"name": "more", "reference": str(other)}]
+        daemon.configure("taken_up", streams=both, alerts={"min_effect": 0.5})
+        plan = daemon.plans.now
+        assert list(daemon.plans.streams) == list(plan.routes) == ["waves", "more"]
+        assert plan.references["waves"] is first.references["waves"]
+        assert plan.routes["waves"].scorer is first.routes["waves"].scorer
+        assert plan.factory is not first.factory
+        daemon.configure("taken_up", streams=both[1:])
+        assert list(daemon.plans.streams) == ["more"]
+        assert daemon.plans.find("waves") is None
+        assert daemon.plans.find("waves", first.references["waves"].version) is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"windows": {"sizes": [50]}, "roles": ["test"]}, "windows, roles cannot change while the daemon runs"),
+        ({"alerts": {"quiet_after": "5m"}}, "alerts.quiet_after cannot change"),
+        ({"sinks": [{"kind": "kafka", "topic": "elsewhere"}]}, "the alerts topic cannot change"),
+        ({"streams": [{"name": "waves", "reference": "nowhere"}]}, "nowhere"),
+    ],
+)
+def test_what_cannot_change_leaves_the_configuration_as_it_was(
+    bundle: Path, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    with reloading(bundle, tmp_path) as (daemon, _):
+        plan = daemon.plans.now
+        assert words in daemon.configure("refused", **changes)
+        daemon.config = ConfigError("is not valid YAML", where="daemon.yaml:3")
+        assert "daemon.yaml:3" in daemon.hang_up("configuration", "refused").detail
+        assert daemon.plans.now is plan

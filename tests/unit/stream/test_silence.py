@@ -177,9 +177,7 @@ class TestWire:
         assert is_sighting(encode_sighting(sighting))
         assert decode_sighting(encode_sighting(sighting)) == sighting
 
-    @pytest.mark.parametrize(
-        "value", [b'{"sighting":2}', b'{"sighting":1}', b'{"sighting":', b'{"sighting":1,"hush":3}']
-    )
+    @pytest.mark.parametrize("value", [b'{"sighting":1}', b'{"sighting":', b'{"sighting":1,"hush":3}'])
     def test_what_is_no_sighting_is_told(self, value: bytes) -> None:
         with pytest.raises(MessageError):
             decode_sighting(value)

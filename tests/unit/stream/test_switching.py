@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,17 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftwatch.data.codecs import encode
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import encode_alert
 from driftwatch.stream.formats import NewerFormatError
+from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import PolicyState
+from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.state_codec import TestState, parse_state
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.stream.windows import Standard
-from tests.synthetic import shuffled_rows, waves
+from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 STEP, SIZES = 10, [20, 50]
 COUNT = 40
@@ -206,3 +210,47 @@ def test_states_survive_their_encoding(shelf: Shelf, newest: str, policy: Policy
 def test_a_newer_state_is_refused_with_the_remedy() -> None:
     with pytest.raises(NewerFormatError, match=r"state of a: the state of a stream is of format 3.*install"):
         parse_state({**TestState().to_json(), "format": 3}, "the state of a")
+
+
+def test_open_panes_are_closed_at_a_switch_and_every_sample_is_scored_once(reference: Reference) -> None:
+    batch = 7
+    sent = [encode(part, SCHEMA, "npy") for part in np.split(waves(20 * batch, seed=5), 20)]
+    log = [
+        Record("input", 0, i, i, None, value, (*headers.items(), ("driftwatch-stream", b"ab"[i % 2 : i % 2 + 1])))
+        for i, (value, headers) in enumerate(sent)
+    ]
+    scorers = [Scorer(replace(reference, version=version)) for version in VERSIONS]
+    plans = [
+        {"a": Route("a", scorers[0]), "b": Route("b", scorers[0])},
+        {"a": Route("a", scorers[1]), "b": Route("b", scorers[0])},
+        {"a": Route("a", scorers[1])},
+    ]
+    now = [plans[0]]
+    stage = ScoreStage(plans[0], STEP, renew=lambda: now[0])
+    came = []
+    for number, plan in enumerate(plans):
+        now[0] = plan
+        queue = deque(log[6 * number : 6 * number + 6])
+        while queue:
+            came.append(stage.work(queue))
+    panes = [pane for work in came for pane in work.panes]
+    # Three messages of seven samples each leave one that waits, in each stream.
+    assert [(pane.stream, pane.reference, pane.n) for pane in panes] == [
+        ("a", "one", 10),
+        ("b", "one", 10),
+        ("a", "one", 10),
+        ("b", "one", 10),
+        ("a", "one", 1),
+        ("a", "two", 10),
+        ("b", "one", 10),
+        ("a", "two", 10),
+        ("b", "one", 10),
+        ("a", "two", 10),
+        ("a", "two", 10),
+    ]
+    assert came[-1].positions["input", 0].marks.keys() == {"a"}
+    assert [letter.error.reason for letter in came[-1].dead] == ["unknown_stream"] * 3
+    rows = [(offset, row) for offset in range(0, 18, 2) for row in range(batch)]
+    ends = [(pane.first, pane.last) for pane in panes if pane.stream == "a"]
+    places = [(rows.index(first), rows.index(last)) for first, last in ends]
+    assert places == [(0, 9), (10, 19), (20, 20), (21, 30), (31, 40), (41, 50), (51, 60)]

@@ -1,0 +1,76 @@
+"""What a newer driftwatch wrote is refused with the remedy, and never passed over."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from driftwatch.errors import MessageError
+from driftwatch.stream import announcement
+from driftwatch.stream.formats import NewerFormatError
+from driftwatch.stream.local import load_snapshot
+from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.positions import parse_position
+from driftwatch.stream.sighting import Sighting, decode_sighting, encode_sighting
+from driftwatch.stream.test_role import parse_rewind
+
+PANE = Pane("a", "v", 1, np.zeros(3), 0, 0, "input", 0, (0, 0), (0, 0))
+
+
+def snapshot(text: bytes) -> None:
+    path = Path("newer.json")
+    path.write_bytes(text)
+    load_snapshot(path)
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "words"),
+    [
+        (decode_pane, encode_pane(PANE).replace(b'"format":1', b'"format":2'), "a pane is of format 2"),
+        (
+            decode_sighting,
+            encode_sighting(Sighting("a", "input", 0)).replace(b'"sighting":1', b'"sighting":7'),
+            "a sighting is of format 7",
+        ),
+        (lambda text: parse_position(5, text), '{"format": 2, "seen": 0, "marks": {}}', "position at offset 5"),
+        (parse_rewind, '{"format": 2}', "position in the panes log is of format 2"),
+        (announcement.decode, b'{"type": "io.driftwatch.drift.v2"}', "alert of type io.driftwatch.drift.v2"),
+        (announcement.decode, b'{"type": "io.driftwatch.quiet.v3"}', "alert of type io.driftwatch.quiet.v3"),
+        (snapshot, b'{"format": 2}', "newer.json: the state is of format 2"),
+    ],
+)
+def test_a_newer_format_is_refused(
+    read: Callable[[bytes | str], object],
+    written: bytes | str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NewerFormatError, match=words) as refused:
+        read(written)
+    assert "install the driftwatch that wrote it" in str(refused.value)
+
+
+def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:
+    assert parse_position(5, '{"seen":2,"marks":{"a":[0,3]}}').marks == {"a": (5, 3)}
+    assert parse_rewind('{"rewind": 3}') == 3
+    state = {"reference": "v", "firing": True, "severity": "warning", "quiet": 1, "since_ms": 9}
+    pane = base64.b64encode(encode_pane(PANE)).decode()
+    older = {"offset": 5, "metadata": "", "started_ms": 0, "next_pane": 1, "states": {"a": state}, "panes": [pane]}
+    path = tmp_path / "older.json"
+    path.write_bytes(orjson.dumps(older))
+    found = load_snapshot(path)
+    assert found is not None
+    assert found.states == {"a": state}
+
+
+def test_what_is_no_alert_of_driftwatch_is_told_apart_from_a_newer_one() -> None:
+    with pytest.raises(MessageError, match="no alert of driftwatch"):
+        announcement.decode(b'{"type": "com.example.order.v9"}')
