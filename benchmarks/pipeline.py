@@ -10,6 +10,7 @@ which is given whole panes; "together" is the score and test roles in a thread e
 from __future__ import annotations
 
 import argparse
+import gc
 import threading
 import time
 from collections import deque
@@ -60,6 +61,7 @@ def main() -> None:
     for step in STEPS:
         make_tester = tester_factory(WindowsConfig(sizes=[size * step for size in SIZES], step=step), AlertsConfig())
         make_tester.procedure(reference)
+        gc.freeze()  # as the daemon does before its roles start
         for count in MESSAGES:
             print(_row(reference, samples, make_tester, step, count), flush=True)
 
@@ -70,7 +72,7 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
         Record("inputs", 0, offset, 0, STREAM.encode(), body, tuple(headers.items()))
         for offset, (body, headers) in enumerate(bodies)
     ]
-    scorer = Scorer(reference)
+    scorer, standard = Scorer(reference), make_tester.standard(reference)
     whole = len(samples) // step * step
     panes = samples[:whole].reshape(-1, step, *samples.shape[1:])
     scorer(list(panes[: WARM_UP // step]))
@@ -81,7 +83,7 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
             scorer(list(panes[first : first + at_once]))
 
     def tested(units: Iterator[list[bytes]]) -> None:
-        stage = TestStage(lambda stream: make_tester(stream, reference))
+        stage = TestStage(lambda *_: standard)
         offset = 0
         for unit in units:
             found, run = Tests(), [(offset + i, decode_pane(pane)) for i, pane in enumerate(unit)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import tokenize
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from driftwatch.errors import MessageError
 
 NPY_MAGIC = b"\x93NUMPY"
 ARROW_MAGIC = b"\xff\xff\xff\xff"
+LONGEST_NPY_HEADER = 10_000
+"""Bytes; NumPy refuses longer ones."""
+
 SPARE_CELLS = 1 << 20
 # What NumPy's header parser raises for headers that are none; MemoryError is Python's parser giving up on nesting.
 NPY_FAULTS = (
@@ -40,17 +44,12 @@ def read_npy(value: bytes) -> NDArray[Any]:
     Raises:
         MessageError: it is none, or not of numbers.
     """
-    buffer = io.BytesIO(value)
     try:
-        version = np.lib.format.read_magic(buffer)
-        if version not in {(1, 0), (2, 0), (3, 0)}:
-            raise ValueError(f"version {version}")
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(buffer)
+        shape, fortran, dtype, length = _npy_header(_npy_head(value))
         count = math.prod(shape)
         if dtype.hasobject or dtype.kind not in "biuf":
             raise MessageError(f"holds {dtype} values", reason="schema", where="npy", remedy="expected numbers")
-        body = memoryview(value)[buffer.tell() :]
+        body = memoryview(value)[length:]
         if len(body) != count * dtype.itemsize:
             raise MessageError(
                 f"declares shape {shape} but holds {len(body)} bytes"[:200], reason="malformed", where="npy"
@@ -58,6 +57,24 @@ def read_npy(value: bytes) -> NDArray[Any]:
         return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     except NPY_FAULTS as error:
         raise MessageError(f"is no npy array: {error}"[:200], reason="malformed", where="npy") from None
+
+
+def _npy_head(value: bytes) -> bytes:
+    """The bytes of an npy body up to its numbers, or as many as NumPy would look at."""
+    start = 10 if value[6:7] == b"\x01" else 12
+    return value[: start + min(int.from_bytes(value[8:start], "little"), LONGEST_NPY_HEADER)]
+
+
+@lru_cache(maxsize=64)
+def _npy_header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, order and type that the head of a body declares, and its length; a stream's messages share a few heads."""
+    buffer = io.BytesIO(head)
+    version = np.lib.format.read_magic(buffer)
+    if version not in {(1, 0), (2, 0), (3, 0)}:
+        raise ValueError(f"version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(buffer)
+    return shape, fortran, dtype, buffer.tell()
 
 
 def write_npy(batch: Samples, schema: Schema) -> bytes:

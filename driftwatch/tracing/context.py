@@ -31,7 +31,7 @@ def context_of(headers: Mapping[str, bytes], value: bytes = b"") -> str:
         if told := headers.get(name):
             return valid_context(told.decode(errors="replace"))
     # Looking for the word is cheaper than reading the whole event once more.
-    if TRACEPARENT.encode() in value and is_structured_event(headers):
+    if is_structured_event(headers) and TRACEPARENT.encode() in value:
         return valid_context(structured_attributes(value).get(TRACEPARENT, ""))
     return ""
 
