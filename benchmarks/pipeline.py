@@ -30,7 +30,7 @@ from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import TesterFactory, tester_factory
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.score_stage import WORK_BATCHES, Route, ScoreStage
 from driftwatch.stream.test_stage import Tests, TestStage
 
 MESSAGES = (64, 1_024)
@@ -76,7 +76,7 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
     whole = len(samples) // step * step
     panes = samples[:whole].reshape(-1, step, *samples.shape[1:])
     scorer(list(panes[: WARM_UP // step]))
-    at_once = max(1, 4 * scorer.batch_size // step)
+    at_once = max(1, WORK_BATCHES * scorer.batch_size // step)
 
     def bare() -> None:
         for first in range(0, len(panes), at_once):

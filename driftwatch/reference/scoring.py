@@ -115,16 +115,27 @@ class Scorer:
         """Scores whole panes ``(n, *sample_shape)``; panes share batches, which changes nothing in their results."""
         return self.begin(panes)()
 
-    def begin(self, panes: Sequence[NDArray[np.floating]]) -> Callable[[], list[ScoredPane]]:
+    @property
+    def works_aside(self) -> bool:
+        """Whether scores come about while the host does something else: a GPU's do."""
+        return self.reference.device.type != "cpu"
+
+    def begin(
+        self, panes: Sequence[NDArray[np.floating]], between: Callable[[], None] = lambda: None
+    ) -> Callable[[], list[ScoredPane]]:
         """Starts to score panes, and gives what waits for their results.
 
         A GPU works meanwhile; a CPU works when it is waited for.
+
+        Args:
+            panes: ``(n, *sample_shape)`` each.
+            between: called before each batch; may raise to give up.
         """
         if not panes:
             return list
-        if self.reference.device.type == "cpu":
-            return lambda: self._results(panes, *self._measure(panes))
-        measured = self._measure(panes)
+        if not self.works_aside:
+            return lambda: self._results(panes, *self._measure(panes, between))
+        measured = self._measure(panes, between)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
 
@@ -134,15 +145,20 @@ class Scorer:
 
         return results
 
-    def _measure(self, panes: Sequence[NDArray[np.floating]]) -> tuple[Tensor, Tensor, Tensor]:
+    def _measure(
+        self, panes: Sequence[NDArray[np.floating]], between: Callable[[], None]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The summary of each pane; the score and the surprise of each sample. Of a GPU they are on their way."""
-        summaries, scores = [], []
-        for batch, count in fixed_batches(np.concatenate(panes), self.batch_size):
+        samples, start, scores = np.concatenate(panes), 0, []
+        for batch, count in fixed_batches(samples, self.batch_size):
+            between()
             summary, score = map(torch.as_tensor, self.reference.measure(batch))
-            summaries.append(summary[:count])
+            if not start:
+                every = summary.new_empty((len(samples), summary.shape[1]))
+            every[start : start + count] = summary[:count]
             scores.append(score[:count])
+            start += count
         # Only sums leave a GPU: the summaries of single samples are a hundred times as many bytes as the samples.
-        every = torch.cat(summaries)
         lengths = torch.tensor([len(pane) for pane in panes]).to(every.device, non_blocking=True)
         # Unsafe: to check that the lengths add up, a GPU would have to be waited for.
         sums = torch.segment_reduce(every, "sum", lengths=lengths, unsafe=True)

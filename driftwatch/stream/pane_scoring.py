@@ -1,7 +1,7 @@
 """Panes of a unit of work on their way through their scorers.
 
-Scoring begins as soon as there are some batches of a stream, so that a GPU works while the host decodes what comes
-next; it ends when the unit has been read.
+A GPU begins as soon as there are some batches of a stream, and works while the host decodes what comes next. A CPU
+begins when the unit has been read, so that all batches but the last are full.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from driftwatch.stream.events import Event, SamplesScored
 from driftwatch.stream.examples import ExampleRule, candidates
 from driftwatch.stream.panes import Pane, RawPane, pane_of
 
-BATCHES = 4
-"""That are scored between two looks at whether to give up."""
+BATCHES = 2
+"""That a GPU begins with: of panes which do not fit into one it would be half empty."""
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error
@@ -28,12 +28,16 @@ class PaneScoring:
         scorer_of: the scorer of a stream.
         step: samples in a pane.
         examples: which samples of a pane alerts may point at.
+        give_up: asked between batches.
     """
 
-    def __init__(self, scorer_of: Callable[[str], Scorer], step: int, examples: ExampleRule) -> None:
+    def __init__(
+        self, scorer_of: Callable[[str], Scorer], step: int, examples: ExampleRule, give_up: Callable[[], bool]
+    ) -> None:
         self._scorer_of = scorer_of
         self._step = step
         self._examples = examples
+        self._give_up = give_up
         self._panes: list[RawPane] = []
         self._waiting: dict[str, list[int]] = {}
         self._begun: list[tuple[Scorer, list[int], Callable[[], list[ScoredPane]]]] = []
@@ -43,27 +47,30 @@ class PaneScoring:
         return len(self._panes)
 
     def add(self, panes: Iterable[RawPane]) -> None:
-        """Takes panes, and begins to score those of which there are enough."""
+        """Takes panes, and begins to score those of which there are enough.
+
+        Raises:
+            Abandoned: it is time to give up.
+        """
         for pane in panes:
             waiting = self._waiting.setdefault(pane.stream, [])
             waiting.append(len(self._panes))
             self._panes.append(pane)
-            if len(waiting) * self._step >= BATCHES * self._scorer_of(pane.stream).batch_size:
+            scorer = self._scorer_of(pane.stream)
+            if scorer.works_aside and len(waiting) >= BATCHES * scorer.batch_size // self._step:
                 self._begin(pane.stream)
 
-    def finish(self, give_up: Callable[[], bool]) -> tuple[list[Pane], list[Event]]:
+    def finish(self) -> tuple[list[Pane], list[Event]]:
         """All panes, scored, in the order in which they came, and what is to be told of them.
 
         Raises:
-            Abandoned: `give_up` said so.
+            Abandoned: it is time to give up.
         """
         for stream in list(self._waiting):
             self._begin(stream)
         scored: dict[int, Pane] = {}
         events: list[Event] = []
         for scorer, places, results in self._begun:
-            if give_up():
-                raise Abandoned
             reference = scorer.reference
             for place, result in zip(places, results(), strict=True):
                 raw = self._panes[place]
@@ -74,4 +81,9 @@ class PaneScoring:
 
     def _begin(self, stream: str) -> None:
         scorer, places = self._scorer_of(stream), self._waiting.pop(stream)
-        self._begun.append((scorer, places, scorer.begin([self._panes[place].samples for place in places])))
+        results = scorer.begin([self._panes[place].samples for place in places], self._between)
+        self._begun.append((scorer, places, results))
+
+    def _between(self) -> None:
+        if self._give_up():
+            raise Abandoned

@@ -140,7 +140,7 @@ class ScoreStage:
         work = Work()
         touched = self._take_up_routes(work, give_up)
         most = WORK_BATCHES * max((route.scorer.batch_size for route in self._routes.values()), default=1)
-        scoring = self._scoring()
+        scoring = self._scoring(give_up)
         samples = 0
         started = time.perf_counter()
         while queue and samples < most:
@@ -161,7 +161,7 @@ class ScoreStage:
         decoded = time.perf_counter()
         work.events.append(StageTimed("decode", decoded - started))
         with self._tracer.span("score", links=work.led, samples=samples, panes=len(scoring)) as span:
-            panes, told = scoring.finish(give_up)
+            panes, told = scoring.finish()
         work.panes += panes
         if panes:
             work.events += [*told, StageTimed("score", time.perf_counter() - decoded)]
@@ -187,9 +187,9 @@ class ScoreStage:
                 if (pane := builder.close(stream)) is not None:
                     touched.add(place)
                     left += [pane] if new is not None else []
-        scoring = self._scoring()
+        scoring = self._scoring(give_up)
         scoring.add(left)
-        work.panes, work.events = scoring.finish(give_up)
+        work.panes, work.events = scoring.finish()
         self._routes = routes
         return touched
 
@@ -243,5 +243,5 @@ class ScoreStage:
     def _decode(self, record: Record, route: Route) -> Samples:
         return decode(record.value, record.header, route.scorer.reference.schema, route.format, self._registry)
 
-    def _scoring(self) -> PaneScoring:
-        return PaneScoring(lambda stream: self._routes[stream].scorer, self._step, self._examples)
+    def _scoring(self, give_up: Callable[[], bool]) -> PaneScoring:
+        return PaneScoring(lambda stream: self._routes[stream].scorer, self._step, self._examples, give_up)
