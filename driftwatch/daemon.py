@@ -15,6 +15,7 @@ import structlog
 from driftwatch import __version__
 from driftwatch.alerts.sinks import sink_names
 from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, ReplaySource
+from driftwatch.config.durations import duration_ms
 from driftwatch.delivering import Delivering, outlets_of
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
@@ -44,6 +45,7 @@ from driftwatch.stream.registry import open_registry
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
 from driftwatch.stream.score_stage import ScoreStage
+from driftwatch.stream.shedding import Shedder
 from driftwatch.stream.test_role import TestRole
 from driftwatch.stream.topics import Topics
 
@@ -215,6 +217,7 @@ class Daemon:
         source = self.config.source
         limit = source.max_message_bytes if isinstance(source, KafkaSource) else 1 << 40
         examples = example_rule(self.config.alerts)
+        shedding = source.shedding if isinstance(source, KafkaSource) else None
         return ScoreStage(
             self._plans.routes(),
             self.config.windows.step,
@@ -223,6 +226,7 @@ class Daemon:
             tracer=self.monitor.tracer,
             registry=self._registry,
             renew=self._plans.routes,
+            shedder=Shedder(duration_ms(shedding.max_lag) / 1000) if shedding else None,
         )
 
 

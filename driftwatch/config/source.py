@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from driftwatch.config.durations import Duration
 from driftwatch.config.http import HttpClientConfig, ServersConfig, ServerUrls
 from driftwatch.settings import ConfigLocation, ConfigPath, Settings
 
@@ -112,6 +113,12 @@ class SchemaRegistryConfig(ServersConfig, HttpClientConfig):
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 3.0
 
 
+class SheddingConfig(Settings):
+    """Looks at a part of the messages of a partition that is too far behind, and at all of them again afterwards."""
+
+    max_lag: Annotated[Duration, Field(description="between a message's time and its being looked at")] = "60s"
+
+
 class KafkaSource(KafkaConnection):
     """A Kafka topic with batches of samples."""
 
@@ -137,6 +144,9 @@ class KafkaSource(KafkaConnection):
         SchemaRegistryConfig | None, Field(description="that knows the schemas of Avro and Protobuf messages")
     ] = None
     max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500
+    shedding: Annotated[
+        SheddingConfig | None, Field(description="when more comes than can be scored; it falls behind if absent")
+    ] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from driftwatch.serve.histogram import ArrayHistogram
 from driftwatch.stream.events import (
     UNKNOWN,
     AlertRaised,
+    BatchOutcome,
     BatchSeen,
     BetsMade,
     Calibrated,
@@ -34,6 +35,7 @@ from driftwatch.stream.events import (
     ReferenceInUse,
     Reloaded,
     RequestAnswered,
+    SampleFraction,
     SamplesScored,
     SinkDelivered,
     SinkFailed,
@@ -80,6 +82,12 @@ class Metrics:
         self._known: set[str] = set()
         self._measured: dict[str, set[int]] = {}
         self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
+        self._fraction = Gauge(
+            "driftwatch_sample_fraction",
+            "Of a stream's samples, the fraction that is watched by now.",
+            ["stream"],
+            registry=registry,
+        )
         self._batches = Counter(
             "driftwatch_batches_total", "Messages taken in.", ["stream", "outcome"], registry=registry
         )
@@ -294,7 +302,7 @@ class Metrics:
             self._failed.labels(sink)
 
     def _expect_batches(self, stream: str) -> None:
-        for outcome in ("ok", "dead_letter", "skipped"):
+        for outcome in get_args(BatchOutcome):
             self._batches.labels(stream, outcome)
 
     def _label(self, stream: str) -> str:
@@ -322,6 +330,10 @@ class Metrics:
     @_take.register
     def _(self, event: BatchSeen) -> None:
         self._batches.labels(self._label(event.stream), event.outcome).inc()
+
+    @_take.register
+    def _(self, event: SampleFraction) -> None:
+        self._fraction.labels(self._label(event.stream)).set(event.fraction)
 
     @_take.register
     def _(self, event: SamplesScored) -> None:

@@ -24,6 +24,7 @@ from driftwatch.stream.events import (
     LagMeasured,
     PartitionsHeld,
     ReferenceInUse,
+    SampleFraction,
     SamplesScored,
     StreamPaced,
     StreamQuiet,
@@ -83,6 +84,7 @@ class Status:
                     | StreamState()
                     | StreamQuiet()
                     | StreamPaced()
+                    | SampleFraction()
                     | BetsMade()
                     | Calibrated()
                 ):

@@ -14,6 +14,7 @@ from driftwatch.stream.events import (
     BetsMade,
     Calibrated,
     ReferenceInUse,
+    SampleFraction,
     SamplesScored,
     StreamPaced,
     StreamQuiet,
@@ -31,7 +32,17 @@ RATE_OVER = 12
 
 PERIODS = 100
 
-Told = ReferenceInUse | SamplesScored | WindowTested | StreamState | StreamQuiet | StreamPaced | BetsMade | Calibrated
+Told = (
+    ReferenceInUse
+    | SamplesScored
+    | WindowTested
+    | StreamState
+    | StreamQuiet
+    | StreamPaced
+    | SampleFraction
+    | BetsMade
+    | Calibrated
+)
 
 
 class StreamStatus:
@@ -48,6 +59,7 @@ class StreamStatus:
         self._sizes = sizes
         self._quiet_since_ms: int | None = None
         self._pace: float | None = None
+        self._shed: float | None = None
         self._samples = 0
         self._last_sample_ms: int | None = None
         self._rate = Rate(RATE_SPAN_S, RATE_SPANS, clock)
@@ -87,6 +99,8 @@ class StreamStatus:
                 self._quiet_since_ms = event.since_ms
             case StreamPaced():
                 self._pace = event.samples_per_second
+            case SampleFraction():
+                self._shed = event.fraction if event.shedding else None
             case BetsMade():
                 self._bets = event
             case Calibrated():
@@ -149,9 +163,10 @@ class StreamStatus:
 
     def _remarks(self) -> list[str]:
         """What is to be known of a stream that is like its reference all the same."""
+        told = [f"more comes than can be scored: {self._shed:.2g} of its samples are watched"] if self._shed else []
         if self._pace is None:
-            return []
-        return list(pace_remarks(self._pace, self._sizes, self._budget.budget if self._budget else None))
+            return told
+        return told + list(pace_remarks(self._pace, self._sizes, self._budget.budget if self._budget else None))
 
     def _word(self) -> Literal["drift", "quiet", "ok", "elsewhere", "waiting"]:
         if self.firing:

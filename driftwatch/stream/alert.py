@@ -47,6 +47,7 @@ class WindowSpan:
         start_ms: event time of the oldest, milliseconds since the epoch.
         end_ms: event time of the newest.
         offsets: the messages they came in.
+        share: of the messages that was looked at, the smallest in the window: less than 1 while too much came.
     """
 
     size: int
@@ -54,6 +55,7 @@ class WindowSpan:
     start_ms: int
     end_ms: int
     offsets: tuple[OffsetRange, ...]
+    share: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; event times as RFC 3339."""
@@ -63,6 +65,7 @@ class WindowSpan:
             "start": rfc3339(self.start_ms),
             "end": rfc3339(self.end_ms),
             "offsets": [asdict(each) for each in self.offsets],
+            **({"share": self.share} if self.share < 1 else {}),
         }
 
 
@@ -260,6 +263,7 @@ def decode_alert(value: bytes) -> Alert:
                 start_ms=epoch_ms(window["start"]),
                 end_ms=epoch_ms(window["end"]),
                 offsets=tuple(OffsetRange(**each) for each in window["offsets"]),
+                share=window.get("share", 1.0),
             ),
             p_value=data["p_value"],
             detectors=tuple(DetectorResult(**each) for each in data["detectors"]),

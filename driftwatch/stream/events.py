@@ -19,16 +19,18 @@ UNKNOWN = "unknown"
 LossReason = Literal["authorization", "topic", "gone", "registry", "unreachable"]
 """Why a source is lost: not allowed, a topic that is not there (or made anew), messages gone, schemas, all else."""
 
+BatchOutcome = Literal["ok", "dead_letter", "skipped", "shed"]
+
 Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too_large"]
 """Of a request to the intake."""
 
 
 @dataclass(frozen=True)
 class BatchSeen:
-    """A message was taken in: used, sent to the dead letters, or left out by sampling."""
+    """A message was taken in: used, sent to the dead letters, left out by sampling, or passed over as too much came."""
 
     stream: str
-    outcome: Literal["ok", "dead_letter", "skipped"]
+    outcome: BatchOutcome
     samples: int
 
 
@@ -112,6 +114,15 @@ class StreamState:
     threshold: float
     severity: str | None = None
     since_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class SampleFraction:
+    """Such a fraction of a stream's samples is watched by now: less than is configured while too much comes."""
+
+    stream: str
+    fraction: float
+    shedding: bool
 
 
 @dataclass(frozen=True)
@@ -286,6 +297,7 @@ Event = (
     | BetsMade
     | Calibrated
     | StreamState
+    | SampleFraction
     | StreamPaced
     | StreamQuiet
     | AlertRaised

@@ -76,12 +76,19 @@ class KafkaRole(Reconnecting):
         consumer.subscribe([topic], listener=self._assignment)
         return self._assignment
 
-    def poll(self, consumer: KafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
+    def poll(self, consumer: KafkaConsumer, *, busy: bool = False) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Messages that have come, after waiting a little for them.
+
+        A role that has enough to do polls all the same: a member that does not is put out of its group after
+        `MAX_POLL_INTERVAL_MS`, and all that it has done since is done again by another, who may be no quicker.
 
         kafka-python 3.0.12 can lose a membership: when `poll` times out while a rejoin that a change of metadata has
         caused is in flight, the rejoin's outcome is never taken up, and no message comes again. So joining gets more
         time, and a membership that does not settle is given up for a new one.
+
+        Args:
+            consumer: that has subscribed.
+            busy: take nothing of what is held, and do not wait; only partitions that are new may give something.
 
         Raises:
             KafkaTimeoutError: the group does not settle, or the broker does not answer.
@@ -89,8 +96,13 @@ class KafkaRole(Reconnecting):
             Unready: the topic was deleted and made anew.
         """
         polled: dict[TopicPartition, list[ConsumerRecord]] = {}
+        if busy:
+            consumer.pause(*consumer.assignment())
+        else:
+            consumer.resume(*consumer.paused())
+        wait_ms = JOIN_POLL_MS if not self.settled(consumer) else 0 if busy else POLL_MS
         try:
-            polled = consumer.poll(timeout_ms=POLL_MS if self.settled(consumer) else JOIN_POLL_MS)
+            polled = consumer.poll(timeout_ms=wait_ms)
         except (NoOffsetForPartitionError, OffsetOutOfRangeError):
             # Partitions that were just assigned may have no place to be read from: the role gives them one.
             if not self._assignment.waits:

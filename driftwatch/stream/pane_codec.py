@@ -9,6 +9,7 @@ from driftwatch.errors import MessageError
 from driftwatch.stream.examples import Candidate
 from driftwatch.stream.formats import require_format
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.sampling import ALL, Share
 from driftwatch.tracing import valid_context
 
 FORMAT = 1
@@ -34,6 +35,8 @@ def encode_pane(pane: Pane) -> bytes:
         head["grades"] = pane.grades
     if pane.trace:
         head["trace"] = pane.trace
+    if pane.share != ALL:
+        head["share"] = [pane.share.part, pane.share.since]
     if pane.candidates:
         head["candidates"] = [[each.score, *each.mark, each.sample] for each in pane.candidates]
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pane.summary.astype("<f8").tobytes()
@@ -53,6 +56,7 @@ def decode_pane(value: bytes) -> Pane:
         summary = np.frombuffer(numbers, dtype="<f8").astype(np.float64)
         if not newline or len(summary) != head["values"]:
             raise MessageError(f"holds {len(summary)} numbers, not {head['values']}", reason="malformed")
+        part, since = head.get("share", (ALL.part, ALL.since))
         return Pane(
             stream=head["stream"],
             reference=head["reference"],
@@ -66,6 +70,7 @@ def decode_pane(value: bytes) -> Pane:
             last=(int(head["last"][0]), int(head["last"][1])),
             grades=tuple(bytes(head.get("grades", ()))),
             trace=valid_context(head.get("trace")),
+            share=Share(float(part), int(since)),
             candidates=tuple(
                 Candidate(float(score), (int(offset), int(row)), sample)
                 for score, offset, row, sample in head.get("candidates", ())

@@ -19,6 +19,7 @@ from driftwatch.stream.alert import Example, Examples
 from driftwatch.stream.examples import Candidate, ExampleRule
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.positions import Mark, Position, fits
+from driftwatch.stream.sampling import ALL, Share
 
 PANE_SPAN = 10_000
 """A pane that would reach over more messages is closed short: it bounds what a restart reads again."""
@@ -42,6 +43,7 @@ class Pane:
         candidates: its samples that may be the nearest or farthest of a window, the farthest first.
         grades: how surprising each sample is, ``(n,)``, in their order.
         trace: context of the newest of its messages that is part of a sampled trace; empty if none is.
+        share: of the messages that was looked at.
     """
 
     stream: str
@@ -57,6 +59,7 @@ class Pane:
     candidates: tuple[Candidate, ...] = ()
     grades: tuple[int, ...] = ()
     trace: str = ""
+    share: Share = ALL
 
     @property
     def place(self) -> Partition:
@@ -78,6 +81,7 @@ class RawPane:
         offsets: of the samples' messages, ``(n,)``.
         rows: the samples' indices in their messages, ``(n,)``.
         trace: see `Pane`.
+        share: likewise.
     """
 
     stream: str
@@ -89,6 +93,7 @@ class RawPane:
     offsets: NDArray[np.int64]
     rows: NDArray[np.intp]
     trace: str = ""
+    share: Share = ALL
 
     def mark(self, place: int) -> Mark:
         """Of one of the samples."""
@@ -136,6 +141,9 @@ class PaneBuilder:
         place: the partition.
         step: samples in a pane.
         position: where an earlier builder of this partition stopped.
+
+    Attributes:
+        share: of the messages that is looked at; what is changed by `look_at`.
     """
 
     def __init__(self, place: Partition, step: int, position: Position | None = None) -> None:
@@ -144,6 +152,7 @@ class PaneBuilder:
         self._resumed = position
         self._next = position.offset if position else 0
         self._seen = position.seen if position else 0
+        self.share = position.share if position else ALL
         # In the order in which their oldest sample came, so that the first is always the oldest.
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
 
@@ -188,6 +197,12 @@ class PaneBuilder:
                 return
             yield self._close(oldest)
 
+    def look_at(self, share: Share) -> Iterator[RawPane]:
+        """Looks at another share of the messages from now on; no pane holds samples of two."""
+        while self._pending:
+            yield self._close(next(iter(self._pending)))
+        self.share = share
+
     def read_to(self, end: int) -> None:
         """Notes that all messages before an offset are dealt with."""
         self._next = max(self._next, end)
@@ -205,7 +220,7 @@ class PaneBuilder:
             # of a stream whose pane was closed short meanwhile.
             marks = {**{s: max(m, (self._next, 0)) for s, m in self._resumed.marks.items()}, **marks}
         offset = min((mark[0] for mark in marks.values()), default=self._next)
-        return Position(min(offset, self._next), seen, marks)
+        return Position(min(offset, self._next), seen, marks, self.share)
 
     def _done(self, stream: str) -> Mark:
         """Samples before this mark are in panes already."""
@@ -226,6 +241,7 @@ class PaneBuilder:
             offsets=np.repeat([part.offset for part in parts], [len(part.rows) for part in parts]),
             rows=np.concatenate([part.rows for part in parts]),
             trace=pending.trace,
+            share=self.share,
         )
 
 
@@ -245,6 +261,7 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
         grades=tuple(scored.grades.tolist()),
         candidates=candidates,
         trace=raw.trace,
+        share=raw.share,
     )
 
 

@@ -8,12 +8,13 @@ transaction commits panes and exact position together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from driftwatch.errors import SourceError
 from driftwatch.stream.formats import require_format
+from driftwatch.stream.sampling import ALL, Share
 
 Mark = tuple[int, int]
 """A sample's place in a partition: the offset of its message, and its index in it."""
@@ -36,11 +37,13 @@ class Position:
         offset: of the first message to read.
         seen: messages before this one were taken in; their samples are in panes, except from the marks on.
         marks: for each stream with samples that wait, the first of them.
+        share: of the messages that is looked at.
     """
 
     offset: int
     seen: int
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    share: Share = ALL
 
     def within(self, begin: int, end: int) -> Position:
         """The position in a log that reaches from `begin` to `end` by now; what waited outside of it is gone."""
@@ -48,14 +51,15 @@ class Position:
         marks = {stream: max(mark, (begin, 0)) for stream, mark in self.marks.items()}
         kept = {stream: mark for stream, mark in marks.items() if mark[0] < seen}
         offset = min((mark[0] for mark in kept.values()), default=seen)
-        return Position(min(max(self.offset, begin), offset), seen, kept)
+        return replace(self, offset=min(max(self.offset, begin), offset), seen=seen, marks=kept)
 
     def metadata(self) -> str:
         """The text to commit beside the offset."""
-        if not self.marks and self.seen == self.offset:
+        if not self.marks and self.seen == self.offset and self.share == ALL:
             return ""
         marks = {stream: [offset - self.offset, index] for stream, (offset, index) in sorted(self.marks.items())}
-        return orjson.dumps({"seen": self.seen - self.offset, "marks": marks}).decode()
+        share = {} if self.share == ALL else {"share": [self.share.part, self.share.since]}
+        return orjson.dumps({"seen": self.seen - self.offset, "marks": marks, **share}).decode()
 
 
 def fits(position: Position) -> bool:
@@ -76,7 +80,8 @@ def parse_position(offset: int, metadata: str) -> Position:
         stored = orjson.loads(metadata)
         require_format(stored.get("format", 1), FORMAT, what=f"the position at offset {offset}", where="source.group")
         marks = {str(s): (offset + int(delta), int(index)) for s, (delta, index) in stored["marks"].items()}
-        return Position(offset, offset + int(stored["seen"]), marks)
+        part, since = stored.get("share", (ALL.part, ALL.since))
+        return Position(offset, offset + int(stored["seen"]), marks, Share(float(part), int(since)))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise SourceError(
             f"offset {offset} was committed with metadata that is not driftwatch's: {metadata[:80]!r}",

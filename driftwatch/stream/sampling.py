@@ -1,6 +1,8 @@
-"""Which samples of a message are watched: chosen by hash, so that every replica and every replay chooses the same."""
+"""Which messages and samples are watched: chosen by hash, so that every replica and every replay chooses the same."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import xxhash
@@ -9,6 +11,25 @@ from numpy.typing import NDArray
 from driftwatch.stream.log import Record
 
 HASHES = 1 << 64
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a partition's messages that is looked at, in ``(0, 1]``, and the offset it is in force from."""
+
+    part: float = 1.0
+    since: int = 0
+
+
+ALL = Share()
+
+
+def looked_at(record: Record, share: Share) -> bool:
+    """Whether a message is in a share; one that is in a small share is in all larger ones."""
+    if share.part >= 1.0:
+        return True
+    place = f"{record.topic}/{record.partition}/{record.offset}/shed".encode()
+    return xxhash.xxh64_intdigest(place) < int(share.part * HASHES)
 
 
 def watched(record: Record, count: int, fraction: float) -> NDArray[np.intp]:

@@ -80,20 +80,21 @@ class ScoreRole(KafkaRole):
         deadline = _Deadline(stop)
         queue: deque[Record] = deque()
         while not stop.is_set():
-            if not queue:
-                polled = self.poll(consumer)
-                # Before rebalances are acted on: should one more come about, this membership commits nothing.
-                member = consumer.group_metadata()
-                moved, gaps, begun = self._rebalance(consumer, assignment, stage, watch)
-                if gaps or begun:
-                    marks = self._marks(gaps, spread)
-                    commit(producer, member, marks, _offsets(stage.positions({*begun, *(gap.place for gap in gaps)})))
-                    for gap in gaps:
-                        self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
-                for place, messages in polled.items():
-                    if place not in moved:
-                        queue.extend(record_of(message) for message in messages)
-                self.observe(Progress("polled", self.name))
+            polled = self.poll(consumer, busy=bool(queue))
+            # Before rebalances are acted on: should one more come about, this membership commits nothing.
+            member = consumer.group_metadata()
+            moved, gaps, begun = self._rebalance(consumer, assignment, stage, watch)
+            if moved:
+                queue = deque(record for record in queue if TopicPartition(*record.place) not in moved)
+            if gaps or begun:
+                marks = self._marks(gaps, spread)
+                commit(producer, member, marks, _offsets(stage.positions({*begun, *(gap.place for gap in gaps)})))
+                for gap in gaps:
+                    self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
+            for place, messages in polled.items():
+                if place not in moved:
+                    queue.extend(record_of(message) for message in messages)
+            self.observe(Progress("polled", self.name))
             if queue:
                 try:
                     work = stage.work(queue, give_up=deadline.passed)

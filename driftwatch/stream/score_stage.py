@@ -12,13 +12,14 @@ from driftwatch.data.schema import Samples
 from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.errors import MessageError, RegistryError
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Event, StageTimed
+from driftwatch.stream.events import UNKNOWN, BatchOutcome, BatchSeen, DeadLettered, Event, SampleFraction, StageTimed
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_scoring import PaneScoring
 from driftwatch.stream.panes import Pane, PaneBuilder, RawPane
 from driftwatch.stream.positions import Position
-from driftwatch.stream.sampling import watched
+from driftwatch.stream.sampling import looked_at, watched
+from driftwatch.stream.shedding import Shedder
 from driftwatch.tracing import UNTRACED, Span, Tracer, context_of, is_sampled
 
 WORK_BATCHES = 16
@@ -86,6 +87,7 @@ class ScoreStage:
         tracer: records what is done with messages whose trace is sampled, and each unit of work.
         registry: that knows the schemas of messages which name one.
         renew: gives the routes as they are now; asked between units of work. The routes stay as they are, if None.
+        shedder: decides how much of each partition is looked at; all of it, if None.
     """
 
     def __init__(
@@ -98,7 +100,10 @@ class ScoreStage:
         tracer: Tracer = UNTRACED,
         registry: SchemaRegistry | None = None,
         renew: Callable[[], Mapping[str, Route]] | None = None,
+        shedder: Shedder | None = None,
     ) -> None:
+        self._shedder = shedder
+        self._told: dict[str, float] = {}
         self._routes, self._renew = routes, renew
         self._step = step
         self._examples = examples
@@ -141,13 +146,18 @@ class ScoreStage:
         touched = self._take_up_routes(work, give_up)
         most = WORK_BATCHES * max((route.scorer.batch_size for route in self._routes.values()), default=1)
         scoring = self._scoring(give_up)
-        samples = 0
+        samples, decided = 0, set[Partition]()
         started = time.perf_counter()
         while queue and samples < most:
             record = queue.popleft()
             if record.place not in self._builders:
                 self.assign(record.place, None)
             builder = self._builders[record.place]
+            if record.place not in decided and not builder.repeated(record):
+                decided.add(record.place)
+                if closed := self._shed(record, builder):
+                    touched.add(record.place)
+                    scoring.add(closed)
             try:
                 cut = [*self._take(record, builder, work), *builder.passed(record)]
             except RegistryError:
@@ -167,7 +177,24 @@ class ScoreStage:
             work.events += [*told, StageTimed("score", time.perf_counter() - decoded)]
         work.trace = span.context
         work.positions = self.positions(touched)
+        work.events += self._fractions()
         return work
+
+    def _shed(self, record: Record, builder: PaneBuilder) -> list[RawPane]:
+        """Decides how much of a partition is looked at from a message on; gives the panes that are closed for it."""
+        if self._shedder is None:
+            return []
+        share = self._shedder.share(record.place, record.offset, record.timestamp_ms, builder.share)
+        return list(builder.look_at(share)) if share != builder.share else []
+
+    def _fractions(self) -> Iterator[Event]:
+        """What fraction of each stream is watched, if that is another than was told last."""
+        part = min((builder.share.part for builder in self._builders.values()), default=1.0)
+        for stream, route in self._routes.items():
+            fraction = route.sample_fraction * part
+            if self._told.get(stream) != fraction:
+                self._told[stream] = fraction
+                yield SampleFraction(stream, fraction, shedding=part < 1)
 
     def _take_up_routes(self, work: Work, give_up: Callable[[], bool]) -> set[Partition]:
         """Takes up the routes as they are now, and gives the partitions in which panes were closed short for it.
@@ -210,6 +237,9 @@ class ScoreStage:
         route: Route | None = None
         try:
             route = self._route(record)
+            if not looked_at(record, builder.share):
+                self._note(record, route, "shed", 0, builder, work)
+                return
             samples = self._decode(record, route)
         except MessageError as error:
             span.fail(str(error))
@@ -220,10 +250,16 @@ class ScoreStage:
             return
         indices = watched(record, len(samples), route.sample_fraction)
         span.tell(stream=route.stream, samples=len(indices))
-        if not builder.repeated(record):
-            work.events.append(BatchSeen(route.stream, "ok" if len(indices) else "skipped", len(indices)))
-            work.heard[record.place, route.stream] = record.offset, record.timestamp_ms
+        self._note(record, route, "ok" if len(indices) else "skipped", len(indices), builder, work)
         yield from builder.add(record, route.stream, samples[indices], indices, trace)
+
+    def _note(
+        self, record: Record, route: Route, outcome: BatchOutcome, samples: int, builder: PaneBuilder, work: Work
+    ) -> None:
+        """Counts a message of a stream, if it comes for the first time."""
+        if not builder.repeated(record):
+            work.events.append(BatchSeen(route.stream, outcome, samples))
+            work.heard[record.place, route.stream] = record.offset, record.timestamp_ms
 
     def _route(self, record: Record) -> Route:
         if len(record.value) > self._max_message_bytes:

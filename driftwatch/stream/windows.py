@@ -270,4 +270,5 @@ def _span(size: int, window: Sequence[Pane]) -> WindowSpan:
         offsets=tuple(
             OffsetRange(topic, partition, first, last) for (topic, partition), (first, last) in sorted(ranges.items())
         ),
+        share=min(pane.share.part for pane in window),
     )
