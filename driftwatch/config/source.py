@@ -27,6 +27,9 @@ def _check_server(value: str) -> str:
 
 _GROUP = r"^[A-Za-z0-9._-]{1,200}$"
 DEFAULT_GROUP = "driftwatch"
+RECONNECT_MS = 1_000
+"""The longest pause between attempts to connect, as other Kafka clients have it; kafka-python's own 30 s outlast most
+of what a network or a broker is away."""
 
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Server = Annotated[str, AfterValidator(_check_server)]
@@ -100,7 +103,8 @@ class KafkaConnection(Settings):
             "sasl_plain_password": security.sasl_password and security.sasl_password.get_secret_value(),
         }
         options.update({key: str(value) for key, value in stated.items() if value is not None})
-        return {"bootstrap_servers": list(self.bootstrap_servers), **options}
+        servers = list(self.bootstrap_servers)
+        return {"bootstrap_servers": servers, "reconnect_backoff_max_ms": RECONNECT_MS, **options}
 
 
 class SchemaRegistryConfig(ServersConfig, HttpClientConfig):

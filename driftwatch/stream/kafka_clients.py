@@ -20,7 +20,7 @@ from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld
 from driftwatch.stream.log import Record, event_time
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.reconnecting import Reconnecting
-from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS
+from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS, keep_requests
 
 POLL_MS = 200
 JOIN_POLL_MS = 2_000
@@ -248,6 +248,7 @@ class KafkaRole(Reconnecting):
             **self.source.client_options(),
         )
         clients.callback(close_client, self.name, lambda: made.close(timeout=CLOSE_MS / 1000))
+        keep_requests(made)
         made.init_transactions()
         return made
 

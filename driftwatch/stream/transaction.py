@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import CommitFailedError, KafkaTimeoutError
+from kafka.errors import CommitFailedError, KafkaConnectionError, KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from driftwatch.stream.log import Partition
@@ -74,6 +75,24 @@ def commit(
         producer.commit_transaction()
 
     _within(TRANSACTION_TIMEOUT_MS / 1000, transact)
+
+
+def keep_requests(producer: KafkaProducer) -> None:
+    """Mends a producer that would drop a transaction's request when the connection for it cannot be made.
+
+    kafka-python 3.0.12 tries such a request again if it is told that the node is not ready, but not if that comes as an
+    error: the messages then wait for the request's answer until they expire. There is no public way to its client.
+    """
+    client = producer._sender._client
+    ready = client.await_ready
+
+    def await_ready(*args: Any, **options: Any) -> bool:
+        try:
+            return bool(ready(*args, **options))
+        except KafkaConnectionError:
+            return False
+
+    client.await_ready = await_ready
 
 
 def _within(limit_s: float, work: Callable[[], None]) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from driftwatch.stream.kafka_clients import DELIVERY_TIMEOUT_MS
+from driftwatch.stream.transaction import keep_requests
 from tests.broker import KafkaBroker
+from tests.chaos.proxy import Proxy, serving
+from tests.chaos.snare import Snare
 
 TOPIC = "kept"
 PLACE = TopicPartition(TOPIC, 0)
@@ -25,6 +30,26 @@ def committed(broker: KafkaBroker, count: int) -> list[bytes]:
             if len(found) >= count:
                 break
         return found
+
+
+def test_a_transaction_outlasts_a_cut_of_the_network(own_broker: KafkaBroker) -> None:
+    with closing(KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)) as admin:
+        admin.create_topics({TOPIC: {"num_partitions": 1}}, wait_for_metadata=True)
+    with ExitStack() as running:
+        proxy = running.enter_context(serving(Proxy(own_broker.proxy, own_broker.proxied, Snare())))
+        producer = KafkaProducer(bootstrap_servers=f"127.0.0.1:{own_broker.proxy}", transactional_id="writer")
+        running.callback(producer.close, timeout=1)
+        keep_requests(producer)
+        producer.init_transactions()
+        for number in range(3):
+            producer.begin_transaction()
+            producer.send(TOPIC, b"%d" % number).get(timeout=DELIVERY_TIMEOUT_MS / 2_000)
+            producer.commit_transaction()
+            proxy.cut()
+            # Long enough for an idle producer to notice: what is lost is what it begins then.
+            threading.Event().wait(0.3)
+            threading.Timer(1.0, proxy.mend).start()
+    assert committed(own_broker, 3) == [b"0", b"1", b"2"]
 
 
 def test_transactions_and_crashes(own_broker: KafkaBroker) -> None:
