@@ -6,10 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftwatch.stats.decomposition import decompose
+from driftwatch.stats.decomposition import decompose, eliminated_log_det
 from driftwatch.stats.summary import Layout, Whitened, merge, summarise_each
 
 
@@ -80,3 +81,17 @@ def test_degenerate_windows_stay_finite() -> None:
     extreme = np.full((5, 2, 4), 1e4)
     for u in (constant, extreme, constant[:1]):
         assert np.isfinite(decompose(merge(summaries(u, layout))[None], layout).parts).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(length=st.integers(1, 48), vectors=st.integers(1, 80), scale=st.floats(1e-3, 1e4), seed=st.integers(0, 100))
+def test_elimination_finds_the_determinant_of_shrunk_covariances(
+    length: int, vectors: int, scale: float, seed: int
+) -> None:
+    u = scale * np.random.default_rng(seed).standard_normal((5, vectors, length))
+    shrinkage = length / (length + vectors)
+    covariance = (1 - shrinkage) * u.swapaxes(1, 2) @ u / vectors + shrinkage * np.eye(length)
+    expected = np.linalg.slogdet(covariance)[1]
+    np.testing.assert_allclose(eliminated_log_det(covariance), expected, rtol=1e-9, atol=1e-9)
+    found = eliminated_log_det(torch.from_numpy(covariance))  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
