@@ -30,13 +30,16 @@ from driftwatch.stream.events import (
     LagMeasured,
     PartitionsHeld,
     Progress,
+    ReferenceAwaited,
     ReferenceInUse,
+    Reloaded,
     SamplesScored,
     SinkDelivered,
     SinkFailed,
     StageTimed,
     StreamPaced,
     StreamQuiet,
+    StreamsConfigured,
     StreamsHeld,
     StreamState,
     WindowTested,
@@ -162,6 +165,26 @@ def test_a_new_reference_takes_the_place_of_the_old_one(served: Served) -> None:
     told = served.get("/metrics").text
     assert 'version="w"' in told
     assert 'version="v"' not in told
+
+
+def test_what_came_of_a_reload_is_counted_and_a_refusal_remarked_on_until_it_is_mended(served: Served) -> None:
+    refused = Reloaded("reference", "refused", "a", "bundles/now: is damaged")
+    awaited = ReferenceAwaited("a", "w", waiting=True)
+    served.tell(ReferenceInUse("a", "r", "v"), refused, Reloaded("configuration", "unchanged"), awaited)
+    told = served.get("/metrics").text
+    assert 'driftwatch_reloads_total{outcome="refused",what="reference"} 1.0' in told
+    assert 'driftwatch_reference_awaited{stream="a"} 1.0' in told
+    assert "stream a: another reference was refused: bundles/now: is damaged" in served.get("/readyz").text
+    served.tell(Reloaded("reference", "taken_up", "a"))
+    assert "refused" not in served.get("/readyz").text
+
+
+def test_a_stream_that_is_watched_no_more_is_no_longer_told(served: Served) -> None:
+    served.tell(*EVENTS, ReferenceInUse("b", "r", "v"), StreamsConfigured(("b",)))
+    told = served.get("/metrics").text
+    for name in ("driftwatch_drift{", "driftwatch_window_p_value", "driftwatch_reference_info"):
+        assert not [line for line in told.splitlines() if line.startswith(name) and 'stream="a"' in line], name
+    assert [stream["name"] for stream in served.get("/api/status").json()["streams"]] == ["b"]
 
 
 def test_what_another_daemon_has_taken_over_is_no_longer_told(served: Served) -> None:
