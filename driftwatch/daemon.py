@@ -123,6 +123,13 @@ class Daemon:
                 alarm_at_p=float(f"{control.threshold:.3g}"),
                 budget_samples=control.budget,
             )
+            if procedure.grid is not None:
+                log.info(
+                    "windows by time",
+                    stream=stream,
+                    least_samples=procedure.grid.least,
+                    most_samples=procedure.grid.most,
+                )
             for remark in procedure.remarks:
                 log.info("calibration", stream=stream, remark=remark)
 
@@ -221,6 +228,7 @@ class Daemon:
         return ScoreStage(
             self._plans.routes(),
             self.config.windows.step,
+            tick_ms=self.config.windows.tick_ms,
             examples=examples,
             max_message_bytes=limit,
             tracer=self.monitor.tracer,

@@ -102,7 +102,7 @@ def build_monitor(config: DaemonConfig, *more: Observer) -> Monitor:
     """
     roles = _role_names(config)
     streams = [stream.name for stream in config.streams]
-    metrics = Metrics(streams=streams, severities=list(config.alerts.severity), sizes=config.windows.sizes)
+    metrics = Metrics(streams=streams, severities=list(config.alerts.severity), sizes=config.windows.counts)
     health, status = Health(roles, STALL_S), Status(Watched(tuple(streams), tuple(config.windows.sizes), tuple(roles)))
     health.expect(streams)
     observe = fan_out(metrics, health, status, *more)

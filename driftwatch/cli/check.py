@@ -16,7 +16,7 @@ from driftwatch.cli.reached import TopicState, forward_topics, registry_types, s
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from driftwatch.config import DaemonConfig, HttpSource, ReplaySource
+    from driftwatch.config import DaemonConfig, HttpSource, ReplaySource, WindowsConfig
     from driftwatch.reference.detectable import Detectable
     from driftwatch.stream.topic_rules import Complaint
 
@@ -143,7 +143,7 @@ class _Report:
             told["registry"] = self.registry
         watched = {
             "roles": ", ".join(self.loaded.roles),
-            "windows": f"{', '.join(map(str, windows.sizes))} samples, every {windows.step}",
+            "windows": f"{', '.join(map(str, windows.counts))} samples, every {windows.step}{_by_time(windows)}",
             "budget": f"a false alarm in {alerts.budget_samples:,.0f} samples",
             "anytime": _anytime(alerts.anytime_alpha),
             "alerts": f"effect {alerts.min_effect:g} nats or more; resolved after {alerts.resolve_after} quiet steps",
@@ -237,6 +237,12 @@ def _intake(config: DaemonConfig, source: HttpSource) -> str:
         f"posted to {'https' if source.tls else 'http'}://{host}:{port}/ {senders}; "
         f"{source.queue.messages:,} messages or {source.queue.bytes >> 20:,} MiB may wait{on}"
     )
+
+
+def _by_time(windows: WindowsConfig) -> str:
+    if windows.tick_ms is None:
+        return ""
+    return f"; {', '.join(windows.times_ms)} of event time, every {windows.tick_ms / 1000:g} s"
 
 
 def _anytime(alpha: float) -> str:

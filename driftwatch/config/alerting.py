@@ -20,6 +20,9 @@ _BUDGET = re.compile(
 )
 _SMALLEST_BUDGET = 100.0
 
+TICKS, MOST_TICKS = 10, 600
+"""In the shortest window by time, and in the longest."""
+
 
 def parse_false_alarm_budget(text: str) -> float:
     """Return the samples that pass, on average, between two false alarms.
@@ -61,18 +64,49 @@ def _check_budget(text: str) -> str:
 
 
 class WindowsConfig(Settings):
-    """The sliding windows that are tested: sizes and step in samples."""
+    """The sliding windows that are tested: by count, in samples, and by event time; and the step in samples."""
 
-    sizes: Annotated[list[Annotated[int, Field(ge=2, le=1_000_000)]], Field(min_length=1, max_length=8)] = Field(
-        default_factory=lambda: [50, 500]
-    )
+    sizes: Annotated[
+        list[Annotated[int, Field(ge=2, le=1_000_000)] | Duration],
+        Field(min_length=1, max_length=8, description="numbers of samples, then lengths of time, such as 5m"),
+    ] = Field(default_factory=lambda: list[int | Duration]((50, 500)))
     step: Annotated[int, Field(ge=1, le=100_000)] = 10
+    out_of_order: Annotated[
+        Duration, Field(description="of windows by time: by how much samples may come after younger ones")
+    ] = "10s"
+
+    @property
+    def counts(self) -> list[int]:
+        """Sizes in samples."""
+        return [size for size in self.sizes if isinstance(size, int)]
+
+    @property
+    def times_ms(self) -> dict[str, int]:
+        """Sizes by event time: their names, and milliseconds."""
+        return {size: duration_ms(size) for size in self.sizes if isinstance(size, str)}
+
+    @property
+    def tick_ms(self) -> int | None:
+        """The time between two tests of windows by time; None if there are none."""
+        return min(self.times_ms.values(), default=0) // TICKS or None
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        times = self.times_ms
+        if self.sizes != [*sorted(set(self.counts)), *sorted(times, key=lambda size: times[size])]:
+            raise ValueError(f"sizes {self.sizes} should ascend without repetition, numbers of samples first")
+        if not self.counts:
+            raise ValueError("sizes need one in samples at least, beside those by time")
+        if self.tick_ms and max(times.values()) > MOST_TICKS * self.tick_ms:
+            raise ValueError(f"sizes by time should be no more than {MOST_TICKS // TICKS} times the shortest")
+        uneven = [size for size, length_ms in times.items() if self.tick_ms and length_ms % self.tick_ms]
+        if uneven:
+            raise ValueError(f"sizes {uneven} should be multiples of a tenth of the shortest, {next(iter(times))}")
+        return self
 
     @model_validator(mode="after")
     def _in_steps(self) -> Self:
-        if self.sizes != sorted(set(self.sizes)):
-            raise ValueError(f"sizes {self.sizes} should ascend without repetition")
-        wrong = [size for size in self.sizes if size % self.step or size <= self.step]
+        wrong = [size for size in self.counts if size % self.step or size <= self.step]
         if wrong:
             raise ValueError(
                 f"sizes {wrong} should be multiples of step {self.step} and larger than it, "

@@ -44,9 +44,9 @@ class Chronicle:
         match event:
             case SamplesScored():
                 self.scores += event.scores.tolist()
-            case WindowTested():
+            case WindowTested(window=int(size)):
                 tested = Tested(self.samples, event.p_values["combined"], event.statistics["nll"], event.effect_nats)
-                self.windows.setdefault(event.window, []).append(tested)
+                self.windows.setdefault(size, []).append(tested)
             case StreamState():
                 self.threshold, self.firing = event.threshold, event.firing
             case AlertRaised(alert=Alert() as alert):

@@ -97,7 +97,14 @@ class Reference:
         return fit_window_null(measured, self.layout, size)
 
     def procedure(
-        self, sizes: Sequence[int], step: int, *, budget: float, resolve_after: int, samples: int = SIMULATED
+        self,
+        sizes: Sequence[int],
+        step: int,
+        *,
+        budget: float,
+        resolve_after: int,
+        samples: int = SIMULATED,
+        by_time: bool = False,
     ) -> Procedure:
         """The sliding procedure that keeps a false-alarm budget on streams like this reference.
 
@@ -107,6 +114,7 @@ class Reference:
             budget: expected samples between false alarms.
             resolve_after: quiet steps that end an alarm.
             samples: simulated.
+            by_time: whether there are windows by time too.
         """
         return calibrate_procedure(
             self.bank,
@@ -119,6 +127,7 @@ class Reference:
             block=self.memory.block,
             samples=samples,
             threads=min(MOST_THREADS, len(os.sched_getaffinity(0))),
+            by_time=by_time,
         )
 
     def summarise(self, batch: NDArray[np.floating]) -> Array:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
 from driftwatch import __version__
+from driftwatch.serve.flow_metrics import FlowMetrics
 from driftwatch.serve.histogram import ArrayHistogram
 from driftwatch.stream.events import (
     UNKNOWN,
@@ -28,6 +29,7 @@ from driftwatch.stream.events import (
     IntakeQueued,
     LagMeasured,
     MessagesGone,
+    NotTested,
     Outcome,
     PartitionsHeld,
     Progress,
@@ -78,7 +80,7 @@ class Metrics:
         # Process-wide: a second series for each counter, which nothing here needs.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry() if registry is None else registry
-        self._severities, self._sizes = tuple(severities), tuple(sizes)
+        self._severities = tuple(severities)
         self._known: set[str] = set()
         self._measured: dict[str, set[int]] = {}
         self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
@@ -165,18 +167,7 @@ class Metrics:
             registry=registry,
         )
         self._drift = Gauge("driftwatch_drift", "1 while the stream's alarm is on.", ["stream"], registry=registry)
-        self._quiet = Gauge(
-            "driftwatch_stream_quiet",
-            "1 while nothing comes from the stream any more.",
-            ["stream"],
-            registry=registry,
-        )
-        self._fill = Gauge(
-            "driftwatch_window_fill_seconds",
-            "How long it takes to fill a window at the rate at which samples come.",
-            ["stream", "window"],
-            registry=registry,
-        )
+        self._flow = FlowMetrics(registry, sizes)
         self._alerts = Counter(
             "driftwatch_alerts_total", "Alerts written.", ["stream", "state", "severity"], registry=registry
         )
@@ -270,8 +261,7 @@ class Metrics:
             self._wealth,
             self._wealth_limit,
             self._drift,
-            self._quiet,
-            self._fill,
+            *self._flow.of_tests,
         )
         self._of_streams = (
             self._budget,
@@ -390,13 +380,8 @@ class Metrics:
                 gauge.remove_by_labels({"stream": stream})
 
     @_take.register
-    def _(self, event: StreamQuiet) -> None:
-        self._quiet.labels(self._label(event.stream)).set(event.since_ms is not None)
-
-    @_take.register
-    def _(self, event: StreamPaced) -> None:
-        for size in self._sizes:
-            self._fill.labels(self._label(event.stream), str(size)).set(size / event.samples_per_second)
+    def _(self, event: StreamQuiet | StreamPaced | NotTested) -> None:
+        self._flow.take(event, self._label(event.stream))
 
     @_take.register
     def _(self, event: StreamsConfigured) -> None:

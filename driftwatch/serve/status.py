@@ -44,12 +44,12 @@ class Watched:
 
     Args:
         streams: their names, in the configuration's order.
-        sizes: of windows, in samples.
+        sizes: of windows, in samples, or lengths of time.
         roles: that this daemon has.
     """
 
     streams: tuple[str, ...] = ()
-    sizes: tuple[int, ...] = ()
+    sizes: tuple[int | str, ...] = ()
     roles: tuple[str, ...] = ()
 
 

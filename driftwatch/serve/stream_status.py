@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from driftwatch.config.durations import duration_ms
 from driftwatch.serve.comparison import Comparison
 from driftwatch.serve.memory import Rate, Ring, Spans, finite
 from driftwatch.stream.alert import Alert
@@ -50,11 +51,11 @@ class StreamStatus:
 
     Args:
         name: of the stream.
-        sizes: of its windows, in samples.
+        sizes: of its windows.
         clock: that never goes back, seconds.
     """
 
-    def __init__(self, name: str, sizes: Sequence[int] = (), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, sizes: Sequence[int | str] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self._sizes = sizes
         self._quiet_since_ms: int | None = None
@@ -69,9 +70,9 @@ class StreamStatus:
         self._elsewhere = False
         self._budget: Calibrated | None = None
         self._bets: BetsMade | None = None
-        self._newest: dict[int, WindowTested] = {}
-        self._windows: dict[int, Ring] = {}
-        self._days: dict[int, Spans] = {}
+        self._newest: dict[int | str, WindowTested] = {}
+        self._windows: dict[int | str, Ring] = {}
+        self._days: dict[int | str, Spans] = {}
         self._periods: deque[tuple[int, int]] = deque(maxlen=PERIODS)
 
     @property
@@ -137,7 +138,7 @@ class StreamStatus:
             "last_sample_ms": self._newest_ms(),
             "reference": reference
             and {"bundle": reference.bundle, "version": reference.version, "since_ms": reference.since_ms},
-            "windows": {str(size): ring.last() for size, ring in sorted(self._windows.items())},
+            "windows": {str(size): self._windows[size].last() for size in self._seen_sizes()},
         }
 
     def detail(self) -> dict[str, Any]:
@@ -145,8 +146,8 @@ class StreamStatus:
         budget = self._budget
         return {
             "stream": self.name,
-            "windows": {str(size): ring.columns() for size, ring in sorted(self._windows.items())},
-            "day": {str(size): spans.columns() for size, spans in sorted(self._days.items())},
+            "windows": {str(size): self._windows[size].columns() for size in self._seen_sizes()},
+            "day": {str(size): self._days[size].columns() for size in self._seen_sizes()},
             "day_span_ms": DAY_SPAN_MS,
             "periods": self._periods_json(),
             "moved": self._moved(),
@@ -166,7 +167,8 @@ class StreamStatus:
         told = [f"more comes than can be scored: {self._shed:.2g} of its samples are watched"] if self._shed else []
         if self._pace is None:
             return told
-        return told + list(pace_remarks(self._pace, self._sizes, self._budget.budget if self._budget else None))
+        counts = [size for size in self._sizes if isinstance(size, int)]
+        return told + list(pace_remarks(self._pace, counts, self._budget.budget if self._budget else None))
 
     def _word(self) -> Literal["drift", "quiet", "ok", "elsewhere", "waiting"]:
         if self.firing:
@@ -192,6 +194,11 @@ class StreamStatus:
         self._days[size].add(event.end_ms, p_value)
         self._newest[size] = event
 
+    def _seen_sizes(self) -> list[int | str]:
+        """Of windows that were tested: those in samples first, both ascending."""
+        numbers = sorted(size for size in self._windows if isinstance(size, int))
+        return [*numbers, *sorted((size for size in self._windows if isinstance(size, str)), key=duration_ms)]
+
     def _periods_json(self) -> list[dict[str, int | None]]:
         """When the alarm was on, the latest last; one that is still on has no end."""
         told: list[dict[str, int | None]] = [{"start_ms": start, "end_ms": end} for start, end in sorted(self._periods)]
@@ -203,7 +210,9 @@ class StreamStatus:
         """Of the newest window that is the least likely under the reference."""
         if not self._newest:
             return None
-        window = min(self._newest.values(), key=lambda tested: (tested.p_values["combined"], -tested.window))
+        # Of equals the largest.
+        newest = [self._newest[size] for size in reversed(self._seen_sizes())]
+        window = min(newest, key=lambda tested: tested.p_values["combined"])
         return {
             "window": window.window,
             "end_ms": window.end_ms,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.stats.between import NullGrid, grid_sizes
 from driftwatch.stats.control import Control, control_for
 from driftwatch.stats.null import Features, WindowNull, features, fit_window_null, join
 from driftwatch.stats.resample import LARGEST_SHARE, null_panes, repeats
@@ -24,6 +25,12 @@ from driftwatch.stats.summary import Array, Layout
 
 SIMULATED = 800_000
 """Samples, in all streams together."""
+
+LEAST_BY_TIME = 20
+"""Samples in the smallest windows by time that are tested."""
+
+GRID_WINDOWS = 8_000
+"""Of each size between which windows by time lie, out of the same streams."""
 
 SPLITS = 16
 """Streams that are simulated, each from another half of the bank."""
@@ -50,13 +57,15 @@ Half = tuple[NDArray[np.intp], Array | None]
 class Procedure:
     """A calibrated sliding procedure: the null of each window size, and the threshold over all of them.
 
-    `remarks` say for people what its calibration rests on, where that is less than asked for.
+    `remarks` say for people what its calibration rests on, where that is less than asked for. `grid` has the nulls of
+    windows by time, which hold any number of samples, if there are any.
     """
 
     nulls: Mapping[int, WindowNull]
     step: int
     control: Control
     remarks: tuple[str, ...] = ()
+    grid: NullGrid | None = None
 
     @property
     def satisfiable(self) -> bool:
@@ -95,6 +104,7 @@ def calibrate_procedure(
     samples: int = SIMULATED,
     threads: int = 1,
     seed: int = 0,
+    by_time: bool = False,
 ) -> Procedure:
     """Simulates the sliding procedure on reference data and sets its threshold.
 
@@ -110,28 +120,43 @@ def calibrate_procedure(
         samples: simulated, in all streams together.
         threads: that simulate; each takes the memory of twice as many panes as the longest window has.
         seed: of the resampling.
+        by_time: whether there are windows by time too.
     """
+    # Of more than a quarter of the bank, windows from half of it would hold samples twice.
+    grid = grid_sizes(max(LEAST_BY_TIME, 2 * step), int(LARGEST_SHARE * (len(bank) // 2)), step) if by_time else ()
+    every = [*sizes, *grid]
     rng = np.random.default_rng(seed)
-    drawn = halves(bank, others, max(sizes), samples, rng)
+    drawn = halves(bank, others, max(every), samples, rng)
     steps = -(-samples // step // len(drawn))
-    widths = [size // step for size in sizes]
+    widths = [size // step for size in every]
+    strides = [1] * len(sizes) + [max(1, steps * len(drawn) // GRID_WINDOWS)] * len(grid)
 
     def measure(half: Half, rng: np.random.Generator) -> list[Features]:
         """What is measured of the windows of each size of one stream."""
         part, centre = half
-        chunks = null_panes(bank[part], step, steps + max(widths) - 1, max(sizes), rng, centre, block)
-        measured = [[features(windows, layout) for windows in by_width] for by_width in sliding_windows(chunks, widths)]
+        chunks = null_panes(bank[part], step, steps + max(widths) - 1, max(every), rng, centre, block)
+        slid = sliding_windows(chunks, widths, strides)
+        measured = [[features(windows, layout) for windows in by_width] for by_width in slid]
         return [join(parts) for parts in zip(*measured, strict=True)]
 
     # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
     with ThreadPoolExecutor(threads) as pool:
         streams = pool.map(measure, drawn, rng.spawn(len(drawn)))
         joined = [join(parts) for parts in zip(*streams, strict=True)]
-        nulls = list(pool.map(lambda measured, size: fit_window_null(measured, layout, size), joined, sizes))
-        judged = list(pool.map(lambda null, measured: null.judge(measured).p_values["combined"], nulls, joined))
+        fitted = list(pool.map(lambda measured, size: fit_window_null(measured, layout, size), joined, every))
+        nulls = fitted[: len(sizes)]
+        judged = list(
+            pool.map(lambda null, measured: null.judge(measured).p_values["combined"], nulls, joined[: len(sizes)])
+        )
     p_values = np.min(judged, axis=0)
     control = control_for(p_values.reshape(-1, steps), step, budget, resolve_after)
-    return Procedure(dict(zip(sizes, nulls, strict=True)), step, control, _remarks(control, len(bank), max(sizes)))
+    return Procedure(
+        dict(zip(sizes, nulls, strict=True)),
+        step,
+        control,
+        _remarks(control, len(bank), max(sizes)),
+        NullGrid(tuple(fitted[len(sizes) :])) if grid else None,
+    )
 
 
 def halves(

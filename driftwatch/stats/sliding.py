@@ -9,7 +9,9 @@ import numpy as np
 from driftwatch.stats.summary import Array
 
 
-def sliding_windows(chunks: Iterable[Array], widths: Sequence[int]) -> Iterator[tuple[Array, ...]]:
+def sliding_windows(
+    chunks: Iterable[Array], widths: Sequence[int], strides: Sequence[int] | None = None
+) -> Iterator[tuple[Array, ...]]:
     """The windows that end with each pane, from the first one on at which those of every width are full.
 
     A window is the difference of two cumulative sums, whatever its width.
@@ -17,6 +19,7 @@ def sliding_windows(chunks: Iterable[Array], widths: Sequence[int]) -> Iterator[
     Args:
         chunks: of the stream's panes, ``(M, V)`` each.
         widths: of windows, panes.
+        strides: of each width, every how many of a chunk's windows are wanted; all if None.
 
     Yields:
         for each chunk that fills any, its windows of each width, ``(M', V)``.
@@ -40,7 +43,10 @@ def sliding_windows(chunks: Iterable[Array], widths: Sequence[int]) -> Iterator[
             np.add(totals[row - 1], pane, out=totals[row])
         first, filled = max(filled, longest), filled + len(panes)
         if first < filled:
-            yield tuple(totals[first:filled] - totals[first - width : filled - width] for width in widths)
+            yield tuple(
+                totals[first:filled:stride] - totals[first - width : filled - width : stride]
+                for width, stride in zip(widths, strides or [1] * len(widths), strict=True)
+            )
 
 
 def sliding_sums(panes: Array, width: int) -> Array:

@@ -42,7 +42,7 @@ class WindowSpan:
     """Which samples a window holds.
 
     Args:
-        size: the configured window size.
+        size: the configured window size, in samples, or as a length of time such as ``5m``.
         samples: how many it holds.
         start_ms: event time of the oldest, milliseconds since the epoch.
         end_ms: event time of the newest.
@@ -50,7 +50,7 @@ class WindowSpan:
         share: of the messages that was looked at, the smallest in the window: less than 1 while too much came.
     """
 
-    size: int
+    size: int | str
     samples: int
     start_ms: int
     end_ms: int

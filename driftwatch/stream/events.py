@@ -66,7 +66,7 @@ class WindowTested:
     """
 
     stream: str
-    window: int
+    window: int | str
     statistics: Mapping[str, float]
     p_values: Mapping[str, float]
     parts: Mapping[str, Mapping[str, float]]
@@ -77,6 +77,15 @@ class WindowTested:
     excess: Mapping[str, Mapping[str, Excess]] = field(default_factory=dict)
     groups: Mapping[str, float] = field(default_factory=dict)
     explanation: str = ""
+
+
+@dataclass(frozen=True)
+class NotTested:
+    """Samples came too late for a window by time, or such windows, named, were due with too few samples."""
+
+    stream: str
+    late: int
+    windows: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -294,6 +303,7 @@ Event = (
     | SamplesScored
     | DeadLettered
     | WindowTested
+    | NotTested
     | BetsMade
     | Calibrated
     | StreamState

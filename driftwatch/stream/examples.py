@@ -6,7 +6,7 @@ log; the samples themselves are there only if the user lets them leave.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,6 +47,12 @@ class Candidate(NamedTuple):
     score: float
     mark: Mark
     sample: Any = None
+
+
+def some(found: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
+    """Of candidates those that may be an example, the farthest first; at most twice `count`."""
+    ordered = sorted(found, key=lambda each: (-each.score, each.mark))
+    return tuple(ordered if len(ordered) <= 2 * count else [*ordered[:count], *ordered[len(ordered) - count :]])
 
 
 def candidates(

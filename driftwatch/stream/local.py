@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Snapshot:
         states: of policy and silences, by their keys.
         panes: that windows still need, encoded, oldest first.
         alerts: the last ones, oldest first.
+        by_time: what windows by time hold, by stream.
     """
 
     position: Position
@@ -52,6 +53,7 @@ class Snapshot:
     states: dict[str, dict[str, Any]]
     panes: tuple[bytes, ...]
     alerts: tuple[Announcement, ...] = ()
+    by_time: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Writes it so that the file is whole at any instant."""
@@ -64,6 +66,7 @@ class Snapshot:
             "states": self.states,
             "panes": [base64.b64encode(pane).decode() for pane in self.panes],
             "alerts": [announcement.encode(alert).decode() for alert in self.alerts],
+            "by_time": dict(self.by_time),
         }
         write_whole(path, orjson.dumps(written))
 
@@ -84,6 +87,7 @@ def load_snapshot(path: Path) -> Snapshot | None:
             dict(stored["states"]),
             tuple(base64.b64decode(pane) for pane in stored["panes"]),
             tuple(announcement.decode(alert.encode()) for alert in stored.get("alerts", ())),
+            dict(stored.get("by_time", {})),
         )
     except FileNotFoundError:
         return None
@@ -140,6 +144,7 @@ class LocalStages:
             self._observe(event)
         for number, encoded in enumerate(began.panes):
             self._tests.feed(number - len(began.panes), decode_pane(encoded), Tests())
+        self._tests.hold_by_time(began.by_time)
         self._started_ms, self._position = began.started_ms, began.position
         self._number, self._states = began.next_pane, dict(began.states)
         self._saved, self._changed = time.monotonic(), False
@@ -196,9 +201,15 @@ class LocalStages:
             return
         panes = tuple(encode_pane(pane) for pane in self._tests.panes())
         try:
-            Snapshot(self._position, self._started_ms, self._number, self._states, panes, tuple(self._alerts)).save(
-                self._path
-            )
+            Snapshot(
+                self._position,
+                self._started_ms,
+                self._number,
+                self._states,
+                panes,
+                tuple(self._alerts),
+                self._tests.held_by_time(),
+            ).save(self._path)
         except OSError as error:
             raise SourceError(
                 f"the state cannot be kept: {error.strerror}", where=str(self._path), remedy="see to state_dir"

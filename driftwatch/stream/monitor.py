@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from driftwatch.config import AlertsConfig, WindowsConfig
+from driftwatch.config.durations import duration_ms
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.martingale import grades
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stream.anytime import AnytimeAlarm
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.policy import Policy
+from driftwatch.stream.time_windows import TimeRule, TimeSize
 from driftwatch.stream.windows import Standard, StreamTester
 
 FORGOTTEN_MEMORIES = 2
@@ -31,6 +34,7 @@ class TesterFactory:
         severity: the least effect of each severity, nats per sample.
         examples: which samples alerts point at.
         anytime_alpha: chance that a stream without drift ever sets the anytime alarm off; 0 for none.
+        by_time: windows by time; their `budget` is taken from `budget`, in which all sizes have an equal share.
     """
 
     __test__ = False
@@ -46,8 +50,12 @@ class TesterFactory:
         severity: Mapping[str, float],
         examples: ExampleRule = POSITIONS_ONLY,
         anytime_alpha: float = 0.0,
+        by_time: TimeRule | None = None,
     ) -> None:
-        self._sizes, self._step, self._budget = tuple(sizes), step, budget
+        self._sizes, self._step = tuple(sizes), step
+        every = len(sizes) + (len(by_time.sizes) if by_time else 0)
+        self._budget, self._share = budget * every / len(sizes), len(sizes) / every
+        self._by_time = replace(by_time, budget=budget * every) if by_time else None
         self._min_effect, self._resolve_after, self._severity = min_effect, resolve_after, dict(severity)
         self._examples, self._anytime_alpha = examples, anytime_alpha
         self._procedures: dict[str, Procedure] = {}
@@ -57,10 +65,23 @@ class TesterFactory:
         """The calibrated procedure for a reference; takes seconds the first time."""
         known = self._procedures.get(reference.version)
         if known is None:
-            known = self._procedures[reference.version] = reference.procedure(
-                self._sizes, self._step, budget=self._budget, resolve_after=self._resolve_after
-            )
+            known = self._procedures[reference.version] = self._calibrated(reference)
         return known
+
+    def _calibrated(self, reference: Reference) -> Procedure:
+        procedure = reference.procedure(
+            self._sizes,
+            self._step,
+            budget=self._budget,
+            resolve_after=self._resolve_after,
+            by_time=self._by_time is not None,
+        )
+        if self._by_time is None:
+            return procedure
+        # What is told is told of all windows together.
+        control, (low, high) = procedure.control, procedure.control.interval
+        interval = (low * self._share, high * self._share)
+        return replace(procedure, control=replace(control, budget=control.budget * self._share, interval=interval))
 
     def keep(self, versions: Collection[str]) -> None:
         """Forgets the calibration of all references but these."""
@@ -83,7 +104,12 @@ class TesterFactory:
         if known is None:
             procedure = self.procedure(reference)
             known = self._standards[reference.version] = Standard(
-                reference, procedure, self.policy(procedure), self._examples, self._anytime(reference)
+                reference,
+                procedure,
+                self.policy(procedure),
+                self._examples,
+                self._anytime(reference),
+                self._by_time,
             )
         return known
 
@@ -102,7 +128,7 @@ class TesterFactory:
 def tester_factory(windows: WindowsConfig, alerts: AlertsConfig) -> TesterFactory:
     """Makes the testers that a configuration asks for."""
     return TesterFactory(
-        sizes=windows.sizes,
+        sizes=windows.counts,
         step=windows.step,
         budget=alerts.budget_samples,
         min_effect=alerts.min_effect,
@@ -110,7 +136,16 @@ def tester_factory(windows: WindowsConfig, alerts: AlertsConfig) -> TesterFactor
         severity=alerts.severity,
         examples=example_rule(alerts),
         anytime_alpha=alerts.anytime_alpha,
+        by_time=time_rule(windows, alerts.budget_samples),
     )
+
+
+def time_rule(windows: WindowsConfig, budget: float) -> TimeRule | None:
+    """How streams are tested by time; None if they are not."""
+    if windows.tick_ms is None:
+        return None
+    sizes = tuple(TimeSize(name, length_ms) for name, length_ms in windows.times_ms.items())
+    return TimeRule(sizes, windows.tick_ms, duration_ms(windows.out_of_order), budget)
 
 
 def example_rule(alerts: AlertsConfig) -> ExampleRule:

@@ -12,13 +12,14 @@ from driftwatch.stream.panes import Pane
 from driftwatch.stream.sampling import ALL, Share
 from driftwatch.tracing import valid_context
 
-FORMAT = 1
+FORMAT = 2
+"""Of pieces of slices, which are not to be taken for slices; all other panes are of format 1."""
 
 
 def encode_pane(pane: Pane) -> bytes:
     """Bytes of a pane: a JSON line, then the summary as little-endian float64."""
     head = {
-        "format": FORMAT,
+        "format": FORMAT if pane.unfinished else 1,
         "stream": pane.stream,
         "reference": pane.reference,
         "n": pane.n,
@@ -39,6 +40,8 @@ def encode_pane(pane: Pane) -> bytes:
         head["share"] = [pane.share.part, pane.share.since]
     if pane.candidates:
         head["candidates"] = [[each.score, *each.mark, each.sample] for each in pane.candidates]
+    if pane.unfinished:
+        head["seen_ms"] = pane.seen_ms
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pane.summary.astype("<f8").tobytes()
 
 
@@ -71,6 +74,8 @@ def decode_pane(value: bytes) -> Pane:
             grades=tuple(bytes(head.get("grades", ()))),
             trace=valid_context(head.get("trace")),
             share=Share(float(part), int(since)),
+            unfinished=head["format"] == FORMAT,
+            seen_ms=head.get("seen_ms"),
             candidates=tuple(
                 Candidate(float(score), (int(offset), int(row)), sample)
                 for score, offset, row, sample in head.get("candidates", ())

@@ -2,19 +2,23 @@
 
 Which samples make a pane is a function of the log alone, never of how it happened to be polled: that is why
 replaying gives the same panes, windows and alerts.
+
+Where there are windows by time, no pane may span more than a tick of event time. Then such a *slice* of `step` samples
+may come in several panes, which say so, and are joined again for windows by count.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.reference.scoring import ScoredPane
-from driftwatch.stats.summary import Array
+from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.alert import Example, Examples
 from driftwatch.stream.examples import Candidate, ExampleRule
 from driftwatch.stream.log import Partition, Record
@@ -44,6 +48,10 @@ class Pane:
         grades: how surprising each sample is, ``(n,)``, in their order.
         trace: context of the newest of its messages that is part of a sampled trace; empty if none is.
         share: of the messages that was looked at.
+        unfinished: whether more of its slice is to come.
+        seen_ms: event time of the newest sample that was read when it was closed, where it is not one of the pane's.
+        logged_ms: when the pane was written to its log, as that says; no part of the pane. 0 where there is no log.
+        number: of the pane, or the first piece of the slice, in the log that is tested; likewise.
     """
 
     stream: str
@@ -60,6 +68,10 @@ class Pane:
     grades: tuple[int, ...] = ()
     trace: str = ""
     share: Share = ALL
+    unfinished: bool = False
+    seen_ms: int | None = None
+    logged_ms: int = field(default=0, compare=False)
+    number: int = field(default=0, compare=False)
 
     @property
     def place(self) -> Partition:
@@ -69,7 +81,7 @@ class Pane:
 
 @dataclass(frozen=True)
 class RawPane:
-    """A complete slice of a stream that is not scored yet.
+    """A pane of a stream that is not scored yet.
 
     Args:
         stream: its name.
@@ -82,6 +94,8 @@ class RawPane:
         rows: the samples' indices in their messages, ``(n,)``.
         trace: see `Pane`.
         share: likewise.
+        unfinished: likewise.
+        seen_ms: likewise.
     """
 
     stream: str
@@ -94,6 +108,8 @@ class RawPane:
     rows: NDArray[np.intp]
     trace: str = ""
     share: Share = ALL
+    unfinished: bool = False
+    seen_ms: int | None = None
 
     def mark(self, place: int) -> Mark:
         """Of one of the samples."""
@@ -122,8 +138,9 @@ class _Part:
 
 @dataclass
 class _Pending:
-    """Samples of one stream that wait for their pane to be full."""
+    """Samples of one stream that wait for their pane to be full; `before` them, so many of their slice are in panes."""
 
+    before: int = 0
     parts: list[_Part] = field(default_factory=list)
     n: int = 0
     trace: str = ""
@@ -133,6 +150,11 @@ class _Pending:
         """Of the first sample."""
         return self.parts[0].offset, int(self.parts[0].rows[0])
 
+    def spans(self, time_ms: int, tick_ms: int) -> bool:
+        """Whether it would span more than a tick with a sample of that event time."""
+        times = [time_ms, *(part.time_ms for part in self.parts)]
+        return max(times) - min(times) >= tick_ms
+
 
 class PaneBuilder:
     """Cuts the samples of one partition into panes.
@@ -141,12 +163,17 @@ class PaneBuilder:
         place: the partition.
         step: samples in a pane.
         position: where an earlier builder of this partition stopped.
+        tick_ms: the most of event time that a pane may span, milliseconds; None for any.
 
     Attributes:
         share: of the messages that is looked at; what is changed by `look_at`.
     """
 
-    def __init__(self, place: Partition, step: int, position: Position | None = None) -> None:
+    def __init__(
+        self, place: Partition, step: int, position: Position | None = None, tick_ms: int | None = None
+    ) -> None:
+        self._tick_ms = tick_ms
+        self._begun = dict(position.begun) if position else {}
         self._place = place
         self._step = step
         self._resumed = position
@@ -176,15 +203,19 @@ class PaneBuilder:
         if record.offset < done_offset:
             return
         first = int(np.searchsorted(indices, done_row)) if record.offset == done_offset else 0
+        time_ms = record.timestamp_ms
+        waiting = self._pending.get(stream)
+        if waiting and self._tick_ms and first < len(indices) and waiting.spans(time_ms, self._tick_ms):
+            yield self._close(stream, seen_ms=time_ms)
         while first < len(indices):
-            pending = self._pending.setdefault(stream, _Pending())
-            taken = slice(first, first + self._step - pending.n)
-            part = _Part(record.offset, record.timestamp_ms, samples[taken], indices[taken])
+            pending = self._pending.setdefault(stream, _Pending(self._begun.pop(stream, 0)))
+            taken = slice(first, first + self._step - pending.before - pending.n)
+            part = _Part(record.offset, time_ms, samples[taken], indices[taken])
             pending.parts.append(part)
             pending.n += len(part.rows)
             pending.trace = trace or pending.trace
             first += len(part.rows)
-            if pending.n == self._step:
+            if pending.before + pending.n == self._step:
                 yield self._close(stream)
 
     def passed(self, record: Record) -> Iterator[RawPane]:
@@ -214,13 +245,15 @@ class PaneBuilder:
     def position(self) -> Position:
         """From where on a later builder must read so that no sample is lost or used twice."""
         marks = {stream: pending.first for stream, pending in self._pending.items()}
+        begun = {stream: pending.before for stream, pending in self._pending.items() if pending.before}
         seen = max(self._next, self._seen)
         if self._resumed is not None and self._next < self._seen:
             # Not yet back where the earlier builder stopped: its own marks still hold for what was not read again, also
             # of a stream whose pane was closed short meanwhile.
             marks = {**{s: max(m, (self._next, 0)) for s, m in self._resumed.marks.items()}, **marks}
+            begun = {**{s: n for s, n in self._begun.items() if s in marks}, **begun}
         offset = min((mark[0] for mark in marks.values()), default=self._next)
-        return Position(min(offset, self._next), seen, marks, self.share)
+        return Position(min(offset, self._next), seen, marks, self.share, begun)
 
     def _done(self, stream: str) -> Mark:
         """Samples before this mark are in panes already."""
@@ -228,9 +261,12 @@ class PaneBuilder:
             return (0, 0)
         return self._resumed.marks.get(stream, (self._resumed.seen, 0))
 
-    def _close(self, stream: str) -> RawPane:
+    def _close(self, stream: str, *, seen_ms: int | None = None) -> RawPane:
+        """The pane of what waits; its slice goes on if a sample of another time has closed it."""
         pending = self._pending.pop(stream)
-        parts = pending.parts
+        parts, unfinished = pending.parts, seen_ms is not None
+        if unfinished:
+            self._begun[stream] = pending.before + pending.n
         return RawPane(
             stream=stream,
             samples=np.concatenate([part.samples for part in parts]),
@@ -242,6 +278,8 @@ class PaneBuilder:
             rows=np.concatenate([part.rows for part in parts]),
             trace=pending.trace,
             share=self.share,
+            unfinished=unfinished,
+            seen_ms=seen_ms,
         )
 
 
@@ -262,6 +300,26 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
         candidates=candidates,
         trace=raw.trace,
         share=raw.share,
+        unfinished=raw.unfinished,
+        seen_ms=raw.seen_ms,
+    )
+
+
+def join_panes(panes: Sequence[Pane]) -> Pane:
+    """One pane of several of one partition, in their order: the slice that they are the pieces of."""
+    if len(panes) == 1:
+        return panes[0]
+    return replace(
+        panes[-1],
+        n=sum(pane.n for pane in panes),
+        summary=merge([pane.summary for pane in panes]),
+        start_ms=min(pane.start_ms for pane in panes),
+        end_ms=max(pane.end_ms for pane in panes),
+        first=panes[0].first,
+        grades=tuple(chain.from_iterable(pane.grades for pane in panes)),
+        candidates=tuple(chain.from_iterable(pane.candidates for pane in panes)),
+        trace=next((pane.trace for pane in reversed(panes) if pane.trace), ""),
+        number=panes[0].number,
     )
 
 

@@ -65,36 +65,42 @@ class Transition:
 
 
 def advance(
-    policy: Policy, state: PolicyState, results: Sequence[WindowResult], *, anytime: bool = False
+    policy: Policy,
+    state: PolicyState,
+    results: Sequence[WindowResult],
+    *,
+    anytime: bool = False,
+    drifting: bool = False,
 ) -> tuple[PolicyState, Transition | None]:
     """One step of a stream: the results of every window size that is full.
 
     Args:
         policy: what the user asked for.
         state: before the step.
-        results: of this step, at least one.
+        results: of this step, at least one, ascending by the window's size.
         anytime: whether the anytime alarm is on; it is told with the longest window, and heeds the least effect.
+        drifting: whether a window that is not of this step has drifted when it was tested last; then none is resolved.
 
     Returns:
         The state after the step, and what is to be announced, if anything.
     """
     alarming = [result for result in results if result.drift]
-    longest = max(results, key=lambda result: result.size)
+    longest = results[-1]
     if anytime and not alarming and longest.effect_nats >= policy.min_effect:
         alarming = [longest]
     if alarming:
-        worst = min(alarming, key=lambda result: (result.p_value, result.size))
+        worst = min(alarming, key=lambda result: result.p_value)
         severity = policy.severity_of(max(result.effect_nats for result in alarming))
         if not state.firing:
             return PolicyState(True, severity, 0, worst.end_ms, worst.reference), Transition("firing", severity, worst)
         if _rank(policy, severity) > _rank(policy, state.severity):
             return replace(state, severity=severity, quiet=0), Transition("firing", severity, worst)
         return replace(state, quiet=0), None
-    if not state.firing:
-        return state, None
+    if not state.firing or drifting:
+        return replace(state, quiet=0), None
     if state.quiet + 1 < policy.resolve_after:
         return replace(state, quiet=state.quiet + 1), None
-    calmest = min(results, key=lambda result: (result.p_value, result.size))
+    calmest = min(results, key=lambda result: result.p_value)
     return PolicyState(), Transition("resolved", state.severity, calmest)
 
 

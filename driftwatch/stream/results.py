@@ -82,8 +82,8 @@ class WindowResult(Findings):
     drift: bool
 
     @property
-    def size(self) -> int:
-        """The configured window size, in samples."""
+    def size(self) -> int | str:
+        """The configured window size, in samples or as a length of time."""
         return self.span.size
 
     @property

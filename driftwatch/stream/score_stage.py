@@ -82,6 +82,7 @@ class ScoreStage:
     Args:
         routes: by the stream's name, to begin with.
         step: samples in a pane.
+        tick_ms: the most of event time that a pane may span, milliseconds; None for any.
         examples: which samples of a pane alerts may point at.
         max_message_bytes: longer messages are refused.
         tracer: records what is done with messages whose trace is sampled, and each unit of work.
@@ -95,6 +96,7 @@ class ScoreStage:
         routes: Mapping[str, Route],
         step: int,
         *,
+        tick_ms: int | None = None,
         examples: ExampleRule = POSITIONS_ONLY,
         max_message_bytes: int = 1 << 30,
         tracer: Tracer = UNTRACED,
@@ -105,7 +107,7 @@ class ScoreStage:
         self._shedder = shedder
         self._told: dict[str, float] = {}
         self._routes, self._renew = routes, renew
-        self._step = step
+        self._step, self._tick_ms = step, tick_ms
         self._examples = examples
         self._max_message_bytes = max_message_bytes
         self._tracer = tracer
@@ -114,7 +116,7 @@ class ScoreStage:
 
     def assign(self, place: Partition, position: Position | None) -> None:
         """Takes up a partition where it was left."""
-        self._builders[place] = PaneBuilder(place, self._step, position)
+        self._builders[place] = PaneBuilder(place, self._step, position, self._tick_ms)
 
     def revoke(self, places: Sequence[Partition]) -> None:
         """Forgets partitions, and what waited in them: whoever has them next reads it again."""

@@ -26,6 +26,7 @@ class TestState:
         reference: version of the reference that scored the newest pane; empty before the first.
         policy: of the stream's alarm.
         bets: of the anytime alarms, by the version of their reference.
+        by_time: of the windows by time, likewise.
     """
 
     __test__ = False
@@ -33,6 +34,7 @@ class TestState:
     reference: str = ""
     policy: PolicyState = field(default_factory=PolicyState)
     bets: Mapping[str, AnytimeState] = field(default_factory=dict)
+    by_time: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -48,6 +50,9 @@ class TestState:
             told["anytime"] = present
         if bets or policy.reference not in ("", self.reference):
             told |= {"format": FORMAT, "began_by": policy.reference, "others": bets}
+        # Those who do not know it have no windows by time.
+        if self.by_time:
+            told["by_time"] = dict(self.by_time)
         return told
 
 
@@ -73,4 +78,4 @@ def parse_state(told: Mapping[str, Any], where: str) -> TestState:
         raise SourceError(
             f"holds no state of a stream: {error}", where=where, remedy="delete it to start anew"
         ) from None
-    return TestState(reference, policy, bets)
+    return TestState(reference, policy, bets, dict(told.get("by_time", {})))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from driftwatch.errors import SourceError
 from driftwatch.stream.log import Partition
@@ -38,7 +39,7 @@ class SwitchingTester:
         self._find = find
         self._present = find(stream, None)
         self._policy, self._newest = state.policy, state.reference
-        self._bets = dict(state.bets)
+        self._bets, self._by_time = dict(state.bets), dict(state.by_time)
         self._testers: dict[str, StreamTester] = {}
         self._unheld: dict[str, list[Pane]] = {}
         self._apart: dict[str, int] = {}
@@ -73,11 +74,30 @@ class SwitchingTester:
         """The panes that windows still need, oldest first, by the version of their reference."""
         return {**self._unheld, **{version: tester.panes for version, tester in self._testers.items()}}
 
+    @property
+    def oldest(self) -> int | None:
+        """The number of the oldest pane that any window still needs; None if there is none."""
+        numbers = [pane.number for panes in self._unheld.values() for pane in panes]
+        numbers += [tester.oldest for tester in self._testers.values() if tester.oldest is not None]
+        return min(numbers, default=None)
+
     def state(self) -> TestState:
         """What a later tester needs beside the panes."""
         bets = {version: tester.bets for version, tester in self._testers.items()}
         known = {version: each for version, each in bets.items() if each is not None}
-        return TestState(self._newest, self._policy, {**self._bets, **known})
+        timed = {version: tester.by_time.state() for version, tester in self._testers.items() if tester.by_time}
+        return TestState(self._newest, self._policy, {**self._bets, **known}, {**self._by_time, **timed})
+
+    def held_by_time(self) -> dict[str, Mapping[str, Any]]:
+        """What windows by time hold of panes, JSON-able, by the version of their reference."""
+        return {version: tester.by_time.panes() for version, tester in self._testers.items() if tester.by_time}
+
+    def hold_by_time(self, held: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes up what `held_by_time` gave, for where the panes that it came from are not had again."""
+        for version, panes in held.items():
+            tester = self._tester(version)
+            if tester is not None and tester.by_time:
+                tester.by_time.restore_panes(panes)
 
     def renew(self) -> bool:
         """Holds what is to come to the standards as they are now; tells whether the present one is another."""
@@ -129,6 +149,8 @@ class SwitchingTester:
             tester = self._testers[version] = StreamTester(self.stream, standard, self._policy)
             if (bets := self._bets.pop(version, None)) is not None:
                 tester.resume_bets(bets)
+            if (timed := self._by_time.pop(version, None)) is not None and tester.by_time:
+                tester.by_time.restore(timed)
             for pane in self._unheld.pop(version, ()):
                 tester.replay(pane)
         return self._testers[version]
@@ -141,5 +163,5 @@ class SwitchingTester:
         for version in self._apart.keys() - {pane.reference}:
             self._apart[version] += pane.n
             if self._apart[version] >= longest:
-                for held in (self._testers, self._unheld, self._bets, self._apart):
+                for held in (self._testers, self._unheld, self._bets, self._by_time, self._apart):
                     held.pop(version, None)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -187,7 +188,7 @@ class TestRole(KafkaRole):
                     run = []
                     stage.break_off(record.offset, gap.place)
                     continue
-                entry = decode_sighting(record.value) if is_sighting(record.value) else decode_pane(record.value)
+                entry = entry_of(record)
                 if record.offset >= stage.tested and isinstance(entry, Pane):
                     stage.require_stream(entry)
                     if stage.lacks(entry):
@@ -309,6 +310,17 @@ class TestRole(KafkaRole):
                 # What cannot be read is for the sinks to complain of.
                 with suppress(MessageError, NewerFormatError):
                     self.observe(AlertRecalled(announcement.decode(message.value or b"")))
+
+
+def entry_of(record: Record) -> Entry:
+    """What a message of the panes log holds.
+
+    Raises:
+        MessageError: it is neither a pane nor a sighting.
+    """
+    if is_sighting(record.value):
+        return decode_sighting(record.value)
+    return replace(decode_pane(record.value), logged_ms=record.timestamp_ms)
 
 
 def rewind_metadata(rewind: int) -> str:

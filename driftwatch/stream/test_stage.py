@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -10,7 +9,16 @@ from typing import Any, TypeVar
 from driftwatch.errors import MessageError
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.announcement import APART, Announcement
-from driftwatch.stream.events import AlertRaised, BetsMade, Event, StreamPaced, StreamQuiet, StreamState, WindowTested
+from driftwatch.stream.events import (
+    AlertRaised,
+    BetsMade,
+    Event,
+    NotTested,
+    StreamPaced,
+    StreamQuiet,
+    StreamState,
+    WindowTested,
+)
 from driftwatch.stream.log import Partition
 from driftwatch.stream.pace import pace
 from driftwatch.stream.panes import Pane
@@ -73,7 +81,6 @@ class TestStage:
         self.tested = tested
         self._written: dict[str, Mapping[str, Any]] = dict(states or {})
         self._testers: dict[str, SwitchingTester] = {}
-        self._offsets: dict[tuple[str, str], deque[int]] = {}
         self._next = tested
         self._silences = {
             key.removesuffix(SILENCE): Silence.from_json(state)
@@ -94,6 +101,7 @@ class TestStage:
         The references of panes that were not tested before are here, see `lacks`.
         """
         new: dict[str, list[Pane]] = {}
+        run = [(offset, each if isinstance(each, Sighting) else replace(each, number=offset)) for offset, each in run]
         for offset, pane in run:
             if isinstance(pane, Sighting):
                 continue
@@ -151,6 +159,8 @@ class TestStage:
             tests.alerts += alerts
             tests.events += [tested_event(result) for result in outcome.windows]
             tests.events += [AlertRaised(alert) for alert in alerts]
+            if outcome.late or outcome.untested:
+                tests.events.append(NotTested(pane.stream, outcome.late, outcome.untested))
             newest = tester.newest
             if newest is not None and newest.log_wealth is not None:
                 tests.events.append(BetsMade(pane.stream, newest.log_wealth, newest.wealth_limit))
@@ -159,18 +169,6 @@ class TestStage:
                 tests.states[pane.stream] = self._written[pane.stream] = state
             if outcome.alerts:
                 tests.events.append(state_event(tester))
-        self._offsets.setdefault((pane.stream, pane.reference), deque()).append(offset)
-        self._forget_unneeded(pane.stream, tester)
-
-    def _forget_unneeded(self, stream: str, tester: SwitchingTester) -> None:
-        """Lets go of the offsets of panes that no window to come needs."""
-        needed = tester.panes
-        for version in [version for each, version in self._offsets if each == stream]:
-            offsets = self._offsets[stream, version]
-            while len(offsets) > len(needed.get(version, ())):
-                offsets.popleft()
-            if not offsets:
-                del self._offsets[stream, version]
 
     def require_stream(self, pane: Pane) -> None:
         """Refuses a pane of a stream that is not configured.
@@ -197,9 +195,8 @@ class TestStage:
             place: the partition.
         """
         self.passed(offset)
-        for stream, tester in self._testers.items():
+        for tester in self._testers.values():
             tester.break_off(place)
-            self._forget_unneeded(stream, tester)
 
     def passed(self, offset: int) -> None:
         """Notes that a message which no window needs is dealt with."""
@@ -213,8 +210,8 @@ class TestStage:
     @property
     def rewind(self) -> int:
         """How many messages before `next_offset` a later stage must start to read, to have its windows full."""
-        oldest = min((offsets[0] for offsets in self._offsets.values() if offsets), default=self._next)
-        return self._next - min(oldest, self._next)
+        oldest = [tester.oldest for tester in self._testers.values() if tester.oldest is not None]
+        return self._next - min(oldest, default=self._next)
 
     @property
     def streams(self) -> frozenset[str]:
@@ -223,17 +220,18 @@ class TestStage:
 
     def panes(self) -> list[Pane]:
         """The panes that windows still need, in the order of the log."""
-        needed = {
-            (stream, version): panes
-            for stream, tester in self._testers.items()
-            for version, panes in tester.panes.items()
-        }
-        placed = [
-            (offset, pane)
-            for key, offsets in self._offsets.items()
-            for offset, pane in zip(offsets, needed[key], strict=True)
-        ]
-        return [pane for _, pane in sorted(placed, key=lambda each: each[0])]
+        needed = [pane for tester in self._testers.values() for panes in tester.panes.values() for pane in panes]
+        return sorted(needed, key=lambda pane: pane.number)
+
+    def held_by_time(self) -> dict[str, Mapping[str, Any]]:
+        """What windows by time hold of panes, by stream, JSON-able; empty where there are none."""
+        return {stream: held for stream, tester in self._testers.items() if (held := tester.held_by_time())}
+
+    def hold_by_time(self, held: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes up what `held_by_time` gave."""
+        for stream, panes in held.items():
+            if (tester := self._testers.get(stream)) is not None:
+                tester.hold_by_time(panes)
 
     def _announce(self, alert: Announced, led: Sequence[str], testing: str) -> Announced:
         """Notes an alert in the trace of the message that set it off, with the others that led to it."""
@@ -263,8 +261,6 @@ class TestStage:
         for stream in list(self._testers):
             if self._find(stream, None) is None:
                 del self._testers[stream]
-                for key in [key for key in self._offsets if key[0] == stream]:
-                    del self._offsets[key]
             elif self._testers[stream].renew():
                 yield state_event(self._testers[stream])
 

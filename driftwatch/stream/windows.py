@@ -16,6 +16,7 @@ import numpy as np
 
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.interval import effect_interval
+from driftwatch.stats.null import WindowNull
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
@@ -28,6 +29,8 @@ from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import Findings, WindowResult
+from driftwatch.stream.slices import Slices
+from driftwatch.stream.time_windows import TimeRule, TimeWindows
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
 
@@ -37,12 +40,16 @@ class TestOutcome:
     """What one pane led to.
 
     Args:
-        windows: a result for each window size that was full.
-        alerts: announcements, at most one.
+        windows: a result for each window that was full, or due.
+        alerts: announcements, mostly none.
+        untested: names of windows by time that were due with too few samples.
+        late: samples that came too late for a window by time.
     """
 
     windows: tuple[WindowResult, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    untested: tuple[str, ...] = ()
+    late: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +62,7 @@ class Standard:
         policy: what becomes an alert.
         examples: which samples an alert points at, and whether they leave with it.
         alarm: the anytime alarm; None to have the windows alone.
+        by_time: how it is tested by time; None if it is not.
     """
 
     reference: Reference
@@ -62,6 +70,7 @@ class Standard:
     policy: Policy
     examples: ExampleRule = POSITIONS_ONLY
     alarm: AnytimeAlarm | None = None
+    by_time: TimeRule | None = None
 
 
 class StreamTester:
@@ -78,6 +87,9 @@ class StreamTester:
         self.sizes = tuple(sorted(standard.procedure.nulls))
         self.state = state or PolicyState()
         self._panes: deque[Pane] = deque()
+        self._slices = Slices()
+        grid = standard.procedure.grid
+        self.by_time = TimeWindows(standard.by_time, grid, standard.examples) if standard.by_time and grid else None
         self.hold_to(standard)
         self._anytime = standard.alarm.begin() if standard.alarm else None
 
@@ -86,11 +98,21 @@ class StreamTester:
         self.standard = standard
         self.reference, self.procedure, self.policy = standard.reference, standard.procedure, standard.policy
         self.examples, self._alarm = standard.examples, standard.alarm
+        if self.by_time and standard.by_time and standard.procedure.grid:
+            self.by_time.hold_to(standard.by_time, standard.procedure.grid)
 
     @property
     def panes(self) -> Sequence[Pane]:
-        """The panes that windows still need, oldest first."""
-        return tuple(self._panes)
+        """The panes that windows by count still need, oldest first."""
+        return (*self._panes, *self._slices.waiting)
+
+    @property
+    def oldest(self) -> int | None:
+        """The number of the oldest pane that any window still needs; None if there is none."""
+        numbers = [pane.number for pane in self.panes]
+        if self.by_time and self.by_time.oldest is not None:
+            numbers.append(self.by_time.oldest)
+        return min(numbers, default=None)
 
     @property
     def firing(self) -> bool:
@@ -124,7 +146,14 @@ class StreamTester:
 
     def replay(self, pane: Pane) -> None:
         """Takes a pane that was tested before: it is history of the windows to come."""
-        self._keep(self._panes, pane)
+        self._count(pane)
+        if self.by_time:
+            self.by_time.replay(pane)
+
+    def _count(self, pane: Pane) -> None:
+        """Takes a pane for the windows by count."""
+        if (whole := self._slices.take(pane)) is not None:
+            self._keep(self._panes, whole)
 
     def _keep(self, panes: deque[Pane], pane: Pane) -> None:
         """Adds a pane to those that windows need, and takes away those that they need no more."""
@@ -134,7 +163,11 @@ class StreamTester:
             surplus -= panes.popleft().n
 
     def break_off(self, place: Partition) -> None:
-        """Has windows begin anew if they hold panes of a partition of which messages are gone after those."""
+        """Has windows by count begin anew if they hold panes of a partition of which messages are gone after those.
+
+        Windows by time hold what there is of their time.
+        """
+        self._slices.drop(place)
         if any(pane.place == place for pane in self._panes):
             self._panes.clear()
 
@@ -149,8 +182,9 @@ class StreamTester:
         with each outcome the tester stands as if it had been given the panes up to that one.
         """
         for pane, results in zip(panes, self._test(panes), strict=True):
-            self.replay(pane)
-            yield self._judge(pane, results)
+            self._count(pane)
+            outcome = self._judge(pane, results)
+            yield self._judge_by_time(pane, outcome, self.by_time) if self.by_time else outcome
 
     def _judge(self, pane: Pane, results: Sequence[WindowResult]) -> TestOutcome:
         """What the windows that end with the pane just taken come to."""
@@ -160,18 +194,42 @@ class StreamTester:
             return TestOutcome()
         held = self._anytime is not None and self._anytime.held > 0
         before = self.state
-        self.state, transition = advance(self.policy, before, results, anytime=held)
-        began = self.state if self.state.firing else before
-        alerts = (self._announce(transition, began),) if transition else ()
-        return TestOutcome(tuple(results), alerts)
+        drifting = self.by_time is not None and bool(self.by_time.drifting)
+        self.state, transition = advance(self.policy, before, results, anytime=held, drifting=drifting)
+        if transition is None:
+            return TestOutcome(tuple(results))
+        size = int(transition.window.size)
+        alert = self._announce(transition, before, newest(self._panes, size), self.procedure.nulls[size])
+        return TestOutcome(tuple(results), (alert,))
+
+    def _judge_by_time(self, pane: Pane, outcome: TestOutcome, by_time: TimeWindows) -> TestOutcome:
+        """What the windows by time that are due with a pane come to, beside those by count."""
+        due, late = by_time.take(pane)
+        windows, alerts, untested = list(outcome.windows), list(outcome.alerts), list[str]()
+        for each in due:
+            if each.null is None:
+                untested.append(each.size.name)
+                continue
+            (found,) = examine(each.null, merge([part.summary for part in each.panes])[None], self.reference)
+            drift = found.p_value <= each.alpha and found.effect_nats >= self.policy.min_effect
+            by_time.tested(each.size, drift=drift)
+            windows.append(self._result(each.size.name, each.panes, found, drift))
+            if drift:
+                before = self.state
+                self.state, transition = advance(self.policy, before, windows[-1:])
+                if transition:
+                    alerts.append(self._announce(transition, before, each.panes, each.null))
+        return TestOutcome(tuple(windows), tuple(alerts), tuple(untested), late)
 
     def _test(self, panes: Sequence[Pane]) -> list[list[WindowResult]]:
         """The results of the windows that end with each of the next panes, by size."""
-        kept = deque(self._panes)
+        kept, slices = deque(self._panes), self._slices.copy()
         results: list[list[WindowResult]] = [[] for _ in panes]
         ending: dict[int, list[tuple[int, list[Pane]]]] = {size: [] for size in self.sizes}
         for number, pane in enumerate(panes):
-            self._keep(kept, pane)
+            if (whole := slices.take(pane)) is None:
+                continue
+            self._keep(kept, whole)
             for size in self.sizes:
                 if window := newest(kept, size):
                     ending[size].append((number, window))
@@ -180,27 +238,27 @@ class StreamTester:
                 summaries = np.stack([merge([pane.summary for pane in window]) for _, window in windows])
                 found = examine(self.procedure.nulls[size], summaries, self.reference)
                 for (number, window), each in zip(windows, found, strict=True):
-                    results[number].append(self._result(size, window, each))
+                    drift = self.policy.drifted(each.p_value, each.effect_nats)
+                    results[number].append(self._result(size, window, each, drift))
         return results
 
-    def _result(self, size: int, window: Sequence[Pane], found: Findings) -> WindowResult:
+    def _result(self, size: int | str, window: Sequence[Pane], found: Findings, drift: bool) -> WindowResult:
         return WindowResult(
             stream=self.stream,
             reference=self.reference.version,
             span=_span(size, window),
-            drift=self.policy.drifted(found.p_value, found.effect_nats),
+            drift=drift,
             **vars(found),
         )
 
-    def _announce(self, transition: Transition, began: PolicyState) -> Alert:
-        result = transition.window
-        last = self._panes[-1]
+    def _announce(self, transition: Transition, before: PolicyState, window: Sequence[Pane], null: WindowNull) -> Alert:
+        result, last = transition.window, window[-1]
+        began = self.state if self.state.firing else before
         identity = (
             f"{self.stream}|{self.reference.version}|{transition.state}|{transition.severity}|{result.size}|"
             f"{last.topic}|{last.partition}|{last.last[0]}|{last.last[1]}"
         )
         firing = transition.state == "firing"
-        window = newest(self._panes, result.size)
         panes = np.stack([pane.summary for pane in window])
         summary = merge(panes)
         found = heat_map(summary, self.reference) if firing else None
@@ -210,7 +268,7 @@ class StreamTester:
             stream=self.stream,
             state=transition.state,
             severity=transition.severity,
-            effect=Effect(*effect_interval(self.procedure.nulls[result.size], panes, self.reference.others[0])),
+            effect=Effect(*effect_interval(null, panes, self.reference.others[0])),
             window=result.span,
             p_value=result.p_value,
             detectors=detector_results(result) + self._bets(),
@@ -257,7 +315,7 @@ def newest(panes: Sequence[Pane] | deque[Pane], size: int) -> list[Pane]:
     return []
 
 
-def _span(size: int, window: Sequence[Pane]) -> WindowSpan:
+def _span(size: int | str, window: Sequence[Pane]) -> WindowSpan:
     ranges: dict[tuple[str, int], tuple[int, int]] = {}
     for pane in window:
         first, last = ranges.get((pane.topic, pane.partition), (pane.first[0], pane.last[0]))

@@ -157,7 +157,7 @@ function summary() {
   if (stream.state === "elsewhere" || !tests(roles)) return "Another daemon tests its windows.";
   if (series.length === 0) {
     if (["drift", "ok"].includes(stream.state)) return "No window was tested since the daemon started.";
-    const least = Math.min(...sizes);
+    const least = Math.min(...sizes.filter(Number.isInteger));
     return Number.isFinite(least)
       ? `The first result comes after ${count(least)} samples; ${count(stream.samples)} came so far.`
       : "";

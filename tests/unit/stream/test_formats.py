@@ -32,13 +32,13 @@ def snapshot(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("read", "written", "words"),
     [
-        (decode_pane, encode_pane(PANE).replace(b'"format":1', b'"format":2'), "a pane is of format 2"),
+        (decode_pane, encode_pane(PANE).replace(b'"format":1', b'"format":3'), "a pane is of format 3"),
         (
             decode_sighting,
             encode_sighting(Sighting("a", "input", 0)).replace(b'"sighting":1', b'"sighting":7'),
             "a sighting is of format 7",
         ),
-        (lambda text: parse_position(5, text), '{"format": 2, "seen": 0, "marks": {}}', "position at offset 5"),
+        (lambda text: parse_position(5, text), '{"format": 3, "seen": 0, "marks": {}}', "position at offset 5"),
         (parse_rewind, '{"format": 2}', "position in the panes log is of format 2"),
         (announcement.decode, b'{"type": "io.driftwatch.drift.v2"}', "alert of type io.driftwatch.drift.v2"),
         (announcement.decode, b'{"type": "io.driftwatch.quiet.v3"}', "alert of type io.driftwatch.quiet.v3"),

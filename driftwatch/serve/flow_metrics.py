@@ -1,0 +1,63 @@
+"""Prometheus metrics of how a stream comes: whether it does, how fast, and what windows by time miss of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from driftwatch.stream.events import NotTested, StreamPaced, StreamQuiet
+
+
+class FlowMetrics:
+    """Keeps them.
+
+    Args:
+        registry: where to register them.
+        sizes: of windows, in samples.
+    """
+
+    def __init__(self, registry: CollectorRegistry, sizes: Collection[int]) -> None:
+        self._sizes = tuple(sizes)
+        self._quiet = Gauge(
+            "driftwatch_stream_quiet",
+            "1 while nothing comes from the stream any more.",
+            ["stream"],
+            registry=registry,
+        )
+        self._fill = Gauge(
+            "driftwatch_window_fill_seconds",
+            "How long it takes to fill a window at the rate at which samples come.",
+            ["stream", "window"],
+            registry=registry,
+        )
+        self._late = Counter(
+            "driftwatch_late_samples_total",
+            "Samples that came too late for a window by time.",
+            ["stream"],
+            registry=registry,
+        )
+        self._untested = Counter(
+            "driftwatch_windows_untested_total",
+            "Windows by time that were due with too few samples to be tested.",
+            ["stream", "window"],
+            registry=registry,
+        )
+
+    @property
+    def of_tests(self) -> tuple[Gauge, ...]:
+        """Those that only who tests a stream may tell."""
+        return self._quiet, self._fill
+
+    def take(self, event: NotTested | StreamPaced | StreamQuiet, stream: str) -> None:
+        """Take an event into account, of a stream by its label."""
+        match event:
+            case StreamQuiet():
+                self._quiet.labels(stream).set(event.since_ms is not None)
+            case StreamPaced():
+                for size in self._sizes:
+                    self._fill.labels(stream, str(size)).set(size / event.samples_per_second)
+            case NotTested():
+                self._late.labels(stream).inc(event.late)
+                for window in event.windows:
+                    self._untested.labels(stream, window).inc()

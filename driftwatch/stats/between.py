@@ -1,0 +1,134 @@
+"""The null of windows of any number of samples, between those of the sizes that were simulated.
+
+Windows by time hold as many samples as came. What is measured of them changes with that number smoothly: means and
+spreads as powers of it, or nearly so, and the shapes of distributions hardly at all. So centres, spreads and quantiles
+are taken between those of the next smaller and the next larger size, evenly on a logarithmic scale.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from driftwatch.stats.combination import Combination
+from driftwatch.stats.effect import EffectSize
+from driftwatch.stats.null import Distance, Statistics, WindowNull
+from driftwatch.stats.summary import Array
+from driftwatch.stats.tail import Tail
+
+RATIO = 1.6
+"""Of one simulated size to the next."""
+
+
+def grid_sizes(least: int, most: int, step: int) -> tuple[int, ...]:
+    """Sizes to simulate, multiples of `step`, so that any between the first and the last has one near by.
+
+    >>> grid_sizes(20, 200, 10)
+    (20, 30, 50, 80, 130, 200)
+    """
+    low, high = -(-least // step), most // step
+    if high <= low:
+        return (low * step,)
+    count = math.ceil(math.log(high / low, RATIO) - 1e-9)
+    return tuple(sorted({round(low * (high / low) ** (place / count)) * step for place in range(count + 1)}))
+
+
+@dataclass(frozen=True)
+class NullGrid:
+    """Nulls of several sizes, and those between them.
+
+    Args:
+        nulls: ascending by size.
+    """
+
+    nulls: tuple[WindowNull, ...]
+    _made: dict[int, WindowNull] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def least(self) -> int:
+        """The fewest samples of which a window can be tested."""
+        return self.nulls[0].size
+
+    @property
+    def most(self) -> int:
+        """The most."""
+        return self.nulls[-1].size
+
+    def at(self, size: int) -> WindowNull:
+        """The null of windows of so many samples, no fewer than `least` and no more than `most`."""
+        if size not in self._made:
+            sizes = [null.size for null in self.nulls]
+            place = min(max(bisect_right(sizes, size) - 1, 0), len(sizes) - 2) if len(sizes) > 1 else 0
+            self._made[size] = between(self.nulls[place], self.nulls[min(place + 1, len(sizes) - 1)], size)
+        return self._made[size]
+
+
+def between(low: WindowNull, high: WindowNull, size: int) -> WindowNull:
+    """The null of windows of `size` samples, from those of fewer and of more."""
+    if size in (low.size, high.size):
+        return low if size == low.size else high
+    share = math.log(size / low.size) / math.log(high.size / low.size)
+    near = low if share < 0.5 else high
+    mean, deviation = _even(low.mean, high.mean, share), _powers(low.deviation, high.deviation, share)
+    statistics = Statistics(
+        latent=_moved(near.statistics.latent, near, mean, deviation),
+        geometry=_moved(near.statistics.geometry, near, mean, deviation),
+        nll_centre=float(_even(low.statistics.nll_centre, high.statistics.nll_centre, share)),
+        whole=near.statistics.whole,
+        combination=_combination(low.statistics.combination, high.statistics.combination, share),
+    )
+    return replace(
+        near,
+        size=size,
+        statistics=statistics,
+        tails={name: _tail(low.tails[name], high.tails[name], share) for name in near.tails},
+        mean=mean,
+        deviation=deviation,
+        effect_size=EffectSize(
+            _powers(low.effect_size.chance, high.effect_size.chance, share),
+            float(_powers(low.effect_size.most, high.effect_size.most, share)),
+            float(_powers(low.effect_size.deviation, high.effect_size.deviation, share)),
+        ),
+        parts_mean=_powers(low.parts_mean, high.parts_mean, share),
+    )
+
+
+def _moved(distance: Distance, near: WindowNull, mean: Array, deviation: Array) -> Distance:
+    """A distance from another centre, of features that vary as much in itself as those it was fitted to."""
+    columns = distance.columns
+    scale = (near.deviation / deviation)[columns]
+    return Distance(columns, mean[columns], distance.whitener * scale[:, None])
+
+
+def _combination(low: Combination, high: Combination, share: float) -> Combination:
+    """Of the statistics that vary in both."""
+    places = {column: place for place, column in enumerate(high.columns.tolist())}
+    both = [(column, place) for place, column in enumerate(low.columns.tolist()) if column in places]
+    return Combination(
+        np.array([column for column, _ in both], dtype=np.intp),
+        tuple(_tail(low.tails[place], high.tails[places[column]], share) for column, place in both),
+    )
+
+
+def _tail(low: Tail, high: Tail, share: float) -> Tail:
+    positive = low.quantiles[0] > 0 and high.quantiles[0] > 0
+    return Tail(
+        (_powers if positive else _even)(low.quantiles, high.quantiles, share),
+        low.share,
+        float(_even(low.shape, high.shape, share)),
+        float(_powers(low.scale, high.scale, share)),
+    )
+
+
+def _even(low: Array | float, high: Array | float, share: float) -> Array:
+    return np.asarray((1.0 - share) * np.asarray(low) + share * np.asarray(high))
+
+
+def _powers(low: Array | float, high: Array | float, share: float) -> Array:
+    """As a power of the size where both are positive, else evenly."""
+    positive = (np.asarray(low) > 0) & (np.asarray(high) > 0)
+    one, other = np.where(positive, low, 1.0), np.where(positive, high, 1.0)
+    return np.where(positive, one ** (1.0 - share) * other**share, _even(low, high, share))

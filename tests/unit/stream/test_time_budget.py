@@ -1,0 +1,46 @@
+"""Windows by time keep their false-alarm budget on fresh streams, whatever their rate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from driftwatch.stats.sequential import calibrate_procedure
+from driftwatch.stats.summary import merge
+from driftwatch.stream.examples import ExampleRule
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.time_windows import TimeRule, TimeSize, TimeWindows
+from tests.gaussian import draw, fitted
+
+SHAPES = ((2, 3), (1, 4))
+BUDGET = 1_000.0
+
+
+def test_the_budget_is_kept_whatever_the_rate() -> None:
+    rng = np.random.default_rng(7)
+    reference = fitted(rng, SHAPES, 40_000)
+    bank = reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32)
+    procedure = calibrate_procedure(
+        bank, reference.layout, [20], 10, budget=1e5, resolve_after=3, samples=100_000, by_time=True
+    )
+    assert procedure.grid is not None
+    assert (procedure.grid.least, procedure.grid.most) == (20, 5_000)
+    rule = TimeRule((TimeSize("10s", 10_000),), 1_000, 0, BUDGET)
+    windows = TimeWindows(rule, procedure.grid, ExampleRule(0))
+    samples, alarms, expected, time_ms = 0, 0, 0.0, 0.0
+    for _ in range(20):
+        fresh = reference.summaries(draw(rng, 3_000, SHAPES))
+        for start in range(0, len(fresh), 5):
+            # From 4 to 100 samples a second, and so windows of 40 to 1,000.
+            time_ms += 5 * 1_000 / (4 * 25 ** (0.5 + 0.5 * np.sin(samples / 3_000)))
+            at = int(time_ms)
+            pane = Pane("a", "v", 5, fresh[start : start + 5].sum(0), at, at, "in", 0, (samples, 0), (samples, 4))
+            samples += 5
+            for due in windows.take(pane)[0]:
+                if due.null is None:
+                    continue
+                found = due.null.test(merge([each.summary for each in due.panes])[None])
+                expected += due.alpha
+                alarms += int(found.p_values["combined"][0] <= due.alpha)
+    assert 20 < expected <= samples / BUDGET
+    # Neighbouring windows share most of their samples, so that alarms come in runs, and vary more than by themselves.
+    assert abs(alarms - expected) < 4 * np.sqrt(3 * expected)

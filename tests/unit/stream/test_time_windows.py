@@ -1,0 +1,219 @@
+"""Windows by event time: which panes they hold, that restarts change nothing, and whom they do not wait for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftwatch.reference.reference import Reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.alert import decode_alert, encode_alert
+from driftwatch.stream.event_clock import EventClock
+from driftwatch.stream.events import NotTested
+from driftwatch.stream.log import Record
+from driftwatch.stream.monitor import TesterFactory
+from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.panes import Pane, PaneBuilder, RawPane, join_panes, pane_of
+from driftwatch.stream.positions import Position, parse_position
+from driftwatch.stream.slices import Slices
+from driftwatch.stream.test_stage import Tests, TestStage
+from driftwatch.stream.time_windows import TimeRule, TimeSize
+from tests.synthetic import shuffled_rows, waves
+
+STEP, TICK_MS = 10, 1_000
+RULE = TimeRule((TimeSize("10s", 10_000), TimeSize("30s", 30_000)), TICK_MS, out_of_order_ms=2_000, budget=1e6)
+FACTORY = TesterFactory(
+    sizes=[20, 100],
+    step=STEP,
+    budget=1e6,
+    min_effect=0.0,
+    resolve_after=3,
+    severity={"warning": 0.0, "critical": 50.0},
+    by_time=RULE,
+)
+EVERY_MS = 120
+"""Of event time from one sample to the next."""
+
+
+def log_of(reference: Reference, samples: np.ndarray, partitions: int = 2) -> list[Pane]:
+    """The panes log of samples that come to partitions in turns, a little out of order."""
+    rng = np.random.default_rng(0)
+    scorer, builders = Scorer(reference), [PaneBuilder(("in", p), STEP, None, TICK_MS) for p in range(partitions)]
+    raws: list[RawPane] = []
+    for number, sample in enumerate(samples):
+        partition = number % partitions
+        time_ms = 1_000_000 + EVERY_MS * number + int(rng.integers(-300, 300))
+        record = Record("in", partition, number // partitions, time_ms, None, b"")
+        raws += builders[partition].add(record, "a", sample[None], np.zeros(1, dtype=np.intp))
+    scored = scorer([raw.samples for raw in raws])
+    panes = [pane_of(raw, reference.version, each) for raw, each in zip(raws, scored, strict=True)]
+    return [replace(decode_pane(encode_pane(pane)), logged_ms=pane.end_ms + 500) for pane in panes]
+
+
+@pytest.fixture(scope="module")
+def log(reference: Reference) -> list[Pane]:
+    parts = waves(500, seed=21), shuffled_rows(waves(250, seed=22)), waves(500, seed=23)
+    return log_of(reference, np.concatenate(parts))
+
+
+def run(reference: Reference, log: list[Pane], *stops: int, at_once: int = 1) -> Tests:
+    """All results over several stages, each taking up where the one before was stopped, as the test role does."""
+    make = lambda stream, version: FACTORY.standard(reference)  # noqa: E731
+    whole, stage, start = Tests(), TestStage(make), 0
+    for stop in (*stops, len(log)):
+        for first in range(start, stop, at_once):
+            last = min(first + at_once, stop)
+            stage.feed_all([(offset, log[offset]) for offset in range(first, last)], whole)
+        kept, start = orjson.loads(orjson.dumps(whole.states)), stage.next_offset
+        rewound = start - stage.rewind
+        stage = TestStage(make, tested=start, states=kept)
+        for offset in range(rewound, start):
+            stage.feed(offset, log[offset], Tests())
+    return whole
+
+
+def told(tests: Tests) -> tuple[list[bytes], list[bytes]]:
+    return [each.to_json() for each in tests.windows], [encode_alert(each) for each in tests.alerts]  # type: ignore[arg-type]
+
+
+def test_windows_hold_what_ends_within_them(reference: Reference, log: list[Pane]) -> None:
+    windows = [each for each in run(reference, log).windows if each.size == "10s"]
+    assert len(windows) > 100
+    ends = [each.span.end_ms // TICK_MS for each in windows]
+    assert ends == sorted(set(ends))
+    for each in windows[15:]:
+        upto = (each.span.end_ms // TICK_MS + 1) * TICK_MS
+        held = [pane for pane in log if upto - 10_000 <= pane.end_ms < upto]
+        assert each.span.samples == sum(pane.n for pane in held)
+        assert each.span.samples == pytest.approx(10_000 / EVERY_MS, abs=12)
+
+
+def test_a_drift_is_seen_by_time_and_resolved(reference: Reference, log: list[Pane]) -> None:
+    whole = run(reference, log)
+    alone = [each for each in whole.windows if each.size == "10s" and each.drift]
+    assert alone
+    begins = 1_000_000 + 500 * EVERY_MS
+    assert begins < alone[0].end_ms < begins + 8_000
+    assert [alert.state for alert in whole.alerts][:: len(whole.alerts) - 1] == ["firing", "resolved"]
+    for alert in whole.alerts:
+        assert decode_alert(encode_alert(alert)) == alert  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stops", [(7,), (60, 61, 62), (100, 111), (150,), (40, 90, 140, 170)])
+def test_restarts_change_no_result(reference: Reference, log: list[Pane], stops: tuple[int, ...]) -> None:
+    assert told(run(reference, log, *stops)) == told(run(reference, log))
+
+
+def test_panes_taken_many_at_once_change_no_result(reference: Reference, log: list[Pane]) -> None:
+    assert told(run(reference, log, at_once=37)) == told(run(reference, log))
+
+
+def test_windows_by_count_are_those_of_whole_slices(reference: Reference, log: list[Pane]) -> None:
+    slices = Slices()
+    whole = [found for pane in log if (found := slices.take(pane)) is not None]
+    assert any(pane.unfinished for pane in log)
+    assert {pane.n for pane in whole} == {STEP}
+    expected, standard = Tests(), replace(FACTORY.standard(reference), by_time=None)
+    TestStage(lambda stream, version: standard).feed_all(list(enumerate(whole)), expected)
+    found = [each for each in run(reference, log).windows if isinstance(each.size, int)]
+    assert [each.to_json() for each in found] == [each.to_json() for each in expected.windows]
+
+
+def test_late_samples_are_told_and_count_for_windows_to_come(reference: Reference, log: list[Pane]) -> None:
+    late, place = log[40], 52
+    moved = [*log[:40], *log[41:place], late, *log[place:]]
+    whole = run(reference, moved)
+    events = [event for event in whole.events if isinstance(event, NotTested) and event.late]
+    assert [event.late for event in events] == [late.n]
+    assert told(run(reference, moved, 45, place, place + 1)) == told(whole)
+    after = {each.span.end_ms: each.span.samples for each in whole.windows if each.size == "30s"}
+    before = {each.span.end_ms: each.span.samples for each in run(reference, log).windows if each.size == "30s"}
+    assert {end: before[end] - samples for end, samples in after.items() if samples != before.get(end)}
+    assert list(after.items())[-60:] == list(before.items())[-60:]
+
+
+def test_windows_of_few_samples_are_told(reference: Reference) -> None:
+    sparse = [
+        replace(pane, start_ms=pane.start_ms * 20, end_ms=pane.end_ms * 20, logged_ms=0, seen_ms=None)
+        for pane in log_of(reference, waves(200, seed=5), partitions=1)
+    ]
+    whole = run(reference, sparse)
+    names = [name for event in whole.events if isinstance(event, NotTested) for name in event.windows]
+    assert "10s" in names
+    assert not [each for each in whole.windows if each.size == "10s"]
+
+
+class TestClock:
+    """How far a stream is."""
+
+    PANE = Pane("a", "v", 1, np.zeros(1), 0, 0, "in", 0, (0, 0), (0, 0))
+
+    def after(self, *told: tuple[int, int, int]) -> EventClock:
+        clock = EventClock()
+        for partition, newest_ms, logged_ms in told:
+            clock = clock.after(replace(self.PANE, partition=partition, logged_ms=logged_ms), newest_ms, 1_000)
+            assert EventClock.from_json(orjson.loads(orjson.dumps(clock.to_json()))) == clock
+        return clock
+
+    def test_is_that_of_the_partition_that_is_behind(self) -> None:
+        assert self.after((0, 50, 1), (1, 30, 2), (0, 60, 3), (0, 40, 4)).now_ms(10_000) == 30
+
+    def test_leaves_out_a_partition_that_is_idle(self) -> None:
+        busy = [(0, 1_000 * second, 1_000 * second) for second in range(1, 13)]
+        assert self.after((1, 30, 1_000), *busy[:10]).now_ms(10_000) == 30
+        assert self.after((1, 30, 1_000), *busy).now_ms(10_000) == 12_000
+
+    def test_gives_a_partition_its_time_after_nothing_was_written_for_long(self) -> None:
+        assert self.after((1, 30, 1), (0, 40, 1), (0, 9_000_000, 9_000_000)).now_ms(10_000) == 30
+
+
+messages = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), min_size=1, max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(log=messages, cuts=st.lists(st.integers(0, 40), max_size=5))
+def test_slices_are_whole_wherever_a_builder_stops(log: list[tuple[int, int]], cuts: list[int]) -> None:
+    """Messages of some samples each, so much later than the one before; panes span less than three of that."""
+
+    def feed(builder: PaneBuilder, start: int, end: int) -> list[RawPane]:
+        made = []
+        for offset in range(start, end):
+            count, time_ms = log[offset][0], sum(later for _, later in log[: offset + 1])
+            record = Record("in", 0, offset, time_ms, None, b"")
+            samples = np.array([[offset * 100.0 + i] for i in range(count)])
+            made += [*builder.add(record, "a", samples, np.arange(count)), *builder.passed(record)]
+        return made
+
+    made, position = list[RawPane](), None
+    for cut in [*sorted(min(cut, len(log)) for cut in cuts), len(log)]:
+        builder = PaneBuilder(("in", 0), 5, position, tick_ms=3)
+        start = position.offset if position else 0
+        made += feed(builder, start, max(cut, start))
+        committed: Position = builder.position()
+        position = parse_position(committed.offset, committed.metadata())
+        assert position == committed == position.within(0, len(log))
+    undisturbed = feed(PaneBuilder(("in", 0), 5, None, tick_ms=3), 0, len(log))
+    facts = [(each.first, each.last, each.unfinished, each.seen_ms, each.samples.tolist()) for each in made]
+    assert facts == [(x.first, x.last, x.unfinished, x.seen_ms, x.samples.tolist()) for x in undisturbed]
+    assert all(pane.end_ms - pane.start_ms < 3 for pane in made)
+    slice_sizes, size = [], 0
+    for pane in made:
+        size += len(pane.samples)
+        if not pane.unfinished:
+            slice_sizes.append(size)
+            size = 0
+    assert set(slice_sizes) <= {5}
+
+
+def test_a_joined_slice_is_as_if_it_had_come_whole(log: list[Pane]) -> None:
+    pieces = log[:3]
+    joined = join_panes(pieces)
+    assert joined.n == sum(pane.n for pane in pieces)
+    np.testing.assert_allclose(joined.summary, sum(pane.summary for pane in pieces))
+    assert joined.first == pieces[0].first
+    assert len(joined.grades) == joined.n
