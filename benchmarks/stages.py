@@ -1,0 +1,114 @@
+"""What each stage costs by the sample: processor time and bytes, from which the size of a cluster follows.
+
+    python -m benchmarks.stages BUNDLE DATA
+
+One thread, no Kafka: messages are in memory to begin with, and panes and window results are bytes in the end.
+Processor time rather than time, so that a busy machine measures the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+
+from driftwatch.config import AlertsConfig, WindowsConfig
+from driftwatch.data.codecs import decode, encode
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.schema import Samples
+from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.log import Record
+from driftwatch.stream.monitor import tester_factory
+from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.test_stage import Tests, TestStage
+
+STREAM, BATCH = "mine", 32
+FORMATS = ("v1", "v2", "npy", "arrow")
+STEPS = (10, 100)
+
+
+def main() -> None:
+    """Prints Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--samples", type=int, default=2_000)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    reference, dataset = load_reference(options.bundle), open_dataset(options.data)
+    samples = next(dataset.chunks(reference.schema, min(dataset.rows, options.samples)))
+    print(f"{len(samples):,} samples, messages of {BATCH}, windows of 5 and 50 steps\n")
+    print("| message | bytes a sample | decode, µs a sample |\n| --- | ---: | ---: |")
+    for form in FORMATS:
+        print(_messages(reference, samples, form))
+    print("\n| samples in a pane | score | encode and decode panes | test | all, µs a sample |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    sizes = []
+    for step in STEPS:
+        times, told = _stages(reference, samples, step)
+        figures = " | ".join(f"{1e6 * each / len(samples):,.1f}" for each in (*times, sum(times)))
+        print(f"| {step} | {figures} |")
+        sizes.append(f"| {step} | {' | '.join(f'{each / len(samples):,.0f}' for each in told)} |")
+    print("\n| samples in a pane | panes | gzip | lz4 | zstd | window results, bytes a sample |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("\n".join(sizes))
+
+
+def _bodies(reference: Reference, samples: Samples, form: str) -> list[tuple[bytes, dict[str, bytes]]]:
+    return [encode(samples[i : i + BATCH], reference.schema, form) for i in range(0, len(samples), BATCH)]
+
+
+def _messages(reference: Reference, samples: Samples, form: str) -> str:
+    sent = _bodies(reference, samples, form)
+    seconds = _processor_s(lambda: [decode(body, headers, reference.schema) for body, headers in sent])
+    size = sum(len(body) for body, _ in sent)
+    return f"| {form} | {size / len(samples):,.0f} | {1e6 * seconds / len(samples):,.1f} |"
+
+
+def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[float], list[int]]:
+    """Processor seconds of score, codec and test; bytes of panes, plain and compressed, and of results."""
+    records = [
+        Record("inputs", 0, offset, 0, STREAM.encode(), body, tuple(headers.items()))
+        for offset, (body, headers) in enumerate(_bodies(reference, samples, "npy"))
+    ]
+    decoding = _processor_s(lambda: [decode(each.value, each.header, reference.schema) for each in records])
+    factory = tester_factory(WindowsConfig(sizes=[5 * step, 50 * step], step=step), AlertsConfig())
+    standard, scorer = factory.standard(reference), Scorer(reference)
+    stage, queue = ScoreStage({STREAM: Route(STREAM, scorer)}, step), deque(records)
+    scorer([samples[:step]])
+    panes = list[bytes]()
+    found = []
+    scoring = _processor_s(lambda: [found.extend(stage.work(queue).panes) for _ in iter(lambda: bool(queue), False)])
+    coding = _processor_s(lambda: panes.extend(map(encode_pane, found)))
+    coding += _processor_s(lambda: [decode_pane(each) for each in panes])
+    tests = Tests()
+    run = list(enumerate(found))
+    tester = TestStage(lambda *_: standard)
+    testing = _processor_s(lambda: [tester.feed_all(run[i : i + 100], tests) for i in range(0, len(run), 100)])
+    results: list[bytes] = []
+    testing += _processor_s(lambda: results.extend(each.to_json() for each in tests.windows))
+    whole = b"".join(panes)
+    return [scoring - decoding, coding, testing], [
+        len(whole),
+        len(zlib.compress(whole, 6)),
+        *(len(pa.compress(whole, codec=codec, asbytes=True)) for codec in ("lz4", "zstd")),
+        sum(map(len, results)),
+    ]
+
+
+def _processor_s(work: Callable[[], Sequence[object] | None]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+if __name__ == "__main__":
+    main()
