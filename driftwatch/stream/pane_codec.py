@@ -8,6 +8,7 @@ import orjson
 from driftwatch.errors import MessageError
 from driftwatch.stream.examples import Candidate
 from driftwatch.stream.formats import require_format
+from driftwatch.stream.log import event_time
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.sampling import ALL, Share
 from driftwatch.tracing import valid_context
@@ -65,8 +66,9 @@ def decode_pane(value: bytes) -> Pane:
             reference=head["reference"],
             n=int(head["n"]),
             summary=summary,
-            start_ms=int(head["start_ms"]),
-            end_ms=int(head["end_ms"]),
+            # A writer of before took any time for one.
+            start_ms=event_time(int(head["start_ms"])),
+            end_ms=event_time(int(head["end_ms"])),
             topic=head["topic"],
             partition=int(head["partition"]),
             first=(int(head["first"][0]), int(head["first"][1])),

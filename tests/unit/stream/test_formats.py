@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from driftwatch.errors import MessageError
 from driftwatch.stream import announcement
+from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.formats import NewerFormatError
 from driftwatch.stream.local import load_snapshot
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
@@ -69,6 +71,11 @@ def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:
     found = load_snapshot(path)
     assert found is not None
     assert found.states == {"a": state}
+
+
+def test_a_pane_of_a_writer_that_took_any_time_for_one_has_a_time_that_can_be_told() -> None:
+    pane = decode_pane(encode_pane(replace(PANE, start_ms=-(1 << 50), end_ms=1 << 50)))
+    assert (rfc3339(pane.start_ms)[:4], rfc3339(pane.end_ms)[:4]) == ("0001", "9999")
 
 
 def test_what_is_no_alert_of_driftwatch_is_told_apart_from_a_newer_one() -> None:
