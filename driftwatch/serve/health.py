@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from driftwatch.stream.events import Event, Progress, ReferenceAwaited, ReferenceInUse, Reloaded, StreamsConfigured
+from driftwatch.stream.events import (
+    Event,
+    MessagesGone,
+    Progress,
+    ReferenceAwaited,
+    ReferenceInUse,
+    Reloaded,
+    StreamsConfigured,
+)
+from driftwatch.stream.log import Partition
 
 FINE = "ok"
 
@@ -41,6 +51,7 @@ class Health:
         self._in_use: set[str] = set()
         self._refused: dict[tuple[str, str], str] = {}
         self._awaited: set[tuple[str, str]] = set()
+        self._gone: Counter[Partition] = Counter()
         self._lock = Lock()
 
     def expect(self, streams: Collection[str]) -> None:
@@ -72,6 +83,9 @@ class Health:
                 self._refused.pop((event.what, event.stream), None)
                 if event.outcome == "refused":
                     self._refused[event.what, event.stream] = event.detail
+        elif isinstance(event, MessagesGone):
+            with self._lock:
+                self._gone[event.topic, event.partition] += event.count
         elif isinstance(event, ReferenceAwaited):
             with self._lock:
                 change = self._awaited.add if event.waiting else self._awaited.discard
@@ -113,7 +127,11 @@ class Health:
             f"stream {stream}: panes wait for reference {version}, which is not here"
             for stream, version in sorted(self._awaited)
         ]
-        return refused + awaited
+        gone = [
+            f"{count:,} offsets of {topic}/{partition} were gone before they were read"
+            for (topic, partition), count in sorted(self._gone.items())
+        ]
+        return refused + awaited + gone
 
     def _progress(self, role: _Role, event: Progress) -> None:
         if event.kind == "source_lost":

@@ -28,6 +28,7 @@ from driftwatch.stream.events import (
     DeadLettered,
     Event,
     LagMeasured,
+    MessagesGone,
     PartitionsHeld,
     Progress,
     ReferenceAwaited,
@@ -292,3 +293,14 @@ def test_a_role_that_has_come_to_its_end_is_not_stalled() -> None:
     health.role_done("replay")
     health.role_done("sink.log")
     assert health.ready() == (True, {"status": "ok", "checks": dict.fromkeys(health.ready()[1]["checks"], "ok")})
+
+
+def test_what_is_gone_is_told_beside_readiness_and_is_no_reason_against_it() -> None:
+    health = Health(["score"], 60.0)
+    health.expect([])
+    health(Progress("source_connected", "score"))
+    for first, count in ((50, 30), (90, 4)):
+        health(MessagesGone("requests", 3, first, count, "retention"))
+    ready, told = health.ready()
+    assert ready
+    assert told["remarks"] == ["34 offsets of requests/3 were gone before they were read"]
