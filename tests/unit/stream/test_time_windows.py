@@ -113,6 +113,22 @@ def test_panes_taken_many_at_once_change_no_result(reference: Reference, log: li
     assert told(run(reference, log, at_once=37)) == told(run(reference, log))
 
 
+@pytest.mark.parametrize("stop", [7, 61, 140])
+def test_a_state_file_does_where_there_is_no_log_to_read_again(reference: Reference, stop: int) -> None:
+    log = [replace(pane, logged_ms=0) for pane in log_of(reference, waves(600, seed=21), partitions=1)]
+    find = lambda stream, version: FACTORY.standard(reference)  # noqa: E731
+    whole, first = Tests(), TestStage(find)
+    first.feed_all(list(enumerate(log[:stop])), whole)
+    kept = orjson.loads(orjson.dumps([whole.states, first.held_by_time()]))
+    second = TestStage(find, tested=stop, states=kept[0])
+    panes = [decode_pane(encode_pane(pane)) for pane in first.panes()]
+    for number, pane in enumerate(panes):
+        second.feed(number - len(panes), pane, Tests())
+    second.hold_by_time(kept[1])
+    second.feed_all(list(enumerate(log[stop:], stop)), whole)
+    assert told(whole) == told(run(reference, log))
+
+
 def test_windows_by_count_are_those_of_whole_slices(reference: Reference, log: list[Pane]) -> None:
     slices = Slices()
     whole = [found for pane in log if (found := slices.take(pane)) is not None]
