@@ -15,7 +15,6 @@ Of a stream with memory the bank holds blocks of samples in a row, drawn as whol
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import cycle
 
 import numpy as np
 import torch
@@ -91,18 +90,19 @@ def null_panes(
     if others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
         stretches = -(-count * step // (STRETCH * longest))
         offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, stretches, block)
-    offset, changing, stretch = offsets[0], cycle(offsets), 0
-    waiting = np.empty(0, dtype=np.int64)
     at_once = max(LEAST_PANES, CHUNK_VALUES // bank.shape[1])
+    numbers, moved = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    stretch, left = -1, 0
     for drawn in _draws(len(bank), longest, rng, block):
-        if stretch <= 0:
-            offset, stretch = next(changing), STRETCH * longest
-        stretch -= len(drawn)
-        waiting = np.concatenate([waiting, drawn])
-        while len(waiting) >= step:
-            panes = min(len(waiting) // step, at_once, count)
-            yield _sums(bank, waiting[: panes * step], step) + step * offset
-            waiting, count = waiting[panes * step :], count - panes
+        if left <= 0:
+            stretch, left = (stretch + 1) % len(offsets), STRETCH * longest
+        left -= len(drawn)
+        numbers = np.concatenate([numbers, drawn])
+        moved = np.append(moved, np.full(len(numbers) // step - len(moved), stretch))
+        while len(moved) >= min(at_once, count):
+            panes = min(at_once, count)
+            yield _sums(bank, numbers[: panes * step], step) + step * offsets[moved[:panes]]
+            numbers, moved, count = numbers[panes * step :], moved[panes:], count - panes
             if not count:
                 return
 
