@@ -10,6 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import load_references
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import encode_alert
 from driftwatch.stream.kafka_clients import record_of
@@ -31,10 +32,12 @@ class Oracle:
 
     Args:
         config: of the daemon.
+        earlier: references that streams were compared with before those of the configuration.
     """
 
-    def __init__(self, config: DaemonConfig) -> None:
+    def __init__(self, config: DaemonConfig, earlier: Sequence[Reference] = ()) -> None:
         self._config = config
+        self._earlier = {reference.version: reference for reference in earlier}
         references = load_references(config)
         self._references = {stream.name: references[str(stream.reference)] for stream in config.streams}
         self._factory = tester_factory(config.windows, config.alerts)
@@ -89,7 +92,7 @@ class Oracle:
         return ScoreStage(routes, self._config.windows.step, examples=example_rule(self._config.alerts))
 
     def _standard(self, stream: str, version: str | None) -> Standard:
-        return self._factory.standard(self._references[stream])
+        return self._factory.standard(self._earlier.get(version or "", self._references[stream]))
 
 
 def pane_key(pane: Pane) -> str:

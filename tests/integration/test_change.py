@@ -1,0 +1,132 @@
+"""Another bundle while samples come: none is lost, and no window mixes two references."""
+
+from __future__ import annotations
+
+import signal
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kafka.consumer.fetcher import ConsumerRecord
+
+from driftwatch.config import DaemonConfig
+from driftwatch.data.codecs import decode
+from driftwatch.errors import MessageError
+from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.kafka_clients import record_of
+from driftwatch.stream.pane_codec import decode_pane
+from driftwatch.stream.panes import Pane
+from tests.chaos.comparison import Sequences, compare
+from tests.chaos.feed import STREAMS, Feed
+from tests.chaos.oracle import Oracle
+from tests.chaos.run import ANY_TIME
+from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
+from tests.synthetic import SCHEMA, small_bundle
+
+PARTITIONS = 2
+STEP = 10
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that judges the same samples otherwise."""
+    return small_bundle(tmp_path_factory.mktemp("others"), "other", seed=7)
+
+
+def swing(link: Path, to: Path) -> None:
+    """Lets a link lead elsewhere, in one step."""
+    new = link.with_name("next")
+    new.symlink_to(to)
+    new.replace(link)
+
+
+def by_stream(messages: list[ConsumerRecord]) -> Sequences:
+    found = Sequences()
+    for message in messages:
+        found.add(message.key.decode(), message.value)
+    return found
+
+
+def samples_of(messages: list[ConsumerRecord]) -> dict[tuple[str, int], list[tuple[tuple[int, int], np.ndarray]]]:
+    """Every sample of an input log with its place, by stream and partition."""
+    found = defaultdict(list)
+    for record in map(record_of, messages):
+        try:
+            samples = decode(record.value, record.header, SCHEMA)
+        except MessageError:
+            continue
+        stream = record.header["driftwatch-stream"].decode()
+        found[stream, record.partition] += [((record.offset, row), sample) for row, sample in enumerate(samples)]
+    return found
+
+
+def partitions_taken(daemon: RunningDaemon) -> int:
+    return sum(line["event"] == "partitions assigned" for line in daemon.lines())
+
+
+def require_each_once(panes: list[Pane], sent: list[tuple[tuple[int, int], np.ndarray]], scorers: list[Scorer]) -> None:
+    """Panes hold a partition's samples one after another, each as the reference that it names scores them."""
+    at = 0
+    for pane in panes:
+        held = sent[at : at + pane.n]
+        assert (held[0][0], held[-1][0]) == (pane.first, pane.last)
+        (scorer,) = (scorer for scorer in scorers if scorer.reference.version == pane.reference)
+        (scored,) = scorer([np.stack([sample for _, sample in held])])
+        assert np.array_equal(scored.summary, pane.summary)
+        at += pane.n
+    assert len(sent) - at < STEP
+
+
+def test_a_switch_under_load_and_a_kill_in_the_middle_of_it_lose_nothing(
+    cluster: Cluster, bundle: Path, reference: Reference, other: Path, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    link, second = tmp_path / "now", load_reference(other)
+    link.symlink_to(bundle)
+    config = {
+        "source": cluster.source(max_poll_records=10),
+        "streams": [{"name": name, "reference": str(link)} for name in STREAMS],
+        "windows": {"sizes": [20, 100], "step": STEP},
+    }
+    cluster.create(PARTITIONS, **ANY_TIME)
+    feed = Feed(cluster.bootstrap, cluster.topic, PARTITIONS, seed=3)
+    daemon = start_daemon(config)
+    feed.start()
+    daemon.wait_for("windows", lambda: daemon.metric("driftwatch_samples_total") >= 300)
+    taken = partitions_taken(daemon)
+    swing(link, other)
+    daemon.process.send_signal(signal.SIGHUP)
+    taken_up = 'driftwatch_reloads_total{outcome="taken_up",what="reference"}'
+    daemon.wait_for("the switch", lambda: daemon.metric(taken_up) == len(STREAMS))
+    # Calibration took seconds: all the while the daemon kept its place in its groups.
+    assert partitions_taken(daemon) == taken
+    assert not [line for line in daemon.lines() if line["event"] == "connection lost"]
+    at_switch = daemon.metric("driftwatch_samples_total")
+    daemon.wait_for("more", lambda: daemon.metric("driftwatch_samples_total") >= at_switch + 100)
+    daemon.kill()
+    again = start_daemon(config)
+    again.wait_for("more", lambda: again.metric("driftwatch_samples_total") >= 300)
+    feed.end()
+    sent = samples_of(cluster.read_all(cluster.topic))
+    whole = sum(len(samples) // STEP * STEP for samples in sent.values()) - STEP * len(sent)
+
+    def panes_of(messages: list[ConsumerRecord]) -> dict[tuple[str, int], list[Pane]]:
+        found = defaultdict(list)
+        for pane in (decode_pane(message.value) for message in messages):
+            found[pane.stream, pane.partition].append(pane)
+        return found
+
+    cluster.read("panes", lambda found: sum(decode_pane(each.value).n for each in found) >= whole)
+    again.wait_for("the end", lambda: again.metric("driftwatch_consumer_lag") == 0)
+    again.stop()
+
+    written = cluster.read_all(cluster.named("panes"))
+    scorers = [Scorer(reference), Scorer(second)]
+    for place, panes in panes_of(written).items():
+        require_each_once(panes, sent[place], scorers)
+        assert {pane.reference for pane in panes} == {reference.version, second.version}
+    windows, alerts = Oracle(DaemonConfig.model_validate(config), [reference]).tested(written)
+    for role, expected in (("windows", windows), ("alerts", alerts)):
+        assert compare(role, expected, by_stream(cluster.read_all(cluster.named(role)))).exact, role
+    assert alerts["drifting"]
