@@ -22,6 +22,9 @@ from driftwatch.stats.tail import Tail
 RATIO = 1.6
 """Of one simulated size to the next."""
 
+KEPT = 64
+"""Nulls between sizes that are kept for the next window of as many samples; each takes some 100 KB."""
+
 
 def grid_sizes(least: int, most: int, step: int) -> tuple[int, ...]:
     """Sizes to simulate, multiples of `step`, so that any between the first and the last has one near by.
@@ -60,6 +63,8 @@ class NullGrid:
     def at(self, size: int) -> WindowNull:
         """The null of windows of so many samples, no fewer than `least` and no more than `most`."""
         if size not in self._made:
+            if len(self._made) == KEPT:
+                del self._made[next(iter(self._made))]
             sizes = [null.size for null in self.nulls]
             place = min(max(bisect_right(sizes, size) - 1, 0), len(sizes) - 2) if len(sizes) > 1 else 0
             self._made[size] = between(self.nulls[place], self.nulls[min(place + 1, len(sizes) - 1)], size)

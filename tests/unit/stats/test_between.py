@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from driftwatch.stats import between
 from driftwatch.stats.between import NullGrid
 from driftwatch.stats.null import DETECTORS, fit_window_null
 from driftwatch.stats.resample import null_windows
@@ -29,3 +30,16 @@ def test_p_values_are_uniform_between_sizes(sizes: tuple[int, int], size: int) -
     assert (tested.p_values["combined"] <= 1e-2).mean() == pytest.approx(1e-2, abs=0.009)
     assert abs(tested.effect.mean()) < 0.02
     assert grid.at(sizes[0]) is grid.nulls[0]
+
+
+def test_a_stream_of_many_sizes_keeps_a_few_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(between, "KEPT", 3)
+    rng = np.random.default_rng(3)
+    reference = fitted(rng, SHAPES, 2_000)
+    held_out = reference.summaries(draw(rng, 2_000, SHAPES)).astype(np.float32)
+    layout = reference.layout
+    grid = NullGrid(
+        tuple(fit_window_null(null_windows(held_out, layout, n, count=400), layout, n) for n in (20, 32, 51))
+    )
+    assert [grid.at(size).size for size in [*range(20, 52), 20]] == [*range(20, 52), 20]
+    assert len(grid._made) == 3
