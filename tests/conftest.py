@@ -16,6 +16,9 @@ from tests.s3 import BUCKET, enter, s3_server
 from tests.sidecar import Sidecar
 from tests.synthetic import small_bundle
 
+collect_ignore = ["chaos/clocked"]
+"""It sets the clock of whatever imports it."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
