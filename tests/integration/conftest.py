@@ -38,13 +38,17 @@ def bootstrap() -> Iterator[str]:
         yield broker.bootstrap
 
 
+def require_apache_kafka() -> None:
+    """Skips the test where Apache Kafka cannot run; in CI it has to."""
+    if missing := missing_tools():
+        assert not os.environ.get("CI"), f"Apache Kafka cannot run here: {missing}"
+        pytest.skip(f"Apache Kafka cannot run here: {missing}")
+
+
 @pytest.fixture
 def own_broker() -> Iterator[KafkaBroker]:
     """A broker that the test may stop and kill; only Apache Kafka will do."""
-    missing = missing_tools()
-    if missing:
-        assert not os.environ.get("CI"), f"Apache Kafka cannot run here: {missing}"
-        pytest.skip(f"Apache Kafka cannot run here: {missing}")
+    require_apache_kafka()
     with start_broker() as broker:
         yield broker
 

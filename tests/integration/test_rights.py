@@ -22,8 +22,8 @@ from kafka.admin import (
 from driftwatch.reference.reference import Reference
 from driftwatch.stream.events import Progress, SamplesScored, WindowTested
 from tests.broker import KafkaBroker, start_broker
-from tests.broker.jars import missing_tools
 from tests.cluster import Cluster
+from tests.integration.conftest import require_apache_kafka
 from tests.integration.test_recovery import config, messages
 from tests.synthetic import waves
 from tests.threads import daemon_of, running
@@ -43,8 +43,7 @@ READ, WRITE, CREATE = ACLOperation.READ, ACLOperation.WRITE, ACLOperation.CREATE
 @pytest.fixture
 def guarded_broker() -> Iterator[KafkaBroker]:
     """A broker with an authorizer: by its port `proxied` comes a user who has no rights yet."""
-    if missing := missing_tools():
-        pytest.skip(f"Apache Kafka cannot run here: {missing}")
+    require_apache_kafka()
     with start_broker(None, GUARDED) as broker:
         yield broker
 
