@@ -11,7 +11,16 @@ from driftwatch import __version__
 from driftwatch.config import DaemonConfig, ForwardConfig, HttpSource
 from driftwatch.event_log import EventLog
 from driftwatch.logs import configure_logging
-from driftwatch.running import Monitor, Role, build_monitor, intake_queue, run_roles, serving, stop_on_signals
+from driftwatch.running import (
+    Monitor,
+    Role,
+    build_monitor,
+    intake_queue,
+    noting_hangups,
+    run_roles,
+    serving,
+    stop_on_signals,
+)
 from driftwatch.stream.forward_role import ForwardRole
 from driftwatch.stream.intake import IntakeQueue
 
@@ -46,7 +55,7 @@ class Forwarder:
 
 
 def run_forwarder(config: DaemonConfig, source: HttpSource, target: ForwardConfig) -> int:
-    """Runs until SIGTERM or SIGINT.
+    """Runs until SIGTERM or SIGINT. There is nothing that it would read again on SIGHUP.
 
     Returns:
         The exit code: 0 after a clean stop, 1 if its role failed.
@@ -57,5 +66,5 @@ def run_forwarder(config: DaemonConfig, source: HttpSource, target: ForwardConfi
     configure_logging(config.log.level, config.log.format)
     log.info("starting", version=__version__, source=source.kind, forward=target.topic)
     monitor, queue = build_monitor(config, EventLog()), intake_queue(source)
-    with stop_on_signals() as stop, closing(monitor.tracer), serving(config, monitor, queue):
+    with stop_on_signals() as stop, noting_hangups(), closing(monitor.tracer), serving(config, monitor, queue):
         return run_roles(Forwarder(config, source, target, monitor, queue), stop)

@@ -166,9 +166,10 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 @contextmanager
 def noting_hangups() -> Iterator[threading.Event]:
-    """An event that SIGHUP sets."""
+    """An event that SIGHUP sets, and has set if one has been held back since the start (see `driftwatch.cli.main`)."""
     hangup = threading.Event()
     before = signal.signal(signal.SIGHUP, lambda *_: hangup.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         yield hangup
     finally:

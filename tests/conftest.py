@@ -32,6 +32,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that judges the same samples otherwise."""
+    return small_bundle(tmp_path_factory.mktemp("others"), "other", seed=7)
+
+
+@pytest.fixture(scope="session")
 def reference(bundle: Path) -> Reference:
     """A small reference."""
     return load_reference(bundle)

@@ -64,7 +64,12 @@ class RunningDaemon:
 
 
 def launch(
-    config: Mapping[str, Any], folder: Path, name: str, *, environment: Mapping[str, str] = NONE
+    config: Mapping[str, Any],
+    folder: Path,
+    name: str,
+    *,
+    environment: Mapping[str, str] = NONE,
+    code: Path | None = None,
 ) -> RunningDaemon:
     """Starts a daemon; its configuration and its log are files of that name in the folder.
 
@@ -73,6 +78,7 @@ def launch(
         folder: for the files.
         name: of the files.
         environment: variables beside this process's own.
+        code: folder that has the package; None for the one that is here.
     """
     path, log = folder / f"{name}.yaml", folder / f"{name}.log"
     path.write_text(yaml.safe_dump({"server": {"port": 0}, "log": {"format": "json"}, **config}))
@@ -82,5 +88,6 @@ def launch(
             stdout=file,
             stderr=file,
             env={**os.environ, **environment},
+            cwd=code,
         )
     return RunningDaemon(process, log)

@@ -13,9 +13,11 @@ import typer
 from rich.console import Console
 
 from tests.broker import start_nodes
+from tests.chaos.fleet import PRESENT
 from tests.chaos.replay import run_replay
 from tests.chaos.report import report, report_replay
 from tests.chaos.run import Struck, run_chaos
+from tests.chaos.versions import code_of
 from tests.synthetic import small_bundle
 
 REPLAYED = 10
@@ -26,6 +28,9 @@ def main(
     faults: Annotated[int, typer.Option(min=1, help="How many.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of faults and samples.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, max=5, help="Of Apache Kafka; of several, one at a time is lost.")] = 3,
+    before: Annotated[
+        str, typer.Option(help="A commit whose version daemons begin with, are upgraded from and rolled back to.")
+    ] = "",
 ) -> None:
     """Strikes daemons with faults, and compares what they have committed with what one process comes to."""
     # Broker and daemons are to end with this process, however it is told to.
@@ -40,14 +45,16 @@ def main(
         )
 
     folder = Path(tempfile.mkdtemp(prefix="driftwatch-chaos-"))
-    bundle = small_bundle(folder)
+    bundles = [small_bundle(folder), small_bundle(folder, "other", seed=7)]
+    versions = [code_of(before, folder), PRESENT] if before else [PRESENT]
     with start_nodes(nodes) as brokers:
-        outcome = run_chaos(brokers, bundle, folder, faults=[None] * faults, seed=seed, tell=tell)
+        outcome = run_chaos(brokers, bundles, folder, faults=[None] * faults, seed=seed, versions=versions, tell=tell)
     console.print(report(outcome))
-    replayed = run_replay(bundle, folder, faults=[None] * (-(-faults // REPLAYED)), seed=seed, longest_s=8.0)
+    replayed = run_replay(bundles[0], folder, faults=[None] * (-(-faults // REPLAYED)), seed=seed, longest_s=8.0)
     console.print(report_replay(replayed))
     if not (outcome.exact and replayed.exact):
-        console.print(f"[bold red]not exact[/]; to see it again: make chaos FAULTS={faults} SEED={seed} NODES={nodes}")
+        again = f"make chaos FAULTS={faults} SEED={seed} NODES={nodes}" + (f" BEFORE={before}" if before else "")
+        console.print(f"[bold red]not exact[/]; to see it again: {again}")
         console.print(f"configurations, logs and states are in {folder}")
         sys.exit(1)
     shutil.rmtree(folder)

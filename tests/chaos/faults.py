@@ -17,6 +17,12 @@ SESSION_S = 3.0
 AWAY_S = 12.0
 """The longest that a node is away: longer than the nine seconds after which the others take it for gone."""
 
+TOLD = 0.7
+"""The share of replicas that are told of another reference."""
+
+TAKEN_UP_S = 4.0
+"""In which a reference is loaded and calibrated, mostly."""
+
 
 def kill(hands: Hands) -> bool:
     """The process is gone within an instruction, and a supervisor starts it again."""
@@ -94,6 +100,31 @@ def jump(hands: Hands) -> bool:
     return False
 
 
+def switch(hands: Hands) -> bool:
+    """Another reference stands at its place; some replicas are told so, the others see it by themselves."""
+    hands.place.turn()
+    for name in sorted(hands.fleet.running):
+        if hands.draw.random() < TOLD:
+            hands.fleet.hang_up(name)
+    return False
+
+
+def kill_in_switch(hands: Hands) -> bool:
+    """The same, and a replica is gone within an instruction while it takes the reference up, or soon after."""
+    hands.place.turn()
+    name = hands.replica()
+    hands.fleet.hang_up(name)
+    hands.last(0.0, TAKEN_UP_S)
+    hands.fleet.kill(name)
+    return _started_again(hands, name)
+
+
+def roll(hands: Hands) -> bool:
+    """Replicas are replaced one after another, as for an upgrade, by the other version of the code if there is one."""
+    hands.fleet.roll()
+    return False
+
+
 def lose_node(hands: Hands) -> bool:
     """A node of the cluster is killed, and comes back."""
     _lose(hands, hands.draw.choice(hands.nodes))
@@ -128,6 +159,9 @@ FAULTS: Mapping[str, Fault] = {
     "network cut": cut,
     "network cut in a transaction": cut_in_transaction,
     "clock jumps": jump,
+    "reference switched": switch,
+    "kill -9 in a switch": kill_in_switch,
+    "replicas replaced in turn": roll,
     "node killed": lose_node,
     "controller killed": lose_controller,
     "node restarted": restart_node,
@@ -142,6 +176,9 @@ WEIGHTS = {
     "network cut": 1,
     "network cut in a transaction": 1,
     "clock jumps": 1,
+    "reference switched": 2,
+    "kill -9 in a switch": 1,
+    "replicas replaced in turn": 1,
 }
 CLUSTER_WEIGHTS = {"node killed": 3, "controller killed": 2, "node restarted": 1, "network cut to one node": 1}
 """Of kinds that a single node would not survive, or not notice."""

@@ -30,6 +30,9 @@ SETTLED = 900
 UNUSABLE_EVERY = 50
 """Messages, of which one is none: a dead letter."""
 
+DISORDER_MS = 600
+"""By how much a message may be older than one before it."""
+
 MISDATED_EVERY = 20
 """Messages, of which one has a time from a clock that is wrong."""
 
@@ -102,7 +105,8 @@ class Feed(threading.Thread):
             value = b"{" + value
         partition = int(self._draw.integers(self._partitions))
         wrong = number % MISDATED_EVERY == MISDATED_EVERY - 1
-        time_ms = int(time.time() * 1000) + (int(self._draw.choice(WRONG_MS)) if wrong else 0)
+        aside_ms = int(self._draw.choice(WRONG_MS)) if wrong else -int(self._draw.integers(DISORDER_MS))
+        time_ms = int(time.time() * 1000) + aside_ms
         sent = producer.send(
             self._topic,
             value=value,

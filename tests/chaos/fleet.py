@@ -6,12 +6,16 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.clock import Clocks
 from tests.daemons import RunningDaemon, launch
+
+PRESENT = Path(__file__).parents[2]
+"""Has the code that is tested."""
 
 NAMES = ("a", "b", "c", "nameless")
 STOP_S = 30.0
@@ -32,11 +36,14 @@ class Fleet:
     Args:
         config: of each, but for its name.
         folder: for configurations and logs.
+        versions: folders with driftwatch's code, of which the first is run until another one's turn comes.
     """
 
-    def __init__(self, config: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, config: Mapping[str, Any], folder: Path, versions: Sequence[Path] = (PRESENT,)) -> None:
         self._config = config
         self._folder = folder
+        self._versions = cycle(versions)
+        self._version = next(self._versions)
         self._started: list[RunningDaemon] = []
         self.clocks = Clocks(folder)
         self.running: dict[str, RunningDaemon] = {}
@@ -51,10 +58,22 @@ class Fleet:
         instance = name if name != NAMES[-1] else None
         config = {**self._config, "source": {**self._config["source"], "instance": instance}}
         file = f"{len(self._started):03}-{name}"
-        daemon = launch(config, self._folder, file, environment=self.clocks.environment(name))
+        daemon = launch(config, self._folder, file, environment=self.clocks.environment(name), code=self._version)
         self._started.append(daemon)
         self.running[name] = daemon
         return daemon
+
+    def roll(self) -> None:
+        """Replaces all replicas, one after another, each by one of the next version that takes its share first."""
+        self._version = next(self._versions)
+        for name in sorted(self.running):
+            self.stop(name)
+            daemon = self.start(name)
+            daemon.wait_for("share of the work", lambda daemon=daemon: _working(daemon))
+
+    def hang_up(self, name: str) -> None:
+        """Asks a replica to look for another reference."""
+        self.running[name].process.send_signal(signal.SIGHUP)
 
     def kill(self, name: str) -> None:
         """Ends a replica at once."""
@@ -110,6 +129,11 @@ class Fleet:
 def name_of(instance: str) -> str:
     """The replica that calls itself so towards the brokers; the nameless one calls itself anew at each start."""
     return instance if instance in NAMES else NAMES[-1]
+
+
+def _working(daemon: RunningDaemon) -> bool:
+    """Whether partitions were given to it, in both of its roles."""
+    return {line.get("role") for line in daemon.lines() if line["event"] == "partitions assigned"} >= {"score", "test"}
 
 
 def _ended(name: str, daemon: RunningDaemon) -> RuntimeError:

@@ -12,6 +12,7 @@ from tests.broker import KafkaBroker
 from tests.broker.nodes import bootstrap_of
 from tests.chaos.fleet import Fleet, name_of
 from tests.chaos.proxy import Proxy
+from tests.chaos.references import Place
 from tests.chaos.snare import IDENTITY, MOMENTS, Snare
 from tests.chaos.transactions import open_transactions
 
@@ -28,6 +29,7 @@ class Hands:
         nodes: of Apache Kafka.
         proxies: between replicas and each of the nodes.
         snare: in all of them.
+        place: of the reference.
         draw: of replicas, nodes, moments and durations.
     """
 
@@ -35,6 +37,7 @@ class Hands:
     nodes: Sequence[KafkaBroker]
     proxies: Sequence[Proxy]
     snare: Snare
+    place: Place
     draw: random.Random
     _pause: threading.Event = field(default_factory=threading.Event)
 

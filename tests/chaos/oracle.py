@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 
 from kafka.consumer.fetcher import ConsumerRecord
 
@@ -14,17 +16,36 @@ from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import encode_alert
 from driftwatch.stream.kafka_clients import record_of
-from driftwatch.stream.log import Record
+from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.monitor import example_rule, tester_factory
-from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.test_role import entry_of
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.stream.windows import Standard
 from tests.chaos.comparison import Sequences
+from tests.chaos.runs import Run, pane_key
 
 TESTED_AT_ONCE = 500
 """Panes; the results are the same for any number."""
+
+ONE_RUN = (Run(),)
+UNSWITCHED: Mapping[str, Sequence[Run]] = MappingProxyType({})
+
+Routes = Mapping[str, Route]
+
+
+@dataclass
+class _Turn:
+    """Routes, until others are put in their place."""
+
+    routes: Routes
+
+    def now(self) -> Routes:
+        """As a stage asks for them."""
+        return self.routes
 
 
 class Oracle:
@@ -32,34 +53,73 @@ class Oracle:
 
     Args:
         config: of the daemon.
-        earlier: references that streams were compared with before those of the configuration.
+        others: references that streams are compared with at times, instead of those of the configuration.
     """
 
-    def __init__(self, config: DaemonConfig, earlier: Sequence[Reference] = ()) -> None:
+    def __init__(self, config: DaemonConfig, others: Sequence[Reference] = ()) -> None:
         self._config = config
-        self._earlier = {reference.version: reference for reference in earlier}
         references = load_references(config)
         self._references = {stream.name: references[str(stream.reference)] for stream in config.streams}
+        known = (*others, *self._references.values())
+        self._scorers = {reference.version: Scorer(reference) for reference in known}
         self._factory = tester_factory(config.windows, config.alerts)
 
-    def scored(self, messages: Iterable[ConsumerRecord]) -> tuple[Sequences, Sequences]:
+    def scored(
+        self, messages: Iterable[ConsumerRecord], runs: Mapping[str, Sequence[Run]] = UNSWITCHED
+    ) -> tuple[Sequences, Sequences]:
         """Panes and dead letters of an input log.
 
         Args:
             messages: of the input topic, those of a partition in their order.
+            runs: in which references take turns, by stream and partition; those of the configuration score the rest.
 
         Returns:
             The panes of each stream and partition in their order, and the offsets of each partition's dead letters.
         """
-        panes, dead = Sequences(), Sequences()
-        for _, records in groupby(sorted(map(record_of, messages), key=_place), key=lambda record: record.place):
-            stage, queue = self._score_stage(), deque(records)
-            while queue:
-                work = stage.work(queue)
-                for pane in work.panes:
+        panes, dead, unusable = Sequences(), Sequences(), set[tuple[int, int]]()
+        told: dict[tuple[Partition, str], list[Record]] = {}
+        for record in sorted(map(record_of, messages), key=_place):
+            told.setdefault((record.place, record.header["driftwatch-stream"].decode()), []).append(record)
+        for (place, stream), records in told.items():
+            for run in runs.get(f"{stream}/{place[1]}", ONE_RUN):
+                came, refused = self._scored(place, stream, records, run)
+                for pane in came:
                     panes.add(pane_key(pane), encode_pane(pane))
-                for letter in work.dead:
-                    dead.add(str(letter.record.partition), str(letter.record.offset).encode())
+                unusable |= {(place[1], offset) for offset in refused}
+        for partition, offset in sorted(unusable):
+            dead.add(str(partition), str(offset).encode())
+        return panes, dead
+
+    def _scored(
+        self, place: Partition, stream: str, records: Sequence[Record], run: Run
+    ) -> tuple[list[Pane], list[int]]:
+        """The panes of a run, and the offsets of what is no use in it."""
+        turn = _Turn(self._routes(run.reference))
+        windows = self._config.windows
+        stage = ScoreStage(
+            turn.routes,
+            windows.step,
+            tick_ms=windows.tick_ms,
+            examples=example_rule(self._config.alerts),
+            renew=turn.now,
+        )
+        begin, end = 0, None
+        if run.after is not None:
+            begin, row = run.after
+            stage.assign(place, Position(begin, begin, {stream: (begin, row + 1)}, begun={stream: run.begun}))
+        if run.last is not None:
+            end = run.last[0] if run.closed_by is None else run.closed_by
+        queue = deque(each for each in records if begin <= each.offset and (end is None or each.offset <= end))
+        panes, dead = list[Pane](), list[int]()
+        while queue:
+            work = stage.work(queue)
+            panes += work.panes
+            dead += [letter.record.offset for letter in work.dead]
+        if run.last is not None:
+            # Another reference comes, and what waits is closed short.
+            turn.routes = self._routes(next(version for version in self._scorers if version != run.reference))
+            panes += stage.work(queue).panes
+            panes = [pane for pane in panes if pane.last <= run.last]
         return panes, dead
 
     def tested(self, messages: Sequence[ConsumerRecord]) -> tuple[Sequences, Sequences]:
@@ -73,7 +133,7 @@ class Oracle:
         """
         windows, alerts = Sequences(), Sequences()
         for _, run in groupby(sorted(map(record_of, messages), key=_place), key=lambda record: record.place):
-            panes = [(record.offset, decode_pane(record.value)) for record in run]
+            panes = [(record.offset, entry_of(record)) for record in run]
             stage = TestStage(self._standard)
             for start in range(0, len(panes), TESTED_AT_ONCE):
                 came = Tests()
@@ -84,20 +144,16 @@ class Oracle:
                     alerts.add(alert.stream, encode_alert(alert))
         return windows, alerts
 
-    def _score_stage(self) -> ScoreStage:
-        routes = {
-            stream.name: Route(stream.name, Scorer(self._references[stream.name]), stream.format)
+    def _routes(self, version: str | None) -> Routes:
+        return {
+            stream.name: Route(
+                stream.name, self._scorers[version or self._references[stream.name].version], stream.format
+            )
             for stream in self._config.streams
         }
-        return ScoreStage(routes, self._config.windows.step, examples=example_rule(self._config.alerts))
 
     def _standard(self, stream: str, version: str | None) -> Standard:
-        return self._factory.standard(self._earlier.get(version or "", self._references[stream]))
-
-
-def pane_key(pane: Pane) -> str:
-    """Within which panes have an order that the input log alone decides."""
-    return f"{pane.stream}/{pane.partition}"
+        return self._factory.standard(self._scorers[version or self._references[stream].version].reference)
 
 
 def _place(record: Record) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from contextlib import closing
 import orjson
 from kafka import KafkaConsumer, TopicPartition
 
+from driftwatch.stream.positions import parse_position
 from tests.cluster import Cluster
 
 Reach = Mapping[tuple[str, int], int]
@@ -99,3 +100,29 @@ class Progress(threading.Thread):
             for watch in self._watches:
                 watch.look(self._reached)
             self._watches = [watch for watch in self._watches if watch.seconds is None]
+
+
+def wait_until_read(cluster: Cluster, ends: Mapping[int, int], limit_s: float, check: Callable[[], None]) -> None:
+    """Waits until all messages of the input are taken in, by what the daemons' group has committed.
+
+    Args:
+        cluster: whose input topic nobody writes to any more.
+        ends: offset of each partition at which it ends.
+        limit_s: for that.
+        check: called several times a second; raises if there is no point in going on.
+
+    Raises:
+        RuntimeError: they are not, in time.
+    """
+    pause, deadline = threading.Event(), time.monotonic() + limit_s
+    with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=cluster.prefix)) as consumer:
+
+        def read(partition: int) -> int:
+            told = consumer.committed(TopicPartition(cluster.topic, partition), metadata=True)
+            return parse_position(told.offset, told.metadata or "").seen if told else 0
+
+        while left := {partition: end - read(partition) for partition, end in ends.items() if read(partition) < end}:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"after {limit_s:.0f} s messages of {cluster.topic} are left by partition: {left}")
+            check()
+            pause.wait(0.2)

@@ -39,4 +39,9 @@ def report(outcome: Outcome) -> Group:
         numbers = (each.expected, each.lost, each.repeated, each.foreign, each.displaced)
         topics.add_row(each.what, *(f"{number:,}" for number in numbers))
     told = ", ".join(f"{name} {count}" for name, count in sorted(outcome.fenced.items()))
-    return Group(faults, topics, f"Commits refused to replicas that had been replaced: {told or 'none'}")
+    return Group(
+        faults,
+        topics,
+        f"Commits refused to replicas that had been replaced: {told or 'none'}",
+        f"Another reference took its turn {outcome.turns} times in a stream's panes of a partition",
+    )

@@ -7,27 +7,35 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from driftwatch.config import DaemonConfig
+from driftwatch.reference.reference import load_reference
 from driftwatch.stream.pane_codec import decode_pane
 from tests.broker import KafkaBroker
 from tests.broker.nodes import bootstrap_of
 from tests.chaos.comparison import Comparison, Sequences
 from tests.chaos.faults import SESSION_S
 from tests.chaos.feed import STREAMS, Feed
-from tests.chaos.fleet import NAMES, Fleet
+from tests.chaos.fleet import NAMES, PRESENT, Fleet
 from tests.chaos.hands import Hands
 from tests.chaos.oracle import Oracle
-from tests.chaos.progress import Progress
+from tests.chaos.progress import Progress, wait_until_read
 from tests.chaos.proxy import Proxy, serving
+from tests.chaos.references import Place
+from tests.chaos.runs import runs_of
 from tests.chaos.snare import Snare
 from tests.chaos.strikes import RECOVERY_S, Struck, strike
 from tests.chaos.verdict import judge
 from tests.cluster import Cluster
 
 PARTITIONS = 4
+STEP = 10
+LOOK_S = 5
+"""After which replicas that were not told of another reference look for one."""
+
 ANY_TIME = {"retention.ms": "-1", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
 """Of the input topic: messages may be of any time, and are kept."""
 
@@ -42,6 +50,7 @@ class Outcome:
         struck: the faults.
         comparisons: of each topic with the oracle.
         fenced: commits that were refused because whoever wanted them had been replaced, by the error's name.
+        turns: how often another reference follows in a stream's panes of a partition.
     """
 
     seed: int
@@ -49,6 +58,7 @@ class Outcome:
     struck: Sequence[Struck]
     comparisons: Sequence[Comparison]
     fenced: Mapping[str, int]
+    turns: int
 
     @property
     def exact(self) -> bool:
@@ -56,33 +66,36 @@ class Outcome:
         return all(each.recovery_s is not None for each in self.struck) and all(each.exact for each in self.comparisons)
 
 
-def settings(cluster: Cluster, bundle: Path, nodes: Sequence[KafkaBroker]) -> dict[str, Any]:
+def settings(cluster: Cluster, reference: Path, nodes: Sequence[KafkaBroker]) -> dict[str, Any]:
     """A daemon's configuration: many small transactions, so that many faults fall into one."""
     source = cluster.source(max_poll_records=10, session_timeout_s=SESSION_S)
     return {
         "source": {**source, "bootstrap_servers": [f"127.0.0.1:{node.proxy}" for node in nodes]},
-        "streams": [{"name": name, "reference": str(bundle)} for name in STREAMS],
-        "windows": {"sizes": [20, 100], "step": 10},
+        "streams": [{"name": name, "reference": str(reference)} for name in STREAMS],
+        "references": {"watch_s": LOOK_S},
+        "windows": {"sizes": [20, 100, "10s"], "step": STEP, "out_of_order": "2s"},
     }
 
 
 def run_chaos(
     nodes: Sequence[KafkaBroker],
-    bundle: Path,
+    bundles: Sequence[Path],
     folder: Path,
     *,
     faults: Sequence[str | None],
     seed: int,
+    versions: Sequence[Path] = (PRESENT,),
     tell: Callable[[Struck], None] = lambda struck: None,
 ) -> Outcome:
     """Runs daemons through faults, and compares what is committed in the end with the oracle.
 
     Args:
         nodes: of Apache Kafka, all of one cluster.
-        bundle: the reference of all streams.
+        bundles: that take turns as the reference of all streams.
         folder: for the daemons' configurations and logs.
         faults: their kinds in turn; one that is None is drawn.
         seed: of faults and samples. When a fault strikes within a transaction is the machine's to say all the same.
+        versions: folders with driftwatch's code, that replicas are replaced by in turn.
         tell: is told of each fault, when it is over.
 
     Raises:
@@ -90,29 +103,39 @@ def run_chaos(
     """
     cluster = Cluster(bootstrap_of(nodes), f"chaos-{seed}")
     cluster.create(PARTITIONS, **ANY_TIME)
-    config = settings(cluster, bundle, nodes)
+    place = Place(folder, bundles)
+    config = settings(cluster, place.path, nodes)
     draw, began = random.Random(seed), time.monotonic()
     with ExitStack() as running:
         snare = Snare()
         proxies = [running.enter_context(serving(Proxy(node.proxy, node.proxied, snare))) for node in nodes]
-        fleet = running.enter_context(closing(Fleet(config, folder)))
+        fleet = running.enter_context(closing(Fleet(config, folder, versions)))
         first = fleet.start(NAMES[0])
         first.wait_for("topics", lambda: any(line["event"] == "partitions assigned" for line in first.lines()))
         fleet.start(NAMES[1])
         feed, progress = Feed(cluster.bootstrap, cluster.topic, PARTITIONS, seed), Progress(cluster)
         feed.start()
         progress.start()
-        struck = strike(Hands(fleet, nodes, proxies, snare, draw), faults, feed, progress, tell)
+        struck = strike(Hands(fleet, nodes, proxies, snare, place, draw), faults, feed, progress, tell)
         feed.end()
-        oracle = Oracle(DaemonConfig.model_validate(config))
-        panes, dead = oracle.scored(cluster.read_all(cluster.topic))
+        wait_until_read(cluster, feed.ends(), RECOVERY_S, fleet.check)
+        oracle = Oracle(DaemonConfig.model_validate(config), [load_reference(bundle) for bundle in bundles])
+        runs = runs_of((decode_pane(each.value) for each in cluster.read_all(cluster.named("panes"))), STEP)
+        panes, dead = oracle.scored(cluster.read_all(cluster.topic), runs)
         progress.watch(_last_panes(panes)).wait(RECOVERY_S, fleet.check)
         progress.end()
         fleet.stop_all()
-    return Outcome(seed, time.monotonic() - began, struck, judge(cluster, oracle, panes, dead), fleet.fenced())
+    return Outcome(
+        seed,
+        time.monotonic() - began,
+        struck,
+        judge(cluster, oracle, panes, dead),
+        fleet.fenced(),
+        sum(one.reference != other.reference for each in runs.values() for one, other in pairwise(each)),
+    )
 
 
 def _last_panes(panes: Sequences) -> dict[tuple[str, int], int]:
-    """Offsets of the last samples that windows can cover."""
-    last = [decode_pane(values[-1]) for values in panes.values()]
-    return {(pane.stream, pane.partition): pane.last[0] for pane in last}
+    """Offsets of the last samples that windows by count can cover."""
+    whole = [pane for values in panes.values() for pane in map(decode_pane, values) if not pane.unfinished]
+    return {(pane.stream, pane.partition): pane.last[0] for pane in whole}

@@ -8,7 +8,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from driftwatch.stream.pane_codec import decode_pane
 from tests.chaos.comparison import Comparison, Sequences, compare
-from tests.chaos.oracle import Oracle, pane_key
+from tests.chaos.oracle import Oracle
+from tests.chaos.runs import pane_key
 from tests.cluster import Cluster
 
 

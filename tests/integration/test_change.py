@@ -7,7 +7,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import pytest
 from kafka.consumer.fetcher import ConsumerRecord
 
 from driftwatch.config import DaemonConfig
@@ -21,25 +20,13 @@ from driftwatch.stream.panes import Pane
 from tests.chaos.comparison import Sequences, compare
 from tests.chaos.feed import STREAMS, Feed
 from tests.chaos.oracle import Oracle
+from tests.chaos.references import swing
 from tests.chaos.run import ANY_TIME
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
-from tests.synthetic import SCHEMA, small_bundle
+from tests.synthetic import SCHEMA
 
 PARTITIONS = 2
 STEP = 10
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that judges the same samples otherwise."""
-    return small_bundle(tmp_path_factory.mktemp("others"), "other", seed=7)
-
-
-def swing(link: Path, to: Path) -> None:
-    """Lets a link lead elsewhere, in one step."""
-    new = link.with_name("next")
-    new.symlink_to(to)
-    new.replace(link)
 
 
 def by_stream(messages: list[ConsumerRecord]) -> Sequences:

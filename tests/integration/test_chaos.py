@@ -7,12 +7,14 @@ from pathlib import Path
 from tests.broker import KafkaBroker
 from tests.chaos.run import run_chaos
 
-KINDS = ("kill -9", "frozen past its session")
+KINDS = ("kill -9 in a switch", "frozen past its session")
 SEED = 5
 
 
-def test_faults_change_nothing_that_is_committed(own_broker: KafkaBroker, bundle: Path, tmp_path: Path) -> None:
-    outcome = run_chaos([own_broker], bundle, tmp_path, faults=KINDS, seed=SEED)
+def test_faults_change_nothing_that_is_committed(
+    own_broker: KafkaBroker, bundle: Path, other: Path, tmp_path: Path
+) -> None:
+    outcome = run_chaos([own_broker], [bundle, other], tmp_path, faults=KINDS, seed=SEED)
     assert outcome.exact, outcome
     expected = {each.what: each.expected for each in outcome.comparisons}
     assert min(expected.values()) > 0, "without panes, windows, alerts and dead letters nothing was tested"
