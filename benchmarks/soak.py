@@ -58,7 +58,7 @@ def _watch(daemon: RunningDaemon, samples: int) -> None:
             if daemon.process.poll() is not None:
                 raise SystemExit(daemon.log.read_text()[-2_000:])
             time.sleep(0.5)
-        readings.append((seen, _own_mib(daemon)))
+        readings.append((seen, own_mib(daemon)))
         minutes = (time.monotonic() - started) / 60
         alerts = daemon.metric("driftwatch_alerts_total")
         print(f"| {seen:,.0f} | {alerts:.0f} | {readings[-1][1]:.1f} | {minutes:.1f} |", flush=True)
@@ -67,7 +67,8 @@ def _watch(daemon: RunningDaemon, samples: int) -> None:
     print(f"\nGrowth from reading {FIRST + 1} on: {1e6 * slope:+.2f} MiB per million samples")
 
 
-def _own_mib(daemon: RunningDaemon) -> float:
+def own_mib(daemon: RunningDaemon) -> float:
+    """The memory that is the daemon's own."""
     told = Path(f"/proc/{daemon.process.pid}/status").read_text()
     return int(re.search(r"RssAnon:\s+(\d+) kB", told).group(1)) / 1024  # type: ignore[union-attr]
 

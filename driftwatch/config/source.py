@@ -148,6 +148,14 @@ class KafkaSource(KafkaConnection):
         SchemaRegistryConfig | None, Field(description="that knows the schemas of Avro and Protobuf messages")
     ] = None
     max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500
+    fetch_max_wait_ms: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=500,
+            description="how long brokers gather what comes for one transaction: less is sooner, more is cheaper",
+        ),
+    ] = 200
     shedding: Annotated[
         SheddingConfig | None, Field(description="when more comes than can be scored; it falls behind if absent")
     ] = None

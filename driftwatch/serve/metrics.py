@@ -182,7 +182,7 @@ class Metrics:
             registry=registry,
         )
         self._lag = Gauge(
-            "driftwatch_consumer_lag", "Messages not read yet.", ["topic", "partition"], registry=registry
+            "driftwatch_consumer_lag", "Messages still to be worked on.", ["topic", "partition"], registry=registry
         )
         self._gone = Counter(
             "driftwatch_messages_lost_total",

@@ -185,7 +185,7 @@ class MessagesGone:
 
 @dataclass(frozen=True)
 class LagMeasured:
-    """So many messages of a partition are not read yet."""
+    """So many messages of a partition are still to be worked on."""
 
     topic: str
     partition: int

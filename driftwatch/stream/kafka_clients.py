@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
@@ -17,10 +18,14 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld
-from driftwatch.stream.log import Record, event_time
+from driftwatch.stream.log import Partition, Record, event_time
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.reconnecting import Reconnecting
+from driftwatch.stream.topic_rules import batch_bytes
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS, keep_requests
+
+FETCH_MIN_BYTES = 1 << 20
+"""Of input or panes for a transaction: brokers gather no longer once they have so much."""
 
 POLL_MS = 200
 JOIN_POLL_MS = 2_000
@@ -189,18 +194,33 @@ class KafkaRole(Reconnecting):
         """Whether the group has given this member its partitions, be they none."""
         return bool(consumer.group_metadata().state == MemberState.STABLE)
 
-    def measure_lag(self, consumer: KafkaConsumer) -> None:
-        """Tells, every few seconds, how many messages of each partition are still to be read."""
+    def measure_lag(self, consumer: KafkaConsumer, held: Iterable[Partition] = ()) -> None:
+        """Tells, every few seconds, how many messages of each partition are still to be worked on.
+
+        The end of a log is asked for: what a consumer knows of it is as old as its last fetch, and it fetches nothing
+        while it has enough.
+
+        Args:
+            consumer: that has subscribed.
+            held: where each of the messages came from that were polled and wait here.
+        """
         if time.monotonic() - self._measured < LAG_EVERY_S:
             return
         self._measured = time.monotonic()
+        places = sorted(consumer.assignment())
         if self.settled(consumer):
-            held = frozenset(each.partition for each in consumer.assignment())
-            self.observe(PartitionsHeld(self._topic, held))
-        for each in consumer.assignment():
-            end, position = consumer.highwater(each), consumer.position(each, timeout_ms=POLL_MS)
-            if end is not None and position is not None:
-                self.observe(LagMeasured(each.topic, each.partition, max(0, end - position)))
+            self.observe(PartitionsHeld(self._topic, frozenset(each.partition for each in places)))
+        try:
+            ends = consumer.end_offsets(places, timeout_ms=PROBE_MS) if places else {}
+        except KafkaTimeoutError as error:
+            # Whether the broker is gone is for `_probe` to find out.
+            log.debug("lag not measured", role=self.name, error=str(error))
+            return
+        waits = Counter(held)
+        for each, end in ends.items():
+            if (position := consumer.position(each, timeout_ms=POLL_MS)) is not None:
+                lag = max(0, end - position) + waits[each.topic, each.partition]
+                self.observe(LagMeasured(each.topic, each.partition, lag))
 
     def _probe(self, consumer: KafkaConsumer) -> None:
         """Asks the broker for anything at all; gives the connection up when that has failed for a while."""
@@ -243,6 +263,7 @@ class KafkaRole(Reconnecting):
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
             max_request_size=2 * self.source.max_message_bytes,
+            batch_size=batch_bytes(self.source),
             linger_ms=2,
             allow_auto_create_topics=False,
             **self.source.client_options(),

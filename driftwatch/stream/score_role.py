@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import MessagesGone, Observer, Progress, StageTimed
 from driftwatch.stream.gaps import Gap, encode_gap, find_gap, home
-from driftwatch.stream.kafka_clients import ANSWER_MS, Assignment, KafkaRole, record_of
+from driftwatch.stream.kafka_clients import ANSWER_MS, FETCH_MIN_BYTES, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.pane_scoring import Abandoned
@@ -73,6 +73,8 @@ class ScoreRole(KafkaRole):
             auto_offset_reset="none",
             max_poll_records=self.source.max_poll_records,
             max_partition_fetch_bytes=self.source.max_message_bytes,
+            fetch_min_bytes=FETCH_MIN_BYTES,
+            fetch_max_wait_ms=self.source.fetch_max_wait_ms,
         )
         assignment = self.subscribe(consumer, self.source.topic)
         stage, watch = self._make_stage(), self._make_watch()
@@ -112,7 +114,7 @@ class ScoreRole(KafkaRole):
                 silent, positions = self._silences(consumer, stage, watch)
                 if silent:
                     commit(producer, member, self._sightings(silent, spread), _offsets(positions))
-            self.measure_lag(consumer)
+            self.measure_lag(consumer, (record.place for record in queue))
 
     def _silences(
         self, consumer: KafkaConsumer, stage: ScoreStage, watch: QuietWatch

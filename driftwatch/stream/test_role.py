@@ -30,7 +30,7 @@ from driftwatch.stream.events import (
 )
 from driftwatch.stream.formats import NewerFormatError, require_format
 from driftwatch.stream.gaps import Gap, decode_gap, find_gap, home, is_gap
-from driftwatch.stream.kafka_clients import Assignment, KafkaRole, record_of
+from driftwatch.stream.kafka_clients import FETCH_MIN_BYTES, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
@@ -105,7 +105,12 @@ class TestRole(KafkaRole):
         spread = self._prepare()
         producer = self.producer(clients, self._identity)
         consumer = self.consumer(
-            clients, f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES, auto_offset_reset="none"
+            clients,
+            f"{self.source.group}.test",
+            max_poll_records=MAX_POLL_PANES,
+            auto_offset_reset="none",
+            fetch_min_bytes=FETCH_MIN_BYTES,
+            fetch_max_wait_ms=self.source.fetch_max_wait_ms,
         )
         reader = self.consumer(clients, None)
         ends = self.consumer(clients, None, isolation_level="read_uncommitted")

@@ -17,6 +17,10 @@ ALERTS_KEPT_MS = 30 * DAY_MS
 KEPT_LEAST_MS = DAY_MS
 """Of panes and alerts; a daemon or a sink that is away for less loses nothing."""
 
+BATCH_BYTES = 512 << 10
+"""Of messages written as one batch: a third of the work of Kafka clients' usual 16 KB (`benchmarks.kafka_path`), and
+less than the 1 MB that brokers take by default."""
+
 REPLICAS = 3
 """Where there are as many brokers: one may be lost while another is restarted."""
 
@@ -90,6 +94,11 @@ class _Need:
     why: str = ""
 
 
+def batch_bytes(source: KafkaSource) -> int:
+    """The most that is written as one batch, unless a message alone is longer; every topic must take it."""
+    return min(BATCH_BYTES, source.max_message_bytes)
+
+
 def plan_topics(
     source: KafkaSource, alerts_topic: str, found: Mapping[str, TopicFound], brokers: int
 ) -> list[TopicPlan]:
@@ -144,7 +153,10 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
     longest = source.max_message_bytes
     if input_topic is not None and input_topic.settings:
         longest = min(longest, int(input_topic.settings.get("max.message.bytes", longest)))
-    deleted = _Need("cleanup.policy", "delete")
+    batch = batch_bytes(source)
+    batches = _Need(
+        "max.message.bytes", large, lambda value: int(value) >= batch, f"it must take batches of {batch} bytes"
+    )
     return {
         "panes": [
             _Need(
@@ -155,16 +167,17 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
             ),
             _Need("retention.ms", str(PANES_KEPT_MS), _kept, "panes must be kept for a day or longer until tested"),
             _Need("retention.bytes", "-1"),
-            _Need("max.message.bytes", large),
+            batches,
         ],
-        "windows": [deleted],
+        "windows": [_Need("cleanup.policy", "delete"), batches],
         "state": [
             _Need(
                 "cleanup.policy",
                 "compact",
                 lambda value: value == "compact",
                 "the last state of a stream must be kept, however old, and none but the last",
-            )
+            ),
+            batches,
         ],
         # The last alert of each stream is kept for ever: it says whether the stream fires.
         "alerts": [
@@ -180,6 +193,7 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
                 _kept,
                 "every alert must be kept for a day or longer, until the slowest sink has it",
             ),
+            batches,
         ],
         "dead_letters": [
             _Need(
@@ -191,7 +205,7 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
             _Need(
                 "max.message.bytes",
                 large,
-                lambda value: int(value) >= longest,
+                lambda value: int(value) >= max(batch, longest),
                 f"it must take messages as long as those of {source.topic}",
             ),
         ],

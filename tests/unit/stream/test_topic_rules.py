@@ -61,6 +61,7 @@ def test_panes_and_states_are_spread_alike_even_where_the_input_has_grown() -> N
         ("alerts", "min.compaction.lag.ms", "0", str(30 * DAY_MS)),
         ("dead_letters", "cleanup.policy", "compact", "delete"),
         ("dead_letters", "max.message.bytes", "1000000", str(32 << 20)),
+        ("windows", "max.message.bytes", "524287", str(32 << 20)),
     ],
 )
 def test_what_would_lose_something_is_refused_with_the_command(role: str, setting: str, value: str, made: str) -> None:
@@ -82,6 +83,7 @@ def test_what_would_lose_something_is_refused_with_the_command(role: str, settin
         ("panes", "retention.ms", str(DAY_MS)),
         ("panes", "max.message.bytes", "1048588"),
         ("windows", "cleanup.policy", "compact"),
+        ("windows", "max.message.bytes", "524288"),
         ("alerts", "min.compaction.lag.ms", str(DAY_MS)),
         ("dead_letters", "max.message.bytes", "1048588"),
     ],
@@ -122,6 +124,7 @@ def test_a_topic_that_may_not_be_made_is_told_as_a_command() -> None:
     plans = {plan.role: plan for plan in plan_topics(SOURCE, "drift", {"requests": INPUT}, 3)}
     assert plans["alerts"].command("broker:9092") == (
         "kafka-topics.sh --bootstrap-server broker:9092 --create --topic drift --partitions 1 --replication-factor 3 "
-        f"--config cleanup.policy=compact --config min.compaction.lag.ms={30 * DAY_MS} --config min.insync.replicas=2 "
+        f"--config cleanup.policy=compact --config min.compaction.lag.ms={30 * DAY_MS} "
+        "--config max.message.bytes=33554432 --config min.insync.replicas=2 "
         "--config message.timestamp.type=LogAppendTime"
     )

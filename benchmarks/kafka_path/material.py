@@ -1,0 +1,109 @@
+"""Messages to read: images of 28x28 as their formats have them, in topics of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.record import util
+from kafka.record._crc32c import crc
+
+from driftwatch.data.codecs import encode
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.schema import ImageSchema, Samples
+
+SCHEMA = ImageSchema(channels=1, height=28, width=28)
+POOL = 4_096
+MOST_BYTES, MOST_MESSAGES = 48 << 20, 20_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How samples are put into messages."""
+
+    samples: int
+    form: str
+
+    def __str__(self) -> str:
+        return f"{self.samples:,}, {'JSON' if self.form == 'v1' else self.form}"
+
+
+ONE_JSON, ONE, MANY, MOST = Kind(1, "v1"), Kind(1, "npy"), Kind(64, "npy"), Kind(1_024, "npy")
+KINDS = (ONE_JSON, ONE, MANY, MOST)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of one partition that is filled, and how many messages and bytes of values are in it."""
+
+    name: str
+    kind: Kind
+    messages: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a process took: processor seconds of all its threads, and seconds."""
+
+    processor_s: float
+    wall_s: float
+
+
+def images(path: Path) -> Samples:
+    """Some thousand images of a data set of 28x28."""
+    return next(open_dataset(path).chunks(SCHEMA, POOL))
+
+
+def fill(bootstrap: str, name: str, kind: Kind, samples: Samples, codec: str | None = None) -> Topic:
+    """Makes a topic and fills it as a producer with the usual settings would."""
+    bodies = [encode(samples[i : i + kind.samples], SCHEMA, kind.form)[0] for i in range(0, len(samples), kind.samples)]
+    count = min(MOST_MESSAGES, MOST_BYTES * len(bodies) // sum(map(len, bodies)))
+    create(bootstrap, name)
+    size = 0
+    with closing(KafkaProducer(bootstrap_servers=bootstrap, compression_type=codec, linger_ms=5)) as producer:
+        for i in range(count):
+            producer.send(name, value=bodies[i % len(bodies)], partition=0)
+            size += len(bodies[i % len(bodies)])
+        producer.flush()
+    return Topic(name, kind, count, size)
+
+
+def create(bootstrap: str, *names: str) -> None:
+    """Makes topics of one partition."""
+    with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
+        admin.create_topics({name: {"num_partitions": 1} for name in names}, wait_for_metadata=True)
+
+
+def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives in a fresh process, so that nothing of earlier measurements counts."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def without_library() -> None:
+    """Has kafka-python compute checksums by itself, as it does where there is no library for them."""
+    util.calc_crc32c.__defaults__ = (crc,)
+
+
+class Meter:
+    """Measures from when it is made."""
+
+    def __init__(self) -> None:
+        self._processor, self._wall = time.process_time(), time.perf_counter()
+
+    def read(self) -> Spent:
+        """What was spent since."""
+        return Spent(time.process_time() - self._processor, time.perf_counter() - self._wall)
+
+
+def cores() -> int:
+    """Of this machine, that may be used."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,117 @@
+"""How quickly messages come from a topic, and where the time goes."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from benchmarks.kafka_path.material import SCHEMA, Meter, Spent, Topic, without_library
+from driftwatch.data.codecs import decode
+from driftwatch.stream.kafka_clients import record_of
+
+FETCH = {"max_partition_fetch_bytes": 16 << 20, "max_poll_records": 500}
+"""As the score role has them."""
+
+
+def drain(bootstrap: str, topic: Topic, library: bool, options: Mapping[str, Any]) -> Spent:
+    """Reads all of a topic with kafka-python, and does nothing with it.
+
+    Args:
+        bootstrap: of the broker.
+        topic: to read.
+        library: whether checksums are computed by one.
+        options: of the consumer, beside the usual ones.
+    """
+    if not library:
+        without_library()
+    place = TopicPartition(topic.name, 0)
+    with closing(
+        KafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            **{**FETCH, **options},
+        )
+    ) as consumer:
+        consumer.assign([place])
+        consumer.position(place)
+        meter, found = Meter(), 0
+        while found < topic.messages:
+            found += sum(map(len, consumer.poll(timeout_ms=200).values()))
+        return meter.read()
+
+
+def decode_all(bootstrap: str, topic: Topic) -> Spent:
+    """Likewise, and decodes what is read into samples as the score role does."""
+    place = TopicPartition(topic.name, 0)
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, **FETCH)) as consumer:
+        consumer.assign([place])
+        consumer.seek(place, 0)
+        meter, found = Meter(), 0
+        while found < topic.messages:
+            for message in consumer.poll(timeout_ms=200).get(place, ()):
+                record = record_of(message)
+                decode(record.value, record.header, SCHEMA)
+                found += 1
+        return meter.read()
+
+
+def drain_librdkafka(bootstrap: str, topic: Topic) -> Spent:
+    """Likewise with confluent-kafka."""
+    from confluent_kafka import Consumer  # type: ignore[import-not-found]
+    from confluent_kafka import TopicPartition as Place
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "none",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "check.crcs": True,
+            "fetch.message.max.bytes": 16 << 20,
+        }
+    )
+    consumer.assign([Place(topic.name, 0, 0)])
+    meter, found = Meter(), 0
+    while found < topic.messages:
+        for message in consumer.consume(500, timeout=0.2):
+            message.value(), message.headers(), message.timestamp(), message.key(), message.offset()
+            found += 1
+    spent = meter.read()
+    consumer.close()
+    return spent
+
+
+def profile(bootstrap: str, topic: Topic, library: bool, most: int = 10) -> list[tuple[str, float]]:
+    """The functions in which draining a topic spends processor time, microseconds a message, all threads together.
+
+    The profiler's own cost is in it: shares mean more than sums.
+    """
+    profiles: list[cProfile.Profile] = []
+
+    def begin(*_: object) -> None:
+        profiles.append(cProfile.Profile(time.thread_time))
+        profiles[-1].enable()
+
+    threading.setprofile(begin)
+    mine = cProfile.Profile(time.thread_time)
+    mine.enable()
+    drain(bootstrap, topic, library, {})
+    mine.disable()
+    threading.setprofile(None)
+    stats = pstats.Stats(mine)
+    for each in profiles:
+        stats.add(each)
+    rows = [
+        (f"{'/'.join(file.split('/')[-2:])}: {name}" if line else name, 1e6 * own / topic.messages)
+        for (file, line, name), (_, _, own, _, _) in stats.stats.items()  # type: ignore[attr-defined]
+    ]
+    return sorted(rows, key=lambda row: -row[1])[:most]
