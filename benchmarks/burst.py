@@ -126,9 +126,10 @@ def main() -> None:
             daemon.wait_for("address", lambda: any(line["event"] == "serving" for line in daemon.lines()))
             daemon.url = next(line["url"] for line in daemon.lines() if line["event"] == "serving")
             daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
+            before = len(daemon.lines())
             with Feed(cluster).running() as feed:
                 readings = _watch(daemon, feed, options.seconds)
-            _tell(daemon, feed, readings, sink)
+            _tell(daemon, feed, readings, sink, [line["event"] for line in daemon.lines()[before:]])
         finally:
             daemon.kill()
     if options.picture:
@@ -167,14 +168,13 @@ def _watch(daemon: RunningDaemon, feed: Feed, seconds: float) -> list[Reading]:
     return readings
 
 
-def _tell(daemon: RunningDaemon, feed: Feed, readings: list[Reading], sink: Receiver) -> None:
+def _tell(daemon: RunningDaemon, feed: Feed, readings: list[Reading], sink: Receiver, events: list[str]) -> None:
     first, most = max(r.own_mib for r in readings if r.second < BEFORE_S), max(r.own_mib for r in readings)
-    events = [line["event"] for line in daemon.lines()]
     scored, alerts = daemon.metric("driftwatch_samples_total"), daemon.metric("driftwatch_alerts_total")
     assigned, lost = events.count("partitions assigned"), events.count("connection lost")
     print(f"{feed.sent * BATCH:,} samples sent, {scored:,.0f} scored.")
     print(f"Own memory at most {first:.0f} MiB before the burst, and {most:.0f} MiB in all.")
-    print(f"Partitions were assigned {assigned} times to the two roles together, connections were lost {lost} times.")
+    print(f"Partitions were assigned anew {assigned} times, connections lost {lost} times.")
     print(f"{alerts:.0f} alerts, {len(sink.received)} of them taken to the slow sink by then.")
 
 
