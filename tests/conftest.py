@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 import driftwatch
 from driftwatch.reference.reference import Reference, load_reference
@@ -18,6 +19,10 @@ from tests.synthetic import small_bundle
 
 collect_ignore = ["chaos/clocked"]
 """It sets the clock of whatever imports it."""
+
+# How long an example takes is the machine's to say, not the code's.
+settings.register_profile("driftwatch", deadline=None)
+settings.load_profile("driftwatch")
 
 
 @pytest.fixture(scope="session", autouse=True)

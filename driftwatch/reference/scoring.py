@@ -22,7 +22,7 @@ from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.martingale import Ranks, grades
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.summary import Array, Layout
+from driftwatch.stats.summary import Array, Layout, on_grid
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ScoredPane:
     """What is kept of a pane's samples.
 
     Args:
-        summary: their summed summary, ``(V,)``.
+        summary: their summed summary, ``(V,)``, on `GRID`.
         scores: of each, nats, ``(n,)``.
         grades: of each, how surprising it is, ``(n,)`` (see `driftwatch.stats.martingale`).
     """
@@ -161,7 +161,9 @@ class Scorer:
         # Only sums leave a GPU: the summaries of single samples are a hundred times as many bytes as the samples.
         lengths = torch.tensor([len(pane) for pane in panes]).to(every.device, non_blocking=True)
         # Unsafe: to check that the lengths add up, a GPU would have to be waited for.
-        sums = torch.segment_reduce(every, "sum", lengths=lengths, unsafe=True)
+        sums: Tensor = on_grid(  # type: ignore[assignment]
+            torch.segment_reduce(every, "sum", lengths=lengths, unsafe=True)  # type: ignore[arg-type]
+        )
         found = (sums, torch.cat(scores), every[:, self.layout.surprise])
         return tuple(each.to("cpu", non_blocking=True) for each in found)  # type: ignore[return-value]
 

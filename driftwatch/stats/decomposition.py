@@ -36,7 +36,7 @@ def decompose(values: Array, layout: Layout) -> Decomposition:
     """Decomposes the divergence of windows from the reference.
 
     The covariance is shrunk towards the reference's, ``(1 - lam) C + lam I`` with ``lam = l / (l + n P)``: the fewer
-    sub-vectors a window has, the less it is believed.
+    sub-vectors a window has, the less it is believed. That of a single one is zero, whatever rounding made of it.
 
     Args:
         values: summaries of ``M`` windows, ``(M, V)``.
@@ -57,6 +57,7 @@ def decompose(values: Array, layout: Layout) -> Decomposition:
         mean = values[:, first] / count[:, None]
         covariance = values[:, second].reshape(-1, length, length) / count[:, None, None]
         covariance = covariance - mean[:, :, None] * mean[:, None, :]
+        covariance = xp.where(count[:, None, None] > 1, covariance, 0.0)
         shrinkage = (length / (length + count))[:, None, None]
         covariance = (1 - shrinkage) * covariance + shrinkage * xp.eye(length, device=device(values))
         variance = xp.clip(xp.linalg.diagonal(covariance), min=1e-12)

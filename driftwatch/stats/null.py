@@ -29,6 +29,10 @@ Columns = NDArray[np.intp]
 DETECTORS = ("combined", "kl", "geometry", "moments", "nll", "typicality")
 GEOMETRY_PARTS = ("cosine", "location", "axes", "radius")
 
+LEAST_DEVIATION = 1e-3
+"""Of a feature that is a logarithm. Those that vary less are the same in all windows but for rounding: of single
+samples, all directions have length 1."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -214,6 +218,8 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
     """Fits the null of windows of `size` samples from the features of ``M`` draws of it."""
     values = measured.values
     first = len(layout.blocks) * len(PARTS)
+    least = np.full(values.shape[1], LEAST_DEVIATION)
+    least[first : values.shape[1] - len(layout.groups)] = 1e-12
     latent = fit_distance(values, np.arange(first + len(GEOMETRY_PARTS) + 1))
     whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name not in COPIES], dtype=np.intp)
     statistics = Statistics(
@@ -229,7 +235,7 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
         statistics=statistics,
         tails={name: fit_tail(value) for name, value in statistics(measured).items()},
         mean=values.mean(0),
-        deviation=np.maximum(values.std(0), 1e-12),
+        deviation=np.maximum(values.std(0), least),
         effect_size=fit_effect_size(_bounds(measured, layout, size)),
         parts_mean=measured.decomposition.parts.mean(0),
     )

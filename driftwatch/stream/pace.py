@@ -13,6 +13,9 @@ LATE_S = DAY_S
 RARE_S = 10 * YEAR_S
 """A budget of one false alarm in so long asks for more certainty than anybody has use for."""
 
+PACED = 100
+"""Panes that the pace is told from."""
+
 
 def pace(panes: Sequence[Pane]) -> float | None:
     """Samples per second of event time, over all panes that came after the first; None if none did.

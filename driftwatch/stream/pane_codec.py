@@ -1,4 +1,4 @@
-"""Panes as messages: a line of JSON, then the summary's numbers as they are in memory."""
+"""Panes as messages: a line of JSON, then the summary's numbers, packed."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import numpy as np
 import orjson
 
 from driftwatch.errors import MessageError
+from driftwatch.stats.summary import on_grid
 from driftwatch.stream.examples import Candidate
 from driftwatch.stream.formats import require_format
 from driftwatch.stream.log import event_time
+from driftwatch.stream.packing import pack, unpack
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.sampling import ALL, Share
 from driftwatch.tracing import valid_context
 
-FORMAT = 2
-"""Of pieces of slices, which are not to be taken for slices; all other panes are of format 1."""
+FORMAT = 3
+"""Of packed numbers. Formats 1, of whole slices, and 2, of pieces of slices, had them in double precision."""
 
 
 def encode_pane(pane: Pane) -> bytes:
-    """Bytes of a pane: a JSON line, then the summary as little-endian float64."""
+    """Bytes of a pane."""
     head = {
-        "format": FORMAT if pane.unfinished else 1,
+        "format": FORMAT,
         "stream": pane.stream,
         "reference": pane.reference,
         "n": pane.n,
@@ -32,7 +34,7 @@ def encode_pane(pane: Pane) -> bytes:
         "last": pane.last,
         "values": len(pane.summary),
     }
-    # Beside what was there: an older reader passes these over, and a pane of an older writer has none.
+    # Only where it says anything.
     if pane.grades:
         head["grades"] = pane.grades
     if pane.trace:
@@ -43,7 +45,7 @@ def encode_pane(pane: Pane) -> bytes:
         head["candidates"] = [[each.score, *each.mark, each.sample] for each in pane.candidates]
     if pane.unfinished:
         head["seen_ms"] = pane.seen_ms
-    return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pane.summary.astype("<f8").tobytes()
+    return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pack(pane.summary)
 
 
 def decode_pane(value: bytes) -> Pane:
@@ -57,7 +59,10 @@ def decode_pane(value: bytes) -> Pane:
     try:
         head = orjson.loads(line)
         require_format(head["format"], FORMAT, what="a pane", where="panes log")
-        summary = np.frombuffer(numbers, dtype="<f8").astype(np.float64)
+        if head["format"] == FORMAT:
+            summary = unpack(numbers, int(head["values"]))
+        else:
+            summary = on_grid(np.frombuffer(numbers, dtype="<f8").astype(np.float64))
         if not newline or len(summary) != head["values"]:
             raise MessageError(f"holds {len(summary)} numbers, not {head['values']}", reason="malformed")
         part, since = head.get("share", (ALL.part, ALL.since))
@@ -76,7 +81,7 @@ def decode_pane(value: bytes) -> Pane:
             grades=tuple(bytes(head.get("grades", ()))),
             trace=valid_context(head.get("trace")),
             share=Share(float(part), int(since)),
-            unfinished=head["format"] == FORMAT,
+            unfinished="seen_ms" in head,
             seen_ms=head.get("seen_ms"),
             candidates=tuple(
                 Candidate(float(score), (int(offset), int(row)), sample)

@@ -37,7 +37,7 @@ class Pane:
         stream: its name.
         reference: version of the reference that scored it.
         n: samples in it.
-        summary: their summed summary, ``(V,)``.
+        summary: their summed summary, ``(V,)``, on `driftwatch.stats.summary.GRID`.
         start_ms: event time of the oldest sample, milliseconds since the epoch.
         end_ms: event time of the newest.
         topic: the samples came from.

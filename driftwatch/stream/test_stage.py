@@ -20,7 +20,7 @@ from driftwatch.stream.events import (
     WindowTested,
 )
 from driftwatch.stream.log import Partition
-from driftwatch.stream.pace import pace
+from driftwatch.stream.pace import PACED, pace
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.stream.results import WindowResult
@@ -124,7 +124,7 @@ class TestStage:
                 self._take(offset, entry, outcomes, tests)
         for stream in outcomes:
             newest = self._testers[stream].newest
-            if newest is not None and (rate := pace(newest.panes)) is not None:
+            if newest is not None and (rate := pace(newest.latest(PACED))) is not None:
                 tests.events.append(StreamPaced(stream, rate))
 
     def _listen(self, entry: Entry, tests: Tests) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from driftwatch.stats.between import NullGrid
 from driftwatch.stats.null import WindowNull
+from driftwatch.stream.alert import OffsetRange, WindowSpan
 from driftwatch.stream.event_clock import EventClock
 from driftwatch.stream.examples import ExampleRule, some
 from driftwatch.stream.log import Partition
@@ -87,6 +88,22 @@ class DueWindow:
     panes: tuple[Pane, ...]
     alpha: float
     null: WindowNull | None
+
+    @property
+    def span(self) -> WindowSpan:
+        """Which samples it holds."""
+        ranges: dict[Partition, tuple[int, int]] = {}
+        for pane in self.panes:
+            first, last = ranges.get(pane.place, (pane.first[0], pane.last[0]))
+            ranges[pane.place] = min(first, pane.first[0]), max(last, pane.last[0])
+        return WindowSpan(
+            size=self.size.name,
+            samples=sum(pane.n for pane in self.panes),
+            start_ms=min(pane.start_ms for pane in self.panes),
+            end_ms=max(pane.end_ms for pane in self.panes),
+            offsets=tuple(OffsetRange(*place, *ranges[place]) for place in sorted(ranges)),
+            share=min(pane.share.part for pane in self.panes),
+        )
 
 
 @dataclass

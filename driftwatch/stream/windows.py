@@ -11,6 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -20,8 +21,9 @@ from driftwatch.stats.null import WindowNull
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
-from driftwatch.stream.alert import Alert, DetectorResult, Effect, OffsetRange, WindowSpan
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan
 from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
+from driftwatch.stream.count_windows import CountWindow, FullWindow
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.findings import detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
@@ -87,7 +89,9 @@ class StreamTester:
         self.sizes = tuple(sorted(standard.procedure.nulls))
         self.state = state or PolicyState()
         self._panes: deque[Pane] = deque()
+        self._samples = 0
         self._slices = Slices()
+        self._windows = self._empty()
         grid = standard.procedure.grid
         self.by_time = TimeWindows(standard.by_time, grid, standard.examples) if standard.by_time and grid else None
         self.hold_to(standard)
@@ -105,6 +109,10 @@ class StreamTester:
     def panes(self) -> Sequence[Pane]:
         """The panes that windows by count still need, oldest first."""
         return (*self._panes, *self._slices.waiting)
+
+    def latest(self, count: int) -> Sequence[Pane]:
+        """The newest slices that windows by count need, no more than so many."""
+        return list(islice(reversed(self._panes), count))
 
     @property
     def oldest(self) -> int | None:
@@ -146,21 +154,24 @@ class StreamTester:
 
     def replay(self, pane: Pane) -> None:
         """Takes a pane that was tested before: it is history of the windows to come."""
-        self._count(pane)
+        if (whole := self._count(pane)) is not None:
+            for window in self._windows:
+                window.push(whole)
         if self.by_time:
             self.by_time.replay(pane)
 
-    def _count(self, pane: Pane) -> None:
-        """Takes a pane for the windows by count."""
-        if (whole := self._slices.take(pane)) is not None:
-            self._keep(self._panes, whole)
+    def _count(self, pane: Pane) -> Pane | None:
+        """Keeps a pane for as long as windows by count need it; gives the slice that it completes."""
+        whole = self._slices.take(pane)
+        if whole is not None:
+            self._panes.append(whole)
+            self._samples += whole.n
+            while self._samples - self._panes[0].n >= self.sizes[-1]:
+                self._samples -= self._panes.popleft().n
+        return whole
 
-    def _keep(self, panes: deque[Pane], pane: Pane) -> None:
-        """Adds a pane to those that windows need, and takes away those that they need no more."""
-        panes.append(pane)
-        surplus = sum(kept.n for kept in panes) - self.sizes[-1]
-        while panes and surplus >= panes[0].n:
-            surplus -= panes.popleft().n
+    def _empty(self) -> tuple[CountWindow, ...]:
+        return tuple(map(CountWindow, self.sizes))
 
     def break_off(self, place: Partition) -> None:
         """Has windows by count begin anew if they hold panes of a partition of which messages are gone after those.
@@ -170,6 +181,7 @@ class StreamTester:
         self._slices.drop(place)
         if any(pane.place == place for pane in self._panes):
             self._panes.clear()
+            self._samples, self._windows = 0, self._empty()
 
     def feed(self, pane: Pane) -> TestOutcome:
         """Takes the next pane of the stream and tests the windows that end with it."""
@@ -179,7 +191,7 @@ class StreamTester:
         """Takes the next panes, and tests the windows that end with each of them.
 
         All windows are tested at once when the first outcome is asked for, which costs much less than one by one;
-        with each outcome the tester stands as if it had been given the panes up to that one.
+        with each outcome the tester stands as if it had been given the panes up to that one. All are to be asked for.
         """
         for pane, results in zip(panes, self._test(panes), strict=True):
             self._count(pane)
@@ -199,7 +211,7 @@ class StreamTester:
         if transition is None:
             return TestOutcome(tuple(results))
         size = int(transition.window.size)
-        alert = self._announce(transition, before, newest(self._panes, size), self.procedure.nulls[size])
+        alert = self._announce(transition, before, _newest(self._panes, size), self.procedure.nulls[size])
         return TestOutcome(tuple(results), (alert,))
 
     def _judge_by_time(self, pane: Pane, outcome: TestOutcome, by_time: TimeWindows) -> TestOutcome:
@@ -213,7 +225,7 @@ class StreamTester:
             (found,) = examine(each.null, merge([part.summary for part in each.panes])[None], self.reference)
             drift = found.p_value <= each.alpha and found.effect_nats >= self.policy.min_effect
             by_time.tested(each.size, drift=drift)
-            windows.append(self._result(each.size.name, each.panes, found, drift))
+            windows.append(self._result(each.span, found, drift))
             if drift:
                 before = self.state
                 self.state, transition = advance(self.policy, before, windows[-1:])
@@ -223,30 +235,30 @@ class StreamTester:
 
     def _test(self, panes: Sequence[Pane]) -> list[list[WindowResult]]:
         """The results of the windows that end with each of the next panes, by size."""
-        kept, slices = deque(self._panes), self._slices.copy()
+        slices = self._slices.copy()
         results: list[list[WindowResult]] = [[] for _ in panes]
-        ending: dict[int, list[tuple[int, list[Pane]]]] = {size: [] for size in self.sizes}
+        ending: list[list[tuple[int, FullWindow]]] = [[] for _ in self.sizes]
         for number, pane in enumerate(panes):
             if (whole := slices.take(pane)) is None:
                 continue
-            self._keep(kept, whole)
-            for size in self.sizes:
-                if window := newest(kept, size):
-                    ending[size].append((number, window))
-        for size, windows in ending.items():
-            if windows:
-                summaries = np.stack([merge([pane.summary for pane in window]) for _, window in windows])
+            for window, ended in zip(self._windows, ending, strict=True):
+                window.push(whole)
+                if (full := window.full()) is not None:
+                    ended.append((number, full))
+        for size, ended in zip(self.sizes, ending, strict=True):
+            if ended:
+                summaries = np.stack([full.summary for _, full in ended])
                 found = examine(self.procedure.nulls[size], summaries, self.reference)
-                for (number, window), each in zip(windows, found, strict=True):
+                for (number, full), each in zip(ended, found, strict=True):
                     drift = self.policy.drifted(each.p_value, each.effect_nats)
-                    results[number].append(self._result(size, window, each, drift))
+                    results[number].append(self._result(full.span, each, drift))
         return results
 
-    def _result(self, size: int | str, window: Sequence[Pane], found: Findings, drift: bool) -> WindowResult:
+    def _result(self, span: WindowSpan, found: Findings, drift: bool) -> WindowResult:
         return WindowResult(
             stream=self.stream,
             reference=self.reference.version,
-            span=_span(size, window),
+            span=span,
             drift=drift,
             **vars(found),
         )
@@ -304,7 +316,7 @@ class StreamTester:
         return f"samples surprise too much or too little, one by one (p = {self._anytime.p_value:.1g} at any time)"
 
 
-def newest(panes: Sequence[Pane] | deque[Pane], size: int) -> list[Pane]:
+def _newest(panes: deque[Pane], size: int) -> list[Pane]:
     """The fewest newest panes that hold at least `size` samples; none if there are too few."""
     window, samples = [], 0
     for pane in reversed(panes):
@@ -313,20 +325,3 @@ def newest(panes: Sequence[Pane] | deque[Pane], size: int) -> list[Pane]:
         if samples >= size:
             return window[::-1]
     return []
-
-
-def _span(size: int | str, window: Sequence[Pane]) -> WindowSpan:
-    ranges: dict[tuple[str, int], tuple[int, int]] = {}
-    for pane in window:
-        first, last = ranges.get((pane.topic, pane.partition), (pane.first[0], pane.last[0]))
-        ranges[pane.topic, pane.partition] = min(first, pane.first[0]), max(last, pane.last[0])
-    return WindowSpan(
-        size=size,
-        samples=sum(pane.n for pane in window),
-        start_ms=min(pane.start_ms for pane in window),
-        end_ms=max(pane.end_ms for pane in window),
-        offsets=tuple(
-            OffsetRange(topic, partition, first, last) for (topic, partition), (first, last) in sorted(ranges.items())
-        ),
-        share=min(pane.share.part for pane in window),
-    )

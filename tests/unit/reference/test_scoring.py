@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.summary import on_grid
 from tests.synthetic import shuffled_rows, waves
 
 
@@ -43,3 +45,15 @@ def test_extreme_samples_stay_finite(reference: Reference) -> None:
     points = Scorer(reference).scores(np.full((3, 1, 8, 8), 255, dtype=np.float32))
     assert np.isfinite(points.score).all()
     assert (points.p_value < 0.05).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 20])
+def test_rounding_the_sums_of_panes_changes_no_verdict(reference: Reference, size: int) -> None:
+    null, rng = reference.window_null(size, count=500), np.random.default_rng(size)
+    drawn = [reference.bank[rng.integers(0, len(reference.bank), size)].astype(np.float64) for _ in range(200)]
+    exact = null.test(np.stack([each.sum(0) for each in drawn]))
+    rounded = null.test(np.stack([sum(map(on_grid, each)) for each in drawn]))
+    for name, p_values in exact.p_values.items():
+        np.testing.assert_allclose(np.log(rounded.p_values[name]), np.log(p_values), atol=0.02, err_msg=name)
+    np.testing.assert_allclose(rounded.deviations, exact.deviations, atol=0.2)
+    np.testing.assert_allclose(rounded.effect, exact.effect, atol=1e-3)

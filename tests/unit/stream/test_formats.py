@@ -34,7 +34,7 @@ def snapshot(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("read", "written", "words"),
     [
-        (decode_pane, encode_pane(PANE).replace(b'"format":1', b'"format":3'), "a pane is of format 3"),
+        (decode_pane, encode_pane(PANE).replace(b'"format":3', b'"format":4'), "a pane is of format 4"),
         (
             decode_sighting,
             encode_sighting(Sighting("a", "input", 0)).replace(b'"sighting":1', b'"sighting":7'),
@@ -58,6 +58,22 @@ def test_a_newer_format_is_refused(
     with pytest.raises(NewerFormatError, match=words) as refused:
         read(written)
     assert "install the driftwatch that wrote it" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "unfinished"), [(1, b"", False), (2, b',"seen_ms":9', True)], ids=["whole", "piece"]
+)
+def test_panes_of_older_writers_are_read(kind: int, more: bytes, unfinished: bool) -> None:
+    head = (
+        b'{"format":%d,"stream":"a","reference":"v","n":1,"start_ms":0,"end_ms":0,"topic":"input","partition":0,'
+        b'"first":[0,0],"last":[0,0],"values":3%s}\n'
+    )
+    pane = decode_pane(head % (kind, more) + np.array([1.0, 1 / 3, -1e300]).astype("<f8").tobytes())
+    assert pane.summary.tolist() == [1.0, 10923 / 32768, -1e300], "on the grid, so that sums are exact"
+    assert pane.unfinished == unfinished
+    again = decode_pane(encode_pane(pane))
+    assert again.summary.tolist() == pane.summary.tolist()
+    assert replace(again, summary=PANE.summary) == replace(pane, summary=PANE.summary)
 
 
 def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:

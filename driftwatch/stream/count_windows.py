@@ -1,0 +1,96 @@
+"""Windows by count: the newest panes of a stream that hold so many samples."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from driftwatch.stats.running import RunningMinimum, RunningSum
+from driftwatch.stats.summary import Array
+from driftwatch.stream.alert import OffsetRange, WindowSpan
+from driftwatch.stream.log import Partition
+from driftwatch.stream.panes import Pane
+
+
+@dataclass(frozen=True)
+class FullWindow:
+    """A window that is to be tested.
+
+    Args:
+        summary: of its samples, ``(V,)``.
+        span: which they are.
+    """
+
+    summary: Array
+    span: WindowSpan
+
+
+class _Offsets:
+    """Which messages of one partition a window holds."""
+
+    def __init__(self) -> None:
+        self._first, self._less_last = RunningMinimum[int](), RunningMinimum[int]()
+
+    def push(self, pane: Pane) -> None:
+        self._first.push(pane.first[0])
+        self._less_last.push(-pane.last[0])
+
+    def pop(self) -> bool:
+        """Takes the oldest pane away, and tells whether it was the last one."""
+        self._first.pop()
+        self._less_last.pop()
+        return not self._first
+
+    def range(self, place: Partition) -> OffsetRange:
+        return OffsetRange(*place, self._first.least, -self._less_last.least)
+
+
+class CountWindow:
+    """The fewest newest panes that hold at least `size` samples; what a pane costs does not depend on how many.
+
+    Args:
+        size: in samples.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._panes: deque[Pane] = deque()
+        self._samples = 0
+        self._sum = RunningSum()
+        self._start_ms, self._less_end_ms = RunningMinimum[int](), RunningMinimum[int]()
+        self._share = RunningMinimum[float]()
+        self._offsets: dict[Partition, _Offsets] = {}
+
+    def push(self, pane: Pane) -> None:
+        """Takes the next pane, and lets go of those that are not needed any more."""
+        self._panes.append(pane)
+        self._samples += pane.n
+        self._sum.push(pane.summary)
+        self._start_ms.push(pane.start_ms)
+        self._less_end_ms.push(-pane.end_ms)
+        self._share.push(pane.share.part)
+        self._offsets.setdefault(pane.place, _Offsets()).push(pane)
+        while self._samples - self._panes[0].n >= self._size:
+            self._pop()
+
+    def _pop(self) -> None:
+        oldest = self._panes.popleft()
+        self._samples -= oldest.n
+        for figure in (self._sum, self._start_ms, self._less_end_ms, self._share):
+            figure.pop()
+        if self._offsets[oldest.place].pop():
+            del self._offsets[oldest.place]
+
+    def full(self) -> FullWindow | None:
+        """The window that ends here; None if there are too few samples for one."""
+        if self._samples < self._size:
+            return None
+        span = WindowSpan(
+            size=self._size,
+            samples=self._samples,
+            start_ms=self._start_ms.least,
+            end_ms=-self._less_end_ms.least,
+            offsets=tuple(self._offsets[place].range(place) for place in sorted(self._offsets)),
+            share=self._share.least,
+        )
+        return FullWindow(self._sum.total, span)

@@ -1,0 +1,71 @@
+"""Numbers on the summaries' grid as few bytes: chunks of whole numbers, each as wide as its largest needs.
+
+The widths of all chunks come first, a byte each. Then, width by width, the numbers of the chunks of that width: the
+lowest bytes of all of them, then the next ones. A chunk with a number that is not on the grid, or is very large, is in
+double precision: nothing is ever lost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from driftwatch.errors import MessageError
+from driftwatch.stats.summary import GRID, Array
+
+CHUNK = 32
+"""Numbers that have one width: fewer fit better, and have more widths to tell."""
+
+DOUBLE = 8
+"""The width of double precision; of whole numbers it is less."""
+
+_LIMITS = 2.0 ** (8 * np.arange(1, DOUBLE) - 1)
+"""Whole numbers under the first are of one byte with their sign, and so on."""
+
+
+def pack(values: Array) -> bytes:
+    """Bytes of numbers ``(V,)``.
+
+    >>> len(pack(np.arange(-8.0, 24.0)))     # a width, and 3 bytes a number
+    97
+    """
+    chunks = np.zeros((-(-len(values) // CHUNK), CHUNK))
+    chunks.ravel()[: len(values)] = values
+    with np.errstate(over="ignore"):  # then it is not on the grid
+        units = np.rint(chunks * (1.0 / GRID))
+    widths = 1 + np.searchsorted(_LIMITS, np.abs(units).max(axis=1), side="right")
+    widths[(units * GRID != chunks).any(axis=1)] = DOUBLE
+    parts = [widths.astype(np.uint8).tobytes()]
+    for width in np.unique(widths).tolist():
+        numbers = chunks[widths == DOUBLE] if width == DOUBLE else units[widths == width].astype(_whole(width))
+        parts.append(numbers.reshape(-1, 1).view(np.uint8).T[:width].tobytes())
+    return b"".join(parts)
+
+
+def unpack(packed: bytes, count: int) -> Array:
+    """The inverse of `pack`, for so many numbers.
+
+    Raises:
+        MessageError: the bytes hold others.
+    """
+    chunks = -(-count // CHUNK)
+    widths, start = np.frombuffer(packed[:chunks], np.uint8), chunks
+    if len(widths) < chunks or len(packed) != chunks + CHUNK * int(widths.sum()) or widths.max(initial=0) > DOUBLE:
+        raise MessageError(f"holds other than {count} packed numbers", reason="malformed")
+    values = np.empty((chunks, CHUNK))
+    for width in np.unique(widths).tolist():
+        chosen = widths == width
+        numbers = CHUNK * int(np.count_nonzero(chosen))
+        planes = np.frombuffer(packed, np.uint8, numbers * width, start).reshape(width, numbers)
+        start += planes.size
+        kind = np.dtype("<f8") if width == DOUBLE else _whole(width)
+        whole = np.zeros((numbers, kind.itemsize), np.uint8)
+        # At the upper end, from where a shift takes the sign along.
+        whole[:, kind.itemsize - width :] = planes.T
+        part = whole.view(kind)
+        values[chosen] = (part if width == DOUBLE else (part >> 8 * (kind.itemsize - width)) * GRID).reshape(-1, CHUNK)
+    return values.ravel()[:count]
+
+
+def _whole(width: int) -> np.dtype[np.signedinteger]:
+    """The whole numbers that are written in `width` bytes."""
+    return np.dtype("<i4" if width <= 4 else "<i8")

@@ -1,0 +1,50 @@
+"""Figures of a queue are those of what is in it, whatever went through it before."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftwatch.stats.running import RunningMinimum, RunningSum
+from driftwatch.stats.summary import EXACT, GRID, merge
+
+NUMBERS = st.one_of(
+    st.integers(-(1 << 40), 1 << 40).map(lambda units: units * GRID),
+    st.sampled_from([EXACT, 3 * EXACT, -1e300, 1e300, float("inf"), float("nan")]),
+)
+
+
+@given(st.lists(st.tuples(NUMBERS, st.integers(0, 3)), max_size=40))
+def test_a_sum_is_that_of_its_vectors_to_the_last_bit(steps: list[tuple[float, int]]) -> None:
+    running, queue = RunningSum(), list[np.ndarray]()
+    for number, popped in steps:
+        queue.append(np.array([number, 1.0]))
+        running.push(queue[-1])
+        for _ in range(min(popped, len(queue) - 1)):
+            queue.pop(0)
+            running.pop()
+        with np.errstate(all="ignore"):
+            assert np.array_equal(running.total, merge(queue), equal_nan=True)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 3)), max_size=40))
+def test_a_minimum_is_that_of_its_numbers(steps: list[tuple[int, int]]) -> None:
+    running, queue = RunningMinimum[int](), list[int]()
+    for number, popped in steps:
+        queue.append(number)
+        running.push(number)
+        for _ in range(min(popped, len(queue))):
+            queue.pop(0)
+            running.pop()
+        assert bool(running) == bool(queue)
+        if queue:
+            assert running.least == min(queue)
+
+
+def test_a_total_that_was_given_stays_as_it_is() -> None:
+    running = RunningSum()
+    running.push(np.ones(2))
+    total = running.total
+    running.push(np.ones(2))
+    assert total.tolist() == [1.0, 1.0]
