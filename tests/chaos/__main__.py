@@ -14,14 +14,18 @@ from rich.console import Console
 
 from tests.broker import start_nodes
 from tests.chaos.fleet import PRESENT
+from tests.chaos.intake import run_intake
 from tests.chaos.replay import run_replay
-from tests.chaos.report import report, report_replay
+from tests.chaos.report import report, report_intake, report_replay
 from tests.chaos.run import Struck, run_chaos
 from tests.chaos.versions import code_of
 from tests.synthetic import small_bundle
 
-REPLAYED = 10
-"""Faults of the cluster's daemons, to which a replay without a broker gets one."""
+BESIDE = 10
+"""Faults of the cluster's daemons, to which a replay and an intake, that have no broker, get one each."""
+
+LONGEST_S = 8.0
+"""Between the beginning of their work and a fault."""
 
 
 def main(
@@ -50,9 +54,12 @@ def main(
     with start_nodes(nodes) as brokers:
         outcome = run_chaos(brokers, bundles, folder, faults=[None] * faults, seed=seed, versions=versions, tell=tell)
     console.print(report(outcome))
-    replayed = run_replay(bundles[0], folder, faults=[None] * (-(-faults // REPLAYED)), seed=seed, longest_s=8.0)
+    beside = [None] * (-(-faults // BESIDE))
+    replayed = run_replay(bundles[0], folder, faults=beside, seed=seed, longest_s=LONGEST_S)
     console.print(report_replay(replayed))
-    if not (outcome.exact and replayed.exact):
+    taken_in = run_intake(bundles[0], folder, faults=beside, seed=seed, longest_s=LONGEST_S)
+    console.print(report_intake(taken_in))
+    if not (outcome.exact and replayed.exact and taken_in.kept):
         again = f"make chaos FAULTS={faults} SEED={seed} NODES={nodes}" + (f" BEFORE={before}" if before else "")
         console.print(f"[bold red]not exact[/]; to see it again: {again}")
         console.print(f"configurations, logs and states are in {folder}")

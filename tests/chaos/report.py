@@ -7,6 +7,7 @@ import statistics
 from rich.console import Group
 from rich.table import Table
 
+from tests.chaos.intake import IntakeOutcome
 from tests.chaos.replay import ReplayOutcome
 from tests.chaos.run import Outcome
 
@@ -16,6 +17,18 @@ def report_replay(outcome: ReplayOutcome) -> str:
     told = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.struck.items()))
     same = "is" if outcome.exact else "is not"
     return f"Replay: {told}; its state, with {outcome.alerts} alerts, {same} the oracle's"
+
+
+def report_intake(outcome: IntakeOutcome) -> str:
+    """An intake's faults by kind, and what came of them."""
+    told = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.struck.items()))
+    same = "are" if outcome.exact else "are not"
+    return (
+        f"Intake: {told}; of {outcome.accepted:,} accepted messages {outcome.forgotten:,} died with a process, up to "
+        f"{outcome.oldest_s:.1f} s after they were accepted, and {outcome.left} were left by one that was stopped; the "
+        f"states {same} the oracle's; of {outcome.alerts} alerts {outcome.untold} were not told, and {outcome.surplus} "
+        "besides"
+    )
 
 
 def report(outcome: Outcome) -> Group:

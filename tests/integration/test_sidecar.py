@@ -11,6 +11,7 @@ import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.data.codecs import decode, encode
+from tests.chaos.intake import run_intake
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
@@ -43,13 +44,12 @@ def told(daemon: RunningDaemon, name: str) -> list[dict[str, Any]]:
     return [line for line in daemon.lines() if line["event"] == name]
 
 
-def test_drift_is_told_and_a_kill_is_survived(bundle: Path, tmp_path: Path, start_daemon: StartDaemon) -> None:
+def test_drift_is_told(bundle: Path, start_daemon: StartDaemon) -> None:
     config = {
         "source": {"kind": "http", "token": TOKEN},
         "streams": [{"name": "waves", "reference": str(bundle)}],
         "windows": {"sizes": [20], "step": 10},
         "sinks": [{"kind": "log"}],
-        "state_dir": str(tmp_path / "state"),
     }
     first = start_daemon(config)
     first.wait_for("readiness", lambda: first.get("/readyz").status_code == 200)
@@ -58,15 +58,13 @@ def test_drift_is_told_and_a_kill_is_survived(bundle: Path, tmp_path: Path, star
     first.wait_for("all samples", lambda: first.metric("driftwatch_samples_total") == 160)
     assert first.metric('driftwatch_intake_requests_total{outcome="accepted"}') == 16
     assert httpx.post(first.url, content=b"[]").status_code == 401
-    first.kill()
 
-    second = start_daemon(config)
-    second.wait_for("readiness", lambda: second.get("/readyz").status_code == 200)
-    assert told(second, "state taken up")
-    # A sidecar that had forgotten its alarm would have nothing to resolve.
-    post(second.url, waves(100, seed=3))
-    second.wait_for("the end of the drift", lambda: bool(told(second, "drift resolved")))
-    second.stop()
+
+def test_a_kill_costs_what_was_on_its_way_and_nothing_that_was_kept(bundle: Path, tmp_path: Path) -> None:
+    outcome = run_intake(bundle, tmp_path, faults=("kill -9",), seed=2, longest_s=2.0)
+    assert outcome.kept, outcome
+    assert outcome.alerts > 1
+    assert 0 < outcome.forgotten < outcome.accepted
 
 
 def test_a_forwarder_writes_what_is_posted_to_a_topic_that_a_daemon_reads(
