@@ -66,6 +66,7 @@ class KafkaRole(Reconnecting):
         self.source = source
         self._topic = ""
         self._assignment, self._asked_for_partitions = Assignment(), False
+        self._paused = set[TopicPartition]()
         self._topic_identity: UUID | None = None
         self._short_since: dict[TopicPartition, float] = {}
         self._unsettled_since: float | None = None
@@ -74,6 +75,7 @@ class KafkaRole(Reconnecting):
     def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
         """Subscribes to a topic whose partitions the consumer knows by then, so that it joins its group once only."""
         self._topic = topic
+        self._paused.clear()
         self._unsettled_since = None
         self._answered = self._asked = time.monotonic()
         consumer.partitions_for_topic(topic)
@@ -102,9 +104,13 @@ class KafkaRole(Reconnecting):
         """
         polled: dict[TopicPartition, list[ConsumerRecord]] = {}
         if busy:
-            consumer.pause(*consumer.assignment())
+            idle = consumer.assignment() - consumer.paused()
+            consumer.pause(*idle)
+            self._paused |= idle
         else:
-            consumer.resume(*consumer.paused())
+            # What a role has paused by itself, to wait with it, stays so.
+            consumer.resume(*self._paused & consumer.paused())
+            self._paused.clear()
         wait_ms = JOIN_POLL_MS if not self.settled(consumer) else 0 if busy else POLL_MS
         try:
             polled = consumer.poll(timeout_ms=wait_ms)

@@ -1,4 +1,4 @@
-"""Lag is told from where a log ends by now, whatever a consumer has fetched, and counts what waits to be scored."""
+"""What every role does with its consumer: tells lag by where a log ends, and pauses no more than it resumes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,24 @@ class Role(KafkaRole):
 
 
 class Consumer:
-    """As far as lag goes: it was given 500 of each partition, and has fetched as many."""
+    """Has given 500 messages of each partition, and fetched as many."""
 
     def __init__(self, *, away: bool = False) -> None:
         self._away = away
+        self._paused: set[TopicPartition] = set()
+        self._cluster = SimpleNamespace(topic_id=lambda _: None)
+
+    def pause(self, *places: TopicPartition) -> None:
+        self._paused |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        self._paused -= set(places)
+
+    def paused(self) -> set[TopicPartition]:
+        return set(self._paused)
+
+    def poll(self, timeout_ms: int) -> dict[TopicPartition, list[object]]:
+        return {}
 
     def assignment(self) -> set[TopicPartition]:
         return set(PLACES)
@@ -46,7 +60,7 @@ class Consumer:
     def end_offsets(self, places: list[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
         if self._away:
             raise KafkaTimeoutError
-        return dict(zip(places, (3_000, 500), strict=True))
+        return {place: 500 if place.partition else 3_000 for place in places}
 
 
 def measured(consumer: Consumer) -> dict[int, int]:
@@ -61,3 +75,11 @@ def test_what_was_not_fetched_and_what_waits_here_is_lag() -> None:
 
 def test_nothing_is_told_while_the_broker_is_away() -> None:
     assert measured(Consumer(away=True)) == {}
+
+
+def test_a_partition_that_its_role_has_paused_stays_so() -> None:
+    role, consumer = Role("test", SOURCE, lambda _: None), Consumer()
+    consumer.pause(PLACES[0])
+    for busy, paused in ((False, PLACES[:1]), (True, PLACES), (True, PLACES), (False, PLACES[:1])):
+        assert role.poll(consumer, busy=busy) == {}
+        assert consumer.paused() == set(paused)
