@@ -40,7 +40,7 @@ bench-detection: $(PEERS)/.ready  ## measure detection beside peers, which have 
 
 chaos: $(READY)  ## strike daemons with faults (FAULTS=200 SEED=1 NODES=3 BEFORE=), and compare what is left with what it should be
 	@.ci/tools
-	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --nodes $(NODES) $(if $(BEFORE),--before $(BEFORE))
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --nodes $(NODES) $(if $(BEFORE),--before $(BEFORE)) $(if $(MINUTES),--minutes $(MINUTES))
 
 broker: $(READY)  ## run a Kafka broker on this machine to try things out with
 	$(BIN)/python -m tests.broker

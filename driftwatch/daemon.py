@@ -213,10 +213,7 @@ class Daemon:
         )
 
     def _watch(self) -> QuietWatch:
-        alerts = self.config.alerts
-        if alerts.quiet_after_ms is None:
-            return QuietWatch()
-        return QuietWatch(self._plans.streams, alerts.quiet_after_ms, alerts.least_severity)
+        return QuietWatch(self._plans.quiet_rules)
 
     def _stage(self) -> ScoreStage:
         if self._registry:

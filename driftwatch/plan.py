@@ -12,6 +12,7 @@ from driftwatch.config import DaemonConfig
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.monitor import TesterFactory, tester_factory
+from driftwatch.stream.quiet_watch import QuietRule, QuietRules
 from driftwatch.stream.score_stage import Route
 from driftwatch.stream.windows import Standard
 
@@ -131,3 +132,9 @@ class Plans:
     def routes(self) -> Mapping[str, Route]:
         """Of the plan that is in force."""
         return self.now.routes
+
+    def quiet_rules(self) -> QuietRules:
+        """Of the plan that is in force."""
+        config = self.now.config
+        severity = config.alerts.least_severity
+        return {stream: QuietRule(after_ms, severity) for stream, after_ms in config.quiet_after_ms.items()}

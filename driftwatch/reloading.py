@@ -35,7 +35,7 @@ log = structlog.get_logger("driftwatch.reload")
 RELOADED = frozenset({"streams", "alerts", "sinks", "references"})
 """Sections of a configuration that may change while the daemon runs."""
 
-UNCHANGED_ALERTS = ("examples", "quiet_after")
+UNCHANGED_ALERTS = ("examples",)
 """Settings of alerts that may not: they are of the score role, which has them from its start."""
 
 

@@ -160,11 +160,6 @@ class AlertsConfig(Settings):
         return parse_false_alarm_budget(self.false_alarm_budget)
 
     @property
-    def quiet_after_ms(self) -> int | None:
-        """How long a stream may send nothing; None for ever."""
-        return None if self.quiet_after is None else duration_ms(self.quiet_after)
-
-    @property
     def least_severity(self) -> str:
         """The level of the smallest effects, and of what has none."""
         return min(self.severity, key=lambda name: self.severity[name])

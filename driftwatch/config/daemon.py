@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from driftwatch.config.alerting import AlertsConfig, WindowsConfig
+from driftwatch.config.durations import Duration, duration_ms
 from driftwatch.config.http import check_url
 from driftwatch.config.intake import HttpSource
 from driftwatch.config.sinks import KafkaSinkConfig, SinkConfig, named_sinks, one_by_one
@@ -26,6 +27,10 @@ class StreamConfig(Settings):
     reference: ConfigLocation
     format: MessageFormat = "auto"
     sample_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    quiet_after: Annotated[
+        Literal["never"] | Duration | None,
+        Field(description="how long it may send nothing before an alert says so; as alerts.quiet_after if absent"),
+    ] = None
 
 
 class ReferencesConfig(Settings):
@@ -97,6 +102,12 @@ class DaemonConfig(Settings):
     def stream(self, name: str) -> StreamConfig | None:
         """Return the stream of that name, or None."""
         return next((stream for stream in self.streams if stream.name == name), None)
+
+    @property
+    def quiet_after_ms(self) -> dict[str, int]:
+        """How long streams may send nothing, by their names; those that may do so for ever are left out."""
+        limits = {stream.name: stream.quiet_after or self.alerts.quiet_after for stream in self.streams}
+        return {name: duration_ms(limit) for name, limit in limits.items() if limit and limit != "never"}
 
     @property
     def alerts_topic(self) -> str:

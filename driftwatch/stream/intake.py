@@ -177,6 +177,8 @@ def event_time_ms(told: str, arrived_ms: int) -> int:
 
     >>> event_time_ms("2026-01-01T00:00:00Z", 1_800_000_000_000)
     1767225600000
+    >>> event_time_ms("2999-01-01T00:00:00Z", 1_800_000_000_000)
+    1800000000000
     >>> event_time_ms("yesterday", 1_800_000_000_000)
     1800000000000
     """

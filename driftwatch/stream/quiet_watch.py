@@ -9,14 +9,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from driftwatch.stream.log import Partition
 from driftwatch.stream.sighting import Hush, Sighting
 
 LOOK_EVERY_S = 1.0
 """How often the ends of partitions are asked for, while there may be a silence to tell of."""
+
+
+@dataclass(frozen=True)
+class QuietRule:
+    """When a stream is silent for too long.
+
+    Args:
+        after_ms: how long it may be silent.
+        severity: of the alert if it is for longer.
+    """
+
+    after_ms: int
+    severity: str
+
+
+QuietRules = Mapping[str, QuietRule]
+"""By stream; there is no limit to the silence of those that are not in it."""
+
+NO_RULES: QuietRules = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -32,25 +52,19 @@ class QuietWatch:
     """Watches streams in the partitions that are read here.
 
     Args:
-        streams: to watch, which may change; none if silence is nobody's concern.
-        after_ms: how long a stream may be silent.
-        severity: of the alert on one that is silent for longer.
+        rules: gives those that hold at present.
         clock: that never goes back, seconds.
         calendar: seconds since the epoch.
     """
 
     def __init__(
         self,
-        streams: Collection[str] = (),
-        after_ms: int = 0,
-        severity: str = "",
+        rules: Callable[[], QuietRules] = lambda: NO_RULES,
         *,
         clock: Callable[[], float] = time.monotonic,
         calendar: Callable[[], float] = time.time,
     ) -> None:
-        self._streams = streams
-        self._after_ms = after_ms
-        self._severity = severity
+        self._ask, self._rules = rules, NO_RULES
         self._clock = clock
         self._calendar = calendar
         self._known: dict[Partition, dict[str, _Known]] = {}
@@ -104,21 +118,22 @@ class QuietWatch:
             partitions: of the topic.
         """
         now, at_ms = self._clock(), int(self._calendar() * 1000)
-        hush = Hush(end, partitions, at_ms, self._after_ms, self._severity)
         found = []
         for stream, known in self._known[place].items():
             if self._silent(known, now):
+                rule = self._rules[stream]
+                hush = Hush(end, partitions, at_ms, rule.after_ms, rule.severity)
                 found.append(replace(known.sighting, hush=hush))
                 self._known[place][stream] = replace(known, told=True)
         return found
 
     def _renew(self, now: float) -> None:
         """Watches streams that are new from now on, and those no more that are none any more."""
-        streams = tuple(self._streams)
+        self._rules = self._ask()
         for place, known in self._known.items():
             self._known[place] = {
-                stream: known.get(stream) or _Known(Sighting(stream, *place), now) for stream in streams
+                stream: known.get(stream) or _Known(Sighting(stream, *place), now) for stream in self._rules
             }
 
     def _silent(self, known: _Known, now: float) -> bool:
-        return not known.told and 1000 * (now - known.at_s) >= self._after_ms
+        return not known.told and 1000 * (now - known.at_s) >= self._rules[known.sighting.stream].after_ms

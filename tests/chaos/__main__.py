@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import sys
@@ -35,6 +36,7 @@ def main(
     before: Annotated[
         str, typer.Option(help="A commit whose version daemons begin with, are upgraded from and rolled back to.")
     ] = "",
+    minutes: Annotated[float, typer.Option(min=0, help="After which there is no further fault.")] = math.inf,
 ) -> None:
     """Strikes daemons with faults, and compares what they have committed with what one process comes to."""
     # Broker and daemons are to end with this process, however it is told to.
@@ -52,9 +54,18 @@ def main(
     bundles = [small_bundle(folder), small_bundle(folder, "other", seed=7)]
     versions = [code_of(before, folder), PRESENT] if before else [PRESENT]
     with start_nodes(nodes) as brokers:
-        outcome = run_chaos(brokers, bundles, folder, faults=[None] * faults, seed=seed, versions=versions, tell=tell)
+        outcome = run_chaos(
+            brokers,
+            bundles,
+            folder,
+            faults=[None] * faults,
+            seed=seed,
+            limit_s=60 * minutes,
+            versions=versions,
+            tell=tell,
+        )
     console.print(report(outcome))
-    beside = [None] * (-(-faults // BESIDE))
+    beside = [None] * (-(-len(outcome.struck) // BESIDE))
     replayed = run_replay(bundles[0], folder, faults=beside, seed=seed, longest_s=LONGEST_S)
     console.print(report_replay(replayed))
     taken_in = run_intake(bundles[0], folder, faults=beside, seed=seed, longest_s=LONGEST_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,7 @@ def run_chaos(
     *,
     faults: Sequence[str | None],
     seed: int,
+    limit_s: float = math.inf,
     versions: Sequence[Path] = (PRESENT,),
     tell: Callable[[Struck], None] = lambda struck: None,
 ) -> Outcome:
@@ -95,6 +97,7 @@ def run_chaos(
         folder: for the daemons' configurations and logs.
         faults: their kinds in turn; one that is None is drawn.
         seed: of faults and samples. When a fault strikes within a transaction is the machine's to say all the same.
+        limit_s: after which there is no further fault.
         versions: folders with driftwatch's code, that replicas are replaced by in turn.
         tell: is told of each fault, when it is over.
 
@@ -116,7 +119,9 @@ def run_chaos(
         feed, progress = Feed(cluster.bootstrap, cluster.topic, PARTITIONS, seed), Progress(cluster)
         feed.start()
         progress.start()
-        struck = strike(Hands(fleet, nodes, proxies, snare, place, draw), faults, feed, progress, tell)
+        struck = strike(
+            Hands(fleet, nodes, proxies, snare, place, draw), faults, feed, progress, limit_s=limit_s, tell=tell
+        )
         feed.end()
         wait_until_read(cluster, feed.ends(), RECOVERY_S, fleet.check)
         oracle = Oracle(DaemonConfig.model_validate(config), [load_reference(bundle) for bundle in bundles])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,15 +36,22 @@ class Struck:
 
 
 def strike(
-    hands: Hands, kinds: Sequence[str | None], feed: Feed, progress: Progress, tell: Callable[[Struck], None]
+    hands: Hands,
+    kinds: Sequence[str | None],
+    feed: Feed,
+    progress: Progress,
+    *,
+    limit_s: float,
+    tell: Callable[[Struck], None],
 ) -> list[Struck]:
-    """One fault after another, up to the first that is not survived.
+    """One fault after another, up to the first that is not survived, or until the time is up.
 
     Args:
         hands: that do it.
         kinds: of the faults; one that is None is drawn.
         feed: of samples, without a pause.
         progress: of windows.
+        limit_s: after which there is no further fault.
         tell: is told of each fault, when it is over.
     """
 
@@ -54,17 +62,19 @@ def strike(
     struck: list[Struck] = []
     felt: list[tuple[str, Watch, bool]] = []
     watch().wait(RECOVERY_S, hands.fleet.check)
+    began = time.monotonic()
     for number, stated in enumerate(kinds):
         kind = stated or choose(hands)
         watched = watch()
         felt.append((kind, watched, FAULTS[kind](hands)))
-        if number + 1 == len(kinds) or hands.draw.random() >= HASTE:
+        last = number + 1 == len(kinds) or time.monotonic() - began > limit_s
+        if last or hands.draw.random() >= HASTE:
             survived = all(each.wait(RECOVERY_S, hands.fleet.check) for _, each, _ in felt)
             for fault, each, inside in felt:
                 struck.append(Struck(fault, each.seconds, inside))
                 tell(struck[-1])
             felt.clear()
-            if not survived:
+            if last or not survived:
                 break
         hands.last(0.0, CALM_S)
     return struck

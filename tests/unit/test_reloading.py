@@ -20,6 +20,7 @@ from driftwatch.reference.reference import Reference
 from driftwatch.reloading import Asked, Reloading
 from driftwatch.stream.events import Event, Reloaded
 from driftwatch.stream.monitor import TesterFactory
+from driftwatch.stream.quiet_watch import QuietRule
 
 WAIT_S = 20.0
 
@@ -209,6 +210,9 @@ def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path,
         assert plan.references["waves"] is first.references["waves"]
         assert plan.routes["waves"].scorer is first.routes["waves"].scorer
         assert plan.factory is not first.factory
+        quiet = [{**both[0], "quiet_after": "1h"}, {**both[1], "quiet_after": "never"}]
+        daemon.configure("taken_up", streams=quiet, alerts={"quiet_after": "5m"})
+        assert daemon.plans.quiet_rules() == {"waves": QuietRule(3_600_000, "warning")}
         daemon.configure("taken_up", streams=both[1:])
         assert list(daemon.plans.streams) == ["more"]
         assert daemon.plans.find("waves") is None
@@ -219,7 +223,7 @@ def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path,
     ("changes", "words"),
     [
         ({"windows": {"sizes": [50]}, "roles": ["test"]}, "windows, roles cannot change while the daemon runs"),
-        ({"alerts": {"quiet_after": "5m"}}, "alerts.quiet_after cannot change"),
+        ({"alerts": {"examples": {"count": 1}}}, "alerts.examples cannot change"),
         ({"sinks": [{"kind": "kafka", "topic": "elsewhere"}]}, "the alerts topic cannot change"),
         ({"streams": [{"name": "waves", "reference": "nowhere"}]}, "nowhere"),
     ],

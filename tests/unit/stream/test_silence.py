@@ -15,7 +15,7 @@ from driftwatch.stream.events import AlertRaised, StreamQuiet
 from driftwatch.stream.pace import pace
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.quiet_alert import QuietAlert
-from driftwatch.stream.quiet_watch import QuietWatch
+from driftwatch.stream.quiet_watch import QuietRule, QuietWatch
 from driftwatch.stream.sighting import Hush, Sighting, decode_sighting, encode_sighting, is_sighting
 from driftwatch.stream.silence import Silence
 from driftwatch.stream.test_stage import SILENCE, Entry, Tests, TestStage
@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def watch(clock: Clock) -> QuietWatch:
-    watch = QuietWatch(("a",), AFTER_MS, "warning", clock=clock, calendar=clock)
+    watch = QuietWatch(lambda: {"a": QuietRule(AFTER_MS, "warning")}, clock=clock, calendar=clock)
     watch.take_up(PLACE)
     return watch
 
@@ -109,6 +109,25 @@ class TestWatch:
         assert watch.due() == []
         clock.now += 1
         assert watch.silent(PLACE, 6, 1)[0].offset == -1
+
+    def test_each_stream_has_a_limit_of_its_own_which_may_change(self, clock: Clock) -> None:
+        rules = {"a": QuietRule(AFTER_MS, "warning"), "b": QuietRule(10 * AFTER_MS, "critical")}
+        watch = QuietWatch(lambda: dict(rules), clock=clock, calendar=clock)
+        watch.take_up(PLACE)
+        watch.heard({(PLACE, "a"): (5, 50), (PLACE, "b"): (6, 60)})
+        clock.now += 60
+        assert watch.due() == [PLACE]
+        assert [each.stream for each in watch.silent(PLACE, 7, 1)] == ["a"]
+        rules["b"] = QuietRule(AFTER_MS, "critical")
+        clock.now += 60
+        assert watch.due() == [PLACE]
+        (found,) = watch.silent(PLACE, 7, 1)
+        assert found.stream == "b"
+        assert found.hush == Hush(7, 1, int(clock.now * 1000), AFTER_MS, "critical")
+        del rules["a"]
+        clock.now += 60
+        watch.due()
+        assert watch.heard({(PLACE, "a"): (8, 80)}) == []
 
     def test_that_watches_no_stream_says_nothing(self, clock: Clock) -> None:
         watch = QuietWatch(clock=clock)
