@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from driftwatch.flows.features import MISSING_NAME as MISSING
 from driftwatch.stats.descriptors import BINS, MARGINALS, PAIRS
@@ -90,7 +90,8 @@ def _pairs(means: dict[str, Array], n: float, names: Sequence[str], shift: float
 
 def _log_p(squares: Array, freedom: int, questions: int) -> Array:
     """Of chi-squared statistics, corrected."""
-    return np.asarray(chi2.logsf(squares, freedom) + np.log(questions))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(chdtrc(freedom, squares)) + np.log(questions))
 
 
 def _share(name: str) -> str:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from driftwatch.stats.summary import Array
 
@@ -92,7 +92,7 @@ def control_for(p_values: Array, step: int, budget: float, resolve_after: int) -
     # The threshold is set by a finite number of halves, which adds a little.
     deviation = math.sqrt(variance + bank_error**2 * (1 + 1 / streams))
     beyond_interval = (1 - CONFIDENCE) / 2
-    quantile = float(stats.t.isf(beyond_interval, streams - 1) if streams > 1 else stats.norm.isf(beyond_interval))
+    quantile = -float(stdtrit(streams - 1, beyond_interval) if streams > 1 else ndtri(beyond_interval))
     factor = math.exp(quantile * deviation)
     return Control(
         threshold=threshold,

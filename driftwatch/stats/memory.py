@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from driftwatch.stats.summary import Array
 
@@ -66,7 +66,7 @@ def measure_memory(values: Array) -> Memory:
     varies = variance > 1e-12 * max(float(variance.max()), 1e-300)
     means = used[:, varies].reshape(BATCHES, batch, -1).mean(1)
     inflation = batch * means.var(0, ddof=1) / variance[varies]
-    notable = inflation > chi2.isf(CHANCE / max(1, len(inflation)), BATCHES - 1) / (BATCHES - 1)
+    notable = inflation > chdtri(BATCHES - 1, CHANCE / max(1, len(inflation))) / (BATCHES - 1)
     if not notable.any():
         return NONE
     # The largest of many is large by chance, too: the upper end of those that stand out is taken by its mean.

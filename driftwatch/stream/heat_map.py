@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference.reference import Reference
@@ -85,7 +85,7 @@ def _p_value(summary: Array, reference: Reference, flow: ImageFlow, cell: tuple[
     # The reference's own mean is an average too, of about as many samples as the bank holds.
     n = 1.0 / (1.0 / summary[0] + 1.0 / len(z))
     mean = summary[reference.layout.sum_z][inside] / summary[0]
-    return float(chi2.sf(n * np.square(mean * scale).sum() * trace / square, trace**2 / square))
+    return float(chdtrc(trace**2 / square, n * np.square(mean * scale).sum() * trace / square))
 
 
 def _side(down: float, across: float) -> str:

@@ -15,8 +15,8 @@ from tests.datasets import fashion_mnist, mnist_digits
 from tests.integration.conftest import Cluster, StartDaemon
 
 BATCH = 25
-BEFORE, DURING, AFTER = 5_000, 2_000, 3_000
-TRAINING_MINUTES = 1.0
+BEFORE, DURING, AFTER = 2_500, 1_000, 1_500
+TRAINING_MINUTES = 0.4
 ALERT_WITHIN = 50
 
 
