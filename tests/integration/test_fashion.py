@@ -16,7 +16,7 @@ from tests.integration.conftest import Cluster, StartDaemon
 
 BATCH = 25
 BEFORE, DURING, AFTER = 2_500, 1_000, 1_500
-TRAINING_MINUTES = 0.4
+TRAINING_STEPS = 300
 ALERT_WITHIN = 50
 
 
@@ -43,7 +43,8 @@ def fashion_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "data": {"train": str(fashion_mnist() / "train-images-idx3-ubyte.gz")},
                 "flow": {"steps": 4, "hidden": 32},
                 # Few to try shifts on, which takes longer than this training.
-                "training": {"minutes": TRAINING_MINUTES, "validation_fraction": 0.005},
+                "training": {"minutes": None, "max_steps": TRAINING_STEPS, "validation_fraction": 0.005},
+                "calibration": {"samples": 3_000},
             }
         )
     )
