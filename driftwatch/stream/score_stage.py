@@ -15,8 +15,9 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.events import UNKNOWN, BatchOutcome, BatchSeen, DeadLettered, Event, SampleFraction, StageTimed
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.log import Partition, Record
+from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_scoring import PaneScoring
-from driftwatch.stream.panes import Pane, PaneBuilder, RawPane
+from driftwatch.stream.panes import Pane, RawPane
 from driftwatch.stream.positions import Position
 from driftwatch.stream.sampling import looked_at, watched
 from driftwatch.stream.shedding import Shedder

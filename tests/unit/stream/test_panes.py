@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from driftwatch.errors import SourceError
 from driftwatch.stream import panes as panes_module
 from driftwatch.stream.log import Record
+from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
-from driftwatch.stream.panes import Pane, PaneBuilder, RawPane
+from driftwatch.stream.panes import Pane, RawPane
 from driftwatch.stream.positions import METADATA_LIMIT, Position, fits, parse_position
 
 PLACE = ("input", 3)

@@ -17,8 +17,9 @@ from driftwatch.stream.event_clock import EventClock
 from driftwatch.stream.events import NotTested
 from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import TesterFactory
+from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
-from driftwatch.stream.panes import Pane, PaneBuilder, RawPane, join_panes, pane_of
+from driftwatch.stream.panes import Pane, RawPane, join_panes, pane_of
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.slices import Slices
 from driftwatch.stream.test_stage import Tests, TestStage
