@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from driftwatch import __version__
 from driftwatch.serve.flow_metrics import FlowMetrics
 from driftwatch.serve.histogram import ArrayHistogram
+from driftwatch.serve.source_metrics import SourceEvent, SourceMetrics
 from driftwatch.stream.events import (
     UNKNOWN,
     AlertRaised,
@@ -26,17 +27,10 @@ from driftwatch.stream.events import (
     Calibrated,
     DeadLettered,
     Event,
-    IntakeQueued,
-    LagMeasured,
-    MessagesGone,
     NotTested,
-    Outcome,
-    PartitionsHeld,
-    Progress,
     ReferenceAwaited,
     ReferenceInUse,
     Reloaded,
-    RequestAnswered,
     SampleFraction,
     SamplesScored,
     SinkDelivered,
@@ -52,7 +46,6 @@ from driftwatch.stream.events import (
 )
 from driftwatch.stream.quiet_alert import QuietAlert
 
-EVERY_ROLE = "all"
 SCORE_BOUNDS = (*(digit * 10.0**power for power in range(5) for digit in (1, 1.5, 2, 3, 4, 6)), 1e5, 1e6)
 """Nats; a heat map wants them fine, since most samples of a reference score much alike."""
 
@@ -82,7 +75,6 @@ class Metrics:
         self.registry = registry = CollectorRegistry() if registry is None else registry
         self._severities = tuple(severities)
         self._known: set[str] = set()
-        self._measured: dict[str, set[int]] = {}
         self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
         self._fraction = Gauge(
             "driftwatch_sample_fraction",
@@ -181,39 +173,13 @@ class Metrics:
             buckets=STAGE_BOUNDS,
             registry=registry,
         )
-        self._lag = Gauge(
-            "driftwatch_consumer_lag", "Messages still to be worked on.", ["topic", "partition"], registry=registry
-        )
-        self._gone = Counter(
-            "driftwatch_messages_lost_total",
-            "Offsets whose messages were gone before they were read.",
-            ["topic", "partition"],
-            registry=registry,
-        )
-        self._losses = Counter(
-            "driftwatch_source_losses_total",
-            "Times that a role has lost its source, or could not reach it.",
-            ["role", "reason"],
-            registry=registry,
-        )
-        self._connected = Gauge(
-            "driftwatch_source_connected",
-            "1 while a role is connected to its source, 0 while it has lost it.",
-            ["role"],
-            registry=registry,
-        )
+        self._source = SourceMetrics(registry)
         self._state_kept = Gauge(
             "driftwatch_state_kept",
             "1 while the state is kept in its file, 0 while that cannot be written.",
             registry=registry,
         )
         self._state_kept.set(1)
-        self._last_poll = Gauge(
-            "driftwatch_last_poll_timestamp_seconds",
-            "When a role last asked its source for more.",
-            ["role"],
-            registry=registry,
-        )
         self._reference = Info("driftwatch_reference", "The reference in use.", ["stream"], registry=registry)
         self._awaited = Gauge(
             "driftwatch_reference_awaited",
@@ -241,15 +207,6 @@ class Metrics:
         )
         self._failed = Counter(
             "driftwatch_sink_failures_total", "Alerts that did not reach a sink.", ["sink"], registry=registry
-        )
-        self._requests = Counter(
-            "driftwatch_intake_requests_total", "Requests to the intake.", ["outcome"], registry=registry
-        )
-        self._queue_messages = Gauge(
-            "driftwatch_intake_queue_messages", "Messages that wait in the intake's queue.", registry=registry
-        )
-        self._queue_bytes = Gauge(
-            "driftwatch_intake_queue_bytes", "Bytes that wait in the intake's queue.", registry=registry
         )
         self._of_tests = (
             self._statistic,
@@ -404,34 +361,8 @@ class Metrics:
         self._stage.labels(event.stage).observe(event.seconds)
 
     @_take.register
-    def _(self, event: LagMeasured) -> None:
-        self._lag.labels(event.topic, str(event.partition)).set(event.lag)
-        self._measured.setdefault(event.topic, set()).add(event.partition)
-
-    @_take.register
-    def _(self, event: MessagesGone) -> None:
-        self._gone.labels(event.topic, str(event.partition)).inc(event.count)
-
-    @_take.register
-    def _(self, event: PartitionsHeld) -> None:
-        """Else a partition that another daemon reads now would stay here with its old lag."""
-        for partition in event.partitions:
-            # Counted from zero, so that the first loss is an increase.
-            self._gone.labels(event.topic, str(partition))
-        measured = self._measured.setdefault(event.topic, set())
-        for partition in measured - event.partitions:
-            self._lag.remove(event.topic, str(partition))
-        measured &= event.partitions
-
-    @_take.register
-    def _(self, event: Progress) -> None:
-        role = event.role or EVERY_ROLE
-        if event.kind == "polled":
-            self._last_poll.labels(role).set_to_current_time()
-        else:
-            self._connected.labels(role).set(event.kind == "source_connected")
-        if event.kind == "source_lost":
-            self._losses.labels(role, event.reason).inc()
+    def _(self, event: SourceEvent) -> None:
+        self._source.take(event)
 
     @_take.register
     def _(self, event: StateKept) -> None:
@@ -457,14 +388,3 @@ class Metrics:
     @_take.register
     def _(self, event: SinkFailed) -> None:
         self._failed.labels(event.sink).inc()
-
-    @_take.register
-    def _(self, event: RequestAnswered) -> None:
-        self._requests.labels(event.outcome).inc()
-
-    @_take.register
-    def _(self, event: IntakeQueued) -> None:
-        for outcome in get_args(Outcome):
-            self._requests.labels(outcome)
-        self._queue_messages.set(event.messages)
-        self._queue_bytes.set(event.bytes)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftwatch.errors import SourceError
-from driftwatch.stream import panes as panes_module
+from driftwatch.stream import pane_builder
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
@@ -103,7 +103,7 @@ def test_repeated_records_are_known() -> None:
 
 
 def test_a_pane_that_reaches_too_far_is_closed_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(panes_module, "PANE_SPAN", 3)
+    monkeypatch.setattr(pane_builder, "PANE_SPAN", 3)
     log = [Message("a", 2), *(Message("b", 1) for _ in range(4))]
     made = feed(PaneBuilder(PLACE, STEP), log, 0, len(log))
     assert told(made)[0] == ("a", (0, 0), (0, 1), [0.0, 1.0])
