@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,13 +23,14 @@ from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
 from driftwatch.reference.latents import device_of
 from driftwatch.reference.recorded import Recorded
+from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
 from driftwatch.stats.null import WindowNull, fit_window_null
-from driftwatch.stats.resample import null_windows
-from driftwatch.stats.sequential import SIMULATED, Procedure, calibrate_procedure
+from driftwatch.stats.resample import null_windows, repeats
+from driftwatch.stats.sequential import SIMULATED, Procedure, SlidingNull, simulate_null
 from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
@@ -53,6 +54,7 @@ class Reference:
         others: summary of the other held-out samples, which the moments were fitted to, ``(V,)``.
         memory: of the stream that the bank is a stretch of; none where its samples are independent.
         manifest: as written by the trainer.
+        stored: the null of the usual windows, if the bundle has it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Reference:
     others: Array
     memory: Memory
     manifest: Mapping[str, Any]
+    stored: SlidingNull | None = None
 
     @cached_property
     def block_names(self) -> tuple[str, ...]:
@@ -113,16 +116,23 @@ class Reference:
             step: samples in a pane.
             budget: expected samples between false alarms.
             resolve_after: quiet steps that end an alarm.
-            samples: simulated.
+            samples: simulated, unless the bundle has the null of these windows with it.
             by_time: whether there are windows by time too.
         """
-        return calibrate_procedure(
+        held = self.stored
+        if held is None or by_time or (tuple(held.nulls), held.step) != (tuple(sizes), step):
+            held = self.simulate(sizes, step, samples=samples, by_time=by_time)
+        return held.procedure(budget, resolve_after)
+
+    def simulate(
+        self, sizes: Sequence[int], step: int, *, samples: int = SIMULATED, by_time: bool = False
+    ) -> SlidingNull:
+        """The null of sliding windows; arguments as of `procedure`."""
+        return simulate_null(
             self.bank,
             self.layout,
             sizes,
             step,
-            budget=budget,
-            resolve_after=resolve_after,
             others=self.others,
             block=self.memory.block,
             samples=samples,
@@ -168,6 +178,18 @@ class Reference:
         return {}
 
 
+def store_null(reference: Reference, arrays: dict[str, NDArray[np.floating]]) -> Reference:
+    """Adds the null of the usual windows to the arrays of a bundle that is about to be written.
+
+    A bank that is too small for such windows gets none: little would be certain of it, and trying things out is quick.
+    """
+    if repeats(max(SIZES), len(reference.bank)):
+        return reference
+    simulated = reference.simulate(SIZES, STEP)
+    arrays |= null_arrays(simulated)
+    return replace(reference, stored=simulated)
+
+
 def load_reference(path: str | Location, device: str = "cpu") -> Reference:
     """Loads and verifies a bundle, of a folder or a URL.
 
@@ -187,11 +209,12 @@ def reference_from(bundle: Bundle) -> Reference:
         described = tuple(arrays[f"bank_groups.{g}"] for g in range(len(description.groups.each)))
         nll, others = arrays["bank_nll"], arrays["others"]
         tau, block = arrays["memory"]
+        layout = description.layout(moments.layout(shapes))
+        stored = stored_null(arrays, layout)
     except KeyError as missing:
         raise BundleError(
             f"calibration lacks {missing}", where=str(bundle.path), remedy="train the reference again"
         ) from None
-    layout = description.layout(moments.layout(shapes))
     bank = np.empty((len(nll), layout.size), dtype=np.float32)
     for start in range(0, len(nll), CHUNK):
         chunk = slice(start, start + CHUNK)
@@ -209,4 +232,5 @@ def reference_from(bundle: Bundle) -> Reference:
         others=others,
         memory=Memory(float(tau), int(block)),
         manifest=bundle.manifest,
+        stored=stored,
     )

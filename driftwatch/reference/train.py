@@ -34,7 +34,7 @@ from driftwatch.reference.likelihood import to_bits_per_dim
 from driftwatch.reference.mlflow_run import mlflow_run
 from driftwatch.reference.precision import compute_dtype
 from driftwatch.reference.processes import Processes, join_processes
-from driftwatch.reference.reference import Reference, reference_from
+from driftwatch.reference.reference import Reference, reference_from, store_null
 from driftwatch.reference.report import report_png
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import TrainConfig
@@ -218,7 +218,8 @@ def _conclude(
         flow, parts.calibration, parts.fit[:DESCRIBED_ROWS], bank_size=config.calibration.bank_size, seed=seed
     )
     bits = to_bits_per_dim(float(arrays["bank_nll"].mean()), flow)
-    reference = reference_from(Bundle(out, name, "", data.schema, flow, arrays, {}))
+    doing("setting thresholds", 0.0)
+    reference = store_null(reference_from(Bundle(out, name, "", data.schema, flow, arrays, {})), arrays)
     fitness = _fitness(reference, data, parts, arrays["bank_nll"], seed, doing)
     fresh = parts.validation[:EVALUATION_ROWS]
     assessment = assess(reference, fresh, seed=seed, doing=doing)

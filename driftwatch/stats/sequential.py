@@ -91,6 +91,31 @@ class Procedure:
         return np.concatenate(tested) if tested else np.empty(0)
 
 
+@dataclass(frozen=True)
+class SlidingNull:
+    """What simulated null streams come to: all that a procedure is made of, whatever its budget.
+
+    Args:
+        nulls: of each window size, by size.
+        step: samples in a pane.
+        p_values: the smallest of each step, ``(J, S)``, each row from another half of the bank.
+        held_out: samples in the bank.
+        grid: nulls of windows by time, if there are any.
+    """
+
+    nulls: Mapping[int, WindowNull]
+    step: int
+    p_values: Array
+    held_out: int
+    grid: NullGrid | None = None
+
+    def procedure(self, budget: float, resolve_after: int) -> Procedure:
+        """The procedure that keeps a budget, see `calibrate_procedure`."""
+        control = control_for(self.p_values, self.step, budget, resolve_after)
+        remarks = _remarks(control, self.held_out, max(self.nulls))
+        return Procedure(self.nulls, self.step, control, remarks, self.grid)
+
+
 def calibrate_procedure(
     bank: NDArray[np.float32],
     layout: Layout,
@@ -122,6 +147,35 @@ def calibrate_procedure(
         seed: of the resampling.
         by_time: whether there are windows by time too.
     """
+    simulated = simulate_null(
+        bank,
+        layout,
+        sizes,
+        step,
+        others=others,
+        block=block,
+        samples=samples,
+        threads=threads,
+        seed=seed,
+        by_time=by_time,
+    )
+    return simulated.procedure(budget, resolve_after)
+
+
+def simulate_null(
+    bank: NDArray[np.float32],
+    layout: Layout,
+    sizes: Sequence[int],
+    step: int,
+    *,
+    others: Array | None = None,
+    block: int = 1,
+    samples: int = SIMULATED,
+    threads: int = 1,
+    seed: int = 0,
+    by_time: bool = False,
+) -> SlidingNull:
+    """Simulates the sliding procedure on reference data; see `calibrate_procedure` for the arguments."""
     # Of more than a quarter of the bank, windows from half of it would hold samples twice.
     grid = grid_sizes(max(LEAST_BY_TIME, 2 * step), int(LARGEST_SHARE * (len(bank) // 2)), step) if by_time else ()
     every = [*sizes, *grid]
@@ -148,13 +202,11 @@ def calibrate_procedure(
         judged = list(
             pool.map(lambda null, measured: null.judge(measured).p_values["combined"], nulls, joined[: len(sizes)])
         )
-    p_values = np.min(judged, axis=0)
-    control = control_for(p_values.reshape(-1, steps), step, budget, resolve_after)
-    return Procedure(
+    return SlidingNull(
         dict(zip(sizes, nulls, strict=True)),
         step,
-        control,
-        _remarks(control, len(bank), max(sizes)),
+        np.min(judged, axis=0).reshape(-1, steps),
+        len(bank),
         NullGrid(tuple(fitted[len(sizes) :])) if grid else None,
     )
 

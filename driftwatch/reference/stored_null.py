@@ -1,0 +1,110 @@
+"""The null of sliding windows as named arrays of a bundle, so that a daemon need not simulate it at every start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.stats.combination import Combination
+from driftwatch.stats.effect import EffectSize
+from driftwatch.stats.null import DETECTORS, Distance, Statistics, WindowNull
+from driftwatch.stats.sequential import SlidingNull
+from driftwatch.stats.summary import Array, Layout
+from driftwatch.stats.tail import Tail
+
+FORMAT = 1
+"""Of these arrays, and of what is measured of windows: a null of another format is simulated anew."""
+
+SIZES, STEP = (50, 500), 10
+"""That are simulated where a bundle is made: those of a configuration which says nothing of windows."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
+    """Named arrays of a null without windows by time."""
+    arrays = {
+        "null.about": np.array([FORMAT, simulated.step, simulated.held_out], dtype=np.float64),
+        "null.sizes": np.array(list(simulated.nulls), dtype=np.float64),
+        "null.p_values": simulated.p_values,
+    }
+    for size, null in simulated.nulls.items():
+        statistics, effect = null.statistics, null.effect_size
+        named = {
+            "tails": _of_tails([null.tails[name] for name in DETECTORS]),
+            "mean": null.mean,
+            "deviation": null.deviation,
+            "parts_mean": null.parts_mean,
+            "chance": effect.chance,
+            "scalars": np.array([statistics.nll_centre, effect.most, effect.deviation]),
+            "whole": statistics.whole.astype(np.float64),
+            "combined": statistics.combination.columns.astype(np.float64),
+            "combined_tails": _of_tails(statistics.combination.tails),
+            **_of_distance("latent", statistics.latent),
+            **_of_distance("geometry", statistics.geometry),
+        }
+        arrays |= {f"null.{size}.{name}": array for name, array in named.items()}
+    return arrays
+
+
+def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
+    """The inverse of `null_arrays`; None if a bundle holds none, or one of another format.
+
+    Args:
+        arrays: of the bundle's calibration.
+        layout: of the summaries that are tested.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    if "null.about" not in arrays or arrays["null.about"][0] != FORMAT:
+        return None
+    _, step, held_out = arrays["null.about"].astype(int).tolist()
+    nulls = {size: _window_null(arrays, size, layout) for size in arrays["null.sizes"].astype(int).tolist()}
+    return SlidingNull(nulls, step, arrays["null.p_values"], held_out)
+
+
+def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
+    held = {name.removeprefix(f"null.{size}."): each for name, each in arrays.items()}
+    nll_centre, most, deviation = held["scalars"].tolist()
+    return WindowNull(
+        size=size,
+        layout=layout,
+        statistics=Statistics(
+            latent=_distance(held, "latent"),
+            geometry=_distance(held, "geometry"),
+            nll_centre=nll_centre,
+            whole=held["whole"].astype(np.intp),
+            combination=Combination(held["combined"].astype(np.intp), tuple(_tails(held["combined_tails"]))),
+        ),
+        tails=dict(zip(DETECTORS, _tails(held["tails"]), strict=True)),
+        mean=held["mean"],
+        deviation=held["deviation"],
+        effect_size=EffectSize(held["chance"], most, deviation),
+        parts_mean=held["parts_mean"],
+    )
+
+
+def _of_tails(tails: Sequence[Tail]) -> Array:
+    """A row of each: share, shape, scale, quantiles."""
+    return np.stack([np.concatenate([[each.share, each.shape, each.scale], each.quantiles]) for each in tails])
+
+
+def _tails(rows: Array) -> list[Tail]:
+    return [Tail(row[3:], *row[:3].tolist()) for row in rows]
+
+
+def _of_distance(name: str, distance: Distance) -> dict[str, Array]:
+    return {
+        f"{name}.columns": distance.columns.astype(np.float64),
+        f"{name}.centre": distance.centre,
+        f"{name}.whitener": distance.whitener,
+    }
+
+
+def _distance(held: Arrays, name: str) -> Distance:
+    columns, centre, whitener = (held[f"{name}.{part}"] for part in ("columns", "centre", "whitener"))
+    return Distance(columns.astype(np.intp), centre, whitener)

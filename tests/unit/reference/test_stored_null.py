@@ -1,0 +1,72 @@
+"""The null of the usual windows comes with a bundle: the same thresholds everywhere, and no simulation at a start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from driftwatch.reference import reference as references
+from driftwatch.reference.bundle import load_bundle
+from driftwatch.reference.reference import Reference, reference_from, store_null
+from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
+from driftwatch.stats.sequential import SlidingNull
+
+BUDGET, RESOLVE_AFTER = 1e4, 3
+
+
+@pytest.fixture(scope="module")
+def simulated(reference: Reference) -> SlidingNull:
+    return reference.simulate(SIZES, STEP, samples=40_000)
+
+
+def test_comes_back_as_it_was(reference: Reference, simulated: SlidingNull) -> None:
+    found = stored_null(null_arrays(simulated), reference.layout)
+    assert found is not None
+    for budget in (BUDGET, 1e6):
+        before, after = (each.procedure(budget, RESOLVE_AFTER) for each in (simulated, found))
+        assert (after.control, after.remarks, after.step) == (before.control, before.remarks, before.step)
+    windows = np.stack(
+        [reference.bank[start : start + SIZES[0]].sum(0, dtype=np.float64) for start in range(0, 500, 50)]
+    )
+    for before, after in zip(simulated.nulls.values(), found.nulls.values(), strict=True):
+        one, other = before.test(windows), after.test(windows)
+        for name, p_values in one.p_values.items():
+            np.testing.assert_array_equal(p_values, other.p_values[name])
+        np.testing.assert_array_equal(one.effect, other.effect)
+        np.testing.assert_array_equal(one.deviations, other.deviations)
+        np.testing.assert_array_equal(before.parts_mean, after.parts_mean)
+
+
+def test_is_taken_for_windows_of_its_sizes_whatever_the_budget(
+    reference: Reference, simulated: SlidingNull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = replace(reference, stored=simulated)
+    monkeypatch.setattr(references, "simulate_null", None)
+    for budget in (BUDGET, 1e6):
+        assert held.procedure(SIZES, STEP, budget=budget, resolve_after=RESOLVE_AFTER).nulls is simulated.nulls
+    for sizes, step, by_time in (((50,), STEP, False), (SIZES, 5, False), (SIZES, STEP, True)):
+        with pytest.raises(TypeError):
+            held.procedure(sizes, step, budget=BUDGET, resolve_after=RESOLVE_AFTER, by_time=by_time)
+
+
+def test_of_another_format_it_is_not_taken(reference: Reference, simulated: SlidingNull) -> None:
+    arrays = null_arrays(simulated)
+    arrays["null.about"] = arrays["null.about"] + [1, 0, 0]
+    assert stored_null(arrays, reference.layout) is None
+
+
+def test_a_bundle_of_a_large_enough_bank_holds_one(
+    bundle: Path, reference: Reference, simulated: SlidingNull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "simulate_null", lambda *_, **__: simulated)
+    arrays = dict(load_bundle(bundle).calibration)
+    small = replace(reference, bank=reference.bank[:900])
+    assert store_null(small, arrays) is small
+    assert "null.about" not in arrays
+    assert store_null(reference, arrays).stored is simulated
+    found = reference_from(replace(load_bundle(bundle), calibration=arrays)).stored
+    assert found is not None
+    np.testing.assert_array_equal(found.p_values, simulated.p_values)
