@@ -68,7 +68,8 @@ def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
 
 
 def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
-    held = {name.removeprefix(f"null.{size}."): each for name, each in arrays.items()}
+    prefix = f"null.{size}."
+    held = {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
     nll_centre, most, deviation = held["scalars"].tolist()
     return WindowNull(
         size=size,
@@ -107,4 +108,5 @@ def _of_distance(name: str, distance: Distance) -> dict[str, Array]:
 
 def _distance(held: Arrays, name: str) -> Distance:
     columns, centre, whitener = (held[f"{name}.{part}"] for part in ("columns", "centre", "whitener"))
-    return Distance(columns.astype(np.intp), centre, whitener)
+    # In memory by columns, as it was fitted: products with it are then the same for one window and for many.
+    return Distance(columns.astype(np.intp), centre, np.asfortranarray(whitener))
