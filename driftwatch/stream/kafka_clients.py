@@ -111,6 +111,7 @@ class KafkaRole(Reconnecting):
             # What a role has paused by itself, to wait with it, stays so.
             consumer.resume(*self._paused & consumer.paused())
             self._paused.clear()
+        free_slot(consumer)
         wait_ms = JOIN_POLL_MS if not self.settled(consumer) else 0 if busy else POLL_MS
         try:
             polled = consumer.poll(timeout_ms=wait_ms)
@@ -278,6 +279,17 @@ class KafkaRole(Reconnecting):
         keep_requests(made)
         made.init_transactions()
         return made
+
+
+def free_slot(consumer: KafkaConsumer) -> None:
+    """Mends a consumer that would give nothing any more of a partition that was paused while messages of it were held.
+
+    kafka-python 3.0.12 takes such messages up again only while no others are at hand, takes those for at hand that it
+    has given last, and asks the broker for no more as long as there are some.
+    """
+    fetcher = consumer._fetcher
+    if not fetcher._next_partition_records:
+        fetcher._next_partition_records = None
 
 
 class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]

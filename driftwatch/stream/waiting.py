@@ -39,7 +39,8 @@ class Waiting:
         self._patience_s = patience_s
         self._observe = observer
         self._waits: dict[TopicPartition, _Wait] = {}
-        self._given_up: set[tuple[str, str]] = set()
+        # By version: streams of a partition that share a reference would otherwise be waited for one after another.
+        self._given_up: set[str] = set()
 
     def hold(self, consumer: KafkaConsumer, place: TopicPartition, offset: int, pane: Pane) -> None:
         """Waits with a partition for the reference of the pane at an offset.
@@ -47,7 +48,7 @@ class Waiting:
         Raises:
             MessageError: it was waited for long enough.
         """
-        if (pane.stream, pane.reference) in self._given_up:
+        if pane.reference in self._given_up:
             raise MessageError(
                 f"a pane of stream {pane.stream} was scored by reference {pane.reference}, which is not here",
                 reason="unknown_reference",
@@ -73,7 +74,7 @@ class Waiting:
             if lacks(place, wait.pane) and not late:
                 continue
             if late:
-                self._given_up.add((wait.pane.stream, wait.pane.reference))
+                self._given_up.add(wait.pane.reference)
             self.forget([place])
             consumer.resume(place)
 

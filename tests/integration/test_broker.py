@@ -7,11 +7,13 @@ from contextlib import ExitStack, closing
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from driftwatch.stream.kafka_clients import DELIVERY_TIMEOUT_MS
+from driftwatch.config import KafkaSource
+from driftwatch.stream.kafka_clients import DELIVERY_TIMEOUT_MS, KafkaRole
 from driftwatch.stream.transaction import keep_requests
 from tests.broker import KafkaBroker
 from tests.chaos.proxy import Proxy, serving
 from tests.chaos.snare import Snare
+from tests.cluster import Cluster
 
 TOPIC = "kept"
 PLACE = TopicPartition(TOPIC, 0)
@@ -50,6 +52,40 @@ def test_a_transaction_outlasts_a_cut_of_the_network(own_broker: KafkaBroker) ->
             threading.Event().wait(0.3)
             threading.Timer(1.0, proxy.mend).start()
     assert committed(own_broker, 3) == [b"0", b"1", b"2"]
+
+
+class Role(KafkaRole):
+    """Reads what comes."""
+
+    def session(self, stop: threading.Event, clients: ExitStack) -> None:
+        raise NotImplementedError
+
+    def read(self, consumer: KafkaConsumer, place: TopicPartition, count: int) -> list[bytes]:
+        """The next messages of a partition, so many or those of one poll more."""
+        found: list[bytes] = []
+        for _ in range(150):
+            found += [message.value for message in self.poll(consumer).get(place, ())]
+            if len(found) >= count:
+                break
+        return found
+
+
+def test_a_partition_that_was_paused_in_the_middle_of_what_was_fetched_goes_on(cluster: Cluster) -> None:
+    cluster.create(2)
+    other, paused = (TopicPartition(cluster.topic, number) for number in range(2))
+    values = [b"%d" % number for number in range(60)]
+    cluster.send([(value, {}) for value in values], paused.partition)
+    role = Role("read", KafkaSource.model_validate(cluster.source()), lambda _: None)
+    with ExitStack() as clients:
+        consumer = role.consumer(clients, cluster.prefix, max_poll_records=20)
+        role.subscribe(consumer, cluster.topic)
+        assert role.read(consumer, paused, 1) == values[:20]
+        consumer.pause(paused)
+        consumer.seek(paused, 10)
+        cluster.send([(b"other", {})], other.partition)
+        assert role.read(consumer, other, 1) == [b"other"]
+        consumer.resume(paused)
+        assert role.read(consumer, paused, 50) == values[10:]
 
 
 def test_transactions_and_crashes(own_broker: KafkaBroker) -> None:

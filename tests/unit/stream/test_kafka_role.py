@@ -32,6 +32,7 @@ class Consumer:
         self._away = away
         self._paused: set[TopicPartition] = set()
         self._cluster = SimpleNamespace(topic_id=lambda _: None)
+        self._fetcher = SimpleNamespace(_next_partition_records=None)
 
     def pause(self, *places: TopicPartition) -> None:
         self._paused |= set(places)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -61,9 +61,10 @@ def test_after_a_while_panes_of_that_reference_are_given_up() -> None:
         held.hold(kafka, place, 17, PANE)
     held.look(kafka, lambda *_: True)
     assert consumer.asked[4:] == [("resume", 0), ("resume", 1)]
-    with pytest.raises(MessageError, match="reference new, which is not here") as given_up:
-        held.hold(kafka, PLACES[0], 17, PANE)
-    assert given_up.value.reason == "unknown_reference"
+    for pane in (PANE, replace(PANE, stream="of the same reference")):
+        with pytest.raises(MessageError, match="reference new, which is not here") as given_up:
+            held.hold(kafka, PLACES[0], 17, pane)
+        assert given_up.value.reason == "unknown_reference"
     assert len(told) == 4
 
 
