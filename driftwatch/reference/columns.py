@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from driftwatch.flows.features import MISSING_NAME as MISSING
-from driftwatch.stats.descriptors import BINS, MARGINALS, PAIRS
+from driftwatch.stats.descriptors import MARGINALS, PAIRS
 from driftwatch.stats.hotelling import LOCATION
 from driftwatch.stats.summary import Array, Layout
 
@@ -69,8 +69,8 @@ def _shifts(shifts: Array, n: float, names: Sequence[str]) -> Iterator[Found]:
 def _marginals(means: dict[str, Array], n: float, names: Sequence[str]) -> Iterator[Found]:
     if MARGINALS not in means:
         return
-    squares = n * np.square(means[MARGINALS].reshape(len(names), BINS - 1)).sum(1)
-    for name, log_p in zip(names, _log_p(squares, BINS - 1, len(names)), strict=True):
+    shares = means[MARGINALS].reshape(len(names), -1)
+    for name, log_p in zip(names, _log_p(n * np.square(shares).sum(1), shares.shape[1], len(names)), strict=True):
         yield float(log_p), (name,), _share(name) or f"the distribution of {name} changed"
 
 

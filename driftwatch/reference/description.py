@@ -15,13 +15,16 @@ from driftwatch.stats.descriptors import (
     INTENSITY,
     LATENT_MOMENTS,
     LAYOUT,
+    MARGINALS,
     SPECTRUM,
     VALUES,
+    bins_for,
     image_descriptors,
     latent_moments,
     vector_descriptors,
 )
 from driftwatch.stats.hotelling import Groups, fit_groups
+from driftwatch.stats.single_columns import ColumnStatistic, apart, moved_alone
 from driftwatch.stats.summary import Array, Described, Layout, Whitened
 
 PROJECTED = 24
@@ -42,7 +45,7 @@ class Description:
 
     def describe(self, flow: Flow, latents: Latents, whitened: Whitened) -> Described:
         """Descriptors of samples, in standard coordinates."""
-        standard = self.groups.standard(_descriptors(flow, latents, whitened, self.projection))
+        standard = self.groups.standard(_descriptors(flow, latents, whitened, self.projection, self.bins))
         return self.restore(standard)
 
     def restore(self, standard: tuple[Array, ...]) -> Described:
@@ -51,7 +54,26 @@ class Description:
 
     def layout(self, latent: Layout) -> Layout:
         """The layout of summaries that hold descriptors beside what `latent` holds."""
-        return Layout(latent.dim, latent.blocks, latent.axes, self.groups.shapes)
+        return Layout(latent.dim, latent.blocks, latent.axes, self.groups.shapes, self._columns)
+
+    @property
+    def bins(self) -> int:
+        """Into how many equal shares of the reference the values of each column are sorted; 0 if not at all."""
+        marginals = next((group for group in self.groups.each if group.name == MARGINALS), None)
+        return len(marginals.mean) // len(self.projection) + 1 if marginals else 0
+
+    @property
+    def _columns(self) -> tuple[ColumnStatistic, ...]:
+        """What is asked of each column by itself; nothing where they are not sorted."""
+        if not self.bins:
+            return ()
+        places = {group.name: (place, group.whitener) for place, group in enumerate(self.groups.each)}
+        width = self.bins - 1
+        return (
+            moved_alone(*places[VALUES], width=1),
+            moved_alone(*places[MARGINALS], width=width),
+            apart(*places[MARGINALS], width=width),
+        )
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Named arrays, for a bundle."""
@@ -73,19 +95,20 @@ def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tup
     """
     image = isinstance(flow, ImageFlow)
     projection = np.empty((0, 0)) if image else _leading(fitting[0].observed)
+    bins = bins_for(len(projection))
     groups = fit_groups(
-        _descriptors(flow, *fitting, projection),
-        _descriptors(flow, *held_out, projection),
+        _descriptors(flow, *fitting, projection, bins),
+        _descriptors(flow, *held_out, projection, bins),
         (LAYOUT, SPECTRUM, INTENSITY) if image else (VALUES,),
     )
     return Description(groups, projection)
 
 
-def _descriptors(flow: Flow, latents: Latents, whitened: Whitened, projection: Array) -> Mapping[str, Array]:
+def _descriptors(flow: Flow, latents: Latents, whitened: Whitened, projection: Array, bins: int) -> Mapping[str, Array]:
     if isinstance(flow, ImageFlow):
         observed = image_descriptors(latents.observed, low=flow.low, high=flow.high, noise=flow.noise_width)
     else:
-        observed = vector_descriptors(latents.observed, projection)
+        observed = vector_descriptors(latents.observed, projection, bins)
     return {LATENT_MOMENTS: latent_moments(whitened.blocks), **observed}
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.combination import Combination
 from driftwatch.stats.effect import EffectSize
-from driftwatch.stats.null import DETECTORS, Distance, Statistics, WindowNull
+from driftwatch.stats.null import DETECTORS, Distance, Statistics, WindowNull, members_for
 from driftwatch.stats.sequential import SlidingNull
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail
 
-FORMAT = 1
+FORMAT = 2
 """Of these arrays, and of what is measured of windows: a null of another format is simulated anew."""
 
 SIZES, STEP = (50, 500), 10
@@ -43,8 +43,7 @@ def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
             "whole": statistics.whole.astype(np.float64),
             "combined": statistics.combination.columns.astype(np.float64),
             "combined_tails": _of_tails(statistics.combination.tails),
-            **_of_distance("latent", statistics.latent),
-            **_of_distance("geometry", statistics.geometry),
+            **_of_distance(statistics.geometry),
         }
         arrays |= {f"null.{size}.{name}": array for name, array in named.items()}
     return arrays
@@ -75,10 +74,10 @@ def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
         size=size,
         layout=layout,
         statistics=Statistics(
-            latent=_distance(held, "latent"),
-            geometry=_distance(held, "geometry"),
+            geometry=_distance(held),
             nll_centre=nll_centre,
             whole=held["whole"].astype(np.intp),
+            members=members_for(layout),
             combination=Combination(held["combined"].astype(np.intp), tuple(_tails(held["combined_tails"]))),
         ),
         tails=dict(zip(DETECTORS, _tails(held["tails"]), strict=True)),
@@ -98,15 +97,15 @@ def _tails(rows: Array) -> list[Tail]:
     return [Tail(row[3:], *row[:3].tolist()) for row in rows]
 
 
-def _of_distance(name: str, distance: Distance) -> dict[str, Array]:
+def _of_distance(geometry: Distance) -> dict[str, Array]:
     return {
-        f"{name}.columns": distance.columns.astype(np.float64),
-        f"{name}.centre": distance.centre,
-        f"{name}.whitener": distance.whitener,
+        "geometry.columns": geometry.columns.astype(np.float64),
+        "geometry.centre": geometry.centre,
+        "geometry.whitener": geometry.whitener,
     }
 
 
-def _distance(held: Arrays, name: str) -> Distance:
-    columns, centre, whitener = (held[f"{name}.{part}"] for part in ("columns", "centre", "whitener"))
+def _distance(held: Arrays) -> Distance:
+    columns, centre, whitener = (held[f"geometry.{part}"] for part in ("columns", "centre", "whitener"))
     # In memory by columns, as it was fitted: products with it are then the same for one window and for many.
     return Distance(columns.astype(np.intp), centre, np.asfortranarray(whitener))

@@ -79,10 +79,10 @@ def between(low: WindowNull, high: WindowNull, size: int) -> WindowNull:
     near = low if share < 0.5 else high
     mean, deviation = _even(low.mean, high.mean, share), _powers(low.deviation, high.deviation, share)
     statistics = Statistics(
-        latent=_moved(near.statistics.latent, near, mean, deviation),
         geometry=_moved(near.statistics.geometry, near, mean, deviation),
         nll_centre=float(_even(low.statistics.nll_centre, high.statistics.nll_centre, share)),
         whole=near.statistics.whole,
+        members=near.statistics.members,
         combination=_combination(low.statistics.combination, high.statistics.combination, share),
     )
     return replace(

@@ -35,8 +35,8 @@ MAX_COLOURS = 3
 FAINTEST = 0.3
 """Energy, in squares of the noise, that is added before taking a logarithm: what is flat has no spectrum."""
 
-MAX_MARGINALS = 40
-BINS = 8
+BINS = ((16, 8), (100, 4))
+"""Up to so many columns, into how many equal shares of the reference each one's values are sorted."""
 
 
 def latent_moments(blocks: Sequence[Array]) -> Array:
@@ -78,28 +78,34 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
     return {LAYOUT: _grid(tones), SPECTRUM: _spectrum(x / noise), INTENSITY: _histogram(x, low, high)}
 
 
-def vector_descriptors(features: NDArray[np.floating], projection: Array) -> Mapping[str, Array]:
+def bins_for(columns: int) -> int:
+    """Into how many equal shares of the reference the values of each of so many columns are sorted; 0 if not at all."""
+    return next((bins for most, bins in BINS if columns <= most), 0)
+
+
+def vector_descriptors(features: NDArray[np.floating], projection: Array, bins: int) -> Mapping[str, Array]:
     """Values, pairs and marginals of rows.
 
     Args:
         features: standard normal one by one, ``(N, D)``.
         projection: to the few dimensions that are taken in pairs, ``(D, k)``.
+        bins: of each column (see `bins_for`).
 
     Returns:
-        By group, ``(N, K)`` each: the values (projected, if there are many); products of all pairs of projected values;
-        for each column, if there are not too many, in which eighth of the reference its value lies.
+        By group, ``(N, K)`` each: the values (projected, if there are no bins); products of all pairs of projected
+        values; if there are bins, in which of the reference's equal shares each column's value lies, but for the last.
     """
     xp = namespace(features)
     every: Array = xp.astype(features, xp.float64)
     few = times(every, projection)
     groups = {
-        VALUES: every if every.shape[1] <= MAX_MARGINALS else few,
+        VALUES: every if bins else few,
         PAIRS: _pairs(few[:, :, None] * few[:, None, :]),
     }
-    if every.shape[1] <= MAX_MARGINALS:
-        above = xp.stack([every > edge for edge in _normal_quantiles(BINS)], axis=2)
-        eighth = xp.concat([~above[:, :, :1], above[:, :, :-1] & ~above[:, :, 1:]], axis=2)
-        groups[MARGINALS] = xp.astype(eighth.reshape(len(every), -1), xp.float64)
+    if bins:
+        above = xp.stack([every > edge for edge in _normal_quantiles(bins)], axis=2)
+        share = xp.concat([~above[:, :, :1], above[:, :, :-1] & ~above[:, :, 1:]], axis=2)
+        groups[MARGINALS] = xp.astype(share.reshape(len(every), -1), xp.float64)
     return groups
 
 

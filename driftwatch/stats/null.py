@@ -1,9 +1,10 @@
 """The null of windows of one size: statistics of every detector, and the p-values they mean.
 
-Source: METHOD.md, "From statistic to alarm". The combined statistic joins the divergence; the Mahalanobis distance of
-the vector of all latent parts from its null mean (two-sided in every part, it knows how they move together); the mean
-NLL, which leads on tables; Hotelling's statistic of each group of descriptors and of all of them; and how surprising
-the samples are one by one.
+Source: METHOD.md, "From statistic to alarm". Each statistic that the combined one joins costs the others some of their
+power, so it joins few, those that left least behind the best of all (benchmarks/NOTES.md). Of rows: the divergence, the
+geometry, the mean NLL, Hotelling's statistic of all descriptors and of where the values lie, and what single columns
+do. Of images, whose likelihood is no alarm, and whose latents are among the descriptors: the geometry, Hotelling's
+statistic of all descriptors and of each group, and how surprising the samples are one by one.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.combination import Combination, fit_combination
 from driftwatch.stats.decomposition import PARTS, Decomposition, decompose
-from driftwatch.stats.descriptors import PRODUCTS
+from driftwatch.stats.descriptors import LATENT_MOMENTS, LAYOUT, PAIRS, PRODUCTS, VALUES
 from driftwatch.stats.effect import EffectSize, bounds, fit_effect_size
 from driftwatch.stats.geometry import geometry
-from driftwatch.stats.hotelling import COPIES, hotelling
+from driftwatch.stats.hotelling import COPIES, LOCATION, hotelling
 from driftwatch.stats.moments import times
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail, fit_tail
@@ -44,17 +45,19 @@ class Features:
         decomposition: the parts in nats.
         nll: mean negative log-likelihood, ``(M,)``, nats per sample.
         hotelling: Hotelling's statistic of each group, ``(M, G)``.
+        columns: each statistic of single columns, of the column where it is largest, ``(M, C)``.
     """
 
     values: Array
     decomposition: Decomposition
     nll: Array
     hotelling: Array
+    columns: Array
 
     def some(self, chosen: slice) -> Features:
         """Those of some of the windows."""
         parts = Decomposition(self.decomposition.parts[chosen])
-        return Features(self.values[chosen], parts, self.nll[chosen], self.hotelling[chosen])
+        return Features(self.values[chosen], parts, self.nll[chosen], self.hotelling[chosen], self.columns[chosen])
 
 
 def features(summaries: Array, layout: Layout) -> Features:
@@ -70,7 +73,9 @@ def features(summaries: Array, layout: Layout) -> Features:
         summaries[:, layout.surprise, None] / summaries[:, :1],
         np.log(squares + 1e-6),
     ]
-    return Features(np.concatenate(columns, axis=1), parts, nll, squares)
+    single = [each(summaries[:, layout.group_slices[each.group]], summaries[:, 0]) for each in layout.columns]
+    alone = np.stack(single, axis=1) if single else np.empty((len(summaries), 0))
+    return Features(np.concatenate(columns, axis=1), parts, nll, squares, alone)
 
 
 @dataclass(frozen=True)
@@ -135,33 +140,71 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class Members:
+    """The statistics that the combined one is made of.
+
+    Args:
+        detectors: by name.
+        groups: Hotelling's statistic of these.
+        surprise: whether the mean surprise of the samples is one.
+    """
+
+    detectors: tuple[str, ...]
+    groups: Columns
+    surprise: bool
+
+    def __call__(self, told: Mapping[str, Array], measured: Features) -> Array:
+        """Of ``M`` windows, ``(M, J)``: of detectors, what they told of the windows; and single columns', if any."""
+        single = [told[name] for name in self.detectors] + ([_surprise(measured)] if self.surprise else [])
+        return np.column_stack([*single, measured.hotelling[:, self.groups], measured.columns])
+
+
+def members_for(layout: Layout) -> Members:
+    """What is combined of windows of images, or of rows."""
+    names = [name for name, _ in layout.groups]
+    if LAYOUT in names:
+        alone = {*names} - {LATENT_MOMENTS}
+        detectors: tuple[str, ...] = ("geometry", "moments")
+    else:
+        alone = {LOCATION} if layout.columns else {LOCATION, VALUES, PAIRS}
+        detectors = ("kl", "geometry", "moments", "nll")
+    groups = np.array([g for g, name in enumerate(names) if name in alone], dtype=np.intp)
+    return Members(detectors, groups, surprise=LAYOUT in names)
+
+
+@dataclass(frozen=True)
 class Statistics:
     """What the detectors' statistics are computed by.
 
     Args:
-        latent: distance over the parts, the geometry and the NLL.
-        geometry: distance over the geometric features alone.
+        geometry: distance over the geometric features.
         nll_centre: the reference's mean NLL, nats.
         whole: which groups Hotelling's statistic of all descriptors adds up.
-        combination: of the statistics that the combined one is made of.
+        members: what is combined.
+        combination: of them.
     """
 
-    latent: Distance
     geometry: Distance
     nll_centre: float
     whole: Columns
+    members: Members
     combination: Combination
 
     def __call__(self, measured: Features) -> dict[str, Array]:
         """Of ``M`` windows, ``(M,)`` by detector; larger means more drift, but for the NLL."""
-        return {
-            "combined": self.combination(_members(measured, self.latent, self.whole)),
-            "kl": measured.decomposition.total,
-            "geometry": self.geometry(measured.values),
-            "moments": measured.hotelling[:, self.whole].sum(1),
-            "nll": measured.nll,
-            "typicality": np.abs(measured.nll - self.nll_centre),
-        }
+        single = singly(measured, self.geometry, self.nll_centre, self.whole)
+        return {"combined": self.combination(self.members(single, measured)), **single}
+
+
+def singly(measured: Features, geometry: Distance, nll_centre: float, whole: Columns) -> dict[str, Array]:
+    """The statistics of all detectors but the combined one (see `Statistics`)."""
+    return {
+        "kl": measured.decomposition.total,
+        "geometry": geometry(measured.values),
+        "moments": measured.hotelling[:, whole].sum(1),
+        "nll": measured.nll,
+        "typicality": np.abs(measured.nll - nll_centre),
+    }
 
 
 @dataclass(frozen=True)
@@ -211,6 +254,7 @@ def join(measured: Sequence[Features]) -> Features:
         Decomposition(np.concatenate([part.decomposition.parts for part in measured])),
         np.concatenate([part.nll for part in measured]),
         np.concatenate([part.hotelling for part in measured]),
+        np.concatenate([part.columns for part in measured]),
     )
 
 
@@ -220,15 +264,12 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
     first = len(layout.blocks) * len(PARTS)
     least = np.full(values.shape[1], LEAST_DEVIATION)
     least[first : values.shape[1] - len(layout.groups)] = 1e-12
-    latent = fit_distance(values, np.arange(first + len(GEOMETRY_PARTS) + 1))
+    geometry = fit_distance(values, np.arange(first, first + len(GEOMETRY_PARTS)))
+    nll_centre = float(measured.nll.mean())
     whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name not in COPIES], dtype=np.intp)
-    statistics = Statistics(
-        latent=latent,
-        geometry=fit_distance(values, np.arange(first, first + len(GEOMETRY_PARTS))),
-        nll_centre=float(measured.nll.mean()),
-        whole=whole,
-        combination=fit_combination(_members(measured, latent, whole)),
-    )
+    members = members_for(layout)
+    combination = fit_combination(members(singly(measured, geometry, nll_centre, whole), measured))
+    statistics = Statistics(geometry, nll_centre, whole, members, combination)
     return WindowNull(
         size=size,
         layout=layout,
@@ -239,13 +280,6 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
         effect_size=fit_effect_size(_bounds(measured, layout, size)),
         parts_mean=measured.decomposition.parts.mean(0),
     )
-
-
-def _members(measured: Features, latent: Distance, whole: Columns) -> Array:
-    """The statistics that the combined one is made of, ``(M, J)``."""
-    squares = measured.hotelling
-    single = [latent(measured.values), measured.nll, _surprise(measured), squares[:, whole].sum(1)]
-    return np.column_stack([*single, squares])
 
 
 def _surprise(measured: Features) -> Array:

@@ -7,7 +7,7 @@ NumPy's arrays on a CPU, as torch's tensors on a GPU. `Array` stands for either 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 from numpy.typing import NDArray
+
+from driftwatch.stats.single_columns import ColumnStatistic
 
 Array = NDArray[np.float64]
 
@@ -51,12 +53,14 @@ class Layout:
         blocks: ``(P, l)`` of each block: sub-vectors a sample, dimensions a sub-vector.
         axes: ``k``, the rank of the projection in which axes are compared.
         groups: name and dimensions of each group of descriptors.
+        columns: what is asked of each column by itself, of a table's groups.
     """
 
     dim: int
     blocks: tuple[tuple[int, int], ...]
     axes: int
     groups: tuple[tuple[str, int], ...] = ()
+    columns: tuple[ColumnStatistic, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def size(self) -> int:

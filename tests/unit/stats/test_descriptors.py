@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.descriptors import (
-    BINS,
     INTENSITY,
     LAYOUT,
     MARGINALS,
     PAIRS,
     SPECTRUM,
     VALUES,
+    bins_for,
     image_descriptors,
     latent_moments,
     vector_descriptors,
@@ -83,15 +83,20 @@ def test_long_sub_vectors_keep_squares_only() -> None:
 
 def test_rows_have_values_pairs_and_marginals() -> None:
     x = np.random.default_rng(2).standard_normal((20_000, 3))
-    found = vector_descriptors(x, np.eye(3))
+    found = vector_descriptors(x, np.eye(3), 8)
     np.testing.assert_array_equal(found[VALUES], x)
     np.testing.assert_allclose(found[PAIRS][:, 1], x[:, 0] * x[:, 1])
-    np.testing.assert_allclose(found[MARGINALS].mean(0), 1 / BINS, atol=0.01)
+    np.testing.assert_allclose(found[MARGINALS].mean(0), 1 / 8, atol=0.01)
 
 
 def test_many_columns_are_projected() -> None:
     x = np.random.default_rng(3).standard_normal((10, 100))
-    found = vector_descriptors(x, np.eye(100)[:, :5])
+    found = vector_descriptors(x, np.eye(100)[:, :5], 0)
     np.testing.assert_array_equal(found[VALUES], x[:, :5])
     assert MARGINALS not in found
     assert found[PAIRS].shape == (10, 15)
+
+
+def test_the_more_columns_the_fewer_shares() -> None:
+    found = [bins_for(columns) for columns in (1, 16, 17, 100, 101)]
+    assert found == [8, 8, 4, 4, 0]

@@ -1,0 +1,70 @@
+"""Statistics of single columns: what they are under the reference, and which drift each of them sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import ndtri
+
+from driftwatch.stats.descriptors import MARGINALS, VALUES, vector_descriptors
+from driftwatch.stats.hotelling import Groups, fit_groups
+from driftwatch.stats.single_columns import ColumnStatistic, apart, moved_alone
+
+COLUMNS, BINS, SIZE = 3, 8, 50
+ALIKE = 0.95
+"""The correlation of the first two columns."""
+
+
+def rows(seed: int, n: int) -> np.ndarray:
+    x = np.random.default_rng(seed).standard_normal((n, COLUMNS))
+    x[:, 1] = ALIKE * x[:, 0] + np.sqrt(1 - ALIKE**2) * x[:, 1]
+    return x
+
+
+def described(x: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(vector_descriptors(x, np.eye(COLUMNS), BINS))
+
+
+@pytest.fixture(scope="module")
+def groups() -> Groups:
+    return fit_groups(described(rows(1, 40_000)), described(rows(2, 40_000)), (VALUES,))
+
+
+def measured(groups: Groups, name: str, make: object, width: int, x: np.ndarray) -> np.ndarray:
+    group = next(each for each in groups.each if each.name == name)
+    statistic = make(0, group.whitener, width)  # type: ignore[operator]
+    assert isinstance(statistic, ColumnStatistic)
+    sums = group.standard(described(x)).reshape(-1, SIZE, len(group.whitener)).sum(1)
+    return statistic(sums, np.full(len(sums), float(SIZE)))
+
+
+def test_each_column_is_chi_squared_under_the_reference(groups: Groups) -> None:
+    group = next(each for each in groups.each if each.name == MARGINALS)
+    width = BINS - 1
+    forms = moved_alone(0, group.whitener, width).forms
+    sums = group.standard(described(rows(3, 100_000))).reshape(-1, SIZE, len(forms)).sum(1)
+    for column in range(COLUMNS):
+        alone = ColumnStatistic(0, forms[:, column * width : (column + 1) * width], width)
+        found = alone(sums, np.full(len(sums), float(SIZE)))
+        assert stats.kstest(found, stats.chi2(width).cdf).pvalue > 1e-3
+
+
+def test_a_column_that_leaves_its_twin_is_seen_where_its_own_distribution_hardly_moves(groups: Groups) -> None:
+    shift = np.array([0.25, 0.0, 0.0])
+    plain, moved = rows(4, 20_000), rows(5, 20_000) + shift
+    alone, own = (
+        np.mean(
+            measured(groups, name, make, width, moved) > np.quantile(measured(groups, name, make, width, plain), 0.99)
+        )
+        for name, make, width in ((VALUES, moved_alone, 1), (MARGINALS, apart, BINS - 1))
+    )
+    assert alone > 0.9
+    assert own < 0.5
+
+
+def test_distance_is_that_of_distribution_functions(groups: Groups) -> None:
+    x = rows(6, SIZE) + np.array([0.0, 0.0, 1.0])
+    found = measured(groups, MARGINALS, apart, BINS - 1, x)[0]
+    below = (x[:, :, None] <= ndtri(np.arange(1, BINS) / BINS)).mean(0) - np.arange(1, BINS) / BINS
+    assert found == pytest.approx(SIZE * np.square(below).mean(1).max(), rel=0.1)
