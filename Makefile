@@ -38,9 +38,9 @@ bench: $(READY)  ## measure speed and accuracy; prints tables
 bench-detection: $(PEERS)/.ready  ## measure detection beside peers, which have an environment of their own
 	$(PEERS)/bin/python -m benchmarks.detection $(DETECTION)
 
-chaos: $(READY)  ## strike daemons with faults (FAULTS=200 SEED=1 NODES=3 BEFORE=), and compare what is left with what it should be
+chaos: $(READY)  ## strike daemons with faults (FAULTS=200 SEED=1 NODES=3 KINDS= BEFORE=), and compare what is left with what it should be
 	@.ci/tools
-	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --nodes $(NODES) $(if $(BEFORE),--before $(BEFORE)) $(if $(MINUTES),--minutes $(MINUTES))
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --nodes $(NODES) $(if $(BEFORE),--before $(BEFORE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KINDS),--kinds '$(KINDS)')
 
 broker: $(READY)  ## run a Kafka broker on this machine to try things out with
 	$(BIN)/python -m tests.broker

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 
 from tests.broker import start_nodes
+from tests.chaos.faults import FAULTS
 from tests.chaos.fleet import PRESENT
 from tests.chaos.intake import run_intake
 from tests.chaos.replay import run_replay
@@ -37,11 +39,15 @@ def main(
         str, typer.Option(help="A commit whose version daemons begin with, are upgraded from and rolled back to.")
     ] = "",
     minutes: Annotated[float, typer.Option(min=0, help="After which there is no further fault.")] = math.inf,
+    kinds: Annotated[str, typer.Option(help="Of the faults, in turn, with commas between; drawn if none.")] = "",
 ) -> None:
     """Strikes daemons with faults, and compares what they have committed with what one process comes to."""
     # Broker and daemons are to end with this process, however it is told to.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
+    stated = kinds.split(",") if kinds else [None]
+    if strange := ", ".join(kind for kind in stated if kind and kind not in FAULTS):
+        raise typer.BadParameter(f"{strange}: there are {', '.join(FAULTS)}", param_hint="--kinds")
 
     console.print(f"{faults} faults, seed {seed}, {nodes} nodes of Apache Kafka")
 
@@ -58,7 +64,7 @@ def main(
             brokers,
             bundles,
             folder,
-            faults=[None] * faults,
+            faults=list(islice(cycle(stated), faults)),
             seed=seed,
             limit_s=60 * minutes,
             versions=versions,
@@ -71,7 +77,8 @@ def main(
     taken_in = run_intake(bundles[0], folder, faults=beside, seed=seed, longest_s=LONGEST_S)
     console.print(report_intake(taken_in))
     if not (outcome.exact and replayed.exact and taken_in.kept):
-        again = f"make chaos FAULTS={faults} SEED={seed} NODES={nodes}" + (f" BEFORE={before}" if before else "")
+        again = f"make chaos FAULTS={faults} SEED={seed} NODES={nodes}"
+        again += (f" BEFORE={before}" if before else "") + (f" KINDS='{kinds}'" if kinds else "")
         console.print(f"[bold red]not exact[/]; to see it again: {again}")
         console.print(f"configurations, logs and states are in {folder}")
         sys.exit(1)
