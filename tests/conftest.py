@@ -33,7 +33,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small bundle."""
-    return small_bundle(tmp_path_factory.mktemp("bundles"))
+    return small_bundle(tmp_path_factory.mktemp("bundles"), windows=(20, 100))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import ImageSchema
 from driftwatch.flows.image import ImageFlow
-from driftwatch.reference.bundle import write_bundle
+from driftwatch.reference.bundle import Bundle, write_bundle
 from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.reference import reference_from
+from driftwatch.reference.stored_null import STEP, null_arrays
 
 SIDE = 8
 SCHEMA = ImageSchema(channels=1, height=SIDE, width=SIDE)
@@ -37,8 +40,11 @@ def shuffled_rows(images: Images, seed: int = 0) -> Images:
     return images[:, :, rng.permutation(SIDE)]
 
 
-def small_bundle(folder: Path, name: str = "waves", seed: int = 0) -> Path:
-    """A bundle of a barely trained flow; its calibration is as good as any."""
+def small_bundle(folder: Path, name: str = "waves", seed: int = 0, windows: Sequence[int] = ()) -> Path:
+    """A bundle of a barely trained flow; its calibration is as good as any.
+
+    Daemons that test these windows in steps of `STEP` find the null in it, and start a second or two sooner.
+    """
     torch.manual_seed(seed)
     flow = ImageFlow(1, SIDE, SIDE, scales=2, steps=2, hidden=8)
     x = torch.from_numpy(waves(2_000, seed))
@@ -51,5 +57,7 @@ def small_bundle(folder: Path, name: str = "waves", seed: int = 0) -> Path:
     flow.eval()
     path = folder / name
     arrays = calibrate(flow, waves(2_000, seed + 1), waves(2_000, seed), bank_size=1_000)
+    if windows:
+        arrays |= null_arrays(reference_from(Bundle(path, name, "", SCHEMA, flow, arrays, {})).simulate(windows, STEP))
     write_bundle(path, name=name, schema=SCHEMA, flow=flow, calibration=arrays, facts={})
     return path
