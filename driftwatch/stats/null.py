@@ -5,6 +5,8 @@ power, so it joins few, those that left least behind the best of all (benchmarks
 geometry, the mean NLL, Hotelling's statistic of all descriptors and of where the values lie, and what single columns
 do. Of images, whose likelihood is no alarm, and whose latents are among the descriptors: the geometry, Hotelling's
 statistic of all descriptors and of each group, and how surprising the samples are one by one.
+
+Bundles keep nulls: whoever changes what is measured or joined here raises `driftwatch.reference.stored_null.FORMAT`.
 """
 
 from __future__ import annotations
