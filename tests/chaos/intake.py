@@ -26,6 +26,7 @@ from driftwatch.plan import Plans, make_plan
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.intake import TOPIC, Posted, record_of
 from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
+from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import example_rule
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.positions import Position
@@ -190,12 +191,14 @@ class _Oracle:
         self.exact = self.exact and self._path.read_bytes() == life.state
         return count
 
-    def _record(self, posting: Posting, offset: int) -> Any:
+    def _record(self, posting: Posting, offset: int) -> Record:
         body, headers = self._messages[posting.number]
         raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
         source = self._config.source
         assert source.kind == "http"
-        return record_of(Posted(body, raw, "", int(time.time() * 1000)), offset, source, STREAM)
+        record = record_of(Posted(body, raw, "", int(time.time() * 1000)), offset, source, STREAM)
+        assert record is not None
+        return record
 
     def _note(self, alert: Announcement) -> None:
         self.alerts.append(alert.id)
