@@ -72,8 +72,10 @@ class Fleet:
             daemon.wait_for("share of the work", lambda daemon=daemon: _working(daemon))
 
     def hang_up(self, name: str) -> None:
-        """Asks a replica to look for another reference."""
-        self.running[name].process.send_signal(signal.SIGHUP)
+        """Asks a replica to look for another reference; not before it runs Python, which the signal would end."""
+        daemon = self.running[name]
+        if daemon.lines():
+            daemon.process.send_signal(signal.SIGHUP)
 
     def kill(self, name: str) -> None:
         """Ends a replica at once."""
