@@ -1,0 +1,278 @@
+"""How cost grows with dimensions, block sizes, window lengths and the number of streams: slopes on logarithmic scales.
+
+    python -m benchmarks.growth [--only vectors|images|blocks|windows|streams] [--picture growth.png]
+
+Processor time of one thread, flows of the default size that were never trained, generated samples: what is measured
+does not depend on what the weights are. A slope of 1 is linear; it is fitted to the larger half of the sizes. Replicas
+are measured by `benchmarks.replicas`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.pictures.style import BLUE, GREEN, GREY, ORANGE, plain, save, title
+from driftwatch.config import AlertsConfig, WindowsConfig
+from driftwatch.data.schema import ImageSchema, Samples, Schema, VectorSchema
+from driftwatch.flows.base import Flow
+from driftwatch.flows.vector import VectorFlow
+from driftwatch.reference.architecture import new_flow
+from driftwatch.reference.bundle import write_bundle
+from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.scoring import Scorer
+from driftwatch.reference.train_config import FlowConfig
+from driftwatch.stream.monitor import TesterFactory, tester_factory
+from driftwatch.stream.pane_codec import encode_pane
+from driftwatch.stream.panes import Pane
+from driftwatch.stream.test_stage import Tests, TestStage
+from driftwatch.stream.windows import Standard
+
+VECTORS = (32, 128, 512, 2_048)
+IMAGES = ((1, 8), (1, 16), (1, 32), (3, 32), (3, 64))
+"""Channels and side: 64 to 12,288 dimensions."""
+
+BLOCKS = (2, 4, 8, 16, 32)
+BLOCKS_DIM = 64
+SIZES = (50, 500, 5_000, 50_000)
+STREAMS, TRACED = (1, 10, 100, 1_000), 100
+STEP, PANES, MANY, SCORED = 10, 60, 6_000, 640
+CALIBRATION, BATCH = 600, 64
+AT_ONCE = 200
+"""Panes that the test role takes at once, at most."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A cost over a size."""
+
+    name: str
+    sizes: tuple[float, ...]
+    costs: tuple[float, ...]
+
+    @property
+    def slope(self) -> float:
+        """Of the larger half."""
+        half = len(self.sizes) // 2
+        return float(np.polyfit(np.log(self.sizes[half:]), np.log(self.costs[half:]), 1)[0])
+
+
+def main() -> None:
+    """Prints Markdown, and draws."""
+    parts: dict[str, Callable[[], list[Curve]]] = {
+        "vectors": lambda: _dimensions([VectorSchema(dim=dim) for dim in VECTORS]),
+        "images": lambda: _dimensions([ImageSchema(channels=c, height=side, width=side) for c, side in IMAGES]),
+        "blocks": _blocks,
+        "windows": _windows,
+        "streams": _streams,
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=parts)
+    parser.add_argument("--picture", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {}
+    for name, part in parts.items():
+        if options.only in (None, name):
+            found[name] = part()
+            _print(name, found[name])
+    if options.picture:
+        _draw(found, options.picture)
+
+
+def _print(name: str, curves: Sequence[Curve]) -> None:
+    sizes = curves[0].sizes
+    print(f"\n## {name.capitalize()}\n")
+    print(f"| | {' | '.join(f'{size:,.0f}' for size in sizes)} | slope |")
+    print(f"| --- |{' ---: |' * (len(sizes) + 1)}")
+    for curve in curves:
+        costs = [f"{cost:,.4g}" for cost in curve.costs] + [""] * (len(sizes) - len(curve.costs))
+        print(f"| {curve.name} | {' | '.join(costs)} | {curve.slope:.2f} |", flush=True)
+
+
+def _samples(schema: Schema, count: int, seed: int) -> Samples:
+    rng = np.random.default_rng(seed)
+    if isinstance(schema, ImageSchema):
+        return rng.integers(0, 256, (count, *schema.shape)).astype(np.float32)
+    return rng.standard_normal((count, *schema.shape))
+
+
+def _reference(schema: Schema, flow: Flow | None = None) -> Reference:
+    """A reference by a flow that was never trained."""
+    torch.manual_seed(0)
+    fitted = _samples(schema, CALIBRATION, 0)
+    flow = flow or new_flow(FlowConfig(), schema, fitted)
+    flow.initialise(flow.prepare(torch.from_numpy(fitted[:128]), noise="content"))
+    flow.eval()
+    with tempfile.TemporaryDirectory() as name:
+        calibration = calibrate(flow, _samples(schema, CALIBRATION, 1), fitted)
+        path = Path(name) / "grown"
+        write_bundle(path, name="grown", schema=schema, flow=flow, calibration=calibration, facts={})
+        return load_reference(path)
+
+
+def _factory(*sizes: int) -> TesterFactory:
+    return tester_factory(
+        WindowsConfig(sizes=list(sizes), step=STEP), AlertsConfig(false_alarm_budget="1 per 1e4 samples")
+    )
+
+
+def _panes(reference: Reference, count: int = PANES) -> list[Pane]:
+    samples = _samples(reference.schema, count * STEP, 2)
+    scored = Scorer(reference)([samples[i : i + STEP] for i in range(0, len(samples), STEP)])
+    return [
+        Pane(
+            stream="one",
+            reference=reference.version,
+            n=STEP,
+            summary=each.summary,
+            start_ms=number,
+            end_ms=number,
+            topic="inputs",
+            partition=0,
+            first=(number, 0),
+            last=(number, STEP - 1),
+            grades=tuple(map(int, each.grades)),
+        )
+        for number, each in enumerate(scored)
+    ]
+
+
+def _processor_s(work: Callable[[], object]) -> float:
+    gc.collect()
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def _feed(stage: TestStage, panes: Sequence[Pane], first: int = 0) -> None:
+    """As the test role does when it has much to do."""
+    for start in range(0, len(panes), AT_ONCE):
+        stage.feed_all(list(enumerate(panes[start : start + AT_ONCE], first + start)), Tests())
+
+
+def _costs(reference: Reference) -> list[float]:
+    """By the sample, a pane's bytes, by the pane, and of the null."""
+    scorer, samples = Scorer(reference), _samples(reference.schema, SCORED, 3)
+    scorer([samples[:BATCH]])
+    scoring = _processor_s(lambda: scorer([samples[i : i + BATCH] for i in range(0, SCORED, BATCH)])) / SCORED
+    panes = _panes(reference)
+    factory = _factory(50)
+    null = _processor_s(partial(factory.standard, reference))
+    stage = TestStage(lambda *_: factory.standard(reference))
+    _feed(stage, panes)
+    testing = _processor_s(lambda: _feed(stage, panes, PANES)) / PANES
+    return [1e6 * scoring, len(encode_pane(panes[0])), 1e6 * testing, null]
+
+
+COSTS = ("scoring, µs a sample", "a pane, bytes", "testing, µs a pane", "the null at start, s")
+
+
+def _dimensions(schemas: Sequence[Schema]) -> list[Curve]:
+    sizes = tuple(float(np.prod(schema.shape)) for schema in schemas)
+    costs = zip(*(_costs(_reference(schema)) for schema in schemas), strict=True)
+    return [Curve(name, sizes, each) for name, each in zip(COSTS, costs, strict=True)]
+
+
+def _blocks() -> list[Curve]:
+    schema = VectorSchema(dim=BLOCKS_DIM)
+    rows = []
+    for dim in BLOCKS:
+        usual = new_flow(FlowConfig(), schema, _samples(schema, CALIBRATION, 0))
+        assert isinstance(usual, VectorFlow)
+        rows.append(_costs(_reference(schema, VectorFlow(usual.features, block_dim=dim))))
+    return [Curve(name, BLOCKS, each) for name, each in zip(COSTS, zip(*rows, strict=True), strict=True)]
+
+
+def _windows() -> list[Curve]:
+    reference = _reference(ImageSchema(channels=1, height=8, width=8))
+    panes = _panes(reference, MANY)
+    testing, nulls = [], []
+    for size in SIZES:
+        factory = _factory(size)
+        nulls.append(_processor_s(partial(factory.standard, reference)))
+        filled = size // STEP
+        testing.append(_fed(factory.standard(reference), panes[: filled + 1_000], filled))
+    return [Curve(COSTS[2], SIZES, tuple(testing)), Curve(COSTS[3], SIZES, tuple(nulls))]
+
+
+def _streams() -> list[Curve]:
+    reference = _reference(ImageSchema(channels=1, height=8, width=8))
+    panes, standard = _panes(reference), _factory(50, 500).standard(reference)
+    times = []
+    for count in STREAMS:
+        mixed = list(_of_streams(panes, count))
+        times.append(_fed(standard, mixed, len(mixed) // 2))
+    # Tracing makes it many times slower.
+    few = [count for count in STREAMS if count <= TRACED]
+    memories = [_held_kib(standard, _of_streams(panes, count)) / count for count in few]
+    return [Curve(COSTS[2], STREAMS, tuple(times)), Curve("memory, KiB a stream", tuple(few), tuple(memories))]
+
+
+def _of_streams(panes: Sequence[Pane], count: int) -> Iterator[Pane]:
+    """Of each stream a pane in turn, as many streams feed a topic."""
+    return (
+        replace(pane, stream=f"stream-{number}", summary=pane.summary.copy())
+        for pane in panes
+        for number in range(count)
+    )
+
+
+def _fed(standard: Standard, panes: Sequence[Pane], filled: int) -> float:
+    """Microseconds a pane once so many were taken."""
+    stage = TestStage(lambda *_: standard)
+    _feed(stage, panes[:filled])
+    return 1e6 * _processor_s(lambda: _feed(stage, panes[filled:], filled)) / (len(panes) - filled)
+
+
+def _held_kib(standard: Standard, panes: Iterator[Pane]) -> float:
+    """What a stage holds once it has taken all panes."""
+    tracemalloc.start()
+    stage, first = TestStage(lambda *_: standard), 0
+    while chunk := list(islice(panes, AT_ONCE)):
+        _feed(stage, chunk, first)
+        first += len(chunk)
+    del chunk
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held / 1024
+
+
+def _draw(found: dict[str, list[Curve]], path: Path) -> None:
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    panels = list(figure.subplots(2, 3, sharey=True).flat)
+    for axes, (name, curves) in zip(panels, found.items(), strict=False):
+        plain(axes)
+        title(axes, f"{name.capitalize()}: cost beside the smallest")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        sizes = curves[0].sizes
+        axes.plot(sizes, [size / sizes[0] for size in sizes], color="0.8", linestyle="--", label="linear")
+        for curve, colour in zip(curves, (BLUE, ORANGE, GREEN, GREY), strict=False):
+            relative = [cost / curve.costs[0] for cost in curve.costs]
+            axes.plot(curve.sizes, relative, marker="o", markersize=4, color=colour, label=curve.name)
+        axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=8)
+        axes.minorticks_off()
+        axes.set_ylim(0.4, 60)
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
+    for axes in panels[len(found) :]:
+        axes.set_axis_off()
+    save(figure, path)
+
+
+if __name__ == "__main__":
+    main()
