@@ -15,6 +15,7 @@ from driftwatch.stats.sliding import sliding_sums
 
 CHUNK = 2_000
 RESOLVE_AFTER = 3
+SIMULATED_RUN_TIMES = 200
 BOOTSTRAPS_PER_RUN_TIME = 10
 """alibi-detect: at least an order of magnitude more than the expected run-time."""
 
@@ -50,7 +51,9 @@ class Sliding:
         self.name = f"driftwatch, {'/'.join(map(str, sizes))} every {step}, budget {run_time:,.0f}"
         self._widths = {size: size // step for size in sizes}
         self._step = step
-        self._procedure = scorer.reference.procedure(sizes, step, budget=run_time, resolve_after=RESOLVE_AFTER)
+        self._procedure = scorer.reference.procedure(
+            sizes, step, budget=run_time, resolve_after=RESOLVE_AFTER, samples=round(SIMULATED_RUN_TIMES * run_time)
+        )
 
     def alarms(self, pool: Pool, rows: Rows) -> Iterator[int]:
         threshold, longest = self._procedure.control.threshold, max(self._widths.values())
