@@ -63,9 +63,14 @@ class Daemon:
         """Asks for a look, and waits for what comes of it: first of the configuration, then of each stream."""
         before, streams = len(self.told), len(self.plans.now.references)
         self.hangup.set()
+
+        def asked_for() -> Iterator[Reloaded]:
+            return (each for each in self.told[before:] if each.what == what)
+
+        # What comes first may still be of a stream at the look before.
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.told) > before + min(streams, 1), WAIT_S)
-        found = next(each for each in self.told[before:] if each.what == what)
+            assert self.changed.wait_for(lambda: len(self.told) > before + min(streams, 1) and any(asked_for()), WAIT_S)
+        found = next(asked_for())
         assert found.outcome == outcome, found
         return found
 
