@@ -44,7 +44,7 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
 @pytest.mark.parametrize(
     ("held_out", "size", "budget", "said"),
     [
-        (4_000, 10, 100.0, ""),
+        (4_000, 10, 50.0, ""),
         (400, 10, 1e6, "asked of 400 held-out ones (2,500 times as many)"),
         (
             400,
