@@ -126,9 +126,8 @@ def main() -> None:
             daemon.wait_for("address", lambda: any(line["event"] == "serving" for line in daemon.lines()))
             daemon.url = next(line["url"] for line in daemon.lines() if line["event"] == "serving")
             daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
-            before = len(daemon.lines())
             with Feed(cluster).running() as feed:
-                readings = _watch(daemon, feed, options.seconds)
+                readings, before = _watch(daemon, feed, options.seconds)
             _tell(daemon, feed, readings, sink, [line["event"] for line in daemon.lines()[before:]])
         finally:
             daemon.kill()
@@ -145,14 +144,17 @@ def _bodies(images: np.ndarray) -> list[bytes]:
     return found
 
 
-def _watch(daemon: RunningDaemon, feed: Feed, seconds: float) -> list[Reading]:
-    """Readings from before the burst until a while after all of it is scored."""
+def _watch(daemon: RunningDaemon, feed: Feed, seconds: float) -> tuple[list[Reading], int]:
+    """Readings from before the burst until a while after all of it is scored; lines of the log when it began."""
     readings: list[Reading] = []
+    before = 0
     begun, drained, told = time.monotonic(), 0.0, -TOLD_S
     print("| second | messages that wait | samples scored | own memory, MiB |\n| ---: | ---: | ---: | ---: |")
     while not drained or time.monotonic() - begun < drained + AFTER_S:
         second = time.monotonic() - begun
         feed.rate = RATE * (TIMES if BEFORE_S < second < BEFORE_S + seconds else 1)
+        if second < BEFORE_S:
+            before = len(daemon.lines())
         lag, samples = daemon.metric("driftwatch_consumer_lag"), daemon.metric("driftwatch_samples_total")
         readings.append(Reading(second, lag, samples, own_mib(daemon)))
         # A few messages wait for their brokers' answer at any time.
@@ -165,7 +167,7 @@ def _watch(daemon: RunningDaemon, feed: Feed, seconds: float) -> list[Reading]:
             raise SystemExit(daemon.log.read_text()[-2_000:])
         time.sleep(READ_S)
     print(f"\nAll was scored {drained - BEFORE_S - seconds:.0f} s after the burst.")
-    return readings
+    return readings, before
 
 
 def _tell(daemon: RunningDaemon, feed: Feed, readings: list[Reading], sink: Receiver, events: list[str]) -> None:
@@ -174,7 +176,7 @@ def _tell(daemon: RunningDaemon, feed: Feed, readings: list[Reading], sink: Rece
     assigned, lost = events.count("partitions assigned"), events.count("connection lost")
     print(f"{feed.sent * BATCH:,} samples sent, {scored:,.0f} scored.")
     print(f"Own memory at most {first:.0f} MiB before the burst, and {most:.0f} MiB in all.")
-    print(f"Partitions were assigned anew {assigned} times, connections lost {lost} times.")
+    print(f"Since it began, partitions were assigned anew {assigned} times, connections lost {lost} times.")
     print(f"{alerts:.0f} alerts, {len(sink.received)} of them taken to the slow sink by then.")
 
 
