@@ -33,14 +33,13 @@ from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import ScoreStage
 from tests.broker.broker import free_ports
 from tests.chaos.poster import STREAM, Messages, Poster, Posting, number_at
+from tests.chaos.replay import REPLAY_FAULTS
 from tests.daemons import RunningDaemon, launch
 from tests.receiver import Receiver, receiver
 
-INTAKE_FAULTS: Mapping[str, Callable[[RunningDaemon], object]] = {
-    "kill -9": RunningDaemon.kill,
-    "stop": RunningDaemon.stop,
-}
-WEIGHTS = {"kill -9": 3, "stop": 1}
+STOP = "stop"
+WEIGHTS = {"kill -9": 3, STOP: 1, "full disk, then kill -9": 1, "full disk for a while, then kill -9": 1}
+"""Of faults that a replay has, too."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ class IntakeOutcome:
     @property
     def kept(self) -> bool:
         """Whether what the documentation promises was kept."""
-        return self.exact and not self.untold and not self.left and self.surplus <= self.struck.get("kill -9", 0)
+        kills = sum(self.struck.values()) - self.struck.get(STOP, 0)
+        return self.exact and not self.untold and not self.left and self.surplus <= kills
 
 
 def intake_config(bundle: Path, state_dir: Path, hook: str, port: int) -> dict[str, Any]:
@@ -116,23 +116,27 @@ def run_intake(
     """
     draw, messages, lives = random.Random(seed), Messages(seed), list[Life]()
     (port,) = free_ports(1)
+
+    def pause() -> None:
+        threading.Event().wait(draw.uniform(0, longest_s))
+
     drawn = [stated or draw.choices(list(WEIGHTS), list(WEIGHTS.values()))[0] for stated in faults]
     with receiver() as hook:
         config = intake_config(bundle, folder / "intake", hook.url, port)
         poster = Poster(port, messages)
         poster.start()
-        for number, kind in enumerate([*drawn, "stop"]):
+        for number, kind in enumerate([*drawn, STOP]):
             daemon = launch(config, folder, f"intake-{number:03}")
             try:
                 daemon.wait_for("readiness", lambda: _ready(port))
-                threading.Event().wait(draw.uniform(0, longest_s))
+                pause()
                 if number == len(drawn):
                     poster.end()
-                INTAKE_FAULTS[kind](daemon)
+                REPLAY_FAULTS[kind](daemon, pause)
             finally:
                 daemon.process.kill()
             with poster.taken() as posted:
-                killed_s = time.monotonic() if kind == "kill -9" else None
+                killed_s = None if kind == STOP else time.monotonic()
                 lives.append(Life(posted, _state(config).read_bytes() if _state(config).exists() else b"", killed_s))
         oracle = _Oracle(config, folder / "intake-oracle.json", messages)
         counted = [oracle.live(life, before) for before, life in pairwise([Life((), b"", None), *lives])]
