@@ -30,7 +30,7 @@ from driftwatch.reference.baselines import KolmogorovSmirnov
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.interval import effect_interval
-from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stats.sequential import Procedure, simulate_null
 from driftwatch.stats.summary import Array, Layout, merge
 from tests.gaussian import Gaussian, Latents, draw, fitted
 
@@ -98,9 +98,7 @@ class Watch:
 
 def watch(bank: NDArray[np.float32], layout: Layout, others: Array, fresh: Samples, sizes: Sequence[int]) -> Watch:
     """Calibrates for all `sizes` at once."""
-    procedure = calibrate_procedure(
-        bank, layout, sizes, STEP, budget=BUDGET, resolve_after=RESOLVE_AFTER, others=others
-    )
+    procedure = simulate_null(bank, layout, sizes, STEP, others=others).procedure(BUDGET, RESOLVE_AFTER)
     return Watch(procedure, float(others[0]), fresh)
 
 

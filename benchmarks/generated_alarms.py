@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftwatch.stats.control import Control, episodes
-from driftwatch.stats.sequential import Procedure, calibrate_procedure
+from driftwatch.stats.sequential import Procedure, simulate_null
 from driftwatch.stats.summary import Array
 from tests.gaussian import Gaussian, draw, fitted
 
@@ -41,20 +41,10 @@ def measure(seed: int, kind: str) -> dict[tuple[int, ...], list[tuple[float, boo
     pool = np.concatenate([_panes(reference, rng, skew) for _ in range(FRESH // CHUNK)])
     rows: dict[tuple[int, ...], list[tuple[float, bool]]] = {}
     for sizes in WINDOWS:
-        p_values, rows[sizes] = None, []
-        for budget in BUDGETS:
-            procedure = calibrate_procedure(
-                bank,
-                reference.layout,
-                sizes,
-                STEP,
-                budget=budget,
-                resolve_after=RESOLVE_AFTER,
-                others=reference.others,
-                seed=seed,
-            )
-            p_values = fresh_p_values(procedure, pool, rng) if p_values is None else p_values
-            rows[sizes].append(_held_against(procedure.control, p_values))
+        null = simulate_null(bank, reference.layout, sizes, STEP, others=reference.others, seed=seed)
+        procedures = [null.procedure(budget, RESOLVE_AFTER) for budget in BUDGETS]
+        p_values = fresh_p_values(procedures[0], pool, rng)
+        rows[sizes] = [_held_against(each.control, p_values) for each in procedures]
     return rows
 
 

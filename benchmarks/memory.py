@@ -15,7 +15,7 @@ from rich.table import Table
 
 from driftwatch.stats.control import episodes
 from driftwatch.stats.memory import NONE, measure_memory
-from driftwatch.stats.sequential import calibrate_procedure
+from driftwatch.stats.sequential import simulate_null
 from tests.gaussian import Gaussian, fitted, persistent
 
 SHAPES = ((2, 3), (1, 4))
@@ -27,16 +27,8 @@ REFERENCES = 6
 
 def count(reference: Gaussian, bank: NDArray[np.float32], block: int, persistence: float) -> int:
     """Alarms on fresh streams."""
-    procedure = calibrate_procedure(
-        bank,
-        reference.layout,
-        SIZES,
-        STEP,
-        budget=BUDGET,
-        resolve_after=RESOLVE_AFTER,
-        others=reference.others,
-        block=block,
-    )
+    null = simulate_null(bank, reference.layout, SIZES, STEP, others=reference.others, block=block)
+    procedure = null.procedure(BUDGET, RESOLVE_AFTER)
     alarms = 0
     for seed in range(STREAMS):
         each = reference.summaries(persistent(np.random.default_rng(1_000 + seed), STREAM, SHAPES, persistence))

@@ -110,56 +110,15 @@ class SlidingNull:
     grid: NullGrid | None = None
 
     def procedure(self, budget: float, resolve_after: int) -> Procedure:
-        """The procedure that keeps a budget, see `calibrate_procedure`."""
+        """The procedure that keeps a false-alarm budget: it sets the threshold.
+
+        Args:
+            budget: expected samples between false alarms.
+            resolve_after: quiet steps that end an alarm.
+        """
         control = control_for(self.p_values, self.step, budget, resolve_after)
         remarks = _remarks(control, self.held_out, max(self.nulls))
         return Procedure(self.nulls, self.step, control, remarks, self.grid)
-
-
-def calibrate_procedure(
-    bank: NDArray[np.float32],
-    layout: Layout,
-    sizes: Sequence[int],
-    step: int,
-    *,
-    budget: float,
-    resolve_after: int,
-    others: Array | None = None,
-    block: int = 1,
-    samples: int = SIMULATED,
-    threads: int = 1,
-    seed: int = 0,
-    by_time: bool = False,
-) -> Procedure:
-    """Simulates the sliding procedure on reference data and sets its threshold.
-
-    Args:
-        bank: summaries of single reference samples that neither flow nor moments were fitted on, ``(N, V)``.
-        layout: of the summaries.
-        sizes: window sizes in samples, each a multiple of `step`.
-        step: samples in a pane.
-        budget: expected samples between false alarms.
-        resolve_after: quiet steps that end an alarm.
-        others: summary of the held-out samples beside the bank, ``(V,)``.
-        block: samples of the bank in a row that are drawn together.
-        samples: simulated, in all streams together.
-        threads: that simulate; each takes the memory of twice as many panes as the longest window has.
-        seed: of the resampling.
-        by_time: whether there are windows by time too.
-    """
-    simulated = simulate_null(
-        bank,
-        layout,
-        sizes,
-        step,
-        others=others,
-        block=block,
-        samples=samples,
-        threads=threads,
-        seed=seed,
-        by_time=by_time,
-    )
-    return simulated.procedure(budget, resolve_after)
 
 
 def simulate_null(
@@ -175,7 +134,20 @@ def simulate_null(
     seed: int = 0,
     by_time: bool = False,
 ) -> SlidingNull:
-    """Simulates the sliding procedure on reference data; see `calibrate_procedure` for the arguments."""
+    """Simulates the sliding procedure on reference data.
+
+    Args:
+        bank: summaries of single reference samples that neither flow nor moments were fitted on, ``(N, V)``.
+        layout: of the summaries.
+        sizes: window sizes in samples, each a multiple of `step`.
+        step: samples in a pane.
+        others: summary of the held-out samples beside the bank, ``(V,)``.
+        block: samples of the bank in a row that are drawn together.
+        samples: simulated, in all streams together.
+        threads: that simulate; each takes the memory of twice as many panes as the longest window has.
+        seed: of the resampling.
+        by_time: whether there are windows by time too.
+    """
     # Of more than a quarter of the bank, windows from half of it would hold samples twice.
     grid = grid_sizes(max(LEAST_BY_TIME, 2 * step), int(LARGEST_SHARE * (len(bank) // 2)), step) if by_time else ()
     every = [*sizes, *grid]

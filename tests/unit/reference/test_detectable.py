@@ -22,7 +22,7 @@ from driftwatch.reference.detectable import (
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.sequential import calibrate_procedure
+from driftwatch.stats.sequential import simulate_null
 from tests.synthetic import shuffled_rows, waves
 
 
@@ -61,9 +61,7 @@ def test_the_power_holds_on_other_samples(
 ) -> None:
     row = next(row for row in told[0] if (row.shift, row.window) == (name, 50))
     shift = next(shift for shift in graded_shifts(reference.schema, waves(10)) if shift.name == name)
-    procedure = calibrate_procedure(
-        reference.bank, reference.layout, WINDOWS, STEP, budget=BUDGET, resolve_after=RESOLVE_AFTER
-    )
+    procedure = simulate_null(reference.bank, reference.layout, WINDOWS, STEP).procedure(BUDGET, RESOLVE_AFTER)
 
     def power(size: float) -> float:
         rng, fresh = np.random.default_rng(1), waves(3_000, seed=71)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.control import episodes
-from driftwatch.stats.sequential import Procedure, calibrate_procedure, halves
+from driftwatch.stats.sequential import Procedure, halves, simulate_null
 from tests.gaussian import draw, fitted
 
 SHAPES = ((2, 3), (1, 4))
@@ -21,15 +21,8 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     def bank(n: int) -> np.ndarray:
         return reference.summaries(draw(rng, n, SHAPES))
 
-    procedure = calibrate_procedure(
-        bank(20_000).astype(np.float32),
-        reference.layout,
-        [20, 100],
-        10,
-        budget=budget,
-        resolve_after=3,
-        samples=200_000,
-    )
+    null = simulate_null(bank(20_000).astype(np.float32), reference.layout, [20, 100], 10, samples=200_000)
+    procedure = null.procedure(budget, resolve_after=3)
     alarms = samples = 0
     for _ in range(10):
         each = bank(100_000)
@@ -92,6 +85,5 @@ def calibrated(held_out: int, size: int, budget: float, seed: int = 2) -> Proced
     rng = np.random.default_rng(seed)
     reference = fitted(rng, SHAPES, 2_000)
     bank = reference.summaries(draw(rng, held_out, SHAPES)).astype(np.float32)
-    return calibrate_procedure(
-        bank, reference.layout, [size], 10, budget=budget, resolve_after=3, others=reference.others, samples=60_000
-    )
+    null = simulate_null(bank, reference.layout, [size], 10, others=reference.others, samples=60_000)
+    return null.procedure(budget, resolve_after=3)
