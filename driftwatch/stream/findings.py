@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +28,38 @@ def examine(null: WindowNull, summaries: Array, reference: Reference) -> list[Fi
     """
     tested = null.test(summaries)
     return [_findings(null, summary, tested.one(m), reference) for m, summary in enumerate(summaries)]
+
+
+@dataclass
+class _Batch:
+    """Windows that are held against one null; examined when the first finding is asked for."""
+
+    null: WindowNull
+    reference: Reference
+    summaries: list[Array] = field(default_factory=list)
+    found: list[Findings] = field(default_factory=list)
+
+    def finding(self, number: int) -> Findings:
+        if self.summaries:
+            self.found = examine(self.null, np.stack(self.summaries), self.reference)
+            self.summaries = []
+        return self.found[number]
+
+
+class Examiner:
+    """Examines windows of any streams together: those that were asked for before the first finding is had."""
+
+    def __init__(self) -> None:
+        self._batches: dict[tuple[int, int], _Batch] = {}
+
+    def ask(self, null: WindowNull, summary: Array, reference: Reference) -> Callable[[], Findings]:
+        """Takes a window, given as its summary ``(V,)``; gives that which gives what is found."""
+        key = id(null), id(reference)
+        batch = self._batches.get(key)
+        if batch is None or batch.found:
+            batch = self._batches[key] = _Batch(null, reference)
+        batch.summaries.append(summary)
+        return partial(batch.finding, len(batch.summaries) - 1)
 
 
 def _findings(null: WindowNull, summary: Array, tested: Tested, reference: Reference) -> Findings:

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from driftwatch.errors import SourceError
+from driftwatch.stream.findings import Examiner
 from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.state_codec import TestState
@@ -125,20 +126,34 @@ class SwitchingTester:
             version: panes for version, panes in self._unheld.items() if not any(pane.place == place for pane in panes)
         }
 
-    def feed_all(self, panes: Sequence[Pane]) -> Iterator[TestOutcome]:
+    def feed_all(self, panes: Sequence[Pane], examiner: Examiner | None = None) -> Iterator[TestOutcome]:
         """Takes the next panes, whose references are all here, and tests the windows that end with each of them.
 
-        With each outcome the tester stands as if it had been given the panes up to that one.
+        With each outcome the tester stands as if it had been given the panes up to that one. Windows are tested
+        together with those of other streams by the `examiner`, but those after a switch of the reference.
         """
-        for version, run in groupby(panes, key=lambda pane: pane.reference):
-            tester, own = self._tester(version), list(run)
-            if tester is None:
-                raise SourceError(f"reference {version} of stream {self.stream} is not here, though it was just now")
+        examiner = examiner or Examiner()
+        runs = [(version, list(run)) for version, run in groupby(panes, key=lambda pane: pane.reference)]
+        begun = [self._held(version).feed_all(run, examiner) for version, run in runs[:1]]
+        return self._outcomes(runs, begun, examiner)
+
+    def _outcomes(
+        self, runs: Sequence[tuple[str, Sequence[Pane]]], begun: list[Iterator[TestOutcome]], examiner: Examiner
+    ) -> Iterator[TestOutcome]:
+        for version, run in runs:
+            tester = self._held(version)
+            outcomes = begun.pop() if begun else tester.feed_all(run, examiner)
             tester.state = self._policy
-            for pane, outcome in zip(own, tester.feed_all(own), strict=True):
+            for pane, outcome in zip(run, outcomes, strict=True):
                 self._policy = tester.state
                 self._pass(pane)
                 yield outcome
+
+    def _held(self, version: str) -> StreamTester:
+        tester = self._tester(version)
+        if tester is None:
+            raise SourceError(f"reference {version} of stream {self.stream} is not here, though it was just now")
+        return tester
 
     def _tester(self, version: str) -> StreamTester | None:
         """The tester of a reference, with the history that came before the reference was here."""

@@ -19,6 +19,7 @@ from driftwatch.stream.events import (
     StreamState,
     WindowTested,
 )
+from driftwatch.stream.findings import Examiner
 from driftwatch.stream.log import Partition
 from driftwatch.stream.pace import PACED, pace
 from driftwatch.stream.panes import Pane
@@ -100,28 +101,28 @@ class TestStage:
 
         The references of panes that were not tested before are here, see `lacks`.
         """
-        new: dict[str, list[Pane]] = {}
         run = [(offset, each if isinstance(each, Sighting) else replace(each, number=offset)) for offset, each in run]
-        for offset, pane in run:
-            if isinstance(pane, Sighting):
-                continue
-            if offset >= self.tested:
-                new.setdefault(pane.stream, []).append(pane)
-            if pane.stream not in self._testers and (event := self._begin(pane.stream)):
+        for _, entry in run:
+            if isinstance(entry, Pane) and entry.stream not in self._testers and (event := self._begin(entry.stream)):
                 tests.events.append(event)
         tests.events += self._renewed()
-        outcomes = {
-            stream: tester.feed_all(panes)
-            for stream, panes in new.items()
-            if (tester := self._testers.get(stream)) is not None
-        }
+        # What was tested before comes first, and is history of all that is tested now.
+        new: dict[str, list[Pane]] = {}
         for offset, entry in run:
+            if isinstance(entry, Sighting) or (tester := self._testers.get(entry.stream)) is None:
+                continue
+            if offset < self.tested:
+                tester.replay(entry)
+            else:
+                new.setdefault(entry.stream, []).append(entry)
+        examiner = Examiner()
+        outcomes = {stream: self._testers[stream].feed_all(panes, examiner) for stream, panes in new.items()}
+        for offset, entry in run:
+            self.passed(offset)
             if offset >= self.tested:
                 self._listen(entry, tests)
-            if isinstance(entry, Sighting):
-                self.passed(offset)
-            else:
-                self._take(offset, entry, outcomes, tests)
+                if isinstance(entry, Pane) and entry.stream in outcomes:
+                    self._take(entry, next(outcomes[entry.stream]), tests)
         for stream in outcomes:
             newest = self._testers[stream].newest
             if newest is not None and (rate := pace(newest.latest(PACED))) is not None:
@@ -144,31 +145,25 @@ class TestStage:
             tests.alerts.append(announced)
             tests.events += [AlertRaised(announced), silence_event(entry.stream, after)]
 
-    def _take(self, offset: int, pane: Pane, outcomes: Mapping[str, Iterator[TestOutcome]], tests: Tests) -> None:
-        self._next = max(self._next, offset + 1)
-        tester = self._testers.get(pane.stream)
-        if tester is None:
-            return
-        if offset < self.tested:
-            tester.replay(pane)
-        else:
-            outcome = next(outcomes[pane.stream])
-            tests.windows += outcome.windows
-            led = [pane.trace for alert in outcome.alerts for pane in tester.panes[alert.reference[1]]]
-            alerts = [self._announce(alert, led, tests.trace) for alert in outcome.alerts]
-            tests.alerts += alerts
-            tests.events += [tested_event(result) for result in outcome.windows]
-            tests.events += [AlertRaised(alert) for alert in alerts]
-            if outcome.late or outcome.untested:
-                tests.events.append(NotTested(pane.stream, outcome.late, outcome.untested))
-            newest = tester.newest
-            if newest is not None and newest.log_wealth is not None:
-                tests.events.append(BetsMade(pane.stream, newest.log_wealth, newest.wealth_limit))
-            state = tester.state().to_json()
-            if state != self._written.get(pane.stream):
-                tests.states[pane.stream] = self._written[pane.stream] = state
-            if outcome.alerts:
-                tests.events.append(state_event(tester))
+    def _take(self, pane: Pane, outcome: TestOutcome, tests: Tests) -> None:
+        """Adds what a pane led to."""
+        tester = self._testers[pane.stream]
+        tests.windows += outcome.windows
+        led = [each.trace for alert in outcome.alerts for each in tester.panes[alert.reference[1]]]
+        alerts = [self._announce(alert, led, tests.trace) for alert in outcome.alerts]
+        tests.alerts += alerts
+        tests.events += [tested_event(result) for result in outcome.windows]
+        tests.events += [AlertRaised(alert) for alert in alerts]
+        if outcome.late or outcome.untested:
+            tests.events.append(NotTested(pane.stream, outcome.late, outcome.untested))
+        newest = tester.newest
+        if newest is not None and newest.log_wealth is not None:
+            tests.events.append(BetsMade(pane.stream, newest.log_wealth, newest.wealth_limit))
+        state = tester.state().to_json()
+        if state != self._written.get(pane.stream):
+            tests.states[pane.stream] = self._written[pane.stream] = state
+        if outcome.alerts:
+            tests.events.append(state_event(tester))
 
     def require_stream(self, pane: Pane) -> None:
         """Refuses a pane of a stream that is not configured.

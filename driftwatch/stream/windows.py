@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -23,9 +23,9 @@ from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan
 from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
-from driftwatch.stream.count_windows import CountWindow, FullWindow
+from driftwatch.stream.count_windows import CountWindow
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
-from driftwatch.stream.findings import detector_results, examine
+from driftwatch.stream.findings import Examiner, detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane, examples_of
@@ -33,6 +33,9 @@ from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import Findings, WindowResult
 from driftwatch.stream.slices import Slices
 from driftwatch.stream.time_windows import TimeRule, TimeWindows
+
+_Asked = tuple[WindowSpan, Callable[[], Findings]]
+"""A window that an examiner was asked for, and that which gives what was found."""
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
 
@@ -187,15 +190,19 @@ class StreamTester:
         """Takes the next pane of the stream and tests the windows that end with it."""
         return next(self.feed_all([pane]))
 
-    def feed_all(self, panes: Sequence[Pane]) -> Iterator[TestOutcome]:
+    def feed_all(self, panes: Sequence[Pane], examiner: Examiner | None = None) -> Iterator[TestOutcome]:
         """Takes the next panes, and tests the windows that end with each of them.
 
-        All windows are tested at once when the first outcome is asked for, which costs much less than one by one;
-        with each outcome the tester stands as if it had been given the panes up to that one. All are to be asked for.
+        All windows are tested at once when the first outcome is asked for, which costs much less than one by one, and
+        with them those of other streams that were given the same `examiner` by then. With each outcome the tester
+        stands as if it had been given the panes up to that one. All are to be asked for.
         """
-        for pane, results in zip(panes, self._test(panes), strict=True):
+        return self._outcomes(panes, self._ask(panes, examiner or Examiner()))
+
+    def _outcomes(self, panes: Sequence[Pane], ended: Sequence[Sequence[_Asked]]) -> Iterator[TestOutcome]:
+        for pane, windows in zip(panes, ended, strict=True):
             self._count(pane)
-            outcome = self._judge(pane, results)
+            outcome = self._judge(pane, [self._tested(span, finding()) for span, finding in windows])
             yield self._judge_by_time(pane, outcome, self.by_time) if self.by_time else outcome
 
     def _judge(self, pane: Pane, results: Sequence[WindowResult]) -> TestOutcome:
@@ -233,26 +240,23 @@ class StreamTester:
                     alerts.append(self._announce(transition, before, each.panes, each.null))
         return TestOutcome(tuple(windows), tuple(alerts), tuple(untested), late)
 
-    def _test(self, panes: Sequence[Pane]) -> list[list[WindowResult]]:
-        """The results of the windows that end with each of the next panes, by size."""
+    def _ask(self, panes: Sequence[Pane], examiner: Examiner) -> list[list[_Asked]]:
+        """Gives the windows that end with each of the next panes to the examiner; what it was asked, by size."""
         slices = self._slices.copy()
-        results: list[list[WindowResult]] = [[] for _ in panes]
-        ending: list[list[tuple[int, FullWindow]]] = [[] for _ in self.sizes]
-        for number, pane in enumerate(panes):
+        asked: list[list[_Asked]] = []
+        for pane in panes:
+            asked.append([])
             if (whole := slices.take(pane)) is None:
                 continue
-            for window, ended in zip(self._windows, ending, strict=True):
+            for size, window in zip(self.sizes, self._windows, strict=True):
                 window.push(whole)
                 if (full := window.full()) is not None:
-                    ended.append((number, full))
-        for size, ended in zip(self.sizes, ending, strict=True):
-            if ended:
-                summaries = np.stack([full.summary for _, full in ended])
-                found = examine(self.procedure.nulls[size], summaries, self.reference)
-                for (number, full), each in zip(ended, found, strict=True):
-                    drift = self.policy.drifted(each.p_value, each.effect_nats)
-                    results[number].append(self._result(full.span, each, drift))
-        return results
+                    finding = examiner.ask(self.procedure.nulls[size], full.summary, self.reference)
+                    asked[-1].append((full.span, finding))
+        return asked
+
+    def _tested(self, span: WindowSpan, found: Findings) -> WindowResult:
+        return self._result(span, found, self.policy.drifted(found.p_value, found.effect_nats))
 
     def _result(self, span: WindowSpan, found: Findings, drift: bool) -> WindowResult:
         return WindowResult(

@@ -30,6 +30,7 @@ from tests.synthetic import SCHEMA, shuffled_rows, waves
 STEP, SIZES = 10, [20, 50]
 COUNT = 40
 VERSIONS = ("one", "two", "three")
+STREAMS = ("a", "b", "c")
 FACTORY = TesterFactory(
     sizes=SIZES, step=STEP, budget=1e6, min_effect=0.0, resolve_after=2, severity={"warning": 0.0}, anytime_alpha=1e-3
 )
@@ -46,7 +47,7 @@ class Shelf:
 
     def find(self, stream: str, version: str | None) -> Standard | None:
         chosen = version or self.here[0]
-        return self.standards[chosen] if stream == "a" and chosen in self.here else None
+        return self.standards[chosen] if stream in STREAMS and chosen in self.here else None
 
 
 @dataclass
@@ -137,6 +138,28 @@ def test_windows_are_of_one_reference_each_and_the_same_however_they_are_tested(
     found = [(each.reference, each.size, each.span.start_ms, each.end_ms) for each in whole.tests.windows]
     assert found == expected(log)
     assert run(shelf, log, stops, at_once).bytes() == whole.bytes()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    each=st.lists(orders, min_size=len(STREAMS), max_size=len(STREAMS)),
+    turns=st.lists(st.sampled_from(STREAMS), min_size=COUNT, max_size=2 * COUNT),
+    at_once=st.integers(2, 60),
+)
+def test_streams_that_are_tested_together_are_each_tested_as_if_alone(
+    shelf: Shelf, panes: list[Pane], each: list[list[tuple[str, int]]], turns: list[str], at_once: int
+) -> None:
+    alone = {
+        stream: [replace(pane, stream=stream) for pane in ordered(panes, order)]
+        for stream, order in zip(STREAMS, each, strict=True)
+    }
+    left = {stream: iter(log) for stream, log in alone.items()}
+    log = [pane for stream in turns if (pane := next(left[stream], None)) is not None]
+    together = run(shelf, log, at_once=at_once).tests
+    for stream in STREAMS:
+        own = run(shelf, [pane for pane in log if pane.stream == stream], at_once=1).tests
+        assert [window for window in together.windows if window.stream == stream] == own.windows
+        assert [alert for alert in together.alerts if alert.stream == stream] == own.alerts
 
 
 def test_the_alarm_stays_on_over_a_switch_until_windows_of_the_new_reference_speak(
