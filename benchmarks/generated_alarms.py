@@ -1,14 +1,14 @@
 """Counts false alarms on generated data, of which there is as much as wanted, for several references of one kind.
 
-Each has 5,000 + 5,000 held-out samples, and a stream of four million: a million fresh ones in panes of ten, in four
-orders. What varies between references is what a user's own may be off by.
+Each has 5,000 + 5,000 held-out samples unless told otherwise, and a stream of four million: a million fresh ones in
+panes of ten, in four orders. What varies between references is what a user's own may be off by.
 
-python -m benchmarks.generated_alarms 14
+python -m benchmarks.generated_alarms 14 [--held-out 20000] [--only log-normal]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import numpy as np
 from rich.console import Console
@@ -19,7 +19,7 @@ from driftwatch.stats.sequential import Procedure, simulate_null
 from driftwatch.stats.summary import Array
 from tests.gaussian import Gaussian, draw, fitted
 
-SHAPES, STEP, RESOLVE_AFTER, HELD_OUT = ((2, 3), (1, 4)), 10, 3, 5_000
+SHAPES, STEP, RESOLVE_AFTER = ((2, 3), (1, 4)), 10, 3
 FRESH, ORDERS, CHUNK = 1_000_000, 4, 2_000
 BUDGETS = (1e3, 1e4, 1e5, 1e6)
 KINDS = {"normal": 0.0, "log-normal": 0.5}
@@ -32,12 +32,12 @@ def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) 
     return procedure.smallest_p_values(pool[stream[start : start + CHUNK]] for start in range(0, len(stream), CHUNK))
 
 
-def measure(seed: int, kind: str) -> dict[tuple[int, ...], list[tuple[float, bool]]]:
+def measure(seed: int, kind: str, held_out: int) -> dict[tuple[int, ...], list[tuple[float, bool]]]:
     """For each pair of windows and each budget: alarms beside those expected, and whether the interval held that."""
     skew = KINDS[kind]
     rng = np.random.default_rng([seed, bool(skew)])
-    reference = fitted(rng, SHAPES, HELD_OUT, skew=skew)
-    bank = reference.summaries(draw(rng, HELD_OUT, SHAPES, skew=skew)).astype(np.float32)
+    reference = fitted(rng, SHAPES, held_out, skew=skew)
+    bank = reference.summaries(draw(rng, held_out, SHAPES, skew=skew)).astype(np.float32)
     pool = np.concatenate([_panes(reference, rng, skew) for _ in range(FRESH // CHUNK)])
     rows: dict[tuple[int, ...], list[tuple[float, bool]]] = {}
     for sizes in WINDOWS:
@@ -59,11 +59,17 @@ def _held_against(control: Control, p_values: Array) -> tuple[float, bool]:
     return alarms * control.budget / samples, low <= samples / max(alarms, 0.5) <= high
 
 
-def main(references: int) -> None:
+def main() -> None:
     """Prints a row for each kind of data, windows and budget."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("references", type=int)
+    parser.add_argument("--held-out", type=int, default=5_000, help="samples in each of the two held-out parts")
+    parser.add_argument("--only", choices=KINDS)
+    options = parser.parse_args()
+    references = options.references
     table = Table("data", "windows", "budget: one alarm in", "alarms / expected", "spread", "interval holds", box=None)
-    for kind in KINDS:
-        measured = [measure(seed, kind) for seed in range(references)]
+    for kind in [options.only] if options.only else KINDS:
+        measured = [measure(seed, kind, options.held_out) for seed in range(references)]
         for sizes in WINDOWS:
             for column, budget in enumerate(BUDGETS):
                 ratios, held = (np.array(each) for each in zip(*(m[sizes][column] for m in measured), strict=True))
@@ -75,4 +81,4 @@ def main(references: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main()

@@ -24,6 +24,9 @@ from driftwatch.reference.baselines import KolmogorovSmirnov, MaximumMeanDiscrep
 MOST_KS = 200_000
 """Windows times features: the cost of KS grows with both."""
 
+MOST_MMD = 2_000_000
+"""Likewise: as many windows of small images as of ours, fewer of colour images."""
+
 PACKAGES = ("alibi_detect", "frouros", "river")
 
 
@@ -46,12 +49,13 @@ class Peer(Protocol):
 class Mmd:
     """alibi-detect's MMD: unbiased, Gaussian kernel, median heuristic. What it permutes for p-values is not needed."""
 
-    name, sees, windows, smallest = "mmd (alibi)", "vectors", 200, 2
+    name, sees, windows, smallest = "mmd (alibi)", "vectors", 2_000, 2
 
     def __init__(self, reference: Rows) -> None:
         from alibi_detect.cd import MMDDrift
 
         self._detector = MMDDrift(reference, backend="pytorch", n_permutations=1, device="cpu")
+        self.windows = min(Mmd.windows, MOST_MMD // reference.shape[1])
 
     def statistic(self, window: Rows) -> float:
         return float(self._detector.predict(window, return_p_val=False)["data"]["distance"])
