@@ -77,7 +77,7 @@ def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
             geometry=_distance(held),
             nll_centre=nll_centre,
             whole=held["whole"].astype(np.intp),
-            members=members_for(layout),
+            members=members_for(layout, size),
             combination=Combination(held["combined"].astype(np.intp), tuple(_tails(held["combined_tails"]))),
         ),
         tails=dict(zip(DETECTORS, _tails(held["tails"]), strict=True)),

@@ -4,7 +4,7 @@ Source: METHOD.md, "From statistic to alarm". Each statistic that the combined o
 power, so it joins few, those that left least behind the best of all (benchmarks/NOTES.md). Of rows: the divergence, the
 geometry, the mean NLL, Hotelling's statistic of all descriptors and of where the values lie, and what single columns
 do. Of images, whose likelihood is no alarm, and whose latents are among the descriptors: the geometry, Hotelling's
-statistic of all descriptors and of each group, and how surprising the samples are one by one.
+statistic of all descriptors and of each group, and how surprising the samples are one by one; of single ones fewer.
 
 Bundles keep nulls: whoever changes what is measured or joined here raises `driftwatch.reference.stored_null.FORMAT`.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.combination import Combination, fit_combination
 from driftwatch.stats.decomposition import PARTS, Decomposition, decompose
-from driftwatch.stats.descriptors import LATENT_MOMENTS, LAYOUT, PAIRS, PRODUCTS, VALUES
+from driftwatch.stats.descriptors import LATENT_MOMENTS, LAYOUT, PAIRS, PRODUCTS, SPECTRUM, VALUES
 from driftwatch.stats.effect import EffectSize, bounds, fit_effect_size
 from driftwatch.stats.geometry import geometry
 from driftwatch.stats.hotelling import COPIES, LOCATION, hotelling
@@ -161,9 +161,13 @@ class Members:
         return np.column_stack([*single, measured.hotelling[:, self.groups], measured.columns])
 
 
-def members_for(layout: Layout) -> Members:
-    """What is combined of windows of images, or of rows."""
+def members_for(layout: Layout, size: int) -> Members:
+    """What is combined of windows of `size` images, or rows."""
     names = [name for name, _ in layout.groups]
+    if LAYOUT in names and size == 1:
+        # A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
+        groups = np.array([g for g, name in enumerate(names) if name in {LAYOUT, SPECTRUM}], dtype=np.intp)
+        return Members(("geometry", "moments"), groups, surprise=False)
     if LAYOUT in names:
         alone = {*names} - {LATENT_MOMENTS}
         detectors: tuple[str, ...] = ("geometry", "moments")
@@ -269,7 +273,7 @@ def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull
     geometry = fit_distance(values, np.arange(first, first + len(GEOMETRY_PARTS)))
     nll_centre = float(measured.nll.mean())
     whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name not in COPIES], dtype=np.intp)
-    members = members_for(layout)
+    members = members_for(layout, size)
     combination = fit_combination(members(singly(measured, geometry, nll_centre, whole), measured))
     statistics = Statistics(geometry, nll_centre, whole, members, combination)
     return WindowNull(

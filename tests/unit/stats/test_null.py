@@ -98,19 +98,20 @@ def test_p_values_of_10000_independent_windows_are_uniform(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "columns", "detectors", "joined"),
+    ("groups", "columns", "size", "detectors", "joined"),
     [
-        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, ("geometry", "moments"), [LAYOUT, LOCATION]),
-        ((LATENT_MOMENTS, MARGINALS, VALUES, LOCATION), 1, ("kl", "geometry", "moments", "nll"), [LOCATION]),
-        ((LATENT_MOMENTS, VALUES, LOCATION), 0, ("kl", "geometry", "moments", "nll"), [VALUES, LOCATION]),
+        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 5, ("geometry", "moments"), [LAYOUT, LOCATION]),
+        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 1, ("geometry", "moments"), [LAYOUT]),
+        ((LATENT_MOMENTS, MARGINALS, VALUES, LOCATION), 1, 5, ("kl", "geometry", "moments", "nll"), [LOCATION]),
+        ((LATENT_MOMENTS, VALUES, LOCATION), 0, 1, ("kl", "geometry", "moments", "nll"), [VALUES, LOCATION]),
     ],
-    ids=["images", "tables", "many columns"],
+    ids=["images", "single images", "tables", "many columns"],
 )
 def test_what_is_combined_depends_on_what_is_watched(
-    groups: tuple[str, ...], columns: int, detectors: tuple[str, ...], joined: list[str]
+    groups: tuple[str, ...], columns: int, size: int, detectors: tuple[str, ...], joined: list[str]
 ) -> None:
     asked = (ColumnStatistic(1, np.eye(2), 1),) * columns
     layout = Layout(dim=2, blocks=((1, 2),), axes=2, groups=tuple((name, 2) for name in groups), columns=asked)
-    members = members_for(layout)
+    members = members_for(layout, size)
     assert members.detectors == detectors
     assert [groups[place] for place in members.groups] == joined
