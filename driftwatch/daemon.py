@@ -46,6 +46,7 @@ from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.shedding import Shedder
+from driftwatch.stream.state_file import name_for
 from driftwatch.stream.test_role import TestRole
 from driftwatch.stream.topics import Topics
 
@@ -194,7 +195,7 @@ class Daemon:
             self._plans.find,
             on_alert=submit,
             observer=self.monitor.observe,
-            snapshot=folder / f"{source.stream}.replay.json" if folder else None,
+            snapshot=folder / f"{name_for(source.stream)}.replay.json" if folder else None,
             tracer=self.monitor.tracer,
         )
 

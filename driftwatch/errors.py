@@ -13,6 +13,7 @@ DeadLetterReason = Literal[
     "unknown_reference",
     "unknown_schema",
     "too_large",
+    "refused",
     "unsupported_format",
     "empty",
 ]

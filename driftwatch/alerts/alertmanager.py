@@ -83,27 +83,36 @@ class AlertmanagerClient:
         return labels, {name: text for name, text in annotations.items() if text}
 
     def send(self, told: Sequence[Series]) -> None:
-        """Tells what fires and what has ended.
+        """Tells what fires and what has ended; whatever is refused, all of it.
 
         Raises:
             TryAgain: there was no answer, or one that may change.
             SinkError: something was refused.
         """
-        expires = rfc3339(int((time.time() + self.config.expires_s) * 1000))
+        now_ms, refused = int(time.time() * 1000), list[SinkError]()
         for first in range(0, len(told), BATCH):
-            alerts = [self._write(series, expires) for series in told[first : first + BATCH]]
-            post(self._client, self._url, orjson.dumps(alerts), "application/json", self.name)
+            alerts = [self._write(series, now_ms) for series in told[first : first + BATCH]]
+            try:
+                post(self._client, self._url, orjson.dumps(alerts), "application/json", self.name)
+            except SinkError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
 
     def close(self) -> None:
         """Closes connections."""
         self._client.close()
 
-    def _write(self, series: Series, expires: str) -> Mapping[str, Any]:
+    def _write(self, series: Series, now_ms: int) -> Mapping[str, Any]:
+        """As the API has it. What a broker whose clock is ahead says began in the future would be refused."""
+        ends_ms = (
+            now_ms + round(1000 * self.config.expires_s) if series.ends_ms is None else min(series.ends_ms, now_ms)
+        )
         written = {
             "labels": series.labels,
             "annotations": series.annotations,
-            "startsAt": rfc3339(series.starts_ms),
-            "endsAt": expires if series.ends_ms is None else rfc3339(series.ends_ms),
+            "startsAt": rfc3339(min(series.starts_ms, now_ms)),
+            "endsAt": rfc3339(ends_ms),
         }
         page = self._links.stream(series.stream)
         return {**written, "generatorURL": page} if page else written

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import (
+    InvalidRecordError,
+    InvalidTimestampError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 
 from driftwatch.config import ForwardConfig, HttpSource
 from driftwatch.errors import MessageError
+from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.dead_letter_file import DeadLetterFile
 from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Observer, Progress, StageTimed
 from driftwatch.stream.intake import WAIT_S, Closing, IntakeQueue, record_of
@@ -32,6 +40,8 @@ from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 LINGER_MS = 5
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+REFUSED = (InvalidTimestampError, InvalidRecordError)
+"""By the topic, now and for ever."""
 
 log = structlog.get_logger("driftwatch.intake")
 
@@ -46,7 +56,7 @@ class ForwardRole(Reconnecting):
         target: brokers and topic.
         queue: where it waits.
         observer: told of everything.
-        state_dir: where messages are kept that are too large for the topic; None to keep none.
+        state_dir: where messages are kept that the topic does not take; None to keep none.
         tracer: records what is written at once.
     """
 
@@ -66,6 +76,7 @@ class ForwardRole(Reconnecting):
         self._queue = queue
         self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
         self._held: list[Record] = []
+        self._singly = False
         self._tracer = tracer
 
     def run(self, stop: threading.Event) -> None:
@@ -77,13 +88,17 @@ class ForwardRole(Reconnecting):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Forwards until told to stop, and then what is queued."""
-        consumer, producer = self._clients(clients)
+        options: dict[str, Any] = {**self._target.client_options(), "allow_auto_create_topics": False}
+        consumer = KafkaConsumer(group_id=None, **options)
+        clients.callback(close_client, self.name, lambda: consumer.close(timeout_ms=CLOSE_MS))
         if not (partitions := consumer.partitions_for_topic(self._target.topic)):
             raise Unready(f"Kafka has no topic {self._target.topic!r} yet: create it")
         place = TopicPartition(self._target.topic, min(partitions))
+        writing = clients.enter_context(ExitStack())
+        producer = self._producer(writing, options)
         self.connected()
         closing, answered = Closing(stop, self._queue), time.monotonic()
-        while not closing.done():
+        while not closing.done() or (self._held and not closing.late()):
             self.observe(Progress("polled", self.name))
             self.observe(self._queue.depth())
             if not self._held:
@@ -92,7 +107,9 @@ class ForwardRole(Reconnecting):
                 started = time.perf_counter()
                 led = [context_of(record.header) for record in self._held]
                 with self._tracer.span("forward", links=led, topic=self._target.topic, messages=len(led)):
-                    self._send(producer, closing)
+                    if not self._send(producer, closing):
+                        writing.close()
+                        producer = self._producer(writing, options)
                 self.observe(StageTimed("commit", time.perf_counter() - started))
                 answered = time.monotonic()
             elif time.monotonic() - answered > SILENCE_S:
@@ -100,10 +117,7 @@ class ForwardRole(Reconnecting):
                 consumer.end_offsets([place], timeout_ms=ANSWER_MS)
                 answered = time.monotonic()
 
-    def _clients(self, clients: ExitStack) -> tuple[KafkaConsumer, KafkaProducer]:
-        options: dict[str, Any] = {**self._target.client_options(), "allow_auto_create_topics": False}
-        consumer = KafkaConsumer(group_id=None, **options)
-        clients.callback(close_client, self.name, lambda: consumer.close(timeout_ms=CLOSE_MS))
+    def _producer(self, clients: ExitStack, options: Mapping[str, Any]) -> KafkaProducer:
         producer = KafkaProducer(
             acks="all",
             enable_idempotence=True,
@@ -116,7 +130,7 @@ class ForwardRole(Reconnecting):
             **options,
         )
         clients.callback(close_client, self.name, lambda: producer.close(timeout=CLOSE_MS / 1000))
-        return consumer, producer
+        return producer
 
     def _take(self) -> list[Record]:
         records = []
@@ -128,31 +142,44 @@ class ForwardRole(Reconnecting):
                 records.append(record)
         return records
 
-    def _send(self, producer: KafkaProducer, closing: Closing) -> None:
+    def _send(self, producer: KafkaProducer, closing: Closing) -> bool:
         """Sends what is held, and holds on to what was not acknowledged.
+
+        Returns:
+            Whether the producer can go on; once something is refused it fails whatever comes after.
 
         Raises:
             KafkaError: something was not acknowledged.
         """
-        sent = [(record, self._begin(producer, record)) for record in self._held]
+        # Of a batch all fail for one that is refused, so then they are sent one by one.
+        batch = self._held[:1] if self._singly else self._held
+        refused, failed = False, list[tuple[Record, BaseException]]()
+        for record, failure in self._sent(producer, batch, closing):
+            refused = refused or isinstance(failure, REFUSED)
+            if failure is None:
+                self.observe(BatchSeen((record.key or b"").decode(), "ok", 0))
+            elif isinstance(failure, TOO_LARGE) or (isinstance(failure, REFUSED) and len(batch) == 1):
+                self._dead(record, failure)
+            else:
+                failed.append((record, failure))
+        self._held = [record for record, _ in failed] + self._held[len(batch) :]
+        self._singly = bool(self._held) and (refused or self._singly)
+        if failed and not refused:
+            raise failed[0][1]
+        return not refused
+
+    def _sent(
+        self, producer: KafkaProducer, records: Sequence[Record], closing: Closing
+    ) -> list[tuple[Record, BaseException | None]]:
+        """Sends records, and tells why each is not known to be written, if it is not."""
+        begun = [(record, self._begin(producer, record)) for record in records]
         while not closing.late():
             try:
                 producer.flush(timeout=WAIT_S)
                 break
             except KafkaTimeoutError:  # each message has its own limit, after which it counts as failed
                 self.observe(self._queue.depth())
-        failed: list[tuple[Record, BaseException]] = []
-        for record, future in sent:
-            failure = _failure(future)
-            if failure is None:
-                self.observe(BatchSeen((record.key or b"").decode(), "ok", 0))
-            elif isinstance(failure, TOO_LARGE):
-                self._dead(record)
-            else:
-                failed.append((record, failure))
-        self._held = [record for record, _ in failed]
-        if failed:
-            raise failed[0][1]
+        return [(record, _failure(future)) for record, future in begun]
 
     def _begin(self, producer: KafkaProducer, record: Record) -> Any:
         try:
@@ -166,12 +193,20 @@ class ForwardRole(Reconnecting):
         except TOO_LARGE as error:
             return error
 
-    def _dead(self, record: Record) -> None:
-        error = MessageError(
-            f"has {len(record.value)} bytes, too many for topic {self._target.topic}",
-            reason="too_large",
-            remedy="raise the topic's max.message.bytes, or send fewer samples at a time",
-        )
+    def _dead(self, record: Record, why: BaseException) -> None:
+        if isinstance(why, TOO_LARGE):
+            error = MessageError(
+                f"has {len(record.value)} bytes, too many for topic {self._target.topic}",
+                reason="too_large",
+                remedy="raise the topic's max.message.bytes, or send fewer samples at a time",
+            )
+        else:
+            at = rfc3339(record.timestamp_ms)
+            error = MessageError(
+                f"of {at} is refused by topic {self._target.topic}: {why}",
+                reason="refused",
+                remedy="see the topic's message.timestamp.before.max.ms and after.max.ms, and that it is not compacted",
+            )
         self.observe(BatchSeen(UNKNOWN, "dead_letter", 0))
         self.observe(DeadLettered(UNKNOWN, error.reason, str(error)))
         if self._dead_letters is not None:

@@ -75,7 +75,7 @@ def load_snapshot(path: Path) -> Snapshot | None:
     """The snapshot in a file, or None where there is none.
 
     Raises:
-        SourceError: the file is damaged, or a newer driftwatch's.
+        SourceError: the file is damaged, cannot be read, or is a newer driftwatch's.
     """
     try:
         stored = orjson.loads(path.read_bytes())
@@ -91,6 +91,8 @@ def load_snapshot(path: Path) -> Snapshot | None:
         )
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}", where=str(path), remedy="see to state_dir") from None
     except (ValueError, KeyError, TypeError, AttributeError, MessageError) as error:
         raise SourceError(
             f"holds no state of a stream: {error}", where=str(path), remedy="delete it to start anew"

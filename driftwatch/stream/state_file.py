@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
 from driftwatch.errors import ConfigError
+
+LONGEST_NAME = 200
+"""Bytes of a file's name; file systems take no more than 255, of which endings need some."""
+
+
+def name_for(stream: str) -> str:
+    """What a stream's files are called: as itself, unless that is too long.
+
+    >>> name_for("checkout"), name_for("流" * 100)
+    ('checkout', '84fe972cee0e21f3859e0ccd51cc03de')
+    """
+    return stream if len(stream.encode()) <= LONGEST_NAME else hashlib.sha256(stream.encode()).hexdigest()[:32]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -30,8 +43,13 @@ def write_whole(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def append_whole(path: Path, line: bytes) -> int:
+def append_whole(path: Path, line: bytes, *, sync: bool = False) -> int:
     """Appends to a file all of a line or nothing.
+
+    Args:
+        path: of the file.
+        line: with its end.
+        sync: whether it is to be on the disk before this returns.
 
     Returns:
         The size of the file then.
@@ -44,6 +62,8 @@ def append_whole(path: Path, line: bytes) -> int:
         if file.write(line) < len(line):
             file.truncate(before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if sync:
+            os.fsync(file.fileno())
         return file.tell()
 
 

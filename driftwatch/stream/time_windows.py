@@ -218,15 +218,16 @@ class TimeWindows:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes up what `state` gave."""
+        """Takes up what `state` gave; windows that there are no more drift no longer."""
         self._clock = EventClock.from_json(state["clock"])
         tested_ms, self._late = state["tested_ms"], state["late"]
         self._tested = NEVER if tested_ms is None else tested_ms // self._rule.tick_ms - 1
-        self.drifting = frozenset(state["drifting"])
+        self.drifting = frozenset(state["drifting"]) & self._ticks.keys()
 
     def panes(self) -> dict[str, Any]:
         """JSON-able: what it holds of panes, for where no log keeps them."""
         return {
+            "tick_ms": self._rule.tick_ms,
             "fresh": list(self._fresh.items()),
             "ticks": {
                 name: [
@@ -242,7 +243,9 @@ class TimeWindows:
         }
 
     def restore_panes(self, told: Mapping[str, Any]) -> None:
-        """Takes up what `panes` gave, instead of what is here."""
+        """Takes up what `panes` gave, instead of what is here; nothing that was cut into other ticks."""
+        if told.get("tick_ms", self._rule.tick_ms) != self._rule.tick_ms:
+            return
         self._fresh = dict(told["fresh"])
         for name, ticks in self._ticks.items():
             ticks.clear()

@@ -97,14 +97,15 @@ class StreamTester:
         self._windows = self._empty()
         grid = standard.procedure.grid
         self.by_time = TimeWindows(standard.by_time, grid, standard.examples) if standard.by_time and grid else None
+        self._anytime: AnytimeState | None = None
         self.hold_to(standard)
-        self._anytime = standard.alarm.begin() if standard.alarm else None
 
     def hold_to(self, standard: Standard) -> None:
-        """From now on to another standard, of the same reference and window sizes; windows and bets go on."""
+        """From now on to another standard, of the same reference and window sizes; windows go on, and bets if any."""
         self.standard = standard
         self.reference, self.procedure, self.policy = standard.reference, standard.procedure, standard.policy
         self.examples, self._alarm = standard.examples, standard.alarm
+        self._anytime = (self._anytime or self._alarm.begin()) if self._alarm else None
         if self.by_time and standard.by_time and standard.procedure.grid:
             self.by_time.hold_to(standard.by_time, standard.procedure.grid)
 

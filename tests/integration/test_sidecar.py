@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.data.codecs import decode, encode
@@ -100,6 +101,27 @@ def test_a_forwarder_writes_what_is_posted_to_a_topic_that_a_daemon_reads(
     assert [message.key for message in found] == [b"waves"] * 30 + [b"other"]
     read = [decode(message.value, dict(message.headers), SCHEMA) for message in found[:30]]
     np.testing.assert_array_equal(np.concatenate(read), samples)
+    assert daemon.stop() < 5.0
+
+
+def test_what_a_topic_refuses_for_good_holds_up_nothing_else(
+    cluster: Cluster, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    cluster.create(**{"message.timestamp.before.max.ms": "3600000"})
+    forward = {"bootstrap_servers": [cluster.bootstrap], "topic": cluster.topic}
+    state = tmp_path / "state"
+    daemon = start_daemon({"source": {"kind": "http", "forward": forward}, "state_dir": str(state)})
+    daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
+    value, headers = event(waves(2, seed=1))
+    with httpx.Client() as client:
+        for number in range(30):
+            times = {"ce-time": "2020-01-01T00:00:00Z"} if number % 10 == 5 else {}
+            assert client.post(daemon.url, content=value, headers={**headers, **times}).status_code == 202
+    daemon.wait_for("all else", lambda: daemon.metric('driftwatch_batches_total{outcome="ok"') == 27)
+    assert daemon.metric('driftwatch_dead_letters_total{reason="refused"') == 3
+    letters = [orjson.loads(line) for line in (state / "intake.dead-letters.jsonl").read_bytes().splitlines()]
+    assert len(letters) == 3
+    assert "2020-01-01T00:00:00.000Z is refused by topic" in str(letters[0])
     assert daemon.stop() < 5.0
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 import pytest
 
-from driftwatch.alerts.alertmanager import AlertmanagerClient, AlertmanagerUpkeep
+from driftwatch.alerts.alertmanager import BATCH, AlertmanagerClient, AlertmanagerUpkeep
 from driftwatch.alerts.sample import sample_alert, sample_resolution
 from driftwatch.alerts.standing import RESOLVED_TOLD_MS, Standing
 from driftwatch.alerts.wording import Links
 from driftwatch.config import AlertmanagerSinkConfig, TracingConfig
 from driftwatch.errors import SinkError
-from driftwatch.stream.alert import Alert
+from driftwatch.stream.alert import Alert, rfc3339
 from driftwatch.stream.events import Event, SinkDelivered, SinkFailed
 from driftwatch.tracing import UNTRACED, Tracer, open_tracer
 from tests.alertmanager import RealAlertmanager, eventually, running_alertmanager
@@ -233,6 +233,35 @@ def test_refusals_are_counted_and_tried_again() -> None:
     failed = [event for event in events if isinstance(event, SinkFailed)]
     assert len(failed) == 1
     assert "400 (invalid label set)" in failed[0].error
+
+
+def test_what_is_refused_keeps_nothing_else_from_being_told() -> None:
+    streams = tuple(f"stream-{number}" for number in range(BATCH + 10))
+    events: list[Event] = []
+    with receiver(Answer(400, text="invalid"), Answer(200)) as server:
+        settings = config(server.url, resend_s=30, expires_s=60)
+        client = AlertmanagerClient(settings, "alertmanager", LINKS)
+        kept = AlertmanagerUpkeep(client, streams, events.append)
+        for stream in streams:
+            kept.submit(firing(stream))
+        stop = threading.Event()
+        stop.set()
+        kept.run(stop)
+        client.close()
+    assert [len(orjson.loads(post.body)) for post in server.received] == [BATCH, 10]
+    assert any(isinstance(event, SinkFailed) for event in events)
+
+
+def test_nothing_is_told_to_begin_in_the_future() -> None:
+    with (
+        receiver(Answer(200)) as server,
+        upkeep(config(server.url, resend_s=30, expires_s=60), []) as kept,
+    ):
+        # As of a broker whose clock is an hour ahead.
+        kept.take(firing(ago_s=-3600), int((time.time() + 3600) * 1000))
+        (post,) = eventually("post", lambda: server.received)
+        (told,) = orjson.loads(post.body)
+        assert told["startsAt"] <= rfc3339(int(time.time() * 1000)) < told["endsAt"]
 
 
 def test_each_attempt_to_tell_an_alert_is_in_its_trace_and_what_is_told_again_is_not() -> None:

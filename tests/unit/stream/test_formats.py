@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from driftwatch.errors import MessageError
+from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream import announcement
 from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.formats import NewerFormatError
@@ -23,6 +23,11 @@ from driftwatch.stream.sighting import Sighting, decode_sighting, encode_sightin
 from driftwatch.stream.test_role import parse_rewind
 
 PANE = Pane("a", "v", 1, np.zeros(3), 0, 0, "input", 0, (0, 0), (0, 0))
+
+
+def test_a_state_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be read: Is a directory"):
+        load_snapshot(tmp_path)
 
 
 def snapshot(text: bytes) -> None:

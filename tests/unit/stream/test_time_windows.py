@@ -23,7 +23,7 @@ from driftwatch.stream.panes import Pane, RawPane, join_panes, pane_of
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.slices import Slices
 from driftwatch.stream.test_stage import Tests, TestStage
-from driftwatch.stream.time_windows import TimeRule, TimeSize
+from driftwatch.stream.time_windows import TimeRule, TimeSize, TimeWindows
 from tests.synthetic import shuffled_rows, waves
 
 STEP, TICK_MS = 10, 1_000
@@ -128,6 +128,37 @@ def test_a_state_file_does_where_there_is_no_log_to_read_again(reference: Refere
     second.hold_by_time(kept[1])
     second.feed_all(list(enumerate(log[stop:], stop)), whole)
     assert told(whole) == told(run(reference, log))
+
+
+def test_a_window_that_was_given_another_name_drifts_no_longer(reference: Reference) -> None:
+    standard = FACTORY.standard(reference)
+    assert standard.by_time
+    assert standard.procedure.grid
+    first = TimeWindows(standard.by_time, standard.procedure.grid, standard.examples)
+    shortest, *others = standard.by_time.sizes
+    first.tested(shortest, drift=True)
+    renamed = replace(standard.by_time, sizes=(replace(shortest, name="else"), *others))
+    second = TimeWindows(renamed, standard.procedure.grid, standard.examples)
+    second.restore(first.state())
+    assert second.drifting == frozenset()
+
+
+def test_what_was_cut_into_other_ticks_is_not_taken_up(reference: Reference, log: list[Pane]) -> None:
+    standard = FACTORY.standard(reference)
+    assert standard.by_time
+    assert standard.procedure.grid
+    first = TimeWindows(standard.by_time, standard.procedure.grid, standard.examples)
+    for pane in log[:20]:
+        first.take(pane)
+    held = first.panes()
+    same, other = (
+        TimeWindows(replace(standard.by_time, tick_ms=tick_ms), standard.procedure.grid, standard.examples)
+        for tick_ms in (TICK_MS, TICK_MS // 2)
+    )
+    same.restore_panes(held)
+    other.restore_panes(held)
+    assert same.panes()["fresh"]
+    assert not other.panes()["fresh"]
 
 
 def test_windows_by_count_are_those_of_whole_slices(reference: Reference, log: list[Pane]) -> None:

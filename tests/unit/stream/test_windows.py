@@ -162,6 +162,25 @@ def test_the_anytime_alarm_heeds_the_least_effect(reference: Reference, panes: l
     assert not any(tester.feed(pane).alerts for pane in panes)
 
 
+def test_an_anytime_alarm_that_is_taken_away_ends_and_one_that_is_added_begins(
+    reference: Reference, panes: list[Pane]
+) -> None:
+    standard = FACTORY.standard(reference)
+    quiet = replace(standard, policy=replace(standard.policy, threshold=0.0))
+    tester = StreamTester("a", quiet)
+    fired = next(i for i, pane in enumerate(panes) if tester.feed(pane).alerts)
+    assert tester.bets is not None
+    assert tester.bets.held > 0
+    tester.hold_to(replace(quiet, alarm=None))
+    assert (tester.bets, tester.log_wealth) == (None, None)
+    for pane in panes[fired + 1 : fired + 1 + quiet.policy.resolve_after]:
+        tester.feed(pane)
+    assert not tester.firing
+    tester.hold_to(quiet)
+    assert tester.log_wealth == 0.0
+    assert any(tester.feed(pane).alerts for pane in panes[60:80])
+
+
 def test_no_window_reaches_over_a_gap_and_stopping_after_it_changes_nothing(
     reference: Reference, panes: list[Pane]
 ) -> None:
