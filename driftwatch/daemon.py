@@ -233,6 +233,7 @@ class Daemon:
             registry=self._registry,
             renew=self._plans.routes,
             shedder=Shedder(duration_ms(shedding.max_lag) / 1000) if shedding else None,
+            committed=isinstance(source, KafkaSource),
         )
 
 

@@ -7,7 +7,15 @@ from collections import Counter
 
 import structlog
 
-from driftwatch.stream.events import DeadLettered, Event, MessagesGone, Progress, RequestAnswered, StateKept
+from driftwatch.stream.events import (
+    DeadLettered,
+    Event,
+    MessagesGone,
+    PartitionCrowded,
+    Progress,
+    RequestAnswered,
+    StateKept,
+)
 
 log = structlog.get_logger("driftwatch")
 
@@ -36,6 +44,12 @@ class EventLog:
                     log.warning("request not taken in", outcome=outcome, count=count, detail=detail)
             case MessagesGone():
                 log.error("messages are gone that were not read", **vars(event))
+            case PartitionCrowded():
+                log.warning(
+                    "too many streams share a partition: panes are closed short, with more false alarms than asked for",
+                    **vars(event),
+                    remedy="more partitions, or messages of more samples (docs/scale.md)",
+                )
             case Progress(kind="source_connected", role=role):
                 log.info("connected", role=role)
             case StateKept(trouble=trouble) if trouble != self._unkept:

@@ -60,10 +60,14 @@ def main(
     ] = None,
     bundles: Annotated[Path, typer.Option(help="Where trained references are kept.")] = Path("out/detection"),
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
+    shift: Annotated[str, typer.Option(help="The only one to measure; all if empty.")] = "",
+    peer_windows: Annotated[
+        int | None, typer.Option(min=1, help="For every peer on each side; else what its cost allows.")
+    ] = None,
 ) -> None:
     """Measure detection beside peers, and write tables and plots."""
     torch.set_num_threads(1)
-    extent = replace(QUICK if quick else FULL, seed=seed)
+    extent = replace(QUICK if quick else FULL, seed=seed, shift=shift, peer_windows=peer_windows)
     makers = materials(extent, quick=quick)
     parts = [*makers, *([] if quick else [DELAY])]
     wanted = [name for name in only.split(",") if name] or parts

@@ -36,12 +36,16 @@ class Extent:
         samples: of each shift, and of the fresh reference data.
         known: reference samples that the peers are fitted to.
         seed: of all draws.
+        peer_windows: that every peer is given on each side; what its cost allows, if None.
+        shift: the only one that is measured; all, if empty.
     """
 
     windows: int = 2_000
     samples: int = 5_000
     known: int = 1_000
     seed: int = 0
+    peer_windows: int | None = None
+    shift: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,8 @@ class Contest:
         """One row for each shift, size and contender."""
         rng = np.random.default_rng((self.extent.seed, 1))
         for name, shift in self.material.shifts(self.mean_nll).items():
+            if self.extent.shift not in ("", name):
+                continue
             yield from self._shift(name, shift, rng)
 
     def _shift(self, name: str, shift: Shift, rng: np.random.Generator) -> Iterator[Row]:
@@ -200,7 +206,8 @@ class Contest:
     def _of_peer(self, peer: Peer, pool: Pool, drawn: NDArray[np.int64]) -> Array:
         rows = pool.views[peer.sees]
         started = time.perf_counter()
-        found = np.array([peer.statistic(rows[window]) for window in islice(drawn, peer.windows)])
+        chosen = islice(drawn, self.extent.peer_windows or peer.windows)
+        found = np.array([peer.statistic(rows[window]) for window in chosen])
         self.costs.add(peer.name, time.perf_counter() - started, len(found))
         return found
 

@@ -184,6 +184,15 @@ class MessagesGone:
 
 
 @dataclass(frozen=True)
+class PartitionCrowded:
+    """The positions of so many streams in a partition do not fit beside an offset: their panes are closed short."""
+
+    topic: str
+    partition: int
+    streams: int
+
+
+@dataclass(frozen=True)
 class LagMeasured:
     """So many messages of a partition are still to be worked on."""
 
@@ -314,6 +323,7 @@ Event = (
     | AlertRecalled
     | StageTimed
     | MessagesGone
+    | PartitionCrowded
     | LagMeasured
     | PartitionsHeld
     | StreamsHeld

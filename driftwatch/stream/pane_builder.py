@@ -60,15 +60,25 @@ class PaneBuilder:
         step: samples in a pane.
         position: where an earlier builder of this partition stopped.
         tick_ms: the most of event time that a pane may span, milliseconds; None for any.
+        committed: whether the position goes beside an offset in Kafka, and a restart reads from there again.
 
     Attributes:
         share: of the messages that is looked at; what is changed by `look_at`.
+        crowded: how many streams had open panes when their positions did not fit beside an offset; 0 while they do.
     """
 
     def __init__(
-        self, place: Partition, step: int, position: Position | None = None, tick_ms: int | None = None
+        self,
+        place: Partition,
+        step: int,
+        position: Position | None = None,
+        tick_ms: int | None = None,
+        *,
+        committed: bool = True,
     ) -> None:
         self._tick_ms = tick_ms
+        self._committed = committed
+        self.crowded = 0
         self._begun = dict(position.begun) if position else {}
         self._place = place
         self._step = step
@@ -117,11 +127,13 @@ class PaneBuilder:
     def passed(self, record: Record) -> Iterator[RawPane]:
         """Notes that a message is dealt with, and gives the panes that it is time to close short."""
         self.read_to(record.offset + 1)
-        while self._pending:
+        while self._pending and self._committed:
             oldest = next(iter(self._pending))
             reach = self._next - self._pending[oldest].first[0]
-            if reach <= PANE_SPAN and fits(self.position()):
-                return
+            if reach <= PANE_SPAN:
+                if fits(self.position()):
+                    return
+                self.crowded = self.crowded or len(self._pending)
             yield self._close(oldest)
 
     def look_at(self, share: Share) -> Iterator[RawPane]:

@@ -12,7 +12,16 @@ from driftwatch.data.schema import Samples
 from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.errors import MessageError, RegistryError
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stream.events import UNKNOWN, BatchOutcome, BatchSeen, DeadLettered, Event, SampleFraction, StageTimed
+from driftwatch.stream.events import (
+    UNKNOWN,
+    BatchOutcome,
+    BatchSeen,
+    DeadLettered,
+    Event,
+    PartitionCrowded,
+    SampleFraction,
+    StageTimed,
+)
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_builder import PaneBuilder
@@ -90,6 +99,7 @@ class ScoreStage:
         registry: that knows the schemas of messages which name one.
         renew: gives the routes as they are now; asked between units of work. The routes stay as they are, if None.
         shedder: decides how much of each partition is looked at; all of it, if None.
+        committed: whether positions go beside offsets in Kafka (see `PaneBuilder`).
     """
 
     def __init__(
@@ -104,9 +114,11 @@ class ScoreStage:
         registry: SchemaRegistry | None = None,
         renew: Callable[[], Mapping[str, Route]] | None = None,
         shedder: Shedder | None = None,
+        committed: bool = True,
     ) -> None:
-        self._shedder = shedder
+        self._shedder, self._committed = shedder, committed
         self._told: dict[str, float] = {}
+        self._told_crowded: set[Partition] = set()
         self._routes, self._renew = routes, renew
         self._step, self._tick_ms = step, tick_ms
         self._examples = examples
@@ -117,7 +129,7 @@ class ScoreStage:
 
     def assign(self, place: Partition, position: Position | None) -> None:
         """Takes up a partition where it was left."""
-        self._builders[place] = PaneBuilder(place, self._step, position, self._tick_ms)
+        self._builders[place] = PaneBuilder(place, self._step, position, self._tick_ms, committed=self._committed)
 
     def revoke(self, places: Sequence[Partition]) -> None:
         """Forgets partitions, and what waited in them: whoever has them next reads it again."""
@@ -181,7 +193,15 @@ class ScoreStage:
         work.trace = span.context
         work.positions = self.positions(touched)
         work.events += self._fractions()
+        work.events += self._crowded(touched)
         return work
+
+    def _crowded(self, places: Iterable[Partition]) -> Iterator[Event]:
+        """Partitions that too many streams share, each once."""
+        for place in places:
+            if (streams := self._builders[place].crowded) and place not in self._told_crowded:
+                self._told_crowded.add(place)
+                yield PartitionCrowded(*place, streams)
 
     def _shed(self, record: Record, builder: PaneBuilder) -> list[RawPane]:
         """Decides how much of a partition is looked at from a message on; gives the panes that are closed for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftwatch.data.codecs import encode
 from driftwatch.errors import SourceError
+from driftwatch.reference.reference import Reference
+from driftwatch.reference.scoring import Scorer
 from driftwatch.stream import pane_builder
+from driftwatch.stream.events import Event, PartitionCrowded
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, RawPane
 from driftwatch.stream.positions import METADATA_LIMIT, Position, fits, parse_position
+from driftwatch.stream.score_stage import Route, ScoreStage
+from tests.synthetic import SCHEMA, waves
 
 PLACE = ("input", 3)
 STEP = 5
@@ -118,6 +125,34 @@ def test_positions_always_fit_beside_an_offset() -> None:
         assert len(builder.position().metadata().encode()) <= METADATA_LIMIT
     assert made, "streams too many for the metadata must have been closed short"
     assert fits(builder.position())
+    assert 100 < builder.crowded < 200
+
+
+def test_where_nothing_is_committed_beside_offsets_any_number_of_streams_have_whole_panes() -> None:
+    builder = PaneBuilder(PLACE, STEP, committed=False)
+    made: list[RawPane] = []
+    for offset in range(1_000 * STEP):
+        made += builder.add(record(offset), f"stream-{offset % 1_000:08}", np.zeros((1, 1)), np.arange(1))
+        made += builder.passed(record(offset))
+    assert [len(pane.samples) for pane in made] == [STEP] * 1_000
+    assert not builder.crowded
+
+
+def test_a_partition_that_too_many_streams_share_is_told_once(reference: Reference) -> None:
+    streams = [f"stream-{number:08}" for number in range(300)]
+    stage = ScoreStage({stream: Route(stream, Scorer(reference)) for stream in streams}, STEP)
+    value, headers = encode(waves(1, seed=1), SCHEMA, "npy")
+    events: list[Event] = []
+    for start in (0, 150):
+        queue = deque(
+            Record(*PLACE, offset, 0, stream.encode(), value, tuple(headers.items()))
+            for offset, stream in enumerate(streams[start : start + 150], start)
+        )
+        while queue:
+            events += stage.work(queue).events
+    crowded = [event for event in events if isinstance(event, PartitionCrowded)]
+    assert [(each.topic, each.partition) for each in crowded] == [PLACE]
+    assert 100 < crowded[0].streams < 200
 
 
 def test_metadata_of_another_program_is_refused() -> None:
