@@ -49,8 +49,6 @@ def coerce_table(value: Any, columns: Sequence[ColumnLike], where: str) -> NDArr
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return _coded(value, columns, where)
-    if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "biuf":
-        return _by_index(value, columns, where)
     by_name = _columns_of(value, columns, where)
     lengths = {name: len(values) for name, values in by_name.items()}
     if len(set(lengths.values())) > 1:
@@ -80,20 +78,6 @@ def _coded(array: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> ND
                 where=where,
                 remedy=f"expected 0 to {len(column.categories)}, or send rows with the categories' names",
             )
-    return out
-
-
-def _by_index(value: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> NDArray[np.float64]:
-    if value.shape[1] != len(columns):
-        raise MessageError(
-            f"has shape {value.shape}", reason="shape", where=where, remedy=f"expected (N, {len(columns)})"
-        )
-    out = value.astype(np.float64)
-    for j, column in enumerate(columns):
-        if column.kind == "category":
-            cells = out[:, j]
-            known = (cells >= 0) & (cells < len(column.categories)) & (cells == np.rint(cells))
-            out[:, j] = np.where(known | np.isnan(cells), cells, len(column.categories))
     return out
 
 

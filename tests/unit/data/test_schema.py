@@ -100,6 +100,16 @@ def test_a_missing_category_is_missing_and_not_unseen() -> None:
     np.testing.assert_array_equal(TABLE.coerce([{"age": 1, "town": None}]), [[1, np.nan]])
 
 
+def test_in_an_array_of_numbers_a_category_is_its_index_and_nothing_beyond_the_unseen_one() -> None:
+    coded = np.array([[3.0, 0.0], [np.nan, 2.0], [1.0, np.nan]])
+    np.testing.assert_array_equal(TABLE.coerce(coded), coded)
+    for code in (3, -1, 0.5):
+        with pytest.raises(
+            MessageError, match=r"'town' holds numbers that are no index of a category \(expected 0 to 2"
+        ):
+            TABLE.coerce(np.array([[3.0, code]]))
+
+
 @pytest.mark.parametrize("schema", [GREY, COLOUR, VECTOR, TABLE])
 def test_a_schema_survives_json(schema: Any) -> None:
     assert parse_schema(schema.model_dump(mode="json")) == schema
