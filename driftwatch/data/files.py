@@ -15,13 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from driftwatch.data.readers import ArrayDataset, Dataset
+from driftwatch.data.readers import ArrayDataset, Dataset, ranged_schema
 from driftwatch.data.schema import ImageSchema, Schema
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, local_file
 
 ARRAY_NAMES = ("x", "X", "data", "images", "samples", "arr_0")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+"""Pillow's names for grey of more than 8 bits: to convert these clips them."""
+
+COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "LA", "CMYK", "YCbCr", "HSV"})
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -114,6 +118,8 @@ def _idx_header(file: BinaryIO, path: Location) -> tuple[tuple[int, ...], np.dty
 class FolderDataset(Dataset):
     """Images in a folder and the folders below it, in the order of their paths.
 
+    All are as the first is: 8-bit grey, RGB, or grey of 16 or 32 bits, whose values stay as they are.
+
     Args:
         path: of the folder.
         files: all that are in it, in order; those that are no images are left out.
@@ -128,15 +134,19 @@ class FolderDataset(Dataset):
                 where=str(path),
                 remedy=f"give files of {', '.join(sorted(IMAGE_SUFFIXES))}, or .parquet or .csv",
             )
-        self._mode = "L" if _image(self._files[0]).mode in ("1", "L") else "RGB"
-        self._size = _image(self._files[0]).size
+        first = _image(self._files[0])
+        self._mode = _read_as(first, self._files[0])
+        self._size = first.size
 
     @property
     def rows(self) -> int:
         return len(self._files)
 
     def infer_schema(self) -> Schema:
-        return ImageSchema(channels=1 if self._mode == "L" else 3, height=self._size[1], width=self._size[0])
+        width, height = self._size
+        if self._mode in DEEP_MODES:
+            return ranged_schema(map(self._pixels, self._files), (1, height, width), str(self.path))
+        return ImageSchema(channels=1 if self._mode == "L" else 3, height=height, width=width)
 
     def files(self) -> Sequence[Location]:
         return self._files
@@ -145,8 +155,15 @@ class FolderDataset(Dataset):
         for first in range(start, len(self._files), rows):
             yield np.stack([self._pixels(file) for file in self._files[first : first + rows]])
 
-    def _pixels(self, path: Location) -> NDArray[np.uint8]:
+    def _pixels(self, path: Location) -> NDArray[Any]:
         image = _image(path)
+        mode = _read_as(image, path)
+        if mode != self._mode and not DEEP_MODES.isdisjoint((mode, self._mode)):
+            raise DataError(
+                f"is an image of mode {image.mode}, the first image of {self._mode}",
+                where=str(path),
+                remedy="bring all to one mode, or give an array (.npy), which keeps the values",
+            )
         if image.size != self._size:
             width, height = self._size
             raise DataError(
@@ -154,13 +171,28 @@ class FolderDataset(Dataset):
                 where=str(path),
                 remedy="bring all to one size",
             )
-        pixels = np.asarray(image.convert(self._mode))
-        return pixels[None] if self._mode == "L" else pixels.transpose(2, 0, 1)
+        pixels = np.asarray(image if mode in DEEP_MODES else image.convert(self._mode))
+        return pixels.transpose(2, 0, 1) if self._mode == "RGB" else pixels[None]
 
 
 def is_image(path: Location) -> bool:
     """Whether a file's name is that of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _read_as(image: Image.Image, path: Location) -> str:
+    """The mode in which an image keeps its values."""
+    if image.mode in ("1", "L"):
+        return "L"
+    if image.mode in DEEP_MODES:
+        return image.mode
+    if image.mode in COLOUR_MODES:
+        return "RGB"
+    raise DataError(
+        f"is an image of mode {image.mode}",
+        where=str(path),
+        remedy="save it as 8-bit grey or RGB, or give an array (.npy), which keeps the values",
+    )
 
 
 def _image(path: Location) -> Image.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,17 +142,33 @@ def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
         raise DataError(f"holds an array of shape {array.shape}", where=where, remedy="expected images or vectors")
     if array.dtype == np.uint8:
         return ImageSchema(channels=c, height=h, width=w)
-    low, high = np.inf, -np.inf
-    for first in range(0, len(array), CHUNK_ROWS):
-        piece = array[first : first + CHUNK_ROWS]
-        low, high = min(low, float(piece.min())), max(high, float(piece.max()))
-    if not np.isfinite(low) or not np.isfinite(high):
-        raise DataError("holds NaN or infinite values", where=where, remedy="every pixel must be finite")
+    pieces = (array[first : first + CHUNK_ROWS] for first in range(0, len(array), CHUNK_ROWS))
+    return ranged_schema(pieces, (c, h, w), where)
+
+
+def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], where: str) -> ImageSchema:
+    """The schema of images of which `pieces` holds all pixels; bytes that come as other numbers are bytes.
+
+    Args:
+        pieces: arrays of any shape.
+        shape: of one image, ``(C, H, W)``.
+        where: for messages.
+
+    Raises:
+        DataError: a pixel is not finite, or all are the same.
+    """
+    low, high, whole = np.inf, -np.inf, True
+    for piece in pieces:
+        least, most = float(piece.min()), float(piece.max())
+        if not np.isfinite(least) or not np.isfinite(most):
+            raise DataError("holds NaN or infinite values", where=where, remedy="every pixel must be finite")
+        low, high = min(low, least), max(high, most)
+        whole = whole and (piece.dtype.kind in "biu" or bool((piece == np.rint(piece)).all()))
     if low == high:
         raise DataError(f"every pixel is {low:g}", where=where, remedy="there is nothing to learn from it")
+    c, h, w = shape
     if low >= 0 and high <= 1:
         return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=0.0, high=1.0)
-    whole = array.dtype.kind in "iu" or bool((array[:CHUNK_ROWS] == np.rint(array[:CHUNK_ROWS])).all())
     if low >= 0 and high <= 255 and whole:
         return ImageSchema(channels=c, height=h, width=w)
     return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=low, high=high)

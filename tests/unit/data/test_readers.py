@@ -14,7 +14,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 from PIL import Image
 
-from driftwatch.data.readers import open_dataset
+from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
 from driftwatch.errors import DataError
 
@@ -84,6 +84,49 @@ def test_vectors_and_colour(tmp_path: Path) -> None:
     np.save(tmp_path / "c.npy", np.random.default_rng(0).random((4, 8, 9, 3)))
     found = open_dataset(tmp_path / "c.npy").infer_schema()
     assert found == ImageSchema(channels=3, height=8, width=9, dtype="float32", low=0, high=1)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "scale"),
+    [(".png", "uint16", 200), (".tif", ">u2", 200), (".tif", "int32", 300), (".tif", "f4", 0.3)],
+)
+def test_grey_images_of_more_than_8_bits_keep_their_values(
+    tmp_path: Path, suffix: str, dtype: str, scale: float
+) -> None:
+    deep = (IMAGES.astype(float) * scale).astype(dtype)
+    for number, pixels in enumerate(deep):
+        Image.fromarray(pixels).save(tmp_path / f"{number:03}{suffix}")
+    dataset = open_dataset(tmp_path)
+    schema = dataset.infer_schema()
+    assert schema == ImageSchema(
+        channels=1, height=6, width=7, dtype="float32", low=float(deep.min()), high=float(deep.max())
+    )
+    np.testing.assert_array_equal(np.concatenate(list(dataset.chunks(schema, rows=16)))[:, 0], deep)
+
+
+@pytest.mark.parametrize(("first", "other"), [("uint8", "uint16"), ("uint16", "uint8"), ("int32", "float32")])
+def test_an_image_that_would_be_clipped_is_named(tmp_path: Path, first: str, other: str) -> None:
+    for name, dtype in (("a", first), ("b", first), ("c", other)):
+        Image.fromarray(IMAGES[0].astype(dtype)).save(tmp_path / f"{name}.tif")
+    dataset = open_dataset(tmp_path)
+    with pytest.raises(
+        DataError, match=r"c\.tif: is an image of mode .*, the first image of .* \(bring all to one mode, or"
+    ):
+        list(dataset.chunks(ImageSchema(channels=1, height=6, width=7)))
+
+
+def test_an_image_that_is_neither_grey_nor_colour_is_named(tmp_path: Path) -> None:
+    Image.new("LAB", (7, 6)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif: is an image of mode LAB \(save it as 8-bit grey or RGB"):
+        open_dataset(tmp_path)
+
+
+def test_no_piece_of_an_array_of_images_hides_a_nan(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).random((2 * CHUNK_ROWS, 2, 2))
+    images[-1, 0, 0] = np.nan
+    np.save(tmp_path / "late.npy", images)
+    with pytest.raises(DataError, match="every pixel must be finite"):
+        open_dataset(tmp_path / "late.npy").infer_schema()
 
 
 def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
