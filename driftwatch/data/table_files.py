@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
+from driftwatch.data.csv_tables import find_types, read_batches
 from driftwatch.data.readers import Dataset
 from driftwatch.data.schema import Column, Schema, TableSchema
 from driftwatch.data.tables import category_text, is_missing
@@ -23,7 +23,6 @@ from driftwatch.locations import Location
 TABLE_SUFFIXES = (".parquet", ".csv")
 MAX_CATEGORIES = 64
 READ_ROWS = 16_384
-REMEDY = "the first line names the columns, and every row has as many values"
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Stands for a missing value in a folder's name, as Hive, Spark and Arrow write it."""
 
@@ -119,7 +118,8 @@ class TableDataset(Dataset):
             or pa.types.is_null(kind)
             or pa.types.is_decimal(kind)
         ):
-            raise DataError(f"is of type {kind}", where=where, remedy="choose columns without it, or make it a number")
+            mend = "save its texts as UTF-8" if pa.types.is_binary(kind) else "make it a number"
+            raise DataError(f"is of type {kind}", where=where, remedy=f"choose columns without it, or {mend}")
         return Column(name=name, kind="numeric")
 
 
@@ -129,21 +129,14 @@ class _Part:
     Args:
         place: of the file.
         schema: of what is in it.
-        rows: in it; counted if it does not say.
+        rows: in it.
     """
 
-    def __init__(self, place: Location, schema: pa.Schema, rows: int | None = None) -> None:
+    def __init__(self, place: Location, schema: pa.Schema, rows: int) -> None:
         self.place = place
         self.schema = schema
-        self._rows = rows
+        self.rows = rows
         self.keys = {key: unquote(value) for key, value in _KEY.findall(str(place)) if key not in schema.names}
-
-    @property
-    def rows(self) -> int:
-        """How many there are."""
-        if self._rows is None:
-            self._rows = sum(batch.num_rows for batch in self._stored(READ_ROWS, None))
-        return self._rows
 
     def require(self, columns: Sequence[str]) -> None:
         """Refuses to go on without some columns.
@@ -181,13 +174,11 @@ class _Part:
                     file = pa_parquet.ParquetFile(source, pre_buffer=False)
                     yield from file.iter_batches(batch_size=rows, columns=columns)
                     return
-                convert = pa_csv.ConvertOptions(include_columns=columns or [], strings_can_be_null=True)
-                with pa_csv.open_csv(source, convert_options=convert) as reader:
-                    for batch in reader:
-                        for start in range(0, batch.num_rows, rows):
-                            yield batch.slice(start, rows)
+                for batch in read_batches(source, self.schema, columns or ()):
+                    for start in range(0, batch.num_rows, rows):
+                        yield batch.slice(start, rows)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot be read: {error}", where=str(self.place), remedy=REMEDY) from None
+            raise _unreadable(self.place, error) from None
 
 
 def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Location]:
@@ -201,14 +192,27 @@ def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Locati
 
 def _part(place: Location) -> _Part:
     try:
+        if place.suffix == ".csv":
+            with place.open("rb") as text:
+                return _Part(place, *find_types(text, str(place)))
         with _opened(place) as source:
-            if place.suffix == ".parquet":
-                file = pa_parquet.ParquetFile(source)
-                return _Part(place, file.schema_arrow, file.metadata.num_rows)
-            with pa_csv.open_csv(source) as reader:
-                return _Part(place, reader.schema)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(place), remedy=REMEDY) from None
+            file = pa_parquet.ParquetFile(source)
+            return _Part(place, file.schema_arrow, file.metadata.num_rows)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(place, error) from None
+
+
+def _unreadable(place: Location, error: Exception) -> DataError:
+    remedy = "the first line names the columns, every row has as many values, and none of them has a line break in it"
+    if isinstance(error, OSError):
+        remedy = ""
+    elif place.suffix == ".parquet":
+        remedy = "is the file complete?"
+    elif isinstance(error, UnicodeDecodeError):
+        remedy = "save it as UTF-8"
+    elif "conversion error" in str(error):
+        remedy = "did the file change while it was read?"
+    return DataError(f"cannot be read: {error}", where=str(place), remedy=remedy)
 
 
 @contextmanager
