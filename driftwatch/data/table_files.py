@@ -142,9 +142,16 @@ class _Part:
         """Refuses to go on without some columns.
 
         Raises:
-            DataError: one is missing.
+            DataError: one is missing, or is there several times.
         """
         known = [*self.schema.names, *self.keys]
+        twice = [name for name in columns if known.count(name) > 1]
+        if twice:
+            raise DataError(
+                f"has column {twice[0]!r} {known.count(twice[0])} times",
+                where=str(self.place),
+                remedy="rename it, or choose columns without it (data.columns)",
+            )
         missing = [name for name in columns if name not in known]
         if missing:
             raise DataError(

@@ -214,6 +214,13 @@ def test_columns_that_are_not_there_are_named(tmp_path: Path) -> None:
         open_dataset(tmp_path / "t.csv", columns=["height"])
 
 
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,a\n1,2,x\n")
+    with pytest.raises(DataError, match=r"t\.csv: has column 'a' 2 times \(rename it, or choose columns without it"):
+        open_dataset(tmp_path / "t.csv").infer_schema()
+    assert open_dataset(tmp_path / "t.csv", columns=["b"]).infer_schema().shape == (1,)
+
+
 def write_parts(folder: Path, suffix: str) -> Path:
     """The table in three files, as Spark leaves them, in folders that are keys."""
     for number, place in enumerate(
