@@ -11,7 +11,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from driftwatch.data.arrow_columns import is_number
+from driftwatch.data.tables import MISSING_TEXT
 from driftwatch.errors import DataError
+
+NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for before in ("", " ") for after in ("", " ")})
+"""With blanks around them too: Arrow leaves those out around numbers, but not around these."""
 
 BLOCK_BYTES = 1 << 20
 """Read at a time. A line may not be longer: Arrow reads none that has no end in its block or the next."""
@@ -67,7 +71,8 @@ def _block(lines: bytes, names: list[str] | None, above: int) -> pa.Table:
 
 
 def _conversion(schema: pa.Schema | None = None, columns: Sequence[str] = ()) -> pa_csv.ConvertOptions:
-    return pa_csv.ConvertOptions(column_types=schema, include_columns=columns, strings_can_be_null=True)
+    # Texts stay as they are: what reads them knows which are missing, in CSV as elsewhere.
+    return pa_csv.ConvertOptions(column_types=schema, include_columns=columns, null_values=NULL_VALUES)
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from driftwatch.errors import MessageError
 
-MISSING_TEXT = frozenset({"", "nan", "NaN", "NA", "N/A", "null", "None"})
+MISSING_TEXT = frozenset(
+    (
+        *("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "None"),
+        *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+    )
+)
+"""Texts that stand for no value in every column, file and message: those that `pandas.read_csv` takes for it. One rule
+for all, since the same row must be the same to a training as to a daemon, whatever carried it."""
 
 
 class ColumnLike(Protocol):
@@ -195,7 +202,9 @@ def _category_reader(column: ColumnLike) -> Callable[[Any], float]:
     def read(cell: Any) -> float:
         if isinstance(cell, list | tuple | dict):
             raise TypeError
-        return math.nan if is_missing(cell) else known.get(category_text(cell), float(len(known)))
+        # What was learned as a category is one, even if it reads as missing.
+        code = known.get(category_text(cell))
+        return code if code is not None else math.nan if is_missing(cell) else float(len(known))
 
     return read
 
@@ -203,10 +212,10 @@ def _category_reader(column: ColumnLike) -> Callable[[Any], float]:
 def is_missing(cell: Any) -> bool:
     """Whether a cell stands for no value.
 
-    >>> [is_missing(cell) for cell in (None, float("nan"), "", "a", 0)]
-    [True, True, True, False, False]
+    >>> [is_missing(cell) for cell in (None, float("nan"), "", " NA", "a", 0)]
+    [True, True, True, True, False, False]
     """
-    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or (isinstance(cell, str) and not cell)
+    return cell is None or category_text(cell).strip() in MISSING_TEXT
 
 
 def category_text(cell: Any) -> str:

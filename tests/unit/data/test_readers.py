@@ -20,6 +20,7 @@ from driftwatch.data import csv_tables
 from driftwatch.data.csv_tables import BLOCK_BYTES
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
+from driftwatch.data.tables import MISSING_TEXT
 from driftwatch.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 6, 7), dtype=np.uint8)
@@ -212,6 +213,30 @@ def test_columns_that_are_not_there_are_named(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=r"no column 'height' \(it has age, town, adult\)"):
         open_dataset(tmp_path / "t.csv", columns=["height"])
+
+
+@pytest.mark.parametrize("text", [*sorted(MISSING_TEXT), " NA", "NA "])
+def test_what_is_missing_in_a_file_is_missing_in_a_message(tmp_path: Path, text: str) -> None:
+    rows = [{"age": 1.5, "town": "Ulm"}, {"age": text, "town": text}, {"age": None, "town": None}]
+    path = tmp_path / "a.csv"
+    path.write_text(f'age,town\n1.5,Ulm\n"{text}",{text}\n,\n')
+    dataset = open_dataset(path)
+    schema = dataset.infer_schema()
+    assert schema == TableSchema(
+        columns=(Column(name="age", kind="numeric"), Column(name="town", kind="category", categories=("Ulm",)))
+    )
+    pd.DataFrame(rows).astype({"age": str, "town": str}).to_parquet(tmp_path / "a.parquet")
+    assert open_dataset(tmp_path / "a.parquet", columns=["town"]).infer_schema() == TableSchema(
+        columns=schema.columns[1:]
+    )
+    expected = [[1.5, 0], [np.nan, np.nan], [np.nan, np.nan]]
+    for found in (
+        next(dataset.chunks(schema)),
+        next(open_dataset(tmp_path / "a.parquet").chunks(schema)),
+        schema.coerce(rows),
+        schema.coerce(pd.read_csv(path, skipinitialspace=True)),
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:

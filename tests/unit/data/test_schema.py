@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
+from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, parse_schema
 from driftwatch.errors import DataError, MessageError
 
@@ -98,6 +103,18 @@ def test_rows_come_by_name_by_column_and_in_order(value: Any) -> None:
 
 def test_a_missing_category_is_missing_and_not_unseen() -> None:
     np.testing.assert_array_equal(TABLE.coerce([{"age": 1, "town": None}]), [[1, np.nan]])
+
+
+@pytest.mark.parametrize("cell", [None, "", " ", "NA", b"NA", math.nan, np.float32("nan"), pd.NA, Decimal("nan")])
+def test_a_missing_category_is_missing_whatever_stands_for_it(cell: Any) -> None:
+    np.testing.assert_array_equal(TABLE.coerce([{"age": 1, "town": cell}]), [[1, np.nan]])
+
+
+def test_what_was_learned_as_a_category_is_one_though_it_reads_as_missing(tmp_path: Path) -> None:
+    schema = TableSchema(columns=(Column(name="country", kind="category", categories=("NA", "ZA")),))
+    np.testing.assert_array_equal(schema.coerce([{"country": "NA"}, {"country": "NULL"}]), [[0], [np.nan]])
+    (tmp_path / "a.csv").write_text("country\nNA\nZA\n")
+    np.testing.assert_array_equal(next(open_dataset(tmp_path / "a.csv").chunks(schema)), [[0], [1]])
 
 
 def test_in_an_array_of_numbers_a_category_is_its_index_and_nothing_beyond_the_unseen_one() -> None:
