@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter
 
+from driftwatch.serve.series import StreamMetrics
 from driftwatch.stream.events import NotTested, StreamPaced, StreamQuiet
 
 
@@ -14,22 +15,17 @@ class FlowMetrics:
 
     Args:
         registry: where to register them.
+        tests: makes those that only who tests a stream may tell.
         sizes: of windows, in samples.
     """
 
-    def __init__(self, registry: CollectorRegistry, sizes: Collection[int]) -> None:
+    def __init__(self, registry: CollectorRegistry, tests: StreamMetrics, sizes: Collection[int]) -> None:
         self._sizes = tuple(sizes)
-        self._quiet = Gauge(
-            "driftwatch_stream_quiet",
-            "1 while nothing comes from the stream any more.",
-            ["stream"],
-            registry=registry,
-        )
-        self._fill = Gauge(
+        self._quiet = tests.gauge("driftwatch_stream_quiet", "1 while nothing comes from the stream any more.")
+        self._fill = tests.gauge(
             "driftwatch_window_fill_seconds",
             "How long it takes to fill a window at the rate at which samples come.",
-            ["stream", "window"],
-            registry=registry,
+            "window",
         )
         self._late = Counter(
             "driftwatch_late_samples_total",
@@ -43,11 +39,6 @@ class FlowMetrics:
             ["stream", "window"],
             registry=registry,
         )
-
-    @property
-    def of_tests(self) -> tuple[Gauge, ...]:
-        """Those that only who tests a stream may tell."""
-        return self._quiet, self._fill
 
     def take(self, event: NotTested | StreamPaced | StreamQuiet, stream: str) -> None:
         """Take an event into account, of a stream by its label."""

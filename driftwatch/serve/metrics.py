@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import singledispatchmethod
+from threading import Lock
 from typing import get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from prometheus_client.exposition import choose_encoder
 from driftwatch import __version__
 from driftwatch.serve.flow_metrics import FlowMetrics
 from driftwatch.serve.histogram import ArrayHistogram
+from driftwatch.serve.series import StreamMetrics
 from driftwatch.serve.source_metrics import SourceEvent, SourceMetrics
 from driftwatch.stream.events import (
     UNKNOWN,
@@ -75,6 +77,9 @@ class Metrics:
         self.registry = registry = CollectorRegistry() if registry is None else registry
         self._severities = tuple(severities)
         self._known: set[str] = set()
+        self._lock = Lock()
+        # Told while a stream is tested here, and while it is configured.
+        self._of_tests, self._of_streams = tests, watched = StreamMetrics(registry), StreamMetrics(registry)
         self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
         self._fraction = Gauge(
             "driftwatch_sample_fraction",
@@ -92,74 +97,54 @@ class Metrics:
             bounds=SCORE_BOUNDS,
         )
         registry.register(self._score)
-        self._statistic = Gauge(
+        self._statistic = tests.gauge(
             "driftwatch_window_statistic",
             "Statistic of each detector in the last window, in all and by part.",
-            ["stream", "window", "detector", "part"],
-            registry=registry,
+            "window",
+            "detector",
+            "part",
         )
-        self._p_value = Gauge(
-            "driftwatch_window_p_value",
-            "P-value of each detector in the last window.",
-            ["stream", "window", "detector"],
-            registry=registry,
+        self._p_value = tests.gauge(
+            "driftwatch_window_p_value", "P-value of each detector in the last window.", "window", "detector"
         )
-        self._effect = Gauge(
+        self._effect = tests.gauge(
             "driftwatch_window_effect_nats",
             "Debiased divergence of the last window from the reference, in nats per sample.",
-            ["stream", "window"],
-            registry=registry,
+            "window",
         )
-        self._window_end = Gauge(
-            "driftwatch_window_end_timestamp_seconds",
-            "Event time of the newest sample of the last window.",
-            ["stream", "window"],
-            registry=registry,
+        self._window_end = tests.gauge(
+            "driftwatch_window_end_timestamp_seconds", "Event time of the newest sample of the last window.", "window"
         )
-        self._block = Gauge(
+        self._block = tests.gauge(
             "driftwatch_window_block_nats",
             "Parts of the divergence of the last window by latent block, in nats per sample.",
-            ["stream", "window", "block", "part"],
-            registry=registry,
+            "window",
+            "block",
+            "part",
         )
-        self._threshold = Gauge(
-            "driftwatch_window_threshold",
-            "P-value at or below which a window starts an alarm.",
-            ["stream"],
-            registry=registry,
+        self._threshold = tests.gauge(
+            "driftwatch_window_threshold", "P-value at or below which a window starts an alarm."
         )
-        self._wealth = Gauge(
+        self._wealth = tests.gauge(
             "driftwatch_martingale_log_wealth",
             "Logarithm of the wealth of the gambler against the stream's being as the reference, in nats.",
-            ["stream"],
-            registry=registry,
         )
-        self._wealth_limit = Gauge(
+        self._wealth_limit = tests.gauge(
             "driftwatch_martingale_log_wealth_limit",
             "Logarithm of the wealth that sets the anytime alarm off, in nats.",
-            ["stream"],
-            registry=registry,
         )
-        self._budget = Gauge(
-            "driftwatch_budget_samples",
-            "Samples between false alarms, as asked.",
-            ["stream"],
-            registry=registry,
-        )
-        self._budget_interval = Gauge(
+        self._budget = watched.gauge("driftwatch_budget_samples", "Samples between false alarms, as asked.")
+        self._budget_interval = watched.gauge(
             "driftwatch_budget_interval_samples",
             "Samples between false alarms: bounds of what they truly are (95 %).",
-            ["stream", "bound"],
-            registry=registry,
+            "bound",
         )
-        self._satisfiable = Gauge(
+        self._satisfiable = watched.gauge(
             "driftwatch_budget_satisfiable",
             "1 if the reference's held-out samples are enough to vouch for the false-alarm budget.",
-            ["stream"],
-            registry=registry,
         )
-        self._drift = Gauge("driftwatch_drift", "1 while the stream's alarm is on.", ["stream"], registry=registry)
-        self._flow = FlowMetrics(registry, sizes)
+        self._drift = tests.gauge("driftwatch_drift", "1 while the stream's alarm is on.")
+        self._flow = FlowMetrics(registry, tests, sizes)
         self._alerts = Counter(
             "driftwatch_alerts_total", "Alerts written.", ["stream", "state", "severity"], registry=registry
         )
@@ -180,12 +165,10 @@ class Metrics:
             registry=registry,
         )
         self._state_kept.set(1)
-        self._reference = Info("driftwatch_reference", "The reference in use.", ["stream"], registry=registry)
-        self._awaited = Gauge(
+        self._reference = watched.info("driftwatch_reference", "The reference in use.")
+        self._awaited = watched.gauge(
             "driftwatch_reference_awaited",
             "1 while panes of the stream wait for the reference that scored them, which is not here.",
-            ["stream"],
-            registry=registry,
         )
         self._reloads = Counter(
             "driftwatch_reloads_total",
@@ -196,37 +179,14 @@ class Metrics:
         for what in ("reference", "configuration"):
             for outcome in ("taken_up", "refused", "unchanged"):
                 self._reloads.labels(what, outcome)
-        self._last_sample = Gauge(
-            "driftwatch_last_sample_timestamp_seconds",
-            "Event time of the sample that was scored last.",
-            ["stream"],
-            registry=registry,
+        self._last_sample = watched.gauge(
+            "driftwatch_last_sample_timestamp_seconds", "Event time of the sample that was scored last."
         )
         self._delivered = Counter(
             "driftwatch_sink_deliveries_total", "Alerts that reached a sink.", ["sink"], registry=registry
         )
         self._failed = Counter(
             "driftwatch_sink_failures_total", "Alerts that did not reach a sink.", ["sink"], registry=registry
-        )
-        self._of_tests = (
-            self._statistic,
-            self._p_value,
-            self._effect,
-            self._window_end,
-            self._block,
-            self._threshold,
-            self._wealth,
-            self._wealth_limit,
-            self._drift,
-            *self._flow.of_tests,
-        )
-        self._of_streams = (
-            self._budget,
-            self._budget_interval,
-            self._satisfiable,
-            self._reference,
-            self._awaited,
-            self._last_sample,
         )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
         self._expect_batches(UNKNOWN)
@@ -235,7 +195,8 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         """Take an event into account."""
-        self._take(event)
+        with self._lock:
+            self._take(event)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if `accept` asks for it, else Prometheus text."""
@@ -332,9 +293,7 @@ class Metrics:
     @_take.register
     def _(self, event: StreamsHeld) -> None:
         """Else a stream that another daemon has taken over would stay here as it was, for ever firing."""
-        for stream in self._known - event.streams:
-            for gauge in self._of_tests:
-                gauge.remove_by_labels({"stream": stream})
+        self._of_tests.keep(event.streams)
 
     @_take.register
     def _(self, event: StreamQuiet | StreamPaced | NotTested) -> None:
@@ -342,10 +301,10 @@ class Metrics:
 
     @_take.register
     def _(self, event: StreamsConfigured) -> None:
-        for stream in self._known - set(event.streams):
-            for gauge in (*self._of_tests, *self._of_streams):
-                gauge.remove_by_labels({"stream": stream})
-        self._known &= set(event.streams)
+        streams = frozenset(event.streams)
+        for metrics in (self._of_tests, self._of_streams):
+            metrics.keep(streams)
+        self._known &= streams
 
     @_take.register
     def _(self, event: AlertRaised) -> None:

@@ -1,0 +1,51 @@
+"""Metrics where streams are many, and come and go."""
+
+from __future__ import annotations
+
+import time
+
+from driftwatch.serve.metrics import Metrics
+from driftwatch.stream.events import BetsMade, StreamsConfigured, StreamsHeld, StreamState, WindowTested
+
+STREAMS = tuple(f"s{i}" for i in range(150))
+
+
+def told_of(metrics: Metrics, stream: str) -> set[str]:
+    """Names of the metrics that tell of a stream."""
+    lines = metrics.render()[0].decode().splitlines()
+    return {line.partition("{")[0] for line in lines if f'stream="{stream}"' in line}
+
+
+def window(stream: str, size: int) -> WindowTested:
+    parts = {"kl": {"location": 1.0, "scale": 2.0}, "geometry": {"mean": 3.0}}
+    return WindowTested(stream, size, {"kl": 1.0, "mmd": 2.0}, {"kl": 0.1, "mmd": 0.2}, parts, 1.0, 1, False, parts)
+
+
+def test_streams_that_are_held_one_after_another_cost_their_own_series_alone() -> None:
+    metrics = Metrics(streams=STREAMS)
+    held = [frozenset(STREAMS[:n]) for n in range(len(STREAMS) + 1)]
+    started = time.thread_time()
+    for stream, holding in zip(STREAMS, held[1:], strict=True):
+        for size in (50, 500):
+            metrics(window(stream, size))
+        metrics(StreamState(stream, False, 1e-6))
+        metrics(StreamsHeld(holding))
+    for holding in reversed(held):
+        metrics(StreamsHeld(holding))
+    metrics(StreamsConfigured(()))
+    assert time.thread_time() - started < 2, "to look at all series of all streams each time takes 100 times as long"
+    assert not any(name.startswith("driftwatch_window_") for name in told_of(metrics, STREAMS[0]))
+
+
+def test_a_stream_that_is_held_again_is_told_again() -> None:
+    metrics = Metrics(streams=["a", "b"])
+    for stream in ("a", "b"):
+        for event in (window(stream, 50), BetsMade(stream, 1.0), StreamState(stream, False, 1e-6)):
+            metrics(event)
+    every = told_of(metrics, "b")
+    metrics(StreamsHeld(frozenset({"b"})))
+    assert told_of(metrics, "b") == every
+    assert told_of(metrics, "a").isdisjoint({"driftwatch_drift", "driftwatch_window_p_value"})
+    metrics(window("a", 50))
+    assert "driftwatch_window_p_value" in told_of(metrics, "a")
+    assert "driftwatch_drift" not in told_of(metrics, "a")
