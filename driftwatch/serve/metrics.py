@@ -1,7 +1,7 @@
 """Prometheus metrics of everything that the stages report.
 
 Labels are bounded: a stream is named only if it is configured, and every other one, which comes from the messages
-themselves, is counted as ``unknown``.
+themselves, is counted as ``unknown``. Nothing else is told of those.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from driftwatch.serve.flow_metrics import FlowMetrics
 from driftwatch.serve.histogram import ArrayHistogram
 from driftwatch.serve.series import StreamMetrics
 from driftwatch.serve.source_metrics import SourceEvent, SourceMetrics
+from driftwatch.serve.window_metrics import WindowEvent, WindowMetrics
 from driftwatch.stream.events import (
     UNKNOWN,
     AlertRaised,
     BatchOutcome,
     BatchSeen,
-    BetsMade,
     Calibrated,
     DeadLettered,
     Event,
@@ -43,8 +43,6 @@ from driftwatch.stream.events import (
     StreamQuiet,
     StreamsConfigured,
     StreamsHeld,
-    StreamState,
-    WindowTested,
 )
 from driftwatch.stream.quiet_alert import QuietAlert
 
@@ -52,6 +50,9 @@ SCORE_BOUNDS = (*(digit * 10.0**power for power in range(5) for digit in (1, 1.5
 """Nats; a heat map wants them fine, since most samples of a reference score much alike."""
 
 STAGE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+Measured = WindowEvent | Calibrated | SampleFraction | StreamPaced | StreamQuiet | ReferenceAwaited
+"""What is told by gauges alone: of the streams that share a label the last one would speak for all."""
 
 
 class Metrics:
@@ -97,42 +98,6 @@ class Metrics:
             bounds=SCORE_BOUNDS,
         )
         registry.register(self._score)
-        self._statistic = tests.gauge(
-            "driftwatch_window_statistic",
-            "Statistic of each detector in the last window, in all and by part.",
-            "window",
-            "detector",
-            "part",
-        )
-        self._p_value = tests.gauge(
-            "driftwatch_window_p_value", "P-value of each detector in the last window.", "window", "detector"
-        )
-        self._effect = tests.gauge(
-            "driftwatch_window_effect_nats",
-            "Debiased divergence of the last window from the reference, in nats per sample.",
-            "window",
-        )
-        self._window_end = tests.gauge(
-            "driftwatch_window_end_timestamp_seconds", "Event time of the newest sample of the last window.", "window"
-        )
-        self._block = tests.gauge(
-            "driftwatch_window_block_nats",
-            "Parts of the divergence of the last window by latent block, in nats per sample.",
-            "window",
-            "block",
-            "part",
-        )
-        self._threshold = tests.gauge(
-            "driftwatch_window_threshold", "P-value at or below which a window starts an alarm."
-        )
-        self._wealth = tests.gauge(
-            "driftwatch_martingale_log_wealth",
-            "Logarithm of the wealth of the gambler against the stream's being as the reference, in nats.",
-        )
-        self._wealth_limit = tests.gauge(
-            "driftwatch_martingale_log_wealth_limit",
-            "Logarithm of the wealth that sets the anytime alarm off, in nats.",
-        )
         self._budget = watched.gauge("driftwatch_budget_samples", "Samples between false alarms, as asked.")
         self._budget_interval = watched.gauge(
             "driftwatch_budget_interval_samples",
@@ -143,7 +108,7 @@ class Metrics:
             "driftwatch_budget_satisfiable",
             "1 if the reference's held-out samples are enough to vouch for the false-alarm budget.",
         )
-        self._drift = tests.gauge("driftwatch_drift", "1 while the stream's alarm is on.")
+        self._windows = WindowMetrics(tests)
         self._flow = FlowMetrics(registry, tests, sizes)
         self._alerts = Counter(
             "driftwatch_alerts_total", "Alerts written.", ["stream", "state", "severity"], registry=registry
@@ -196,7 +161,8 @@ class Metrics:
     def __call__(self, event: Event) -> None:
         """Take an event into account."""
         with self._lock:
-            self._take(event)
+            if not isinstance(event, Measured) or event.stream in self._known:
+                self._take(event)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if `accept` asks for it, else Prometheus text."""
@@ -241,54 +207,31 @@ class Metrics:
 
     @_take.register
     def _(self, event: SampleFraction) -> None:
-        self._fraction.labels(self._label(event.stream)).set(event.fraction)
+        self._fraction.labels(event.stream).set(event.fraction)
 
     @_take.register
     def _(self, event: SamplesScored) -> None:
         stream = self._label(event.stream)
         self._samples.labels(stream).inc(event.samples)
         self._score.observe(stream, event.scores)
-        self._last_sample.labels(stream).set(event.last_timestamp_ms / 1000)
+        if event.stream in self._known:
+            self._last_sample.labels(stream).set(event.last_timestamp_ms / 1000)
 
     @_take.register
     def _(self, event: DeadLettered) -> None:
         self._dead_letters.labels(self._label(event.stream), event.reason).inc()
 
     @_take.register
-    def _(self, event: WindowTested) -> None:
-        stream, window = self._label(event.stream), str(event.window)
-        for detector, statistic in event.statistics.items():
-            self._statistic.labels(stream, window, detector, "total").set(statistic)
-        for detector, parts in event.parts.items():
-            for part, value in parts.items():
-                self._statistic.labels(stream, window, detector, part).set(value)
-        for detector, p_value in event.p_values.items():
-            self._p_value.labels(stream, window, detector).set(p_value)
-        self._effect.labels(stream, window).set(event.effect_nats)
-        self._window_end.labels(stream, window).set(event.end_ms / 1000)
-        for block, parts in event.blocks.items():
-            for part, value in parts.items():
-                self._block.labels(stream, window, block, part).set(value)
-
-    @_take.register
-    def _(self, event: BetsMade) -> None:
-        stream = self._label(event.stream)
-        self._wealth.labels(stream).set(event.log_wealth)
-        self._wealth_limit.labels(stream).set(event.limit)
+    def _(self, event: WindowEvent) -> None:
+        self._windows.take(event)
 
     @_take.register
     def _(self, event: Calibrated) -> None:
-        stream = self._label(event.stream)
+        stream = event.stream
         self._budget.labels(stream).set(event.budget)
         for bound, samples in zip(("low", "high"), event.interval, strict=True):
             self._budget_interval.labels(stream, bound).set(samples)
         self._satisfiable.labels(stream).set(event.satisfiable)
-
-    @_take.register
-    def _(self, event: StreamState) -> None:
-        stream = self._label(event.stream)
-        self._drift.labels(stream).set(event.firing)
-        self._threshold.labels(stream).set(event.threshold)
 
     @_take.register
     def _(self, event: StreamsHeld) -> None:
@@ -313,7 +256,8 @@ class Metrics:
             return
         stream = self._label(alert.stream)
         self._alerts.labels(stream, alert.state, alert.severity).inc()
-        self._drift.labels(stream).set(alert.state == "firing")
+        if alert.stream in self._known:
+            self._windows.alarm(stream, on=alert.state == "firing")
 
     @_take.register
     def _(self, event: StageTimed) -> None:
@@ -334,7 +278,7 @@ class Metrics:
 
     @_take.register
     def _(self, event: ReferenceAwaited) -> None:
-        self._awaited.labels(self._label(event.stream)).set(event.waiting)
+        self._awaited.labels(event.stream).set(event.waiting)
 
     @_take.register
     def _(self, event: Reloaded) -> None:

@@ -90,7 +90,8 @@ class TestStage:
         }
         known = [stream for stream in self._written if not stream.endswith(SILENCE)]
         self.begun: list[Event] = [event for stream in known if (event := self._begin(stream))]
-        self.begun += [silence_event(stream, silence) for stream, silence in self._silences.items()]
+        # Silences are kept when a stream is watched no more, as its state is: it may come back.
+        self.begun += [silence_event(name, silence) for name, silence in self._silences.items() if find(name, None)]
 
     def feed(self, offset: int, entry: Entry, tests: Tests) -> None:
         """Takes the entry at an offset of the log, and adds what it leads to."""

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from driftwatch.serve.metrics import Metrics
-from driftwatch.stream.events import BetsMade, StreamsConfigured, StreamsHeld, StreamState, WindowTested
+from driftwatch.stream.events import (
+    UNKNOWN,
+    BetsMade,
+    Calibrated,
+    ReferenceAwaited,
+    SampleFraction,
+    SamplesScored,
+    StreamPaced,
+    StreamQuiet,
+    StreamsConfigured,
+    StreamsHeld,
+    StreamState,
+    WindowTested,
+)
 
 STREAMS = tuple(f"s{i}" for i in range(150))
 
@@ -49,3 +64,24 @@ def test_a_stream_that_is_held_again_is_told_again() -> None:
     metrics(window("a", 50))
     assert "driftwatch_window_p_value" in told_of(metrics, "a")
     assert "driftwatch_drift" not in told_of(metrics, "a")
+
+
+def test_what_is_measured_of_a_stream_that_is_not_configured_is_not_told_at_all() -> None:
+    metrics = Metrics(streams=["a"], sizes=[50])
+    counted = told_of(metrics, UNKNOWN)
+    for event in (
+        StreamQuiet("gone", 1_500),
+        StreamPaced("gone", 0.5),
+        window("gone", 50),
+        BetsMade("gone", 1.0),
+        StreamState("gone", True, 1e-6),
+        Calibrated("gone", 1e6, (1e5, 1e7), True),
+        SampleFraction("gone", 0.5, True),
+        ReferenceAwaited("gone", "v", True),
+        SamplesScored("gone", np.ones(3), 1_500),
+    ):
+        metrics(event)
+    assert told_of(metrics, UNKNOWN) - counted == {
+        "driftwatch_samples_total",
+        *(f"driftwatch_sample_score_{kind}" for kind in ("bucket", "count", "sum")),
+    }

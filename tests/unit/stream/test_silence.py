@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import permutations
+from unittest.mock import create_autospec
 
 import numpy as np
 import orjson
@@ -19,6 +20,7 @@ from driftwatch.stream.quiet_watch import QuietRule, QuietWatch
 from driftwatch.stream.sighting import Hush, Sighting, decode_sighting, encode_sighting, is_sighting
 from driftwatch.stream.silence import Silence
 from driftwatch.stream.test_stage import SILENCE, Entry, Tests, TestStage
+from driftwatch.stream.windows import Standard
 
 TOPIC, AFTER_MS = "in", 60_000
 PLACE = (TOPIC, 0)
@@ -182,10 +184,15 @@ class TestLog:
         tests = Tests()
         TestStage(lambda *_: None).feed_all([(0, heard(5)), (1, silent(6))], tests)
         assert [event.alert.state for event in tests.events if isinstance(event, AlertRaised)] == ["firing"]
-        later = TestStage(lambda *_: None, tested=2, states=tests.states)
+        later = TestStage(lambda *_: create_autospec(Standard), tested=2, states=tests.states)
         assert later.begun == [StreamQuiet("a", 5_000)]
         assert later.streams == {"a"}
         assert list(tests.states) == [f"a{SILENCE}"]
+
+    def test_a_silent_stream_that_is_watched_no_more_is_not_told_of(self) -> None:
+        tests = Tests()
+        TestStage(lambda *_: None).feed_all([(0, heard(5)), (1, silent(6))], tests)
+        assert TestStage(lambda *_: None, tested=2, states=tests.states).begun == []
 
 
 class TestWire:
