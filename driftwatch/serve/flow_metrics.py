@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from prometheus_client import CollectorRegistry, Counter
-
 from driftwatch.serve.series import StreamMetrics
 from driftwatch.stream.events import NotTested, StreamPaced, StreamQuiet
 
@@ -14,12 +12,12 @@ class FlowMetrics:
     """Keeps them.
 
     Args:
-        registry: where to register them.
         tests: makes those that only who tests a stream may tell.
+        watched: makes the others.
         sizes: of windows, in samples.
     """
 
-    def __init__(self, registry: CollectorRegistry, tests: StreamMetrics, sizes: Collection[int]) -> None:
+    def __init__(self, tests: StreamMetrics, watched: StreamMetrics, sizes: Collection[int]) -> None:
         self._sizes = tuple(sizes)
         self._quiet = tests.gauge("driftwatch_stream_quiet", "1 while nothing comes from the stream any more.")
         self._fill = tests.gauge(
@@ -27,17 +25,13 @@ class FlowMetrics:
             "How long it takes to fill a window at the rate at which samples come.",
             "window",
         )
-        self._late = Counter(
-            "driftwatch_late_samples_total",
-            "Samples that came too late for a window by time.",
-            ["stream"],
-            registry=registry,
+        self._late = watched.counter(
+            "driftwatch_late_samples_total", "Samples that came too late for a window by time."
         )
-        self._untested = Counter(
+        self._untested = watched.counter(
             "driftwatch_windows_untested_total",
             "Windows by time that were due with too few samples to be tested.",
-            ["stream", "window"],
-            registry=registry,
+            "window",
         )
 
     def take(self, event: NotTested | StreamPaced | StreamQuiet, stream: str) -> None:

@@ -40,6 +40,12 @@ class ArrayHistogram(Collector):
             self._counts[label] = added
             self._sums[label] = self._sums.get(label, 0.0) + total
 
+    def remove(self, label: str) -> None:
+        """Forget what was counted under a label, if anything was."""
+        with self._lock:
+            self._counts.pop(label, None)
+            self._sums.pop(label, None)
+
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The metric with all its labels, for the registry."""
         with self._lock:

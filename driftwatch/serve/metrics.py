@@ -81,16 +81,11 @@ class Metrics:
         self._lock = Lock()
         # Told while a stream is tested here, and while it is configured.
         self._of_tests, self._of_streams = tests, watched = StreamMetrics(registry), StreamMetrics(registry)
-        self._samples = Counter("driftwatch_samples_total", "Samples scored.", ["stream"], registry=registry)
-        self._fraction = Gauge(
-            "driftwatch_sample_fraction",
-            "Of a stream's samples, the fraction that is watched by now.",
-            ["stream"],
-            registry=registry,
+        self._samples = watched.counter("driftwatch_samples_total", "Samples scored.")
+        self._fraction = watched.gauge(
+            "driftwatch_sample_fraction", "Of a stream's samples, the fraction that is watched by now."
         )
-        self._batches = Counter(
-            "driftwatch_batches_total", "Messages taken in.", ["stream", "outcome"], registry=registry
-        )
+        self._batches = watched.counter("driftwatch_batches_total", "Messages taken in.", "outcome")
         self._score = ArrayHistogram(
             "driftwatch_sample_score",
             "Divergence of single samples from the reference, in nats.",
@@ -109,13 +104,9 @@ class Metrics:
             "1 if the reference's held-out samples are enough to vouch for the false-alarm budget.",
         )
         self._windows = WindowMetrics(tests)
-        self._flow = FlowMetrics(registry, tests, sizes)
-        self._alerts = Counter(
-            "driftwatch_alerts_total", "Alerts written.", ["stream", "state", "severity"], registry=registry
-        )
-        self._dead_letters = Counter(
-            "driftwatch_dead_letters_total", "Messages that were unusable.", ["stream", "reason"], registry=registry
-        )
+        self._flow = FlowMetrics(tests, watched, sizes)
+        self._alerts = watched.counter("driftwatch_alerts_total", "Alerts written.", "state", "severity")
+        self._dead_letters = watched.counter("driftwatch_dead_letters_total", "Messages that were unusable.", "reason")
         self._stage = Histogram(
             "driftwatch_stage_seconds",
             "Time of one pass of a stage.",
@@ -244,10 +235,14 @@ class Metrics:
 
     @_take.register
     def _(self, event: StreamsConfigured) -> None:
-        streams = frozenset(event.streams)
-        for metrics in (self._of_tests, self._of_streams):
-            metrics.keep(streams)
-        self._known &= streams
+        """Else all streams that ever were would stay here, and be scraped."""
+        for stream in self._known.difference(event.streams):
+            self._score.remove(stream)
+        self._known.intersection_update(event.streams)
+        self._of_tests.keep(self._known)
+        self._of_streams.keep(self._known | {UNKNOWN})
+        for stream in event.streams:
+            self._know(stream)
 
     @_take.register
     def _(self, event: AlertRaised) -> None:

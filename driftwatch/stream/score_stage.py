@@ -241,6 +241,8 @@ class ScoreStage:
         scoring.add(left)
         work.panes, work.events = scoring.finish()
         self._routes = routes
+        # Who was told has forgotten the streams that were taken out, and those among them that are here again.
+        self._told.clear()
         return touched
 
     def _take(self, record: Record, builder: PaneBuilder, work: Work) -> list[RawPane]:

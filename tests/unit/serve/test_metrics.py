@@ -9,9 +9,13 @@ import numpy as np
 from driftwatch.serve.metrics import Metrics
 from driftwatch.stream.events import (
     UNKNOWN,
+    BatchSeen,
     BetsMade,
     Calibrated,
+    DeadLettered,
+    NotTested,
     ReferenceAwaited,
+    ReferenceInUse,
     SampleFraction,
     SamplesScored,
     StreamPaced,
@@ -85,3 +89,32 @@ def test_what_is_measured_of_a_stream_that_is_not_configured_is_not_told_at_all(
         "driftwatch_samples_total",
         *(f"driftwatch_sample_score_{kind}" for kind in ("bucket", "count", "sum")),
     }
+
+
+def test_nothing_is_told_of_a_stream_that_is_configured_no_more() -> None:
+    metrics = Metrics(streams=["a", "b"], severities=["warning"], sizes=[50])
+    before = told_of(metrics, UNKNOWN)
+    metrics(ReferenceInUse("a", "r", "v"))
+    for event in (
+        BatchSeen("a", "ok", 3),
+        SampleFraction("a", 0.5, False),
+        SamplesScored("a", np.ones(3), 1_500),
+        DeadLettered("a", "schema"),
+        NotTested("a", 3, ("5m",)),
+        StreamQuiet("a", 1_500),
+        StreamPaced("a", 0.5),
+        window("a", 50),
+        BetsMade("a", 1.0),
+        Calibrated("a", 1e6, (1e5, 1e7), True),
+        StreamState("a", True, 1e-6),
+        ReferenceAwaited("a", "v", True),
+    ):
+        metrics(event)
+    assert len(told_of(metrics, "a")) > 20
+    metrics(StreamsConfigured(("b",)))
+    assert told_of(metrics, "a") == set()
+    assert told_of(metrics, UNKNOWN) == before
+    metrics(StreamsConfigured(("a", "b")))
+    lines = metrics.render()[0].decode().splitlines()
+    assert 'driftwatch_samples_total{stream="a"} 0.0' in lines
+    assert 'driftwatch_samples_total{stream="b"} 0.0' in lines

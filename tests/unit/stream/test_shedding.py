@@ -95,6 +95,19 @@ def test_what_is_shed_is_counted_and_told(reference: Reference) -> None:
     assert not [event for event in stage.work(deque()).events if isinstance(event, SampleFraction)]
 
 
+def test_a_stream_that_comes_back_is_told_of_again(reference: Reference) -> None:
+    route = Route("a", Scorer(reference), "auto", FRACTION)
+    routes = {"a": route}
+    stage = ScoreStage(routes, STEP, renew=lambda: routes)
+    told = SampleFraction("a", FRACTION, shedding=False)
+    assert told in stage.work(deque()).events
+    assert told not in stage.work(deque()).events
+    routes = {}
+    assert told not in stage.work(deque()).events
+    routes = {"a": route}
+    assert told in stage.work(deque()).events
+
+
 def test_a_smaller_share_is_part_of_a_larger_one() -> None:
     parts = [{r.offset for r in LOG if looked_at(r, Share(2.0**-n))} for n in range(5)]
     assert len(parts[0]) == len(LOG)
