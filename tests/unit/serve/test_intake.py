@@ -17,6 +17,7 @@ import trustme
 
 from driftwatch.config import HttpSource, TlsConfig
 from driftwatch.errors import SourceError
+from driftwatch.serve import http, protocol
 from driftwatch.serve import intake as face
 from driftwatch.serve.health import Health
 from driftwatch.serve.http import HttpServer, Listener
@@ -27,6 +28,7 @@ from driftwatch.stream.events import Event, RequestAnswered
 from driftwatch.stream.intake import IntakeQueue, Posted
 
 TOKEN = "correct-horse-battery"
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
 REQUEST = {
     "ce-specversion": "1.0",
     "ce-id": "36549ea1",
@@ -254,6 +256,57 @@ def test_what_is_no_request_disturbs_nobody(serve: Any, nonsense: bytes) -> None
     told = served.raw(nonsense)
     assert not told or told.startswith(b"HTTP/1.1 4")
     assert served.client.post("/", content=b"[]").status_code == 202
+
+
+class TestHeads:
+    """Of requests that do not come to their end."""
+
+    @pytest.fixture(autouse=True)
+    def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(protocol, "HEAD_S", 0.3)
+
+    @pytest.mark.parametrize(
+        ("sent", "answers"), [(b"\r\n", 0), (b"P", 0), (HEAD[:-2], 0), (HEAD + b"[]" + HEAD[:-2], 1)]
+    )
+    def test_are_given_up(self, serve: Any, sent: bytes, answers: int) -> None:
+        assert serve().raw(sent).count(b"HTTP/1.1 202 ") == answers
+
+    def test_are_given_up_when_nothing_comes_at_all(self, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http, "KEEP_ALIVE_S", 1)
+        assert serve().raw() == b""
+
+    def test_do_not_get_more_time_by_coming_byte_by_byte(self, serve: Any) -> None:
+        with socket.create_connection(("127.0.0.1", serve().listener.port)) as connection:
+            connection.settimeout(0.02)
+            for sent in range(500):
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(HEAD[:20][sent : sent + 1] or b"x")
+                try:
+                    assert connection.recv(1) == b""
+                except TimeoutError:
+                    continue
+                except ConnectionResetError:
+                    pass
+                return
+        pytest.fail("the connection is still there")
+
+    def test_are_given_up_in_a_body_that_nobody_waits_for(self, serve: Any) -> None:
+        with socket.create_connection(("127.0.0.1", serve().listener.port), timeout=10) as connection:
+            connection.sendall(HEAD.replace(b"/", b"/none", 1))
+            assert connection.recv(4096).startswith(b"HTTP/1.1 404 ")
+            connection.sendall(b"[")
+            assert connection.recv(4096) == b""
+
+    def test_that_are_whole_are_followed_by_bodies_and_by_others_in_their_own_time(self, serve: Any) -> None:
+        with socket.create_connection(("127.0.0.1", serve().listener.port)) as connection:
+            for _ in range(2):
+                for piece in (HEAD, b"[]"):
+                    connection.settimeout(0.6)
+                    with pytest.raises(TimeoutError):
+                        connection.recv(1)
+                    connection.sendall(piece)
+                connection.settimeout(10)
+                assert connection.recv(4096).startswith(b"HTTP/1.1 202 ")
 
 
 def test_tls(serve: Any, tmp_path: Path) -> None:
