@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +25,8 @@ from driftwatch.tracing import UNTRACED, Tracer, context_of, is_sampled
 READ_S = 10.0
 """How long a body may take to come in."""
 
-MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?/infer|/v1/models/([^/:]+):predict")
+MODEL = re.compile(rb"/v2/models/([^/]+)(?:/versions/[^/]+)?/infer|/v1/models/([^/:]+)(?::|%3[Aa])predict")
+"""Of a path as it was sent: a name may hold ``/`` and ``:`` if they are encoded."""
 KEPT = frozenset({b"content-type", b"driftwatch-stream", b"traceparent", b"tracestate"})
 """Headers that go on with a message, beside CloudEvents attributes; an authorization never does."""
 
@@ -116,7 +118,7 @@ class Intake:
             return _UNAUTHORIZED
         if scope["method"] != "POST":
             return _NOT_POST
-        if scope["path"] != "/" and MODEL.fullmatch(scope["path"]) is None:
+        if scope["raw_path"] != b"/" and MODEL.fullmatch(scope["raw_path"]) is None:
             return _NOT_FOUND
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return _ENCODED
@@ -131,8 +133,8 @@ class Intake:
         value = await self._read(receive, size_of(kept))
         if isinstance(value, _Answer):
             return value
-        named = MODEL.fullmatch(scope["path"])
-        model = (named[1] or named[2]) if named else ""
+        named = MODEL.fullmatch(scope["raw_path"])
+        model = unquote(named[1] or named[2]) if named else ""
         posted = Posted(value, kept, model, int(self._clock() * 1000))
         if self._queue.put(posted):
             return _ACCEPTED
