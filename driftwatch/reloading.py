@@ -177,8 +177,9 @@ class Reloading:
         started = time.monotonic()
         new.calibrate()
         put_in_force = self._prepare(plan, new)
-        self._plans.now = new
+        # What is told of streams that nobody has heard of is dropped, and much is told only once.
         put_in_force()
+        self._plans.now = new
         new.factory.keep(new.known())
         log.info("references taken up", seconds=round(time.monotonic() - started, 2))
 

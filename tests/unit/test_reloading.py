@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ class Daemon:
     config: DaemonConfig | Exception
     hangup: threading.Event = field(default_factory=threading.Event)
     told: list[Reloaded] = field(default_factory=list)
+    early: list[bool] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def observe(self, event: Event) -> None:
@@ -41,6 +42,10 @@ class Daemon:
         with self.changed:
             self.told.append(event)
             self.changed.notify_all()
+
+    def announce(self, before: Plan, plan: Plan) -> Callable[[], None]:
+        """Notes whether a plan is told of while the one before is still in force."""
+        return lambda: self.early.append(self.plans.now is before)
 
     def reread(self) -> DaemonConfig:
         if isinstance(self.config, Exception):
@@ -115,7 +120,7 @@ def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[
     )
     daemon = Daemon(link, Plans(make_plan(config, {"waves": load_references(config)[str(link)]})), config)
     asked = Asked(daemon.hangup, daemon.reread)
-    role = Reloading(daemon.plans, "cpu", asked, lambda before, plan: lambda: None, daemon.observe)
+    role = Reloading(daemon.plans, "cpu", asked, daemon.announce, daemon.observe)
     stop = threading.Event()
     thread = threading.Thread(target=role.run, args=[stop])
     thread.start()
@@ -211,6 +216,7 @@ def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path,
         both = [{"name": "waves", "reference": str(daemon.link)}, {"name": "more", "reference": str(other)}]
         daemon.configure("taken_up", streams=both, alerts={"min_effect": 0.5})
         plan = daemon.plans.now
+        assert daemon.early == [True], "the first that is told of a new stream would be dropped"
         assert list(daemon.plans.streams) == list(plan.routes) == ["waves", "more"]
         assert plan.references["waves"] is first.references["waves"]
         assert plan.routes["waves"].scorer is first.routes["waves"].scorer
