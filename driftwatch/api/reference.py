@@ -11,6 +11,7 @@ import numpy as np
 from driftwatch.api.monitor import Monitor
 from driftwatch.api.samples import Data, samples
 from driftwatch.config import AlertsConfig, WindowsConfig
+from driftwatch.data.flaws import add_flaws
 from driftwatch.data.schema import Schema
 from driftwatch.locations import Location
 from driftwatch.reference.detectable import Detectable, told_detectable
@@ -131,17 +132,16 @@ class Reference:
             DataError: they cannot be read, or do not fit the reference.
         """
         reference = self._scorer.reference
-        panes = np.stack(
-            [
-                pane.summary
-                for chunk in samples(window, self.schema)
-                for pane in self._scorer(np.split(chunk, range(PANE, len(chunk), PANE)))
-            ]
-        )
+        scored = [
+            pane
+            for chunk in samples(window, self.schema)
+            for pane in self._scorer(np.split(chunk, range(PANE, len(chunk), PANE)))
+        ]
+        panes = np.stack([pane.summary for pane in scored])
         summary = merge(panes)
         size = int(summary[0])
         null = self._null(size)
-        (found,) = examine(null, summary[None], reference)
+        (found,) = examine(null, summary[None], reference, [add_flaws(pane.flaws for pane in scored)])
         cells = heat_map(summary, reference)
         place = place_words(cells, summary, reference) if cells else ""
         return WindowTest(

@@ -118,6 +118,14 @@ class FeatureTransform(nn.Module):
         made.indicated.copy_(torch.from_numpy(indicated))
         return made
 
+    @property
+    def missing_shares(self) -> Array:
+        """The share of each column's values that were missing where it was fitted, ``(columns,)``."""
+        shares = np.zeros(self.columns)
+        first = self.columns
+        shares[self.indicated.cpu().numpy()] = 1.0 - self.upto[first : first + self.indicators, 0].cpu().numpy()
+        return shares
+
     def structure(self) -> dict[str, Any]:
         """What `from_structure` needs to make an unfitted twin; its state dict does the rest."""
         return {

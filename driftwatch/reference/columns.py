@@ -1,12 +1,18 @@
-"""Which columns of a table moved in a window, and which pairs of them: in words, the surest first."""
+"""Which columns of a table moved in a window, and which pairs of them: in words, the surest first.
+
+Values that are missing or unseen come before all that may follow from them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.special import chdtrc
+from scipy.special import bdtrc, chdtrc
 
+from driftwatch.data.flaws import Flaws
+from driftwatch.data.schema import TableSchema
 from driftwatch.flows.features import MISSING_NAME as MISSING
 from driftwatch.stats.descriptors import MARGINALS, PAIRS
 from driftwatch.stats.hotelling import LOCATION
@@ -16,9 +22,48 @@ SURE = float(np.log(1e-4))
 """The logarithm of the p-value from which on something is told."""
 
 MOST_TOLD = 2
+NAMED = 4
+"""Of the values of a category, the most that are named."""
+
+LEAST_SHARE = 1e-3
+"""That is expected of flaws: a few in a long window are no news."""
+
+Found = tuple[float, tuple[str, ...], str]
+"""The logarithm of a corrected p-value (the p-value itself may be too small for a number), columns, and phrase."""
 
 
-def moved_columns(summary: Array, layout: Layout, names: Sequence[str]) -> list[str]:
+def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) -> list[Found]:
+    """Columns with more missing or unseen values than the reference has, for `moved_columns` to tell of.
+
+    Args:
+        flaws: of a window's values.
+        n: samples in the window.
+        schema: of a row.
+        missing: the share of each column's values that were missing in the reference, ``(columns,)``.
+    """
+    found: list[Found] = []
+    for column, usual in zip(schema.columns, missing.tolist(), strict=True):
+        absent, unseen = flaws.get(column.name, (0, 0))
+        log_p = _surplus(absent, n, usual, 2 * len(schema.columns))
+        also = (f"{MISSING}{column.name}", f"{MISSING}values")
+        phrase = f"{column.name} is missing in {_percent(absent / n)} of rows ({_percent(usual)} in the reference)"
+        found.append((log_p, (column.name, *also), phrase))
+        log_p = _surplus(unseen, n, 0.0, 2 * len(schema.columns))
+        known = ", ".join(column.categories[:NAMED]) + (", ..." if column.categories[NAMED:] else "")
+        share = _percent(unseen / n)
+        phrase = f"{column.name} has values that the reference never had in {share} of rows (it knows {known})"
+        found.append((log_p, (column.name,), phrase))
+    return found
+
+
+def moved_columns(
+    summary: Array,
+    layout: Layout,
+    names: Sequence[str],
+    flawed: Sequence[Found] = (),
+    *,
+    rests_on: float = math.inf,
+) -> list[str]:
     """Phrases on what moved, at most `MOST_TOLD`, each column in one of them only.
 
     Each column is asked whether its mean moved and whether its distribution changed, and each pair whether the two go
@@ -29,11 +74,15 @@ def moved_columns(summary: Array, layout: Layout, names: Sequence[str]) -> list[
         summary: of the window, ``(V,)``.
         layout: of the summary.
         names: of the features of a row, ``D`` of them; nothing is told if there are none.
+        flawed: what `flawed_columns` found.
+        rests_on: samples that the reference's means are of.
     """
     if not names:
         return []
-    n = float(summary[0])
-    means = {name: summary[place] / n for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
+    # The difference of two means varies by 1 / n and by 1 / rests_on.
+    n = float(summary[0]) / (1.0 + float(summary[0]) / rests_on)
+    mean = summary / summary[0]
+    means = {name: mean[place] for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
     if len(means.get(LOCATION, ())) != len(names):
         return []
     # Features are standard normal one by one, and this group is scaled by the length of all of them.
@@ -47,15 +96,23 @@ def moved_columns(summary: Array, layout: Layout, names: Sequence[str]) -> list[
     related = [found for found in _pairs(means, n, names, largest) if found[0] <= SURE]
     phrases: list[str] = []
     told: set[str] = set()
-    for _, columns, phrase in sorted([*shifted, *changed, *related]):
+    flaws = [found for found in flawed if found[0] <= SURE]
+    # Flaws first, since all else may follow from them.
+    for _, columns, phrase in [*sorted(flaws), *sorted([*shifted, *changed, *related])]:
         if len(phrases) < MOST_TOLD and not told & set(columns):
             told |= set(columns)
             phrases.append(phrase)
     return phrases
 
 
-Found = tuple[float, tuple[str, ...], str]
-"""The logarithm of a corrected p-value (the p-value itself may be too small for a number), columns, and phrase."""
+def _surplus(count: int, n: float, usual: float, questions: int) -> float:
+    """The logarithm of the chance of so many among `n` at the usual share, corrected."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(bdtrc(count - 1, n, max(usual, LEAST_SHARE))) + np.log(questions)) if count else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share > 0.1 else f"{100 * share:.2g} %"
 
 
 def _shifts(shifts: Array, n: float, names: Sequence[str]) -> Iterator[Found]:

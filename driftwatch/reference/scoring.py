@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from driftwatch.data.flaws import FlawCounter, Flaws
 from driftwatch.reference.latents import batch_size_on, fixed_batches, on_host
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
@@ -58,11 +59,13 @@ class ScoredPane:
         summary: their summed summary, ``(V,)``, on `GRID`.
         scores: of each, nats, ``(n,)``.
         grades: of each, how surprising it is, ``(n,)`` (see `driftwatch.stats.martingale`).
+        flaws: of their values.
     """
 
     summary: Array
     scores: Array
     grades: Ranks
+    flaws: Flaws
 
 
 class Scorer:
@@ -78,6 +81,7 @@ class Scorer:
         self.reference = reference
         self.batch_size = batch_size or batch_size_on(reference.device)
         self.layout: Layout = reference.layout
+        self._flaws = FlawCounter(reference.schema)
 
     def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
         """The summary of each sample, in batches ``(N, V)``."""
@@ -167,13 +171,12 @@ class Scorer:
         found = (sums, torch.cat(scores), every[:, self.layout.surprise])
         return tuple(each.to("cpu", non_blocking=True) for each in found)  # type: ignore[return-value]
 
-    @staticmethod
     def _results(
-        panes: Sequence[NDArray[np.floating]], sums: Tensor, scores: Tensor, surprise: Tensor
+        self, panes: Sequence[NDArray[np.floating]], sums: Tensor, scores: Tensor, surprise: Tensor
     ) -> list[ScoredPane]:
         lengths = [len(pane) for pane in panes]
         graded, score = grades(surprise.numpy()), scores.numpy()
         return [
-            ScoredPane(summary, score[end - length : end], graded[end - length : end])
-            for summary, end, length in zip(sums.numpy(), accumulate(lengths), lengths, strict=True)
+            ScoredPane(summary, score[end - len(pane) : end], graded[end - len(pane) : end], self._flaws(pane))
+            for pane, summary, end in zip(panes, sums.numpy(), accumulate(lengths), strict=True)
         ]

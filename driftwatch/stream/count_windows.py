@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
+from driftwatch.data.flaws import Flaws
 from driftwatch.stats.running import RunningMinimum, RunningSum
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import OffsetRange, WindowSpan
@@ -19,10 +20,12 @@ class FullWindow:
     Args:
         summary: of its samples, ``(V,)``.
         span: which they are.
+        flaws: of their values.
     """
 
     summary: Array
     span: WindowSpan
+    flaws: Flaws
 
 
 class _Offsets:
@@ -57,6 +60,7 @@ class CountWindow:
         self._panes: deque[Pane] = deque()
         self._samples = 0
         self._sum = RunningSum()
+        self._flaws: Counter[tuple[str, int]] = Counter()
         self._start_ms, self._less_end_ms = RunningMinimum[int](), RunningMinimum[int]()
         self._share = RunningMinimum[float]()
         self._offsets: dict[Partition, _Offsets] = {}
@@ -66,6 +70,7 @@ class CountWindow:
         self._panes.append(pane)
         self._samples += pane.n
         self._sum.push(pane.summary)
+        self._flaws.update(_counts(pane))
         self._start_ms.push(pane.start_ms)
         self._less_end_ms.push(-pane.end_ms)
         self._share.push(pane.share.part)
@@ -75,6 +80,7 @@ class CountWindow:
 
     def _pop(self) -> None:
         oldest = self._panes.popleft()
+        self._flaws.subtract(_counts(oldest))
         self._samples -= oldest.n
         for figure in (self._sum, self._start_ms, self._less_end_ms, self._share):
             figure.pop()
@@ -93,4 +99,11 @@ class CountWindow:
             offsets=tuple(self._offsets[place].range(place) for place in sorted(self._offsets)),
             share=self._share.least,
         )
-        return FullWindow(self._sum.total, span)
+        flawed = {name for (name, _), count in self._flaws.items() if count}
+        flaws = {name: (self._flaws[name, 0], self._flaws[name, 1]) for name in flawed}
+        return FullWindow(self._sum.total, span, flaws)
+
+
+def _counts(pane: Pane) -> dict[tuple[str, int], int]:
+    """By column and kind of flaw."""
+    return {(name, kind): count for name, both in pane.flaws.items() for kind, count in enumerate(both)}

@@ -53,7 +53,7 @@ def explain(
     standard = deviations[: parts.size].reshape(parts.shape)
     notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)
     if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
-        return "no part of the latent space stands out"
+        return "nothing stands out"
     moved = _group_words(null, deviations)
     if not notable.any():
         if moved:

@@ -43,6 +43,8 @@ def encode_pane(pane: Pane) -> bytes:
         head["share"] = [pane.share.part, pane.share.since]
     if pane.candidates:
         head["candidates"] = [[each.score, *each.mark, each.sample] for each in pane.candidates]
+    if pane.flaws:
+        head["flaws"] = pane.flaws
     if pane.unfinished:
         head["seen_ms"] = pane.seen_ms
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pack(pane.summary)
@@ -83,10 +85,11 @@ def decode_pane(value: bytes) -> Pane:
             share=Share(float(part), int(since)),
             unfinished="seen_ms" in head,
             seen_ms=head.get("seen_ms"),
+            flaws={str(name): (int(missing), int(unseen)) for name, (missing, unseen) in head.get("flaws", {}).items()},
             candidates=tuple(
                 Candidate(float(score), (int(offset), int(row)), sample)
                 for score, offset, row, sample in head.get("candidates", ())
             ),
         )
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise MessageError(f"is no pane: {error}", reason="malformed") from None

@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.data.flaws import Flaws, add_flaws
 from driftwatch.reference.scoring import ScoredPane
 from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.alert import Example, Examples
@@ -43,6 +44,7 @@ class Pane:
         share: of the messages that was looked at.
         unfinished: whether more of its slice is to come.
         seen_ms: event time of the newest sample that was read when it was closed, where it is not one of the pane's.
+        flaws: of the samples' values.
         logged_ms: when the pane was written to its log, as that says; no part of the pane. 0 where there is no log.
         number: of the pane, or the first piece of the slice, in the log that is tested; likewise.
     """
@@ -63,6 +65,7 @@ class Pane:
     share: Share = ALL
     unfinished: bool = False
     seen_ms: int | None = None
+    flaws: Flaws = field(default_factory=dict)
     logged_ms: int = field(default=0, compare=False)
     number: int = field(default=0, compare=False)
 
@@ -138,6 +141,7 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
         share=raw.share,
         unfinished=raw.unfinished,
         seen_ms=raw.seen_ms,
+        flaws=scored.flaws,
     )
 
 
@@ -155,6 +159,7 @@ def join_panes(panes: Sequence[Pane]) -> Pane:
         grades=tuple(chain.from_iterable(pane.grades for pane in panes)),
         candidates=tuple(chain.from_iterable(pane.candidates for pane in panes)),
         trace=next((pane.trace for pane in reversed(panes) if pane.trace), ""),
+        flaws=add_flaws(pane.flaws for pane in panes),
         number=panes[0].number,
     )
 

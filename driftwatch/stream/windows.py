@@ -15,6 +15,7 @@ from itertools import islice
 
 import numpy as np
 
+from driftwatch.data.flaws import add_flaws
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.null import WindowNull
@@ -230,7 +231,8 @@ class StreamTester:
             if each.null is None:
                 untested.append(each.size.name)
                 continue
-            (found,) = examine(each.null, merge([part.summary for part in each.panes])[None], self.reference)
+            summary, flaws = merge([part.summary for part in each.panes]), add_flaws(part.flaws for part in each.panes)
+            (found,) = examine(each.null, summary[None], self.reference, [flaws])
             drift = found.p_value <= each.alpha and found.effect_nats >= self.policy.min_effect
             by_time.tested(each.size, drift=drift)
             windows.append(self._result(each.span, found, drift))
@@ -252,7 +254,7 @@ class StreamTester:
             for size, window in zip(self.sizes, self._windows, strict=True):
                 window.push(whole)
                 if (full := window.full()) is not None:
-                    finding = examiner.ask(self.procedure.nulls[size], full.summary, self.reference)
+                    finding = examiner.ask(self.procedure.nulls[size], full.summary, self.reference, full.flaws)
                     asked[-1].append((full.span, finding))
         return asked
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from driftwatch.data.flaws import FlawCounter
 from driftwatch.data.schema import Column, TableSchema
+from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
-from driftwatch.reference.columns import moved_columns
+from driftwatch.reference.columns import flawed_columns, moved_columns
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
@@ -64,7 +66,11 @@ def loans() -> Reference:
 
 def told(reference: Reference, table: np.ndarray) -> list[str]:
     window = merge(np.concatenate(list(Scorer(reference).summaries(table))))
-    return moved_columns(window, reference.layout, reference.feature_names)
+    assert isinstance(reference.flow, VectorFlow)
+    missing = reference.flow.features.missing_shares
+    flawed = flawed_columns(FlawCounter(SCHEMA)(table), len(table), SCHEMA, missing)
+    rests_on = float(reference.others[0])
+    return moved_columns(window, reference.layout, reference.feature_names, flawed, rests_on=rests_on)
 
 
 def shift(column: int, deviations: float = 0.6) -> Change:
@@ -89,9 +95,16 @@ def unlink(column: int) -> Change:
     return change
 
 
-def drop(column: int) -> Change:
+def drop(column: int, share: float = 0.2) -> Change:
     def change(table: np.ndarray, rng: np.random.Generator) -> None:
-        table[rng.random(len(table)) < 0.2, column] = np.nan
+        table[rng.random(len(table)) < share, column] = np.nan
+
+    return change
+
+
+def unknown(share: float) -> Change:
+    def change(table: np.ndarray, rng: np.random.Generator) -> None:
+        table[rng.random(len(table)) < share, 5] = len(REGIONS)
 
     return change
 
@@ -106,9 +119,12 @@ PLANTED: dict[str, tuple[Change, tuple[str, ...]]] = {
     "score widened": (widen(4), ("score",)),
     "income unlinked from age": (unlink(1), ("age", "income", "together")),
     "rate unlinked from debt": (unlink(3), ("debt", "rate", "together")),
-    "score more often missing": (drop(4), ("missing score",)),
-    "age missing, which it never was": (drop(0), ("missing values",)),
+    "score more often missing": (drop(4), ("score is missing in 2", "% of rows (", "% in the reference)")),
+    "age missing, which it never was": (drop(0), ("age is missing in", "% of rows (0 % in the reference)")),
+    "income missing in all rows": (drop(1, 1.0), ("income is missing in 100 % of rows",)),
     "more from the west": (move_west, ("region",)),
+    "some from where nobody was": (unknown(0.2), ("region has values that the reference never had in",)),
+    "all from where nobody was": (unknown(1.0), ("region has values", "(it knows north, east, south, west)")),
 }
 
 

@@ -161,7 +161,8 @@ def test_metadata_of_another_program_is_refused() -> None:
 
 
 def test_a_pane_survives_its_encoding() -> None:
-    pane = Pane("a/ü", "abc", 5, np.array([1.5, -np.pi, 1e300]), 10, 20, "input", 3, (7, 1), (9, 0))
+    flaws = {"größe": (2, 0), "town": (0, 5)}
+    pane = Pane("a/ü", "abc", 5, np.array([1.5, -np.pi, 1e300]), 10, 20, "input", 3, (7, 1), (9, 0), flaws=flaws)
     found = decode_pane(encode_pane(pane))
     np.testing.assert_array_equal(found.summary, pane.summary)
     assert {**vars(found), "summary": None} == {**vars(pane), "summary": None}
