@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.schema import Samples, Schema
+from driftwatch.data.tables import columns_of_rows
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import RemotePath
 
@@ -50,7 +51,7 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
     if isinstance(data, str | Path | RemotePath):
         yield from open_dataset(data).chunks(schema)
         return
-    held = in_memory(data)
+    held = in_memory(data, [column.name for column in schema.columns] if schema.kind == "table" else None)
     if isinstance(held, pa.Table) and schema.kind != "table":
         held = _matrix(held)
     for start in range(0, max(1, len(held)), CHUNK_ROWS):
@@ -62,14 +63,20 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
             raise DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}") from None
 
 
-def in_memory(data: InMemory) -> Any:
+def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:
     """Data of any library as an array or as an Arrow table; copied only where it must be.
 
+    Args:
+        data: see `InMemory`.
+        names: of rows, the columns that are needed; all that any row has if None.
+
     Raises:
-        DataError: it is of no kind that is known, or its columns have no type of Arrow's.
+        DataError: it is of no kind that is known, its columns have no type of Arrow's, or a row lacks one.
     """
     try:
-        held = _converted(data)
+        held = _converted(data, names)
+    except MessageError as error:
+        raise DataError(error.what, where=WHERE, remedy=error.remedy) from None
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(f"cannot be read: {error}", where=WHERE) from None
     if held is None:
@@ -81,11 +88,12 @@ def in_memory(data: InMemory) -> Any:
     return held
 
 
-def _converted(data: Any) -> Any:
+def _converted(data: Any, names: Sequence[str] | None) -> Any:
     if isinstance(data, torch.Tensor):
         return _of_tensor(data)
     if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
-        return pa.Table.from_pylist(list(data))
+        found = dict.fromkeys(name for row in data for name in row)
+        return pa.table(columns_of_rows(data, [name for name in found if names is None or name in names], ""))
     if hasattr(data, "to_list"):  # a column of pandas or polars, of numbers or of lists of them
         data = np.asarray(data.to_list())
     if hasattr(data, "iloc"):  # pandas: its index is no column

@@ -174,7 +174,9 @@ def _read_rows(rows: list[Any]) -> Observation | None:
     if not rows:
         return None
     fine = all(isinstance(row, Mapping) and not any(map(_may_spoil, row.values())) for row in rows)
-    names = frozenset(name for row in rows for name in row) if fine else None
+    # Rows of which one lacks what another has are refused: they must not take others with them.
+    alike = fine and all(row.keys() == rows[0].keys() for row in rows)
+    names = frozenset(rows[0]) if alike else None
     return Observation("rows", _dumps(rows)[1:-1].encode(), kind=names)
 
 

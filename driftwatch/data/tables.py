@@ -67,6 +67,30 @@ def coerce_table(value: Any, columns: Sequence[ColumnLike], where: str) -> NDArr
     return out
 
 
+def columns_of_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str], where: str) -> dict[str, list[Any]]:
+    """The columns of rows by name, each of which has them all.
+
+    A key that is not there is as often a fault of who sent it as a value that is missing, and that can be told by null.
+
+    Raises:
+        MessageError: a row has not.
+    """
+    try:
+        return {name: [row[name] for row in rows] for name in names}
+    except KeyError:
+        missing = [name for name in names if not any(name in row for row in rows)]
+    if missing:
+        raise _lacking(missing, names, where)
+    number, row = next((i, row) for i, row in enumerate(rows) if any(name not in row for name in names))
+    absent = [name for name in names if name not in row]
+    raise MessageError(
+        f"row {number} lacks {absent[0]!r}" + (f", and {len(absent) - 1} more" if absent[1:] else ""),
+        reason="schema",
+        where=where,
+        remedy="every row has every column, and null or None where a value is missing",
+    )
+
+
 def _coded(array: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> NDArray[np.float64]:
     rows = array[None] if array.ndim == 1 else array
     if rows.ndim != 2 or rows.shape[1] != len(columns):
@@ -104,18 +128,22 @@ def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mappin
     elif is_rows(value):
         if not all(isinstance(row, Mapping) for row in value):
             raise MessageError("mixes rows by name with other values", reason="schema", where=where)
-        found = {name: [row.get(name) for row in value] for name in names if any(name in row for row in value)}
+        return columns_of_rows(value, names, where)
     else:
         return _in_order(value, names, where)
     missing = [name for name in names if name not in found]
     if missing:
-        raise MessageError(
-            f"column {missing[0]!r} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else ""),
-            reason="schema",
-            where=where,
-            remedy=f"expected columns {', '.join(names[:12])}{'...' if len(names) > 12 else ''}",
-        )
+        raise _lacking(missing, names, where)
     return found
+
+
+def _lacking(missing: Sequence[str], names: Sequence[str], where: str) -> MessageError:
+    return MessageError(
+        f"column {missing[0]!r} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else ""),
+        reason="schema",
+        where=where,
+        remedy=f"expected columns {', '.join(names[:12])}{'...' if len(names) > 12 else ''}",
+    )
 
 
 def _arrow_of(frame: Any, names: Sequence[str], where: str) -> Any:

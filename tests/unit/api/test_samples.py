@@ -19,6 +19,7 @@ from tests.people import rows
 from tests.synthetic import waves
 
 FRAME = rows(100, seed=1)
+ROWS = FRAME[:1].to_dict("records")
 IMAGES = waves(30, seed=1)
 
 
@@ -80,6 +81,10 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         (FRAME["age"], r"^data, rows from 0: has shape"),
         (pd.Series([[1.0], [2.0, 3.0]]), r"^data: cannot be read: "),
         (FRAME.drop(columns="age"), r"^data, rows from 0: column 'age' is missing"),
+        ([{"age": 31}], r"^data, rows from 0: column 'income' is missing, and 1 more \(expected columns age, income, town"),
+        ([{"other": 31}], r"^data, rows from 0: column 'age' is missing, and 2 more"),
+        ([*ROWS, {"age": 31}], r"^data: row 1 lacks 'income', and 1 more \(every row has every column"),
+        ([{"age": 31}, *ROWS], r"^data: row 0 lacks 'income', and 1 more"),
         (FRAME.assign(age="old"), r"^data, rows from 0, column age: row 0 holds 'old' \(expected a number\)"),
         (pd.DataFrame({"age": [1, "old"]}), r"^data: cannot be read: "),
         (FRAME[:0], r"^data, rows from 0: holds no samples"),
@@ -92,6 +97,10 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         "one column",
         "lists of two lengths",
         "column",
+        "a row without columns",
+        "a row of another table",
+        "a later row without columns",
+        "an earlier one",
         "text",
         "mixed",
         "no rows",
@@ -102,6 +111,11 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
 def test_what_does_not_fit_is_told_in_a_line(people: driftwatch.Reference, data: Any, told: str) -> None:
     with pytest.raises(driftwatch.DriftwatchError, match=told):
         people.score(data)
+
+
+def test_what_is_missing_from_a_row_is_none_and_what_is_more_is_left_out(people: driftwatch.Reference) -> None:
+    plain, nulls = people.score(ROWS), people.score([*ROWS, {**ROWS[0], "age": None, "more": 1}])
+    assert plain.score[0] == nulls.score[0] != nulls.score[1]
 
 
 def test_the_row_that_does_not_fit_is_told_in_a_long_array(pictures: driftwatch.Reference) -> None:

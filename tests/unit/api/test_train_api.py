@@ -35,3 +35,9 @@ def test_settings_that_are_not_allowed_are_told(tmp_path: Path) -> None:
         driftwatch.train(rows(2_000, seed=0), tmp_path / "out", settings={"flow": {"layer": 3}})
     with pytest.raises(ConfigError, match=r"^training\.minutes: should be greater than 0, got 0$"):
         driftwatch.train(rows(2_000, seed=0), tmp_path / "out", minutes=0)
+
+
+def test_rows_to_learn_from_have_the_same_columns(tmp_path: Path) -> None:
+    told = r"^data: row 2000 lacks 'town' \(every row has every column, and null or None where"
+    with pytest.raises(driftwatch.DriftwatchError, match=told):
+        driftwatch.train([*rows(2_000, seed=0).to_dict("records"), {"age": 1, "income": 2}], tmp_path / "out")

@@ -172,6 +172,7 @@ def test_what_is_alike_shares_a_message(make: Callable[[int], Any], schema: Any)
         {"age": 1},
         [{"age": 1, "town": [1]}],
         [{"age": 10**400, "town": "Ulm"}],
+        [{"age": 1, "town": "Ulm"}, {"age": 1}],
         {"age": 1, "city": "Ulm"},
     ],
 )
