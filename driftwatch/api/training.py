@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from driftwatch.api.reference import Reference, load
 from driftwatch.api.samples import Data, in_file
+from driftwatch.errors import DriftwatchError
 from driftwatch.locations import Location, RemotePath, locate
 from driftwatch.reference.train import train as train_reference
 from driftwatch.reference.train_config import TrainConfig
@@ -23,6 +26,7 @@ def train(
     *,
     name: str | None = None,
     columns: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
     minutes: float = 15.0,
     device: str = "auto",
     seed: int = 0,
@@ -37,6 +41,7 @@ def train(
         out: where to write the bundle, a folder or URL.
         name: of the reference; that of `out` if None.
         columns: of a table, which to learn from, in which order; all if None.
+        exclude: of a table, which not to learn from.
         minutes: to train at most.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: of all that is random.
@@ -51,8 +56,10 @@ def train(
         DriftwatchError: the data cannot be learned from, a setting is not allowed, or nothing can be written.
     """
     with tempfile.TemporaryDirectory(prefix="driftwatch-data-") as folder:
+        files = _files(data, Path(folder))
+        chosen = {"columns": None if columns is None else list(columns), "exclude": list(exclude)}
         stated: dict[str, dict[str, Any]] = {
-            "data": {"train": _files(data, Path(folder)), "columns": None if columns is None else list(columns)},
+            "data": {"train": files, **chosen},
             "training": {"minutes": minutes, "device": device, "seed": seed},
             "output": {"name": name},
         }
@@ -60,7 +67,8 @@ def train(
             stated[section] = {**stated.get(section, {}), **values}
         config = model_of(stated, TrainConfig)
         listener = Listener() if say is None else Listener(say)
-        train_reference(config, locate(out), threading.Event(), listener, fresh=True, overwrite=overwrite)
+        with _told_as_data(Path(folder)):
+            train_reference(config, locate(out), threading.Event(), listener, fresh=True, overwrite=overwrite)
     return load(out, device=device)
 
 
@@ -71,3 +79,17 @@ def _files(data: Any, folder: Path) -> list[str | Location]:
     if isinstance(data, list | tuple) and data and all(isinstance(each, str | Path | RemotePath) for each in data):
         return list(data)
     return [in_file(data, folder)]
+
+
+@contextmanager
+def _told_as_data(folder: Path) -> Iterator[None]:
+    """Errors name no file that is in a folder of ours: the caller's data are called so."""
+    try:
+        yield
+    except DriftwatchError as error:
+        path = re.compile(re.escape(f"{folder}/") + r"(\w+)\.\w+")
+        error.what, error.where, error.remedy = (
+            path.sub(r"\1", text) for text in (error.what, error.where, error.remedy)
+        )
+        error.args = (str(error),)
+        raise

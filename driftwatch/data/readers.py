@@ -174,14 +174,15 @@ def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], w
     return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=low, high=high)
 
 
-def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None) -> Dataset:
+def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Dataset:
     """A data set by its path or URL.
 
     Args:
         path: ``.npz``, ``.npy``, ``.parquet``, ``.csv``, IDX (``-ubyte``, also ``.gz``) or a folder: of images, or of
             Parquet or CSV files that together are one table. Of several tables in a folder ``*`` chooses:
             ``data/2026-*.parquet``.
-        columns: of a table, which to read and in which order.
+        columns: of a table, which to read and in which order; all if None.
+        exclude: of a table, which to leave out of all.
 
     Raises:
         DataError: the file is missing, empty, damaged, or of no known kind.
@@ -195,9 +196,10 @@ def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None) 
     tables = parts_of_table(path, files)
     # A folder of images may have a table of labels beside them.
     if tables and not any(is_image(file) for file in files):
-        return TableDataset(path, tables, columns)
-    if columns is not None:
-        raise DataError("has no columns to choose", where=str(path), remedy="leave columns out")
+        return TableDataset(path, tables, columns, exclude)
+    if columns is not None or exclude:
+        told = "columns" if columns is not None else "exclude"
+        raise DataError("has no columns to choose", where=str(path), remedy=f"leave data.{told} out")
     if files != (path,):
         return FolderDataset(path, files)
     array = open_array(path)

@@ -23,6 +23,9 @@ from driftwatch.locations import Location
 TABLE_SUFFIXES = (".parquet", ".csv")
 MAX_CATEGORIES = 64
 READ_ROWS = 16_384
+KEYS = "data.exclude, or data.columns without it"
+"""The keys of a training's configuration that choose columns, for messages."""
+
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Stands for a missing value in a folder's name, as Hive, Spark and Arrow write it."""
 
@@ -38,20 +41,35 @@ class TableDataset(Dataset):
     Args:
         path: of the file, folder or pattern.
         parts: the files, in the order in which they are read.
-        columns: which to read, in which order.
+        columns: which to read, in which order; all if None.
+        exclude: which to leave out of all.
     """
 
-    def __init__(self, path: Location, parts: Sequence[Location], columns: Sequence[str] | None) -> None:
+    def __init__(
+        self, path: Location, parts: Sequence[Location], columns: Sequence[str] | None, exclude: Sequence[str] = ()
+    ) -> None:
         super().__init__(path)
         suffixes = sorted({place.suffix for place in parts})
         if len(suffixes) > 1:
             raise DataError(f"holds {' and '.join(suffixes)}", where=str(path), remedy=f"choose: {path}/*{suffixes[0]}")
-        self._columns = list(columns) if columns is not None else None
         self._parts = [_part(place) for place in parts]
+        self._columns = list(columns) if columns is not None else None
+        if exclude:
+            self._columns = self._all_but(exclude)
         for part in self._parts:
             part.require(self._columns or ())
         if self.rows == 0:
             raise DataError("has no rows", where=str(path), remedy="give at least one row below the header")
+
+    def _all_but(self, exclude: Sequence[str]) -> list[str]:
+        held = self._parts[0].schema.names
+        for name in exclude:
+            if not any(name in (*part.schema.names, *part.keys) for part in self._parts):
+                raise _has_no_column(name, held, str(self.path))
+        left = [name for name in held if name not in exclude]
+        if not left:
+            raise DataError("all columns are excluded", where=str(self.path), remedy=f"it has {', '.join(held[:20])}")
+        return left
 
     @cached_property
     def rows(self) -> int:
@@ -109,7 +127,7 @@ class TableDataset(Dataset):
                 raise DataError(
                     f"has more than {MAX_CATEGORIES} different texts",
                     where=where,
-                    remedy=_number_hint(values) or "choose columns without it (data.columns)",
+                    remedy=_number_hint(values) or f"leave it out ({KEYS})",
                 )
             return Column(name=name, kind="category", categories=tuple(sorted(values)))
         if not (
@@ -119,7 +137,7 @@ class TableDataset(Dataset):
             or pa.types.is_decimal(kind)
         ):
             mend = "save its texts as UTF-8" if pa.types.is_binary(kind) else "make it a number"
-            raise DataError(f"is of type {kind}", where=where, remedy=f"choose columns without it, or {mend}")
+            raise DataError(f"is of type {kind}", where=where, remedy=f"leave it out ({KEYS}), or {mend}")
         return Column(name=name, kind="numeric")
 
 
@@ -150,13 +168,11 @@ class _Part:
             raise DataError(
                 f"has column {twice[0]!r} {known.count(twice[0])} times",
                 where=str(self.place),
-                remedy="rename it, or choose columns without it (data.columns)",
+                remedy=f"rename it, or leave it out ({KEYS})",
             )
         missing = [name for name in columns if name not in known]
         if missing:
-            raise DataError(
-                f"has no column {missing[0]!r}", where=str(self.place), remedy=f"it has {', '.join(known[:20])}"
-            )
+            raise _has_no_column(missing[0], known, str(self.place))
 
     def batches(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Its rows, at most `rows` at a time: `columns`, or all and the folders' keys.
@@ -195,6 +211,10 @@ def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Locati
     return [
         file for file in files if file.suffix in TABLE_SUFFIXES and not (skipped and own.search(str(file)[skipped:]))
     ]
+
+
+def _has_no_column(name: str, known: Sequence[str], where: str) -> DataError:
+    return DataError(f"has no column {name!r}", where=where, remedy=f"it has {', '.join(known[:20])}")
 
 
 def _part(place: Location) -> _Part:

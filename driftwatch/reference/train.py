@@ -144,7 +144,8 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
     """Opens the data and takes from it what is held in memory, by one pass over it."""
     settings = config.training
     listener.doing("reading", 0.0)
-    datasets = [open_dataset(path, columns=config.data.columns) for path in config.data.train]
+    chosen = config.data
+    datasets = [open_dataset(path, columns=chosen.columns, exclude=chosen.exclude) for path in chosen.train]
     schema = config.sample or one_schema(datasets)
     data = TrainingData(
         datasets,

@@ -22,6 +22,13 @@ class DataConfig(Settings):
         list[ConfigLocation], BeforeValidator(_listed), Field(min_length=1, description="files, read in order")
     ]
     columns: Annotated[list[str] | None, Field(description="of a table: which, in which order; all if absent")] = None
+    exclude: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(description="of a table: all but these")] = ()
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Self:
+        if self.columns is not None and self.exclude:
+            raise ValueError("give columns or exclude, not both")
+        return self
 
 
 class FlowConfig(Settings):

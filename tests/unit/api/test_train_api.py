@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import driftwatch
@@ -28,6 +31,25 @@ def test_data_in_memory_and_in_files_give_the_same_reference(
         rows(2_000, seed=0), tmp_path / "again", columns=["age", "income"], settings=SETTINGS, overwrite=True
     )
     assert chosen.schema.shape == (2,)
+    visits = rows(2_000, seed=0).assign(visit=pd.Timestamp(0))
+    left = driftwatch.train(visits, tmp_path / "left", exclude=["visit"], settings=SETTINGS)
+    assert left.schema == people.schema
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (
+            rows(2_000, seed=0).assign(visit=pd.Timestamp(0)),
+            r"^data: column visit: is of type timestamp\[.s\] \(leave it out \(data.exclude, or data.columns",
+        ),
+        (rows(500, seed=0), r"^data: 500 samples are too few"),
+        (np.full((2_000, 3), np.nan), r"^data, rows from 0: sample 0 holds null, NaN"),
+    ],
+)
+def test_no_file_is_told_where_there_was_none(data: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(driftwatch.DriftwatchError, match=told):
+        driftwatch.train(data, tmp_path / "out")
 
 
 def test_settings_that_are_not_allowed_are_told(tmp_path: Path) -> None:

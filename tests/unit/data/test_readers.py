@@ -197,7 +197,7 @@ def broken(folder: Path, what: str) -> Path:
         ("empty-folder", "holds no images"),
         ("mixed-folder", "b.png: is 7x3 pixels, the first image 7x6"),
         ("texts.csv", "column name: has more than 64 different texts"),
-        ("dates.csv", "column when: is of type"),
+        ("dates.csv", r"column when: is of type date32\[day\] \(leave it out \(data.exclude, or data.columns without"),
     ],
 )
 def test_what_cannot_be_read_is_told(tmp_path: Path, what: str, told: str) -> None:
@@ -241,9 +241,10 @@ def test_what_is_missing_in_a_file_is_missing_in_a_message(tmp_path: Path, text:
 
 def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,a\n1,2,x\n")
-    with pytest.raises(DataError, match=r"t\.csv: has column 'a' 2 times \(rename it, or choose columns without it"):
+    with pytest.raises(DataError, match=r"t\.csv: has column 'a' 2 times \(rename it, or leave it out \(data.exclude"):
         open_dataset(tmp_path / "t.csv").infer_schema()
     assert open_dataset(tmp_path / "t.csv", columns=["b"]).infer_schema().shape == (1,)
+    assert open_dataset(tmp_path / "t.csv", exclude=["a"]).infer_schema().shape == (1,)
 
 
 def write_parts(folder: Path, suffix: str) -> Path:
@@ -273,6 +274,20 @@ def test_a_table_may_come_in_parts(tmp_path: Path, suffix: str, pattern: str) ->
     np.testing.assert_array_equal(*(np.concatenate(list(each.chunks(schema, rows=7))) for each in (whole, parts)))
     for start in (3, 10, 24):
         np.testing.assert_array_equal(*(next(each.chunks(schema, rows=6, start=start)) for each in (whole, parts)))
+
+
+def test_columns_may_be_left_out(tmp_path: Path) -> None:
+    path = write_parts(tmp_path, ".parquet")
+    schema = open_dataset(path, exclude=["town", "region"]).infer_schema()
+    assert isinstance(schema, TableSchema)
+    assert [column.name for column in schema.columns] == ["age", "adult"]
+    assert len(np.concatenate(list(open_dataset(path, exclude=["town"]).chunks(schema)))) == len(TABLE)
+    with pytest.raises(DataError, match=r"parts: has no column 'twon' \(it has age, town, adult"):
+        open_dataset(path, exclude=["twon"])
+    with pytest.raises(DataError, match="all columns are excluded"):
+        open_dataset(path, exclude=["age", "town", "adult"])
+    with pytest.raises(DataError, match=r"has no columns to choose \(leave data.exclude out\)"):
+        open_dataset(write(tmp_path, ".npy"), exclude=["age"])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -355,7 +370,7 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
         (b"a\n" + b"x" * 3 * BLOCK_BYTES, "has a line of more than 1 MiB (is it CSV, one row a line?)"),
         (
             "town\nK\xf6ln\n".encode("latin-1"),
-            "is of type binary (choose columns without it, or save its texts as UTF-8)",
+            "is of type binary (leave it out (data.exclude, or data.columns without it), or save its texts as UTF-8)",
         ),
         ("gr\xf6\xdfe\n1\n".encode("latin-1"), "(save it as UTF-8)"),
     ],

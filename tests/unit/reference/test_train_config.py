@@ -20,6 +20,8 @@ def load(tmp_path: Path, text: str) -> TrainConfig:
 def test_data_is_enough(tmp_path: Path) -> None:
     found = load(tmp_path, "data: {train: images.npy}")
     assert found.data.train == [tmp_path / "images.npy"]
+    assert found.data.columns is None
+    assert not found.data.exclude
     assert found.training.minutes == 15.0
     assert found.training.learning_rate == 3e-3
 
@@ -44,6 +46,7 @@ def test_several_files_and_an_explicit_sample(tmp_path: Path) -> None:
     [
         ("data: {train: []}", "data.train"),
         ("data: {tain: x.npy}", "did you mean 'train'"),
+        ("data: {train: x.csv, columns: [a], exclude: [b]}", "columns or exclude, not both"),
         ("data: {train: x.npy}\ntraining: {minutes: null}", "training never ends"),
         ("data: {train: x.npy}\ntraining: {learning_rate: 0}", "training.learning_rate"),
         ("data: {train: x.npy}\ntraining: {validation_fraction: 0.6}", "training.validation_fraction"),
@@ -56,3 +59,7 @@ def test_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load(tmp_path, text)
     assert "\n" not in str(raised.value)
+
+
+def test_a_column_may_be_excluded(tmp_path: Path) -> None:
+    assert load(tmp_path, "data: {train: x.csv, exclude: visit}").data.exclude == ("visit",)
