@@ -20,6 +20,9 @@ NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for befo
 BLOCK_BYTES = 1 << 20
 """Read at a time. A line may not be longer: Arrow reads none that has no end in its block or the next."""
 
+SHOWN = 60
+"""Characters of a line."""
+
 
 def find_types(file: BinaryIO, where: str) -> tuple[pa.Schema, int]:
     """The narrowest type that holds all values of each column, and the number of rows.
@@ -27,13 +30,15 @@ def find_types(file: BinaryIO, where: str) -> tuple[pa.Schema, int]:
     Arrow itself takes the types from the first block, and fails where a later one holds others.
 
     Raises:
-        DataError: it is empty, or a line too long.
+        DataError: it is empty, or a line too long, or something else parts its columns.
         pa.ArrowException: it is no CSV file.
     """
     types: dict[str, pa.DataType] = {}
     names: list[str] | None = None
     rows = 0
     for lines in _whole_lines(file, where):
+        if names is None:
+            _require_commas(lines, where)
         block = _block(lines, names, rows + 1 if names else 0)
         names = block.column_names
         rows += block.num_rows
@@ -58,6 +63,24 @@ def read_batches(source: Any, schema: pa.Schema, columns: Sequence[str]) -> Iter
     options = pa_csv.ReadOptions(block_size=BLOCK_BYTES)
     with pa_csv.open_csv(source, options, convert_options=_conversion(schema, columns)) as reader:
         yield from reader
+
+
+def _require_commas(lines: bytes, where: str) -> None:
+    """Refuses lines whose values are parted by another sign: they would be one column, or of several lengths."""
+    header, *rows = lines.splitlines()[:2]
+    if b"," in header or not rows:
+        return
+    for sign in (b";", b"\t", b"|"):
+        if 0 < header.count(sign) <= rows[0].count(sign):
+            raise DataError(
+                f"has one column, {_shortened(header.decode(errors='replace'))!r}",
+                where=where,
+                remedy=f"is the separator {sign.decode()!r}? Save it with commas, and points in its numbers",
+            )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _block(lines: bytes, names: list[str] | None, above: int) -> pa.Table:

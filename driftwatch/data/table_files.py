@@ -16,7 +16,7 @@ import pyarrow.parquet as pa_parquet
 from driftwatch.data.csv_tables import find_types, read_batches
 from driftwatch.data.readers import Dataset
 from driftwatch.data.schema import Column, Schema, TableSchema
-from driftwatch.data.tables import category_text, is_missing
+from driftwatch.data.tables import category_text, is_missing, near_name
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
 
@@ -214,7 +214,9 @@ def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Locati
 
 
 def _has_no_column(name: str, known: Sequence[str], where: str) -> DataError:
-    return DataError(f"has no column {name!r}", where=where, remedy=f"it has {', '.join(known[:20])}")
+    near = near_name(name, known)
+    meant = f"is it {near!r}? " if near else ""
+    return DataError(f"has no column {name!r}", where=where, remedy=f"{meant}it has {', '.join(known[:20])}")
 
 
 def _part(place: Location) -> _Part:

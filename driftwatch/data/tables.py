@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,12 @@ MISSING_TEXT = frozenset(
 )
 """Texts that stand for no value in every column, file and message: those that `pandas.read_csv` takes for it. One rule
 for all, since the same row must be the same to a training as to a daemon, whatever carried it."""
+
+SHOWN_NAMES = 12
+SHOWN_NAME = 40
+"""Characters: whoever sends a message may name its columns as they like."""
+
+COMPARED_NAMES = 100
 
 
 class ColumnLike(Protocol):
@@ -80,7 +87,7 @@ def columns_of_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str], whe
     except KeyError:
         missing = [name for name in names if not any(name in row for row in rows)]
     if missing:
-        raise _lacking(missing, names, where)
+        raise _lacking(missing, names, rows[0], where)
     number, row = next((i, row) for i, row in enumerate(rows) if any(name not in row for name in names))
     absent = [name for name in names if name not in row]
     raise MessageError(
@@ -114,14 +121,18 @@ def _coded(array: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> ND
 
 def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mapping[str, Any]:
     names = [column.name for column in columns]
+    held: Iterable[Any] = ()
     if hasattr(value, "iloc") and hasattr(value, "columns"):
+        held = list(value.columns)
         value = _arrow_of(value, names, where)
     if hasattr(value, "column_names") and hasattr(value, "column"):
+        held = held or value.column_names
         found = _named_once(value, names, where)
     elif isinstance(value, Mapping):
-        held = {name: value[name] for name in names if name in value}
-        by_column = any(_is_sequence(item) for item in held.values())
-        found = {name: cells if by_column else [cells] for name, cells in held.items()}
+        held = value
+        known = {name: value[name] for name in names if name in value}
+        by_column = any(_is_sequence(item) for item in known.values())
+        found = {name: cells if by_column else [cells] for name, cells in known.items()}
         for name, cells in found.items():
             if not _is_sequence(cells):
                 raise MessageError(f"column {name!r} is no list, others are", reason="schema", where=where)
@@ -133,17 +144,40 @@ def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mappin
         return _in_order(value, names, where)
     missing = [name for name in names if name not in found]
     if missing:
-        raise _lacking(missing, names, where)
+        raise _lacking(missing, names, held, where)
     return found
 
 
-def _lacking(missing: Sequence[str], names: Sequence[str], where: str) -> MessageError:
+def _lacking(missing: Sequence[str], names: Sequence[str], held: Iterable[Any], where: str) -> MessageError:
+    """`held` are the names of columns that there are."""
+    wanted = set(names)
+    others = [str(name) for name in held if name not in wanted]
+    near = near_name(missing[0], others)
     return MessageError(
         f"column {missing[0]!r} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else ""),
         reason="schema",
         where=where,
-        remedy=f"expected columns {', '.join(names[:12])}{'...' if len(names) > 12 else ''}",
+        remedy=(f"is it {near!r}? " if near else "")
+        + f"expected columns {_listed(names)}"
+        + (f"; not expected, but there: {_listed(others)}" if others else ""),
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name[:SHOWN_NAME] for name in names[:SHOWN_NAMES]) + ("..." if names[SHOWN_NAMES:] else "")
+
+
+def near_name(name: str, others: Iterable[str]) -> str:
+    """The name that another one is probably meant to be, nothing if there is none.
+
+    >>> near_name("age", ["name", "AGE "]), near_name("income", ["incme"]), near_name("age", ["town"])
+    ('AGE ', 'incme', '')
+    """
+    candidates = [other for other in others if len(other) <= 2 * len(name) + 2][:COMPARED_NAMES]
+    for other in candidates:
+        if other.strip().casefold() == name.strip().casefold():
+            return other
+    return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=0.75)), "")
 
 
 def _arrow_of(frame: Any, names: Sequence[str], where: str) -> Any:

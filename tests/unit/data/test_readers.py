@@ -282,8 +282,10 @@ def test_columns_may_be_left_out(tmp_path: Path) -> None:
     assert isinstance(schema, TableSchema)
     assert [column.name for column in schema.columns] == ["age", "adult"]
     assert len(np.concatenate(list(open_dataset(path, exclude=["town"]).chunks(schema)))) == len(TABLE)
-    with pytest.raises(DataError, match=r"parts: has no column 'twon' \(it has age, town, adult"):
+    with pytest.raises(DataError, match=r"parts: has no column 'twon' \(is it 'town'\? it has age, town, adult"):
         open_dataset(path, exclude=["twon"])
+    with pytest.raises(DataError, match=r"has no column 'Town' \(is it 'town'\? it has age"):
+        open_dataset(path, columns=["Town"])
     with pytest.raises(DataError, match="all columns are excluded"):
         open_dataset(path, exclude=["age", "town", "adult"])
     with pytest.raises(DataError, match=r"has no columns to choose \(leave data.exclude out\)"):
@@ -373,12 +375,37 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
             "is of type binary (leave it out (data.exclude, or data.columns without it), or save its texts as UTF-8)",
         ),
         ("gr\xf6\xdfe\n1\n".encode("latin-1"), "(save it as UTF-8)"),
+        (
+            b"age;bmi\r\n3;21,5\r\n",
+            "has one column, 'age;bmi' (is the separator ';'? Save it with commas, and points in its numbers)",
+        ),
+        (b"age\tbmi\n3\t21.5\n", r"has one column, 'age\tbmi' (is the separator '\t'?"),
+        (b";".join([b"column"] * 100) + b"\n" + b";" * 99 + b"\n", "column;colu...' (is the separator ';'?"),
     ],
 )
 def test_what_is_wrong_with_a_csv_file_is_told(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match=re.escape(told)):
         open_dataset(tmp_path / "a.csv").infer_schema()
+
+
+def test_a_single_column_of_texts_is_no_wrong_separator(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("said;or not\nyes\nno\n")
+    assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (1,)
+
+
+def test_columns_of_another_spelling_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("AGE,TOWN\n3,Ulm\n")
+    schema = TableSchema(columns=(Column(name="age", kind="numeric"), Column(name="town", kind="category")))
+    told = r"'age' is missing, and 1 more \(is it 'AGE'\? expected columns age, town; not expected, but there: AGE, T"
+    with pytest.raises(DataError, match=told):
+        next(open_dataset(tmp_path / "a.csv").chunks(schema))
+
+
+def test_a_parquet_file_without_rows_is_told(tmp_path: Path) -> None:
+    TABLE[:0].to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: has no rows"):
+        open_dataset(tmp_path / "a.parquet")
 
 
 def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
