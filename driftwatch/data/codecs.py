@@ -36,6 +36,9 @@ CONTENT_TYPES = {
     CLOUDEVENTS_JSON: "cloudevents",
 }
 
+SILENT = frozenset({"application/x-www-form-urlencoded", "application/octet-stream", "text/plain"})
+"""Content types that clients put on whatever they send: they say nothing of it."""
+
 
 def stream_names(headers: Headers, key: bytes | None, topic: str, value: bytes = b"") -> tuple[str, ...]:
     """The names by which a message's stream may be known, the most explicit first.
@@ -160,6 +163,8 @@ def _media_type(text: str) -> str:
 
 
 def _told_format(content_type: str) -> str:
+    if content_type in SILENT:
+        return ""
     if content_type and content_type not in CONTENT_TYPES and not content_type.endswith("+json"):
         raise MessageError(
             f"content type {content_type[:80]!r} is not known",

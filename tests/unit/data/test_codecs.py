@@ -83,6 +83,8 @@ def test_the_stream_is_named_by_the_most_explicit() -> None:
         (b"", {}, "empty"),
         (b"not json", {}, "malformed"),
         (b"x", {"content-type": b"text/csv"}, "unsupported_format"),
+        (b"garbage", {"content-type": b"application/x-www-form-urlencoded"}, "malformed"),
+        (b"garbage", {"content-type": b"text/plain; charset=utf-8"}, "malformed"),
         (b'{"specversion": "1.0", "data": {"specversion": "1.0"}}', {}, "unsupported_format"),
         (b'{"specversion": "1.0", "data_base64": "%"}', {}, "malformed"),
         (b'{"specversion": "1.0"}', {}, "empty"),
@@ -96,6 +98,15 @@ def test_refusals(value: bytes, headers: dict[str, bytes], reason: str) -> None:
     with pytest.raises(MessageError) as caught:
         decode(value, headers, IMAGE)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("label", [b"application/x-www-form-urlencoded", b"application/octet-stream", b"text/plain"])
+def test_labels_that_say_nothing_are_not_to_blame(label: bytes) -> None:
+    with pytest.raises(MessageError, match=r"^is not valid JSON: "):
+        decode(b"garbage", {"content-type": label}, IMAGE)
+    batch = np.zeros((1, *IMAGE.shape))
+    for form in ("json", "npy", "arrow"):
+        np.testing.assert_array_equal(decode(encode(batch, IMAGE, form)[0], {"content-type": label}, IMAGE), batch)
 
 
 def test_an_array_that_declares_more_than_it_holds_is_refused_before_it_is_made() -> None:
