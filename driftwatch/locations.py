@@ -182,6 +182,19 @@ def files_below(folder: Location) -> Sequence[Location]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def path_below(folder: Location, file: Location) -> str:
+    """Where a file is below a folder; nothing if it is that itself.
+
+    >>> path_below(Path("."), Path("a/b.csv")), path_below(locate("s3://lake/a"), locate("s3://lake/a/b.csv"))
+    ('a/b.csv', 'b.csv')
+    """
+    if file == folder:
+        return ""
+    if isinstance(folder, Path) and isinstance(file, Path):
+        return file.relative_to(folder).as_posix()
+    return str(file)[len(str(folder).rstrip("/")) :].lstrip("/")
+
+
 def matching_files(pattern: Location) -> Sequence[Location]:
     """The files that match a path in which ``*`` stands for any name, in the order of their paths.
 

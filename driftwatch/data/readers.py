@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, VectorSchema
 from driftwatch.errors import DataError, MessageError
-from driftwatch.locations import Location, files_below, locate, matching_files
+from driftwatch.locations import Location, files_below, locate, matching_files, path_below
 
 CHUNK_ROWS = 2048
+BUNDLE_FILES = frozenset({"manifest.json", "flow.safetensors"})
+"""By which a folder is known for a bundle's."""
+
 READ_BYTES = 1 << 20
 SUFFIXES = ".npz, .npy, .parquet, .csv, IDX (-ubyte, also .gz) or a folder of images or tables"
 
@@ -180,7 +183,7 @@ def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, 
     Args:
         path: ``.npz``, ``.npy``, ``.parquet``, ``.csv``, IDX (``-ubyte``, also ``.gz``) or a folder: of images, or of
             Parquet or CSV files that together are one table. Of several tables in a folder ``*`` chooses:
-            ``data/2026-*.parquet``.
+            ``data/2026-*.parquet``. Bundles below a folder, and what is hidden there, are left out.
         columns: of a table, which to read and in which order; all if None.
         exclude: of a table, which to leave out of all.
 
@@ -218,7 +221,7 @@ def _files(path: Location) -> Sequence[Location]:
     """
     try:
         if path.exists():
-            return files_below(path) if path.is_dir() else (path,)
+            return _data_below(path, files_below(path)) if path.is_dir() else (path,)
         files = matching_files(path) if "*" in str(path) else ()
     except OSError as error:
         raise DataError(f"cannot be read: {error}", where=str(path)) from None
@@ -226,3 +229,24 @@ def _files(path: Location) -> Sequence[Location]:
         remedy = "check the path" if isinstance(path, Path) else "check the URL, and whether you may read it"
         raise DataError("no such file or folder", where=str(path), remedy=remedy)
     return files
+
+
+def _data_below(folder: Location, files: Sequence[Location]) -> Sequence[Location]:
+    """The files below a folder without those of bundles, whose report is an image, and without hidden ones.
+
+    Raises:
+        DataError: the folder is a bundle.
+    """
+    named = [path_below(folder, file) for file in files]
+    names: dict[str, set[str]] = {}
+    for name in named:
+        place, _, file_name = name.rpartition("/")
+        names.setdefault(place, set()).add(file_name)
+    bundles = {place for place, held in names.items() if held >= BUNDLE_FILES}
+    if "" in bundles:
+        raise DataError("is a bundle, no data", where=str(folder), remedy="give the samples")
+    return [
+        file
+        for file, name in zip(files, named, strict=True)
+        if name.rpartition("/")[0] not in bundles and not f"/{name}".count("/.")
+    ]

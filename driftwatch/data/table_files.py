@@ -18,7 +18,7 @@ from driftwatch.data.readers import Dataset
 from driftwatch.data.schema import Column, Schema, TableSchema
 from driftwatch.data.tables import category_text, is_missing, near_name
 from driftwatch.errors import DataError
-from driftwatch.locations import Location
+from driftwatch.locations import Location, path_below
 
 TABLE_SUFFIXES = (".parquet", ".csv")
 MAX_CATEGORIES = 64
@@ -29,6 +29,7 @@ KEYS = "data.exclude, or data.columns without it"
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Stands for a missing value in a folder's name, as Hive, Spark and Arrow write it."""
 
+_OWN = re.compile(r"(^|/)[._]")
 _KEY = re.compile(r"([^/=]+)=([^/]*)/")
 
 
@@ -206,11 +207,8 @@ class _Part:
 
 def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Location]:
     """The tables among the files below a path; what begins with ``_`` or ``.`` is some program's own."""
-    own = re.compile(r"/[._]")
-    skipped = len(str(path).rstrip("/")) if "*" not in str(path) else None
-    return [
-        file for file in files if file.suffix in TABLE_SUFFIXES and not (skipped and own.search(str(file)[skipped:]))
-    ]
+    tables = [file for file in files if file.suffix in TABLE_SUFFIXES]
+    return tables if "*" in str(path) else [file for file in tables if not _OWN.search(path_below(path, file))]
 
 
 def _has_no_column(name: str, known: Sequence[str], where: str) -> DataError:

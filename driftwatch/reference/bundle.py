@@ -241,6 +241,8 @@ def _manifest(folder: Path, path: Location) -> dict[str, Any]:
     except FileNotFoundError:
         what = "is no bundle: it has no manifest.json" if folder.is_dir() else "no such bundle"
         raise BundleError(what, where=str(path), remedy="write one by driftwatch train") from None
+    except NotADirectoryError:
+        raise BundleError("is a file, no bundle", where=str(path), remedy="give the folder of a bundle") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"cannot be read: {error}", where=str(path / MANIFEST), remedy=DAMAGED) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):

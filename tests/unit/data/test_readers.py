@@ -305,6 +305,30 @@ def test_the_names_of_folders_are_a_column_if_it_is_asked_for(tmp_path: Path, su
     np.testing.assert_array_equal(rows[:, 0], np.repeat([0, 1, np.nan], 10))
 
 
+def test_bundles_and_what_is_hidden_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    TABLE.to_csv(tmp_path / "t.csv", index=False)
+    for folder in ("bundles/mine", ".git", "_log"):
+        (tmp_path / folder).mkdir(parents=True)
+        TABLE.assign(more=1).to_csv(tmp_path / folder / "report.csv", index=False)
+    for folder in ("bundles/mine", ".git"):
+        Image.fromarray(IMAGES[0]).save(tmp_path / folder / "report.png")
+    for name in ("manifest.json", "flow.safetensors"):
+        (tmp_path / "bundles/mine" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for place in (".", tmp_path):
+        assert open_dataset(place).files() == [Path(place) / "t.csv"]
+    with pytest.raises(DataError, match=r"^bundles/mine: is a bundle, no data"):
+        open_dataset("bundles/mine")
+    with pytest.raises(DataError, match="holds no images and no tables"):
+        open_dataset("bundles")
+
+
+def test_images_of_a_folder_with_a_manifest_are_data(tmp_path: Path) -> None:
+    folder = write(tmp_path, "-folder")
+    (folder / "manifest.json").touch()
+    assert open_dataset(tmp_path).rows == open_dataset(folder).rows == 50
+
+
 def test_a_column_that_is_empty_in_a_part_is_what_it_is_in_others(tmp_path: Path) -> None:
     for number, town in enumerate((None, "Ulm", None)):
         TABLE.assign(town=town).to_parquet(tmp_path / f"{number}.parquet")

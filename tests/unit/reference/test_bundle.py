@@ -214,3 +214,6 @@ def test_tells_a_missing_bundle_from_a_folder_that_is_none(tmp_path: Path) -> No
         load_bundle(tmp_path / "nowhere")
     with pytest.raises(BundleError, match=r"has no manifest\.json"):
         load_bundle(tmp_path)
+    (tmp_path / "reference.csv").write_text("age\n3\n")
+    with pytest.raises(BundleError, match=r"reference\.csv: is a file, no bundle \(give the folder of a bundle\)$"):
+        load_bundle(tmp_path / "reference.csv")
