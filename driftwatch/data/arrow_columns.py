@@ -42,9 +42,8 @@ def distinct(column: Any, where: str) -> tuple[list[Any], Rows, Rows]:
     """
     kind = column.type
     if not _is_cell(kind.value_type if pa.types.is_dictionary(kind) else kind):
-        raise MessageError(
-            f"is of type {kind}", reason="schema", where=where, remedy="expected numbers, booleans or texts"
-        )
+        expected = "texts in UTF-8" if pa.types.is_binary(kind) else "numbers, booleans or texts"
+        raise MessageError(f"is of type {kind}", reason="schema", where=where, remedy=f"expected {expected}")
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if pa.types.is_null(kind):

@@ -74,6 +74,7 @@ def test_lists_are_read_as_arrays() -> None:
         (VECTOR, [[1, None, 2]], "non_finite", "null"),
         (VECTOR, [[1, np.inf, 2]], "non_finite", "infinite"),
         (TABLE, [{"age": 3}], "schema", "column 'town' is missing"),
+        (TABLE, pa.table({"age": [3], "town": [b"K\xf6ln"]}), "schema", r"type binary \(expected texts in UTF-8\)"),
         (TABLE, {"Age": 3, "TOWN": "Ulm"}, "schema", r"is it 'Age'\? expected .* not expected, but there: Age, TOWN\)"),
         (TABLE, pd.DataFrame({"age": [3], "Town ": ["Ulm"]}), "schema", r"'town' is missing \(is it 'Town '\?"),
         (TABLE, pa.table({"age;town": ["3;Ulm"]}), "schema", r"'age' is missing, and 1 more .* but there: age;town\)"),
