@@ -197,7 +197,7 @@ class Reference:
 
     def _null(self, size: int) -> WindowNull:
         if size not in self._nulls:
-            self._nulls[size] = self._scorer.point_null if size == 1 else self._scorer.reference.window_null(size)
+            self._nulls[size] = self._scorer.window_null(size)
         return self._nulls[size]
 
 

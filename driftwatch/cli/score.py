@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
-from driftwatch.cli.console import DATA_HELP, OutputFormat, sample_progress, stderr
+from driftwatch.cli.console import DATA_HELP, OutputFormat, sample_progress, stderr, stdout
 from driftwatch.locations import Location, locate
 
 
@@ -31,7 +32,8 @@ def score(
 ) -> None:
     """Score every sample: score, location, scale, dependence, nll (nats) and p_value.
 
-    Without --out the rows go to the terminal: of the samples, or with --window of the windows.
+    Without --out the rows go to the terminal: of the samples, or with --window of the windows, each with its effect
+    (nats per sample), the p-value of the combined statistic, whether it would alarm, and what moved.
     """
     from driftwatch.cli.tables import FileTable, JsonLines, TableWriter, TextTable, check_place
 
@@ -39,29 +41,40 @@ def score(
     if place is not None:
         check_place(place)
     from driftwatch.cli.bundles import open_scorer
+    from driftwatch.cli.window_table import WindowTable
     from driftwatch.data.readers import open_dataset
+    from driftwatch.reference.evaluation import side_by_side
     from driftwatch.reference.offline import score_dataset
 
     scorer = open_scorer(bundle, device)
     dataset = open_dataset(data)
-    count = tested = 0
+    null = scorer.window_null(window) if window else None
+    threshold = side_by_side(window) if window else 0.0
+    count = tested = alarms = 0
     with ExitStack() as stack:
         samples: FileTable | TableWriter | None
         windows: FileTable | TableWriter | None
+        told: WindowTable | None = None
         if place is not None:
             samples = stack.enter_context(FileTable(place))
             windows = stack.enter_context(FileTable(windows_path(place)))
+        elif window and format == "table":
+            samples, windows, told = None, None, WindowTable(scorer.reference, dataset.rows, stdout().width)
         else:
             terminal = JsonLines(sys.stdout.buffer.write) if format == "json" else TextTable()
             samples, windows = (None, terminal) if window else (terminal, None)
         progress = stack.enter_context(sample_progress()) if place is not None else None
         task = progress.add_task("scoring", total=dataset.rows) if progress else None
-        for part in score_dataset(scorer, dataset.chunks(scorer.reference.schema), window=window):
+        for part in score_dataset(scorer, dataset.chunks(scorer.reference.schema), null=null):
             if samples is not None:
                 samples.write(part.samples)
-            if windows is not None and part.windows is not None:
-                windows.write(part.windows)
-            tested += 0 if part.windows is None else len(part.windows["window"])
+            if part.windows is not None:
+                if windows is not None:
+                    windows.write(part.windows)
+                if told is not None and null is not None and part.summaries is not None:
+                    told.write(null, part.summaries)
+                p_values = part.windows["combined_p_value"].astype(float)
+                tested, alarms = tested + len(p_values), alarms + int((p_values <= threshold).sum())
             rows = len(part.samples["index"])
             count += rows
             if progress is not None and task is not None:
@@ -72,7 +85,21 @@ def score(
         left = count - tested * window
         remarks.append(f"{tested} windows of {window}" + (f", {left} samples left over" if left else ""))
     places = [str(each) for each in ((place, windows_path(place)) if window else (place,))] if place else []
-    stderr().print(", ".join(remarks) + (f" -> {', '.join(places)}" if places else ""))
+    summary = ", ".join(remarks) + (f" -> {', '.join(places)}" if places else "")
+    stderr().print("\n".join([summary, *(_told_rule(window, alarms) if window else ())]))
+
+
+def _told_rule(window: int, alarms: int) -> Sequence[str]:
+    """How many windows would alarm, by which rule, and what a daemon does otherwise, in lines."""
+    from driftwatch.reference.evaluation import DEFAULT_BUDGET, side_by_side
+
+    budget = f"{DEFAULT_BUDGET:,.0f}"
+    rule = f"p <= {side_by_side(window):g} ({window} / {budget})"
+    return (
+        f"{alarms:,} would alarm: {rule}, one false alarm in {budget} samples",
+        "p is of the combined statistic, effects are in nats/sample",
+        "a daemon's windows overlap: driftwatch check tells the p that it alarms at",
+    )
 
 
 def windows_path(out: Location) -> Location:

@@ -141,9 +141,9 @@ class JsonLines:
 
 
 class TextTable:
-    """Aligned columns on stdout, as they come."""
+    """Aligned columns of figures on stdout, as they come; seven fit into 80 characters."""
 
-    WIDTH = 12
+    WIDTH = 10
 
     def __init__(self) -> None:
         self._headed = False
@@ -156,7 +156,7 @@ class TextTable:
             self._headed = True
         for row in zip(*(column.tolist() for column in columns.values()), strict=True):
             self._line(
-                (str(cell) if isinstance(cell, int) else f"{cell:.6g}").rjust(width)
+                (str(cell) if isinstance(cell, int) else f"{cell:.4g}").rjust(width)
                 for cell, width in zip(row, widths, strict=True)
             )
 
@@ -165,7 +165,7 @@ class TextTable:
 
     @staticmethod
     def _line(cells: Any) -> None:
-        sys.stdout.write("  ".join(cells) + "\n")
+        sys.stdout.write(" ".join(cells) + "\n")
 
 
 class _Arrow:

@@ -33,7 +33,7 @@ class Evaluation:
         detector: name of the detector.
         auroc: probability that a shifted window scores higher than a reference window, in ``[0, 1]``.
         tpr_at_budget: share of shifted windows that alarm when windows side by side, none overlapping, raise one
-            false alarm per budget: ``p <= window / budget``.
+            false alarm per budget (see `side_by_side`).
     """
 
     shift: str
@@ -45,6 +45,15 @@ class Evaluation:
     def to_json(self) -> dict[str, str | int | float]:
         """A JSON-able row."""
         return asdict(self)
+
+
+def side_by_side(window: int, budget: float = DEFAULT_BUDGET) -> float:
+    """The p-value from which on windows of `window` samples alarm that lie side by side, none overlapping.
+
+    >>> side_by_side(50, 1e6)
+    5e-05
+    """
+    return window / budget
 
 
 def auroc(reference: Array, shifted: Array) -> float:
@@ -111,7 +120,7 @@ def evaluate(
                     window=size,
                     detector=detector,
                     auroc=auroc(plain.statistics[detector], moved.statistics[detector]),
-                    tpr_at_budget=float((moved.p_values[detector] <= size / budget).mean()),
+                    tpr_at_budget=float((moved.p_values[detector] <= side_by_side(size, budget)).mean()),
                 )
             for peer in peers:
                 yield _evaluate_peer(peer, name, size, reference, samples, budget, seed)
@@ -132,7 +141,7 @@ def _evaluate_peer(
     plain = np.array([peer.statistic(rest[rng.integers(0, len(rest), size)]) for _ in _peer_windows()])
     moved = np.array([peer.statistic(samples[rng.integers(0, len(samples), size)]) for _ in _peer_windows()])
     # A peer's threshold cannot be finer than its null windows resolve.
-    threshold = np.quantile(plain, 1.0 - max(size / budget, 1.0 / len(plain)))
+    threshold = np.quantile(plain, 1.0 - max(side_by_side(size, budget), 1.0 / len(plain)))
     return Evaluation(shift, size, peer.name, auroc(plain, moved), float((moved > threshold).mean()))
 
 

@@ -33,26 +33,28 @@ class Scored:
         samples: one row a sample, columns `SAMPLE_COLUMNS`: scores and their parts in nats.
         windows: one row for each window that these samples completed, columns `WINDOW_COLUMNS`; ``end`` is the
             index after the last sample. None if there was none.
+        summaries: of these windows, ``(M, V)``; None if there was none.
     """
 
     samples: Columns
     windows: Columns | None
+    summaries: Array | None
 
 
 def score_dataset(
-    scorer: Scorer, chunks: Iterable[NDArray[np.floating]], *, window: int | None = None
+    scorer: Scorer, chunks: Iterable[NDArray[np.floating]], *, null: WindowNull | None = None
 ) -> Iterator[Scored]:
     """Score coerced samples, a batch at a time.
 
     Args:
         scorer: of the reference.
         chunks: samples ``(N, *sample_shape)`` in order.
-        window: also test windows of so many samples, side by side; a last incomplete one is not tested.
+        null: also test windows of its size, side by side; a last incomplete one is not tested.
 
     Yields:
         The rows of each batch.
     """
-    null = _window_null(scorer, window) if window else None
+    window = null.size if null else 0
     index = started = 0
     total, held = np.zeros(scorer.layout.size), 0
     for chunk in chunks:
@@ -66,18 +68,12 @@ def score_dataset(
                 total, held = np.zeros(scorer.layout.size), 0
             if window:
                 total, held = total + rest.sum(axis=0), held + len(rest)
-            tested = None
-            if null is not None and complete:
-                tested = _windows(null, np.stack(complete), started)
-                started += len(complete)
-            yield Scored(_samples(scorer, summaries, index), tested)
+            tested, whole = None, np.stack(complete) if complete else None
+            if null is not None and whole is not None:
+                tested = _windows(null, whole, started)
+                started += len(whole)
+            yield Scored(_samples(scorer, summaries, index), tested, whole)
             index += len(summaries)
-
-
-def _window_null(scorer: Scorer, window: int) -> WindowNull:
-    if window == 1:
-        return scorer.point_null
-    return scorer.reference.window_null(window)
 
 
 def _samples(scorer: Scorer, summaries: Array, index: int) -> Columns:

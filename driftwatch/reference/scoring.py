@@ -115,6 +115,10 @@ class Scorer:
         measured = null_windows(self.reference.bank, self.layout, 1, count=4 * len(self.reference.bank))
         return fit_window_null(measured, self.layout, 1)
 
+    def window_null(self, size: int) -> WindowNull:
+        """The null of windows of `size` samples, or of single ones."""
+        return self.point_null if size == 1 else self.reference.window_null(size)
+
     def __call__(self, panes: Sequence[NDArray[np.floating]]) -> list[ScoredPane]:
         """Scores whole panes ``(n, *sample_shape)``; panes share batches, which changes nothing in their results."""
         return self.begin(panes)()

@@ -1,0 +1,51 @@
+"""Windows of an offline test for people: how far off each is, whether it would alarm, and what moved."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+from driftwatch.reference.evaluation import side_by_side
+from driftwatch.reference.reference import Reference
+from driftwatch.stats.null import WindowNull
+from driftwatch.stats.summary import Array
+from driftwatch.stream.findings import examine
+
+LEAST_TEXT = 30
+"""Characters for what moved, however narrow the terminal."""
+
+
+class WindowTable:
+    """A line for each window on stdout, as they come, and more where it takes more to say what moved.
+
+    Args:
+        reference: they are compared with.
+        rows: in the data.
+        width: characters in a line.
+    """
+
+    def __init__(self, reference: Reference, rows: int, width: int) -> None:
+        self._reference = reference
+        self._end = 0
+        self._head = f"{{:>{len(_rows(rows, rows))}}}  {{:>8}}  {{:>7}}  {{:5}}  "
+        self._width = max(width - len(self._head.format("", "", "", "")), LEAST_TEXT)
+
+    def write(self, null: WindowNull, summaries: Array) -> None:
+        """Append windows, given as summaries ``(M, V)``, which follow those before."""
+        if not self._end:
+            self._line("rows", "effect", "p", "alarm", "what moved")
+        for found in examine(null, summaries, self._reference):
+            start, self._end = self._end, self._end + null.size
+            alarm = "yes" if found.p_value <= side_by_side(null.size) else "no"
+            # The effect is told beside it.
+            moved = found.explanation.removesuffix(f"; {found.effect_nats:+.3g} nats/sample in all")
+            self._line(_rows(start + 1, self._end), f"{found.effect_nats:.2g}", f"{found.p_value:.2g}", alarm, moved)
+
+    def _line(self, rows: str, effect: str, p_value: str, alarm: str, moved: str) -> None:
+        head = self._head.format(rows, effect, p_value, alarm)
+        folded = textwrap.wrap(moved, self._width)
+        sys.stdout.write(head + f"\n{' ' * len(head)}".join(folded) + "\n")
+
+
+def _rows(first: int, last: int) -> str:
+    return f"{first}-{last}"

@@ -1,0 +1,84 @@
+"""``driftwatch score`` on a terminal: what fits into a line, which windows alarm, and by which rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+
+from driftwatch.cli.app import _run
+from driftwatch.reference.offline import SAMPLE_COLUMNS, WINDOW_COLUMNS
+from tests.people import rows
+from tests.synthetic import shuffled_rows, waves
+
+WIDTH = 80
+RULE = "p <= 5e-05 (50 / 1,000,000), one false alarm in 1,000,000 samples"
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two windows of the reference's kind, two of another, and some images more."""
+    found = np.concatenate([waves(100, seed=5), shuffled_rows(waves(120, seed=6))])
+    np.save(tmp_path / "images.npy", found.astype(np.uint8))
+    return tmp_path / "images.npy"
+
+
+def test_windows_say_in_80_columns_which_alarm(
+    bundle: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(["score", str(bundle), str(images), "--window", "50"]) == 0
+    told = capsys.readouterr()
+    head, *lines = told.out.splitlines()
+    assert head.split() == ["rows", "effect", "p", "alarm", "what", "moved"]
+    assert max(map(len, (head, *lines))) <= WIDTH
+    windows = [line.split() for line in lines if line[:9].strip()]
+    assert [words[0] for words in windows] == ["1-50", "51-100", "101-150", "151-200"]
+    assert [words[3] for words in windows] == ["no", "no", "yes", "yes"]
+    assert "nats/sample in all" not in told.out
+    assert "220 samples, 4 windows of 50, 20 samples left over" in told.err
+    assert f"2 would alarm: {RULE}" in told.err
+
+    assert _run(["score", str(bundle), str(images), "--window", "50", "--out", str(tmp_path / "s.csv")]) == 0
+    assert f"2 would alarm: {RULE}" in capsys.readouterr().err
+    table = pd.read_csv(tmp_path / "s.windows.csv")
+    assert tuple(table) == WINDOW_COLUMNS
+    assert [f"{p:.2g}" for p in table["combined_p_value"]] == [words[2] for words in windows]
+    assert [f"{effect:.2g}" for effect in table["effect_nats"]] == [words[1] for words in windows]
+
+
+def test_columns_that_moved_are_named_and_folded(
+    table_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = rows(200, seed=1, shift=1.0)
+    moved["town"] = "Ulm"
+    moved.to_csv(tmp_path / "moved.csv", index=False)
+    assert _run(["score", str(table_bundle), str(tmp_path / "moved.csv"), "--window", "100"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    text = lines[0].index("what moved")
+    assert "" in {line[:text].strip() for line in lines}
+    assert "age rose by 1" in " ".join(line[text:] for line in lines)
+
+
+def test_samples_fit_into_80_columns(bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["score", str(bundle), str(images)]) == 0
+    told = capsys.readouterr()
+    lines = told.out.splitlines()
+    assert tuple(lines[0].split()) == SAMPLE_COLUMNS
+    assert len(lines) == 221
+    assert max(map(len, lines)) <= WIDTH
+    assert "alarm" not in told.err
+
+
+def test_json_lines_have_all_figures(bundle: Path, images: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert _run(["score", str(bundle), str(images), "--window", "50", "--format", "json"]) == 0
+    found = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [tuple(row) for row in found] == [WINDOW_COLUMNS] * 4
