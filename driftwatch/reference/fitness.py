@@ -1,4 +1,5 @@
-"""What makes data unfit to be a reference: it drifts within, repeats itself, or was learnt by heart."""
+"""What makes data unfit to be a reference: it drifts within, repeats itself, has columns that tell nothing, or was
+learnt by heart."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import ImageSchema, Samples, Schema
+from driftwatch.data.schema import Column, ImageSchema, Samples, Schema, TableSchema
 from driftwatch.flows.base import Flow
 from driftwatch.reference.contents import Contents
 from driftwatch.reference.evaluation import auroc
@@ -30,13 +31,16 @@ BY_HEART = 0.6
 
 FITTED_ROWS = 2_000
 
+LEAVE_OUT = "leave it out by data.exclude"
+
 
 @dataclass(frozen=True)
 class Unfit:
     """Why a reference may be unfit; it is a warning, and nothing is refused.
 
     Args:
-        kind: ``drifts-within``, ``duplicates``, ``leakage`` or ``by-heart``.
+        kind: ``drifts-within``, ``duplicates``, ``empty-column``, ``constant-column``, ``key-column``, ``leakage`` or
+            ``by-heart``.
         what: is the matter, and how much of it.
         remedy: what to do about it.
     """
@@ -102,6 +106,45 @@ def duplicates(contents: Contents, schema: Schema) -> list[Unfit]:
             f"{expected}remove the copies, unless the stream repeats itself as well",
         )
     ]
+
+
+def telling_nothing(rows: Samples, schema: Schema) -> list[Unfit]:
+    """Warns of a table's columns that hold nothing, one value, or a key.
+
+    Args:
+        rows: some of them, ``(N, columns)``.
+        schema: of one.
+    """
+    if not isinstance(schema, TableSchema):
+        return []
+    found = (_told_nothing(values, column) for values, column in zip(rows.T, schema.columns, strict=True))
+    return [warning for warning in found if warning]
+
+
+def _told_nothing(values: NDArray[np.floating], column: Column) -> Unfit | None:
+    known = values[~np.isnan(values)]
+    where = f"in the {len(values):,} rows that were looked at"
+    different = np.unique(known)
+    if not len(known):
+        return Unfit(
+            "empty-column",
+            f"column {column.name!r} holds nothing {where}",
+            f"{LEAVE_OUT}: its first value would be drift",
+        )
+    if len(different) == 1 and len(known) == len(values):
+        value = f"{known[0]:g}" if column.kind == "numeric" else repr(column.categories[int(known[0])])
+        return Unfit(
+            "constant-column",
+            f"column {column.name!r} is always {value} {where}",
+            f"{LEAVE_OUT}, unless any other value is to be an alarm",
+        )
+    if column.kind == "numeric" and len(different) == len(known) > 1 and bool((known == np.rint(known)).all()):
+        return Unfit(
+            "key-column",
+            f"column {column.name!r} holds whole numbers that never repeat {where}, as an id or a key does",
+            f"{LEAVE_OUT}: new ones look like drift",
+        )
+    return None
 
 
 def leakage(leaked: float) -> list[Unfit]:
@@ -171,6 +214,7 @@ def assess_fitness(
     rows: int,
     place_of: Callable[[int], str],
     *,
+    fitted: Samples | None = None,
     leaked: float | None = None,
     heart: ByHeart | None = None,
 ) -> Fitness:
@@ -182,6 +226,7 @@ def assess_fitness(
         order: what their order shows.
         rows: of the data.
         place_of: says where a row is.
+        fitted: samples that the flow was fitted to, ``(N, *sample_shape)``; None where it is not fitted anew.
         leaked: share of calibration samples that the flow was fitted to; None where that is not known.
         heart: how much better the flow knows what it was fitted to; None where that is not known.
     """
@@ -191,6 +236,8 @@ def assess_fitness(
         "commonest_rows": contents.most,
     }
     warnings = [*drift_within(order, rows, place_of), *duplicates(contents, schema)]
+    if fitted is not None:
+        warnings += telling_nothing(fitted, schema)
     if leaked is not None:
         figures["leaked_share"] = leaked
         warnings += leakage(leaked)

@@ -264,7 +264,16 @@ def _fitness(
     doing("looking for drift within the data", 0.0)
     order = order_of(Scorer(reference), parts.calibration, seed=seed)
     heart = by_heart(reference.flow, parts.fit, held_out)
-    return assess_fitness(data.contents, data.schema, order, data.rows, data.place_of, leaked=data.leaked, heart=heart)
+    return assess_fitness(
+        data.contents,
+        data.schema,
+        order,
+        data.rows,
+        data.place_of,
+        fitted=parts.fit,
+        leaked=data.leaked,
+        heart=heart,
+    )
 
 
 def _facts(config: TrainConfig, data: TrainingData, parts: _Parts, fitted: Fitted) -> dict[str, object]:

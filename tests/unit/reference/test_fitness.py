@@ -10,7 +10,16 @@ import torch
 
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
 from driftwatch.reference.contents import Contents, hash_rows
-from driftwatch.reference.fitness import ByHeart, by_heart, drift_within, duplicates, leakage, order_of, told_warnings
+from driftwatch.reference.fitness import (
+    ByHeart,
+    by_heart,
+    drift_within,
+    duplicates,
+    leakage,
+    order_of,
+    telling_nothing,
+    told_warnings,
+)
 from driftwatch.reference.latents import latents_of
 from driftwatch.reference.order import Order
 from driftwatch.reference.reference import load_reference
@@ -60,6 +69,31 @@ def test_duplicates_where_they_are_not_to_be_expected(
     if warned:
         assert f"{100 * share:.2g} % of the samples repeat one before" in found[0].what
         assert ("values are few" in found[0].remedy) == (schema is TABLE)
+
+
+def test_columns_that_tell_nothing() -> None:
+    kinds = {"empty": "numeric", "one": "numeric", "town": "category", "id": "numeric", "flag": "numeric"}
+    columns = tuple(
+        Column(name=name, kind=kind, categories=("Bonn", "Ulm") if kind == "category" else ())
+        for name, kind in kinds.items()
+    )
+    every = np.arange(500.0)
+    rows = np.column_stack(
+        [every * np.nan, every * 0 + 2.5, every * 0 + 1, every[::-1], np.where(every % 2, 1, np.nan)]
+    )
+    found = telling_nothing(rows, TableSchema(columns=columns))
+    assert [warning.kind for warning in found] == ["empty-column", "constant-column", "constant-column", "key-column"]
+    assert "column 'one' is always 2.5 in the 500 rows" in found[1].what
+    assert "column 'town' is always 'Ulm'" in found[2].what
+    assert all("data.exclude" in warning.remedy for warning in found)
+
+
+@pytest.mark.parametrize(
+    "values", [np.linspace(0, 1, 500), np.arange(500.0) // 2, np.where(np.arange(500) % 2, 1.0, 2.0)]
+)
+def test_measurements_and_counts_are_no_keys(values: np.ndarray) -> None:
+    assert telling_nothing(values[:, None], TABLE) == []
+    assert telling_nothing(values[:, None] * 0, VectorSchema(dim=1)) == []
 
 
 def test_leakage() -> None:

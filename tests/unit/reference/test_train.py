@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from driftwatch.reference.train import output_path, train
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.trained import Listener, Trained
 from driftwatch.reference.training import Told
+from tests import people
 from tests.synthetic import shuffled_rows, waves
 
 FRACTIONS = {"validation_fraction": 0.04, "calibration_fraction": 0.3}
@@ -243,6 +245,20 @@ def test_warns_of_data_that_is_unfit_and_takes_it(tmp_path: Path) -> None:
     assert "% of the samples to calibrate with" in warned["leakage"]
     assert "duplicates" not in warned  # fewer than a table may have
     assert told_warnings(load_reference(trained.path).manifest) == tuple(map(str, trained.warnings))
+
+
+def test_warns_of_columns_that_tell_nothing(tmp_path: Path) -> None:
+    table = people.rows(2_000, seed=0).assign(gone=None, site="Ulm", version=3, id=np.arange(2_000) * 7)
+    table.to_csv(tmp_path / "table.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        trained = Ear().train(config(tmp_path / "table.csv"), tmp_path / "table")
+    assert [str(each).split(" in the ")[0] for each in trained.warnings if each.kind.endswith("-column")] == [
+        "column 'gone' holds nothing",
+        "column 'site' is always 'Ulm'",
+        "column 'version' is always 3",
+        "column 'id' holds whole numbers that never repeat",
+    ]
 
 
 def save(path: Path, array: NDArray[Any]) -> Path:
