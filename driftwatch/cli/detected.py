@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from driftwatch.reference.fitness import Unfit
 
 
-def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit]) -> None:
-    """Prints what a new reference detects, and why it may be unfit."""
+def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit], remarks: Sequence[str]) -> None:
+    """Prints what a new reference detects, why it may be unfit, and what is said of the usual windows."""
     console = stdout()
     if detected := detectable_table({"": detectable}):
         console.print()
@@ -23,6 +23,9 @@ def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit]) -
     for warning in warnings:
         console.print()
         console.print(f"warning: {warning}", markup=False)
+    for remark in remarks:
+        console.print()
+        console.print(f"with the usual windows: {remark}", markup=False)
 
 
 def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table | None:

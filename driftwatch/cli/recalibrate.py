@@ -58,4 +58,4 @@ def recalibrate(
             else "no memory was found: samples in a row are as independent as any",
             markup=False,
         )
-    show_findings(done.detectable, done.warnings)
+    show_findings(done.detectable, done.warnings, done.remarks)

@@ -156,4 +156,4 @@ def _show(trained: Trained) -> None:
         found = {f"n={row.window}": row.auroc for row in trained.evaluations if row.shift == shift}
         made.add_row(shift, *(f"{100 * found[size]:.1f}" for size in windows), DESCRIBED[shift])
     console.print(made)
-    show_findings(trained.detectable, trained.warnings)
+    show_findings(trained.detectable, trained.warnings, trained.remarks)

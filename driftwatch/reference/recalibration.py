@@ -35,12 +35,14 @@ class Recalibrated:
         version: of the new bundle.
         detectable: the smallest shifts that it detects.
         warnings: why the data may be unfit.
+        remarks: on the usual windows, if there are too few held-out samples for them.
         memory: of the stream.
     """
 
     version: str
     detectable: Sequence[Detectable]
     warnings: Sequence[Unfit]
+    remarks: Sequence[str]
     memory: Memory
 
 
@@ -110,7 +112,7 @@ def recalibrate(
         },
         overwrite=overwrite,
     )
-    return Recalibrated(version, smallest, fitness.warnings, memory)
+    return Recalibrated(version, smallest, fitness.warnings, reference.size_remarks, memory)
 
 
 def _memory(bundle: Bundle, samples: Samples, where: str) -> Memory:

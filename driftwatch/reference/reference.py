@@ -30,7 +30,7 @@ from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows, repeats
-from driftwatch.stats.sequential import SIMULATED, Procedure, SlidingNull, simulate_null
+from driftwatch.stats.sequential import SIMULATED, Procedure, SlidingNull, simulate_null, size_remarks
 from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
@@ -91,6 +91,11 @@ class Reference:
         """The point scores of the held-out samples, ``(N,)``, nats: what those of a stream are to be like."""
         chunks = (self.bank[start : start + CHUNK] for start in range(0, len(self.bank), CHUNK))
         return np.concatenate([decompose(chunk.astype(np.float64), self.layout).total for chunk in chunks])
+
+    @property
+    def size_remarks(self) -> tuple[str, ...]:
+        """What is said of the usual windows if they are large beside the held-out samples."""
+        return size_remarks(max(SIZES), len(self.bank), int(self.others[0]))
 
     def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
         """The null of windows of `size` samples, from `count` draws of it."""

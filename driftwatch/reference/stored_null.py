@@ -27,7 +27,7 @@ Arrays = Mapping[str, NDArray[Any]]
 def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
     """Named arrays of a null without windows by time."""
     arrays = {
-        "null.about": np.array([FORMAT, simulated.step, simulated.held_out], dtype=np.float64),
+        "null.about": np.array([FORMAT, simulated.step, simulated.bank], dtype=np.float64),
         "null.sizes": np.array(list(simulated.nulls), dtype=np.float64),
         "null.p_values": simulated.p_values,
     }
@@ -53,7 +53,7 @@ def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
     """The inverse of `null_arrays`; None if a bundle holds none, or one of another format.
 
     Args:
-        arrays: of the bundle's calibration.
+        arrays: all of the bundle's calibration.
         layout: of the summaries that are tested.
 
     Raises:
@@ -61,9 +61,9 @@ def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
     """
     if "null.about" not in arrays or arrays["null.about"][0] != FORMAT:
         return None
-    _, step, held_out = arrays["null.about"].astype(int).tolist()
+    _, step, bank = arrays["null.about"].astype(int).tolist()
     nulls = {size: _window_null(arrays, size, layout) for size in arrays["null.sizes"].astype(int).tolist()}
-    return SlidingNull(nulls, step, arrays["null.p_values"], held_out)
+    return SlidingNull(nulls, step, arrays["null.p_values"], bank, int(arrays["others"][0]))
 
 
 def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:

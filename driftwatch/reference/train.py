@@ -248,7 +248,16 @@ def _conclude(
         overwrite=overwrite,
     )
     return Trained(
-        out, version, data.schema, data.rows, fitted, bits, assessment.combined, smallest, tuple(fitness.warnings)
+        out,
+        version,
+        data.schema,
+        data.rows,
+        fitted,
+        bits,
+        assessment.combined,
+        smallest,
+        tuple(fitness.warnings),
+        reference.size_remarks,
     )
 
 

@@ -27,6 +27,7 @@ class Trained:
         evaluations: of the combined detector on built-in shifts.
         detectable: the smallest shifts that it detects.
         warnings: why it may be unfit.
+        remarks: on the usual windows, if there are too few held-out samples for them.
     """
 
     path: Location
@@ -38,6 +39,7 @@ class Trained:
     evaluations: Sequence[Evaluation]
     detectable: Sequence[Detectable]
     warnings: Sequence[Unfit]
+    remarks: Sequence[str]
 
 
 def _hear_nothing(*_: object) -> None:

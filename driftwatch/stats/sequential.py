@@ -49,6 +49,9 @@ WIDE = 2.0
 """A factor by which a false-alarm rate may be off before `Procedure.remarks` speak of it."""
 
 
+USUAL_BANK = 5_000
+"""Samples that a bank holds at most, unless ``calibration.bank_size`` says more."""
+
 Half = tuple[NDArray[np.intp], Array | None]
 """Places in a bank that a stream is drawn from, and the summary of the others beside them."""
 
@@ -99,14 +102,16 @@ class SlidingNull:
         nulls: of each window size, by size.
         step: samples in a pane.
         p_values: the smallest of each step, ``(J, S)``, each row from another half of the bank.
-        held_out: samples in the bank.
+        bank: samples in the bank.
+        others: held-out samples beside it.
         grid: nulls of windows by time, if there are any.
     """
 
     nulls: Mapping[int, WindowNull]
     step: int
     p_values: Array
-    held_out: int
+    bank: int
+    others: int = 0
     grid: NullGrid | None = None
 
     def procedure(self, budget: float, resolve_after: int) -> Procedure:
@@ -117,7 +122,7 @@ class SlidingNull:
             resolve_after: quiet steps that end an alarm.
         """
         control = control_for(self.p_values, self.step, budget, resolve_after)
-        remarks = _remarks(control, self.held_out, max(self.nulls))
+        remarks = size_remarks(max(self.nulls), self.bank, self.others) or _remarks(control, self.bank + self.others)
         return Procedure(self.nulls, self.step, control, remarks, self.grid)
 
 
@@ -179,6 +184,7 @@ def simulate_null(
         step,
         np.min(judged, axis=0).reshape(-1, steps),
         len(bank),
+        0 if others is None else int(others[0]),
         NullGrid(tuple(fitted[len(sizes) :])) if grid else None,
     )
 
@@ -219,13 +225,36 @@ def halves(
     ]
 
 
-def _remarks(control: Control, held_out: int, longest: int) -> tuple[str, ...]:
-    if repeats(longest, held_out // 2):
-        repeated = "samples repeat within them, and " if repeats(longest, held_out) else ""
-        return (
-            f"windows of {longest:,} are large beside the {held_out:,} held-out samples: {repeated}by how much the "
-            f"false-alarm rate is off cannot be told; {math.ceil(2 * longest / LARGEST_SHARE):,} would do",
-        )
+def size_remarks(longest: int, bank: int, others: int) -> tuple[str, ...]:
+    """What is said of windows that are large beside the held-out samples; nothing where they are not.
+
+    Args:
+        longest: samples in the longest window.
+        bank: held-out samples that windows are drawn from.
+        others: held-out samples beside it.
+    """
+    if not repeats(longest, bank // 2):
+        return ()
+    repeated = "samples repeat within them, and " if repeats(longest, bank) else ""
+    return (
+        f"windows of {longest:,} are large beside the {bank + others:,} held-out samples, of which {bank:,} are to "
+        f"draw windows from: {repeated}by how much the false-alarm rate is off cannot be told; "
+        f"{_enough(longest, bank, others)}, or take windows of {int(LARGEST_SHARE * (bank // 2)):,} at most",
+    )
+
+
+def _enough(longest: int, bank: int, others: int) -> str:
+    """What would do for windows of `longest` samples."""
+    needed = math.ceil(2 * longest / LARGEST_SHARE)
+    held_out = 2 * needed if others else needed
+    if held_out <= bank + others:
+        return f"keep {needed:,} to draw from (calibration.bank_size)"
+    if needed > USUAL_BANK:
+        return f"hold out {held_out:,} (calibration.samples), and keep {needed:,} to draw from (calibration.bank_size)"
+    return f"hold out {held_out:,}: train on more rows, run driftwatch recalibrate with more"
+
+
+def _remarks(control: Control, held_out: int) -> tuple[str, ...]:
     low, high = control.interval
     if high <= WIDE * control.budget:
         return ()

@@ -74,6 +74,11 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     assert f"(version {bundle.version})" in out
     assert "bits/dim" in out
     assert "a quarter turn" in out
+    told = " ".join(out.split())
+    assert " held out to calibrate" in errors
+    held_out = errors.split(" held out to calibrate")[0].split("; ")[-1]
+    assert f"with the usual windows: windows of 500 are large beside the {held_out} held-out samples" in told
+    assert "hold out 4,000: train on more rows, run driftwatch recalibrate with more, or take windows of" in told
     assert "Smallest shift detected: 90% of windows alarm, at a false alarm in 1,000,000 samples" in out
     assert sorted(path.name for path in folder.iterdir()) == ["cam", "train.yaml", "waves.npy"]
 

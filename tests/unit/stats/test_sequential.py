@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.control import episodes
-from driftwatch.stats.sequential import Procedure, halves, simulate_null
+from driftwatch.stats.sequential import Procedure, halves, simulate_null, size_remarks
 from tests.gaussian import draw, fitted
 
 SHAPES = ((2, 3), (1, 4))
@@ -35,24 +35,50 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
 
 
 @pytest.mark.parametrize(
-    ("held_out", "size", "budget", "said"),
+    ("bank", "size", "budget", "said"),
     [
         (4_000, 10, 50.0, ""),
-        (400, 10, 1e6, "asked of 400 held-out ones (2,500 times as many)"),
+        (400, 10, 1e6, "asked of 2,400 held-out ones (417 times as many)"),
         (
             400,
             150,
             100.0,
-            "the 400 held-out samples: by how much the false-alarm rate is off cannot be told; 600 would do",
+            "beside the 2,400 held-out samples, of which 400 are to draw windows from: by how much",
         ),
         (400, 250, 100.0, "samples repeat within them"),
     ],
 )
-def test_it_says_what_a_calibration_rests_on(held_out: int, size: int, budget: float, said: str) -> None:
-    procedure = calibrated(held_out, size, budget)
+def test_it_says_what_a_calibration_rests_on(bank: int, size: int, budget: float, said: str) -> None:
+    procedure = calibrated(bank, size, budget)
     assert len(procedure.remarks) == bool(said)
     assert said in "".join(procedure.remarks)
     assert procedure.satisfiable == (not said)
+
+
+@pytest.mark.parametrize(
+    ("longest", "bank", "others", "said"),
+    [
+        (500, 2_000, 2_000, ""),
+        (
+            500,
+            1_999,
+            1_999,
+            "hold out 4,000: train on more rows, run driftwatch recalibrate with more, or take",
+        ),
+        (500, 1_000, 0, "hold out 2,000: "),
+        (500, 1_000, 9_000, "keep 2,000 to draw from (calibration.bank_size), or take windows of 250 at most"),
+        (
+            2_000,
+            5_000,
+            5_000,
+            "hold out 16,000 (calibration.samples), and keep 8,000 to draw",
+        ),
+    ],
+)
+def test_it_says_what_would_do_for_large_windows(longest: int, bank: int, others: int, said: str) -> None:
+    remarks = size_remarks(longest, bank, others)
+    assert len(remarks) == bool(said)
+    assert said in "".join(remarks)
 
 
 def test_more_held_out_samples_narrow_the_interval() -> None:
