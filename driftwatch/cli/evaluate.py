@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,12 +44,16 @@ def evaluate(
     import orjson
 
     from driftwatch.cli.bundles import open_scorer
+    from driftwatch.reference.evaluation import DEFAULT_BUDGET
     from driftwatch.reference.evaluation import evaluate as evaluations
 
     scorer = open_scorer(bundle, device)
     schema = scorer.reference.schema
     clean = _read(reference, schema, samples)
     moved = {name: _read(path, schema, samples) for name, path in named.items()}
+    held = {reference: len(clean)} | {named[name]: len(found) for name, found in moved.items()}
+    for line in _repeating(sizes, held | {f"the bank of {bundle}": len(scorer.reference.bank)}):
+        stderr().print(line, markup=False)
     rows = []
     with stderr().status("evaluating") as status:
         for row in evaluations(
@@ -60,7 +65,12 @@ def evaluate(
         typer.echo(orjson.dumps([row.to_json() for row in rows]).decode())
         return
     detectors = list(dict.fromkeys(row.detector for row in rows))
-    made = table("AUROC in %; in brackets detected at the budget", "shift", "window", *detectors)
+    budget = f"{DEFAULT_BUDGET:,.0f}"
+    title = (
+        f"AUROC in %; in brackets the % of shifted windows that alarm at p <= window / {budget}:\n"
+        f"one false alarm in {budget} samples, of windows side by side"
+    )
+    made = table(title, "shift", "window", *detectors)
     for shift, size in dict.fromkeys((row.shift, row.window) for row in rows):
         cells = {row.detector: row for row in rows if (row.shift, row.window) == (shift, size)}
         made.add_row(
@@ -77,6 +87,24 @@ def _sizes(text: str) -> tuple[int, ...]:
     if not sizes or sizes[0] < 1 or sizes[-1] > 100_000:
         raise UsageError(f"{text!r} is no list of window sizes", where="--windows", remedy="write 1,5,10,50")
     return sizes
+
+
+def _repeating(sizes: Sequence[int], held: Mapping[str, int]) -> Iterator[str]:
+    """Warns of windows that hold a sample more than once.
+
+    Args:
+        sizes: of the windows.
+        held: how many samples there are to draw windows from, by where they are.
+    """
+    from driftwatch.stats.resample import LARGEST_SHARE, repeats
+
+    for where, count in held.items():
+        large = [f"{size:,}" for size in sizes if repeats(size, count)]
+        if large:
+            yield (
+                f"warning: windows of {', '.join(large)} hold samples more than once, as {where} has {count:,} to draw "
+                f"them from: figures are off (take windows of {int(LARGEST_SHARE * count):,} at most, or more samples)"
+            )
 
 
 def _named(shifted: list[str]) -> dict[str, str]:
