@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import tempfile
@@ -221,6 +222,19 @@ def local_file(place: Location) -> Iterator[Path]:
         copy = Path(folder) / place.name
         place.download(copy)
         yield copy
+
+
+def try_folder(folder: Path) -> None:
+    """Tries whether a folder can be written to, or made: makes one in it, or in the nearest above it, and removes that.
+
+    Raises:
+        OSError: it cannot, whatever rights say; its `filename` is the nearest that is there.
+    """
+    nearest = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110 - never raises
+    try:
+        Path(tempfile.mkdtemp(prefix=".driftwatch-", dir=nearest)).rmdir()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(nearest)) from None
 
 
 class _RemoteFile(io.BufferedIOBase):

@@ -32,15 +32,14 @@ def check(
     ] = False,
 ) -> None:
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
+    from driftwatch.cli.state_folder import require_state_folder
     from driftwatch.config import KafkaSource, ReplaySource, load_config
     from driftwatch.errors import SourceError
-    from driftwatch.stream.state_file import require_writable
     from driftwatch.tracing import open_tracer
 
     loaded = load_config(config)
     open_tracer(loaded.tracing).close()
-    if loaded.local_state is not None:
-        require_writable(loaded.local_state)
+    require_state_folder(loaded)
     source = loaded.source
     streams: list[StreamPlan] = []
     if not loaded.forwards:

@@ -27,12 +27,13 @@ def recalibrate(
     """Renew a bundle's null distributions from new data; the flow stays as it is."""
     from driftwatch.data.readers import open_dataset
     from driftwatch.locations import locate
-    from driftwatch.reference.bundle import load_bundle, refuse_existing
+    from driftwatch.reference.bundle import load_bundle, refuse_existing, require_place
     from driftwatch.reference.device import choose_device
     from driftwatch.reference.recalibration import recalibrate as renew
 
     place = locate(out)
     refuse_existing(place, overwrite=overwrite)
+    require_place(place)
     loaded = load_bundle(bundle, choose_device(device))
     dataset = open_dataset(data)
     with stderr().status("calibrating") as status:

@@ -31,12 +31,11 @@ def run(
 
 
 def _run(path: Path) -> int:
+    from driftwatch.cli.state_folder import require_state_folder
     from driftwatch.config import load_config
-    from driftwatch.stream.state_file import require_writable
 
     config = load_config(path)
-    if config.local_state is not None:
-        require_writable(config.local_state)
+    require_state_folder(config)
     if config.source.kind == "http" and config.source.forward is not None:
         from driftwatch.forwarder import run_forwarder
 

@@ -25,7 +25,7 @@ from driftwatch.data.schema import Schema, parse_schema
 from driftwatch.errors import BundleError, DataError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.build import build_flow
-from driftwatch.locations import Location, RemotePath, locate
+from driftwatch.locations import Location, RemotePath, locate, try_folder
 from driftwatch.reference.bundle_places import (
     CALIBRATION,
     FILES,
@@ -160,6 +160,24 @@ def refuse_existing(out: Location, *, overwrite: bool = False) -> None:
         )
     if not (out / MANIFEST).exists():
         raise BundleError("is no bundle, and is not overwritten", where=str(out), remedy="give another name")
+
+
+def require_place(out: Location) -> None:
+    """Sees to it that a bundle can be written to a folder, before the work.
+
+    Raises:
+        BundleError: nothing can be made beside it. What is behind a URL, `refuse_existing` finds.
+    """
+    if not isinstance(out, Path):
+        return
+    try:
+        try_folder(out.parent)
+    except OSError as error:
+        raise BundleError(
+            f"cannot be written: {error.strerror}",
+            where=str(out),
+            remedy=f"see to {error.filename}, or name another place",
+        ) from None
 
 
 def _holds_something(out: Location) -> bool:

@@ -23,7 +23,7 @@ from driftwatch.flows.image import ImageFlow
 from driftwatch.locations import Location, locate
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.assessment import assess
-from driftwatch.reference.bundle import Bundle, refuse_existing, write_bundle
+from driftwatch.reference.bundle import Bundle, refuse_existing, require_place, write_bundle
 from driftwatch.reference.bundle_places import bundle_folder
 from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.checkpoint import Interrupted, remove_checkpoint
@@ -80,6 +80,7 @@ def train(
         DriftwatchError: the data cannot be learned from, or nothing can be written.
     """
     refuse_existing(out, overwrite=overwrite)
+    require_place(out)
     settings = config.training
     torch.backends.cudnn.deterministic = True
     with join_processes(choose_device(settings.device)) as processes, mlflow_run(config, out, processes) as run:

@@ -1,0 +1,28 @@
+"""A place where no bundle can be written is told before the data are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from driftwatch.cli.app import _run
+
+
+@pytest.mark.parametrize("place", ["taken/deep/mine", "/proc/nope/mine"])
+@pytest.mark.parametrize("command", [["train", "train.yaml"], ["recalibrate", "none", "none.npy"]], ids=lambda c: c[0])
+def test_a_place_that_cannot_be_written(
+    tmp_path: Path,
+    command: list[str],
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "train.yaml").write_text("data: {train: none.npy}\n")
+    assert _run([*command, "--out", place]) == 1
+    told = capsys.readouterr().err
+    assert f"driftwatch: error: {place}: cannot be written: " in told.replace("\n", "")
+    assert f"(see to {place.split('/deep', maxsplit=1)[0].removesuffix('/nope/mine')}, or name another place)" in told
+    assert {path.name for path in tmp_path.iterdir()} == {"taken", "train.yaml"}
