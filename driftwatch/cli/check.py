@@ -227,9 +227,12 @@ class _Report:
 
 def _intake(config: DaemonConfig, source: HttpSource) -> str:
     """Where samples are posted, by whom, and how much may wait."""
+    from driftwatch.config import is_loopback
+
     own = source.port is not None
     host, port = (source.host or "127.0.0.1", source.port) if own else (config.server.host, config.server.port)
-    senders = "with a token" if source.token else "by anyone who reaches it"
+    senders = "by programs of this machine" if is_loopback(host) else "by anyone who reaches it"
+    senders += " with a token" if source.token else ""
     forward = source.forward
     on = f", then written to kafka {','.join(forward.bootstrap_servers)}, topic {forward.topic}" if forward else ""
     return (

@@ -19,7 +19,7 @@ from driftwatch.config.daemon import (
     StreamConfig,
     load_config,
 )
-from driftwatch.config.intake import ForwardConfig, HttpSource, QueueConfig, TlsConfig
+from driftwatch.config.intake import ForwardConfig, HttpSource, QueueConfig, TlsConfig, is_loopback
 from driftwatch.config.sinks import (
     AlertmanagerSinkConfig,
     AnySinkConfig,
@@ -73,6 +73,7 @@ __all__ = [
     "TracingConfig",
     "WebhookSinkConfig",
     "WindowsConfig",
+    "is_loopback",
     "load_config",
     "named_sinks",
     "one_by_one",

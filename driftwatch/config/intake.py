@@ -106,14 +106,15 @@ class HttpSource(Settings):
             ValueError: other machines can reach the intake, and neither a token nor `anonymous` is stated.
         """
         host = server_host if self.port is None else self.host or "127.0.0.1"
-        if self.token is None and not self.anonymous and not _is_loopback(host):
+        if self.token is None and not self.anonymous and not is_loopback(host):
             raise ValueError(
                 f"source: whoever reaches {host} could post samples; set source.token, "
                 "or source.anonymous: true if the network keeps others out"
             )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at a host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
