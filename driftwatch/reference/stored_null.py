@@ -15,7 +15,7 @@ from driftwatch.stats.sequential import SlidingNull
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail
 
-FORMAT = 2
+FORMAT = 3
 """Of these arrays, and of what is measured of windows: a null of another format is simulated anew."""
 
 SIZES, STEP = (50, 500), 10

@@ -3,8 +3,8 @@
 Source: METHOD.md, "From statistic to alarm". Each statistic that the combined one joins costs the others some of their
 power, so it joins few, those that left least behind the best of all (benchmarks/NOTES.md). Of rows: the divergence, the
 geometry, the mean NLL, Hotelling's statistic of all descriptors and of where the values lie, and what single columns
-do. Of images, whose likelihood is no alarm, and whose latents are among the descriptors: the geometry, Hotelling's
-statistic of all descriptors and of each group, and how surprising the samples are one by one; of single ones fewer.
+do. Of images, whose likelihood is no alarm: the divergence, the geometry, Hotelling's statistic of all descriptors and
+of each group but the latents', and how surprising the samples are one by one; of single images fewer.
 
 Bundles keep nulls: whoever changes what is measured or joined here raises `driftwatch.reference.stored_null.FORMAT`.
 """
@@ -167,10 +167,10 @@ def members_for(layout: Layout, size: int) -> Members:
     if LAYOUT in names and size == 1:
         # A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
         groups = np.array([g for g, name in enumerate(names) if name in {LAYOUT, SPECTRUM}], dtype=np.intp)
-        return Members(("geometry", "moments"), groups, surprise=False)
+        return Members(("kl", "geometry", "moments"), groups, surprise=False)
     if LAYOUT in names:
         alone = {*names} - {LATENT_MOMENTS}
-        detectors: tuple[str, ...] = ("geometry", "moments")
+        detectors: tuple[str, ...] = ("kl", "geometry", "moments")
     else:
         alone = {LOCATION} if layout.columns else {LOCATION, VALUES, PAIRS}
         detectors = ("kl", "geometry", "moments", "nll")

@@ -100,8 +100,8 @@ def test_p_values_of_10000_independent_windows_are_uniform(size: int) -> None:
 @pytest.mark.parametrize(
     ("groups", "columns", "size", "detectors", "joined"),
     [
-        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 5, ("geometry", "moments"), [LAYOUT, LOCATION]),
-        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 1, ("geometry", "moments"), [LAYOUT]),
+        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 5, ("kl", "geometry", "moments"), [LAYOUT, LOCATION]),
+        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 1, ("kl", "geometry", "moments"), [LAYOUT]),
         ((LATENT_MOMENTS, MARGINALS, VALUES, LOCATION), 1, 5, ("kl", "geometry", "moments", "nll"), [LOCATION]),
         ((LATENT_MOMENTS, VALUES, LOCATION), 0, 1, ("kl", "geometry", "moments", "nll"), [VALUES, LOCATION]),
     ],
