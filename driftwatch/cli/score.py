@@ -72,7 +72,7 @@ def score(
                 if windows is not None:
                     windows.write(part.windows)
                 if told is not None and null is not None and part.summaries is not None:
-                    told.write(null, part.summaries)
+                    told.write(null, part.summaries, part.flaws)
                 p_values = part.windows["combined_p_value"].astype(float)
                 tested, alarms = tested + len(p_values), alarms + int((p_values <= threshold).sum())
             rows = len(part.samples["index"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Sequence
 
+from driftwatch.data.flaws import Flaws
 from driftwatch.reference.evaluation import side_by_side
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.null import WindowNull
@@ -30,11 +32,11 @@ class WindowTable:
         self._head = f"{{:>{len(_rows(rows, rows))}}}  {{:>8}}  {{:>7}}  {{:5}}  "
         self._width = max(width - len(self._head.format("", "", "", "")), LEAST_TEXT)
 
-    def write(self, null: WindowNull, summaries: Array) -> None:
-        """Append windows, given as summaries ``(M, V)``, which follow those before."""
+    def write(self, null: WindowNull, summaries: Array, flaws: Sequence[Flaws]) -> None:
+        """Append windows, given as summaries ``(M, V)`` and flaws, which follow those before."""
         if not self._end:
             self._line("rows", "effect", "p", "alarm", "what moved")
-        for found in examine(null, summaries, self._reference):
+        for found in examine(null, summaries, self._reference, flaws):
             start, self._end = self._end, self._end + null.size
             alarm = "yes" if found.p_value <= side_by_side(null.size) else "no"
             # The effect is told beside it.

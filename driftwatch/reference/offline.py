@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.data.flaws import FlawCounter, Flaws, add_flaws
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.decomposition import PARTS, decompose
 from driftwatch.stats.null import DETECTORS, WindowNull
@@ -34,11 +35,13 @@ class Scored:
         windows: one row for each window that these samples completed, columns `WINDOW_COLUMNS`; ``end`` is the
             index after the last sample. None if there was none.
         summaries: of these windows, ``(M, V)``; None if there was none.
+        flaws: of each of these windows' values.
     """
 
     samples: Columns
     windows: Columns | None
     summaries: Array | None
+    flaws: Sequence[Flaws]
 
 
 def score_dataset(
@@ -57,22 +60,29 @@ def score_dataset(
     window = null.size if null else 0
     index = started = 0
     total, held = np.zeros(scorer.layout.size), 0
+    flaws_of = FlawCounter(scorer.reference.schema)
+    flaws: Flaws = {}
     for chunk in chunks:
+        taken = 0
         for summaries in scorer.summaries(chunk):
             complete: list[Array] = []
-            rest = summaries
+            found: list[Flaws] = []
+            rest, rows = summaries, chunk[taken : taken + len(summaries)]
+            taken += len(summaries)
             while window and held + len(rest) >= window:
                 total = total + rest[: window - held].sum(axis=0)
                 complete.append(total)
-                rest = rest[window - held :]
-                total, held = np.zeros(scorer.layout.size), 0
+                found.append(add_flaws([flaws, flaws_of(rows[: window - held])]))
+                rest, rows = rest[window - held :], rows[window - held :]
+                total, held, flaws = np.zeros(scorer.layout.size), 0, {}
             if window:
                 total, held = total + rest.sum(axis=0), held + len(rest)
+                flaws = add_flaws([flaws, flaws_of(rows)])
             tested, whole = None, np.stack(complete) if complete else None
             if null is not None and whole is not None:
                 tested = _windows(null, whole, started)
                 started += len(whole)
-            yield Scored(_samples(scorer, summaries, index), tested, whole)
+            yield Scored(_samples(scorer, summaries, index), tested, whole, found)
             index += len(summaries)
 
 

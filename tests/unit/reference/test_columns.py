@@ -16,6 +16,7 @@ from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.columns import flawed_columns, moved_columns
+from driftwatch.reference.offline import score_dataset
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
@@ -159,6 +160,15 @@ def test_a_value_that_stands_still_is_told_as_a_shift(loans: Reference) -> None:
 
 def test_nothing_is_named_where_nothing_moved(loans: Reference) -> None:
     assert [told(loans, rows(WINDOW, 2_000 + trial)) for trial in range(100)] == [[]] * 100
+
+
+def test_windows_of_a_data_set_have_the_flaws_of_their_rows(loans: Reference) -> None:
+    table = rows(1_000, 5)
+    unknown(0.1)(table, np.random.default_rng(0))
+    scorer, null = Scorer(loans, batch_size=64), loans.window_null(300, count=200)
+    scored = score_dataset(scorer, [table[:450], table[450:]], null=null)
+    found = [flaws for part in scored for flaws in part.flaws]
+    assert found == [FlawCounter(SCHEMA)(table[start : start + 300]) for start in (0, 300, 600)]
 
 
 def test_an_image_has_no_columns(reference: Reference) -> None:
