@@ -22,6 +22,7 @@ from driftwatch.reference.scoring import Scorer, Scores
 from driftwatch.settings import model_of
 from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.null import WindowNull
+from driftwatch.stats.sequential import size_remarks
 from driftwatch.stats.summary import merge
 from driftwatch.stream.alert import DetectorResult, Effect, HeatMap
 from driftwatch.stream.findings import detector_results, examine
@@ -43,6 +44,7 @@ class WindowTest:
         detectors: each with its statistic and p-value, and its parts by block of the latent space.
         explanation: what moved most, for people.
         heat_map: of images: where they differ.
+        remarks: why the p-value is to be doubted; mostly none.
     """
 
     samples: int
@@ -51,6 +53,7 @@ class WindowTest:
     detectors: tuple[DetectorResult, ...]
     explanation: str
     heat_map: HeatMap | None
+    remarks: tuple[str, ...] = ()
 
     @property
     def statistics(self) -> dict[str, float]:
@@ -151,6 +154,7 @@ class Reference:
             detectors=detector_results(found),
             explanation="; ".join(filter(None, (found.explanation, place))),
             heat_map=cells,
+            remarks=size_remarks(size, len(reference.bank), round(float(reference.others[0]))),
         )
 
     def monitor(

@@ -37,6 +37,12 @@ def test_a_window_that_moved_is_told_from_one_that_did_not(people: driftwatch.Re
     assert moved.p_values["combined"] == moved.p_value
 
 
+def test_a_window_that_is_large_beside_the_held_out_samples_is_remarked_on(people: driftwatch.Reference) -> None:
+    assert people.test(rows(50, seed=3)).remarks == ()
+    (remark,) = people.test(rows(1_000, seed=3)).remarks
+    assert remark.startswith("windows of 1,000 are large beside the ")
+
+
 def test_windows_of_images_say_where(pictures: driftwatch.Reference) -> None:
     found = pictures.test(shuffled_rows(waves(100, seed=5)))
     assert found.p_value < 1e-9
