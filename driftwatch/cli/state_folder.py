@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from driftwatch.config import DaemonConfig
 from driftwatch.errors import ConfigError
 from driftwatch.locations import try_folder
-from driftwatch.stream.state_file import require_writable
 
 
 def require_state_folder(config: DaemonConfig) -> None:
@@ -17,13 +18,12 @@ def require_state_folder(config: DaemonConfig) -> None:
     folder = config.local_state
     if folder is None:
         return
-    require_writable(folder)
     try:
         # Rights say that root may write anywhere, and nobody makes a folder in /proc.
         try_folder(folder)
     except OSError as error:
         raise ConfigError(
-            f"{folder} cannot be written to: {error.strerror}",
+            f"{folder} cannot be written to by user {os.getuid()}: {error.strerror}",
             where="state_dir",
             remedy=f"see to {error.filename}, or name another folder",
         ) from None

@@ -7,8 +7,6 @@ import hashlib
 import os
 from pathlib import Path
 
-from driftwatch.errors import ConfigError
-
 LONGEST_NAME = 200
 """Bytes of a file's name; file systems take no more than 255, of which endings need some."""
 
@@ -65,18 +63,3 @@ def append_whole(path: Path, line: bytes, *, sync: bool = False) -> int:
         if sync:
             os.fsync(file.fileno())
         return file.tell()
-
-
-def require_writable(folder: Path) -> None:
-    """Sees to it that state can be kept before the work; otherwise the first alert would find out.
-
-    Raises:
-        ConfigError: the folder cannot be written to, or made.
-    """
-    nearest = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110 - never raises
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        raise ConfigError(
-            f"{folder} cannot be written to by user {os.getuid()}",
-            where="state_dir",
-            remedy=f"see to {nearest}, or name another folder",
-        )
