@@ -30,7 +30,7 @@ RESULTS = Path(__file__).parent / "results"
 SHIFTS = ("digits", "rotated by 90°", "flipped upside down", "blur 0.7", "gain 0.9", "sandals only")
 OURS = (((4, 10, 50), 2, 1), ((4, 10, 50), 2, 2), ((10, 50), 5, 1), ((10, 50), 5, 2), ((5, 10, 50), 1, 1))
 """Sizes of windows, the step, and by how much the budget exceeds the others': twice, to see that no lead is bought with
-false alarms. The online detectors test at each sample, as the first does."""
+false alarms. The online detectors test at each sample, as the last does."""
 
 THEIRS = (("mmd", 10), ("mmd", 50), ("lsdd", 10), ("lsdd", 25))
 """Kinds and windows; the thresholds of LSDD over 50 samples take ten minutes to set."""

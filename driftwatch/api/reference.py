@@ -22,7 +22,6 @@ from driftwatch.reference.scoring import Scorer, Scores
 from driftwatch.settings import model_of
 from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.null import WindowNull
-from driftwatch.stats.sequential import size_remarks
 from driftwatch.stats.summary import merge
 from driftwatch.stream.alert import DetectorResult, Effect, HeatMap
 from driftwatch.stream.findings import detector_results, examine
@@ -154,7 +153,7 @@ class Reference:
             detectors=detector_results(found),
             explanation="; ".join(filter(None, (found.explanation, place))),
             heat_map=cells,
-            remarks=size_remarks(size, len(reference.bank), round(float(reference.others[0]))),
+            remarks=reference.size_remarks(size),
         )
 
     def monitor(

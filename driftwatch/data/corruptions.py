@@ -76,9 +76,11 @@ def _image_corruptions(schema: ImageSchema) -> Mapping[str, Corruption]:
 def _row_corruptions(numeric: list[int], *, missing: bool) -> Mapping[str, Corruption]:
     def scaled(x: Samples, shift: float, factor: float) -> Samples:
         out = x.astype(np.float64)
-        values = out[:, numeric]
+        # A column that holds nothing has no mean, and stays as it is.
+        held = [j for j in numeric if not np.isnan(out[:, j]).all()]
+        values = out[:, held]
         centre, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-        out[:, numeric] = centre + factor * (values - centre) + shift * spread
+        out[:, held] = centre + factor * (values - centre) + shift * spread
         return out
 
     def permute(x: Samples, rng: Generator) -> Samples:

@@ -42,17 +42,18 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
         missing: the share of each column's values that were missing in the reference, ``(columns,)``.
     """
     found: list[Found] = []
+    questions = 2 * len(schema.columns)
     for column, usual in zip(schema.columns, missing.tolist(), strict=True):
         absent, unseen = flaws.get(column.name, (0, 0))
-        log_p = _surplus(absent, n, usual, 2 * len(schema.columns))
-        also = (f"{MISSING}{column.name}", f"{MISSING}values")
-        phrase = f"{column.name} is missing in {_percent(absent / n)} of rows ({_percent(usual)} in the reference)"
-        found.append((log_p, (column.name, *also), phrase))
-        log_p = _surplus(unseen, n, 0.0, 2 * len(schema.columns))
-        known = ", ".join(column.categories[:NAMED]) + (", ..." if column.categories[NAMED:] else "")
-        share = _percent(unseen / n)
-        phrase = f"{column.name} has values that the reference never had in {share} of rows (it knows {known})"
-        found.append((log_p, (column.name,), phrase))
+        if (log_p := _surplus(absent, n, usual, questions)) <= SURE:
+            also = (f"{MISSING}{column.name}", f"{MISSING}values")
+            phrase = f"{column.name} is missing in {_percent(absent / n)} of rows ({_percent(usual)} in the reference)"
+            found.append((log_p, (column.name, *also), phrase))
+        if (log_p := _surplus(unseen, n, 0.0, questions)) <= SURE:
+            known = ", ".join(column.categories[:NAMED]) + (", ..." if column.categories[NAMED:] else "")
+            share = _percent(unseen / n)
+            phrase = f"{column.name} has values that the reference never had in {share} of rows (it knows {known})"
+            found.append((log_p, (column.name,), phrase))
     return found
 
 
@@ -96,9 +97,8 @@ def moved_columns(
     related = [found for found in _pairs(means, n, names, largest) if found[0] <= SURE]
     phrases: list[str] = []
     told: set[str] = set()
-    flaws = [found for found in flawed if found[0] <= SURE]
     # Flaws first, since all else may follow from them.
-    for _, columns, phrase in [*sorted(flaws), *sorted([*shifted, *changed, *related])]:
+    for _, columns, phrase in [*sorted(flawed), *sorted([*shifted, *changed, *related])]:
         if len(phrases) < MOST_TOLD and not told & set(columns):
             told |= set(columns)
             phrases.append(phrase)
@@ -107,8 +107,11 @@ def moved_columns(
 
 def _surplus(count: int, n: float, usual: float, questions: int) -> float:
     """The logarithm of the chance of so many among `n` at the usual share, corrected."""
+    share = max(usual, LEAST_SHARE)
+    if count <= n * share:  # as is mostly so, and no news
+        return 0.0
     with np.errstate(divide="ignore"):
-        return float(np.log(bdtrc(count - 1, n, max(usual, LEAST_SHARE))) + np.log(questions)) if count else 0.0
+        return float(np.log(bdtrc(count - 1, n, share)) + np.log(questions))
 
 
 def _percent(share: float) -> str:

@@ -112,7 +112,7 @@ def recalibrate(
         },
         overwrite=overwrite,
     )
-    return Recalibrated(version, smallest, fitness.warnings, reference.size_remarks, memory)
+    return Recalibrated(version, smallest, fitness.warnings, reference.size_remarks(), memory)
 
 
 def _memory(bundle: Bundle, samples: Samples, where: str) -> Memory:

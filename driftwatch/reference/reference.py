@@ -92,10 +92,16 @@ class Reference:
         chunks = (self.bank[start : start + CHUNK] for start in range(0, len(self.bank), CHUNK))
         return np.concatenate([decompose(chunk.astype(np.float64), self.layout).total for chunk in chunks])
 
-    @property
-    def size_remarks(self) -> tuple[str, ...]:
-        """What is said of the usual windows if they are large beside the held-out samples."""
-        return size_remarks(max(SIZES), len(self.bank), int(self.others[0]))
+    @cached_property
+    def missing_shares(self) -> Array:
+        """The share of each column's values that were missing, of a table, ``(columns,)``; empty for what is none."""
+        if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
+            return np.empty(0)
+        return self.flow.features.missing_shares
+
+    def size_remarks(self, longest: int = max(SIZES)) -> tuple[str, ...]:
+        """What is said of windows of `longest` samples if they are large beside the held-out ones."""
+        return size_remarks(longest, len(self.bank), int(self.others[0]))
 
     def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
         """The null of windows of `size` samples, from `count` draws of it."""

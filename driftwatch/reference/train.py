@@ -258,7 +258,7 @@ def _conclude(
         assessment.combined,
         smallest,
         tuple(fitness.warnings),
-        reference.size_remarks,
+        reference.size_remarks(),
     )
 
 

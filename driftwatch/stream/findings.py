@@ -10,7 +10,6 @@ import numpy as np
 
 from driftwatch.data.flaws import Flaws
 from driftwatch.data.schema import TableSchema
-from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.columns import Found, flawed_columns, moved_columns
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
@@ -136,9 +135,9 @@ def _explain(
 
 
 def _flawed(flaws: Flaws, n: float, reference: Reference) -> list[Found]:
-    if not flaws or not isinstance(reference.schema, TableSchema) or not isinstance(reference.flow, VectorFlow):
+    if not flaws or not isinstance(reference.schema, TableSchema):
         return []
-    return flawed_columns(flaws, n, reference.schema, reference.flow.features.missing_shares)
+    return flawed_columns(flaws, n, reference.schema, reference.missing_shares)
 
 
 def _first(arrays: Mapping[str, Array]) -> dict[str, float]:
