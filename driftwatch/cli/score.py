@@ -71,8 +71,8 @@ def score(
             if part.windows is not None:
                 if windows is not None:
                     windows.write(part.windows)
-                if told is not None and null is not None and part.summaries is not None:
-                    told.write(null, part.summaries, part.flaws)
+                if told and null and part.summaries is not None and part.tested:
+                    told.write(null, part.summaries, part.tested, part.flaws)
                 p_values = part.windows["combined_p_value"].astype(float)
                 tested, alarms = tested + len(p_values), alarms + int((p_values <= threshold).sum())
             rows = len(part.samples["index"])

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from driftwatch.data.flaws import Flaws
 from driftwatch.reference.evaluation import side_by_side
 from driftwatch.reference.reference import Reference
-from driftwatch.stats.null import WindowNull
+from driftwatch.stats.null import Tested, WindowNull
 from driftwatch.stats.summary import Array
-from driftwatch.stream.findings import examine
+from driftwatch.stream.findings import findings
 
 LEAST_TEXT = 30
 """Characters for what moved, however narrow the terminal."""
@@ -32,11 +32,11 @@ class WindowTable:
         self._head = f"{{:>{len(_rows(rows, rows))}}}  {{:>8}}  {{:>7}}  {{:5}}  "
         self._width = max(width - len(self._head.format("", "", "", "")), LEAST_TEXT)
 
-    def write(self, null: WindowNull, summaries: Array, flaws: Sequence[Flaws]) -> None:
-        """Append windows, given as summaries ``(M, V)`` and flaws, which follow those before."""
+    def write(self, null: WindowNull, summaries: Array, tested: Tested, flaws: Sequence[Flaws]) -> None:
+        """Append windows, given as summaries ``(M, V)``, tests and flaws, which follow those before."""
         if not self._end:
             self._line("rows", "effect", "p", "alarm", "what moved")
-        for found in examine(null, summaries, self._reference, flaws):
+        for found in findings(null, summaries, tested, self._reference, flaws):
             start, self._end = self._end, self._end + null.size
             alarm = "yes" if found.p_value <= side_by_side(null.size) else "no"
             # The effect is told beside it.

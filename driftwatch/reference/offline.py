@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftwatch.data.flaws import FlawCounter, Flaws, add_flaws
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.decomposition import PARTS, decompose
-from driftwatch.stats.null import DETECTORS, WindowNull
+from driftwatch.stats.null import DETECTORS, Tested, WindowNull
 from driftwatch.stats.summary import Array
 
 Columns = Mapping[str, NDArray[np.generic]]
@@ -35,12 +35,14 @@ class Scored:
         windows: one row for each window that these samples completed, columns `WINDOW_COLUMNS`; ``end`` is the
             index after the last sample. None if there was none.
         summaries: of these windows, ``(M, V)``; None if there was none.
+        tested: what tests of these windows came to; None if there was none.
         flaws: of each of these windows' values.
     """
 
     samples: Columns
     windows: Columns | None
     summaries: Array | None
+    tested: Tested | None
     flaws: Sequence[Flaws]
 
 
@@ -78,11 +80,12 @@ def score_dataset(
             if window:
                 total, held = total + rest.sum(axis=0), held + len(rest)
                 flaws = add_flaws([flaws, flaws_of(rows)])
-            tested, whole = None, np.stack(complete) if complete else None
+            windows, tested, whole = None, None, np.stack(complete) if complete else None
             if null is not None and whole is not None:
-                tested = _windows(null, whole, started)
+                tested = null.test(whole)
+                windows = _windows(tested, null.size, started)
                 started += len(whole)
-            yield Scored(_samples(scorer, summaries, index), tested, whole, found)
+            yield Scored(_samples(scorer, summaries, index), windows, whole, tested, found)
             index += len(summaries)
 
 
@@ -97,13 +100,12 @@ def _samples(scorer: Scorer, summaries: Array, index: int) -> Columns:
     }
 
 
-def _windows(null: WindowNull, summaries: Array, first: int) -> Columns:
-    tested = null.test(summaries)
-    number = np.arange(first, first + len(summaries))
+def _windows(tested: Tested, size: int, first: int) -> Columns:
+    number = np.arange(first, first + len(tested.effect))
     columns: dict[str, NDArray[np.generic]] = {
         "window": number,
-        "start": number * null.size,
-        "end": (number + 1) * null.size,
+        "start": number * size,
+        "end": (number + 1) * size,
         "effect_nats": tested.effect,
     }
     for name in DETECTORS:

@@ -31,7 +31,13 @@ def examine(
         reference: they are compared with.
         flaws: of each window's values; none if None.
     """
-    tested = null.test(summaries)
+    return findings(null, summaries, null.test(summaries), reference, flaws)
+
+
+def findings(
+    null: WindowNull, summaries: Array, tested: Tested, reference: Reference, flaws: Sequence[Flaws] | None = None
+) -> list[Findings]:
+    """Likewise, of windows that were tested by the null."""
     return [
         _findings(null, summary, tested.one(m), reference, flaws[m] if flaws else {})
         for m, summary in enumerate(summaries)
