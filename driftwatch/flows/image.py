@@ -11,6 +11,8 @@ couplings' convolutions run in the layout that CPUs and tensor cores like best.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +28,10 @@ NOISE_LEVELS = 256
 
 MAX_LOG_SCALE = 2.0
 MAX_SUB_VECTOR = 16
+Scale = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""One scale of a flow: images ``(N, 2H, 2W, C / 4)`` and log-determinants ``(N,)`` to the latent that leaves there,
+``(N, H, W, C / 2)``, what goes on, likewise, and log-determinants. At the last scale everything leaves."""
+
 SCALE_NAMES = ("fine texture", "medium shape", "coarse shape", "layout", "gross layout")
 
 
@@ -73,6 +79,7 @@ class ImageFlow(Flow):
         self.low, self.high, self.integer = low, high, integer
         self.scales, self.steps, self.hidden = scales, steps, hidden
         self.compute_dtype: torch.dtype | None = None
+        self.kernels: Mapping[int, Scale] = {}
         multiple = 2**scales
         self.padded = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
         self.noise_width = 1.0 if integer else (high - low) / NOISE_LEVELS
@@ -134,19 +141,23 @@ class ImageFlow(Flow):
         h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
         log_det = h.new_full((h.shape[0],), -self.dim * math.log(span))
         latents = []
-        for scale, steps in enumerate(self.stages):
-            h = squeeze(h)
-            for step in _steps(steps):
-                h, step_log_det = step(h, self.compute_dtype)
-                log_det = log_det + step_log_det
-            if scale < self.scales - 1:
-                leaving, h = h.chunk(2, dim=3)
-                shift, log_scale = self.splits[scale](h, self.compute_dtype)
-                leaving = (leaving + shift) * log_scale.exp()
-                log_det = log_det + log_scale.flatten(1).sum(1)
-                latents.append(leaving)
-        latents.append(h)
+        for scale in range(self.scales):
+            pass_through = self.kernels.get(scale) or partial(self._by_layers, scale)
+            leaving, h, log_det = pass_through(h, log_det)
+            latents.append(leaving)
         return tuple(_cut(z, grid[3]) for z, grid in zip(latents, self._grids, strict=True)), log_det
+
+    def _by_layers(self, scale: int, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A `Scale`, layer by layer."""
+        h = squeeze(x)
+        for step in _steps(self.stages[scale]):
+            h, step_log_det = step(h, self.compute_dtype)
+            log_det = log_det + step_log_det
+        if scale == self.scales - 1:
+            return h, h[..., :0], log_det
+        leaving, h = h.chunk(2, dim=3)
+        shift, log_scale = self.splits[scale](h, self.compute_dtype)
+        return (leaving + shift) * log_scale.exp(), h, log_det + log_scale.flatten(1).sum(1)
 
     def inverse(self, latents: tuple[Tensor, ...]) -> Tensor:
         """Maps latents to prepared images ``(N, C, H', W')``."""

@@ -18,6 +18,7 @@ from driftwatch.flows.base import Flow
 from driftwatch.flows.features import feature_names
 from driftwatch.flows.folding import fold
 from driftwatch.flows.vector import VectorFlow
+from driftwatch.kernels.scale import with_kernels
 from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
@@ -235,7 +236,7 @@ def reference_from(bundle: Bundle) -> Reference:
         name=bundle.name,
         version=bundle.version,
         schema=bundle.schema,
-        flow=fold(bundle.flow),
+        flow=with_kernels(fold(bundle.flow)),
         moments=moments,
         description=description,
         layout=layout,

@@ -18,6 +18,7 @@ ORDER = (
     "locations",
     "settings",
     "flows",
+    "kernels",
     "stats",
     "data",
     "reference",

@@ -1,0 +1,120 @@
+"""CUDA C++, compiled where it runs by a library that comes with PyTorch for NVIDIA's GPUs: no tools are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ctypes import c_int, c_void_p
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from driftwatch.errors import DriftwatchError
+
+OLDEST = (8, 0)
+"""Compute capability from which on float16 tiles of 16x16 are multiplied, and copied aside."""
+
+
+class Kernel:
+    """One kernel, loaded on one GPU.
+
+    Args:
+        name: of its function.
+        sources: files of this package that make it up, in their order.
+        constants: that its source leaves open.
+        threads: of a block.
+        shared: bytes that a block shares.
+        device: an NVIDIA GPU.
+
+    Raises:
+        DriftwatchError: if it cannot be compiled or loaded.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sources: Sequence[str],
+        constants: Mapping[str, int],
+        *,
+        threads: int,
+        shared: int,
+        device: torch.device,
+    ) -> None:
+        from cuda.bindings import driver
+
+        self._threads, self._shared, self._device = threads, shared, device
+        text = "".join(files(__package__).joinpath(source).read_text("utf-8") for source in sources)
+        major, minor = torch.cuda.get_device_capability(device)
+        binary = compile_for(f"sm_{major}{minor}", text, constants)
+        with torch.cuda.device(device):
+            torch.cuda.current_stream().synchronize()  # makes PyTorch's context that of this thread
+            self._module = _checked(driver.cuModuleLoadData(binary))
+            self._function = _checked(driver.cuModuleGetFunction(self._module, name.encode()))
+            limit = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            _checked(driver.cuFuncSetAttribute(self._function, limit, shared))
+        self._launch = driver.cuLaunchKernel
+
+    def __call__(self, blocks: int, *arguments: Tensor | int) -> None:
+        """Runs it on the current stream of its GPU; tensors are passed as where they lie."""
+        values = tuple(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments)
+        types = tuple(c_void_p if isinstance(each, Tensor) else c_int for each in arguments)
+        stream = torch.cuda.current_stream(self._device).cuda_stream
+        grid, block = (blocks, 1, 1), (self._threads, 1, 1)
+        _checked(self._launch(self._function, *grid, *block, self._shared, stream, (values, types), 0))
+
+
+def compiles_for(device: torch.device) -> bool:
+    """Whether kernels can be compiled for a device: an NVIDIA GPU, new enough, that the compiler library knows."""
+    if device.type != "cuda" or torch.version.hip or not _has_bindings():
+        return False
+    from cuda.bindings import nvrtc
+
+    major, minor = torch.cuda.get_device_capability(device)
+    return (major, minor) >= OLDEST and 10 * major + minor in _checked(nvrtc.nvrtcGetSupportedArchs())
+
+
+def compile_for(architecture: str, text: str, constants: Mapping[str, int]) -> bytes:
+    """Machine code of CUDA C++ for an architecture (``sm_90``); no GPU is needed for it.
+
+    Raises:
+        DriftwatchError: with the compiler's words.
+    """
+    from cuda.bindings import nvrtc
+
+    program = _checked(nvrtc.nvrtcCreateProgram(text.encode(), b"driftwatch.cu", 0, [], []))
+    defined = [f"-D{name}={value}" for name, value in constants.items()]
+    options = [each.encode() for each in (f"--gpu-architecture={architecture}", "--std=c++17", *defined)]
+    (result,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+    try:
+        if result != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+            told = bytearray(_checked(nvrtc.nvrtcGetProgramLogSize(program)))
+            _checked(nvrtc.nvrtcGetProgramLog(program, told))
+            raise DriftwatchError(
+                f"a kernel does not compile: {told.decode(errors='replace')}",
+                where="driftwatch.kernels",
+                remedy="report it; `precision: float32` does without",
+            )
+        binary = bytearray(_checked(nvrtc.nvrtcGetCUBINSize(program)))
+        _checked(nvrtc.nvrtcGetCUBIN(program, binary))
+        return bytes(binary)
+    finally:
+        _checked(nvrtc.nvrtcDestroyProgram(program))
+
+
+def _has_bindings() -> bool:
+    """PyTorch for NVIDIA's GPUs brings them, since 2.11."""
+    return find_spec("cuda") is not None and find_spec("cuda.bindings") is not None
+
+
+def _checked(answer: tuple[Any, ...]) -> Any:
+    """What a call of CUDA's libraries gives beside its result code."""
+    result, *values = answer
+    if int(result) != 0:
+        raise DriftwatchError(
+            f"CUDA answers {result!r}",
+            where="driftwatch.kernels",
+            remedy="see what else runs on the GPU; `device: cpu` does without",
+        )
+    return values[0] if values else None

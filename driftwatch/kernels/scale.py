@@ -1,0 +1,225 @@
+"""All steps of one scale of an image flow as one kernel, for scoring on a GPU (`scale.cu`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from driftwatch.flows.base import Flow
+from driftwatch.flows.folding import FoldedMix
+from driftwatch.flows.image import FlowStep, ImageFlow
+from driftwatch.kernels.compiled import Kernel, compiles_for
+
+HIDDEN, TAPS = 64, 9
+ROWS = (256, 128)
+"""Pixels that a block of threads may hold, best first."""
+
+RESERVED = 1_024
+"""Bytes of a multiprocessor's memory that each block takes beside what it asks for."""
+
+
+@dataclass(frozen=True)
+class ScaleShape:
+    """What a scale's kernel is compiled for.
+
+    Args:
+        height: of the squeezed image.
+        width: likewise.
+        channels: likewise, a multiple of four.
+        steps: of the flow.
+        split: whether half of the channels leave after them.
+        rows: pixels that a block of threads holds, whole samples.
+    """
+
+    height: int
+    width: int
+    channels: int
+    steps: int
+    split: bool
+    rows: int
+
+    @property
+    def half(self) -> int:
+        """Channels that condition, and those that are moved."""
+        return self.channels // 2
+
+    @property
+    def samples(self) -> int:
+        """Held by a block."""
+        return self.rows // (self.height * self.width)
+
+    @property
+    def depth(self) -> int:
+        """Of the first convolution: factors of one output, filled up to whole tiles."""
+        return -(-TAPS * self.half // 16) * 16
+
+    @property
+    def chunk(self) -> int:
+        """Outputs of the last convolution that are computed at once."""
+        return 8 if self.channels % 8 == 0 else 4
+
+    @property
+    def given(self) -> int:
+        """What a pixel gives to its neighbours of a chunk, filled up to whole tiles."""
+        return -(-TAPS * self.chunk // 8) * 8
+
+    @property
+    def words(self) -> int:
+        """Of one step's weights, 4 bytes each."""
+        chunks = self.channels // self.chunk
+        plain = self.channels * (self.channels + 2) + 2 * HIDDEN
+        return plain + HIDDEN * (self.depth + HIDDEN + chunks * self.given) // 2
+
+    @property
+    def shared(self) -> int:
+        """Bytes that a block shares: what is given, channels, conditioning channels and weights."""
+        return 4 * (self.rows * (self.given + 4 + self.channels + self.half // 2) + self.words)
+
+    def constants(self, blocks: int) -> dict[str, int]:
+        """That `scale.cu` leaves open, for so many blocks on a multiprocessor."""
+        return {
+            "HEIGHT": self.height,
+            "WIDTH": self.width,
+            "CHANNELS": self.channels,
+            "STEPS": self.steps,
+            "SPLIT": int(self.split),
+            "ROWS": self.rows,
+            "BLOCKS": blocks,
+            "SHARED": self.shared,
+        }
+
+
+def shape_of(
+    height: int, width: int, channels: int, hidden: int, steps: int, *, split: bool, shared: int
+) -> ScaleShape | None:
+    """The shape of a scale's kernel where a block may share so many bytes; None if there is no kernel for it."""
+    if hidden != HIDDEN or channels % 4:
+        return None
+    for rows in ROWS:
+        shape = ScaleShape(height, width, channels, steps, split, rows)
+        if height * width <= rows and shape.shared <= shared:
+            return shape
+    return None
+
+
+class ScaleKernel:
+    """One scale on a GPU.
+
+    Args:
+        shape: of its kernel.
+        weights: of each step and the split, as `packed` gives them, ``(steps, words)``, on the GPU.
+        log_det: of all 1x1 convolutions, for one sample.
+    """
+
+    def __init__(self, shape: ScaleShape, weights: Tensor, log_det: float) -> None:
+        self.shape, self.log_det, self.device = shape, log_det, weights.device
+        memory = torch.cuda.get_device_properties(weights.device).shared_memory_per_multiprocessor
+        blocks = min(2, max(1, memory // (shape.shared + RESERVED)))
+        self._weights = weights
+        self._kernel = Kernel(
+            "scale",
+            ("instructions.cu", "scale.cu"),
+            shape.constants(blocks),
+            threads=shape.rows,
+            shared=shape.shared,
+            device=weights.device,
+        )
+
+    def __call__(self, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `driftwatch.flows.image.Scale`."""
+        shape, count = self.shape, len(x)
+        grid = (count, shape.height, shape.width)
+        leaving = x.new_empty((*grid, shape.half if shape.split else shape.channels))
+        staying = x.new_empty((*grid, shape.half) if shape.split else (*grid, 0))
+        log_det = log_det + self.log_det
+        blocks = -(-count // shape.samples)
+        self._kernel(blocks, x.contiguous(), self._weights, leaving, staying, log_det, count)
+        return leaving, staying, log_det
+
+
+@torch.no_grad()
+def with_kernels(flow: Flow) -> Flow:
+    """The same folded flow, its scales done by kernels of their own where that can be.
+
+    That is on NVIDIA's GPUs, unless convolutions are to be as exact as float32. Images of more pixels than a block of
+    threads can hold go layer by layer at their finest scales.
+    """
+    device = next(chain(flow.parameters(), flow.buffers())).device
+    if not isinstance(flow, ImageFlow) or not torch.backends.cudnn.allow_tf32 or not compiles_for(device):
+        return flow
+    memory = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    (channels, _, _), (height, width), kernels = flow.image_shape, flow.padded, {}
+    for scale, steps in enumerate(flow.stages):
+        height, width, channels = height // 2, width // 2, channels * 4
+        split = flow.splits[scale] if scale < flow.scales - 1 else None
+        shape = shape_of(height, width, channels, flow.hidden, flow.steps, split=split is not None, shared=memory)
+        if shape:
+            kernels[scale] = _kernel(shape, steps, split)
+        channels //= 2
+    flow.kernels = kernels
+    return flow
+
+
+def _kernel(shape: ScaleShape, steps: nn.Module, split: nn.Module | None) -> ScaleKernel:
+    weights, log_det = [], 0.0
+    for step in (each for each in steps.children() if isinstance(each, FlowStep)):
+        (mix,) = (each for each in step.children() if isinstance(each, FoldedMix))
+        weights.append(packed(shape, (mix.weight, mix.bias), _layers(step.conditioner)))
+        log_det += shape.height * shape.width * mix.log_det
+    if split is not None:
+        weights.append(packed(shape, None, _layers(split)))
+    return ScaleKernel(shape, torch.stack(weights).contiguous(), log_det)
+
+
+def _layers(conditioner: nn.Module) -> tuple[nn.Conv2d, ...]:
+    """The three convolutions, folded or not."""
+    return tuple(each for each in conditioner.children() if isinstance(each, nn.Conv2d))
+
+
+def packed(shape: ScaleShape, mix: tuple[Tensor, Tensor] | None, layers: Sequence[nn.Conv2d]) -> Tensor:
+    """A step's weights as the kernel reads them, ``(words,)`` float32; factors of products are pairs of float16 there.
+
+    Args:
+        shape: of the scale.
+        mix: matrix and shift of the 1x1 convolution; of a split, None.
+        layers: the three convolutions of the coupling.
+    """
+    first, middle, last = (layer.weight.detach() for layer in layers)
+    biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+    matrix, shift = mix or (first.new_zeros(shape.channels, shape.channels), first.new_zeros(shape.channels))
+    half, chunk = shape.half, shape.chunk
+    # Of each chunk the shifts first, then the log-scales that go with them.
+    order = torch.arange(shape.channels).view(2, -1, chunk // 2).transpose(0, 1).flatten().to(last.device)
+    gathering = first.new_zeros(shape.depth, HIDDEN)
+    gathering[: TAPS * half] = first.permute(2, 3, 1, 0).reshape(TAPS * half, HIDDEN)
+    giving = last.new_zeros(HIDDEN, shape.channels // chunk, shape.given)
+    taps = last[order].view(-1, chunk, HIDDEN, TAPS).permute(2, 0, 3, 1)
+    giving[:, :, : TAPS * chunk] = taps.reshape(HIDDEN, -1, TAPS * chunk)
+    return torch.cat(
+        [
+            matrix.flatten(),
+            shift,
+            biases[0],
+            biases[1],
+            biases[2][order],
+            _tiles(gathering, deep=1).permute(0, 2, 1, 3, 4).flatten(),
+            _tiles(middle[:, :, 0, 0].T, deep=2).permute(2, 0, 3, 1, 4).flatten(),
+            _tiles(giving.flatten(1), deep=2).permute(2, 0, 3, 1, 4).flatten(),
+        ]
+    ).contiguous()
+
+
+def _tiles(factors: Tensor, *, deep: int) -> Tensor:
+    """Factors ``(K, N)`` in tiles of 16x8 as a warp's lanes hold them, pairs of float16 in one float32.
+
+    Returns:
+        ``(K / 16 / deep, deep, N / 8, lanes, 2)``; with one tile deep, ``(K / 16, 1, ...)`` without that axis moved.
+    """
+    k, n = factors.shape
+    halves = factors.half().view(k // 16 // deep, deep, 2, 4, 2, n // 8, 8)
+    lanes = halves.permute(0, 1, 5, 6, 3, 2, 4).contiguous()
+    return lanes.view(torch.float32).reshape(k // 16 // deep, deep, n // 8, 32, 2)
