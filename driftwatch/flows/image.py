@@ -142,12 +142,12 @@ class ImageFlow(Flow):
         log_det = h.new_full((h.shape[0],), -self.dim * math.log(span))
         latents = []
         for scale in range(self.scales):
-            pass_through = self.kernels.get(scale) or partial(self._by_layers, scale)
+            pass_through = self.kernels.get(scale) or partial(self.by_layers, scale)
             leaving, h, log_det = pass_through(h, log_det)
             latents.append(leaving)
         return tuple(_cut(z, grid[3]) for z, grid in zip(latents, self._grids, strict=True)), log_det
 
-    def _by_layers(self, scale: int, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def by_layers(self, scale: int, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A `Scale`, layer by layer."""
         h = squeeze(x)
         for step in _steps(self.stages[scale]):

@@ -45,9 +45,8 @@ class Kernel:
         from cuda.bindings import driver
 
         self._threads, self._shared, self._device = threads, shared, device
-        text = "".join(files(__package__).joinpath(source).read_text("utf-8") for source in sources)
         major, minor = torch.cuda.get_device_capability(device)
-        binary = compile_for(f"sm_{major}{minor}", text, constants)
+        binary = compile_for(f"sm_{major}{minor}", source_of(sources), constants)
         with torch.cuda.device(device):
             torch.cuda.current_stream().synchronize()  # makes PyTorch's context that of this thread
             self._module = _checked(driver.cuModuleLoadData(binary))
@@ -73,6 +72,11 @@ def compiles_for(device: torch.device) -> bool:
 
     major, minor = torch.cuda.get_device_capability(device)
     return (major, minor) >= OLDEST and 10 * major + minor in _checked(nvrtc.nvrtcGetSupportedArchs())
+
+
+def source_of(names: Sequence[str]) -> str:
+    """The text of files of this package, one after another."""
+    return "".join(files(__package__).joinpath(name).read_text("utf-8") for name in names)
 
 
 def compile_for(architecture: str, text: str, constants: Mapping[str, int]) -> bytes:

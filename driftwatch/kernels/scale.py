@@ -14,9 +14,19 @@ from driftwatch.flows.folding import FoldedMix
 from driftwatch.flows.image import FlowStep, ImageFlow
 from driftwatch.kernels.compiled import Kernel, compiles_for
 
+SOURCES = ("instructions.cu", "scale.cu")
 HIDDEN, TAPS = 64, 9
 ROWS = (256, 128)
 """Pixels that a block of threads may hold, best first."""
+
+FEW_CHANNELS = 4
+"""Up to so many, a warp best multiplies four tiles: benchmarks/NOTES.md. With more of them registers run out."""
+
+NEEDED = {2: 128, 4: 168}
+"""Registers of a thread, by its warp's tiles, with which it need not put them aside in memory."""
+
+REGISTERS = 65_536
+"""Of a multiprocessor, of every GPU since 2012."""
 
 RESERVED = 1_024
 """Bytes of a multiprocessor's memory that each block takes beside what it asks for."""
@@ -33,6 +43,7 @@ class ScaleShape:
         steps: of the flow.
         split: whether half of the channels leave after them.
         rows: pixels that a block of threads holds, whole samples.
+        tiles: of 16 pixels that a warp multiplies: the more, the less often weights are read from shared memory.
     """
 
     height: int
@@ -41,11 +52,17 @@ class ScaleShape:
     steps: int
     split: bool
     rows: int
+    tiles: int
 
     @property
     def half(self) -> int:
         """Channels that condition, and those that are moved."""
         return self.channels // 2
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.rows // (16 * self.tiles) * 32
 
     @property
     def samples(self) -> int:
@@ -79,8 +96,12 @@ class ScaleShape:
         """Bytes that a block shares: what is given, channels, conditioning channels and weights."""
         return 4 * (self.rows * (self.given + 4 + self.channels + self.half // 2) + self.words)
 
-    def constants(self, blocks: int) -> dict[str, int]:
-        """That `scale.cu` leaves open, for so many blocks on a multiprocessor."""
+    def blocks(self, memory: int) -> int:
+        """How many a multiprocessor is to hold that has so many bytes to share."""
+        return max(1, min(memory // (self.shared + RESERVED), REGISTERS // (NEEDED[self.tiles] * self.threads)))
+
+    def constants(self, memory: int) -> dict[str, int]:
+        """That `scale.cu` leaves open, for a multiprocessor with so many bytes to share."""
         return {
             "HEIGHT": self.height,
             "WIDTH": self.width,
@@ -88,19 +109,21 @@ class ScaleShape:
             "STEPS": self.steps,
             "SPLIT": int(self.split),
             "ROWS": self.rows,
-            "BLOCKS": blocks,
+            "TILES": self.tiles,
+            "BLOCKS": self.blocks(memory),
             "SHARED": self.shared,
         }
 
 
-def shape_of(
-    height: int, width: int, channels: int, hidden: int, steps: int, *, split: bool, shared: int
-) -> ScaleShape | None:
+def shape_of(flow: ImageFlow, scale: int, shared: int) -> ScaleShape | None:
     """The shape of a scale's kernel where a block may share so many bytes; None if there is no kernel for it."""
-    if hidden != HIDDEN or channels % 4:
+    height, width = (side >> scale + 1 for side in flow.padded)
+    channels = flow.image_shape[0] * 2 ** (scale + 2)
+    if flow.hidden != HIDDEN:
         return None
+    tiles = 4 if channels <= FEW_CHANNELS else 2
     for rows in ROWS:
-        shape = ScaleShape(height, width, channels, steps, split, rows)
+        shape = ScaleShape(height, width, channels, flow.steps, scale < flow.scales - 1, rows, tiles)
         if height * width <= rows and shape.shared <= shared:
             return shape
     return None
@@ -118,13 +141,12 @@ class ScaleKernel:
     def __init__(self, shape: ScaleShape, weights: Tensor, log_det: float) -> None:
         self.shape, self.log_det, self.device = shape, log_det, weights.device
         memory = torch.cuda.get_device_properties(weights.device).shared_memory_per_multiprocessor
-        blocks = min(2, max(1, memory // (shape.shared + RESERVED)))
         self._weights = weights
         self._kernel = Kernel(
             "scale",
-            ("instructions.cu", "scale.cu"),
-            shape.constants(blocks),
-            threads=shape.rows,
+            SOURCES,
+            shape.constants(memory),
+            threads=shape.threads,
             shared=shape.shared,
             device=weights.device,
         )
@@ -151,28 +173,24 @@ def with_kernels(flow: Flow) -> Flow:
     device = next(chain(flow.parameters(), flow.buffers())).device
     if not isinstance(flow, ImageFlow) or not torch.backends.cudnn.allow_tf32 or not compiles_for(device):
         return flow
-    memory = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    (channels, _, _), (height, width), kernels = flow.image_shape, flow.padded, {}
-    for scale, steps in enumerate(flow.stages):
-        height, width, channels = height // 2, width // 2, channels * 4
-        split = flow.splits[scale] if scale < flow.scales - 1 else None
-        shape = shape_of(height, width, channels, flow.hidden, flow.steps, split=split is not None, shared=memory)
-        if shape:
-            kernels[scale] = _kernel(shape, steps, split)
-        channels //= 2
-    flow.kernels = kernels
+    shared = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    shapes = {scale: shape_of(flow, scale, shared) for scale in range(flow.scales)}
+    flow.kernels = {
+        scale: ScaleKernel(shape, *step_weights(flow, scale, shape)) for scale, shape in shapes.items() if shape
+    }
     return flow
 
 
-def _kernel(shape: ScaleShape, steps: nn.Module, split: nn.Module | None) -> ScaleKernel:
+def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> tuple[Tensor, float]:
+    """The weights of each step of a folded flow's scale and of its split, ``(steps, words)``, and `log_det`."""
     weights, log_det = [], 0.0
-    for step in (each for each in steps.children() if isinstance(each, FlowStep)):
+    for step in (each for each in flow.stages[scale].children() if isinstance(each, FlowStep)):
         (mix,) = (each for each in step.children() if isinstance(each, FoldedMix))
         weights.append(packed(shape, (mix.weight, mix.bias), _layers(step.conditioner)))
         log_det += shape.height * shape.width * mix.log_det
-    if split is not None:
-        weights.append(packed(shape, None, _layers(split)))
-    return ScaleKernel(shape, torch.stack(weights).contiguous(), log_det)
+    if shape.split:
+        weights.append(packed(shape, None, _layers(flow.splits[scale])))
+    return torch.stack(weights).contiguous(), log_det
 
 
 def _layers(conditioner: nn.Module) -> tuple[nn.Conv2d, ...]:

@@ -1,0 +1,126 @@
+// Runs a CUDA kernel of this project on a CPU: its threads in turns, each until it waits for others.
+//
+// What `instructions.cu` takes from the hardware is done here by plain arithmetic, a matrix product of a warp included:
+// each lane lays down its factors, and computes its own sums once all 32 have.
+
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#define __device__ static
+#define __global__
+#define __shared__
+#define __align__(bytes)
+#define __launch_bounds__(...)
+
+struct uint2 { unsigned x, y; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct float2 { float x, y; };
+
+static struct { int x; } threadIdx, blockIdx;
+alignas(16) char memory[1 << 20];
+
+namespace lanes {
+
+constexpr int COUNT = ROWS / TILES * 2, ALL = COUNT / 32, STACK = 1 << 17;
+
+ucontext_t outside, inside[COUNT];
+std::vector<char> stacks[COUNT];
+bool done[COUNT];
+int waiting[ALL + 1], passed[ALL + 1];
+struct { unsigned factor[4], weight[2]; } laid[COUNT];
+
+void give_way() {
+    const int own = threadIdx.x;
+    swapcontext(&inside[own], &outside);
+}
+
+// Waits for `count` threads: those of a warp, or all.
+void wait(int which, int count) {
+    const int turn = passed[which];
+    if (++waiting[which] == count) {
+        waiting[which] = 0;
+        passed[which]++;
+    }
+    while (passed[which] == turn) give_way();
+}
+
+float number(unsigned pair, int place) {
+    const uint16_t bits = place ? pair >> 16 : pair;
+    _Float16 value;
+    std::memcpy(&value, &bits, 2);
+    return value;
+}
+
+unsigned bits(float value) {
+    const _Float16 half = std::min(65504.0f, std::max(-65504.0f, value));
+    uint16_t bits;
+    std::memcpy(&bits, &half, 2);
+    return bits;
+}
+
+void (*work)();
+
+void run() {
+    work();
+    done[threadIdx.x] = true;
+    give_way();
+}
+
+// All threads of one block.
+void block(int number, void (*kernel)()) {
+    blockIdx.x = number;
+    work = kernel;
+    std::memset(memory, 0xff, sizeof memory);  // not numbers: what is read before it is written shows
+    for (int i = 0; i < COUNT; i++) {
+        stacks[i].resize(STACK);
+        done[i] = false;
+        getcontext(&inside[i]);
+        inside[i].uc_stack.ss_sp = stacks[i].data();
+        inside[i].uc_stack.ss_size = STACK;
+        inside[i].uc_link = nullptr;
+        makecontext(&inside[i], run, 0);
+    }
+    for (bool any = true; any;) {
+        any = false;
+        for (int i = 0; i < COUNT; i++)
+            if (!done[i]) {
+                any = true;
+                threadIdx.x = i;
+                swapcontext(&outside, &inside[i]);
+            }
+    }
+}
+
+}  // namespace lanes
+
+static void multiply(float (&sums)[4], const unsigned (&factor)[4], unsigned upper, unsigned lower) {
+    using namespace lanes;
+    const int own = threadIdx.x, warp = own / 32, first = warp * 32, group = own % 32 / 4, pair = own % 4;
+    std::memcpy(laid[own].factor, factor, sizeof factor);
+    laid[own].weight[0] = upper;
+    laid[own].weight[1] = lower;
+    wait(warp, 32);
+    for (int i = 0; i < 4; i++) {
+        const int row = group + i / 2 * 8, column = pair * 2 + i % 2;
+        double sum = sums[i];
+        for (int k = 0; k < 16; k++) {
+            const auto &left = laid[first + row % 8 * 4 + k % 8 / 2], &right = laid[first + column * 4 + k % 8 / 2];
+            sum += double(number(left.factor[k / 8 * 2 + row / 8], k % 2)) * number(right.weight[k / 8], k % 2);
+        }
+        sums[i] = sum;
+    }
+    wait(warp, 32);
+}
+
+static unsigned halves(float left, float right) { return lanes::bits(left) | lanes::bits(right) << 16; }
+static unsigned rectified(float left, float right) { return halves(std::max(left, 0.0f), std::max(right, 0.0f)); }
+static void copy_aside(float *to, const float *from) { std::memcpy(to, from, 16); }
+static void wait_for_copies() {}
+static void synchronise() { lanes::wait(lanes::ALL, lanes::COUNT); }
+static float exponential(float value) { return std::exp(value); }
+static float bounded(float value) { return 2.0f - 4.0f / (std::exp(value) + 1.0f); }
