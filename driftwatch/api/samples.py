@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
-from driftwatch.data.schema import Samples, Schema
+from driftwatch.data.schema import Samples, Schema, as_floats
 from driftwatch.data.tables import columns_of_rows
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import RemotePath
@@ -57,7 +57,7 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
     for start in range(0, max(1, len(held)), CHUNK_ROWS):
         piece = held.slice(start, CHUNK_ROWS) if isinstance(held, pa.Table) else held[start : start + CHUNK_ROWS]
         try:
-            yield schema.coerce(piece)
+            yield as_floats(schema.coerce(piece))
         except MessageError as error:
             place = f"{WHERE}, rows from {start}" + (f", {error.where}" if error.where else "")
             raise DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}") from None

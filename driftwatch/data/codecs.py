@@ -17,7 +17,7 @@ import orjson
 from driftwatch.data.array_bodies import ARROW_MAGIC, NPY_MAGIC, read_arrow, read_npy, write_arrow, write_npy
 from driftwatch.data.json_bodies import load_json, rows, rows_body, v1_body, v1_instances, v2_body, v2_tensors
 from driftwatch.data.records import record_samples
-from driftwatch.data.schema import Samples, Schema
+from driftwatch.data.schema import Coerced, Samples, Schema
 from driftwatch.data.schema_framing import Framed, framed
 from driftwatch.errors import MessageError, UsageError
 
@@ -86,7 +86,7 @@ def decode(
     schema: Schema,
     format: str = "auto",  # noqa: A002
     registry: SchemaRegistry | None = None,
-) -> Samples:
+) -> Coerced:
     """The samples of a message, ``(N, *schema.shape)``.
 
     Args:
@@ -132,7 +132,7 @@ def encode(batch: Samples, schema: Schema, format: str = "json") -> tuple[bytes,
     raise UsageError(f"unknown format {format!r}", remedy="one of json, v2, rows, npy, arrow")
 
 
-def _registered_samples(frame: Framed | None, schema: Schema, format: str, registry: SchemaRegistry | None) -> Samples:  # noqa: A002
+def _registered_samples(frame: Framed | None, schema: Schema, format: str, registry: SchemaRegistry | None) -> Coerced:  # noqa: A002
     if frame is None:
         raise MessageError(
             "names no schema", reason="malformed", where=format, remedy="expected Confluent's wire format"

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from driftwatch.data.schema import Schema, TableSchema
+from driftwatch.data.schema import Coerced, Schema, TableSchema
 
 Flaws = Mapping[str, tuple[int, int]]
 """By column, those that have any: how many values are missing, and how many are an unseen category."""
@@ -28,7 +27,7 @@ class FlawCounter:
         self._names = [column.name for column in columns]
         self._unseen = np.array([len(each.categories) if each.kind == "category" else np.inf for each in columns])
 
-    def __call__(self, rows: NDArray[np.floating]) -> Flaws:
+    def __call__(self, rows: Coerced) -> Flaws:
         """Of coerced rows ``(N, columns)``."""
         if not self._names:
             return {}

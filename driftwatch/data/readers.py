@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, VectorSchema
+from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, VectorSchema, as_floats
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location, files_below, locate, matching_files, path_below
 
@@ -68,7 +68,7 @@ class Dataset(ABC):
         row, held = start, list[Samples]()
         for piece in self.raw(rows, start):
             try:
-                held.append(schema.coerce(piece))
+                held.append(as_floats(schema.coerce(piece)))
             except MessageError as error:
                 place = f"{self.path}, rows from {row}" + (f", {error.where}" if error.where else "")
                 raise DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}") from None

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from driftwatch.data.schema import Coerced
 from driftwatch.flows.base import Flow, standard_normal_log_prob
 from driftwatch.flows.image import ImageFlow
 from driftwatch.stats.summary import Array
@@ -43,9 +44,7 @@ class Latents:
     observed: NDArray[np.floating]
 
 
-def fixed_batches(
-    samples: NDArray[np.floating], batch_size: int = BATCH_SIZE
-) -> Iterator[tuple[NDArray[np.floating], int]]:
+def fixed_batches(samples: Coerced, batch_size: int = BATCH_SIZE) -> Iterator[tuple[Coerced, int]]:
     """Cuts samples ``(N, ...)`` into batches of exactly `batch_size` rows, and says how many rows are real."""
     for start in range(0, len(samples), batch_size):
         batch = samples[start : start + batch_size]
@@ -83,13 +82,13 @@ def flow_latents(flow: Flow, samples: Tensor) -> Latents:
     )
 
 
-def batch_latents(flow: Flow, batch: NDArray[np.floating]) -> Latents:
+def batch_latents(flow: Flow, batch: Coerced) -> Latents:
     """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy's arrays."""
     found = flow_latents(flow, torch.from_numpy(batch).to(device_of(flow)))
     return Latents(tuple(map(on_host, found.blocks)), on_host(found.nll), on_host(found.observed))
 
 
-def latents_of(flow: Flow, samples: NDArray[np.floating]) -> Latents:
+def latents_of(flow: Flow, samples: Coerced) -> Latents:
     """Latents of samples ``(N, *sample_shape)``, as NumPy's arrays."""
     batches = fixed_batches(samples, batch_size_on(device_of(flow)))
     parts = [(batch_latents(flow, batch), count) for batch, count in batches]

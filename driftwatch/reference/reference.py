@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import Schema, TableSchema
+from driftwatch.data.schema import Coerced, Schema, TableSchema
 from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.features import feature_names
@@ -152,14 +152,14 @@ class Reference:
             by_time=by_time,
         )
 
-    def summarise(self, batch: NDArray[np.floating]) -> Array:
+    def summarise(self, batch: Coerced) -> Array:
         """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``; a tensor if the flow is on a GPU.
 
         There the way of batches of one shape and type is recorded at the first of them.
         """
         return self._summariser(torch.from_numpy(batch)) if self.device.type == "cpu" else self.measure(batch)[0]
 
-    def measure(self, batch: NDArray[np.floating]) -> tuple[Array, Array]:
+    def measure(self, batch: Coerced) -> tuple[Array, Array]:
         """Likewise, and the score of each sample, nats, ``(B,)``; a GPU is not waited for."""
         raw = torch.from_numpy(batch)
         if self.device.type == "cpu":

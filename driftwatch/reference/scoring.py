@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from driftwatch.data.flaws import FlawCounter, Flaws
+from driftwatch.data.schema import Coerced
 from driftwatch.reference.latents import batch_size_on, fixed_batches, on_host
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
@@ -119,7 +120,7 @@ class Scorer:
         """The null of windows of `size` samples, or of single ones."""
         return self.point_null if size == 1 else self.reference.window_null(size)
 
-    def __call__(self, panes: Sequence[NDArray[np.floating]]) -> list[ScoredPane]:
+    def __call__(self, panes: Sequence[Coerced]) -> list[ScoredPane]:
         """Scores whole panes ``(n, *sample_shape)``; panes share batches, which changes nothing in their results."""
         return self.begin(panes)()
 
@@ -129,7 +130,7 @@ class Scorer:
         return self.reference.device.type != "cpu"
 
     def begin(
-        self, panes: Sequence[NDArray[np.floating]], between: Callable[[], None] = lambda: None
+        self, panes: Sequence[Coerced], between: Callable[[], None] = lambda: None
     ) -> Callable[[], list[ScoredPane]]:
         """Starts to score panes, and gives what waits for their results.
 
@@ -153,11 +154,9 @@ class Scorer:
 
         return results
 
-    def _measure(
-        self, panes: Sequence[NDArray[np.floating]], between: Callable[[], None]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _measure(self, panes: Sequence[Coerced], between: Callable[[], None]) -> tuple[Tensor, Tensor, Tensor]:
         """The summary of each pane; the score and the surprise of each sample. Of a GPU they are on their way."""
-        samples, start, scores = np.concatenate(panes), 0, []
+        samples, start, scores = self._together(panes), 0, []
         for batch, count in fixed_batches(samples, self.batch_size):
             between()
             summary, score = map(torch.as_tensor, self.reference.measure(batch))
@@ -175,9 +174,16 @@ class Scorer:
         found = (sums, torch.cat(scores), every[:, self.layout.surprise])
         return tuple(each.to("cpu", non_blocking=True) for each in found)  # type: ignore[return-value]
 
-    def _results(
-        self, panes: Sequence[NDArray[np.floating]], sums: Tensor, scores: Tensor, surprise: Tensor
-    ) -> list[ScoredPane]:
+    def _together(self, panes: Sequence[Coerced]) -> Coerced:
+        """The samples of all panes; for a GPU in memory from which it copies by itself."""
+        if not self.works_aside:
+            return np.concatenate(panes)
+        shape = (sum(map(len, panes)), *panes[0].shape[1:])
+        kind = np.result_type(*{pane.dtype for pane in panes})
+        pinned = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, kind)).dtype, pin_memory=True).numpy()
+        return np.concatenate(panes, out=pinned)
+
+    def _results(self, panes: Sequence[Coerced], sums: Tensor, scores: Tensor, surprise: Tensor) -> list[ScoredPane]:
         lengths = [len(pane) for pane in panes]
         graded, score = grades(surprise.numpy()), scores.numpy()
         return [

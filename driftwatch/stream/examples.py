@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftwatch.data.previews import preview
-from driftwatch.data.schema import Schema
+from driftwatch.data.schema import Coerced, Schema
 from driftwatch.stats.summary import Array
 from driftwatch.stream.positions import Mark
 
@@ -56,7 +55,7 @@ def some(found: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
 
 
 def candidates(
-    rule: ExampleRule, scores: Array, mark: Callable[[int], Mark], samples: NDArray[np.floating], schema: Schema
+    rule: ExampleRule, scores: Array, mark: Callable[[int], Mark], samples: Coerced, schema: Schema
 ) -> tuple[Candidate, ...]:
     """The samples of a pane that may be an example of a window, the farthest first; at most twice `count`.
 

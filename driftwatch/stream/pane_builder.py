@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.data.schema import Coerced
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.panes import RawPane
 from driftwatch.stream.positions import Mark, Position, fits
@@ -28,7 +29,7 @@ class _Part:
 
     offset: int
     time_ms: int
-    samples: NDArray[np.floating]
+    samples: Coerced
     rows: NDArray[np.intp]
 
 
@@ -94,7 +95,7 @@ class PaneBuilder:
         return record.offset < self._seen
 
     def add(
-        self, record: Record, stream: str, samples: NDArray[np.floating], indices: NDArray[np.intp], trace: str = ""
+        self, record: Record, stream: str, samples: Coerced, indices: NDArray[np.intp], trace: str = ""
     ) -> Iterator[RawPane]:
         """Takes the samples of one message, and gives the panes that they complete.
 

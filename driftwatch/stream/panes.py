@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.data.flaws import Flaws, add_flaws
+from driftwatch.data.schema import Coerced
 from driftwatch.reference.scoring import ScoredPane
 from driftwatch.stats.summary import Array, merge
 from driftwatch.stream.alert import Example, Examples
@@ -95,7 +96,7 @@ class RawPane:
     """
 
     stream: str
-    samples: NDArray[np.floating]
+    samples: Coerced
     start_ms: int
     end_ms: int
     topic: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftwatch.data.codecs import decode, stream_names
-from driftwatch.data.schema import Samples
+from driftwatch.data.schema import Coerced
 from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.errors import MessageError, RegistryError
 from driftwatch.reference.scoring import Scorer
@@ -276,7 +276,8 @@ class ScoreStage:
         indices = watched(record, len(samples), route.sample_fraction)
         span.tell(stream=route.stream, samples=len(indices))
         self._note(record, route, "ok" if len(indices) else "skipped", len(indices), builder, work)
-        yield from builder.add(record, route.stream, samples[indices], indices, trace)
+        chosen = samples if len(indices) == len(samples) else samples[indices]
+        yield from builder.add(record, route.stream, chosen, indices, trace)
 
     def _note(
         self, record: Record, route: Route, outcome: BatchOutcome, samples: int, builder: PaneBuilder, work: Work
@@ -301,7 +302,7 @@ class ScoreStage:
             remedy=f"set the header driftwatch-stream to a configured one: {', '.join(sorted(self._routes)[:NAMED])}",
         )
 
-    def _decode(self, record: Record, route: Route) -> Samples:
+    def _decode(self, record: Record, route: Route) -> Coerced:
         return decode(record.value, record.header, route.scorer.reference.schema, route.format, self._registry)
 
     def _scoring(self, give_up: Callable[[], bool]) -> PaneScoring:
