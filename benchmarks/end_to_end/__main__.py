@@ -31,7 +31,21 @@ HEAP_MB = 2_048
 BROKER = "group.initial.rebalance.delay.ms=3000\n"
 """As brokers have it by themselves: daemons that start together join together."""
 
+COLUMNS = (
+    "scored, samples/s",
+    "of bare",
+    "tested, samples/s",
+    "GPU busy",
+    "cores of a scorer",
+    "of a tester",
+    "of the broker",
+    "measured, s",
+    "started in, s",
+)
 STAGES = ("decode", "score", "commit", "test")
+STAGE_COLUMNS = ("a scorer's µs by the sample", *STAGES, "left", "samples in a transaction")
+"""A commit packs its panes, too; what is left is polling, metrics and waiting. Tests have a thread of their own."""
+
 BARE_S = 4.0
 POOL = 10_000
 """Images that are sent, again and again."""
@@ -58,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--samples", type=int, default=2_000_000, help="in a topic")
     parser.add_argument("--messages", type=int, nargs="+", default=[1_024, 64], help="of so many samples")
-    parser.add_argument("--fleets", nargs="+", default=["1", "2", "4", "1+1", "both"], help="of daemons, by name")
+    parser.add_argument("--fleets", nargs="+", default=["1", "2", "4", "2+1", "both"], help="of daemons, by name")
     parser.add_argument("--partitions", type=int, default=16)
     parser.add_argument("--step", type=int, default=100, help="samples in a pane")
     parser.add_argument("--poll", type=int, help="source.max_poll_records, if not as usual")
@@ -89,20 +103,9 @@ def _rows(options: argparse.Namespace, setup: Setup, count: int, bare: Bare, gpu
     topic = _fill(options, setup, count)
     size = topic.samples / 1e6
     print(f"\n## Messages of {count:,}\n\n{size:.2f} million samples, written in {topic.seconds:.1f} s.\n")
-    _row(
-        "daemons",
-        "scored, samples/s",
-        "of bare",
-        "tested, samples/s",
-        "GPU busy",
-        "cores of a scorer",
-        "of a tester",
-        "of the broker",
-        "measured, s",
-        "started in, s",
-    )
-    _row("---", *["---:"] * 9)
-    found: list[tuple[str, Measured]] = []
+    columns = COLUMNS + (STAGE_COLUMNS if options.stages else ())
+    _row("daemons", *columns)
+    _row("---", *["---:"] * len(columns))
     failed: list[str] = []
     for name in options.fleets:
         try:
@@ -111,14 +114,7 @@ def _rows(options: argparse.Namespace, setup: Setup, count: int, bare: Bare, gpu
             failed.append(f"{name} with messages of {count}")
             sys.stderr.write(f"{failed[-1]}: {type(error).__name__}: {error}\n")
             continue
-        found.append((name, measured))
-        _row(name, *_cells(measured, bare))
-    if options.stages:
-        print("\nMilliseconds of a scoring daemon for 1,000 samples; what is left is polling and waiting.\n")
-        _row("daemons", *STAGES, "left", "in all", "samples in a transaction")
-        _row("---", *["---:"] * (len(STAGES) + 3))
-        for name, measured in found:
-            _row(name, *_stages(measured))
+        _row(name, *_cells(measured, bare), *(_stages(measured) if options.stages else []))
     return failed
 
 
@@ -147,16 +143,13 @@ def _cells(measured: Measured, bare: Bare) -> list[str]:
 
 
 def _stages(measured: Measured) -> list[str]:
-    scorers = measured.of("score")
-    told = [measured.told[number] for number in scorers]
-    thousands = measured.scored / 1_000
+    told = [measured.told[number] for number in measured.of("score")]
+    every = measured.seconds * len(told)
     spent = [sum(each.seconds[stage] for each in told) for stage in STAGES]
-    every = measured.seconds * len(scorers)
-    # Testing has a thread of its own: its time is beside that of the others, not part of it.
-    left = every - sum(spent[:-1])
+    left = every - sum(spent[: STAGES.index("test")])
     passes = sum(each.passes["commit"] for each in told)
     return [
-        *(f"{1_000 * each / thousands:.2f}" for each in (*spent, left, every)),
+        *(f"{1e6 * seconds / measured.scored:.2f}" for seconds in (every, *spent, left)),
         f"{measured.scored / max(1, passes):,.0f}",
     ]
 
