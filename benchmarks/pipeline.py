@@ -76,11 +76,6 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
     whole = len(samples) // step * step
     panes = samples[:whole].reshape(-1, step, *samples.shape[1:])
     scorer(list(panes[: WARM_UP // step]))
-    at_once = max(1, WORK_BATCHES * scorer.batch_size // step)
-
-    def bare() -> None:
-        for first in range(0, len(panes), at_once):
-            scorer(list(panes[first : first + at_once]))
 
     def tested(units: Iterator[list[bytes]]) -> None:
         stage = TestStage(lambda *_: standard)
@@ -105,7 +100,7 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
     rates = [
         len(samples) / _seconds(work)
         for work in (
-            bare,
+            lambda: score_bare(scorer, panes),
             lambda: deque((encode_pane(pane) for unit in _scored(scorer, step, records) for pane in unit), 0),
             lambda: tested(iter(kept)),
             together,
@@ -113,6 +108,13 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
     ]
     figures = " | ".join(f"{rate:,.0f}" for rate in rates)
     return f"| {step} | {count:,} | {figures} | {rates[-1] / rates[0]:.0%} |"
+
+
+def score_bare(scorer: Scorer, panes: Samples) -> None:
+    """The scoring loop and nothing else: panes ``(N, step, *sample_shape)``, as many at once as a unit of work has."""
+    at_once = max(1, WORK_BATCHES * scorer.batch_size // panes.shape[1])
+    for first in range(0, len(panes), at_once):
+        scorer(list(panes[first : first + at_once]))
 
 
 def _scored(scorer: Scorer, step: int, records: Sequence[Record]) -> Iterator[list[Pane]]:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,6 +54,10 @@ log.segment.bytes=67108864
 log.cleaner.enable=true
 """
 
+QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Of Java's options those for a node that lives for seconds and shares its cores with what is tested."""
+
+HEAP_MB = 512
 
 COPIES = 3
 """Of every partition, where there are as many nodes; one may then be away."""
@@ -85,12 +89,20 @@ class KafkaBroker:
         cluster: identifies the cluster.
         heap_mb: the most of Java's heap.
         more: properties that take the place of the usual ones, with the same names in braces as those.
+        java: options of its runtime.
     """
 
     def __init__(
-        self, nodes: Mapping[int, Ports], number: int, cluster: str, *, heap_mb: int = 512, more: str = ""
+        self,
+        nodes: Mapping[int, Ports],
+        number: int,
+        cluster: str,
+        *,
+        heap_mb: int = HEAP_MB,
+        more: str = "",
+        java: Sequence[str] = QUICK_START,
     ) -> None:
-        self.number, self._heap_mb = number, heap_mb
+        self.number, self._heap_mb, self._options = number, heap_mb, java
         own = nodes[number]
         self.port, self.proxied, self.proxy = own.plain, own.proxied, own.proxy
         self._folder = Path(tempfile.mkdtemp(prefix="driftwatch-kafka-"))
@@ -117,6 +129,12 @@ class KafkaBroker:
     def bootstrap(self) -> str:
         """Where clients connect to."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Of its process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
@@ -179,8 +197,7 @@ class KafkaBroker:
             "java",
             f"-Xmx{self._heap_mb}m",
             "-Xms128m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+            *self._options,
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-cp",
@@ -197,10 +214,13 @@ class KafkaBroker:
 
 
 @contextlib.contextmanager
-def start_broker(port: int | None = None, more: str = "") -> Iterator[KafkaBroker]:
+def start_broker(
+    port: int | None = None, more: str = "", *, heap_mb: int = HEAP_MB, java: Sequence[str] = QUICK_START
+) -> Iterator[KafkaBroker]:
     """A running broker, on a free port if none is given; ended and removed afterwards."""
     ports = choose_ports()
-    broker = KafkaBroker({1: replace(ports, plain=port or ports.plain)}, 1, cluster_id(), more=more)
+    nodes = {1: replace(ports, plain=port or ports.plain)}
+    broker = KafkaBroker(nodes, 1, cluster_id(), heap_mb=heap_mb, more=more, java=java)
     try:
         broker.start()
         yield broker

@@ -1,0 +1,151 @@
+"""What is read while daemons run: committed samples, processor time, a GPU's use, and their own stage times."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from benchmarks.end_to_end.topic import Topic
+from tests.daemons import RunningDaemon
+
+GPU_EVERY_S = 0.1
+TICKS_S = os.sysconf("SC_CLK_TCK")
+
+_STAGE = re.compile(r'^driftwatch_stage_seconds_(sum|count)\{stage="(\w+)"\} (\S+)', re.MULTILINE)
+_DEAD = re.compile(r"^driftwatch_dead_letters_total\{[^}]*\} (\S+)", re.MULTILINE)
+
+
+class Committed:
+    """How far a fleet has come, by the offsets that it has committed: they are in one transaction with its panes.
+
+    Args:
+        bootstrap: of the broker.
+        topic: that is read.
+        group: of the source.
+        step: samples in a pane.
+    """
+
+    def __init__(self, bootstrap: str, topic: Topic, group: str, step: int) -> None:
+        self._topic, self._group, self._step = topic, group, step
+        self._input = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        self._panes = [TopicPartition(f"{group}.panes", number) for number in range(topic.partitions)]
+        self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
+
+    @contextmanager
+    def reading(self) -> Iterator[Committed]:
+        """Lets go of connections in the end."""
+        with closing(self._admin), closing(self._consumer):
+            yield self
+
+    def scored(self) -> int:
+        """Samples whose messages are committed."""
+        return self._offsets(self._group, self._input) * self._topic.count
+
+    def tested(self) -> int:
+        """Offsets of the panes topic that are committed; marks of transactions are among them."""
+        return self._offsets(f"{self._group}.test", self._panes)
+
+    def samples_of_offset(self) -> float:
+        """Samples in an offset of the panes topic, where most are panes, and some are marks of transactions."""
+        ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(self._panes)
+        return self.scored() / max(1, sum(ends.values()))
+
+    def _offsets(self, group: str, places: Sequence[TopicPartition]) -> int:
+        found = self._admin.list_group_offsets({group: list(places)})[group]
+        return sum(max(0, each.offset) for each in found.values())
+
+
+class GpuMeter:
+    """The share of time in which a GPU has something to do, as its driver tells it, read meanwhile.
+
+    Args:
+        device: as PyTorch names it; nothing is read of a CPU.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._readings: list[tuple[float, float]] = []
+        self._stop = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[GpuMeter]:
+        """Reads meanwhile."""
+        if not self._device.startswith("cuda"):
+            yield self
+            return
+        thread = threading.Thread(target=self._read, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def busy(self, begin: float, end: float) -> float | None:
+        """Its mean over a stretch of `time.monotonic`; None if nothing was read."""
+        found = [percent for at, percent in self._readings if begin <= at <= end]
+        return fmean(found) / 100 if found else None
+
+    def _read(self) -> None:
+        try:
+            nvml = importlib.import_module("pynvml")
+            nvml.nvmlInit()
+            handle = nvml.nvmlDeviceGetHandleByIndex(int(self._device.partition(":")[2] or 0))
+            while not self._stop.wait(GPU_EVERY_S):
+                self._readings.append((time.monotonic(), float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)))
+        except Exception as error:  # noqa: BLE001 - whatever the driver says, the rest is still worth measuring
+            sys.stderr.write(f"a GPU's use cannot be read: {error!r}\n")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a daemon tells of itself.
+
+    Args:
+        seconds: by stage.
+        passes: by stage.
+        dead: dead letters.
+    """
+
+    seconds: Counter[str]
+    passes: Counter[str]
+    dead: float
+
+    def __sub__(self, before: Told) -> Told:
+        """What has come since."""
+        seconds, passes = Counter(self.seconds), Counter(self.passes)
+        seconds.subtract(before.seconds)
+        passes.subtract(before.passes)
+        return Told(seconds, passes, self.dead - before.dead)
+
+
+def ask(daemon: RunningDaemon) -> Told:
+    """Reads a daemon's metrics."""
+    return parse(daemon.get("/metrics").text)
+
+
+def parse(text: str) -> Told:
+    """What is told by metrics as Prometheus scrapes them."""
+    told: dict[str, Counter[str]] = {"sum": Counter(), "count": Counter()}
+    for kind, stage, value in _STAGE.findall(text):
+        told[kind][stage] += float(value)  # type: ignore[assignment]
+    return Told(told["sum"], told["count"], sum(map(float, _DEAD.findall(text))))
+
+
+def processor_s(pid: int) -> float:
+    """Processor seconds of a process by now, all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_S
