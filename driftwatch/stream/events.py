@@ -36,7 +36,7 @@ class BatchSeen:
 
 @dataclass(frozen=True)
 class SamplesScored:
-    """Point scores of a pane's samples ``(n,)`` in nats; event time of the newest."""
+    """Point scores ``(n,)`` in nats of a stream's samples, of a unit of work; event time of the newest."""
 
     stream: str
     scores: NDArray[np.float64]

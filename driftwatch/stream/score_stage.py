@@ -239,7 +239,8 @@ class ScoreStage:
                     left += [pane] if new is not None else []
         scoring = self._scoring(give_up)
         scoring.add(left)
-        work.panes, work.events = scoring.finish()
+        work.panes, told = scoring.finish()
+        work.events += told
         self._routes = routes
         # Who was told has forgotten the streams that were taken out, and those among them that are here again.
         self._told.clear()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftwatch.data.codecs import decode, encode, stream_names
-from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
+from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, as_floats
 from driftwatch.errors import MessageError, UsageError
 
 IMAGE = ImageSchema(channels=1, height=4, width=5)
@@ -42,7 +42,8 @@ def test_round_trip(kind: str, form: str, told: bool) -> None:
     value, headers = encode(batch, schema, form)
     found = decode(value, headers if told else {}, schema)
     np.testing.assert_array_equal(found, batch)
-    assert found.dtype == batch.dtype
+    assert found.dtype == (schema.dtype if isinstance(schema, ImageSchema) else batch.dtype)
+    assert as_floats(found).dtype == batch.dtype
 
 
 def test_rows_round_trip() -> None:
