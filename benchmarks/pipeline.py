@@ -74,7 +74,7 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
     ]
     scorer, standard = Scorer(reference), make_tester.standard(reference)
     whole = len(samples) // step * step
-    panes = samples[:whole].reshape(-1, step, *samples.shape[1:])
+    panes = reference.schema.coerce(samples[:whole]).reshape(-1, step, *samples.shape[1:])
     scorer(list(panes[: WARM_UP // step]))
 
     def tested(units: Iterator[list[bytes]]) -> None:

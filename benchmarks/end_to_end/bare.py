@@ -46,7 +46,7 @@ def _measure(bundle: Path, images: Path, device: str, step: int, seconds: float)
     unit = max(1, WORK_BATCHES * scorer.batch_size // step) * step
     dataset = open_dataset(images)
     read = next(dataset.chunks(reference.schema, min(dataset.rows, unit)))
-    panes = np.resize(read, (unit, *read.shape[1:])).reshape(-1, step, *read.shape[1:])
+    panes = np.resize(reference.schema.coerce(read), (unit, *read.shape[1:])).reshape(-1, step, *read.shape[1:])
     gc.freeze()  # as the daemon does before its roles start
     score_bare(scorer, panes[: max(1, WARM_UP // step)])
     score_bare(scorer, panes)

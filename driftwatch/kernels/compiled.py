@@ -22,31 +22,19 @@ class Kernel:
 
     Args:
         name: of its function.
-        sources: files of this package that make it up, in their order.
-        constants: that its source leaves open.
+        binary: that `compile_for` made of its source, for this GPU.
         threads: of a block.
         shared: bytes that a block shares.
         device: an NVIDIA GPU.
 
     Raises:
-        DriftwatchError: if it cannot be compiled or loaded.
+        DriftwatchError: if it cannot be loaded.
     """
 
-    def __init__(
-        self,
-        name: str,
-        sources: Sequence[str],
-        constants: Mapping[str, int],
-        *,
-        threads: int,
-        shared: int,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, name: str, binary: bytes, *, threads: int, shared: int, device: torch.device) -> None:
         from cuda.bindings import driver
 
         self._threads, self._shared, self._device = threads, shared, device
-        major, minor = torch.cuda.get_device_capability(device)
-        binary = compile_for(f"sm_{major}{minor}", source_of(sources), constants)
         with torch.cuda.device(device):
             torch.cuda.current_stream().synchronize()  # makes PyTorch's context that of this thread
             self._module = _checked(driver.cuModuleLoadData(binary))
@@ -72,6 +60,12 @@ def compiles_for(device: torch.device) -> bool:
 
     major, minor = torch.cuda.get_device_capability(device)
     return (major, minor) >= OLDEST and 10 * major + minor in _checked(nvrtc.nvrtcGetSupportedArchs())
+
+
+def architecture_of(device: torch.device) -> str:
+    """Of a GPU, as `compile_for` takes it."""
+    major, minor = torch.cuda.get_device_capability(device)
+    return f"sm_{major}{minor}"
 
 
 def source_of(names: Sequence[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from driftwatch.flows.base import Flow
 from driftwatch.flows.folding import FoldedMix
 from driftwatch.flows.image import FlowStep, ImageFlow
-from driftwatch.kernels.compiled import Kernel, compiles_for
+from driftwatch.kernels.compiled import Kernel, architecture_of, compile_for, compiles_for, source_of
 
 SOURCES = ("instructions.cu", "scale.cu")
 HIDDEN, TAPS = 64, 9
@@ -134,22 +136,15 @@ class ScaleKernel:
 
     Args:
         shape: of its kernel.
+        binary: compiled for that shape and this GPU.
         weights: of each step and the split, as `packed` gives them, ``(steps, words)``, on the GPU.
         log_det: of all 1x1 convolutions, for one sample.
     """
 
-    def __init__(self, shape: ScaleShape, weights: Tensor, log_det: float) -> None:
-        self.shape, self.log_det, self.device = shape, log_det, weights.device
-        memory = torch.cuda.get_device_properties(weights.device).shared_memory_per_multiprocessor
+    def __init__(self, shape: ScaleShape, binary: bytes, weights: Tensor, log_det: float) -> None:
+        self.shape, self.log_det = shape, log_det
         self._weights = weights
-        self._kernel = Kernel(
-            "scale",
-            SOURCES,
-            shape.constants(memory),
-            threads=shape.threads,
-            shared=shape.shared,
-            device=weights.device,
-        )
+        self._kernel = Kernel("scale", binary, threads=shape.threads, shared=shape.shared, device=weights.device)
 
     def __call__(self, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `driftwatch.flows.image.Scale`."""
@@ -173,10 +168,15 @@ def with_kernels(flow: Flow) -> Flow:
     device = next(chain(flow.parameters(), flow.buffers())).device
     if not isinstance(flow, ImageFlow) or not torch.backends.cudnn.allow_tf32 or not compiles_for(device):
         return flow
-    shared = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    shapes = {scale: shape_of(flow, scale, shared) for scale in range(flow.scales)}
+    gpu = torch.cuda.get_device_properties(device)
+    found = [(scale, shape_of(flow, scale, gpu.shared_memory_per_block_optin)) for scale in range(flow.scales)]
+    shapes = {scale: shape for scale, shape in found if shape}
+    constants = [shape.constants(gpu.shared_memory_per_multiprocessor) for shape in shapes.values()]
+    with ThreadPoolExecutor() as pool:  # a second each
+        binaries = pool.map(partial(compile_for, architecture_of(device), source_of(SOURCES)), constants)
     flow.kernels = {
-        scale: ScaleKernel(shape, *step_weights(flow, scale, shape)) for scale, shape in shapes.items() if shape
+        scale: ScaleKernel(shape, binary, *step_weights(flow, scale, shape))
+        for (scale, shape), binary in zip(shapes.items(), binaries, strict=True)
     }
     return flow
 
