@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -142,21 +142,27 @@ class Scorer:
         """
         if not panes:
             return list
+        ends = list(accumulate(map(len, panes)))
         if not self.works_aside:
-            return lambda: self._results(panes, *self._measure(panes, between))
-        measured = self._measure(panes, between)
+            samples = np.concatenate(panes)
+            return lambda: self._results(samples, ends, *self._measure(samples, ends, between))
+        pinned = _pinned(panes)
+        measured = self._measure(pinned, ends, between)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
 
         def results() -> list[ScoredPane]:
+            # It holds the samples until then: nobody else knows that the GPU still copies from there.
             done.synchronize()
-            return self._results(panes, *measured)
+            return self._results(pinned, ends, *measured)
 
         return results
 
-    def _measure(self, panes: Sequence[Coerced], between: Callable[[], None]) -> tuple[Tensor, Tensor, Tensor]:
+    def _measure(
+        self, samples: Coerced, ends: Sequence[int], between: Callable[[], None]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The summary of each pane; the score and the surprise of each sample. Of a GPU they are on their way."""
-        samples, start, scores = self._together(panes), 0, []
+        start, scores = 0, []
         for batch, count in fixed_batches(samples, self.batch_size):
             between()
             summary, score = map(torch.as_tensor, self.reference.measure(batch))
@@ -166,7 +172,7 @@ class Scorer:
             scores.append(score[:count])
             start += count
         # Only sums leave a GPU: the summaries of single samples are a hundred times as many bytes as the samples.
-        lengths = torch.tensor([len(pane) for pane in panes]).to(every.device, non_blocking=True)
+        lengths = torch.tensor(np.diff(ends, prepend=0)).to(every.device, non_blocking=True)
         # Unsafe: to check that the lengths add up, a GPU would have to be waited for.
         sums: Tensor = on_grid(  # type: ignore[assignment]
             torch.segment_reduce(every, "sum", lengths=lengths, unsafe=True)  # type: ignore[arg-type]
@@ -174,19 +180,19 @@ class Scorer:
         found = (sums, torch.cat(scores), every[:, self.layout.surprise])
         return tuple(each.to("cpu", non_blocking=True) for each in found)  # type: ignore[return-value]
 
-    def _together(self, panes: Sequence[Coerced]) -> Coerced:
-        """The samples of all panes; for a GPU in memory from which it copies by itself."""
-        if not self.works_aside:
-            return np.concatenate(panes)
-        shape = (sum(map(len, panes)), *panes[0].shape[1:])
-        kind = np.result_type(*{pane.dtype for pane in panes})
-        pinned = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, kind)).dtype, pin_memory=True).numpy()
-        return np.concatenate(panes, out=pinned)
-
-    def _results(self, panes: Sequence[Coerced], sums: Tensor, scores: Tensor, surprise: Tensor) -> list[ScoredPane]:
-        lengths = [len(pane) for pane in panes]
+    def _results(
+        self, samples: Coerced, ends: Sequence[int], sums: Tensor, scores: Tensor, surprise: Tensor
+    ) -> list[ScoredPane]:
         graded, score = grades(surprise.numpy()), scores.numpy()
         return [
-            ScoredPane(summary, score[end - len(pane) : end], graded[end - len(pane) : end], self._flaws(pane))
-            for pane, summary, end in zip(panes, sums.numpy(), accumulate(lengths), strict=True)
+            ScoredPane(summary, score[start:end], graded[start:end], self._flaws(samples[start:end]))
+            for summary, (start, end) in zip(sums.numpy(), pairwise([0, *ends]), strict=True)
         ]
+
+
+def _pinned(panes: Sequence[Coerced]) -> Coerced:
+    """The samples of all panes, where a GPU copies them from by itself."""
+    kind = np.result_type(*{pane.dtype for pane in panes})
+    shape = (sum(map(len, panes)), *panes[0].shape[1:])
+    memory = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, kind)).dtype, pin_memory=True)
+    return np.concatenate(panes, out=memory.numpy())
