@@ -47,9 +47,10 @@ class Kernel:
         """Runs it on the current stream of its GPU; tensors are passed as where they lie."""
         values = tuple(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments)
         types = tuple(c_void_p if isinstance(each, Tensor) else c_int for each in arguments)
-        stream = torch.cuda.current_stream(self._device).cuda_stream
         grid, block = (blocks, 1, 1), (self._threads, 1, 1)
-        _checked(self._launch(self._function, *grid, *block, self._shared, stream, (values, types), 0))
+        with torch.cuda.device(self._device):
+            stream = torch.cuda.current_stream().cuda_stream
+            _checked(self._launch(self._function, *grid, *block, self._shared, stream, (values, types), 0))
 
 
 def compiles_for(device: torch.device) -> bool:
