@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
-_Told = dict[str, set[tuple[MetricWrapperBase, tuple[str, ...]]]]
+_Told = dict[str, dict[tuple[MetricWrapperBase, tuple[str, ...]], MetricWrapperBase]]
 
 
 class ByStream(Generic[Metric]):
@@ -21,9 +21,12 @@ class ByStream(Generic[Metric]):
 
     def labels(self, stream: str, *others: str) -> Metric:
         """The series with these labels; it begins if there is none."""
-        labels = (stream, *others)
-        self._told.setdefault(stream, set()).add((self._metric, labels))
-        return self._metric.labels(*labels)
+        told, key = self._told.setdefault(stream, {}), (self._metric, others)
+        series = told.get(key)
+        if series is None:
+            # Kept, since prometheus_client checks the labels anew each time, which takes longer than all else.
+            series = told[key] = self._metric.labels(stream, *others)
+        return series  # type: ignore[return-value]
 
 
 class StreamMetrics:
@@ -55,5 +58,5 @@ class StreamMetrics:
     def keep(self, streams: Set[str]) -> None:
         """Takes back what was told of all other streams."""
         for stream in self._told.keys() - streams:
-            for metric, labels in self._told.pop(stream):
-                metric.remove(*labels)
+            for metric, others in self._told.pop(stream):
+                metric.remove(stream, *others)

@@ -32,8 +32,10 @@ GRADES = 200
 POWERS = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.2, 1.6, 2.5, 5.0])
 """Bets ``a p^(a-1)``: below 1 on scores that surprise more than the reference's, above 1 on such as do less."""
 
-
 LOG_POWERS = np.log(POWERS)
+
+AT_ONCE = 128
+"""Scores whose ranks are worked out together: work grows with the square of it."""
 
 
 def grades(surprise: Array) -> Ranks:
@@ -77,14 +79,12 @@ class Martingale:
         rounds = self.rounds + 1
         woken = math.log(_asleep(self.rounds) - _asleep(rounds)) - math.log(len(POWERS))
         active = np.logaddexp(self.active, woken)
-        counts = self.counts.copy()
-        total = int(counts.sum())
-        for grade in found.tolist():
-            below = int(counts[:grade].sum())
-            p = (below + _uniform(total) * (int(counts[grade]) + 1)) / (total + 1)
-            active = active + LOG_POWERS + (POWERS - 1.0) * math.log(p)
-            counts[grade] += 1
-            total += 1
+        counts, logs = self.counts, 0.0
+        for start in range(0, len(found), AT_ONCE):
+            some = found[start : start + AT_ONCE]
+            logs += float(np.log(_ranks(counts, some)).sum())
+            counts = counts + count(some)
+        active = active + len(found) * LOG_POWERS + (POWERS - 1.0) * logs
         then = replace(self, counts=counts, rounds=rounds, active=active)
         return replace(then, deepest=max(self.deepest, then.log_wealth))
 
@@ -118,9 +118,23 @@ def _asleep(rounds: int) -> float:
     return 1.0 / math.log(rounds + math.e)
 
 
-def _uniform(number: int) -> float:
-    """A number in ``(0, 1)`` that breaks the tie of the score of that number: always the same one."""
-    v = (number + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
-    v = (v ^ (v >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-    v = (v ^ (v >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-    return ((v ^ (v >> 31)) >> 11 | 1) / float(1 << 53)
+def _ranks(counts: Counts, found: Ranks) -> Array:
+    """The rank of each of a few scores, among all that came before it, in ``(0, 1)``, ``(n,)``."""
+    place = found.astype(np.intp)
+    totals = int(counts.sum()) + np.arange(len(found))
+    before = np.tri(len(found), k=-1, dtype=bool)
+    below = (np.cumsum(counts) - counts)[place] + ((place < place[:, None]) & before).sum(1)
+    same = counts[place] + ((place == place[:, None]) & before).sum(1)
+    ranks: Array = (below + _uniform(totals) * (same + 1)) / (totals + 1)
+    return ranks
+
+
+def _uniform(numbers: Counts) -> Array:
+    """For the score of each number one in ``(0, 1)`` that breaks its ties: always the same.
+
+    As the splitmix64 generator makes them; products wrap.
+    """
+    v = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((v ^ (v >> np.uint64(31))) >> np.uint64(11) | np.uint64(1)) / float(1 << 53)

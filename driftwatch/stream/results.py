@@ -28,8 +28,8 @@ class Excess:
 def excess(blocks: Sequence[str], nats: Array, deviations: Array) -> dict[str, dict[str, Excess]]:
     """By block and part, from arrays ``(S, 3)``."""
     return {
-        block: {part: Excess(float(nats[s, i]), float(deviations[s, i])) for i, part in enumerate(PARTS)}
-        for s, block in enumerate(blocks)
+        block: {part: Excess(*both) for part, *both in zip(PARTS, *of_block, strict=True)}
+        for block, *of_block in zip(blocks, nats.tolist(), deviations.tolist(), strict=True)
     }
 
 
