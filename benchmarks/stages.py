@@ -9,6 +9,7 @@ Processor time rather than time, so that a busy machine measures the same.
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 import zlib
 from collections import deque
@@ -92,6 +93,7 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
     tests = Tests()
     run = list(enumerate(found))
     tester = TestStage(lambda *_: standard)
+    gc.freeze()  # as the daemon does before its roles start
     testing = _processor_s(lambda: [tester.feed_all(run[i : i + 100], tests) for i in range(0, len(run), 100)])
     results: list[bytes] = []
     testing += _processor_s(lambda: results.extend(each.to_json() for each in tests.windows))
