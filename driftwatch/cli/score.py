@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from driftwatch.cli.console import DATA_HELP, OutputFormat, sample_progress, stderr, stdout
 from driftwatch.locations import Location, locate
+
+if TYPE_CHECKING:
+    from driftwatch.data.readers import Dataset
+    from driftwatch.reference.scoring import Scorer
+    from driftwatch.stats.null import WindowNull
 
 
 def score(
@@ -48,7 +53,7 @@ def score(
 
     scorer = open_scorer(bundle, device)
     dataset = open_dataset(data)
-    null = scorer.window_null(window) if window else None
+    null = _null(scorer, window, dataset) if window else None
     threshold = side_by_side(window) if window else 0.0
     count = tested = alarms = 0
     with ExitStack() as stack:
@@ -87,6 +92,20 @@ def score(
     places = [str(each) for each in ((place, windows_path(place)) if window else (place,))] if place else []
     summary = ", ".join(remarks) + (f" -> {', '.join(places)}" if places else "")
     stderr().print("\n".join([summary, *(_told_rule(window, alarms) if window else ())]))
+
+
+def _null(scorer: Scorer, window: int, dataset: Dataset) -> WindowNull:
+    """What windows of a size show without drift, unless there is none of it."""
+    from driftwatch.errors import UsageError
+
+    if window > dataset.rows:
+        raise UsageError(
+            f"has {dataset.rows:,} samples: no window of {window:,}",
+            where=str(dataset.path),
+            remedy="give a smaller --window",
+        )
+    with stderr().status(f"calibrating windows of {window:,}"):
+        return scorer.window_null(window)
 
 
 def _told_rule(window: int, alarms: int) -> Sequence[str]:

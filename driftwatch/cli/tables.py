@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 Columns = Mapping[str, NDArray[np.generic]]
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class TableWriter(Protocol):
@@ -48,6 +51,7 @@ class FileTable:
         check_suffix(path)
         self.path = path
         self.rows = 0
+        self._partial: Path | None = None
         self._writer: TableWriter | None = None
 
     def __enter__(self) -> Self:
@@ -59,32 +63,48 @@ class FileTable:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._writer is None:
+        if self._partial is None:
             return
-        self._writer.close()
         try:
-            if error is None:
-                self._publish()
+            with self._told():
+                if self._writer is not None:
+                    self._writer.close()
+                if error is None:
+                    self._publish(self._partial)
         finally:
             self._partial.unlink(missing_ok=True)
 
-    def _publish(self) -> None:
+    def _publish(self, partial: Path) -> None:
         if isinstance(self.path, Path):
-            self._partial.replace(self.path)
-            return
-        try:
-            self.path.upload(self._partial)
-        except OSError as error:
-            raise DataError(f"cannot be written: {error}", where=str(self.path)) from None
+            partial.replace(self.path)
+        else:
+            self.path.upload(partial)
 
     def write(self, columns: Columns) -> None:
-        """Append rows."""
-        if self._writer is None:
-            self._partial = _partial_of(self.path)
-            self._partial.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = _WRITERS[self.path.suffix](self._partial, columns)
-        self._writer.write(columns)
+        """Append rows.
+
+        Raises:
+            DataError: they cannot be written.
+        """
+        with self._told():
+            if self._writer is None:
+                self._partial = _partial_of(self.path)
+                self._partial.parent.mkdir(parents=True, exist_ok=True)
+                self._writer = _WRITERS[self.path.suffix](self._partial, columns)
+            self._writer.write(columns)
         self.rows += len(next(iter(columns.values())))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # PyArrow's own words tell of bytes and files, and not of which.
+            why = os.strerror(error.errno) if error.errno else str(error)
+            remedy = "free some space there" if error.errno in FULL else "see to its folder"
+            raise DataError(
+                f"cannot be written: {why}", where=str(self.path), remedy=f"{remedy}, or give another --out"
+            ) from None
 
 
 def _partial_of(path: Location) -> Path:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 
 from driftwatch.cli.app import _run
 from driftwatch.reference.offline import SAMPLE_COLUMNS, WINDOW_COLUMNS
+from driftwatch.reference.scoring import Scorer
 from tests.people import rows
 from tests.synthetic import shuffled_rows, waves
 
@@ -82,3 +86,33 @@ def test_json_lines_have_all_figures(bundle: Path, images: Path, capfdbinary: py
     assert _run(["score", str(bundle), str(images), "--window", "50", "--format", "json"]) == 0
     found = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [tuple(row) for row in found] == [WINDOW_COLUMNS] * 4
+
+
+@contextmanager
+def _files_of_at_most(size: int) -> Iterator[None]:
+    """A disk that is full after so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_a_full_disk_is_told_with_the_file_and_nothing_is_left_behind(
+    bundle: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    out = tmp_path / "full" / f"scores.{suffix}"
+    with _files_of_at_most(3_000):
+        assert _run(["score", str(bundle), str(images), "--window", "50", "--out", str(out)]) == 1
+    assert f"{out}: cannot be written: File too large (free some space there" in capsys.readouterr().err
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_window_that_is_larger_than_the_data_is_refused_before_it_is_calibrated(
+    bundle: Path, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scorer, "window_null", lambda *_: pytest.fail("minutes of work for nothing"))
+    assert _run(["score", str(bundle), str(images), "--window", "221"]) == 2
+    assert "has 220 samples: no window of 221 (give a smaller --window)" in capsys.readouterr().err
