@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from driftwatch.config import DaemonConfig, HttpSource, ReplaySource, WindowsConfig
     from driftwatch.reference.detectable import Detectable
+    from driftwatch.reference.reference import Reference
     from driftwatch.stream.topic_rules import Complaint
 
 
@@ -34,6 +35,7 @@ def check(
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
     from driftwatch.cli.state_folder import require_state_folder
     from driftwatch.config import KafkaSource, ReplaySource, load_config
+    from driftwatch.daemon import load_references
     from driftwatch.errors import SourceError
     from driftwatch.tracing import open_tracer
 
@@ -44,18 +46,19 @@ def check(
     streams: list[StreamPlan] = []
     if not loaded.forwards:
         with stderr().status("loading references and calibrating thresholds"):
-            streams = _streams(loaded)
+            references = load_references(loaded)
+            if isinstance(source, ReplaySource):
+                _require_fit(loaded, source, references)
+            streams = _streams(loaded, references)
     topics: list[TopicState] = []
     complaints: Sequence[Complaint] = ()
     registry = ""
-    if isinstance(source, ReplaySource):
-        _replayed(source)
-    elif offline:
+    if offline:
         pass
     elif isinstance(source, KafkaSource):
         registry = registry_types(source)
         topics, complaints = source_topics(source, loaded.alerts_topic)
-    elif source.forward is not None:
+    elif not isinstance(source, ReplaySource) and source.forward is not None:
         topics = forward_topics(source.forward, source.forward.topic)
     report = _Report(str(config), loaded, streams, topics, complaints, registry)
     if format == "json":
@@ -251,13 +254,12 @@ def _anytime(alpha: float) -> str:
     return f"chance {alpha:g} of ever a false alarm on single samples" if alpha else "no alarm on single samples"
 
 
-def _streams(config: DaemonConfig) -> list[StreamPlan]:
-    from driftwatch.daemon import load_references
+def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[StreamPlan]:
     from driftwatch.reference.detectable import told_detectable
     from driftwatch.reference.fitness import told_warnings
     from driftwatch.stream.monitor import tester_factory
 
-    factory, loaded = tester_factory(config.windows, config.alerts), load_references(config)
+    factory = tester_factory(config.windows, config.alerts)
     return [
         StreamPlan(
             stream=stream.name,
@@ -291,8 +293,10 @@ def _rehearse(config: DaemonConfig) -> None:
         console.print("test alert: there is no sink to send it to", markup=False)
 
 
-def _replayed(source: ReplaySource) -> None:
+def _require_fit(config: DaemonConfig, source: ReplaySource, references: Mapping[str, Reference]) -> None:
+    """Refuses files of which not even the first samples are such as the reference knows."""
     from driftwatch.data.readers import open_dataset
 
+    watched = {stream.name: references[str(stream.reference)] for stream in config.streams}
     for path in source.data:
-        open_dataset(path)
+        next(open_dataset(path).chunks(watched[source.stream].schema, rows=source.batch), None)

@@ -45,6 +45,7 @@ class Snapshot:
         panes: that windows still need, encoded, oldest first.
         alerts: the last ones, oldest first.
         by_time: what windows by time hold, by stream.
+        replayed: what its messages are made of, in words; nothing where they come by themselves.
     """
 
     position: Position
@@ -54,6 +55,7 @@ class Snapshot:
     panes: tuple[bytes, ...]
     alerts: tuple[Announcement, ...] = ()
     by_time: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    replayed: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
         """Writes it so that the file is whole at any instant."""
@@ -67,6 +69,7 @@ class Snapshot:
             "panes": [base64.b64encode(pane).decode() for pane in self.panes],
             "alerts": [announcement.encode(alert).decode() for alert in self.alerts],
             "by_time": dict(self.by_time),
+            "replayed": self.replayed,
         }
         write_whole(path, orjson.dumps(written))
 
@@ -88,6 +91,7 @@ def load_snapshot(path: Path) -> Snapshot | None:
             tuple(base64.b64decode(pane) for pane in stored["panes"]),
             tuple(announcement.decode(alert.encode()) for alert in stored.get("alerts", ())),
             dict(stored.get("by_time", {})),
+            tuple(map(str, stored.get("replayed", ()))),
         )
     except FileNotFoundError:
         return None
@@ -147,7 +151,7 @@ class LocalStages:
         for number, encoded in enumerate(began.panes):
             self._tests.feed(number - len(began.panes), decode_pane(encoded), Tests())
         self._tests.hold_by_time(began.by_time)
-        self._started_ms, self._position = began.started_ms, began.position
+        self._started_ms, self._position, self._replayed = began.started_ms, began.position, began.replayed
         self._number, self._states = began.next_pane, dict(began.states)
         self._saved, self._changed = time.monotonic(), False
 
@@ -211,6 +215,7 @@ class LocalStages:
                 panes,
                 tuple(self._alerts),
                 self._tests.held_by_time(),
+                self._replayed,
             ).save(self._path)
         except OSError as error:
             raise SourceError(

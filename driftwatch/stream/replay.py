@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -14,6 +16,7 @@ from driftwatch.config import ReplaySource
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import Dataset, open_dataset
 from driftwatch.data.schema import Schema
+from driftwatch.errors import SourceError
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Observer, Progress
 from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
@@ -72,15 +75,21 @@ class ReplayRole:
 
         Raises:
             DataError: a file does not fit the reference.
-            SourceError: the snapshot is damaged.
+            SourceError: the snapshot is damaged, or of other files.
         """
         datasets = [open_dataset(path) for path in self._source.data]
+        batch = self._source.batch
+        told = tuple(f"{each.path.name}, {each.rows:,} samples, {batch} a message" for each in datasets)
         found = load_snapshot(self._path) if self._path else None
-        began = found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ())
+        if found:
+            self._require_same(found.replayed, told)
+        began = replace(found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ()), replayed=told)
         self._stages.begin(began)
         self._observe(Progress("source_connected", self.name))
         if found:
             log.info("replay resumed", message=began.position.offset)
+            if not self._source.loop and began.position.offset >= sum(-(-each.rows // batch) for each in datasets):
+                log.warning("nothing is left to replay", state=str(self._path), remedy="delete it to replay again")
         started, first, messages = time.monotonic(), began.position.offset, began.position.seen
         for record in self._records(datasets, began):
             if self._source.rate is not None:
@@ -96,6 +105,20 @@ class ReplayRole:
             self._observe(Progress("polled", self.name))
         self._stages.save()
         log.info("replay stopped" if stop.is_set() else "replay finished", messages=messages)
+
+    def _require_same(self, before: tuple[str, ...], now: tuple[str, ...]) -> None:
+        """Refuses a state of other files: its position says nothing of these. More may follow those that it knows.
+
+        Raises:
+            SourceError: see above.
+        """
+        other = next((each for each in itertools.zip_longest(before, now) if each[0] not in (None, each[1])), None)
+        if other:
+            raise SourceError(
+                f"is the state of a replay of {other[0]}, not of {other[1] or 'nothing after it'}",
+                where=str(self._path),
+                remedy="delete it to start anew, or name another state_dir",
+            )
 
     def _records(self, datasets: list[Dataset], began: Snapshot) -> Iterator[Record]:
         """Messages of `batch` samples each, from the snapshot's position on."""

@@ -73,6 +73,25 @@ def test_a_replay_that_is_stopped_or_killed_with_a_full_disk_goes_on_where_it_wa
     assert outcome.alerts > 0, "without alerts little was tested"
 
 
+def test_a_state_is_of_the_files_that_it_was_made_of(bundle: Path, tmp_path: Path, start_daemon: StartDaemon) -> None:
+    for name, rows in (("monday", 300), ("tuesday", 400)):
+        np.save(tmp_path / f"{name}.npy", waves(rows, seed=rows)[:, 0].astype(np.uint8))
+    settings = config(bundle, tmp_path, sinks=[], state_dir=str(tmp_path / "state"))
+
+    def replay(*names: str) -> tuple[int, str]:
+        settings["source"]["data"] = [str(tmp_path / f"{name}.npy") for name in names]
+        daemon = start_daemon(settings, serving=False)
+        return daemon.process.wait(60), daemon.log.read_text()
+
+    idle = "nothing is left to replay"
+    for names, code, told in ((["monday"], 0, False), (["monday"], 0, True), (["monday", "tuesday"], 0, False)):
+        ended, words = replay(*names)
+        assert (ended, idle in words) == (code, told), words
+    ended, words = replay("tuesday")
+    assert ended == 1
+    assert "is the state of a replay of monday.npy, 300 samples, 7 a message, not of tuesday.npy, 400" in words
+
+
 def test_webhooks_try_again(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
     with receiver(Answer(503), Answer(503), Answer(204)) as server:
         looped = config(bundle, data, sinks=[{"kind": "webhook", "url": server.url}])

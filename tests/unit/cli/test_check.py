@@ -1,9 +1,10 @@
-"""``driftwatch check`` says who can post samples."""
+"""``driftwatch check`` says who can post samples, and whether what is to be replayed fits."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 import yaml
@@ -31,3 +32,16 @@ def test_who_can_post(
     (tmp_path / "forward.yaml").write_text(yaml.safe_dump(settings))
     assert _run(["check", str(tmp_path / "forward.yaml"), "--offline", "--format", "json"]) == 0
     assert told in orjson.loads(capsys.readouterr().out)["source"]
+
+
+def test_files_that_do_not_fit_the_reference_are_refused(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "vectors.npy", np.ones((100, 3)))
+    settings = {
+        "source": {"kind": "replay", "data": ["vectors.npy"], "stream": "waves"},
+        "streams": [{"name": "waves", "reference": str(bundle)}],
+    }
+    (tmp_path / "replay.yaml").write_text(yaml.safe_dump(settings))
+    assert _run(["check", str(tmp_path / "replay.yaml")]) == 1
+    assert "vectors.npy, rows from 0: has shape (64, 3) (expected" in capsys.readouterr().err
