@@ -5,12 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import types
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import (
@@ -27,10 +25,9 @@ from pydantic_core import ErrorDetails
 
 from driftwatch.errors import ConfigError
 from driftwatch.locations import Location, RemotePath, locate
+from driftwatch.settings_places import KeyPath, resolve
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-KeyPath = tuple[str | int, ...]
-
 _VARIABLE = re.compile(r"\$(?:(?P<escaped>\$\{)|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
 _SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|headers|routing_key", re.IGNORECASE)
 _BASE_DIRECTORY = "base_directory"
@@ -40,6 +37,9 @@ class Settings(BaseModel):
     """Base of every configuration model: immutable, and strict about unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that belong to a file of another kind, and what to say of them."""
 
 
 class ConfigErrors(ConfigError):  # noqa: N818 - it is a plural of ConfigError
@@ -80,6 +80,11 @@ ConfigLocation = Annotated[
 """A path that a configuration file states relative to itself, or a URL."""
 
 
+def listed(value: object) -> object:
+    """A text where a list of them may be given too, as a list."""
+    return [value] if isinstance(value, str) else value
+
+
 def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mapping[str, str] | None = None) -> ModelT:
     """Read a YAML file into a model.
 
@@ -117,8 +122,7 @@ def _validated(data: Any, model: type[ModelT], document: _Document, context: Map
     try:
         return model.model_validate(data, context=context)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=True)
-        problems = [_explain(detail, model, document) for detail in details]
+        problems = _explained(error.errors(include_url=False, include_context=True), model, document)
     raise problems[0] if len(problems) == 1 else ConfigErrors(problems)
 
 
@@ -185,9 +189,18 @@ def _parse(path: Path) -> _Document:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError(f"is not valid YAML: {what}", where=place) from None
+        raise ConfigError(f"is not valid YAML: {what}", where=place, remedy=_mended(text, mark)) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"is not valid YAML: {error}", where=str(path)) from None
+
+
+def _mended(text: str, mark: yaml.Mark | None) -> str:
+    """What would make YAML of a line that is none, where that can be told."""
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if line[: len(line) - len(line.lstrip())].count("\t"):
+        return "indent by spaces, not tabs"
+    return 'within braces write it in quotes: "${NAME}"' if "${" in line else ""
 
 
 def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
@@ -234,9 +247,31 @@ def _expand(value: Any, environment: Mapping[str, str], document: _Document, at:
     return _VARIABLE.sub(replace, value)
 
 
-def _explain(detail: ErrorDetails, model: type[BaseModel], document: _Document) -> ConfigError:
+def _explained(details: Sequence[ErrorDetails], model: type[BaseModel], document: _Document) -> Sequence[ConfigError]:
+    """One error for each place: pydantic has one for each member of a union, of which the value was meant for one."""
+    at: dict[KeyPath, list[ErrorDetails]] = {}
+    owners: dict[KeyPath, type[BaseModel] | None] = {}
+    for detail in details:
+        location, owners[location] = resolve(tuple(detail["loc"]), model)
+        at.setdefault(location, []).append(detail)
+    elsewhere = model.elsewhere if issubclass(model, Settings) else {}
+    strangers = [key for key in elsewhere if (key,) in at and at[(key,)][0]["type"] == "extra_forbidden"]
+    if strangers:
+        where = str(document.path or "")
+        return [ConfigError(f"holds {', '.join(strangers)}", where=where, remedy=elsewhere[strangers[0]])]
+    return [_explain(min(found, key=_doubt), location, owners[location], document) for location, found in at.items()]
+
+
+def _doubt(detail: ErrorDetails) -> int:
+    """How little an error tells of what was meant: most, where the value is of another type altogether."""
+    kind = detail["type"]
+    return 3 if kind.endswith("_type") else 2 if kind.endswith("_parsing") else 1 if kind == "literal_error" else 0
+
+
+def _explain(
+    detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | None, document: _Document
+) -> ConfigError:
     """Turn one pydantic error into one line: where, what, and what would be right."""
-    location, owner = _resolve(tuple(detail["loc"]), model)
     where, kind, context = document.where(location), detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = [field.alias or name for name, field in owner.model_fields.items()] if owner is not None else []
@@ -254,55 +289,24 @@ def _explain(detail: ErrorDetails, model: type[BaseModel], document: _Document) 
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         message = "should hold keys and values"
     stated = document.stated(location)
+    remedy = ""
+    if kind == "list_type":
+        message, remedy = _no_list(stated)
+    elif kind == "string_type" and isinstance(stated, int | float):
+        message, remedy = "should be a text", "write it in quotes"
     if any(_SECRET_NAME.search(str(step)) for step in location) or isinstance(stated, dict | None):
-        return ConfigError(message, where=where)
+        return ConfigError(message, where=where, remedy=remedy)
     shown = repr(stated)
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-    return ConfigError(message if kind == "value_error" else f"{message}, got {shown}", where=where)
+    return ConfigError(message if kind == "value_error" else f"{message}, got {shown}", where=where, remedy=remedy)
 
 
-def _resolve(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None]:
-    """Drop the union tags that pydantic puts into a location; also return the model that owns its key."""
-    path: list[str | int] = []
-    current: tuple[Any, ...] = (model,)
-    owner: type[BaseModel] | None = model
-    for step in loc:
-        models = [each for each in current if isinstance(each, type) and issubclass(each, BaseModel)]
-        tagged = [each for each in models if len(current) > 1 and step in _tags(each)]
-        if tagged:
-            current, owner = tuple(tagged), tagged[0]
-            continue
-        path.append(step)
-        owner = models[0] if models else None
-        if owner is not None and isinstance(step, str) and step in owner.model_fields:
-            current = tuple(_members(owner.model_fields[step].annotation))
-        elif owner is None:
-            current = tuple(item for each in current for item in _items(each))
-        else:
-            current = ()
-    return tuple(path), owner
-
-
-def _members(annotation: Any) -> Iterator[Any]:
-    origin = typing.get_origin(annotation)
-    if origin is Annotated:
-        yield from _members(typing.get_args(annotation)[0])
-    elif origin in (typing.Union, types.UnionType):
-        for argument in typing.get_args(annotation):
-            yield from _members(argument)
-    elif annotation is not type(None):
-        yield annotation
-
-
-def _items(annotation: Any) -> Iterator[Any]:
-    arguments = [argument for argument in typing.get_args(annotation) if argument is not Ellipsis]
-    if arguments and typing.get_origin(annotation) is not Literal:
-        yield from _members(arguments[-1])
-
-
-def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    field = model.model_fields.get("kind")
-    return typing.get_args(field.annotation) if field is not None else ()
+def _no_list(stated: Any) -> tuple[str, str]:
+    """What is the matter with what should be a list, and how to write one."""
+    if stated is None:
+        return "holds nothing", "give a list, or leave the key out"
+    remedy = "begin each with '- '" if isinstance(stated, dict) else "write it in square brackets"
+    return "should be a list", remedy
 
 
 def _dotted(location: KeyPath) -> str:

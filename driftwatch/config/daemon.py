@@ -77,6 +77,8 @@ SourceConfig = Annotated[KafkaSource | HttpSource | ReplaySource, Field(discrimi
 class DaemonConfig(Settings):
     """Everything that ``driftwatch run`` needs to know."""
 
+    elsewhere = dict.fromkeys(("data", "training"), "that is for driftwatch train")
+
     source: SourceConfig
     streams: Annotated[list[StreamConfig], Field(max_length=1000)] = Field(default_factory=list)
     references: ReferencesConfig = ReferencesConfig()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
@@ -31,5 +31,16 @@ def _check(text: str) -> str:
     return text
 
 
-Duration = Annotated[str, AfterValidator(_check), Field(json_schema_extra={"pattern": f"^{_DURATION.pattern}$"})]
+def _with_unit(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no unit; write it like '30s', '5m', '1h' or '1d'")  # noqa: TRY004 - as above
+    return value
+
+
+Duration = Annotated[
+    str,
+    BeforeValidator(_with_unit),
+    AfterValidator(_check),
+    Field(json_schema_extra={"pattern": f"^{_DURATION.pattern}$"}),
+]
 """A length of time, such as ``5m``."""

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from driftwatch.config.durations import Duration
 from driftwatch.config.http import HttpClientConfig, ServersConfig, ServerUrls
-from driftwatch.settings import ConfigLocation, ConfigPath, Settings
+from driftwatch.settings import ConfigLocation, ConfigPath, Settings, listed
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -183,7 +183,7 @@ class ReplaySource(Settings):
     """Files, replayed one after another as one stream, without a broker."""
 
     kind: Literal["replay"]
-    data: Annotated[list[ConfigLocation], Field(min_length=1)]
+    data: Annotated[list[ConfigLocation], BeforeValidator(listed), Field(min_length=1)]
     stream: str
     batch: Annotated[int, Field(ge=1, le=65_536)] = 64
     rate: Annotated[float, Field(gt=0, description="samples per second; as fast as possible if absent")] | None = None

@@ -8,21 +8,17 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from driftwatch.data.schema import Schema
-from driftwatch.settings import ConfigLocation, Settings, load_yaml_model
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+from driftwatch.settings import ConfigLocation, Settings, listed, load_yaml_model
 
 
 class DataConfig(Settings):
     """What to learn from."""
 
     train: Annotated[
-        list[ConfigLocation], BeforeValidator(_listed), Field(min_length=1, description="files, read in order")
+        list[ConfigLocation], BeforeValidator(listed), Field(min_length=1, description="files, read in order")
     ]
     columns: Annotated[list[str] | None, Field(description="of a table: which, in which order; all if absent")] = None
-    exclude: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(description="of a table: all but these")] = ()
+    exclude: Annotated[tuple[str, ...], BeforeValidator(listed), Field(description="of a table: all but these")] = ()
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
@@ -101,6 +97,8 @@ class OutputConfig(Settings):
 
 class TrainConfig(Settings):
     """Everything that ``driftwatch train`` needs to know."""
+
+    elsewhere = dict.fromkeys(("source", "streams", "sinks"), "that is for driftwatch check and run")
 
     data: DataConfig
     sample: Annotated[

@@ -128,6 +128,11 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"windows": {"sizes": [50, 50]}}, "should ascend"),
         ({"windows": {"sizes": [10 * k for k in range(2, 11)]}}, "at most 8 items"),
         ({"windows": 5}, "windows: should hold keys and values"),
+        ({"windows": {"sizes": 50}}, "windows.sizes: should be a list, got 50 (write it in square brackets)"),
+        ({"streams": {"a": "b"}}, "streams: should be a list (begin each with '- ')"),
+        ({"sinks": None}, "sinks: holds nothing (give a list, or leave the key out)"),
+        ({"streams": [{"name": 5, "reference": "b"}]}, "streams[0].name: should be a text, got 5 (write it in quotes)"),
+        ({"alerts": {"quiet_after": 600}}, "alerts.quiet_after: 600 has no unit; write it like '30s'"),
         ({"alerts": {"false_alarm_budget": "never"}}, "'never' is not a budget"),
         ({"alerts": {"severity": {"critical": 5.0}}}, "above min_effect 0"),
         ({"alerts": {"min_effect": float("nan")}}, "alerts.min_effect: "),
@@ -151,6 +156,33 @@ def test_the_line_is_named(tmp_path: Path) -> None:
 )
 def test_what_is_not_allowed_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
     assert told in problem(tmp_path, config(**change))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"windows": {"sizes": ["5 minutes"]}}, "windows.sizes[0]: '5 minutes' is no length of time; write it like"),
+        ({"windows": {"sizes": [1]}}, "windows.sizes[0]: should be greater than or equal to 2, got 1"),
+        ({"streams": [{"name": "a", "reference": "b", "quiet_after": 600}]}, "streams[0].quiet_after: 600 has no unit"),
+        ({"sinks": [{"kind": "alertmanager", "url": 5}]}, "sinks[0].url: should be"),
+    ],
+)
+def test_a_value_of_several_kinds_is_told_of_once(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    found = problem(tmp_path, config(**change))
+    assert told in found
+    assert found.count("daemon.yaml:") == 1
+
+
+def test_a_file_for_another_command_is_told_as_that(tmp_path: Path) -> None:
+    training = {"data": {"train": "x.npy"}, "training": {"minutes": 1}}
+    assert problem(tmp_path, training).endswith("daemon.yaml: holds data, training (that is for driftwatch train)")
+
+
+def test_a_replay_takes_one_file_as_a_training_does(tmp_path: Path) -> None:
+    source = {"kind": "replay", "data": "x.npy", "stream": "a"}
+    loaded = load_config(write(tmp_path, config(source=source))).source
+    assert isinstance(loaded, ReplaySource)
+    assert loaded.data == [tmp_path / "x.npy"]
 
 
 HTTP = {"kind": "http"}
@@ -289,6 +321,8 @@ class TestFiles:
         [
             ("source: [1, 2\nstreams: 3\n", "daemon.yaml:2:8: is not valid YAML"),
             ("a: 1\n\tb: 2\n", "daemon.yaml:2:1: is not valid YAML"),
+            ("a:\n\tb: 2\n", "(indent by spaces, not tabs)"),
+            ("streams:\n  - {name: a, reference: ${BUNDLE}}\n", '(within braces write it in quotes: "${NAME}")'),
             ("source: {}\nstreams: []\nsource: {}\n", "daemon.yaml:3: key 'source' is stated twice"),
             ("", "holds nothing, expected keys and values"),
             ("- a\n", "holds a list, expected keys and values"),

@@ -16,6 +16,7 @@ ORDER = (
     "errors",
     "client",
     "locations",
+    "settings_places",
     "settings",
     "flows",
     "kernels",
