@@ -1,4 +1,4 @@
-"""The file formats of arrays: npy, npz, IDX, and folders of images."""
+"""The file formats of arrays: npy, npz, IDX."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from driftwatch.data.readers import ArrayDataset, Dataset, ranged_schema
+from driftwatch.data.readers import ArrayDataset, Dataset
 from driftwatch.data.schema import ImageSchema, Schema
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, local_file
 
 ARRAY_NAMES = ("x", "X", "data", "images", "samples", "arr_0")
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
-DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
-"""Pillow's names for grey of more than 8 bits: to convert these clips them."""
-
-COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "LA", "CMYK", "YCbCr", "HSV"})
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -113,92 +107,3 @@ def _idx_header(file: BinaryIO, path: Location) -> tuple[tuple[int, ...], np.dty
     except (struct.error, OSError, EOFError, zlib.error) as error:
         raise DataError(f"is no IDX file: {error}", where=str(path)) from None
     return shape, np.dtype(IDX_TYPES[head[2]]), 4 + 4 * head[3]
-
-
-class FolderDataset(Dataset):
-    """Images in a folder and the folders below it, in the order of their paths.
-
-    All are as the first is: 8-bit grey, RGB, or grey of 16 or 32 bits, whose values stay as they are.
-
-    Args:
-        path: of the folder.
-        files: all that are in it, in order; those that are no images are left out.
-    """
-
-    def __init__(self, path: Location, files: Sequence[Location]) -> None:
-        super().__init__(path)
-        self._files = [file for file in files if is_image(file)]
-        if not self._files:
-            raise DataError(
-                "holds no images and no tables",
-                where=str(path),
-                remedy=f"give files of {', '.join(sorted(IMAGE_SUFFIXES))}, or .parquet or .csv",
-            )
-        first = _image(self._files[0])
-        self._mode = _read_as(first, self._files[0])
-        self._size = first.size
-
-    @property
-    def rows(self) -> int:
-        return len(self._files)
-
-    def infer_schema(self) -> Schema:
-        width, height = self._size
-        if self._mode in DEEP_MODES:
-            return ranged_schema(map(self._pixels, self._files), (1, height, width), str(self.path))
-        return ImageSchema(channels=1 if self._mode == "L" else 3, height=height, width=width)
-
-    def files(self) -> Sequence[Location]:
-        return self._files
-
-    def raw(self, rows: int, start: int) -> Iterator[Any]:
-        for first in range(start, len(self._files), rows):
-            yield np.stack([self._pixels(file) for file in self._files[first : first + rows]])
-
-    def _pixels(self, path: Location) -> NDArray[Any]:
-        image = _image(path)
-        mode = _read_as(image, path)
-        if mode != self._mode and not DEEP_MODES.isdisjoint((mode, self._mode)):
-            raise DataError(
-                f"is an image of mode {image.mode}, the first image of {self._mode}",
-                where=str(path),
-                remedy="bring all to one mode, or give an array (.npy), which keeps the values",
-            )
-        if image.size != self._size:
-            width, height = self._size
-            raise DataError(
-                f"is {image.size[0]}x{image.size[1]} pixels, the first image {width}x{height}",
-                where=str(path),
-                remedy="bring all to one size",
-            )
-        pixels = np.asarray(image if mode in DEEP_MODES else image.convert(self._mode))
-        return pixels.transpose(2, 0, 1) if self._mode == "RGB" else pixels[None]
-
-
-def is_image(path: Location) -> bool:
-    """Whether a file's name is that of an image."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _read_as(image: Image.Image, path: Location) -> str:
-    """The mode in which an image keeps its values."""
-    if image.mode in ("1", "L"):
-        return "L"
-    if image.mode in DEEP_MODES:
-        return image.mode
-    if image.mode in COLOUR_MODES:
-        return "RGB"
-    raise DataError(
-        f"is an image of mode {image.mode}",
-        where=str(path),
-        remedy="save it as 8-bit grey or RGB, or give an array (.npy), which keeps the values",
-    )
-
-
-def _image(path: Location) -> Image.Image:
-    try:
-        with path.open("rb") as file, Image.open(file) as image:
-            image.load()
-            return image
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"is no image: {error}", where=str(path)) from None

@@ -145,6 +145,12 @@ def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
         raise DataError(f"holds an array of shape {array.shape}", where=where, remedy="expected images or vectors")
     if array.dtype == np.uint8:
         return ImageSchema(channels=c, height=h, width=w)
+    if 1 in (h, w):
+        raise DataError(
+            f"holds an array of shape {array.shape}: vectors with an axis too many, or images of one line",
+            where=where,
+            remedy="give vectors (N, D): array.reshape(len(array), -1)",
+        )
     pieces = (array[first : first + CHUNK_ROWS] for first in range(0, len(array), CHUNK_ROWS))
     return ranged_schema(pieces, (c, h, w), where)
 
@@ -191,7 +197,8 @@ def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, 
         DataError: the file is missing, empty, damaged, or of no known kind.
         UsageError: it is a URL, and nothing is installed that reads it.
     """
-    from driftwatch.data.files import FolderDataset, is_image, open_array
+    from driftwatch.data.files import open_array
+    from driftwatch.data.image_folders import FolderDataset, is_image
     from driftwatch.data.table_files import TableDataset, parts_of_table
 
     path = locate(path)

@@ -126,6 +126,56 @@ def test_an_image_that_is_neither_grey_nor_colour_is_named(tmp_path: Path) -> No
         open_dataset(tmp_path)
 
 
+def test_one_grey_photograph_does_not_take_the_colour_of_all(tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    Image.new("RGB", (7, 6), (200, 10, 30)).save(tmp_path / "b.png")
+    dataset = open_dataset(tmp_path)
+    schema = dataset.infer_schema()
+    assert schema == ImageSchema(channels=3, height=6, width=7)
+    for found in (dataset, open_dataset(tmp_path)):
+        grey, coloured = np.concatenate(list(found.chunks(schema)))
+        np.testing.assert_array_equal(grey, np.stack([IMAGES[0]] * 3))
+        assert coloured[:, 0, 0].tolist() == [200, 10, 30]
+
+
+def test_all_sizes_in_a_folder_are_told_at_once(tmp_path: Path) -> None:
+    for name, size in (("a", (7, 6)), ("b", (7, 6)), ("c", (9, 6)), ("d", (7, 6)), ("e", (1, 2))):
+        Image.new("L", size).save(tmp_path / f"{name}.png")
+    told = r"holds images of 3 sizes: 3 of 5 are 7x6 pixels, e\.png is 1x2 pixels \(bring all to one size, as the model"
+    with pytest.raises(DataError, match=told):
+        open_dataset(tmp_path).infer_schema()
+
+
+def test_images_that_are_none_are_told_at_once(tmp_path: Path) -> None:
+    for name in "abcd":
+        Image.fromarray(IMAGES[0]).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_bytes(b"")
+    (tmp_path / "c.png").write_text("not found")
+    with pytest.raises(DataError, match=r"b\.png: is no image, .*; 2 of 4 are such \(leave it out, or put a good one"):
+        open_dataset(tmp_path).infer_schema()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.ppm", b"P6\n1\xff1 2\n255\n" + bytes(12)),
+        ("a.pgm", b"P5\n20 20\n255\n"),
+        ("a.pgm", b"P5\n200000 200000\n255\n"),
+    ],
+)
+def test_damage_is_no_fault_of_driftwatch(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.p.m: cannot be read: .* \(leave it out"):
+        list(open_dataset(tmp_path).chunks(ImageSchema(channels=1, height=20, width=20)))
+
+
+@pytest.mark.parametrize("shape", [(30, 1, 5), (30, 5, 1), (30, 5, 1, 1)])
+def test_vectors_with_an_axis_too_many_are_no_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal(shape))
+    with pytest.raises(DataError, match=r"vectors with an axis too many.*give vectors \(N, D\): array\.reshape"):
+        open_dataset(tmp_path / "v.npy").infer_schema()
+
+
 def test_no_piece_of_an_array_of_images_hides_a_nan(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((2 * CHUNK_ROWS, 2, 2))
     images[-1, 0, 0] = np.nan
@@ -195,7 +245,7 @@ def broken(folder: Path, what: str) -> Path:
         ("labels-ubyte", "labels, no samples"),
         ("no-ubyte", "is no IDX file"),
         ("empty-folder", "holds no images"),
-        ("mixed-folder", "b.png: is 7x3 pixels, the first image 7x6"),
+        ("mixed-folder", "holds images of 2 sizes: 1 of 2 are 7x6 pixels, b.png is 7x3 pixels"),
         ("texts.csv", "column name: has more than 64 different texts"),
         ("dates.csv", r"column when: is of type date32\[day\] \(leave it out \(data.exclude, or data.columns without"),
     ],
