@@ -119,7 +119,8 @@ class Status:
         """
         with self._lock:
             chosen = self._default() if stream is None else self._streams.get(stream)
-            alerts = sorted(self._alerts, key=lambda alert: alert.end_ms, reverse=True)
+            # What came later stands first, also where all of a message's samples are of one instant.
+            alerts = sorted(self._alerts, key=lambda alert: alert.end_ms)[::-1]
             return {
                 "version": __version__,
                 "roles": list(self._watched.roles),

@@ -212,6 +212,44 @@ def test_the_link_in_an_alert_leads_to_its_stream(browser: Browser, served: Serv
         assert seen.page.locator("#streams a[aria-current=true]").inner_text().startswith(LONG)
 
 
+def test_a_link_to_a_stream_that_is_gone_says_so(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url, Links("/").stream("renamed")) as seen:
+        seen.wait_for("document.getElementById('gone').innerText.startsWith('No stream is called renamed here')")
+        assert not seen.page.locator("#detail").is_visible()
+        assert seen.barriers() == []
+        seen.page.locator("#streams a").first.click()
+        seen.wait_for("document.getElementById('gone').innerText === ''")
+
+
+def test_the_chosen_one_of_many_streams_is_in_view_on_a_phone(browser: Browser) -> None:
+    names = tuple(f"model-{number:02}" for number in range(30))
+    made = Served(Watched(names, (50,), ("score", "test")))
+    made.server.start()
+    try:
+        with visit(browser, made.server.url, Links("/").stream("model-17"), width=PHONE) as seen:
+            seen.wait_for("document.querySelectorAll('#streams li').length === 30")
+            assert seen.text("#streams-title") == "30 streams"
+            seen.wait_for(
+                "document.querySelector('#streams [aria-current]').getBoundingClientRect().bottom"
+                " <= document.querySelector('nav').getBoundingClientRect().bottom"
+            )
+            assert seen.page.evaluate("scrollY") == 0
+    finally:
+        made.server.stop()
+
+
+def test_what_is_of_one_instant_is_told_in_its_order(browser: Browser, served: Served) -> None:
+    at_once = [
+        replace(ALERT, id=f"at once {i}", severity=severity, window=replace(ALERT.window, end_ms=NOW_MS + 90_000))
+        for i, severity in enumerate(("warning", "critical"))
+    ]
+    served.tell(*(AlertRaised(replace(alert, since_ms=NOW_MS + 90_000)) for alert in at_once))
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for("document.querySelectorAll('#alerts li').length > 10")
+        assert "worsened, critical" in seen.text("#alerts li:nth-child(1)")
+        assert "started to drift, warning" in seen.text("#alerts li:nth-child(2)")
+
+
 def test_no_script_runs_that_is_not_our_own(browser: Browser, served: Served) -> None:
     inline = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
     with visit(browser, served.server.url) as seen:

@@ -14,17 +14,25 @@ export function showAlerts(alerts, now) {
     at("alerts"),
     alerts,
     (alert) => alert.id,
-    (alert) => item(alert, now),
+    (alert) => item(alert, isWorse(alert, alerts), now),
     () => {},
   );
 }
 
-function item(alert, now) {
+// Whether an alarm was on when this alert told of it: it began earlier, or has told of itself before.
+function isWorse(alert, alerts) {
+  const same = (each) => each.stream === alert.stream && each.kind === alert.kind && each.since === alert.since;
+  return (
+    Date.parse(alert.end) > Date.parse(alert.since) || alerts.slice(alerts.indexOf(alert) + 1).some(same)
+  );
+}
+
+function item(alert, worse, now) {
   const firing = alert.state === "firing";
   const [since, end] = [Date.parse(alert.since), Date.parse(alert.end)];
   if (alert.kind === "quiet") return silence(alert, since, end, now);
   const what = firing
-    ? `${end > since ? "worsened" : "started to drift"}, ${alert.severity}`
+    ? `${worse ? "worsened" : "started to drift"}, ${alert.severity}`
     : `is back to normal after ${duration(end - since)}`;
   const details = html("details", {}, html("summary", {}, "Details"), facts(alert, now));
   return html(

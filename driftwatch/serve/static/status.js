@@ -59,6 +59,8 @@ function show(status, now) {
   const stream = detail && status.streams.find((each) => each.name === detail.stream);
   showStreams(status.streams, stream?.name, status.roles, now);
   at("detail").hidden = !stream;
+  const gone = chosen !== null && !stream && status.streams.length > 0;
+  setText(at("gone"), gone ? `No stream is called ${chosen} here (any more). Choose one from the list.` : "");
   if (stream) {
     showTiles(stream, detail, status.roles, now);
     showHistory(detail, stream, status, now);

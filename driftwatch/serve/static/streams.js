@@ -1,13 +1,16 @@
 // The list of streams, those that drift first.
 
-import { at, html, keyed } from "./dom.js";
+import { at, html, keyed, setText } from "./dom.js";
 import { mark, stateWords } from "./states.js";
 import { ago } from "./words.js";
 
 const URGENT_FIRST = ["drift", "quiet", "ok", "waiting", "elsewhere"];
 
+let shown = null; // the chosen stream that was brought into view
+
 export function showStreams(streams, chosen, roles, now) {
   const ordered = [...streams].sort((a, b) => URGENT_FIRST.indexOf(a.state) - URGENT_FIRST.indexOf(b.state));
+  setText(at("streams-title"), streams.length > 1 ? `${streams.length} streams` : "Streams");
   keyed(
     at("streams"),
     ordered,
@@ -27,4 +30,16 @@ export function showStreams(streams, chosen, roles, now) {
       );
     },
   );
+  if (chosen !== shown) bringIntoView();
+  shown = chosen;
+}
+
+// Within the list alone: the page stays where the reader has it.
+function bringIntoView() {
+  const link = at("streams").querySelector("[aria-current]");
+  if (!link) return;
+  const list = at("streams").closest("nav");
+  const [place, seen] = [link.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (place.top < seen.top) list.scrollTop += place.top - seen.top;
+  else if (place.bottom > seen.bottom) list.scrollTop += place.bottom - seen.bottom;
 }
