@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import Column, ImageSchema, Samples, Schema, TableSchema
+from driftwatch.data.schema import Column, ImageSchema, Samples, Schema, TableSchema, VectorSchema
 from driftwatch.flows.base import Flow
 from driftwatch.reference.contents import Contents
 from driftwatch.reference.evaluation import auroc
@@ -30,6 +30,9 @@ BY_HEART = 0.6
 """Chance that a held-out sample is less likely than one that was fitted to: a half if nothing was learnt by heart."""
 
 FITTED_ROWS = 2_000
+
+NAMED = 8
+"""Dimensions that are named at most."""
 
 LEAVE_OUT = "leave it out by data.exclude"
 
@@ -109,16 +112,33 @@ def duplicates(contents: Contents, schema: Schema) -> list[Unfit]:
 
 
 def telling_nothing(rows: Samples, schema: Schema) -> list[Unfit]:
-    """Warns of a table's columns that hold nothing, one value, or a key.
+    """Warns of a table's columns that hold nothing, one value, or a key, and of vectors' dimensions that never change.
 
     Args:
         rows: some of them, ``(N, columns)``.
         schema: of one.
     """
+    if isinstance(schema, VectorSchema):
+        return _constant_dimensions(rows)
     if not isinstance(schema, TableSchema):
         return []
     found = (_told_nothing(values, column) for values, column in zip(rows.T, schema.columns, strict=True))
     return [warning for warning in found if warning]
+
+
+def _constant_dimensions(rows: Samples) -> list[Unfit]:
+    constant = np.flatnonzero((rows == rows[:1]).all(axis=0)) + 1
+    if not len(constant):
+        return []
+    named = ", ".join(map(str, constant[:NAMED])) + (" ..." if len(constant) > NAMED else "")
+    return [
+        Unfit(
+            "constant-column",
+            f"{len(constant):,} of {rows.shape[1]:,} dimensions never change in the {len(rows):,} samples that were "
+            f"looked at: {named}",
+            "leave them out of the array, unless any other value is to be an alarm",
+        )
+    ]
 
 
 def _told_nothing(values: NDArray[np.floating], column: Column) -> Unfit | None:
@@ -248,4 +268,4 @@ def assess_fitness(
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

@@ -93,7 +93,24 @@ def test_columns_that_tell_nothing() -> None:
 )
 def test_measurements_and_counts_are_no_keys(values: np.ndarray) -> None:
     assert telling_nothing(values[:, None], TABLE) == []
-    assert telling_nothing(values[:, None] * 0, VectorSchema(dim=1)) == []
+
+
+def test_dimensions_that_never_change_are_named() -> None:
+    vectors = np.random.default_rng(0).standard_normal((500, 64))
+    assert telling_nothing(vectors, VectorSchema(dim=64)) == []
+    vectors[:, [2, 5]] = 0.0, 1.5
+    (found,) = telling_nothing(vectors, VectorSchema(dim=64))
+    assert found.what == "2 of 64 dimensions never change in the 500 samples that were looked at: 3, 6"
+    vectors[:, 20:40] = 1.0
+    (found,) = telling_nothing(vectors, VectorSchema(dim=64))
+    assert found.what.startswith("22 of 64 dimensions")
+    assert found.what.endswith(": 3, 6, 21, 22, 23, 24, 25, 26 ...")
+
+
+def test_all_is_told_as_100_percent() -> None:
+    assert leakage(1.0)[0].what.startswith("100 % of the samples")
+    assert leakage(0.995)[0].what.startswith("100 % of the samples")
+    assert leakage(0.032)[0].what.startswith("3.2 % of the samples")
 
 
 def test_leakage() -> None:
