@@ -140,6 +140,17 @@ def test_manifest_and_report_tell_the_story(done: tuple[Ear, Trained]) -> None:
         assert picture.size[0] > 800
 
 
+@pytest.mark.parametrize(("side", "told"), [(64, False), (96, True)])
+def test_images_that_are_too_large_for_a_cpu_are_told_before_the_work(tmp_path: Path, side: int, told: bool) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "photos.npy", rng.integers(0, 255, (1_000, side, side, 3), np.uint8))
+    ear = Ear()
+    ear.stop.set()
+    with pytest.raises(Interrupted):
+        ear.train(config(tmp_path / "photos.npy", calibration_fraction=0.45, device="cpu"), tmp_path / "photos")
+    assert any("watch embeddings of them instead" in line for line in ear.lines) == told
+
+
 def test_tells_what_it_does(done: tuple[Ear, Trained]) -> None:
     ear, _ = done
     assert any("2,000 samples, each a 1x7x7 uint8 image" in line for line in ear.lines)
