@@ -185,7 +185,7 @@ class Reference:
         Raises:
             ConfigError: a setting is not allowed.
         """
-        sizes = model_of({"sizes": list(windows), "step": step}, WindowsConfig)
+        sizes = model_of({"sizes": windows if isinstance(windows, int) else list(windows), "step": step}, WindowsConfig)
         chosen = {
             "false_alarm_budget": budget if isinstance(budget, str) else f"1 per {budget} samples",
             "min_effect": min_effect,

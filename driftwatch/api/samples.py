@@ -33,8 +33,11 @@ class SupportsArrow(Protocol):
         """The table, as Arrow's C interface has it."""
 
 
-InMemory = SupportsArray | SupportsArrow | Sequence[Mapping[str, Any]]
-"""An array or tensor ``(N, ...)``, a data frame or Arrow table, or rows by column name."""
+InMemory = (
+    SupportsArray | SupportsArrow | Sequence[Mapping[str, Any]] | Sequence[SupportsArray] | Sequence[Sequence[float]]
+)
+"""An array or tensor ``(N, ...)``, a list of them or of lists of numbers, a data frame or Arrow table, or rows by their
+columns' names."""
 
 Data = str | Path | RemotePath | InMemory
 """Likewise, or the path or URL of a data set."""
@@ -54,6 +57,8 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
     held = in_memory(data, [column.name for column in schema.columns] if schema.kind == "table" else None)
     if isinstance(held, pa.Table) and schema.kind != "table":
         held = _matrix(held)
+    if isinstance(held, np.ndarray) and held.shape == schema.shape:
+        held = held[None]  # one sample, which may be longer than a piece
     for start in range(0, max(1, len(held)), CHUNK_ROWS):
         piece = held.slice(start, CHUNK_ROWS) if isinstance(held, pa.Table) else held[start : start + CHUNK_ROWS]
         try:
@@ -83,7 +88,8 @@ def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:
         raise DataError(
             f"is of type {type(data).__name__}",
             where=WHERE,
-            remedy="give an array, a tensor, a data frame, an Arrow table, rows by column name, or a path or URL",
+            remedy="give an array or tensor, a list of them, a data frame, an Arrow table, rows by column name, or a "
+            "path or URL",
         )
     return held
 
@@ -94,6 +100,8 @@ def _converted(data: Any, names: Sequence[str] | None) -> Any:
     if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
         found = dict.fromkeys(name for row in data for name in row)
         return pa.table(columns_of_rows(data, [name for name in found if names is None or name in names], ""))
+    if isinstance(data, list | tuple) and data:
+        data = _stacked(data)
     if hasattr(data, "to_list"):  # a column of pandas or polars, of numbers or of lists of them
         data = np.asarray(data.to_list())
     if hasattr(data, "iloc"):  # pandas: its index is no column
@@ -103,6 +111,12 @@ def _converted(data: Any, names: Sequence[str] | None) -> Any:
     if hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
     return np.asarray(data) if hasattr(data, "__array__") else None
+
+
+def _stacked(data: Sequence[Any]) -> NDArray[Any] | None:
+    """Samples in a list as one array; none if they are no numbers."""
+    held = np.stack([_of_tensor(each) if isinstance(each, torch.Tensor) else np.asarray(each) for each in data])
+    return held if held.dtype.kind in "biuf" else None
 
 
 def _of_tensor(tensor: torch.Tensor) -> NDArray[Any]:

@@ -82,6 +82,7 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(pictures: driftwatch.Re
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
+        ({"windows": 50}, r"sizes: should be a list, got 50 \(write it in square brackets\)"),
         ({"windows": [55]}, r"sizes \[55\] should be multiples of step 10"),
         ({"budget": 3}, "must allow a false alarm every 100 samples or fewer"),
         ({"budget": "often"}, "'often' is not a budget"),

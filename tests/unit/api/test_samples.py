@@ -12,8 +12,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 
 import driftwatch
+from driftwatch.api.samples import samples
+from driftwatch.data.readers import CHUNK_ROWS
+from driftwatch.data.schema import VectorSchema
 from driftwatch.locations import RemotePath
 from tests.people import rows
 from tests.synthetic import waves
@@ -54,6 +58,10 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "flat": lambda: IMAGES.reshape(len(IMAGES), -1),
     "torch": lambda: torch.from_numpy(IMAGES).requires_grad_(),
     "torch bfloat16": lambda: torch.from_numpy(IMAGES).to(torch.bfloat16),
+    "list of arrays": lambda: list(IMAGES),
+    "list of tensors": lambda: list(torch.from_numpy(IMAGES).requires_grad_()),
+    "lists of numbers": lambda: IMAGES.reshape(len(IMAGES), -1).tolist(),
+    "list of pictures": lambda: [Image.fromarray(image[0].astype(np.uint8)) for image in IMAGES],
     "pandas": lambda: pd.DataFrame(IMAGES.reshape(len(IMAGES), -1)).rename(columns=str),
     "polars": lambda: pl.DataFrame(IMAGES.reshape(len(IMAGES), -1)),
     "column of pandas": lambda: pd.Series(list(IMAGES)),
@@ -76,8 +84,10 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (object(), r"^data: is of type object \(give an array, a tensor, a data frame"),
+        (object(), r"^data: is of type object \(give an array or tensor, a list of them"),
         ([], r"^data: is of type list"),
+        ([[1.0], [2.0, 3.0]], r"^data: cannot be read: all input arrays must have the same shape"),
+        (["a", "b"], r"^data: is of type list"),
         (FRAME["age"], r"^data, rows from 0: has shape"),
         (pd.Series([[1.0], [2.0, 3.0]]), r"^data: cannot be read: "),
         (FRAME.drop(columns="age"), r"^data, rows from 0: column 'age' is missing"),
@@ -94,6 +104,8 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
     ids=[
         "object",
         "empty list",
+        "list of two lengths",
+        "list of texts",
         "one column",
         "lists of two lengths",
         "column",
@@ -122,6 +134,12 @@ def test_the_row_that_does_not_fit_is_told_in_a_long_array(pictures: driftwatch.
     images = np.concatenate([waves(2_100, seed=1), np.full((1, 1, 8, 8), 300.0)])
     with pytest.raises(driftwatch.DriftwatchError, match=r"data, rows from 2048: values lie in"):
         pictures.score(images)
+
+
+def test_one_long_vector_is_one_sample() -> None:
+    schema = VectorSchema(dim=CHUNK_ROWS + 5)
+    (found,) = samples(np.arange(schema.dim), schema)
+    np.testing.assert_array_equal(found, [np.arange(schema.dim)])
 
 
 def test_a_frame_of_texts_is_no_image(pictures: driftwatch.Reference) -> None:
