@@ -6,11 +6,9 @@ import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,6 +24,7 @@ from pydantic_core import ErrorDetails
 from driftwatch.errors import ConfigError
 from driftwatch.locations import Location, RemotePath, locate
 from driftwatch.settings_places import KeyPath, resolve
+from driftwatch.yaml_file import Document, parse
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _VARIABLE = re.compile(r"\$(?:(?P<escaped>\$\{)|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
@@ -40,6 +39,9 @@ class Settings(BaseModel):
 
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that belong to a file of another kind, and what to say of them."""
+
+    least: ClassVar[str] = ""
+    """The least that such a file says."""
 
 
 class ConfigErrors(ConfigError):  # noqa: N818 - it is a plural of ConfigError
@@ -101,11 +103,11 @@ def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mappi
             allowed, or names a variable that is not set. Values of secrets are never in the message.
     """
     path = Path(path)
-    document = _parse(path)
+    document = parse(path, _least(model))
     data = _expand(document.data, environment if environment is not None else os.environ, document)
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"a {type(data).__name__}"
-        raise ConfigError(f"holds {found}, expected keys and values", where=str(path))
+        raise ConfigError(f"holds {found}, expected keys and values", where=str(path), remedy=_least(model))
     return _validated(data, model, document, {_BASE_DIRECTORY: path.resolve().parent})
 
 
@@ -115,10 +117,10 @@ def model_of(settings: Mapping[str, Any], model: type[ModelT]) -> ModelT:
     Raises:
         ConfigError: a key is unknown, or a value is not allowed.
     """
-    return _validated(settings, model, _Document(None, None, settings), {})
+    return _validated(settings, model, Document(None, None, settings), {})
 
 
-def _validated(data: Any, model: type[ModelT], document: _Document, context: Mapping[str, Any]) -> ModelT:
+def _validated(data: Any, model: type[ModelT], document: Document, context: Mapping[str, Any]) -> ModelT:
     try:
         return model.model_validate(data, context=context)
     except ValidationError as error:
@@ -126,103 +128,13 @@ def _validated(data: Any, model: type[ModelT], document: _Document, context: Map
     raise problems[0] if len(problems) == 1 else ConfigErrors(problems)
 
 
-@dataclass(frozen=True)
-class _Document:
-    """A parsed file: its data before variables are replaced, and the tree that knows the lines; or data of no file."""
-
-    path: Path | None
-    root: yaml.Node | None
-    data: Any
-
-    def where(self, location: KeyPath) -> str:
-        """Return ``file:line: dotted.path`` of a location, or of the nearest parent that the file states."""
-        if self.path is None:
-            return _dotted(location)
-        node, line = self.root, 1
-        for step in location:
-            key, node = _child(node, step)
-            if node is None:
-                break
-            line = (key or node).start_mark.line + 1
-        dotted = _dotted(location)
-        return f"{self.path}:{line}: {dotted}" if dotted else str(self.path)
-
-    def stated(self, location: KeyPath) -> Any:
-        """Return the value as written in the file (variables unexpanded), or None where there is none."""
-        value = self.data
-        for step in location:
-            try:
-                value = value[step]
-            except (KeyError, IndexError, TypeError):
-                return None
-        return value
+def _least(model: type[BaseModel]) -> str:
+    """What to give instead of a file that is no configuration, such as the data itself."""
+    least = model.least if issubclass(model, Settings) else ""
+    return f"give a configuration in YAML, such as {least}" if least else ""
 
 
-def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
-    if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == str(step)), (None, None))
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return None, node.value[step]
-    return None, None
-
-
-def _parse(path: Path) -> _Document:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError("no such file", where=str(path), remedy="check the path") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 text (byte {error.start})", where=str(path)) from None
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-    try:
-        loader = yaml.SafeLoader(text)
-        try:
-            root = loader.get_single_node()
-            if root is None:
-                return _Document(path, None, None)
-            _refuse_repeated_keys(root, path)
-            return _Document(path, root, loader.construct_document(root))
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        what = " ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError(f"is not valid YAML: {what}", where=place, remedy=_mended(text, mark)) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"is not valid YAML: {error}", where=str(path)) from None
-
-
-def _mended(text: str, mark: yaml.Mark | None) -> str:
-    """What would make YAML of a line that is none, where that can be told."""
-    lines = text.splitlines()
-    line = lines[mark.line] if mark and mark.line < len(lines) else ""
-    if line[: len(line) - len(line.lstrip())].count("\t"):
-        return "indent by spaces, not tabs"
-    return 'within braces write it in quotes: "${NAME}"' if "${" in line else ""
-
-
-def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            name = str(key.value)
-            if name in seen and name != "<<":
-                raise ConfigError(
-                    f"key {name!r} is stated twice",
-                    where=f"{path}:{line}",
-                    remedy=f"keep one; the other is on line {seen[name]}",
-                )
-            seen[name] = line
-            _refuse_repeated_keys(value, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_repeated_keys(value, path)
-
-
-def _expand(value: Any, environment: Mapping[str, str], document: _Document, at: KeyPath = ()) -> Any:
+def _expand(value: Any, environment: Mapping[str, str], document: Document, at: KeyPath = ()) -> Any:
     if isinstance(value, dict):
         return {key: _expand(item, environment, document, (*at, key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -247,7 +159,7 @@ def _expand(value: Any, environment: Mapping[str, str], document: _Document, at:
     return _VARIABLE.sub(replace, value)
 
 
-def _explained(details: Sequence[ErrorDetails], model: type[BaseModel], document: _Document) -> Sequence[ConfigError]:
+def _explained(details: Sequence[ErrorDetails], model: type[BaseModel], document: Document) -> Sequence[ConfigError]:
     """One error for each place: pydantic has one for each member of a union, of which the value was meant for one."""
     at: dict[KeyPath, list[ErrorDetails]] = {}
     owners: dict[KeyPath, type[BaseModel] | None] = {}
@@ -268,9 +180,7 @@ def _doubt(detail: ErrorDetails) -> int:
     return 3 if kind.endswith("_type") else 2 if kind.endswith("_parsing") else 1 if kind == "literal_error" else 0
 
 
-def _explain(
-    detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | None, document: _Document
-) -> ConfigError:
+def _explain(detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | None, document: Document) -> ConfigError:
     """Turn one pydantic error into one line: where, what, and what would be right."""
     where, kind, context = document.where(location), detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
@@ -307,8 +217,3 @@ def _no_list(stated: Any) -> tuple[str, str]:
         return "holds nothing", "give a list, or leave the key out"
     remedy = "begin each with '- '" if isinstance(stated, dict) else "write it in square brackets"
     return "should be a list", remedy
-
-
-def _dotted(location: KeyPath) -> str:
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return text.removeprefix(".")

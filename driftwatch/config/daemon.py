@@ -78,6 +78,7 @@ class DaemonConfig(Settings):
     """Everything that ``driftwatch run`` needs to know."""
 
     elsewhere = dict.fromkeys(("data", "training"), "that is for driftwatch train")
+    least = "source: {kind: http} and streams: [{name: NAME, reference: BUNDLE}]"
 
     source: SourceConfig
     streams: Annotated[list[StreamConfig], Field(max_length=1000)] = Field(default_factory=list)

@@ -99,6 +99,7 @@ class TrainConfig(Settings):
     """Everything that ``driftwatch train`` needs to know."""
 
     elsewhere = dict.fromkeys(("source", "streams", "sinks"), "that is for driftwatch check and run")
+    least = "data: {train: [FILE]}"
 
     data: DataConfig
     sample: Annotated[

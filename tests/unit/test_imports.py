@@ -17,6 +17,7 @@ ORDER = (
     "client",
     "locations",
     "settings_places",
+    "yaml_file",
     "settings",
     "flows",
     "kernels",

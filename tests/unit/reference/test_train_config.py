@@ -61,5 +61,15 @@ def test_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("table.csv", b"age,town\n31,Ulm\n"), ("vectors.npy", b"\x93NUMPY\x01\x00v\x00"), ("photos", None)],
+)
+def test_data_in_place_of_a_configuration_is_told_as_that(tmp_path: Path, name: str, content: bytes | None) -> None:
+    (tmp_path / name).mkdir() if content is None else (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"\(give a configuration in YAML, such as data: {train: \[FILE\]}\)$"):
+        load_train_config(tmp_path / name)
+
+
 def test_a_column_may_be_excluded(tmp_path: Path) -> None:
     assert load(tmp_path, "data: {train: x.csv, exclude: visit}").data.exclude == ("visit",)
