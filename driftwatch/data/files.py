@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.data.readers import ArrayDataset, Dataset
-from driftwatch.data.schema import ImageSchema, Schema
+from driftwatch.data.schema import Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, local_file
 
@@ -76,7 +76,7 @@ class IdxDataset(Dataset):
     def infer_schema(self) -> Schema:
         if self._dtype != np.uint8 or len(self._shape) != 3:
             return ArrayDataset(self.path, next(self.raw(self.rows, 0))).infer_schema()
-        return ImageSchema(channels=1, height=self._shape[1], width=self._shape[2])
+        return image_of((1, *self._shape[1:]), str(self.path))
 
     def raw(self, rows: int, start: int) -> Iterator[Any]:
         width = math.prod(self._shape[1:]) * self._dtype.itemsize

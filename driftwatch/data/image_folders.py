@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from driftwatch.data.readers import CHUNK_ROWS, Dataset, ranged_schema
-from driftwatch.data.schema import ImageSchema, Samples, Schema
+from driftwatch.data.schema import ImageSchema, Samples, Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
 
@@ -69,7 +69,7 @@ class FolderDataset(Dataset):
         width, height = self._size
         if self._mode in DEEP_MODES:
             return ranged_schema(map(self._pixels, self._files), (1, height, width), str(self.path))
-        return ImageSchema(channels=1 if self._mode == "L" else 3, height=height, width=width)
+        return image_of((1 if self._mode == "L" else 3, height, width), str(self.path))
 
     def files(self) -> Sequence[Location]:
         return self._files

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, VectorSchema, as_floats
+from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, as_floats, image_of, vector_of
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location, files_below, locate, matching_files, path_below
 
@@ -121,7 +121,7 @@ class ArrayDataset(Dataset):
     def infer_schema(self) -> Schema:
         array = self._array
         if array.ndim == 2:
-            return VectorSchema(dim=array.shape[1], integer=array.dtype.kind in "biu")
+            return vector_of(array.shape[1], str(self.path), integer=array.dtype.kind in "biu")
         return image_schema(array, str(self.path))
 
     def raw(self, rows: int, start: int) -> Iterator[Any]:
@@ -137,14 +137,14 @@ def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
     """
     if array.ndim == 3:
         c, h, w = 1, *array.shape[1:]
-    elif array.ndim == 4 and array.shape[3] in COLOURS and array.shape[1] not in COLOURS:
+    elif array.ndim == 4 and _channels_last(*array.shape[1:]):
         h, w, c = array.shape[1:]
     elif array.ndim == 4:
         c, h, w = array.shape[1:]
     else:
         raise DataError(f"holds an array of shape {array.shape}", where=where, remedy="expected images or vectors")
     if array.dtype == np.uint8:
-        return ImageSchema(channels=c, height=h, width=w)
+        return image_of((c, h, w), where)
     if 1 in (h, w):
         raise DataError(
             f"holds an array of shape {array.shape}: vectors with an axis too many, or images of one line",
@@ -153,6 +153,13 @@ def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
         )
     pieces = (array[first : first + CHUNK_ROWS] for first in range(0, len(array), CHUNK_ROWS))
     return ranged_schema(pieces, (c, h, w), where)
+
+
+def _channels_last(first: int, middle: int, last: int) -> bool:
+    """Whether ``(first, middle, last)`` is ``(H, W, C)``: colours are 1, 3 or 4, and more channels those of squares."""
+    if COLOURS & {first, last}:
+        return first not in COLOURS
+    return first == middle != last
 
 
 def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], where: str) -> ImageSchema:
@@ -175,12 +182,11 @@ def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], w
         whole = whole and (piece.dtype.kind in "biu" or bool((piece == np.rint(piece)).all()))
     if low == high:
         raise DataError(f"every pixel is {low:g}", where=where, remedy="there is nothing to learn from it")
-    c, h, w = shape
     if low >= 0 and high <= 1:
-        return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=0.0, high=1.0)
+        return image_of(shape, where, dtype="float32", low=0.0, high=1.0)
     if low >= 0 and high <= 255 and whole:
-        return ImageSchema(channels=c, height=h, width=w)
-    return ImageSchema(channels=c, height=h, width=w, dtype="float32", low=low, high=high)
+        return image_of(shape, where)
+    return image_of(shape, where, dtype="float32", low=low, high=high)
 
 
 def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Dataset:

@@ -16,7 +16,7 @@ Samples = NDArray[np.floating]
 Coerced = NDArray[np.floating | np.uint8]
 """Samples as a stream carries them: images in bytes stay in bytes, a quarter of the memory to pass on."""
 
-COLOURS = (1, 3, 4)
+COLOURS = frozenset({1, 3, 4})
 
 
 def as_floats(samples: Coerced) -> Samples:
@@ -227,6 +227,44 @@ def parse_schema(data: Mapping[str, Any], *, where: str = "schema") -> Schema:
         place = ".".join(map(str, first["loc"]))
         raise DataError(f"{place}: {first['msg']}", where=where) from None
     return schema
+
+
+def image_of(shape: tuple[int, int, int], where: str, **more: Any) -> ImageSchema:
+    """The schema of images that were found.
+
+    Args:
+        shape: of one, ``(C, H, W)``.
+        where: they were found.
+        more: `dtype`, `low` and `high`, if they are not bytes.
+
+    Raises:
+        DataError: they are too large.
+    """
+    c, h, w = shape
+    try:
+        return ImageSchema(channels=c, height=h, width=w, **more)
+    except ValidationError:
+        raise DataError(
+            f"holds images of {c} channels and {h}x{w} pixels",
+            where=where,
+            remedy="64 channels and 4096x4096 pixels are the most, channels first or last; make them smaller",
+        ) from None
+
+
+def vector_of(dim: int, where: str, *, integer: bool) -> VectorSchema:
+    """The schema of vectors that were found.
+
+    Raises:
+        DataError: they are too long.
+    """
+    try:
+        return VectorSchema(dim=dim, integer=integer)
+    except ValidationError:
+        raise DataError(
+            f"holds vectors of {dim:,} numbers",
+            where=where,
+            remedy="65,536 are the most; give images as images, (N, C, H, W), or embeddings of them",
+        ) from None
 
 
 def _refuse(reason: DeadLetterReason, what: str, where: str, remedy: str) -> NoReturn:

@@ -176,6 +176,42 @@ def test_vectors_with_an_axis_too_many_are_no_images(tmp_path: Path, shape: tupl
         open_dataset(tmp_path / "v.npy").infer_schema()
 
 
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ((4, 8, 9, 3), (3, 8, 9)),
+        ((4, 3, 8, 9), (3, 8, 9)),
+        ((4, 16, 16, 13), (13, 16, 16)),
+        ((4, 13, 16, 16), (13, 16, 16)),
+        ((4, 64, 7, 7), (64, 7, 7)),
+        ((4, 3, 8, 4), (3, 8, 4)),
+    ],
+)
+def test_channels_are_first_or_last(tmp_path: Path, shape: tuple[int, ...], found: tuple[int, ...]) -> None:
+    np.save(tmp_path / "c.npy", np.random.default_rng(0).random(shape))
+    assert open_dataset(tmp_path / "c.npy").infer_schema().shape == found
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "told"),
+    [
+        ((2, 512, 7, 7), "f4", r"images of 512 channels and 7x7 pixels \(64 channels and"),
+        ((2, 2, 4097), "u1", r"images of 1 channels and 2x4097 pixels"),
+        ((2, 150_528), "f4", r"vectors of 150,528 numbers \(65,536 are the most; give images as images"),
+    ],
+)
+def test_samples_that_are_too_large_are_told(tmp_path: Path, shape: tuple[int, ...], dtype: str, told: str) -> None:
+    np.save(tmp_path / "large.npy", np.random.default_rng(0).integers(0, 99, shape).astype(dtype))
+    with pytest.raises(DataError, match=rf"large\.npy: holds {told}"):
+        open_dataset(tmp_path / "large.npy").infer_schema()
+
+
+def test_photographs_that_are_too_large_are_told(tmp_path: Path) -> None:
+    Image.new("RGB", (4_100, 2)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"holds images of 3 channels and 2x4100 pixels \(.*make them smaller"):
+        open_dataset(tmp_path).infer_schema()
+
+
 def test_no_piece_of_an_array_of_images_hides_a_nan(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((2 * CHUNK_ROWS, 2, 2))
     images[-1, 0, 0] = np.nan
