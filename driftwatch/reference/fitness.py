@@ -42,8 +42,8 @@ class Unfit:
     """Why a reference may be unfit; it is a warning, and nothing is refused.
 
     Args:
-        kind: ``drifts-within``, ``duplicates``, ``empty-column``, ``constant-column``, ``key-column``, ``leakage`` or
-            ``by-heart``.
+        kind: ``drifts-within``, ``duplicates``, ``empty-column``, ``constant-column``, ``key-column``, ``leakage``,
+            ``by-heart`` or ``hardly-trained``.
         what: is the matter, and how much of it.
         remedy: what to do about it.
     """
@@ -177,6 +177,20 @@ def leakage(leaked: float) -> list[Unfit]:
             f"{_percent(leaked)} of the samples to calibrate with equal samples that the flow was fitted to: where it "
             "learnt those by heart, fresh ones look like drift",
             "remove the copies, unless the stream repeats itself as well",
+        )
+    ]
+
+
+def hardly_trained(steps: int, warmup_steps: int) -> list[Unfit]:
+    """Warns of a flow whose time was over while it still warmed up."""
+    if steps >= warmup_steps:
+        return []
+    return [
+        Unfit(
+            "hardly-trained",
+            f"the time was over after {steps:,} steps, before the {warmup_steps:,} that warm up: the flow has hardly "
+            "learnt anything, and detects less than it could",
+            "give training.minutes more, or make samples or flow smaller",
         )
     ]
 

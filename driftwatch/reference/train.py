@@ -29,7 +29,7 @@ from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.checkpoint import Interrupted, remove_checkpoint
 from driftwatch.reference.detectable import detectable
 from driftwatch.reference.device import choose_device
-from driftwatch.reference.fitness import Fitness, assess_fitness, by_heart, order_of
+from driftwatch.reference.fitness import Fitness, assess_fitness, by_heart, hardly_trained, order_of
 from driftwatch.reference.likelihood import to_bits_per_dim
 from driftwatch.reference.mlflow_run import mlflow_run
 from driftwatch.reference.precision import compute_dtype
@@ -232,6 +232,8 @@ def _conclude(
     doing("setting thresholds", 0.0)
     reference = store_null(reference_from(Bundle(out, name, "", data.schema, flow, arrays, {})), arrays)
     fitness = _fitness(reference, data, parts, arrays["bank_nll"], seed, doing)
+    hurried = hardly_trained(fitted.steps, config.training.warmup_steps if fitted.ended_by == "minutes" else 0)
+    warnings = (*hurried, *fitness.warnings)
     fresh = parts.validation[:EVALUATION_ROWS]
     assessment = assess(reference, fresh, seed=seed, doing=doing)
     smallest = detectable(reference, fresh, seed=seed, doing=doing)
@@ -245,7 +247,7 @@ def _conclude(
             "detectable": [row.to_json() for row in smallest],
         },
         "fitness": fitness.figures,
-        "warnings": [warning.to_json() for warning in fitness.warnings],
+        "warnings": [warning.to_json() for warning in warnings],
     }
     version = write_bundle(
         out,
@@ -266,7 +268,7 @@ def _conclude(
         bits,
         assessment.combined,
         smallest,
-        tuple(fitness.warnings),
+        warnings,
         reference.size_remarks(),
     )
 

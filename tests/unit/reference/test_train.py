@@ -151,6 +151,13 @@ def test_images_that_are_too_large_for_a_cpu_are_told_before_the_work(tmp_path: 
     assert any("watch embeddings of them instead" in line for line in ear.lines) == told
 
 
+def test_a_training_that_ends_while_it_warms_up_warns(images: Path, tmp_path: Path) -> None:
+    hurried = Ear().train(config(images, minutes=1e-4, max_steps=None), tmp_path / "hurried")
+    assert hurried.fitted.ended_by == "minutes"
+    assert "before the 200 that warm up" in hurried.warnings[0].what
+    assert load_reference(hurried.path).manifest["warnings"][0]["kind"] == "hardly-trained"
+
+
 def test_tells_what_it_does(done: tuple[Ear, Trained]) -> None:
     ear, _ = done
     assert any("2,000 samples, each a 1x7x7 uint8 image" in line for line in ear.lines)
