@@ -20,7 +20,7 @@ from rich.table import Table
 from driftwatch.data.readers import open_dataset
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.control import episodes
+from driftwatch.stats.rates import episodes
 from driftwatch.stats.resample import null_panes
 from driftwatch.stats.sequential import Procedure
 

@@ -3,18 +3,20 @@
 Each has 5,000 + 5,000 held-out samples unless told otherwise, and a stream of four million: a million fresh ones in
 panes of ten, in four orders. What varies between references is what a user's own may be off by.
 
-python -m benchmarks.generated_alarms 14 [--held-out 20000] [--only log-normal]
+python -m benchmarks.generated_alarms 14 [--held-out 20000] [--only log-normal] [--windows 500,5000 --windows 50,500]
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from driftwatch.stats.control import Control, episodes
+from driftwatch.stats.control import Control
+from driftwatch.stats.rates import episodes
 from driftwatch.stats.sequential import Procedure, simulate_null
 from driftwatch.stats.summary import Array
 from tests.gaussian import Gaussian, draw, fitted
@@ -32,7 +34,9 @@ def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) 
     return procedure.smallest_p_values(pool[stream[start : start + CHUNK]] for start in range(0, len(stream), CHUNK))
 
 
-def measure(seed: int, kind: str, held_out: int) -> dict[tuple[int, ...], list[tuple[float, bool]]]:
+def measure(
+    seed: int, kind: str, held_out: int, windows: Sequence[tuple[int, ...]]
+) -> dict[tuple[int, ...], list[tuple[float, bool]]]:
     """For each pair of windows and each budget: alarms beside those expected, and whether the interval held that."""
     skew = KINDS[kind]
     rng = np.random.default_rng([seed, bool(skew)])
@@ -40,7 +44,7 @@ def measure(seed: int, kind: str, held_out: int) -> dict[tuple[int, ...], list[t
     bank = reference.summaries(draw(rng, held_out, SHAPES, skew=skew)).astype(np.float32)
     pool = np.concatenate([_panes(reference, rng, skew) for _ in range(FRESH // CHUNK)])
     rows: dict[tuple[int, ...], list[tuple[float, bool]]] = {}
-    for sizes in WINDOWS:
+    for sizes in windows:
         null = simulate_null(bank, reference.layout, sizes, STEP, others=reference.others, seed=seed)
         procedures = [null.procedure(budget, RESOLVE_AFTER) for budget in BUDGETS]
         p_values = fresh_p_values(procedures[0], pool, rng)
@@ -59,18 +63,24 @@ def _held_against(control: Control, p_values: Array) -> tuple[float, bool]:
     return alarms * control.budget / samples, low <= samples / max(alarms, 0.5) <= high
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
 def main() -> None:
     """Prints a row for each kind of data, windows and budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("references", type=int)
     parser.add_argument("--held-out", type=int, default=5_000, help="samples in each of the two held-out parts")
     parser.add_argument("--only", choices=KINDS)
+    parser.add_argument("--windows", type=_sizes, action="append", help="sizes of windows that are tested at once")
     options = parser.parse_args()
+    windows = options.windows or WINDOWS
     references = options.references
     table = Table("data", "windows", "budget: one alarm in", "alarms / expected", "spread", "interval holds", box=None)
     for kind in [options.only] if options.only else KINDS:
-        measured = [measure(seed, kind, options.held_out) for seed in range(references)]
-        for sizes in WINDOWS:
+        measured = [measure(seed, kind, options.held_out, windows) for seed in range(references)]
+        for sizes in windows:
             for column, budget in enumerate(BUDGETS):
                 ratios, held = (np.array(each) for each in zip(*(m[sizes][column] for m in measured), strict=True))
                 error, spread = ratios.std(ddof=1) / references**0.5, ratios.std(ddof=1)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from driftwatch.stats.control import episodes
 from driftwatch.stats.memory import NONE, measure_memory
+from driftwatch.stats.rates import episodes
 from driftwatch.stats.sequential import simulate_null
 from tests.gaussian import Gaussian, fitted, persistent
 

@@ -94,7 +94,7 @@ class StreamPlan:
     detectable: tuple[Detectable, ...]
 
     def to_json(self) -> dict[str, Any]:
-        from driftwatch.stats.control import CONFIDENCE
+        from driftwatch.stats.rates import CONFIDENCE
 
         low, high = self.samples_between_false_alarms
         between = {"low": low, "high": high, "confidence": CONFIDENCE}
@@ -175,7 +175,7 @@ class _Report:
             console.print(f"{each.topic}: {weight}: {each.what}; {each.remedy}", markup=False, soft_wrap=True)
 
     def _show_streams(self, console: Console) -> None:
-        from driftwatch.stats.sequential import two_digits
+        from driftwatch.stats.remarks import two_digits
 
         made = table(
             "", "stream", "reference", "version", "sample", "fraction", "alarm at p <=", "false alarm in samples, 95 %"

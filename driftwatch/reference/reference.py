@@ -27,11 +27,13 @@ from driftwatch.reference.recorded import Recorded
 from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import decompose
+from driftwatch.stats.large import large_windows
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
-from driftwatch.stats.null import WindowNull, fit_window_null
-from driftwatch.stats.resample import null_windows, repeats
-from driftwatch.stats.sequential import SIMULATED, Procedure, SlidingNull, simulate_null, size_remarks
+from driftwatch.stats.null import WindowNull, features, fit_window_null, join
+from driftwatch.stats.remarks import size_remarks
+from driftwatch.stats.resample import is_large, null_windows, repeats
+from driftwatch.stats.sequential import SIMULATED, Procedure, SlidingNull, simulate_null
 from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
@@ -106,10 +108,15 @@ class Reference:
 
     def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
         """The null of windows of `size` samples, from `count` draws of it."""
-        measured = null_windows(
-            self.bank, self.layout, size, others=self.others, block=self.memory.block, count=count, seed=seed
-        )
-        return fit_window_null(measured, self.layout, size)
+        block = self.memory.block
+        if large := is_large(size, len(self.bank)):
+            drawn = large_windows(self.bank, size, count, np.random.default_rng(seed), self.others, block)
+            measured = join([features(windows, self.layout) for windows in drawn])
+        else:
+            measured = null_windows(
+                self.bank, self.layout, size, others=self.others, block=block, count=count, seed=seed
+            )
+        return fit_window_null(measured, self.layout, size, large=large)
 
     def procedure(
         self,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from driftwatch.stats.combination import Combination
 from driftwatch.stats.effect import EffectSize
 from driftwatch.stats.null import DETECTORS, Distance, Statistics, WindowNull, members_for
+from driftwatch.stats.resample import is_large
 from driftwatch.stats.sequential import SlidingNull
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail
@@ -31,6 +32,8 @@ def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
         "null.sizes": np.array(list(simulated.nulls), dtype=np.float64),
         "null.p_values": simulated.p_values,
     }
+    if simulated.stretches is not None:
+        arrays["null.stretches"] = simulated.stretches
     for size, null in simulated.nulls.items():
         statistics, effect = null.statistics, null.effect_size
         named = {
@@ -62,8 +65,12 @@ def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
     if "null.about" not in arrays or arrays["null.about"][0] != FORMAT:
         return None
     _, step, bank = arrays["null.about"].astype(int).tolist()
-    nulls = {size: _window_null(arrays, size, layout) for size in arrays["null.sizes"].astype(int).tolist()}
-    return SlidingNull(nulls, step, arrays["null.p_values"], bank, int(arrays["others"][0]))
+    sizes = arrays["null.sizes"].astype(int).tolist()
+    if is_large(max(sizes), bank) and "null.stretches" not in arrays:
+        return None  # of an older version, which knew too little of such windows
+    nulls = {size: _window_null(arrays, size, layout) for size in sizes}
+    others, stretches = int(arrays["others"][0]), arrays.get("null.stretches")
+    return SlidingNull(nulls, step, arrays["null.p_values"], bank, others, stretches=stretches)
 
 
 def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:

@@ -1,27 +1,18 @@
-"""From null sequences of p-values to the threshold that keeps a false-alarm budget, and how well that is known.
-
-What the threshold rests on is off in three ways, which add up on a logarithmic scale: the alarms that were counted are
-few; beyond them their depths are extrapolated; and the held-out samples, from which all of it is drawn, are few
-themselves. The last is told by how much the halves of them differ.
-"""
+"""From null sequences of p-values to the threshold that keeps a false-alarm budget, and how well that is known."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import ndtri, stdtrit
-
+from driftwatch.stats.rates import LOWEST, Rates, StreamRates, StretchRates
 from driftwatch.stats.summary import Array
 
-MIN_EPISODES = 40
-DECAY_EPISODES = 400
+LEAST_SHARE = 1e-6
+"""Of the false alarms that a kind of windows raises, for what divides by it."""
 
-SPREAD_EPISODES = 50
-"""Alarms of each stream, about, by which the halves of a bank are compared."""
-
-CONFIDENCE = 0.95
+SELDOM = 1e4
+"""Times as many samples between false alarms as asked for, at most, that are told of: it is as good as never."""
 
 
 @dataclass(frozen=True)
@@ -46,95 +37,54 @@ class Control:
     interval: tuple[float, float]
 
 
-def episodes(p_values: Array, threshold: float, resolve_after: int) -> int:
-    """How many alarms a sequence of p-values raises, with the hysteresis of the policy.
-
-    >>> episodes(np.array([1, 0.001, 1, 0.001, 1, 1, 0.001]), threshold=0.01, resolve_after=2)
-    2
-    """
-    hits = np.flatnonzero(p_values <= threshold)
-    if len(hits) == 0:
-        return 0
-    return 1 + int((np.diff(hits) > resolve_after).sum())
-
-
-def control_for(p_values: Array, step: int, budget: float, resolve_after: int) -> Control:
-    """The threshold at which null sequences of p-values, one a step, alarm once per `budget` samples on average.
+def control_for(
+    p_values: Array, step: int, budget: float, resolve_after: int, stretches: Array | None = None
+) -> Control:
+    """The threshold at which null sequences of p-values alarm once per `budget` samples on average.
 
     Within their resolution (at least `MIN_EPISODES` alarms) the threshold is read off by bisection. Beyond it the
     alarms' depths ``-ln p`` are extrapolated exponentially, which is how p-values fall if they are right; how fast
     they fall is learnt from more alarms, of a higher threshold, since it decides over orders of magnitude.
 
+    Alarms of windows that are large beside the held-out samples are added to the others': few begin at once.
+
     Args:
         p_values: the smallest of each step, ``(J, S)``, each row from another half of the bank; or from all of it, one.
+            None, ``(0, 0)``, if all windows are large.
         step: samples in a step.
         budget: expected samples between false alarms.
         resolve_after: quiet steps that end an alarm.
+        stretches: the smallest of large windows at each step, ``(J', S')``, each two rows from another truth (see
+            `driftwatch.stats.large`); None if there are no such windows.
     """
-    every = p_values.ravel()
-    simulated = every.size * step
-    resolvable = simulated / MIN_EPISODES
-    threshold = _bisect(every, min(budget, resolvable) / step, resolve_after)
-    variance = min(budget, resolvable) / simulated
-    if budget > resolvable:
-        depth = -math.log(threshold)
-        often = _bisect(every, simulated / DECAY_EPISODES / step, resolve_after)
-        beyond = _cluster_depths(every, often, resolve_after) + math.log(often)
-        decay = float(np.clip(beyond.mean(), 0.5, 3.0))
-        threshold = math.exp(-(depth + decay * math.log(budget / resolvable)))
-        slope_error = float(beyond.std()) / decay / math.sqrt(len(beyond))
-        # The alarms that set the depth are among those that set the slope: both err to the same side.
-        beyond_seen = math.log(budget / resolvable)
-        variance += slope_error**2 * beyond_seen * (beyond_seen + 2 * math.log(DECAY_EPISODES / MIN_EPISODES))
-    alarms = episodes(every, threshold, resolve_after)
-    bank_error = _bank_error(p_values, threshold, resolve_after)
-    streams = len(p_values)
-    # The threshold is set by a finite number of halves, which adds a little.
-    deviation = math.sqrt(variance + bank_error**2 * (1 + 1 / streams))
-    beyond_interval = (1 - CONFIDENCE) / 2
-    quantile = -float(stdtrit(streams - 1, beyond_interval) if streams > 1 else ndtri(beyond_interval))
-    factor = math.exp(quantile * deviation)
+    kinds: list[Rates] = [StreamRates(p_values, step, resolve_after)] if p_values.size else []
+    if stretches is not None:
+        kinds.append(StretchRates(stretches, step, resolve_after))
+    threshold = kinds[0].threshold(budget) if len(kinds) == 1 else _together(kinds, budget)
+    rates = [kind.rate(threshold) for kind in kinds]
+    shares = [max(rate / max(sum(rates), 1e-300), LEAST_SHARE) for rate in rates] if len(kinds) > 1 else [1.0]
+    # Whatever makes one kind alarm more often than it should is not known to spare the other.
+    factors = [kind.factors(threshold, budget / share) for kind, share in zip(kinds, shares, strict=True)]
+    least, most = (sum(share * each[end] for share, each in zip(shares, factors, strict=True)) for end in (0, 1))
+    alarms = [(kind.alarms(threshold), kind.simulated) for kind in kinds]
+    observed = sum(count / simulated for count, simulated in alarms)
     return Control(
         threshold=threshold,
         budget=budget,
-        simulated=simulated,
-        observed=simulated / alarms if alarms else math.inf,
-        extrapolated=max(1.0, budget / resolvable),
-        interval=(budget / factor, budget * factor),
+        simulated=min(simulated for _, simulated in alarms),
+        observed=1 / observed if observed else math.inf,
+        extrapolated=max(1.0, *(budget / share / kind.resolvable for kind, share in zip(kinds, shares, strict=True))),
+        interval=(budget / most, budget / max(least, 1 / SELDOM)),
     )
 
 
-def _bank_error(p_values: Array, threshold: float, resolve_after: int) -> float:
-    """The standard deviation of the logarithm of the alarm rate at `threshold` from one bank to another.
-
-    Half a bank differs from the whole by what the whole differs from the truth by: ``1/(B/2) - 1/B = 1/B``. Rare
-    alarms differ too little beside their own chance, so more frequent ones are compared, and their error grows with
-    the depth, as where the scale of a tail is what is wrong. What chance adds to their counts is not taken off: that
-    would leave nothing in many a bundle, and windows of 10 and 100 err by more than in proportion to the depth
-    (`benchmarks.generated_alarms`).
-    """
-    if len(p_values) < 2:
-        return 0.0
-    level = max(threshold, _bisect(p_values.ravel(), p_values.shape[1] / SPREAD_EPISODES, resolve_after))
-    alarms = np.array([episodes(row, level, resolve_after) for row in p_values], dtype=np.float64)
-    varying = float(alarms.var(ddof=1)) / max(float(alarms.mean()), 1.0) ** 2
-    return math.sqrt(math.log1p(varying)) * math.log(threshold) / math.log(level)
-
-
-def _bisect(p_values: Array, steps_between: float, resolve_after: int) -> float:
-    wanted = len(p_values) / steps_between
-    low, high = math.log(1e-12), math.log(0.5)
+def _together(kinds: list[Rates], budget: float) -> float:
+    """The threshold at which all kinds together alarm once per `budget` samples."""
+    low, high = LOWEST, math.log(0.5)
     for _ in range(60):
         middle = 0.5 * (low + high)
-        if episodes(p_values, math.exp(middle), resolve_after) > wanted:
+        if sum(kind.rate(math.exp(middle)) for kind in kinds) > 1 / budget:
             high = middle
         else:
             low = middle
     return math.exp(low)
-
-
-def _cluster_depths(p_values: Array, threshold: float, resolve_after: int) -> Array:
-    """The depth ``-ln p`` of the deepest step of each alarm at `threshold`."""
-    hits = np.flatnonzero(p_values <= threshold)
-    clusters = np.split(hits, np.flatnonzero(np.diff(hits) > resolve_after) + 1)
-    return np.array([-math.log(p_values[cluster].min()) for cluster in clusters if len(cluster)])

@@ -32,6 +32,11 @@ Columns = NDArray[np.intp]
 DETECTORS = ("combined", "kl", "geometry", "moments", "nll", "typicality")
 GEOMETRY_PARTS = ("cosine", "location", "axes", "radius")
 
+UNKNOWN = "axes"
+"""What held-out samples are too few to know for large windows. Of data whose axes are alike, the doubt about them makes
+any two ways of looking differ more than they do, so that large windows looked too much alike: of 50,000 beside 5,000 +
+5,000 held-out samples by 2 to 8 null deviations."""
+
 LEAST_DEVIATION = 1e-3
 """Of a feature that is a logarithm. Those that vary less are the same in all windows but for rounding: of single
 samples, all directions have length 1."""
@@ -264,13 +269,17 @@ def join(measured: Sequence[Features]) -> Features:
     )
 
 
-def fit_window_null(measured: Features, layout: Layout, size: int) -> WindowNull:
-    """Fits the null of windows of `size` samples from the features of ``M`` draws of it."""
+def fit_window_null(measured: Features, layout: Layout, size: int, *, large: bool = False) -> WindowNull:
+    """Fits the null of windows of `size` samples from the features of ``M`` draws of it.
+
+    `large` says that they are so beside the held-out samples (see `driftwatch.stats.large`).
+    """
     values = measured.values
     first = len(layout.blocks) * len(PARTS)
     least = np.full(values.shape[1], LEAST_DEVIATION)
     least[first : values.shape[1] - len(layout.groups)] = 1e-12
-    geometry = fit_distance(values, np.arange(first, first + len(GEOMETRY_PARTS)))
+    known = [place for place, part in enumerate(GEOMETRY_PARTS) if not (large and part == UNKNOWN)]
+    geometry = fit_distance(values, first + np.array(known, dtype=np.intp))
     nll_centre = float(measured.nll.mean())
     whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name not in COPIES], dtype=np.intp)
     members = members_for(layout, size)

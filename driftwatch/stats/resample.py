@@ -47,6 +47,15 @@ def repeats(longest: int, bank: int) -> bool:
     return longest > LARGEST_SHARE * bank
 
 
+def is_large(size: int, bank: int) -> bool:
+    """Whether windows of `size` samples are large beside a bank: half of it could not give them without repetition.
+
+    >>> is_large(500, 5_000), is_large(5_000, 5_000)
+    (False, True)
+    """
+    return repeats(size, bank // 2)
+
+
 def null_windows(
     bank: NDArray[np.float32],
     layout: Layout,
@@ -101,13 +110,13 @@ def null_panes(
         moved = np.append(moved, np.full(len(numbers) // step - len(moved), stretch))
         while len(moved) >= min(at_once, count):
             panes = min(at_once, count)
-            yield _sums(bank, numbers[: panes * step], step) + step * offsets[moved[:panes]]
+            yield sums_of(bank, numbers[: panes * step], step) + step * offsets[moved[:panes]]
             numbers, moved, count = numbers[panes * step :], moved[panes:], count - panes
             if not count:
                 return
 
 
-def _sums(bank: NDArray[np.float32], numbers: NDArray[np.int64], step: int) -> Array:
+def sums_of(bank: NDArray[np.float32], numbers: NDArray[np.int64], step: int) -> Array:
     """The sums of every `step` rows of the bank, ``(M, V)``, of ``M * step`` numbers of rows."""
     # Adds rows up where they are: gathering them first takes several times as long.
     bags = torch.from_numpy(numbers).reshape(-1, step)

@@ -8,7 +8,6 @@ to alarm").
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +17,10 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.between import NullGrid, grid_sizes
 from driftwatch.stats.control import Control, control_for
+from driftwatch.stats.large import STEPS, STRETCHES, stretches
 from driftwatch.stats.null import Features, WindowNull, features, fit_window_null, join
-from driftwatch.stats.resample import LARGEST_SHARE, null_panes, repeats
+from driftwatch.stats.remarks import rate_remarks, size_remarks
+from driftwatch.stats.resample import LARGEST_SHARE, is_large, null_panes, repeats
 from driftwatch.stats.sliding import sliding_windows
 from driftwatch.stats.summary import Array, Layout
 
@@ -44,13 +45,6 @@ PARTS = 64
 
 CERTAIN = 1e9
 """Samples, as it were, that a mean rests on which is not to be doubted."""
-
-WIDE = 2.0
-"""A factor by which a false-alarm rate may be off before `Procedure.remarks` speak of it."""
-
-
-USUAL_BANK = 5_000
-"""Samples that a bank holds at most, unless ``calibration.bank_size`` says more."""
 
 Half = tuple[NDArray[np.intp], Array | None]
 """Places in a bank that a stream is drawn from, and the summary of the others beside them."""
@@ -101,10 +95,12 @@ class SlidingNull:
     Args:
         nulls: of each window size, by size.
         step: samples in a pane.
-        p_values: the smallest of each step, ``(J, S)``, each row from another half of the bank.
+        p_values: the smallest of each step, ``(J, S)``, each row from another half of the bank; of the windows that are
+            not large beside the held-out samples.
         bank: samples in the bank.
         others: held-out samples beside it.
         grid: nulls of windows by time, if there are any.
+        stretches: the smallest p-value of each step of large windows, ``(J', S')``; None if there are none.
     """
 
     nulls: Mapping[int, WindowNull]
@@ -113,6 +109,7 @@ class SlidingNull:
     bank: int
     others: int = 0
     grid: NullGrid | None = None
+    stretches: Array | None = None
 
     def procedure(self, budget: float, resolve_after: int) -> Procedure:
         """The procedure that keeps a false-alarm budget: it sets the threshold.
@@ -121,8 +118,9 @@ class SlidingNull:
             budget: expected samples between false alarms.
             resolve_after: quiet steps that end an alarm.
         """
-        control = control_for(self.p_values, self.step, budget, resolve_after)
-        remarks = size_remarks(max(self.nulls), self.bank, self.others) or _remarks(control, self.bank + self.others)
+        control = control_for(self.p_values, self.step, budget, resolve_after, self.stretches)
+        remarks = size_remarks(max(self.nulls), self.bank, self.others, control.interval)
+        remarks = remarks or rate_remarks(control, self.bank + self.others)
         return Procedure(self.nulls, self.step, control, remarks, self.grid)
 
 
@@ -155,8 +153,51 @@ def simulate_null(
     """
     # Of more than a quarter of the bank, windows from half of it would hold samples twice.
     grid = grid_sizes(max(LEAST_BY_TIME, 2 * step), int(LARGEST_SHARE * (len(bank) // 2)), step) if by_time else ()
-    every = [*sizes, *grid]
+    large = [size for size in sizes if others is not None and is_large(size, len(bank))]
+    usual = [size for size in sizes if size not in large]
     rng = np.random.default_rng(seed)
+    # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
+    with ThreadPoolExecutor(threads) as pool:
+        slid = _slide(pool, bank, layout, usual, grid, step, others, block, samples, rng) if usual or grid else None
+        short = (
+            _stretch(pool, bank, layout, large, step, others, block, samples, rng)
+            if others is not None and large
+            else None
+        )
+    nulls = {null.size: null for part in (slid, short) if part for null in part.nulls}
+    return SlidingNull(
+        {size: nulls[size] for size in sizes},
+        step,
+        slid.p_values if slid and usual else np.empty((0, 0)),
+        len(bank),
+        0 if others is None else int(others[0]),
+        NullGrid(slid.nulls[len(usual) :]) if slid and grid else None,
+        short.p_values if short else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Nulls of windows, and the smallest p-value of each step of what they were fitted to, ``(J, S)``."""
+
+    nulls: tuple[WindowNull, ...]
+    p_values: Array
+
+
+def _slide(
+    pool: ThreadPoolExecutor,
+    bank: NDArray[np.float32],
+    layout: Layout,
+    sizes: Sequence[int],
+    grid: Sequence[int],
+    step: int,
+    others: Array | None,
+    block: int,
+    samples: int,
+    rng: np.random.Generator,
+) -> _Fitted:
+    """Simulates long streams; the nulls are of `sizes` and then of `grid`."""
+    every = [*sizes, *grid]
     drawn = halves(bank, others, max(every), samples, rng)
     steps = -(-samples // step // len(drawn))
     widths = [size // step for size in every]
@@ -166,27 +207,55 @@ def simulate_null(
         """What is measured of the windows of each size of one stream."""
         part, centre = half
         chunks = null_panes(bank[part], step, steps + max(widths) - 1, max(every), rng, centre, block)
-        slid = sliding_windows(chunks, widths, strides)
-        measured = [[features(windows, layout) for windows in by_width] for by_width in slid]
-        return [join(parts) for parts in zip(*measured, strict=True)]
+        return _measure(sliding_windows(chunks, widths, strides), layout)
 
-    # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
-    with ThreadPoolExecutor(threads) as pool:
-        streams = pool.map(measure, drawn, rng.spawn(len(drawn)))
-        joined = [join(parts) for parts in zip(*streams, strict=True)]
-        fitted = list(pool.map(lambda measured, size: fit_window_null(measured, layout, size), joined, every))
-        nulls = fitted[: len(sizes)]
-        judged = list(
-            pool.map(lambda null, measured: null.judge(measured).p_values["combined"], nulls, joined[: len(sizes)])
-        )
-    return SlidingNull(
-        dict(zip(sizes, nulls, strict=True)),
-        step,
-        np.min(judged, axis=0).reshape(-1, steps),
-        len(bank),
-        0 if others is None else int(others[0]),
-        NullGrid(tuple(fitted[len(sizes) :])) if grid else None,
+    return _fit(pool, list(pool.map(measure, drawn, rng.spawn(len(drawn)))), layout, every, len(sizes), steps)
+
+
+def _stretch(
+    pool: ThreadPoolExecutor,
+    bank: NDArray[np.float32],
+    layout: Layout,
+    sizes: Sequence[int],
+    step: int,
+    others: Array,
+    block: int,
+    samples: int,
+    rng: np.random.Generator,
+) -> _Fitted:
+    """Simulates short stretches of windows that are large beside the held-out samples."""
+    widths = [size // step for size in sizes]
+    count = 2 * max(1, STRETCHES * samples // SIMULATED // SPLITS // 2)
+
+    def measure(rng: np.random.Generator) -> list[Features]:
+        """What is measured of the windows of each size of some stretches."""
+        return _measure(stretches(bank, widths, step, STEPS, count, rng, others, block), layout)
+
+    return _fit(pool, list(pool.map(measure, rng.spawn(SPLITS))), layout, sizes, len(sizes), STEPS, large=True)
+
+
+def _measure(chunks: Iterable[Sequence[Array]], layout: Layout) -> list[Features]:
+    measured = [[features(windows, layout) for windows in by_width] for by_width in chunks]
+    return [join(parts) for parts in zip(*measured, strict=True)]
+
+
+def _fit(
+    pool: ThreadPoolExecutor,
+    streams: Sequence[Sequence[Features]],
+    layout: Layout,
+    sizes: Sequence[int],
+    judged: int,
+    steps: int,
+    *,
+    large: bool = False,
+) -> _Fitted:
+    """Fits the null of each size to all streams together, and judges the first `judged` sizes by it."""
+    joined = [join(parts) for parts in zip(*streams, strict=True)]
+    fitted = list(pool.map(lambda measured, size: fit_window_null(measured, layout, size, large=large), joined, sizes))
+    p_values = list(
+        pool.map(lambda null, each: null.judge(each).p_values["combined"], fitted[:judged], joined[:judged])
     )
+    return _Fitted(tuple(fitted), np.min(p_values, axis=0).reshape(-1, steps) if p_values else np.empty((0, 0)))
 
 
 def halves(
@@ -223,54 +292,3 @@ def halves(
         (half, CERTAIN * (best + drawn_in * (mean - total / len(bank))))
         for half, mean in zip(drawn, means, strict=True)
     ]
-
-
-def size_remarks(longest: int, bank: int, others: int) -> tuple[str, ...]:
-    """What is said of windows that are large beside the held-out samples; nothing where they are not.
-
-    Args:
-        longest: samples in the longest window.
-        bank: held-out samples that windows are drawn from.
-        others: held-out samples beside it.
-    """
-    if not repeats(longest, bank // 2):
-        return ()
-    repeated = "samples repeat within them, and " if repeats(longest, bank) else ""
-    return (
-        f"windows of {longest:,} are large beside the {bank + others:,} held-out samples, of which {bank:,} are to "
-        f"draw windows from: {repeated}by how much the false-alarm rate is off cannot be told; "
-        f"{_enough(longest, bank, others)}, or take windows of {int(LARGEST_SHARE * (bank // 2)):,} at most",
-    )
-
-
-def _enough(longest: int, bank: int, others: int) -> str:
-    """What would do for windows of `longest` samples."""
-    needed = math.ceil(2 * longest / LARGEST_SHARE)
-    held_out = 2 * needed if others else needed
-    if held_out <= bank + others:
-        return f"keep {needed:,} to draw from (calibration.bank_size)"
-    if needed > USUAL_BANK:
-        return f"hold out {held_out:,} (calibration.samples), and keep {needed:,} to draw from (calibration.bank_size)"
-    return f"hold out {held_out:,}: train on more rows, run driftwatch recalibrate with more"
-
-
-def _remarks(control: Control, held_out: int) -> tuple[str, ...]:
-    low, high = control.interval
-    if high <= WIDE * control.budget:
-        return ()
-    ratio = control.budget / held_out
-    return (
-        f"one false alarm in {control.budget:,.0f} samples is asked of {held_out:,} held-out ones"
-        + (f" ({ratio:,.0f} times as many)" if ratio >= WIDE else "")
-        + f": the true rate is between one in {two_digits(low):,} and one in {two_digits(high):,} (95 %); "
-        f"{4 * held_out:,} would halve their part in that doubt",
-    )
-
-
-def two_digits(value: float) -> int:
-    """A number of samples as it is told: no more of it is known.
-
-    >>> two_digits(238_712.5)
-    240000
-    """
-    return int(float(f"{value:.2g}"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from driftwatch.stats.control import episodes
-from driftwatch.stats.sequential import Procedure, halves, simulate_null, size_remarks
+from driftwatch.stats.rates import episodes
+from driftwatch.stats.remarks import size_remarks
+from driftwatch.stats.sequential import Procedure, halves, simulate_null
 from tests.gaussian import draw, fitted
 
 SHAPES = ((2, 3), (1, 4))
@@ -43,9 +44,14 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
             400,
             150,
             100.0,
-            "beside the 2,400 held-out samples, of which 400 are to draw windows from: by how much",
+            "400 are to draw windows from, so that the doubt about the reference is 6% of",
         ),
-        (400, 250, 100.0, "samples repeat within them"),
+        (
+            400,
+            250,
+            100.0,
+            "on average over references, not for each one: the true rate is between one in",
+        ),
     ],
 )
 def test_it_says_what_a_calibration_rests_on(bank: int, size: int, budget: float, said: str) -> None:

@@ -1,0 +1,258 @@
+"""How often null sequences of p-values alarm at a threshold, beyond what was simulated too, and how well that is known.
+
+What a rate rests on is off in three ways, which add up on a logarithmic scale: the alarms that were counted are few;
+beyond them their depths are extrapolated; and the held-out samples, from which all of it is drawn, are few themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri, owens_t, stdtrit
+
+from driftwatch.stats.summary import Array
+
+MIN_EPISODES = 40
+DECAY_EPISODES = 400
+
+SPREAD_EPISODES = 50
+"""Alarms of each stream, about, by which the halves of a bank are compared."""
+
+SPREAD_SHARE = 0.05
+"""Of the steps of stretches, those that alarm by which truths are compared."""
+
+DECAYS = (0.5, 3.0)
+"""Least and most that is believed of how fast depths fall; 1 where p-values are right."""
+
+CONFIDENCE = 0.95
+BEYOND = (1 - CONFIDENCE) / 2
+
+LOWEST = math.log(1e-12)
+"""The depth that is searched, down from a half."""
+
+
+def episodes(p_values: Array, threshold: float, resolve_after: int) -> int:
+    """How many alarms a sequence of p-values raises, with the hysteresis of the policy.
+
+    >>> episodes(np.array([1, 0.001, 1, 0.001, 1, 1, 0.001]), threshold=0.01, resolve_after=2)
+    2
+    """
+    hits = np.flatnonzero(p_values <= threshold)
+    if len(hits) == 0:
+        return 0
+    return 1 + int(np.count_nonzero(np.diff(hits) > resolve_after))
+
+
+@dataclass(frozen=True)
+class Rates(ABC):
+    """Of null sequences of p-values.
+
+    Args:
+        p_values: the smallest of each step, ``(J, S)``.
+        step: samples in a step.
+        resolve_after: quiet steps that end an alarm.
+    """
+
+    p_values: Array
+    step: int
+    resolve_after: int
+
+    @property
+    @abstractmethod
+    def simulated(self) -> int:
+        """Samples."""
+
+    @abstractmethod
+    def alarms(self, threshold: float) -> int:
+        """That begin at a threshold."""
+
+    @abstractmethod
+    def factors(self, threshold: float, budget: float) -> tuple[float, float]:
+        """Between which times the rate is in 95 of 100 bundles that has one alarm in `budget` samples on average."""
+
+    @abstractmethod
+    def _learnt(self) -> tuple[float, float]:
+        """By how much depths fall for each factor of e in rarity, and the relative error of that."""
+
+    @abstractmethod
+    def _counted(self) -> float:
+        """The variance of the logarithm of `MIN_EPISODES` alarms, times `MIN_EPISODES`."""
+
+    @property
+    def resolvable(self) -> float:
+        """Samples between false alarms that the sequences can tell."""
+        return self.simulated / MIN_EPISODES
+
+    def threshold(self, budget: float) -> float:
+        """At which there is one alarm in `budget` samples."""
+        if budget <= self.resolvable:
+            return self._bisect(budget)
+        return math.exp(-(-math.log(self._resolved) + self._decay[0] * math.log(budget / self.resolvable)))
+
+    def rate(self, threshold: float) -> float:
+        """Alarms a sample."""
+        if threshold >= self._resolved:
+            return self.alarms(threshold) / self.simulated
+        return math.exp(-math.log(self._resolved / threshold) / self._decay[0]) / self.resolvable
+
+    def _variance(self, budget: float) -> float:
+        """Of the logarithm of the rate at `threshold`, by what was counted and extrapolated."""
+        variance = min(budget, self.resolvable) / self.simulated * self._counted()
+        if budget > self.resolvable:
+            # The alarms that set the depth are among those that set the slope: both err to the same side.
+            beyond_seen = math.log(budget / self.resolvable)
+            learnt_from = 2 * math.log(DECAY_EPISODES / MIN_EPISODES)
+            variance += self._decay[1] ** 2 * beyond_seen * (beyond_seen + learnt_from)
+        return variance
+
+    @cached_property
+    def _resolved(self) -> float:
+        return self._bisect(self.resolvable)
+
+    @cached_property
+    def _often(self) -> float:
+        return self._bisect(self.simulated / DECAY_EPISODES)
+
+    @cached_property
+    def _decay(self) -> tuple[float, float]:
+        return self._learnt()
+
+    def _bisect(self, budget: float) -> float:
+        wanted = self.simulated / budget
+        low, high = LOWEST, math.log(0.5)
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            if self.alarms(math.exp(middle)) > wanted:
+                high = middle
+            else:
+                low = middle
+        return math.exp(low)
+
+
+class StreamRates(Rates):
+    """Of long streams, each from another half of the bank; or of one, from all of it."""
+
+    @property
+    def simulated(self) -> int:
+        return int(self.p_values.size) * self.step
+
+    def alarms(self, threshold: float) -> int:
+        return episodes(self.p_values.ravel(), threshold, self.resolve_after)
+
+    def factors(self, threshold: float, budget: float) -> tuple[float, float]:
+        streams = len(self.p_values)
+        # The threshold is set by a finite number of halves, which adds a little.
+        deviation = math.sqrt(self._variance(budget) + self._bank_error(threshold) ** 2 * (1 + 1 / streams))
+        quantile = -float(stdtrit(streams - 1, BEYOND) if streams > 1 else ndtri(BEYOND))
+        return math.exp(-quantile * deviation), math.exp(quantile * deviation)
+
+    def _learnt(self) -> tuple[float, float]:
+        beyond = _cluster_depths(self.p_values.ravel(), self._often, self.resolve_after) + math.log(self._often)
+        decay = float(np.clip(beyond.mean(), *DECAYS))
+        return decay, float(beyond.std()) / decay / math.sqrt(len(beyond))
+
+    def _counted(self) -> float:
+        return 1.0
+
+    def _bank_error(self, threshold: float) -> float:
+        """The standard deviation of the logarithm of the alarm rate at `threshold` from one bank to another.
+
+        Half a bank differs from the whole by what the whole differs from the truth by: ``1/(B/2) - 1/B = 1/B``. Rare
+        alarms differ too little beside their own chance, so more frequent ones are compared, and their error grows with
+        the depth, as where the scale of a tail is what is wrong. What chance adds to their counts is not taken off:
+        that would leave nothing in many a bundle, and windows of 10 and 100 err by more than in proportion to the depth
+        (`benchmarks.generated_alarms`).
+        """
+        if len(self.p_values) < 2:
+            return 0.0
+        level = max(threshold, self._bisect(self.p_values.shape[1] * self.step / SPREAD_EPISODES))
+        alarms = np.array([episodes(row, level, self.resolve_after) for row in self.p_values], dtype=np.float64)
+        varying = float(alarms.var(ddof=1)) / max(float(alarms.mean()), 1.0) ** 2
+        return math.sqrt(math.log1p(varying)) * math.log(threshold) / math.log(level)
+
+
+class StretchRates(Rates):
+    """Of many short stretches of large windows, each two in a row of one truth (see `driftwatch.stats.large`)."""
+
+    @property
+    def simulated(self) -> int:
+        rows, steps = self.p_values.shape
+        return int(rows * (steps - self._quiet) * self.step)
+
+    def alarms(self, threshold: float) -> int:
+        return int(starts(self.p_values, threshold, self._quiet).sum())
+
+    def factors(self, threshold: float, budget: float) -> tuple[float, float]:
+        """See `Rates.factors`.
+
+        Rates of one truth and another differ by more than any factor: a few references make most of the alarms. So
+        what windows of one truth share is taken for a normal quantity, of which each alarms beyond a limit. How much
+        they share is told by how often two of a truth alarm where many do; they have nothing else in common.
+        """
+        level = float(np.quantile(self.p_values, SPREAD_SHARE))
+        one, other = (self.p_values <= level).mean(1).reshape(-1, 2).T
+        alarming, both = float(np.mean([one, other])), float((one * other).mean())
+        common = _common(alarming, both)
+        limit = float(ndtri(min(alarming * threshold / level, 0.5)))
+        chance = math.exp(-float(ndtri(BEYOND)) * math.sqrt(self._variance(budget)))
+        shifts = [math.sqrt(common) * float(ndtri(tail)) for tail in (BEYOND, 1 - BEYOND)]
+        least, most = (float(ndtr((limit + shift) / math.sqrt(1 - common)) / ndtr(limit)) for shift in shifts)
+        return least / chance, most * chance
+
+    def _learnt(self) -> tuple[float, float]:
+        # Stretches are shorter than alarms: the deepest step of an alarm is seldom in one, so rates are compared.
+        rarity = math.log(DECAY_EPISODES / MIN_EPISODES)
+        decay = float(np.clip(math.log(self._often / self._resolved) / rarity, *DECAYS))
+        return decay, math.sqrt(self._counted() / MIN_EPISODES) / rarity
+
+    def _counted(self) -> float:
+        # Alarms of one stretch, or of two of one truth, are not independent.
+        each = starts(self.p_values, self._resolved, self._quiet).reshape(-1, 2).sum(1)
+        return float(each.var() / max(float(each.mean()), 1e-12))
+
+    @property
+    def _quiet(self) -> int:
+        # In short stretches fewer quiet steps have to do, which makes for more alarms and a lower threshold.
+        return int(min(self.resolve_after, self.p_values.shape[1] // 2))
+
+
+def starts(p_values: Array, threshold: float, quiet: int) -> Array:
+    """How many alarms begin in each of many short stretches of a stream, ``(J, S)`` to ``(J,)``.
+
+    What alarms in the first `quiet` steps of a stretch may have begun before it: it says only what began by then.
+
+    >>> starts(np.array([[1, 1, 0.001, 1, 0.001], [0.001, 0.001, 0.001, 1, 1]]), threshold=0.01, quiet=2).tolist()
+    [1, 0]
+    """
+    hits = p_values <= threshold
+    before = np.cumsum(np.pad(hits, ((0, 0), (1, 0))), axis=1)
+    none = before[:, quiet:-1] == before[:, : -quiet - 1]
+    return np.asarray((hits[:, quiet:] & none).sum(1))
+
+
+def _common(alarming: float, both: float) -> float:
+    """The correlation of two normal quantities of which each is beyond a limit so often, and both are so often.
+
+    >>> round(_common(0.05, 0.05**2), 3), round(_common(0.05, 0.05), 3)
+    (0.0, 0.999)
+    """
+    limit = -float(ndtri(alarming))
+
+    def off(common: float) -> float:
+        return alarming - 2 * float(owens_t(limit, math.sqrt((1 - common) / (1 + common)))) - both
+
+    if both <= alarming**2:
+        return 0.0
+    return float(brentq(off, 0.0, 0.999)) if off(0.999) > 0 else 0.999
+
+
+def _cluster_depths(p_values: Array, threshold: float, resolve_after: int) -> Array:
+    """The depth ``-ln p`` of the deepest step of each alarm at `threshold`."""
+    hits = np.flatnonzero(p_values <= threshold)
+    clusters = np.split(hits, np.flatnonzero(np.diff(hits) > resolve_after) + 1)
+    return np.array([-math.log(p_values[cluster].min()) for cluster in clusters if len(cluster)])

@@ -1,0 +1,107 @@
+"""Windows that are large beside the held-out samples: their null is as wide as the doubt about the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from driftwatch.stats.large import large_windows, stretches
+from driftwatch.stats.sequential import simulate_null
+from tests.gaussian import draw, fitted
+
+BANK, OTHERS = 1_000, 3_000
+LATENTS = ((4, 2),)
+
+
+def held_out(block: int) -> tuple[np.ndarray, np.ndarray]:
+    """A bank of a sample's one value, and the others' sum; with `block` that many samples in a row are alike."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(BANK // block).repeat(block)
+    values = (values - values.mean()) / values.std()
+    return np.column_stack([np.ones(BANK), values]).astype(np.float32), np.array([OTHERS, 0.0])
+
+
+@pytest.mark.parametrize(("block", "memory"), [(1, 1.0), (20, 20.0)])
+@pytest.mark.parametrize("widths", [[50], [50, 400], [50, 55]])
+def test_windows_vary_by_their_own_chance_and_the_references(block: int, memory: float, widths: list[int]) -> None:
+    bank, others = held_out(block)
+    drawn = list(stretches(bank, widths, 10, 15, 3_000, np.random.default_rng(1), others, block))
+    for place, width in enumerate(widths):
+        size = 10 * width
+        windows = np.concatenate([each[place] for each in drawn]).reshape(3_000, 15, 2)
+        np.testing.assert_allclose(windows[:, :, 0], size, rtol=1e-5)
+        means = windows[:, :, 1] / size
+        expected = 1 / size + 1 / (BANK + OTHERS)
+        # Blocks that begin anywhere cut those of the bank: they vary by two thirds of what blocks themselves would.
+        low = 1.0 if block == 1 else 0.6
+        assert low * 0.9 < means[:, 0].var() / (memory * expected) < 1.1
+        one, other = means[:, 0].reshape(-1, 2).T
+        assert low * 0.8 < np.cov(one, other)[0, 1] / (memory / (BANK + OTHERS)) < 1.25
+
+
+def test_a_stretch_slides_by_one_pane_at_each_step() -> None:
+    bank, others = held_out(1)
+    (windows,) = (
+        np.concatenate(each) for each in zip(*stretches(bank, [50], 10, 15, 3_000, *_drawn(others)), strict=True)
+    )
+    moved = np.diff(windows.reshape(3_000, 15, 2)[:, :, 1], axis=1)
+    assert moved.var() == pytest.approx(20.0, rel=0.05)  # ten samples come, ten go
+    assert (windows.reshape(3_000, 15, 2)[:, 14, 1] - windows.reshape(3_000, 15, 2)[:, 0, 1]).var() == pytest.approx(
+        280.0, rel=0.1
+    )
+
+
+def test_several_sizes_end_at_the_same_sample() -> None:
+    bank, others = held_out(1)
+    short, long = (
+        np.concatenate(each) for each in zip(*stretches(bank, [50, 200], 10, 2, 3_000, *_drawn(others)), strict=True)
+    )
+    rest = long[::2, 1] - short[::2, 1]
+    # What the longer window holds beside the shorter is 1,500 other samples, of the same truth.
+    assert rest.var() == pytest.approx(1_500 + 1_500**2 / (BANK + OTHERS), rel=0.1)
+
+
+def test_windows_by_themselves_are_drawn_likewise() -> None:
+    bank, others = held_out(1)
+    means = np.concatenate(list(large_windows(bank, 2_000, 4_000, np.random.default_rng(2), others)))[:, 1] / 2_000
+    assert means.var() == pytest.approx(1 / 2_000 + 1 / (BANK + OTHERS), rel=0.1)
+
+
+def test_p_values_are_uniform_over_references_however_large_the_windows() -> None:
+    """Ten times as large as the held-out samples: they were below 0.001 in most, with a median of 1e-5."""
+    p_values: dict[str, list[np.ndarray]] = {"combined": [], "geometry": []}
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        reference = fitted(rng, LATENTS, 500)
+        bank = reference.summaries(draw(rng, 500, LATENTS)).astype(np.float32)
+        null = simulate_null(bank, reference.layout, [10_000], 10, others=reference.others, samples=100_000, seed=seed)
+        fresh = np.stack([reference.summaries(draw(rng, 10_000, LATENTS)).sum(0) for _ in range(4)])
+        tested = null.nulls[10_000].test(fresh).p_values
+        for name, each in p_values.items():
+            each.append(tested[name])
+    for each in p_values.values():
+        of_reference = np.mean(each, axis=1)
+        assert of_reference.mean() == pytest.approx(0.5, abs=0.2)
+        assert np.mean(np.array(each) < 0.01) < 0.06
+        assert np.mean(np.array(each) < 0.1) < 0.3
+
+
+def test_small_windows_are_tested_as_if_there_were_no_large_ones() -> None:
+    rng = np.random.default_rng(3)
+    reference = fitted(rng, LATENTS, 1_000)
+    bank = reference.summaries(draw(rng, 1_000, LATENTS)).astype(np.float32)
+    alone, beside = (
+        simulate_null(bank, reference.layout, sizes, 10, others=reference.others, samples=60_000)
+        for sizes in ([20, 100], [20, 2_000, 100])
+    )
+    windows = np.stack([reference.summaries(draw(rng, 100, LATENTS)).sum(0) for _ in range(20)])
+    assert list(beside.nulls) == [20, 2_000, 100]
+    for name, p_values in alone.nulls[100].test(windows).p_values.items():
+        np.testing.assert_array_equal(p_values, beside.nulls[100].test(windows).p_values[name])
+    np.testing.assert_array_equal(alone.p_values, beside.p_values)
+    # Large windows raise false alarms too, so that the others may raise fewer.
+    assert beside.procedure(1e4, 3).control.threshold < alone.procedure(1e4, 3).control.threshold
+
+
+def _drawn(others: np.ndarray) -> tuple[np.random.Generator, np.ndarray]:
+    return np.random.default_rng(4), others
