@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ndtr, ndtri
 
 from driftwatch.stats.control import control_for
+from driftwatch.stats.rates import StreamRates, StretchRates
 
 
 def test_a_budget_beyond_the_simulation_says_by_how_much() -> None:
@@ -46,3 +48,44 @@ def test_streams_that_differ_widen_the_interval() -> None:
     widths = [math.log(control_for(p, 1, 100.0, 0).interval[1] / 100.0) for p in (alike, varying)]
     assert widths[0] < 0.5
     assert widths[1] > math.log(1.5) * 1.5
+
+
+def test_alarms_of_large_windows_count_beside_the_others() -> None:
+    rng = np.random.default_rng(4)
+    streams, stretches = rng.uniform(size=(16, 5_000)), rng.uniform(size=(4_000, 20))
+    alone, beside = (control_for(streams, 10, 20_000.0, 0, also) for also in (None, stretches))
+    assert alone.threshold == pytest.approx(5e-4, rel=0.35)
+    assert beside.threshold == pytest.approx(2.5e-4, rel=0.35)
+    assert beside.observed == pytest.approx(20_000.0, rel=0.1)
+    only = control_for(np.empty((0, 0)), 10, 20_000.0, 0, stretches)
+    assert only.threshold == pytest.approx(5e-4, rel=0.35)
+
+
+@pytest.mark.parametrize("common", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("budget", [2_000.0, 200_000.0])
+def test_the_interval_covers_the_rates_of_truths_that_differ(common: float, budget: float) -> None:
+    """Of normal quantities that share so much of their variance with all others of their truth."""
+    rng = np.random.default_rng(5)
+    of_truth = rng.standard_normal(2_000).repeat(2)[:, None]
+    values = math.sqrt(common) * of_truth + math.sqrt(1 - common) * rng.standard_normal((4_000, 20))
+    control = control_for(np.empty((0, 0)), 1, budget, 0, ndtr(values))
+    limit = ndtri(control.threshold)
+    truths = rng.standard_normal(20_000)
+    rates = ndtr((limit - math.sqrt(common) * truths) / math.sqrt(1 - common))
+    low, high = control.interval
+    seldom = 0.0 if high >= 1e4 * budget else 1 / high  # what is told of alarms as good as never
+    assert np.mean((rates <= 1 / low) & (rates >= seldom)) > 0.9
+    if common == 0.0:
+        assert high / low < 50.0
+
+
+def test_stretches_count_alarms_that_begin_in_them() -> None:
+    """Of streams in which alarms last, as often as long streams do: not those that began before a stretch."""
+    rng = np.random.default_rng(6)
+    noise = rng.standard_normal((400, 1_040))
+    smooth = np.stack([np.convolve(row, np.ones(40) / math.sqrt(40), "valid") for row in noise])
+    p_values = ndtr(smooth)[:, :1_000]
+    short, long = StretchRates(p_values[:, :20], 1, 3), StreamRates(p_values, 1, 3)
+    cut = StretchRates(p_values.reshape(-1, 20), 1, 3)
+    assert cut.rate(0.05) == pytest.approx(long.rate(0.05), rel=0.05)
+    assert short.rate(0.05) == pytest.approx(long.rate(0.05), rel=0.35)
