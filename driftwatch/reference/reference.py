@@ -108,13 +108,12 @@ class Reference:
 
     def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
         """The null of windows of `size` samples, from `count` draws of it."""
-        block = self.memory.block
         if large := is_large(size, len(self.bank)):
-            drawn = large_windows(self.bank, size, count, np.random.default_rng(seed), self.others, block)
+            drawn = large_windows(self.bank, size, count, np.random.default_rng(seed), self.others, self.memory)
             measured = join([features(windows, self.layout) for windows in drawn])
         else:
             measured = null_windows(
-                self.bank, self.layout, size, others=self.others, block=block, count=count, seed=seed
+                self.bank, self.layout, size, others=self.others, memory=self.memory, count=count, seed=seed
             )
         return fit_window_null(measured, self.layout, size, large=large)
 
@@ -153,7 +152,7 @@ class Reference:
             sizes,
             step,
             others=self.others,
-            block=self.memory.block,
+            memory=self.memory,
             samples=samples,
             threads=min(MOST_THREADS, len(os.sched_getaffinity(0))),
             by_time=by_time,

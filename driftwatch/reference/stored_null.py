@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from driftwatch.stats.combination import Combination
 from driftwatch.stats.effect import EffectSize
 from driftwatch.stats.null import DETECTORS, Distance, Statistics, WindowNull, members_for
-from driftwatch.stats.resample import is_large
 from driftwatch.stats.sequential import SlidingNull
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail
 
-FORMAT = 3
+FORMAT = 4
 """Of these arrays, and of what is measured of windows: a null of another format is simulated anew."""
 
 SIZES, STEP = (50, 500), 10
@@ -66,8 +65,6 @@ def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
         return None
     _, step, bank = arrays["null.about"].astype(int).tolist()
     sizes = arrays["null.sizes"].astype(int).tolist()
-    if is_large(max(sizes), bank) and "null.stretches" not in arrays:
-        return None  # of an older version, which knew too little of such windows
     nulls = {size: _window_null(arrays, size, layout) for size in sizes}
     others, stretches = int(arrays["others"][0]), arrays.get("null.stretches")
     return SlidingNull(nulls, step, arrays["null.p_values"], bank, others, stretches=stretches)

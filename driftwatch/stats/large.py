@@ -18,6 +18,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.stats.memory import NONE, Memory
 from driftwatch.stats.resample import CHUNK_VALUES, plausible_offsets, sums_of
 from driftwatch.stats.summary import Array
 
@@ -32,10 +33,10 @@ GATHERED = 0.1
 
 
 def large_windows(
-    bank: NDArray[np.float32], size: int, count: int, rng: np.random.Generator, others: Array, block: int = 1
+    bank: NDArray[np.float32], size: int, count: int, rng: np.random.Generator, others: Array, memory: Memory = NONE
 ) -> Iterator[Array]:
     """Windows of `size` samples, each two from another truth, some at a time, ``(M, V)``; otherwise as `stretches`."""
-    for chunk in stretches(bank, [1], size, 1, count, rng, others, block):
+    for chunk in stretches(bank, [1], size, 1, count, rng, others, memory):
         yield chunk[0]
 
 
@@ -47,7 +48,7 @@ def stretches(
     count: int,
     rng: np.random.Generator,
     others: Array,
-    block: int = 1,
+    memory: Memory = NONE,
 ) -> Iterator[list[Array]]:
     """Windows that slide over short stretches of null streams, some stretches at a time.
 
@@ -59,18 +60,20 @@ def stretches(
         count: of stretches, an even number; each two in a row are from one truth.
         rng: of the draws.
         others: summary of the held-out samples beside the bank, ``(V,)``.
-        block: samples in a row that are drawn together.
+        memory: of the stream.
 
     Yields:
         windows of each width, ``(M * steps, V)``, those of one stretch in a row.
     """
+    block, inflation = memory.block, memory.inflation
+    mean = bank.mean(0, dtype=np.float64)
     ends = np.arange(steps)
     points = np.unique([ends, *(ends - width for width in widths)])
     lengths = np.diff(points) * step
     few = max(2, CHUNK_VALUES // (len(points) * bank.shape[1]))
     for start in range(0, count, AT_ONCE):
         among = min(AT_ONCE, count - start)
-        centres = plausible_offsets(bank, others, True, rng, -(-among // 2), block).repeat(2, axis=0)[:among]
+        centres = plausible_offsets(bank, others, True, rng, -(-among // 2), memory).repeat(2, axis=0)[:among]
         long = {
             place: _products(bank, int(length), among, rng, block)
             for place, length in enumerate(lengths)
@@ -86,7 +89,8 @@ def stretches(
                         totals[:, place + 1] = long[place][chosen]
                 else:
                     _gather(totals[:, places[0] + 1 : places[-1] + 2], bank, lengths[places], rng, block)
-            totals[:, 1:] += lengths[:, None] * centres[chosen, None]
+            totals *= inflation
+            totals[:, 1:] += lengths[:, None] * ((1.0 - inflation) * mean + centres[chosen, None])
             np.cumsum(totals, axis=1, out=totals)
             last = np.searchsorted(points, ends)
             yield [

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import embedding_bag
 
+from driftwatch.stats.memory import NONE, Memory
 from driftwatch.stats.null import Features, features, join
 from driftwatch.stats.summary import Array, Layout
 
@@ -62,16 +63,16 @@ def null_windows(
     size: int,
     *,
     others: Array | None = None,
-    block: int = 1,
+    memory: Memory = NONE,
     count: int = 4_000,
     seed: int = 0,
 ) -> Features:
     """Features of windows of `size` samples, side by side in a null stream from a bank ``(N, V)``.
 
     `others` is the summary of the held-out samples beside the bank, ``(V,)``; without it the bank is taken for all that
-    there is, as is right for fresh data. `block` is how many samples in a row are drawn together.
+    there is, as is right for fresh data. `memory` is that of the stream.
     """
-    drawn = null_panes(bank, size, count, size, np.random.default_rng(seed), others, block)
+    drawn = null_panes(bank, size, count, size, np.random.default_rng(seed), others, memory)
     return join([features(panes, layout) for panes in drawn])
 
 
@@ -82,7 +83,7 @@ def null_panes(
     longest: int,
     rng: np.random.Generator,
     others: Array | None = None,
-    block: int = 1,
+    memory: Memory = NONE,
 ) -> Iterator[Array]:
     """The panes of a null stream, some at a time, ``(M, V)``.
 
@@ -93,16 +94,17 @@ def null_panes(
         longest: samples in the longest window.
         rng: of the draws.
         others: summary of the held-out samples beside the bank, ``(V,)``; None if the bank is all that there is.
-        block: samples in a row that are drawn together.
+        memory: of the stream.
     """
+    mean = bank.mean(0, dtype=np.float64)
     offsets = np.zeros((1, bank.shape[1]))
     if others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
         stretches = -(-count * step // (STRETCH * longest))
-        offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, stretches, block)
+        offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, stretches, memory)
     at_once = max(LEAST_PANES, CHUNK_VALUES // bank.shape[1])
     numbers, moved = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     stretch, left = -1, 0
-    for drawn in _draws(len(bank), longest, rng, block):
+    for drawn in _draws(len(bank), longest, rng, memory.block):
         if left <= 0:
             stretch, left = (stretch + 1) % len(offsets), STRETCH * longest
         left -= len(drawn)
@@ -110,7 +112,10 @@ def null_panes(
         moved = np.append(moved, np.full(len(numbers) // step - len(moved), stretch))
         while len(moved) >= min(at_once, count):
             panes = min(at_once, count)
-            yield sums_of(bank, numbers[: panes * step], step) + step * offsets[moved[:panes]]
+            sums = sums_of(bank, numbers[: panes * step], step)
+            if memory.block > 1:
+                sums = step * mean + memory.inflation * (sums - step * mean)
+            yield sums + step * offsets[moved[:panes]]
             numbers, moved, count = numbers[panes * step :], moved[panes:], count - panes
             if not count:
                 return
@@ -124,7 +129,12 @@ def sums_of(bank: NDArray[np.float32], numbers: NDArray[np.int64], step: int) ->
 
 
 def plausible_offsets(
-    bank: NDArray[np.float32], others: Array, repeated: bool, rng: np.random.Generator, count: int, block: int = 1
+    bank: NDArray[np.float32],
+    others: Array,
+    repeated: bool,
+    rng: np.random.Generator,
+    count: int,
+    memory: Memory = NONE,
 ) -> Array:
     """By how much the true mean summary may be off the bank's: draws from what the held-out samples leave possible.
 
@@ -138,18 +148,18 @@ def plausible_offsets(
         repeated: whether windows are drawn with repetition.
         rng: of the draws.
         count: of the draws.
-        block: samples in a row that are drawn together.
+        memory: of the stream.
 
     Returns:
         ``(count, V)``, to be added once for each sample.
     """
-    size, mean = len(bank), bank.mean(0, dtype=np.float64)
+    size, mean, block = len(bank), bank.mean(0, dtype=np.float64), memory.block
     weights = rng.poisson(1.0, (count, -(-size // block))).astype(np.float32).repeat(block, axis=1)[:, :size]
     weights[weights.sum(1) == 0] = 1.0  # of few blocks, none at all may be drawn: that says nothing, and moves nothing
     drawn = (weights / weights.sum(1, keepdims=True)) @ bank - mean
     every = size + others[0]
     spread = size / every + (0.0 if repeated else 1.0)
-    return np.asarray((size * mean + others) / every - mean + spread**0.5 * drawn)
+    return np.asarray((size * mean + others) / every - mean + memory.inflation * spread**0.5 * drawn)
 
 
 def _draws(size: int, longest: int, rng: np.random.Generator, block: int) -> Iterator[NDArray[np.int64]]:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.between import NullGrid, grid_sizes
 from driftwatch.stats.control import Control, control_for
+from driftwatch.stats.halves import SPLITS, Half, halves
 from driftwatch.stats.large import STEPS, STRETCHES, stretches
+from driftwatch.stats.memory import NONE, Memory
 from driftwatch.stats.null import Features, WindowNull, features, fit_window_null, join
 from driftwatch.stats.remarks import rate_remarks, size_remarks
-from driftwatch.stats.resample import LARGEST_SHARE, is_large, null_panes, repeats
+from driftwatch.stats.resample import LARGEST_SHARE, is_large, null_panes
 from driftwatch.stats.sliding import sliding_windows
 from driftwatch.stats.summary import Array, Layout
 
@@ -32,22 +34,6 @@ LEAST_BY_TIME = 20
 
 GRID_WINDOWS = 8_000
 """Of each size between which windows by time lie, out of the same streams."""
-
-SPLITS = 16
-"""Streams that are simulated, each from another half of the bank."""
-
-LEAST_SPLITS = 4
-SHORTEST = 20
-"""Of the longest windows: the stream from a half of a bank."""
-
-PARTS = 64
-"""Of a bank, each of one piece, of which half make a half: samples that are neighbours stay so."""
-
-CERTAIN = 1e9
-"""Samples, as it were, that a mean rests on which is not to be doubted."""
-
-Half = tuple[NDArray[np.intp], Array | None]
-"""Places in a bank that a stream is drawn from, and the summary of the others beside them."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +117,7 @@ def simulate_null(
     step: int,
     *,
     others: Array | None = None,
-    block: int = 1,
+    memory: Memory = NONE,
     samples: int = SIMULATED,
     threads: int = 1,
     seed: int = 0,
@@ -145,7 +131,7 @@ def simulate_null(
         sizes: window sizes in samples, each a multiple of `step`.
         step: samples in a pane.
         others: summary of the held-out samples beside the bank, ``(V,)``.
-        block: samples of the bank in a row that are drawn together.
+        memory: of the stream.
         samples: simulated, in all streams together.
         threads: that simulate; each takes the memory of twice as many panes as the longest window has.
         seed: of the resampling.
@@ -158,9 +144,9 @@ def simulate_null(
     rng = np.random.default_rng(seed)
     # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
     with ThreadPoolExecutor(threads) as pool:
-        slid = _slide(pool, bank, layout, usual, grid, step, others, block, samples, rng) if usual or grid else None
+        slid = _slide(pool, bank, layout, usual, grid, step, others, memory, samples, rng) if usual or grid else None
         short = (
-            _stretch(pool, bank, layout, large, step, others, block, samples, rng)
+            _stretch(pool, bank, layout, large, step, others, memory, samples, rng)
             if others is not None and large
             else None
         )
@@ -192,13 +178,13 @@ def _slide(
     grid: Sequence[int],
     step: int,
     others: Array | None,
-    block: int,
+    memory: Memory,
     samples: int,
     rng: np.random.Generator,
 ) -> _Fitted:
     """Simulates long streams; the nulls are of `sizes` and then of `grid`."""
     every = [*sizes, *grid]
-    drawn = halves(bank, others, max(every), samples, rng)
+    drawn = halves(bank, others, max(every), samples, rng, memory.block)
     steps = -(-samples // step // len(drawn))
     widths = [size // step for size in every]
     strides = [1] * len(sizes) + [max(1, steps * len(drawn) // GRID_WINDOWS)] * len(grid)
@@ -206,7 +192,7 @@ def _slide(
     def measure(half: Half, rng: np.random.Generator) -> list[Features]:
         """What is measured of the windows of each size of one stream."""
         part, centre = half
-        chunks = null_panes(bank[part], step, steps + max(widths) - 1, max(every), rng, centre, block)
+        chunks = null_panes(bank[part], step, steps + max(widths) - 1, max(every), rng, centre, memory)
         return _measure(sliding_windows(chunks, widths, strides), layout)
 
     return _fit(pool, list(pool.map(measure, drawn, rng.spawn(len(drawn)))), layout, every, len(sizes), steps)
@@ -219,7 +205,7 @@ def _stretch(
     sizes: Sequence[int],
     step: int,
     others: Array,
-    block: int,
+    memory: Memory,
     samples: int,
     rng: np.random.Generator,
 ) -> _Fitted:
@@ -229,7 +215,7 @@ def _stretch(
 
     def measure(rng: np.random.Generator) -> list[Features]:
         """What is measured of the windows of each size of some stretches."""
-        return _measure(stretches(bank, widths, step, STEPS, count, rng, others, block), layout)
+        return _measure(stretches(bank, widths, step, STEPS, count, rng, others, memory), layout)
 
     return _fit(pool, list(pool.map(measure, rng.spawn(SPLITS))), layout, sizes, len(sizes), STEPS, large=True)
 
@@ -256,39 +242,3 @@ def _fit(
         pool.map(lambda null, each: null.judge(each).p_values["combined"], fitted[:judged], joined[:judged])
     )
     return _Fitted(tuple(fitted), np.min(p_values, axis=0).reshape(-1, steps) if p_values else np.empty((0, 0)))
-
-
-def halves(
-    bank: NDArray[np.float32], others: Array | None, longest: int, samples: int, rng: np.random.Generator
-) -> list[Half]:
-    """What each simulated stream is drawn from: half the bank, another one each time, and the `others` beside it.
-
-    Streams from the whole bank would alarm as often as its own samples make it. How often a fresh stream alarms varies
-    from one bank to another, and so that its mean is kept, simulated streams vary alike: half a bank is as far from the
-    whole as that is from the truth. But its mean is drawn in to what all held-out samples leave possible.
-
-    Args:
-        bank: summaries of single samples, ``(B, V)``.
-        others: summary of the ``M`` held-out samples beside it, ``(V,)``; None if the bank is all that there is.
-        longest: samples in the longest window.
-        samples: that are to be simulated in all.
-        rng: of the draws.
-
-    Returns:
-        places in the bank, and others, for each stream; all of the bank, once, if its halves or `samples` are too few.
-    """
-    count = min(SPLITS, samples // (SHORTEST * longest))
-    if count < LEAST_SPLITS or repeats(longest, len(bank) // 2):
-        return [(np.arange(len(bank)), others)]
-    part = np.arange(len(bank)) * PARTS // len(bank)
-    drawn = [np.flatnonzero(rng.permutation(PARTS)[part] < PARTS // 2) for _ in range(count)]
-    if others is None:
-        return [(half, None) for half in drawn]
-    total = bank.sum(0, dtype=np.float64)
-    every = len(bank) + others[0]
-    best, drawn_in = (total + others) / every, (len(bank) / every) ** 0.5
-    means = [bank[half].mean(0, dtype=np.float64) for half in drawn]
-    return [
-        (half, CERTAIN * (best + drawn_in * (mean - total / len(bank))))
-        for half, mean in zip(drawn, means, strict=True)
-    ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.large import large_windows, stretches
+from driftwatch.stats.memory import Memory
 from driftwatch.stats.sequential import simulate_null
 from tests.gaussian import draw, fitted
 
@@ -25,7 +26,7 @@ def held_out(block: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("widths", [[50], [50, 400], [50, 55]])
 def test_windows_vary_by_their_own_chance_and_the_references(block: int, memory: float, widths: list[int]) -> None:
     bank, others = held_out(block)
-    drawn = list(stretches(bank, widths, 10, 15, 3_000, np.random.default_rng(1), others, block))
+    drawn = list(stretches(bank, widths, 10, 15, 3_000, np.random.default_rng(1), others, Memory(1.0, block)))
     for place, width in enumerate(widths):
         size = 10 * width
         windows = np.concatenate([each[place] for each in drawn]).reshape(3_000, 15, 2)

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from driftwatch.stats.memory import Memory
 from driftwatch.stats.resample import _draws, null_panes, plausible_offsets
 
 BANK = np.arange(1_000, dtype=np.float32)[:, None] ** np.array([0, 1])
@@ -56,5 +57,5 @@ def test_means_are_plausible_however_few_blocks_there_are() -> None:
     bank = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
     others = np.array([30.0, 0.0, 0.0, 0.0])
     for seed in range(5):
-        offsets = plausible_offsets(bank, others, False, np.random.default_rng(seed), 20, 10)
+        offsets = plausible_offsets(bank, others, False, np.random.default_rng(seed), 20, Memory(5.0, 10))
         assert np.isfinite(offsets).all()

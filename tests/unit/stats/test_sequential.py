@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from driftwatch.stats.halves import BLOCKS_IN_PART, halves
 from driftwatch.stats.rates import episodes
 from driftwatch.stats.remarks import size_remarks
-from driftwatch.stats.sequential import Procedure, halves, simulate_null
+from driftwatch.stats.sequential import Procedure, simulate_null
 from tests.gaussian import draw, fitted
 
 SHAPES = ((2, 3), (1, 4))
@@ -111,6 +112,15 @@ def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
     assert np.mean(np.square(alone)) == pytest.approx(1 / 2_000, rel=0.15)
     assert np.mean(np.square(together)) == pytest.approx(1 / 4_000, rel=0.15)
     assert abs(np.mean(together)) < 0.002
+
+
+@pytest.mark.parametrize("block", [100, 500])
+def test_halves_keep_neighbours_of_a_stream_with_memory_together(block: int) -> None:
+    bank = np.ones((20_000, 2), dtype=np.float32)
+    for half, _ in halves(bank, None, 500, 10**6, np.random.default_rng(1), block):
+        cuts = np.flatnonzero(np.diff(half) != 1)
+        assert len(half) == pytest.approx(10_000, rel=0.1)
+        assert len(cuts) < len(half) / (BLOCKS_IN_PART * block)
 
 
 def calibrated(held_out: int, size: int, budget: float, seed: int = 2) -> Procedure:
