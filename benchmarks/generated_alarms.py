@@ -3,7 +3,7 @@
 Each has 5,000 + 5,000 held-out samples unless told otherwise, and a stream of four million: a million fresh ones in
 panes of ten, in four orders. What varies between references is what a user's own may be off by.
 
-python -m benchmarks.generated_alarms 14 [--held-out 20000] [--only log-normal] [--windows 500,5000 --windows 50,500]
+python -m benchmarks.generated_alarms 14 [--fresh 400000] [--held-out 20000] [--only log-normal] [--windows 500,5000]
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) 
 
 
 def measure(
-    seed: int, kind: str, held_out: int, windows: Sequence[tuple[int, ...]]
+    seed: int, kind: str, held_out: int, fresh: int, windows: Sequence[tuple[int, ...]]
 ) -> dict[tuple[int, ...], list[tuple[float, bool]]]:
     """For each pair of windows and each budget: alarms beside those expected, and whether the interval held that."""
     skew = KINDS[kind]
     rng = np.random.default_rng([seed, bool(skew)])
     reference = fitted(rng, SHAPES, held_out, skew=skew)
     bank = reference.summaries(draw(rng, held_out, SHAPES, skew=skew)).astype(np.float32)
-    pool = np.concatenate([_panes(reference, rng, skew) for _ in range(FRESH // CHUNK)])
+    pool = np.concatenate([_panes(reference, rng, skew) for _ in range(fresh // CHUNK)])
     rows: dict[tuple[int, ...], list[tuple[float, bool]]] = {}
     for sizes in windows:
         null = simulate_null(bank, reference.layout, sizes, STEP, others=reference.others, seed=seed)
@@ -72,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("references", type=int)
     parser.add_argument("--held-out", type=int, default=5_000, help="samples in each of the two held-out parts")
+    parser.add_argument("--fresh", type=int, default=FRESH, help="samples that are drawn for the stream")
     parser.add_argument("--only", choices=KINDS)
     parser.add_argument("--windows", type=_sizes, action="append", help="sizes of windows that are tested at once")
     options = parser.parse_args()
@@ -79,7 +80,7 @@ def main() -> None:
     references = options.references
     table = Table("data", "windows", "budget: one alarm in", "alarms / expected", "spread", "interval holds", box=None)
     for kind in [options.only] if options.only else KINDS:
-        measured = [measure(seed, kind, options.held_out, windows) for seed in range(references)]
+        measured = [measure(seed, kind, options.held_out, options.fresh, windows) for seed in range(references)]
         for sizes in windows:
             for column, budget in enumerate(BUDGETS):
                 ratios, held = (np.array(each) for each in zip(*(m[sizes][column] for m in measured), strict=True))

@@ -25,16 +25,12 @@ def size_remarks(longest: int, bank: int, others: int, interval: tuple[float, fl
     """
     if not is_large(longest, bank):
         return ()
-    kept = (
-        f": the true rate is between one in {two_digits(interval[0]):,} and one in {two_digits(interval[1]):,} (95 %)"
-        if interval
-        else ""
-    )
-    doubt = longest / (longest + bank + others)
+    rate = f": the true rate is {_between(interval)}" if interval else ""
+    doubt = 100 * longest / (longest + bank + others)
     return (
         f"windows of {longest:,} are large beside the {bank + others:,} held-out samples, of which {bank:,} are to "
-        f"draw windows from, so that the doubt about the reference is {doubt:.0%} of what they may be off by, "
-        f"and false alarms are kept rare on average over references, not for each one{kept}; "
+        f"draw windows from: the doubt about the reference is {doubt:.0f} % of what they may be off by, so that "
+        f"false alarms are as rare as asked on average over references, not of each{rate}; "
         f"{_enough(longest, bank, others)}, or take windows of {int(LARGEST_SHARE * (bank // 2)):,} at most",
     )
 
@@ -52,16 +48,20 @@ def _enough(longest: int, bank: int, others: int) -> str:
 
 def rate_remarks(control: Control, held_out: int) -> tuple[str, ...]:
     """What is said of a budget that so many held-out samples cannot vouch for; nothing where they can."""
-    low, high = control.interval
-    if high <= WIDE * control.budget:
+    if control.interval[1] <= WIDE * control.budget:
         return ()
     ratio = control.budget / held_out
     return (
         f"one false alarm in {control.budget:,.0f} samples is asked of {held_out:,} held-out ones"
         + (f" ({ratio:,.0f} times as many)" if ratio >= WIDE else "")
-        + f": the true rate is between one in {two_digits(low):,} and one in {two_digits(high):,} (95 %); "
-        f"{4 * held_out:,} would halve their part in that doubt",
+        + f": the true rate is {_between(control.interval)}; {4 * held_out:,} would halve their part in that doubt",
     )
+
+
+def _between(interval: tuple[float, float]) -> str:
+    """The interval of a rate, for people."""
+    low, high = map(two_digits, interval)
+    return f"between one in {low:,} and one in {high:,} (95 %)"
 
 
 def two_digits(value: float) -> int:

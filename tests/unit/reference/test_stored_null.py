@@ -57,6 +57,18 @@ def test_is_taken_for_windows_of_its_sizes_whatever_the_budget(
             held.procedure(sizes, step, budget=BUDGET, resolve_after=RESOLVE_AFTER, by_time=by_time)
 
 
+def test_windows_that_are_large_for_the_bank_come_back_too(reference: Reference) -> None:
+    small = replace(reference, bank=reference.bank[:600])
+    simulated = small.simulate(SIZES, STEP, samples=40_000)
+    found = stored_null(null_arrays(simulated) | {"others": reference.others}, reference.layout)
+    assert found is not None
+    assert simulated.stretches is not None
+    assert found.procedure(BUDGET, RESOLVE_AFTER).control == simulated.procedure(BUDGET, RESOLVE_AFTER).control
+    window = reference.bank.sum(0, dtype=np.float64)[None] * SIZES[1] / len(reference.bank)
+    one, other = (each.nulls[SIZES[1]].test(window).p_values for each in (simulated, found))
+    assert one == other
+
+
 def test_of_another_format_it_is_not_taken(reference: Reference, simulated: SlidingNull) -> None:
     arrays = null_arrays(simulated)
     arrays["null.about"] = arrays["null.about"] + [1, 0, 0]

@@ -45,13 +45,13 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
             400,
             150,
             100.0,
-            "400 are to draw windows from, so that the doubt about the reference is 6% of",
+            "400 are to draw windows from: the doubt about the reference is 6 % of what",
         ),
         (
             400,
             250,
             100.0,
-            "on average over references, not for each one: the true rate is between one in",
+            "on average over references, not of each: the true rate is between one in",
         ),
     ],
 )
