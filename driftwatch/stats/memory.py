@@ -21,9 +21,10 @@ BATCHES = 50
 CHANCE = 1e-3
 """Of a memory where there is none, whatever the number of quantities."""
 
-BLOCK_MEMORIES = 50
-"""Memories in a block: what is lost where blocks meet is then a hundredth of a window's variance, and is made up for
-(`Memory.inflation`). With 8 of them, and nothing made up for, alarms were three times as many as allowed."""
+BLOCK_MEMORIES = 15
+"""Memories in a block. What is lost where blocks meet is made up for (`Memory.inflation`), so that blocks need not be
+long, and of many short ones a stream can be put together in more ways: with 50 of them rates of references differed by
+half as much again (``python -m benchmarks.memory``)."""
 
 MIN_BLOCKS = 20
 """Blocks to draw from, at least, even if they are shorter then."""
@@ -43,7 +44,7 @@ class Memory:
 
     @property
     def inflation(self) -> float:
-        """By what deviations of samples that are drawn in blocks vary too little, a factor.
+        """What deviations of samples that are drawn in blocks are multiplied by, since they vary too little.
 
         Where two blocks meet, samples do not resemble each other. A memory that fades exponentially loses
         ``(tau^2 - 1) / 2`` of a sample's variance there, of the ``tau`` that each sample adds to that of a sum.
