@@ -27,7 +27,7 @@ Arrays = Mapping[str, NDArray[Any]]
 def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
     """Named arrays of a null without windows by time."""
     arrays = {
-        "null.about": np.array([FORMAT, simulated.step, simulated.bank], dtype=np.float64),
+        "null.about": np.array([FORMAT, simulated.step, simulated.bank, simulated.block], dtype=np.float64),
         "null.sizes": np.array(list(simulated.nulls), dtype=np.float64),
         "null.p_values": simulated.p_values,
     }
@@ -63,11 +63,11 @@ def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
     """
     if "null.about" not in arrays or arrays["null.about"][0] != FORMAT:
         return None
-    _, step, bank = arrays["null.about"].astype(int).tolist()
+    _, step, bank, block = arrays["null.about"].astype(int).tolist()
     sizes = arrays["null.sizes"].astype(int).tolist()
     nulls = {size: _window_null(arrays, size, layout) for size in sizes}
     others, stretches = int(arrays["others"][0]), arrays.get("null.stretches")
-    return SlidingNull(nulls, step, arrays["null.p_values"], bank, others, stretches=stretches)
+    return SlidingNull(nulls, step, arrays["null.p_values"], bank, others, stretches=stretches, block=block)
 
 
 def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:

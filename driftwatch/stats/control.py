@@ -38,7 +38,12 @@ class Control:
 
 
 def control_for(
-    p_values: Array, step: int, budget: float, resolve_after: int, stretches: Array | None = None
+    p_values: Array,
+    step: int,
+    budget: float,
+    resolve_after: int,
+    stretches: Array | None = None,
+    distinct: int | None = None,
 ) -> Control:
     """The threshold at which null sequences of p-values alarm once per `budget` samples on average.
 
@@ -56,8 +61,10 @@ def control_for(
         resolve_after: quiet steps that end an alarm.
         stretches: the smallest of large windows at each step, ``(J', S')``, each two rows from another truth (see
             `driftwatch.stats.large`); None if there are no such windows.
+        distinct: samples of the bank, if it is drawn from in blocks that hold whole windows: alarms of such windows
+            come again and again, so that a bank shows no more of them than it is long.
     """
-    kinds: list[Rates] = [StreamRates(p_values, step, resolve_after)] if p_values.size else []
+    kinds: list[Rates] = [StreamRates(p_values, step, resolve_after, distinct)] if p_values.size else []
     if stretches is not None:
         kinds.append(StretchRates(stretches, step, resolve_after))
     threshold = kinds[0].threshold(budget) if len(kinds) == 1 else _together(kinds, budget)

@@ -138,8 +138,15 @@ class Rates(ABC):
         return math.exp(low)
 
 
+@dataclass(frozen=True)
 class StreamRates(Rates):
-    """Of long streams, each from another half of the bank; or of one, from all of it."""
+    """Of long streams, each from another half of the bank; or of one, from all of it.
+
+    Args:
+        distinct: samples in which alarms are not those of others again; None if these are all that were simulated.
+    """
+
+    distinct: int | None = None
 
     @property
     def simulated(self) -> int:
@@ -151,7 +158,10 @@ class StreamRates(Rates):
     def factors(self, threshold: float, budget: float) -> tuple[float, float]:
         streams = len(self.p_values)
         # The threshold is set by a finite number of halves, which adds a little.
-        deviation = math.sqrt(self._variance(budget) + self._bank_error(threshold) ** 2 * (1 + 1 / streams))
+        variance = self._variance(budget)
+        if self.distinct:
+            variance += min(budget, self.resolvable) / self.distinct
+        deviation = math.sqrt(variance + self._bank_error(threshold) ** 2 * (1 + 1 / streams))
         quantile = -float(stdtrit(streams - 1, BEYOND) if streams > 1 else ndtri(BEYOND))
         return math.exp(-quantile * deviation), math.exp(quantile * deviation)
 

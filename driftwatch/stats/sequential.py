@@ -87,6 +87,7 @@ class SlidingNull:
         others: held-out samples beside it.
         grid: nulls of windows by time, if there are any.
         stretches: the smallest p-value of each step of large windows, ``(J', S')``; None if there are none.
+        block: samples of the bank in a row that were drawn together.
     """
 
     nulls: Mapping[int, WindowNull]
@@ -96,6 +97,7 @@ class SlidingNull:
     others: int = 0
     grid: NullGrid | None = None
     stretches: Array | None = None
+    block: int = 1
 
     def procedure(self, budget: float, resolve_after: int) -> Procedure:
         """The procedure that keeps a false-alarm budget: it sets the threshold.
@@ -104,7 +106,8 @@ class SlidingNull:
             budget: expected samples between false alarms.
             resolve_after: quiet steps that end an alarm.
         """
-        control = control_for(self.p_values, self.step, budget, resolve_after, self.stretches)
+        distinct = self.bank if self.block > min(self.nulls) else None
+        control = control_for(self.p_values, self.step, budget, resolve_after, self.stretches, distinct)
         remarks = size_remarks(max(self.nulls), self.bank, self.others, control.interval)
         remarks = remarks or rate_remarks(control, self.bank + self.others)
         return Procedure(self.nulls, self.step, control, remarks, self.grid)
@@ -159,6 +162,7 @@ def simulate_null(
         0 if others is None else int(others[0]),
         NullGrid(slid.nulls[len(usual) :]) if slid and grid else None,
         short.p_values if short else None,
+        memory.block,
     )
 
 

@@ -71,7 +71,7 @@ def test_windows_that_are_large_for_the_bank_come_back_too(reference: Reference)
 
 def test_of_another_format_it_is_not_taken(reference: Reference, simulated: SlidingNull) -> None:
     arrays = null_arrays(simulated)
-    arrays["null.about"] = arrays["null.about"] + [1, 0, 0]
+    arrays["null.about"] = arrays["null.about"] + [1, 0, 0, 0]
     assert stored_null(arrays, reference.layout) is None
 
 

@@ -40,6 +40,20 @@ def test_the_interval_covers_the_true_rate(budget: float, streams: int) -> None:
     assert covered >= 180
 
 
+@pytest.mark.parametrize("budget", [500.0, 5_000.0])
+def test_the_interval_covers_the_rate_where_a_bank_comes_again_and_again(budget: float) -> None:
+    """Streams from halves of a bank of 5,000, eight times each: they hold eight times the same alarms."""
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        bank = rng.uniform(size=5_000).reshape(50, 100)
+        halves = [np.tile(bank[rng.permutation(50)[:25]].ravel(), 8) for _ in range(16)]
+        control = control_for(np.stack(halves), 1, budget, 0, distinct=5_000)
+        low, high = control.interval
+        covered += low <= 1 / control.threshold <= high
+    assert covered >= 180
+
+
 def test_streams_that_differ_widen_the_interval() -> None:
     """Rates that vary by a factor of 1.5 either way from one bank to another do so at other thresholds too."""
     rng = np.random.default_rng(3)
