@@ -96,8 +96,10 @@ def test_mistakes_are_told_and_secrets_are_not(tmp_path: Path, sink: dict[str, A
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    # Calibration takes seconds, and says nothing of sinks.
-    monkeypatch.setattr("driftwatch.cli.check._streams", lambda _: [])
+    # References take seconds to make and to calibrate, and say nothing of sinks.
+    monkeypatch.setattr("driftwatch.daemon.load_references", lambda _: {})
+    for of_references in ("_require_fit", "_streams"):
+        monkeypatch.setattr(f"driftwatch.cli.check.{of_references}", lambda *_: [])
 
     def run(sinks: list[dict[str, Any]], *options: str) -> Result:
         np.save(tmp_path / "stream.npy", np.zeros((10, 8, 8), dtype=np.uint8))
