@@ -31,7 +31,12 @@ from driftwatch.reference.training_data import TrainingData
 from driftwatch.reference.weights import Weights
 
 SMOOTHING = 0.95
-NON_FINITE_IN_A_ROW = 5
+ASTRAY_IN_A_ROW = 5
+"""Steps whose loss is not finite, or far above where it began, after which the training goes back."""
+
+FAR_ABOVE = 1.0
+"""Nats a dimension. Vectors that vary in few directions were at 0.6 bits a dimension after 20 steps, at 18 after 50."""
+
 MAX_RECOVERIES = 5
 
 
@@ -70,7 +75,7 @@ class Fitted:
         validation: best, bits per dimension.
         curve: ``(step, training, validation)``, bits per dimension.
         ended_by: ``minutes``, ``max_steps`` or ``patience``.
-        recoveries: how often it went back after non-finite steps.
+        recoveries: how often it went back after steps that were not finite, or went astray.
     """
 
     steps: int
@@ -149,7 +154,7 @@ class FlowTrainer:
 
         Raises:
             Interrupted: `stop` was set.
-            TrainingError: steps stay non-finite, or a checkpoint cannot be written.
+            TrainingError: steps stay astray, or a checkpoint cannot be written.
         """
         if not self._resumed:
             self._initialise()
@@ -158,7 +163,7 @@ class FlowTrainer:
         self.flow.train()
         progress, config, processes = self._progress, self._config, self._processes
         before, started, saved = progress.elapsed_s, time.monotonic(), time.monotonic()
-        good, bad, samples = self._weights.tensors(), 0, 0
+        good, bad, samples, most = self._weights.tensors(), 0, 0, math.inf
         for batch in self._batches():
             progress.elapsed_s, stopping = processes.agree(before + time.monotonic() - started, stop.is_set())
             if self._is_over():
@@ -173,8 +178,10 @@ class FlowTrainer:
             progress.step += 1
             progress.batch += 1
             samples += len(batch) * processes.world
-            bad = 0 if math.isfinite(loss) else bad + 1
-            if bad == NON_FINITE_IN_A_ROW:
+            if most == math.inf and math.isfinite(loss):
+                most = loss + FAR_ABOVE * self.flow.dim
+            bad = 0 if loss <= most else bad + 1
+            if bad == ASTRAY_IN_A_ROW:
                 self._recover(good, say)
                 bad = 0
             if progress.step % config.validate_every == 0 and self._validate():
@@ -273,7 +280,7 @@ class FlowTrainer:
         progress = self._progress
         if progress.recoveries == MAX_RECOVERIES:
             raise TrainingError(
-                f"the loss is not finite, also after going back {MAX_RECOVERIES} times",
+                f"the loss is not finite, or far above where it began, also after going back {MAX_RECOVERIES} times",
                 where=f"step {progress.step}",
                 remedy="lower training.learning_rate, and check the data for extreme values",
             )
@@ -281,7 +288,7 @@ class FlowTrainer:
         progress.rate_factor *= 0.5
         self._weights.restore(good)
         say(
-            f"{NON_FINITE_IN_A_ROW} steps in a row were not finite: back to the last good weights, with "
+            f"{ASTRAY_IN_A_ROW} steps in a row were not finite or went far astray: back to the last good weights, with "
             f"{progress.rate_factor:g} of the learning rate (step {progress.step:,})"
         )
 

@@ -21,7 +21,7 @@ from driftwatch.reference.checkpoint import CHECKPOINT, Interrupted
 from driftwatch.reference.likelihood import mean_bits_per_dim
 from driftwatch.reference.processes import Processes
 from driftwatch.reference.train_config import TrainingConfig
-from driftwatch.reference.training import MAX_RECOVERIES, NON_FINITE_IN_A_ROW, Fitted, FlowTrainer, Told
+from driftwatch.reference.training import ASTRAY_IN_A_ROW, FAR_ABOVE, MAX_RECOVERIES, Fitted, FlowTrainer, Told
 from driftwatch.reference.training_data import TrainingData
 from tests.synthetic import SCHEMA, SIDE, waves
 
@@ -151,8 +151,8 @@ def test_checkpoints_are_written_on_the_way(data: TrainingData, tmp_path: Path) 
     assert len(set(written)) > 10
 
 
-def break_steps(training: Training, broken: Callable[[int], bool]) -> list[int]:
-    """Makes the loss of some calls NaN; returns the numbers of those calls, as they happen."""
+def break_steps(training: Training, broken: Callable[[int], bool], by: float = float("nan")) -> list[int]:
+    """Makes the loss of some calls NaN, or larger; returns the numbers of those calls, as they happen."""
     calls = [0]
     hits: list[int] = []
     log_prob = training.flow.log_prob
@@ -162,7 +162,7 @@ def break_steps(training: Training, broken: Callable[[int], bool]) -> list[int]:
         if not broken(calls[0]):
             return log_prob(x)
         hits.append(calls[0])
-        return log_prob(x) * float("nan")
+        return log_prob(x) - by
 
     training.flow.log_prob = sometimes  # type: ignore[method-assign]
     return hits
@@ -182,7 +182,7 @@ def test_a_non_finite_step_is_left_out(data: TrainingData, tmp_path: Path) -> No
 def test_goes_back_after_several_non_finite_steps(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=60)
     first = 25
-    break_steps(training, lambda call: first <= call < first + NON_FINITE_IN_A_ROW)
+    break_steps(training, lambda call: first <= call < first + ASTRAY_IN_A_ROW)
     at_step: dict[int, dict[str, Tensor]] = {}
     training.after_step = lambda told: at_step.update({told.step: training.weights()})
     fitted = training.run()
@@ -190,7 +190,16 @@ def test_goes_back_after_several_non_finite_steps(data: TrainingData, tmp_path: 
     assert fitted.validation < fitted.curve[0][2]
     assert "back to the last good weights, with 0.5 of the learning rate" in training.said[0]
     # The last validation before was after step 20.
-    assert same(at_step[first + NON_FINITE_IN_A_ROW - 1], at_step[20])
+    assert same(at_step[first + ASTRAY_IN_A_ROW - 1], at_step[20])
+
+
+def test_goes_back_when_the_loss_goes_far_above_where_it_began(data: TrainingData, tmp_path: Path) -> None:
+    training = Training(data, tmp_path, max_steps=60)
+    far = 2 * FAR_ABOVE * training.flow.dim + 100
+    break_steps(training, lambda call: 25 <= call < 25 + ASTRAY_IN_A_ROW or call in (45, 47), far)
+    fitted = training.run()
+    assert fitted.recoveries == 1
+    assert "went far astray: back to the last good weights" in training.said[0]
 
 
 def test_gives_up_when_nothing_helps(data: TrainingData, tmp_path: Path) -> None:
@@ -198,7 +207,7 @@ def test_gives_up_when_nothing_helps(data: TrainingData, tmp_path: Path) -> None
     hits = break_steps(training, lambda call: call > 15)
     with pytest.raises(TrainingError, match=r"also after going back 5 times.*learning_rate") as raised:
         training.run()
-    assert len(hits) == (MAX_RECOVERIES + 1) * NON_FINITE_IN_A_ROW
+    assert len(hits) == (MAX_RECOVERIES + 1) * ASTRAY_IN_A_ROW
     assert "\n" not in str(raised.value)
 
 
