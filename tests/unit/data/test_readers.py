@@ -91,84 +91,6 @@ def test_vectors_and_colour(tmp_path: Path) -> None:
     assert found == ImageSchema(channels=3, height=8, width=9, dtype="float32", low=0, high=1)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "dtype", "scale"),
-    [(".png", "uint16", 200), (".tif", ">u2", 200), (".tif", "int32", 300), (".tif", "f4", 0.3)],
-)
-def test_grey_images_of_more_than_8_bits_keep_their_values(
-    tmp_path: Path, suffix: str, dtype: str, scale: float
-) -> None:
-    deep = (IMAGES.astype(float) * scale).astype(dtype)
-    for number, pixels in enumerate(deep):
-        Image.fromarray(pixels).save(tmp_path / f"{number:03}{suffix}")
-    dataset = open_dataset(tmp_path)
-    schema = dataset.infer_schema()
-    assert schema == ImageSchema(
-        channels=1, height=6, width=7, dtype="float32", low=float(deep.min()), high=float(deep.max())
-    )
-    np.testing.assert_array_equal(np.concatenate(list(dataset.chunks(schema, rows=16)))[:, 0], deep)
-
-
-@pytest.mark.parametrize(("first", "other"), [("uint8", "uint16"), ("uint16", "uint8"), ("int32", "float32")])
-def test_an_image_that_would_be_clipped_is_named(tmp_path: Path, first: str, other: str) -> None:
-    for name, dtype in (("a", first), ("b", first), ("c", other)):
-        Image.fromarray(IMAGES[0].astype(dtype)).save(tmp_path / f"{name}.tif")
-    dataset = open_dataset(tmp_path)
-    with pytest.raises(
-        DataError, match=r"c\.tif: is an image of mode .*, the first image of .* \(bring all to one mode, or"
-    ):
-        list(dataset.chunks(ImageSchema(channels=1, height=6, width=7)))
-
-
-def test_an_image_that_is_neither_grey_nor_colour_is_named(tmp_path: Path) -> None:
-    Image.new("LAB", (7, 6)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a\.tif: is an image of mode LAB \(save it as 8-bit grey or RGB"):
-        open_dataset(tmp_path)
-
-
-def test_one_grey_photograph_does_not_take_the_colour_of_all(tmp_path: Path) -> None:
-    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
-    Image.new("RGB", (7, 6), (200, 10, 30)).save(tmp_path / "b.png")
-    dataset = open_dataset(tmp_path)
-    schema = dataset.infer_schema()
-    assert schema == ImageSchema(channels=3, height=6, width=7)
-    for found in (dataset, open_dataset(tmp_path)):
-        grey, coloured = np.concatenate(list(found.chunks(schema)))
-        np.testing.assert_array_equal(grey, np.stack([IMAGES[0]] * 3))
-        assert coloured[:, 0, 0].tolist() == [200, 10, 30]
-
-
-def test_all_sizes_in_a_folder_are_told_at_once(tmp_path: Path) -> None:
-    for name, size in (("a", (7, 6)), ("b", (7, 6)), ("c", (9, 6)), ("d", (7, 6)), ("e", (1, 2))):
-        Image.new("L", size).save(tmp_path / f"{name}.png")
-    told = r"holds images of 3 sizes: 3 of 5 are 7x6 pixels, e\.png is 1x2 pixels \(bring all to one size, as the model"
-    with pytest.raises(DataError, match=told):
-        open_dataset(tmp_path).infer_schema()
-
-
-def test_images_that_are_none_are_told_at_once(tmp_path: Path) -> None:
-    for name in "abcd":
-        Image.fromarray(IMAGES[0]).save(tmp_path / f"{name}.png")
-    (tmp_path / "b.png").write_bytes(b"")
-    (tmp_path / "c.png").write_text("not found")
-    with pytest.raises(DataError, match=r"b\.png: is no image, .*; 2 of 4 are such \(leave it out, or put a good one"):
-        open_dataset(tmp_path).infer_schema()
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.ppm", b"P6\n1\xff1 2\n255\n" + bytes(12)),
-        ("a.pgm", b"P5\n20 20\n255\n"),
-        ("a.pgm", b"P5\n200000 200000\n255\n"),
-    ],
-)
-def test_damage_is_no_fault_of_driftwatch(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.p.m: cannot be read: .* \(leave it out"):
-        list(open_dataset(tmp_path).chunks(ImageSchema(channels=1, height=20, width=20)))
-
-
 @pytest.mark.parametrize("shape", [(30, 1, 5), (30, 5, 1), (30, 5, 1, 1)])
 def test_vectors_with_an_axis_too_many_are_no_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal(shape))
@@ -204,12 +126,6 @@ def test_samples_that_are_too_large_are_told(tmp_path: Path, shape: tuple[int, .
     np.save(tmp_path / "large.npy", np.random.default_rng(0).integers(0, 99, shape).astype(dtype))
     with pytest.raises(DataError, match=rf"large\.npy: holds {told}"):
         open_dataset(tmp_path / "large.npy").infer_schema()
-
-
-def test_photographs_that_are_too_large_are_told(tmp_path: Path) -> None:
-    Image.new("RGB", (4_100, 2)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"holds images of 3 channels and 2x4100 pixels \(.*make them smaller"):
-        open_dataset(tmp_path).infer_schema()
 
 
 def test_no_piece_of_an_array_of_images_hides_a_nan(tmp_path: Path) -> None:
