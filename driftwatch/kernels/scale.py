@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 
 import torch
@@ -171,14 +171,20 @@ def with_kernels(flow: Flow) -> Flow:
     gpu = torch.cuda.get_device_properties(device)
     found = [(scale, shape_of(flow, scale, gpu.shared_memory_per_block_optin)) for scale in range(flow.scales)]
     shapes = {scale: shape for scale, shape in found if shape}
-    constants = [shape.constants(gpu.shared_memory_per_multiprocessor) for shape in shapes.values()]
+    constants = [tuple(shape.constants(gpu.shared_memory_per_multiprocessor).items()) for shape in shapes.values()]
     with ThreadPoolExecutor() as pool:  # a second each
-        binaries = pool.map(partial(compile_for, architecture_of(device), source_of(SOURCES)), constants)
+        binaries = pool.map(partial(binary_of, architecture_of(device)), constants)
     flow.kernels = {
         scale: ScaleKernel(shape, binary, *step_weights(flow, scale, shape))
         for (scale, shape), binary in zip(shapes.items(), binaries, strict=True)
     }
     return flow
+
+
+@lru_cache(maxsize=64)
+def binary_of(architecture: str, constants: tuple[tuple[str, int], ...]) -> bytes:
+    """The kernel for an architecture; references of one shape share it."""
+    return compile_for(architecture, source_of(SOURCES), dict(constants))
 
 
 def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> tuple[Tensor, float]:

@@ -17,8 +17,8 @@ from torch import Tensor
 from driftwatch.flows.folding import fold
 from driftwatch.flows.image import ImageFlow
 from driftwatch.kernels import scale as scale_module
-from driftwatch.kernels.compiled import compile_for, compiles_for, source_of
-from driftwatch.kernels.scale import SOURCES, ScaleShape, shape_of, step_weights, with_kernels
+from driftwatch.kernels.compiled import compiles_for
+from driftwatch.kernels.scale import ScaleShape, binary_of, shape_of, step_weights, with_kernels
 
 HERE = Path(__file__).parent
 SOURCE = Path(scale_module.__file__).parent
@@ -109,7 +109,7 @@ def test_what_float16_cannot_hold_stays_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32)])
 def test_it_compiles(architecture: str, channels: int, side: int) -> None:
     for shape in shapes(shaken(channels, side, side)):
-        assert compile_for(architecture, source_of(SOURCES), shape.constants(H100[1]))
+        assert binary_of(architecture, tuple(shape.constants(H100[1]).items()))
 
 
 def test_which_scales_have_a_kernel() -> None:
