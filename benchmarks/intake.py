@@ -28,6 +28,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processor import processor_s
 from driftwatch.data.codecs import encode
 from tests.synthetic import SCHEMA, small_bundle, waves
 
@@ -134,15 +135,9 @@ def measure(port: int, pid: int, batch: int) -> Load:
     """The load on a server, after a warm-up."""
     request = request_of(batch)
     send(port, request, WARM_UP, RATE)
-    cpu, began = cpu_seconds(pid), time.perf_counter()
+    cpu, began = processor_s(pid), time.perf_counter()
     taken, accepted = send(port, request, int(RATE * SECONDS), RATE)
-    return Load(taken, accepted, (cpu_seconds(pid) - cpu) / (time.perf_counter() - began))
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return Load(taken, accepted, (processor_s(pid) - cpu) / (time.perf_counter() - began))
 
 
 @contextmanager

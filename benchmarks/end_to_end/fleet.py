@@ -12,8 +12,9 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from benchmarks.end_to_end.meters import Committed, GpuMeter, Told, ask, processor_s
+from benchmarks.end_to_end.meters import Committed, GpuMeter, Told, ask
 from benchmarks.end_to_end.topic import STREAM, Topic
+from benchmarks.processor import processor_s
 from tests.broker import KafkaBroker
 from tests.daemons import RunningDaemon, launch
 

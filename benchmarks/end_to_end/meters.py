@@ -1,9 +1,8 @@
-"""What is read while daemons run: committed samples, processor time, a GPU's use, and their own stage times."""
+"""What is read while daemons run: committed samples, a GPU's use, and their own stage times."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import sys
 import threading
@@ -12,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
@@ -21,7 +19,6 @@ from benchmarks.end_to_end.topic import Topic
 from tests.daemons import RunningDaemon
 
 GPU_EVERY_S = 0.1
-TICKS_S = os.sysconf("SC_CLK_TCK")
 
 _STAGE = re.compile(r'^driftwatch_stage_seconds_(sum|count)\{stage="(\w+)"\} (\S+)', re.MULTILINE)
 _DEAD = re.compile(r"^driftwatch_dead_letters_total\{[^}]*\} (\S+)", re.MULTILINE)
@@ -143,9 +140,3 @@ def parse(text: str) -> Told:
     for kind, stage, value in _STAGE.findall(text):
         told[kind][stage] += float(value)  # type: ignore[assignment]
     return Told(told["sum"], told["count"], sum(map(float, _DEAD.findall(text))))
-
-
-def processor_s(pid: int) -> float:
-    """Processor seconds of a process by now, all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_S

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import numpy as np
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from numpy.typing import NDArray
 
+from benchmarks.processor import processor_s
 from driftwatch.data.codecs import encode
 from driftwatch.stream.pane_codec import decode_pane
 from tests.cluster import Cluster
@@ -22,7 +22,6 @@ from tests.synthetic import SCHEMA, waves
 
 RATE, SECONDS, WARM_UP_S = 200, 12.0, 4.0
 STEP, WINDOW = 10, 50
-TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -102,18 +101,13 @@ def _watch(cluster: Cluster, daemon: RunningDaemon, sent: list[float]) -> Waited
             polled = consumer.poll(timeout_ms=20)
             now = time.time()
             if not measured and time.monotonic() - begun > WARM_UP_S:
-                measured, processor, commits = True, _processor_s(daemon), _commits(daemon)
+                measured, processor, commits = True, processor_s(daemon.process.pid), _commits(daemon)
             for record in polled.get(places[0], ()):
                 last = decode_pane(record.value).last[0]
                 panes += [now - sent[last]] * measured
             windows += [now - sent[last] for _ in polled.get(places[1], ())] * measured
-    spent, made = _processor_s(daemon) - processor, _commits(daemon) - commits
+    spent, made = processor_s(daemon.process.pid) - processor, _commits(daemon) - commits
     return Waited(np.array(panes), np.array(windows), spent / SECONDS, made / SECONDS)
-
-
-def _processor_s(daemon: RunningDaemon) -> float:
-    fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_S
 
 
 def _commits(daemon: RunningDaemon) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -82,6 +83,11 @@ class Flow(nn.Module, ABC):
     def bits_per_dim(self, x: Tensor) -> Tensor:
         """The negative log-likelihood in bits per dimension, ``(N,)``."""
         return -self.log_prob(x) / (self.dim * math.log(2))
+
+
+def device_of(flow: Flow) -> torch.device:
+    """Where a flow is."""
+    return next(chain(flow.parameters(), flow.buffers())).device
 
 
 def standard_normal_log_prob(latents: tuple[Tensor, ...]) -> Tensor:

@@ -103,7 +103,7 @@ def compile_for(architecture: str, text: str, constants: Mapping[str, int]) -> b
 
 
 def _has_bindings() -> bool:
-    """PyTorch for NVIDIA's GPUs brings them, since 2.11."""
+    """Newer versions of PyTorch for NVIDIA's GPUs bring them; with others flows go layer by layer."""
     return find_spec("cuda") is not None and find_spec("cuda.bindings") is not None
 
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from driftwatch.flows.base import Flow
+from driftwatch.flows.base import Flow, device_of
 from driftwatch.flows.folding import FoldedMix
 from driftwatch.flows.image import FlowStep, ImageFlow
 from driftwatch.kernels.compiled import Kernel, architecture_of, compile_for, compiles_for, source_of
@@ -165,7 +164,7 @@ def with_kernels(flow: Flow) -> Flow:
     That is on NVIDIA's GPUs, unless convolutions are to be as exact as float32. Images of more pixels than a block of
     threads can hold go layer by layer at their finest scales.
     """
-    device = next(chain(flow.parameters(), flow.buffers())).device
+    device = device_of(flow)
     if not isinstance(flow, ImageFlow) or not torch.backends.cudnn.allow_tf32 or not compiles_for(device):
         return flow
     gpu = torch.cuda.get_device_properties(device)
@@ -230,7 +229,7 @@ def packed(shape: ScaleShape, mix: tuple[Tensor, Tensor] | None, layers: Sequenc
             biases[0],
             biases[1],
             biases[2][order],
-            _tiles(gathering, deep=1).permute(0, 2, 1, 3, 4).flatten(),
+            _tiles(gathering, deep=1).flatten(),
             _tiles(middle[:, :, 0, 0].T, deep=2).permute(2, 0, 3, 1, 4).flatten(),
             _tiles(giving.flatten(1), deep=2).permute(2, 0, 3, 1, 4).flatten(),
         ]
@@ -241,7 +240,7 @@ def _tiles(factors: Tensor, *, deep: int) -> Tensor:
     """Factors ``(K, N)`` in tiles of 16x8 as a warp's lanes hold them, pairs of float16 in one float32.
 
     Returns:
-        ``(K / 16 / deep, deep, N / 8, lanes, 2)``; with one tile deep, ``(K / 16, 1, ...)`` without that axis moved.
+        ``(K / 16 / deep, deep, N / 8, lanes, 2)``.
     """
     k, n = factors.shape
     halves = factors.half().view(k // 16 // deep, deep, 2, 4, 2, n // 8, 8)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from driftwatch.data.schema import Coerced
-from driftwatch.flows.base import Flow, standard_normal_log_prob
+from driftwatch.flows.base import Flow, device_of, standard_normal_log_prob
 from driftwatch.flows.image import ImageFlow
 from driftwatch.stats.summary import Array
 
@@ -59,11 +58,6 @@ def fixed_batches(samples: Coerced, batch_size: int = BATCH_SIZE) -> Iterator[tu
 def batch_size_on(device: torch.device) -> int:
     """Rows of the fixed-shape batches of a device."""
     return BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
-
-
-def device_of(flow: Flow) -> torch.device:
-    """Where a flow is."""
-    return next(chain(flow.parameters(), flow.buffers())).device
 
 
 @torch.inference_mode()

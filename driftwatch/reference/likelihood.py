@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from driftwatch.data.schema import Samples
-from driftwatch.flows.base import Flow
-from driftwatch.reference.latents import batch_latents, batch_size_on, device_of, fixed_batches
+from driftwatch.flows.base import Flow, device_of
+from driftwatch.reference.latents import batch_latents, batch_size_on, fixed_batches
 
 
 def to_bits_per_dim(nats: float, flow: Flow) -> float:

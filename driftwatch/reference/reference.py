@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import Coerced, Schema, TableSchema
 from driftwatch.errors import BundleError
-from driftwatch.flows.base import Flow
+from driftwatch.flows.base import Flow, device_of
 from driftwatch.flows.features import feature_names
 from driftwatch.flows.folding import fold
 from driftwatch.flows.vector import VectorFlow
@@ -22,7 +22,6 @@ from driftwatch.kernels.scale import with_kernels
 from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
-from driftwatch.reference.latents import device_of
 from driftwatch.reference.recorded import Recorded
 from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
 from driftwatch.reference.summariser import Summariser, as_tensors

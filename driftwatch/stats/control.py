@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from driftwatch.stats.rates import LOWEST, Rates, StreamRates, StretchRates
+from driftwatch.stats.rates import Rates, StreamRates, StretchRates, largest_threshold
 from driftwatch.stats.summary import Array
 
 LEAST_SHARE = 1e-6
@@ -87,11 +87,4 @@ def control_for(
 
 def _together(kinds: list[Rates], budget: float) -> float:
     """The threshold at which all kinds together alarm once per `budget` samples."""
-    low, high = LOWEST, math.log(0.5)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if sum(kind.rate(math.exp(middle)) for kind in kinds) > 1 / budget:
-            high = middle
-        else:
-            low = middle
-    return math.exp(low)
+    return largest_threshold(lambda threshold: sum(kind.rate(threshold) for kind in kinds) <= 1 / budget)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,6 +39,18 @@ the more alarms begin in as many steps that alarm (of windows of 50,000, 6 in 1,
 
 LOWEST = math.log(1e-12)
 """The depth that is searched, down from a half."""
+
+
+def largest_threshold(is_kept: Callable[[float], bool]) -> float:
+    """Up to which a budget is kept, by bisection of its depth: the higher a threshold, the more alarms there are."""
+    low, high = LOWEST, math.log(0.5)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if is_kept(math.exp(middle)):
+            low = middle
+        else:
+            high = middle
+    return math.exp(low)
 
 
 def episodes(p_values: Array, threshold: float, resolve_after: int) -> int:
@@ -128,14 +141,7 @@ class Rates(ABC):
 
     def _bisect(self, budget: float) -> float:
         wanted = self.simulated / budget
-        low, high = LOWEST, math.log(0.5)
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            if self.alarms(math.exp(middle)) > wanted:
-                high = middle
-            else:
-                low = middle
-        return math.exp(low)
+        return largest_threshold(lambda threshold: self.alarms(threshold) <= wanted)
 
 
 @dataclass(frozen=True)
