@@ -26,7 +26,7 @@ from driftwatch.data.schema import Samples
 from driftwatch.flows.base import Flow
 from driftwatch.flows.folding import fold
 from driftwatch.flows.image import ImageFlow
-from driftwatch.kernels.scale import with_kernels
+from driftwatch.kernels.chosen import with_kernels
 from driftwatch.reference.bundle import load_bundle
 from driftwatch.reference.evaluation import evaluate
 from driftwatch.reference.latents import latents_of

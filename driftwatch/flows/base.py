@@ -35,6 +35,8 @@ class Flow(nn.Module, ABC):
     """A diffeomorphism ``z = f(x)`` with a tractable log-determinant."""
 
     blocks: tuple[BlockSpec, ...]
+    batch_invariant = False
+    """Whether a sample's latent is the same to the bit in a batch of any size."""
 
     @property
     def dim(self) -> int:

@@ -1,1 +1,1 @@
-"""Kernels of our own for NVIDIA's GPUs."""
+"""Kernels of our own, compiled where they run."""

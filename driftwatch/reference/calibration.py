@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from driftwatch.errors import TrainingError
 from driftwatch.flows.base import Flow
+from driftwatch.flows.folding import fold
+from driftwatch.kernels.chosen import with_kernels
 from driftwatch.reference.description import fit_description
 from driftwatch.reference.latents import latents_of
 from driftwatch.stats.memory import NONE, Memory
@@ -54,6 +56,7 @@ def calibrate(
         )
     order = in_order(len(samples), memory, seed)
     size = len(samples) // 2 if memory.block > 1 else min(bank_size, len(samples) // 2)
+    flow = with_kernels(fold(flow))
     bank, others, seen = (latents_of(flow, each) for each in (samples[order[:size]], samples[order[size:]], fitted))
     moments = fit_moments(others.blocks, others.nll, seed=seed)
     of_bank, of_others, of_seen = (moments.whiten(each.blocks, each.nll) for each in (bank, others, seen))

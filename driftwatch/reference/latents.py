@@ -6,12 +6,16 @@ however the stream happened to be cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +23,8 @@ from driftwatch.data.schema import Coerced
 from driftwatch.flows.base import Flow, device_of, standard_normal_log_prob
 from driftwatch.flows.image import ImageFlow
 from driftwatch.stats.summary import Array
+
+T = TypeVar("T")
 
 BATCH_SIZE = 64
 GPU_BATCH_SIZE = 1_024
@@ -55,18 +61,46 @@ def fixed_batches(samples: Coerced, batch_size: int = BATCH_SIZE) -> Iterator[tu
             yield padded, len(batch)
 
 
+def each_batch(
+    flow: Flow, function: Callable[[Coerced, int], T], batches: Iterable[tuple[Coerced, int]]
+) -> Iterator[tuple[T, int]]:
+    """What a function makes of each of `fixed_batches`, in their order, and how many of its rows are real.
+
+    PyTorch shares a batch's layers among its threads. Kernels on a CPU leave them idle, so that as many batches are
+    worked on at once there.
+    """
+    threads = torch.get_num_threads() if flow.batch_invariant else 1
+    if threads == 1:
+        yield from ((function(batch, count), count) for batch, count in batches)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="batch") as pool:
+        begun: deque[tuple[Future[T], int]] = deque()
+        for batch, count in batches:
+            begun.append((pool.submit(function, batch, count), count))
+            if len(begun) > threads:
+                first, real = begun.popleft()
+                yield first.result(), real
+        yield from ((each.result(), count) for each, count in begun)
+
+
 def batch_size_on(device: torch.device) -> int:
     """Rows of the fixed-shape batches of a device."""
     return BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
 
 
 @torch.inference_mode()
-def flow_latents(flow: Flow, samples: Tensor) -> Latents:
-    """Latents of raw samples ``(B, *sample_shape)``, all on the flow's device."""
+def flow_latents(flow: Flow, samples: Tensor, count: int | None = None) -> Latents:
+    """Latents of raw samples ``(B, *sample_shape)``, all on the flow's device.
+
+    Args:
+        flow: to pass them through.
+        samples: a batch of them.
+        count: how many are real; what the latents of the others are does not matter. All, if None.
+    """
     image = isinstance(flow, ImageFlow)
     raw = samples.to(torch.float32 if image else torch.float64)
     x = flow.prepare(raw, noise="content")
-    z, log_det = flow(x.to(torch.float32))
+    z, log_det = _passed(flow, x.to(torch.float32), len(x) if count is None else count)
     nll = -(standard_normal_log_prob(z) + log_det)
     observed = raw if image else x.to(torch.float64)
     return Latents(
@@ -76,16 +110,25 @@ def flow_latents(flow: Flow, samples: Tensor) -> Latents:
     )
 
 
-def batch_latents(flow: Flow, batch: Coerced) -> Latents:
-    """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy's arrays."""
-    found = flow_latents(flow, torch.from_numpy(batch).to(device_of(flow)))
+def _passed(flow: Flow, x: Tensor, count: int) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Through the flow, but for rows that are not real where the others do not depend on them."""
+    missing = len(x) - count
+    if not missing or not flow.batch_invariant:
+        found: tuple[tuple[Tensor, ...], Tensor] = flow(x)
+        return found
+    z, log_det = flow(x[:count])
+    return tuple(F.pad(block, (0, 0, 0, 0, 0, missing)) for block in z), F.pad(log_det, (0, missing))
+
+
+def batch_latents(flow: Flow, batch: Coerced, count: int | None = None) -> Latents:
+    """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy's arrays; see `flow_latents`."""
+    found = flow_latents(flow, torch.from_numpy(batch).to(device_of(flow)), count)
     return Latents(tuple(map(on_host, found.blocks)), on_host(found.nll), on_host(found.observed))
 
 
 def latents_of(flow: Flow, samples: Coerced) -> Latents:
     """Latents of samples ``(N, *sample_shape)``, as NumPy's arrays."""
-    batches = fixed_batches(samples, batch_size_on(device_of(flow)))
-    parts = [(batch_latents(flow, batch), count) for batch, count in batches]
+    parts = list(each_batch(flow, partial(batch_latents, flow), fixed_batches(samples, batch_size_on(device_of(flow)))))
     return Latents(
         tuple(np.concatenate([part.blocks[s][:n] for part, n in parts]) for s in range(len(flow.blocks))),
         np.concatenate([part.nll[:n] for part, n in parts]),

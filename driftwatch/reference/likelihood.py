@@ -23,6 +23,6 @@ def mean_bits_per_dim(flow: Flow, samples: Samples) -> float:
     flow.eval()
     total = 0.0
     for batch, count in fixed_batches(samples, batch_size_on(device_of(flow))):
-        total += float(batch_latents(flow, batch).nll[:count].sum())
+        total += float(batch_latents(flow, batch, count).nll[:count].sum())
     flow.train(training)
     return to_bits_per_dim(total / len(samples), flow)

@@ -18,7 +18,7 @@ from driftwatch.flows.base import Flow, device_of
 from driftwatch.flows.features import feature_names
 from driftwatch.flows.folding import fold
 from driftwatch.flows.vector import VectorFlow
-from driftwatch.kernels.scale import with_kernels
+from driftwatch.kernels.chosen import with_kernels
 from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.description import Description
@@ -157,25 +157,28 @@ class Reference:
             by_time=by_time,
         )
 
-    def summarise(self, batch: Coerced) -> Array:
+    def summarise(self, batch: Coerced, count: int | None = None) -> Array:
         """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``; a tensor if the flow is on a GPU.
 
-        There the way of batches of one shape and type is recorded at the first of them.
+        There the way of batches of one shape and type is recorded at the first of them. A CPU may leave out all but the
+        first `count` samples, if that is given.
         """
-        return self._summariser(torch.from_numpy(batch)) if self.device.type == "cpu" else self.measure(batch)[0]
+        if self.device.type == "cpu":
+            return self._summariser(torch.from_numpy(batch), count)
+        return self.measure(batch)[0]
 
-    def measure(self, batch: Coerced) -> tuple[Array, Array]:
+    def measure(self, batch: Coerced, count: int | None = None) -> tuple[Array, Array]:
         """Likewise, and the score of each sample, nats, ``(B,)``; a GPU is not waited for."""
         raw = torch.from_numpy(batch)
         if self.device.type == "cpu":
-            return self._measure(raw)
+            return self._measure(raw, count)
         key = (raw.shape, raw.dtype)
         if key not in self._recorded:
             self._recorded[key] = Recorded(self._measure, raw.to(self.device))  # type: ignore[arg-type]
         return self._recorded[key](raw.pin_memory())  # type: ignore[return-value]
 
-    def _measure(self, raw: torch.Tensor) -> tuple[Array, Array]:
-        summaries = self._summariser(raw)
+    def _measure(self, raw: torch.Tensor, count: int | None = None) -> tuple[Array, Array]:
+        summaries = self._summariser(raw, count)
         return summaries, decompose(summaries, self.layout).total
 
     @property

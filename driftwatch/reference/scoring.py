@@ -18,7 +18,7 @@ from torch import Tensor
 
 from driftwatch.data.flaws import FlawCounter, Flaws
 from driftwatch.data.schema import Coerced
-from driftwatch.reference.latents import batch_size_on, fixed_batches, on_host
+from driftwatch.reference.latents import batch_size_on, each_batch, fixed_batches, on_host
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.martingale import Ranks, grades
@@ -86,8 +86,9 @@ class Scorer:
 
     def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
         """The summary of each sample, in batches ``(N, V)``."""
-        for batch, count in fixed_batches(samples, self.batch_size):
-            yield on_host(self.reference.summarise(batch)[:count])
+        batches = fixed_batches(samples, self.batch_size)
+        for summary, count in each_batch(self.reference.flow, self.reference.summarise, batches):
+            yield on_host(summary[:count])
 
     def bank(self, samples: NDArray[np.floating]) -> NDArray[np.float32]:
         """The summaries of all samples, ``(N, V)``, as nulls and streams are drawn from."""
@@ -162,10 +163,15 @@ class Scorer:
         self, samples: Coerced, ends: Sequence[int], between: Callable[[], None]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The summary of each pane; the score and the surprise of each sample. Of a GPU they are on their way."""
+
+        def batches() -> Iterator[tuple[Coerced, int]]:
+            for batch in fixed_batches(samples, self.batch_size):
+                between()
+                yield batch
+
         start, scores = 0, []
-        for batch, count in fixed_batches(samples, self.batch_size):
-            between()
-            summary, score = map(torch.as_tensor, self.reference.measure(batch))
+        for measured, count in each_batch(self.reference.flow, self.reference.measure, batches()):
+            summary, score = map(torch.as_tensor, measured)
             if not start:
                 every = summary.new_empty((len(samples), summary.shape[1]))
             every[start : start + count] = summary[:count]

@@ -35,9 +35,9 @@ class Summariser:
     layout: Layout
 
     @torch.inference_mode()
-    def __call__(self, raw: Tensor) -> Array:
-        """The summary of each of the raw samples."""
-        latents = flow_latents(self.flow, raw)
+    def __call__(self, raw: Tensor, count: int | None = None) -> Array:
+        """The summary of each of the raw samples, or of so many that are real."""
+        latents = flow_latents(self.flow, raw, count)
         whitened = self.moments.whiten(latents.blocks, latents.nll)
         return summarise_each(whitened, self.layout, self.description.describe(self.flow, latents, whitened))
 

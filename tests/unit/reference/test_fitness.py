@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
+from driftwatch.reference.bundle import load_bundle
 from driftwatch.reference.contents import Contents, hash_rows
 from driftwatch.reference.fitness import (
     ByHeart,
@@ -126,7 +127,7 @@ def test_a_flow_that_knows_its_data_no_better_than_other_data(bundle: Path) -> N
 
 
 def test_a_flow_that_was_fitted_to_a_handful(bundle: Path) -> None:
-    flow = load_reference(bundle).flow
+    flow = load_bundle(bundle).flow
     few = waves(32, seed=62)
     flow.train().requires_grad_(requires_grad=True)
     optimiser, x = torch.optim.Adam(flow.parameters(), lr=3e-3), torch.from_numpy(few)

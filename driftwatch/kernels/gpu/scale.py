@@ -10,10 +10,9 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor, nn
 
-from driftwatch.flows.base import Flow, device_of
-from driftwatch.flows.folding import FoldedMix
-from driftwatch.flows.image import FlowStep, ImageFlow
-from driftwatch.kernels.compiled import Kernel, architecture_of, compile_for, compiles_for, source_of
+from driftwatch.flows.image import ImageFlow
+from driftwatch.kernels.gpu.compiled import Kernel, architecture_of, compile_for, source_of
+from driftwatch.kernels.steps import constant_log_det, steps_of
 
 SOURCES = ("instructions.cu", "scale.cu")
 HIDDEN, TAPS = 64, 9
@@ -157,27 +156,18 @@ class ScaleKernel:
         return leaving, staying, log_det
 
 
-@torch.no_grad()
-def with_kernels(flow: Flow) -> Flow:
-    """The same folded flow, its scales done by kernels of their own where that can be.
-
-    That is on NVIDIA's GPUs, unless convolutions are to be as exact as float32. Images of more pixels than a block of
-    threads can hold go layer by layer at their finest scales.
-    """
-    device = device_of(flow)
-    if not isinstance(flow, ImageFlow) or not torch.backends.cudnn.allow_tf32 or not compiles_for(device):
-        return flow
+def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
+    """The kernels of a folded flow's scales. Of more pixels than a block of threads can hold there is none."""
     gpu = torch.cuda.get_device_properties(device)
     found = [(scale, shape_of(flow, scale, gpu.shared_memory_per_block_optin)) for scale in range(flow.scales)]
     shapes = {scale: shape for scale, shape in found if shape}
     constants = [tuple(shape.constants(gpu.shared_memory_per_multiprocessor).items()) for shape in shapes.values()]
     with ThreadPoolExecutor() as pool:  # a second each
         binaries = pool.map(partial(binary_of, architecture_of(device)), constants)
-    flow.kernels = {
-        scale: ScaleKernel(shape, binary, *step_weights(flow, scale, shape))
+    return {
+        scale: ScaleKernel(shape, binary, step_weights(flow, scale, shape), constant_log_det(flow, scale))
         for (scale, shape), binary in zip(shapes.items(), binaries, strict=True)
     }
-    return flow
 
 
 @lru_cache(maxsize=64)
@@ -186,21 +176,9 @@ def binary_of(architecture: str, constants: tuple[tuple[str, int], ...]) -> byte
     return compile_for(architecture, source_of(SOURCES), dict(constants))
 
 
-def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> tuple[Tensor, float]:
-    """The weights of each step of a folded flow's scale and of its split, ``(steps, words)``, and `log_det`."""
-    weights, log_det = [], 0.0
-    for step in (each for each in flow.stages[scale].children() if isinstance(each, FlowStep)):
-        (mix,) = (each for each in step.children() if isinstance(each, FoldedMix))
-        weights.append(packed(shape, (mix.weight, mix.bias), _layers(step.conditioner)))
-        log_det += shape.height * shape.width * mix.log_det
-    if shape.split:
-        weights.append(packed(shape, None, _layers(flow.splits[scale])))
-    return torch.stack(weights).contiguous(), log_det
-
-
-def _layers(conditioner: nn.Module) -> tuple[nn.Conv2d, ...]:
-    """The three convolutions, folded or not."""
-    return tuple(each for each in conditioner.children() if isinstance(each, nn.Conv2d))
+def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> Tensor:
+    """The weights of each step of a folded flow's scale and of its split, ``(steps, words)``."""
+    return torch.stack([packed(shape, step.mix, step.convolutions) for step in steps_of(flow, scale)]).contiguous()
 
 
 def packed(shape: ScaleShape, mix: tuple[Tensor, Tensor] | None, layers: Sequence[nn.Conv2d]) -> Tensor:

@@ -14,11 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from driftwatch.flows.folding import fold
 from driftwatch.flows.image import ImageFlow
-from driftwatch.kernels import scale as scale_module
-from driftwatch.kernels.compiled import compiles_for
-from driftwatch.kernels.scale import ScaleShape, binary_of, shape_of, step_weights, with_kernels
+from driftwatch.kernels.gpu import scale as scale_module
+from driftwatch.kernels.gpu.compiled import compiles_for
+from driftwatch.kernels.gpu.scale import ScaleShape, binary_of, shape_of, step_weights
+from driftwatch.kernels.steps import constant_log_det
+from tests.image_flows import shaken
 
 HERE = Path(__file__).parent
 SOURCE = Path(scale_module.__file__).parent
@@ -27,18 +28,6 @@ H100 = (232_448, 233_472)
 
 SMALL = 101_376
 """Bytes that a block may share on a consumer's GPU."""
-
-
-def shaken(channels: int, height: int, width: int) -> ImageFlow:
-    """A folded flow whose couplings do something."""
-    torch.manual_seed(0)
-    flow = ImageFlow(channels, height, width, steps=2)
-    with torch.no_grad():
-        for parameter in flow.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    folded = fold(flow)
-    assert isinstance(folded, ImageFlow)
-    return folded
 
 
 def shapes(flow: ImageFlow, memory: int = H100[0]) -> list[ScaleShape]:
@@ -76,7 +65,7 @@ def test_it_is_the_same_function_as_the_layers(
     raw = torch.randint(0, 256, (samples, channels, height, width), generator=torch.Generator().manual_seed(1))
     h = (flow.prepare(raw.float(), noise="content") / 256 - 0.5).permute(0, 2, 3, 1)
     for scale, shape in enumerate(shapes(flow)):
-        weights, constant = step_weights(flow, scale, shape)
+        weights, constant = step_weights(flow, scale, shape), constant_log_det(flow, scale)
         expected = flow.by_layers(scale, h, torch.zeros(samples))
         found = on_cpu(shape, tmp_path, h, weights)
         for one, other in zip(found[:2], expected[:2], strict=True):
@@ -90,7 +79,7 @@ def test_a_sample_is_the_same_in_every_place_to_the_bit(tmp_path: Path) -> None:
     flow = shaken(1, 16, 16)
     h = torch.randn(9, 16, 16, 1, generator=torch.Generator().manual_seed(1))
     shape = shapes(flow)[0]
-    weights, _ = step_weights(flow, 0, shape)
+    weights = step_weights(flow, 0, shape)
     first, moved = (on_cpu(shape, tmp_path, each, weights) for each in (h, h[2:]))
     for one, other in zip(first, moved, strict=True):
         assert torch.equal(one[2:], other)
@@ -101,7 +90,7 @@ def test_what_float16_cannot_hold_stays_a_number(tmp_path: Path) -> None:
     flow = shaken(1, 16, 16)
     h = torch.full((1, 16, 16, 1), 1e8)
     shape = shapes(flow)[0]
-    weights, _ = step_weights(flow, 0, shape)
+    weights = step_weights(flow, 0, shape)
     assert all(bool(each.isfinite().all()) for each in on_cpu(shape, tmp_path, h, weights))
 
 
@@ -125,8 +114,5 @@ def test_a_block_holds_fewer_pixels_where_it_may_share_less() -> None:
     assert [each.rows for each in shapes(flow, SMALL)] == [256, 128, 128]
 
 
-def test_there_are_none_on_a_cpu() -> None:
+def test_there_are_none_for_a_cpu() -> None:
     assert not compiles_for(torch.device("cpu"))
-    flow = with_kernels(shaken(1, 28, 28))
-    assert isinstance(flow, ImageFlow)
-    assert not flow.kernels

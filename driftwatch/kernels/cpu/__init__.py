@@ -1,0 +1,1 @@
+"""Kernels for CPUs with vector units, put together here and compiled by LLVM."""

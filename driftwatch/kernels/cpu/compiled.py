@@ -1,0 +1,64 @@
+"""Machine code for this CPU, by the compiler that llvmlite brings: no tools are needed."""
+
+from __future__ import annotations
+
+from ctypes import CFUNCTYPE, c_int64, c_void_p
+from importlib.util import find_spec
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_compiling = Lock()
+"""LLVM's ways to a machine are set up once for a process, by one thread."""
+
+
+class Function:
+    """One function, loaded.
+
+    Args:
+        name: of it.
+        text: in LLVM's language.
+        pointers: how many of its arguments are those.
+        counts: how many follow them.
+    """
+
+    def __init__(self, name: str, text: str, *, pointers: int, counts: int) -> None:
+        from llvmlite import binding
+
+        with _compiling:
+            self._engine = binding.create_mcjit_compiler(binding.parse_assembly(text), _machine())
+            self._engine.finalize_object()
+        kind = CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * counts)
+        self._function = kind(self._engine.get_function_address(name))
+
+    def __call__(self, *arguments: Tensor | int) -> None:
+        """Runs it, without Python's lock; tensors are passed as where they lie."""
+        self._function(*(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments))
+
+
+def lanes_of(device: torch.device) -> int | None:
+    """Samples of the widest vector that this CPU multiplies and adds at once; None if there are to be no kernels."""
+    if device.type != "cpu" or find_spec("llvmlite") is None:
+        return None
+    from llvmlite import binding
+
+    has = binding.get_host_cpu_features()
+    if has.get("avx512f"):
+        return 16
+    if has.get("avx2") and has.get("fma"):
+        return 8
+    return 4 if binding.get_process_triple().startswith(("aarch64", "arm64")) else None
+
+
+def _machine() -> Any:
+    """This one. Code that is written as it is to run needs none of LLVM's passes."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_triple(binding.get_process_triple())
+    return target.create_target_machine(
+        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=2
+    )
