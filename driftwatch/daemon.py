@@ -19,6 +19,7 @@ from driftwatch.config.durations import duration_ms
 from driftwatch.delivering import Delivering, outlets_of
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
+from driftwatch.kernels.cpu.compiled import has_compiler
 from driftwatch.logs import configure_logging
 from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.device import choose_device
@@ -256,6 +257,8 @@ def load_references(config: DaemonConfig) -> dict[str, Reference]:
                 where=f"streams: {stream.name}: reference",
                 remedy=f"write one by driftwatch train; {path.parent} has {', '.join(there[:8]) or 'none'}",
             )
+    if device == "cpu" and not has_compiler():
+        log.info("scoring without kernels for this CPU", remedy="pip install 'driftwatch[cpu]' scores quicker")
     return {str(place): load_reference(place, device) for place in {stream.reference for stream in config.streams}}
 
 

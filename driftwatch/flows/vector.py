@@ -6,6 +6,7 @@ Reference:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -55,6 +56,7 @@ class VectorFlow(Flow):
         self.layers = nn.ModuleList(CouplingLayer(features.dim, hidden, bins) for _ in range(layers))
         self.last_mix = InvertibleMix(features.dim)
         self.blocks = latent_blocks(features.dim, block_dim)
+        self.kernel: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     def architecture(self) -> dict[str, Any]:
         return {
@@ -73,15 +75,20 @@ class VectorFlow(Flow):
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Maps features ``(N, dim)`` to latents; see `Flow.forward`."""
+        whole, log_det = (self.kernel or self.by_layers)(x)
+        ends = list(accumulate(block.vectors * block.dim for block in self.blocks))
+        parts = whole.tensor_split(ends[:-1], dim=1)
+        latents = tuple(z.view(-1, b.vectors, b.dim) for z, b in zip(parts, self.blocks, strict=True))
+        return latents, log_det
+
+    def by_layers(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """All latent dimensions ``(N, dim)`` of features, and log-determinants, layer by layer."""
         log_det = x.new_zeros(len(x))
         for layer in self.layers:
             x, layer_log_det = layer(x)
             log_det = log_det + layer_log_det
         x, mix_log_det = self.last_mix(x)
-        ends = list(accumulate(block.vectors * block.dim for block in self.blocks))
-        parts = x.tensor_split(ends[:-1], dim=1)
-        latents = tuple(z.view(-1, b.vectors, b.dim) for z, b in zip(parts, self.blocks, strict=True))
-        return latents, log_det + mix_log_det
+        return x, log_det + mix_log_det
 
     def inverse(self, latents: tuple[Tensor, ...]) -> Tensor:
         """Maps latents to features ``(N, dim)``."""

@@ -6,27 +6,36 @@ import torch
 
 from driftwatch.flows.base import Flow, device_of
 from driftwatch.flows.image import ImageFlow
+from driftwatch.flows.vector import VectorFlow
 from driftwatch.kernels.cpu.compiled import lanes_of
 from driftwatch.kernels.gpu.compiled import compiles_for
 
 
 @torch.no_grad()
 def with_kernels(flow: Flow) -> Flow:
-    """The same folded flow of float32, its scales done by kernels where that can be.
+    """The same folded flow of float32, done by kernels where that can be.
 
-    On NVIDIA's GPUs they round factors to 10 bits, so that there are none where convolutions are to be as exact as
-    float32. On a CPU they are as exact as the layers.
+    On NVIDIA's GPUs there are some for images. They round factors to 10 bits, so that there are none where convolutions
+    are to be as exact as float32. On a CPU they are as exact as the layers.
     """
     device = device_of(flow)
-    if not isinstance(flow, ImageFlow):
-        return flow
-    if torch.backends.cudnn.allow_tf32 and compiles_for(device):
+    if lanes := lanes_of(device):
+        return _with_those_of_a_cpu(flow, lanes)
+    if isinstance(flow, ImageFlow) and torch.backends.cudnn.allow_tf32 and compiles_for(device):
         from driftwatch.kernels.gpu.scale import kernels_of
 
         flow.kernels = kernels_of(flow, device)
-    elif lanes := lanes_of(device):
-        from driftwatch.kernels.cpu.scale import kernels_of as kernels_here
+    return flow
 
-        flow.kernels = kernels_here(flow, lanes)
+
+def _with_those_of_a_cpu(flow: Flow, lanes: int) -> Flow:
+    from driftwatch.kernels.cpu.scale import kernels_of
+    from driftwatch.kernels.cpu.vector_flow import kernel_of
+
+    if isinstance(flow, ImageFlow):
+        flow.kernels = kernels_of(flow, lanes)
         flow.batch_invariant = bool(flow.kernels)
+    elif isinstance(flow, VectorFlow):
+        flow.kernel = kernel_of(flow, lanes)
+        flow.batch_invariant = flow.kernel is not None
     return flow

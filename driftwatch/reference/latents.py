@@ -1,4 +1,4 @@
-"""Latents of samples under a flow, in batches of one fixed shape.
+"""Latents of samples under a flow, in batches of a fixed number of rows, or of a multiple of it.
 
 A row's result does not depend on the other rows of such a batch, so the same sample has the same latent, bit for bit,
 however the stream happened to be cut.
@@ -30,6 +30,9 @@ BATCH_SIZE = 64
 GPU_BATCH_SIZE = 1_024
 """A GPU takes hardly longer for so many: benchmarks/scoring.py."""
 
+BULK_BATCH_SIZE = 512
+"""Of vectors, where a kernel passes them through the flow: what is done beside it takes half as long by the row."""
+
 LATENT_LIMIT = 1e4
 NLL_LIMIT = 1e9
 
@@ -49,16 +52,28 @@ class Latents:
     observed: NDArray[np.floating]
 
 
-def fixed_batches(samples: Coerced, batch_size: int = BATCH_SIZE) -> Iterator[tuple[Coerced, int]]:
-    """Cuts samples ``(N, ...)`` into batches of exactly `batch_size` rows, and says how many rows are real."""
-    for start in range(0, len(samples), batch_size):
-        batch = samples[start : start + batch_size]
-        if len(batch) == batch_size:
-            yield batch, batch_size
+def fixed_batches(
+    samples: Coerced, batch_size: int = BATCH_SIZE, multiple: int | None = None
+) -> Iterator[tuple[Coerced, int]]:
+    """Cuts samples ``(N, ...)`` into batches, the last one padded, and says how many of each one's rows are real.
+
+    Args:
+        samples: to be cut.
+        batch_size: the most rows of a batch.
+        multiple: of which their number is one; `batch_size`, if None: all batches have that many rows.
+    """
+    multiple = multiple or batch_size
+    start = 0
+    while start < len(samples):
+        whole = (len(samples) - start) // multiple * multiple
+        batch = samples[start : start + min(whole or multiple, batch_size)]
+        if whole:
+            yield batch, len(batch)
         else:
-            padded = np.zeros((batch_size, *samples.shape[1:]), dtype=samples.dtype)
+            padded = np.zeros((multiple, *samples.shape[1:]), dtype=samples.dtype)
             padded[: len(batch)] = batch
             yield padded, len(batch)
+        start += len(batch)
 
 
 def each_batch(
@@ -83,9 +98,12 @@ def each_batch(
         yield from ((each.result(), count) for each, count in begun)
 
 
-def batch_size_on(device: torch.device) -> int:
-    """Rows of the fixed-shape batches of a device."""
-    return BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
+def batch_rows(flow: Flow) -> tuple[int, int]:
+    """The most rows of a flow's batches, and of what their number is a multiple, as suits its device."""
+    if device_of(flow).type != "cpu":
+        return GPU_BATCH_SIZE, GPU_BATCH_SIZE
+    bulk = flow.batch_invariant and not isinstance(flow, ImageFlow)
+    return (BULK_BATCH_SIZE if bulk else BATCH_SIZE), BATCH_SIZE
 
 
 @torch.inference_mode()
@@ -128,7 +146,7 @@ def batch_latents(flow: Flow, batch: Coerced, count: int | None = None) -> Laten
 
 def latents_of(flow: Flow, samples: Coerced) -> Latents:
     """Latents of samples ``(N, *sample_shape)``, as NumPy's arrays."""
-    parts = list(each_batch(flow, partial(batch_latents, flow), fixed_batches(samples, batch_size_on(device_of(flow)))))
+    parts = list(each_batch(flow, partial(batch_latents, flow), fixed_batches(samples, *batch_rows(flow))))
     return Latents(
         tuple(np.concatenate([part.blocks[s][:n] for part, n in parts]) for s in range(len(flow.blocks))),
         np.concatenate([part.nll[:n] for part, n in parts]),

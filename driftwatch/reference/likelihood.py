@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from driftwatch.data.schema import Samples
-from driftwatch.flows.base import Flow, device_of
-from driftwatch.reference.latents import batch_latents, batch_size_on, fixed_batches
+from driftwatch.flows.base import Flow
+from driftwatch.reference.latents import batch_latents, batch_rows, fixed_batches
 
 
 def to_bits_per_dim(nats: float, flow: Flow) -> float:
@@ -22,7 +22,7 @@ def mean_bits_per_dim(flow: Flow, samples: Samples) -> float:
     training = flow.training
     flow.eval()
     total = 0.0
-    for batch, count in fixed_batches(samples, batch_size_on(device_of(flow))):
+    for batch, count in fixed_batches(samples, *batch_rows(flow)):
         total += float(batch_latents(flow, batch, count).nll[:count].sum())
     flow.train(training)
     return to_bits_per_dim(total / len(samples), flow)

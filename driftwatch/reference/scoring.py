@@ -1,7 +1,7 @@
 """Scores samples against a reference: latents, additive summaries and point scores.
 
-Batches have one fixed shape, padded when they are not full, and a row's result does not depend on the other rows:
-the same sample gets the same score, bit for bit, however the stream happened to be cut.
+Batches have a fixed number of rows or a multiple of it, padded when they are not full, and a row's result does not
+depend on the other rows: the same sample gets the same score, bit for bit, however the stream happened to be cut.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from driftwatch.data.flaws import FlawCounter, Flaws
 from driftwatch.data.schema import Coerced
-from driftwatch.reference.latents import batch_size_on, each_batch, fixed_batches, on_host
+from driftwatch.reference.latents import batch_rows, each_batch, fixed_batches, on_host
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.martingale import Ranks, grades
@@ -75,18 +75,20 @@ class Scorer:
     Args:
         reference: what to compare with.
         batch_size: rows of the fixed-shape batches; part of what a score's last bits depend on. As suits the
-            reference's device, if None.
+            reference's flow and device, if None.
     """
 
     def __init__(self, reference: Reference, *, batch_size: int | None = None) -> None:
         self.reference = reference
-        self.batch_size = batch_size or batch_size_on(reference.device)
+        usual, multiple = batch_rows(reference.flow)
+        self.batch_size = batch_size or usual
+        self._multiple = batch_size or multiple
         self.layout: Layout = reference.layout
         self._flaws = FlawCounter(reference.schema)
 
     def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
         """The summary of each sample, in batches ``(N, V)``."""
-        batches = fixed_batches(samples, self.batch_size)
+        batches = fixed_batches(samples, self.batch_size, self._multiple)
         for summary, count in each_batch(self.reference.flow, self.reference.summarise, batches):
             yield on_host(summary[:count])
 
@@ -165,7 +167,7 @@ class Scorer:
         """The summary of each pane; the score and the surprise of each sample. Of a GPU they are on their way."""
 
         def batches() -> Iterator[tuple[Coerced, int]]:
-            for batch in fixed_batches(samples, self.batch_size):
+            for batch in fixed_batches(samples, self.batch_size, self._multiple):
                 between()
                 yield batch
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from ctypes import CFUNCTYPE, c_int64, c_void_p
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 from typing import Any
 
 import torch
 from torch import Tensor
+
+OLDEST = (0, 45)
+"""Version of llvmlite from which on pointers are written as they are here."""
 
 _compiling = Lock()
 """LLVM's ways to a machine are set up once for a process, by one thread."""
@@ -38,9 +41,18 @@ class Function:
         self._function(*(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments))
 
 
+def has_compiler() -> bool:
+    """Whether there is a llvmlite, and none that is too old: what else is installed may want one that is."""
+    try:
+        found = version("llvmlite")
+    except PackageNotFoundError:
+        return False
+    return tuple(int(part) for part in found.split(".")[:2]) >= OLDEST
+
+
 def lanes_of(device: torch.device) -> int | None:
     """Samples of the widest vector that this CPU multiplies and adds at once; None if there are to be no kernels."""
-    if device.type != "cpu" or find_spec("llvmlite") is None:
+    if device.type != "cpu" or not has_compiler():
         return None
     from llvmlite import binding
 

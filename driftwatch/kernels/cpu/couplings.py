@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 
 from driftwatch.flows.image import MAX_LOG_SCALE
+from driftwatch.kernels.cpu.products import UNROLLED, add_products, outputs_of, parts_of
 from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 
 SIDE = 3
 """Of the convolutions."""
-
-UNROLLED = 4
-"""Factors of a product that are written out."""
 
 GIVEN = 4
 """Outputs of the last convolution that are summed at once, each for four columns of pixels."""
@@ -52,8 +49,8 @@ class ScaleShape:
 
     @property
     def outputs(self) -> int:
-        """Of a product, summed at once for two pixels. AVX2 has 16 registers: eight take it 1.4 times as long there."""
-        return 4 if self.lanes == 8 else 8
+        """Of a product, summed at once."""
+        return outputs_of(self.lanes)
 
     @property
     def weights(self) -> Mapping[str, int]:
@@ -91,17 +88,13 @@ def code_of(shape: ScaleShape) -> str:
     """
     code = Code(shape.lanes)
     with code.function("scale", pointers=4, counts=2) as ((images, weights, scratch, log_dets), (groups, steps)):
-        spare = _parts(scratch, shape.scratch, shape.lanes)
+        spare = parts_of(scratch, shape.scratch, shape.lanes)
         for group in code.each(groups):
             image = images + group * (shape.height * shape.width * shape.channels * shape.lanes)
             for step in code.each(steps):
-                given = _parts(weights + step * sum(shape.weights.values()), shape.weights, 1)
+                given = parts_of(weights + step * sum(shape.weights.values()), shape.weights, 1)
                 _Step(code, shape, given, spare).write(image, log_dets + group * shape.lanes)
     return str(code)
-
-
-def _parts(start: Pointer, sizes: Mapping[str, int], unit: int) -> dict[str, Pointer]:
-    return {name: start + end * unit for name, end in zip(sizes, accumulate(sizes.values(), initial=0), strict=False)}
 
 
 class _Step:
@@ -175,14 +168,14 @@ class _Step:
             weights = self.weights["first"] + (outputs * SIDE + top) * (depth * shape.outputs)
             for row in self.code.each(rows, sums):
                 line = above + self._vectors(row * (self.padded * shape.half))
-                self._products(line, shape.half, weights + row * (depth * shape.outputs), range(depth), sums)
+                add_products(line, shape.half, weights + row * (depth * shape.outputs), range(depth), sums)
 
         def middle(outputs: Index, sums: list[Vector]) -> None:
             weights = self.weights["middle"] + outputs * (shape.hidden * shape.outputs)
             for some in self.code.each(shape.hidden // UNROLLED, sums):
                 line = self.scratch["hidden"] + self._vectors(some * UNROLLED)
                 part = weights + some * (UNROLLED * shape.outputs)
-                self._products(line, shape.hidden, part, range(UNROLLED), sums)
+                add_products(line, shape.hidden, part, range(UNROLLED), sums)
 
         self._rectified("first bias", first, self.scratch["hidden"], pixels)
         self._rectified("middle bias", middle, self.scratch["next"], pixels)
@@ -203,16 +196,6 @@ class _Step:
             for k, each in enumerate(sums):
                 place = k // shape.outputs * shape.hidden + k % shape.outputs
                 (target + self._vectors(outputs * shape.outputs + place)).store(each.at_least(0.0))
-
-    def _products(self, line: Pointer, stride: int, weights: Pointer, depth: range, sums: list[Vector]) -> None:
-        """Adds products of some factors of each pixel, which lie so many vectors apart, to its sums."""
-        outputs = self.shape.outputs
-        for j in depth:
-            factors = [(line + self._vectors(p * stride + j)).load() for p in range(len(sums) // outputs)]
-            for k in range(outputs):
-                weight = (weights + (j * outputs + k)).spread()
-                for p, factor in enumerate(factors):
-                    sums[p * outputs + k] = sums[p * outputs + k].plus_product(factor, weight)
 
     def _give(self, place: Index, tap: Index, pixels: int) -> None:
         """What pixels give to one row of outputs, from the column before them to the one after."""

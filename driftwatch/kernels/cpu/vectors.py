@@ -17,6 +17,7 @@ BYTES = 4
 """Of a float."""
 
 EXPONENT_BITS, EXPONENT_OF_ONE = 23, 127
+BITS_OF_ROOT_HALF = 0x3F3504F3
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
 """Their sum is ln 2; a small whole number times the first has no rounding error."""
 
@@ -100,6 +101,29 @@ class Vector:
         """This, or the bound where that is less, or where this is no number."""
         return self._or("<", bound)
 
+    def reaches(self, other: Vector | float) -> Mask:
+        """Where this is as much, or more."""
+        return Mask(self.code, self.code.builder.fcmp_ordered(">=", self.value, self.code.floats(other)))
+
+    def log(self) -> Vector:
+        """The natural logarithm, of normal positive numbers, to two units in the last place."""
+        build, words = self.code.builder, ir.VectorType(WORD, self.code.lanes)
+        bits = build.bitcast(self.value, words)
+        above = build.ashr(build.sub(bits, _all(words, BITS_OF_ROOT_HALF)), _all(words, EXPONENT_BITS))
+        rest = Vector(
+            self.code, build.bitcast(build.sub(bits, build.shl(above, _all(words, EXPONENT_BITS))), self.code.vector)
+        )
+        whole = Vector(self.code, build.sitofp(above, self.code.vector))
+        # Of what is left, between the roots of a half and of two, by the series of the inverse hyperbolic tangent.
+        share = (rest - 1.0) / (rest + 1.0)
+        square = share * share
+        series = self.code.constant(1 / 9)
+        for coefficient in (1 / 7, 1 / 5, 1 / 3):
+            series = self.code.constant(coefficient).plus_product(series, square)
+        twice = share + share
+        small = (twice + whole * LN2_LOW).plus_product(twice * square, series)
+        return small.plus_product(whole, LN2_HIGH)
+
     def exp(self) -> Vector:
         """The exponential, of -87 to 88, to two units in the last place."""
         whole = self.code.called("rint", self * 1.4426950408889634)
@@ -113,9 +137,24 @@ class Vector:
         return series * Vector(self.code, power)
 
     def _or(self, relation: str, bound: float) -> Vector:
-        floor = self.code.floats(bound)
-        chosen = self.code.builder.fcmp_ordered(relation, self.value, floor)
-        return Vector(self.code, self.code.builder.select(chosen, self.value, floor))
+        chosen = self.code.builder.fcmp_ordered(relation, self.value, self.code.floats(bound))
+        return Mask(self.code, chosen).choose(self, bound)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Something that is true of some samples."""
+
+    code: Code
+    value: ir.Value
+
+    def __and__(self, other: Mask) -> Mask:
+        return Mask(self.code, self.code.builder.and_(self.value, other.value))
+
+    def choose(self, one: Vector | float, other: Vector | float) -> Vector:
+        """One where it is true, the other elsewhere."""
+        chosen = self.code.builder.select(self.value, self.code.floats(one), self.code.floats(other))
+        return Vector(self.code, chosen)
 
 
 class Code:

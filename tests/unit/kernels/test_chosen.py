@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
+
 import pytest
 import torch
 
+from driftwatch.flows.image import ImageFlow
+from driftwatch.flows.vector import VectorFlow
 from driftwatch.kernels.chosen import with_kernels
 from driftwatch.kernels.cpu import compiled
-from tests.image_flows import shaken
+from tests.shaken_flows import shaken, vector_flow
 
 
 def test_an_image_flow_gets_those_of_its_cpu() -> None:
     if not compiled.lanes_of(torch.device("cpu")):
         pytest.skip("this CPU multiplies no vectors that they are written for")
     flow = with_kernels(shaken(1, 16, 16))
+    assert isinstance(flow, ImageFlow)
     assert list(flow.kernels) == [0, 1, 2]
     assert flow.batch_invariant
 
 
-def test_it_goes_layer_by_layer_without_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "find_spec", lambda name: None)
-    flow = with_kernels(shaken(1, 16, 16))
-    assert not flow.kernels
+def test_a_vector_flow_gets_that_of_its_cpu() -> None:
+    if not compiled.lanes_of(torch.device("cpu")):
+        pytest.skip("this CPU multiplies no vectors that they are written for")
+    flow = with_kernels(vector_flow(5))
+    assert isinstance(flow, VectorFlow)
+    assert flow.kernel is not None
+    assert flow.batch_invariant
+
+
+def test_a_single_dimension_has_none() -> None:
+    flow = with_kernels(vector_flow(1))
+    assert isinstance(flow, VectorFlow)
+    assert flow.kernel is None
     assert not flow.batch_invariant
+
+
+def missing(name: str) -> str:
+    raise PackageNotFoundError(name)
+
+
+@pytest.mark.parametrize("version", [missing, lambda name: "0.44.0"], ids=["none", "too old"])
+def test_it_goes_layer_by_layer_without_the_compiler(
+    version: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "version", version)
+    images, vectors = with_kernels(shaken(1, 16, 16)), with_kernels(vector_flow(5))
+    assert isinstance(images, ImageFlow)
+    assert isinstance(vectors, VectorFlow)
+    assert not images.kernels
+    assert vectors.kernel is None
+    assert not images.batch_invariant
+    assert not vectors.batch_invariant

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from threading import Event
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ import torch
 
 from driftwatch.data.schema import Coerced
 from driftwatch.kernels.chosen import with_kernels
-from driftwatch.reference.latents import batch_latents, each_batch, fixed_batches, latents_of
-from tests.image_flows import shaken
+from driftwatch.reference.latents import batch_latents, batch_rows, each_batch, fixed_batches, latents_of
+from tests.shaken_flows import shaken, vector_flow
 
 
 def images(count: int) -> np.ndarray:
@@ -24,22 +24,53 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
 
 
+@pytest.mark.parametrize(
+    ("count", "rows", "multiple", "expected"),
+    [
+        (150, 64, None, [(64, 64), (64, 64), (64, 22)]),
+        (128, 64, None, [(64, 64), (64, 64)]),
+        (1_100, 512, 64, [(512, 512), (512, 512), (64, 64), (64, 12)]),
+        (200, 512, 64, [(192, 192), (64, 8)]),
+        (3, 512, 64, [(64, 3)]),
+        (0, 64, None, []),
+    ],
+)
+def test_batches(count: int, rows: int, multiple: int | None, expected: list[tuple[int, int]]) -> None:
+    samples = np.arange(1.0, count + 1)[:, None]
+    batches = list(fixed_batches(samples, rows, multiple))
+    assert [(len(batch), real) for batch, real in batches] == expected
+    kept = [batch[:real] for batch, real in batches]
+    assert (np.concatenate([*kept, samples[:0]]) == samples).all()
+    assert not any(batch[real:].any() for batch, real in batches)
+
+
+def test_vectors_that_a_kernel_passes_through_come_in_larger_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = vector_flow(3)
+    assert batch_rows(flow) == (64, 64)
+    monkeypatch.setattr(flow, "batch_invariant", True)
+    assert batch_rows(flow) == (512, 64)
+    monkeypatch.setattr(image := shaken(1, 12, 12), "batch_invariant", True)
+    assert batch_rows(image) == (64, 64)
+
+
 @pytest.mark.usefixtures("threads")
 def test_batches_come_in_order_and_are_worked_on_at_once() -> None:
     flow = shaken(1, 12, 12)
     flow.batch_invariant = True
-    begun, taken = [], []
+    begun, taken, second = [], [], Event()
 
     def batches() -> Iterator[tuple[Coerced, int]]:
-        for batch in fixed_batches(np.arange(20.0)[:, None], 2):
+        for batch, count in fixed_batches(np.arange(20.0)[:, None], 2):
             begun.append(float(batch[0, 0]))
-            yield batch
+            yield batch, count
 
-    def slow(batch: Coerced, count: int) -> float:
-        time.sleep(0.02 if batch[0, 0] == 0 else 0.0)
+    def function(batch: Coerced, count: int) -> float:
+        if batch[0, 0] == 2:
+            second.set()
+        assert second.wait(10), "the first waits for the second"
         return float(batch[0, 0]) + count
 
-    for value, count in each_batch(flow, slow, batches()):
+    for value, count in each_batch(flow, function, batches()):
         taken.append(value - count)
         assert len(begun) <= len(taken) + 4, "no more of them are made than there are threads for"
     assert taken == [2.0 * k for k in range(10)]

@@ -48,3 +48,14 @@ def test_a_sample_has_one_summary_in_every_place(schema: Schema) -> None:
     for place in (1, 2, 3, 5, 16, 33, 63):
         moved = reference.summarise(samples[place : place + BATCH_SIZE].copy())
         np.testing.assert_array_equal(first[place:], moved[: BATCH_SIZE - place], err_msg=f"moved by {place}")
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: "x".join(map(str, schema.shape)))
+def test_a_sample_has_one_summary_in_batches_of_any_multiple(schema: Schema) -> None:
+    reference, samples = untrained(schema)
+    first = np.concatenate([reference.summarise(samples[k : k + BATCH_SIZE]) for k in range(0, 512, BATCH_SIZE)])
+    for rows in (128, 192, 512):
+        batch = reference.summarise(samples[:rows].copy())
+        np.testing.assert_array_equal(first[:rows], batch, err_msg=f"{rows} rows")
+    padded = np.concatenate([samples[:5], np.zeros_like(samples[: BATCH_SIZE - 5])])
+    np.testing.assert_array_equal(first[:5], reference.summarise(padded, 5)[:5], err_msg="five rows that are real")

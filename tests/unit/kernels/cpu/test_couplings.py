@@ -10,7 +10,7 @@ from torch import Tensor
 from driftwatch.flows.image import ImageFlow
 from driftwatch.kernels.cpu.couplings import ScaleShape, code_of
 from driftwatch.kernels.cpu.scale import kernels_of, shape_of
-from tests.image_flows import shaken
+from tests.shaken_flows import shaken
 
 Latents = tuple[tuple[Tensor, ...], Tensor]
 

@@ -42,6 +42,26 @@ def test_the_exponential_is_right_to_two_units_in_the_last_place() -> None:
     assert ((ran(write, count=4, inputs=x) - exact).abs() / exact).max() < 2.0**-22
 
 
+def test_the_logarithm_is_right_to_two_units_in_the_last_place() -> None:
+    def write(code: Code, source: Pointer, target: Pointer, number: object) -> None:
+        for k in code.each(number):  # type: ignore[arg-type]
+            (target + k * LANES).store((source + k * LANES).load().log())
+
+    x = torch.tensor([1.2e-38, 1e-20, 1e-3, 0.4, 0.7071067, 0.7071069, 0.99, 0.9999999, 1.0000001, 1.1, 1.4142134])
+    x = torch.cat([x, torch.tensor([1.4142137, 2.0, 77.0, 1e20, 3.4e38])]).view(4, LANES)
+    exact = x.double().log()
+    assert ((ran(write, count=4, inputs=x) - exact).abs() / exact.abs()).max() < 2.0**-22
+
+
+def test_masks_choose() -> None:
+    def write(code: Code, source: Pointer, target: Pointer, _: object) -> None:
+        x = source.load()
+        (target + 0).store((x.reaches(2.0) & code.constant(3.0).reaches(x)).choose(x, -1.0))
+
+    found = ran(write, inputs=torch.tensor([1.0, 2.0, 3.0, torch.nan]))[0]
+    assert found.tolist() == [-1.0, 2.0, 3.0, -1.0]
+
+
 def test_a_loop_carries_vectors() -> None:
     def write(code: Code, source: Pointer, target: Pointer, number: object) -> None:
         sums = [code.constant(0.0), code.constant(1.0)]

@@ -19,7 +19,7 @@ from driftwatch.kernels.gpu import scale as scale_module
 from driftwatch.kernels.gpu.compiled import compiles_for
 from driftwatch.kernels.gpu.scale import ScaleShape, binary_of, shape_of, step_weights
 from driftwatch.kernels.steps import constant_log_det
-from tests.image_flows import shaken
+from tests.shaken_flows import shaken
 
 HERE = Path(__file__).parent
 SOURCE = Path(scale_module.__file__).parent

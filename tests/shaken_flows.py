@@ -1,0 +1,40 @@
+"""Small flows whose couplings do something, as trained ones do."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from driftwatch.flows.features import FeatureTransform
+from driftwatch.flows.folding import fold
+from driftwatch.flows.image import ImageFlow
+from driftwatch.flows.vector import VectorFlow
+
+F = TypeVar("F", bound=torch.nn.Module)
+
+
+def shaken(channels: int, height: int, width: int, *, hidden: int = 64) -> ImageFlow:
+    """A folded flow for images with other weights than it begins with."""
+    torch.manual_seed(0)
+    folded = fold(_moved(ImageFlow(channels, height, width, steps=2, hidden=hidden), 0.05))
+    assert isinstance(folded, ImageFlow)
+    return folded
+
+
+def vector_flow(dim: int, *, hidden: int = 64, bins: int = 8, layers: int = 3) -> VectorFlow:
+    """Likewise, for vectors."""
+    torch.manual_seed(0)
+    raw = np.random.default_rng(0).standard_normal((200, dim))
+    features = FeatureTransform.fit(raw, ["numeric"] * dim, missing=False)
+    folded = fold(_moved(VectorFlow(features, hidden=hidden, bins=bins, layers=layers), 0.1))
+    assert isinstance(folded, VectorFlow)
+    return folded
+
+
+def _moved(flow: F, size: float) -> F:
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(size * torch.randn_like(parameter))
+    return flow
