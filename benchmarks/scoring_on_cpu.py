@@ -2,8 +2,8 @@
 
     python -m benchmarks.scoring_on_cpu BUNDLE DATA
 
-Prints Markdown. normflows is taken from the peers' environment (`make .venv-peers/.ready`). Its likelihood, with the same
-weights, is checked to be ours, as that of the kernels is, beside float64.
+Prints Markdown. normflows is taken from the peers' environment (`make .venv-peers/.ready`). Its likelihood, with the
+same weights, is checked to be ours, as that of the kernels is, beside float64.
 """
 
 from __future__ import annotations

@@ -3,11 +3,17 @@
 A sample keeps its place in the vectors: nothing is shuffled, and no two samples ever meet. Two pixels' hidden
 activations are computed from first to last while they are in the nearest cache; the last convolution is a product too,
 of what each pixel gives to its nine neighbours.
+
+A row of three taps takes two outputs from four inputs, or gives two inputs to four outputs: four products instead of
+six, of sums and differences.
+
+Reference:
+    Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308), section 4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftwatch.flows.image import MAX_LOG_SCALE
@@ -17,8 +23,8 @@ from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 SIDE = 3
 """Of the convolutions."""
 
-GIVEN = 4
-"""Outputs of the last convolution that are summed at once, each for four columns of pixels."""
+POINTS = 4
+"""Products of one row of taps for two pixels."""
 
 OVERFLOW = 30.0
 """Beyond so many, the bound of a log-scale is met to the last bit."""
@@ -53,29 +59,38 @@ class ScaleShape:
         return outputs_of(self.lanes)
 
     @property
+    def pointed(self) -> int:
+        """Likewise, where each is four sums."""
+        return self.outputs // 2
+
+    @property
+    def padded(self) -> int:
+        """Columns of whole pairs, and one beside them on each side."""
+        return self.width + self.width % 2 + 2
+
+    @property
     def weights(self) -> Mapping[str, int]:
         """Floats of each part of a step's weights."""
-        taps = SIDE * SIDE
         return {
             "matrix": self.channels**2,
             "shift": self.channels,
             "first bias": self.hidden,
             "middle bias": self.hidden,
             "last bias": self.channels,
-            "first": taps * self.half * self.hidden,
+            "first": SIDE * POINTS * self.half * self.hidden,
             "middle": self.hidden**2,
-            "last": taps * self.hidden * self.channels,
+            "last": SIDE * POINTS * self.hidden * self.channels,
         }
 
     @property
     def scratch(self) -> Mapping[str, int]:
         """Vectors of each part of what a thread needs beside images; at first, zeros."""
-        padded = self.width + 2
         return {
-            "kept": self.height * padded * self.half,
-            "output": self.height * padded * self.channels,
+            "kept": self.height * self.padded * self.half,
+            "output": self.height * self.padded * self.channels,
+            "taken": SIDE * POINTS * self.half,
             "hidden": 2 * self.hidden,
-            "next": 2 * self.hidden,
+            "given": POINTS * self.hidden,
             "pixel": self.channels,
         }
 
@@ -111,7 +126,6 @@ class _Step:
         self, code: Code, shape: ScaleShape, weights: Mapping[str, Pointer], scratch: Mapping[str, Pointer]
     ) -> None:
         self.code, self.shape, self.weights, self.scratch = code, shape, weights, scratch
-        self.padded = shape.width + 2
 
     def write(self, image: Pointer, log_det: Pointer) -> None:
         """All of it."""
@@ -120,19 +134,19 @@ class _Step:
             for x in self.code.each(shape.width):
                 pixel = image + self._vectors((y * shape.width + x) * shape.channels)
                 self._mix(pixel)
-                place = y * self.padded + x + 1
+                place = y * self.shape.padded + x + 1
                 self._copy(pixel, self._spare("kept", place * shape.half), shape.half)
                 self._begin(self._spare("output", place * shape.channels))
         for y in self.code.each(shape.height):
             if shape.width > 1:
                 for pair in self.code.each(shape.width // 2):
-                    self._couple(y, pair * 2, pixels=2)
+                    self._couple(y, pair * 2, alone=False)
             if shape.width % 2:
-                self._couple(y, self.code.number(shape.width - 1), pixels=1)
+                self._couple(y, self.code.number(shape.width - 1), alone=True)
         for y in self.code.each(shape.height):
             for x in self.code.each(shape.width):
                 pixel = image + self._vectors((y * shape.width + x) * shape.channels + shape.half)
-                self._move(pixel, self._spare("output", (y * self.padded + x + 1) * shape.channels), log_det)
+                self._move(pixel, self._spare("output", (y * self.shape.padded + x + 1) * shape.channels), log_det)
 
     def _mix(self, pixel: Pointer) -> None:
         """The invertible 1x1 convolution of a pixel's channels."""
@@ -155,70 +169,89 @@ class _Step:
         for k in range(self.shape.channels):
             (output + self._vectors(k)).store((self.weights["last bias"] + k).spread())
 
-    def _couple(self, y: Index, x: Index, *, pixels: int) -> None:
-        """What one or two pixels give to the outputs around them."""
-        shape = self.shape
+    def _couple(self, y: Index, x: Index, *, alone: bool) -> None:
+        """What two pixels give to the outputs around them, or one that is alone: the other is beyond the image."""
         # Of the three rows that a convolution reaches, those of the image: the first of them, and how many.
-        top, bottom = y.equals(0), y.equals(shape.height - 1)
+        top, bottom = y.equals(0), y.equals(self.shape.height - 1)
         rows = self.code.number(SIDE) - top - bottom
-        above = self._spare("kept", ((y + top - 1) * self.padded + x) * shape.half)
-
-        def first(outputs: Index, sums: list[Vector]) -> None:
-            depth = SIDE * shape.half
-            weights = self.weights["first"] + (outputs * SIDE + top) * (depth * shape.outputs)
-            for row in self.code.each(rows, sums):
-                line = above + self._vectors(row * (self.padded * shape.half))
-                add_products(line, shape.half, weights + row * (depth * shape.outputs), range(depth), sums)
-
-        def middle(outputs: Index, sums: list[Vector]) -> None:
-            weights = self.weights["middle"] + outputs * (shape.hidden * shape.outputs)
-            for some in self.code.each(shape.hidden // UNROLLED, sums):
-                line = self.scratch["hidden"] + self._vectors(some * UNROLLED)
-                part = weights + some * (UNROLLED * shape.outputs)
-                add_products(line, shape.hidden, part, range(UNROLLED), sums)
-
-        self._rectified("first bias", first, self.scratch["hidden"], pixels)
-        self._rectified("middle bias", middle, self.scratch["next"], pixels)
+        self._take(self._spare("kept", ((y + top - 1) * self.shape.padded + x) * self.shape.half), rows)
+        self._first(top, rows)
+        self._middle(alone=alone)
         for row in self.code.each(rows):
             # What a tap takes from the row above, this row gives to the one below.
             tap = row + bottom
-            self._give((y + 1 - tap) * self.padded + x, tap, pixels)
+            self._give((y + 1 - tap) * self.shape.padded + x, tap)
 
-    def _rectified(
-        self, bias: str, multiply: Callable[[Index, list[Vector]], None], target: Pointer, pixels: int
-    ) -> None:
-        """A hidden layer of some pixels: what `multiply` adds to sums that begin with biases, where it is positive."""
-        shape = self.shape
-        for outputs in self.code.each(shape.hidden // shape.outputs):
-            biases = [(self.weights[bias] + outputs * shape.outputs + k).spread() for k in range(shape.outputs)]
-            sums = biases * pixels
-            multiply(outputs, sums)
-            for k, each in enumerate(sums):
-                place = k // shape.outputs * shape.hidden + k % shape.outputs
-                (target + self._vectors(outputs * shape.outputs + place)).store(each.at_least(0.0))
+    def _take(self, above: Pointer, rows: Index) -> None:
+        """Sums and differences of the four pixels of each row that two outputs are taken from."""
+        half = self.shape.half
+        for row in self.code.each(rows):
+            for channel in range(half):
+                line = above + self._vectors(row * (self.shape.padded * half) + channel)
+                a, b, c, d = ((line + self._vectors(k * half)).load() for k in range(POINTS))
+                for point, each in enumerate((a - c, b + c, c - b, b - d)):
+                    self._spare("taken", (row * half + channel) * POINTS + point).store(each)
 
-    def _give(self, place: Index, tap: Index, pixels: int) -> None:
-        """What pixels give to one row of outputs, from the column before them to the one after."""
-        shape, some, columns = self.shape, GIVEN, pixels + 2
-        for outputs in self.code.each(shape.channels // some):
-            row = self._spare("output", place * shape.channels + outputs * some)
-            places = [row + self._vectors(c * shape.channels + k) for c in range(columns) for k in range(some)]
-            sums = [each.load() for each in places]
-            size = shape.hidden * SIDE * some
-            weights = self.weights["last"] + (tap * (shape.channels // some) + outputs) * size
+    def _first(self, top: Index, rows: Index) -> None:
+        """The 3x3 convolution of two pixels, where it is positive."""
+        shape, some = self.shape, self.shape.pointed
+        size = shape.half * POINTS * some
+        for outputs in self.code.each(shape.hidden // some):
+            nothing = [self.code.constant(0.0)] * some
+            sums = nothing + [(self.weights["first bias"] + outputs * some + k).spread() for k in range(some)]
+            sums += nothing * 2
+            weights = self.weights["first"] + (outputs * SIDE + top) * size
+            for row in self.code.each(rows, sums):
+                taken = self._spare("taken", row * (shape.half * POINTS))
+                self._pointwise(taken, 1, POINTS, weights + row * size, range(shape.half), sums)
+            for k in range(some):
+                a, b, c, d = sums[k::some]
+                for pixel, value in enumerate((a + b + c, b - c - d)):
+                    self._spare("hidden", outputs * some + (pixel * shape.hidden + k)).store(value.at_least(0.0))
+
+    def _middle(self, *, alone: bool) -> None:
+        """The 1x1 convolution where it is positive: of two pixels, their sum and their difference."""
+        shape, some = self.shape, self.shape.outputs
+        for outputs in self.code.each(shape.hidden // some):
+            sums = [(self.weights["middle bias"] + outputs * some + k).spread() for k in range(some)] * 2
+            weights = self.weights["middle"] + outputs * (shape.hidden * some)
             for part in self.code.each(shape.hidden // UNROLLED, sums):
-                hidden = self.scratch["next"] + self._vectors(part * UNROLLED)
-                for j in range(UNROLLED):
-                    factors = [(hidden + self._vectors(p * shape.hidden + j)).load() for p in range(pixels)]
-                    for across in range(SIDE):
-                        for k in range(some):
-                            offset = (j * SIDE + across) * some + k
-                            weight = (weights + part * (UNROLLED * SIDE * some) + offset).spread()
-                            for p, factor in enumerate(factors):
-                                to = (p + 2 - across) * some + k
-                                sums[to] = sums[to].plus_product(factor, weight)
-            for each, total in zip(places, sums, strict=True):
-                each.store(total)
+                line = self._spare("hidden", part * UNROLLED)
+                add_products(line, shape.hidden, weights + part * (UNROLLED * some), range(UNROLLED), sums)
+            for k in range(some):
+                one, other = (each.at_least(0.0) for each in sums[k::some])
+                other = self.code.constant(0.0) if alone else other
+                for point, each in enumerate((one, one + other, one - other, other)):
+                    self._spare("given", outputs * some + (point * shape.hidden + k)).store(each)
+
+    def _give(self, place: Index, tap: Index) -> None:
+        """What two pixels give to one row of outputs, from the column before them to the one after."""
+        shape, some = self.shape, self.shape.pointed
+        for outputs in self.code.each(shape.channels // some):
+            sums = [self.code.constant(0.0)] * (POINTS * some)
+            weights = self.weights["last"] + (tap * (shape.channels // some) + outputs) * (shape.hidden * POINTS * some)
+            for part in self.code.each(shape.hidden // UNROLLED, sums):
+                given = self._spare("given", part * UNROLLED)
+                some_weights = weights + part * (UNROLLED * POINTS * some)
+                self._pointwise(given, shape.hidden, 1, some_weights, range(UNROLLED), sums)
+            row = self._spare("output", place * shape.channels + outputs * some)
+            for k in range(some):
+                a, b, c, d = sums[k::some]
+                for column, value in enumerate((a, b - c - d, b + c - a, d)):
+                    output = row + self._vectors(column * shape.channels + k)
+                    output.store(output.load() + value)
+
+    def _pointwise(
+        self, line: Pointer, between: int, stride: int, weights: Pointer, depth: range, sums: list[Vector]
+    ) -> None:
+        """Adds products of four points with weights of their own; points and factors lie so many vectors apart."""
+        some = self.shape.pointed
+        for j in depth:
+            for point in range(POINTS):
+                factor = (line + self._vectors(point * between + j * stride)).load()
+                for k in range(some):
+                    weight = (weights + ((j * POINTS + point) * some + k)).spread()
+                    sums[point * some + k] = sums[point * some + k].plus_product(factor, weight)
 
     def _move(self, moved: Pointer, output: Pointer, log_det: Pointer) -> None:
         """Shifts and scales a pixel's other channels."""

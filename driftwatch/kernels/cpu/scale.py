@@ -11,7 +11,7 @@ from torch import Tensor
 
 from driftwatch.flows.image import ImageFlow
 from driftwatch.kernels.cpu.compiled import Function
-from driftwatch.kernels.cpu.couplings import GIVEN, SIDE, ScaleShape, code_of
+from driftwatch.kernels.cpu.couplings import POINTS, SIDE, ScaleShape, code_of
 from driftwatch.kernels.steps import StepWeights, constant_log_det, steps_of
 
 HIDDEN_MULTIPLE = 8
@@ -92,8 +92,17 @@ def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
         "first bias": biases[0],
         "middle bias": biases[1],
         "last bias": biases[2],
-        "first": first.permute(2, 3, 1, 0).reshape(-1, shape.hidden // shape.outputs, shape.outputs).transpose(0, 1),
+        "first": _points(first)
+        .permute(2, 1, 3, 0)
+        .reshape(-1, shape.hidden // shape.pointed, shape.pointed)
+        .transpose(0, 1),
         "middle": middle[:, :, 0, 0].T.reshape(shape.hidden, -1, shape.outputs).transpose(0, 1),
-        "last": last.reshape(-1, GIVEN, shape.hidden, SIDE, SIDE).permute(3, 0, 2, 4, 1),
+        "last": _points(last.flip(3)).reshape(-1, shape.pointed, shape.hidden, SIDE, POINTS).permute(3, 0, 2, 4, 1),
     }
     return torch.cat([parts[name].flatten() for name in shape.weights])
+
+
+def _points(taps: Tensor) -> Tensor:
+    """Of rows of three taps ``(..., 3)``, as polynomials: what they are at 0, halves at 1 and -1, the highest."""
+    a, b, c = taps.unbind(-1)
+    return torch.stack([a, (a + b + c) / 2, (a - b + c) / 2, c], dim=-1)
