@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftwatch.flows.image import MAX_LOG_SCALE
-from driftwatch.kernels.cpu.products import UNROLLED, add_products, outputs_of, parts_of
+from driftwatch.kernels.cpu.products import COLUMNS, add_products, outputs_of, parts_of
 from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 
 SIDE = 3
@@ -89,7 +89,7 @@ class ScaleShape:
             "kept": self.height * self.padded * self.half,
             "output": self.height * self.padded * self.channels,
             "taken": SIDE * POINTS * self.half,
-            "hidden": 2 * self.hidden,
+            "hidden": COLUMNS * self.hidden,
             "given": POINTS * self.hidden,
             "pixel": self.channels,
         }
@@ -155,18 +155,19 @@ class _Step:
         for four in self.code.each(channels // 4):
             sums = [(self.weights["shift"] + four * 4 + k).spread() for k in range(4)]
             rows = self.weights["matrix"] + four * (4 * channels)
-            for j in range(channels):
+            for j in self.code.each(channels, sums):
                 value = (before + self._vectors(j)).load()
-                sums = [each.plus_product(value, (rows + (k * channels + j)).spread()) for k, each in enumerate(sums)]
+                for k in range(4):
+                    sums[k] = sums[k].plus_product(value, (rows + j + k * channels).spread())
             for k, each in enumerate(sums):
                 (pixel + self._vectors(four * 4 + k)).store(each)
 
     def _copy(self, source: Pointer, target: Pointer, vectors: int) -> None:
-        for k in range(vectors):
+        for k in self.code.each(vectors):
             (target + self._vectors(k)).store((source + self._vectors(k)).load())
 
     def _begin(self, output: Pointer) -> None:
-        for k in range(self.shape.channels):
+        for k in self.code.each(self.shape.channels):
             (output + self._vectors(k)).store((self.weights["last bias"] + k).spread())
 
     def _couple(self, y: Index, x: Index, *, alone: bool) -> None:
@@ -186,7 +187,7 @@ class _Step:
         """Sums and differences of the four pixels of each row that two outputs are taken from."""
         half = self.shape.half
         for row in self.code.each(rows):
-            for channel in range(half):
+            for channel in self.code.each(half):
                 line = above + self._vectors(row * (self.shape.padded * half) + channel)
                 a, b, c, d = ((line + self._vectors(k * half)).load() for k in range(POINTS))
                 for point, each in enumerate((a - c, b + c, c - b, b - d)):
@@ -201,9 +202,8 @@ class _Step:
             sums = nothing + [(self.weights["first bias"] + outputs * some + k).spread() for k in range(some)]
             sums += nothing * 2
             weights = self.weights["first"] + (outputs * SIDE + top) * size
-            for row in self.code.each(rows, sums):
-                taken = self._spare("taken", row * (shape.half * POINTS))
-                self._pointwise(taken, 1, POINTS, weights + row * size, range(shape.half), sums)
+            for factor in self.code.each(rows * shape.half, sums):
+                self._pointwise(self._spare("taken", factor * POINTS), 1, weights + factor * (POINTS * some), sums)
             for k in range(some):
                 a, b, c, d = sums[k::some]
                 for pixel, value in enumerate((a + b + c, b - c - d)):
@@ -213,11 +213,10 @@ class _Step:
         """The 1x1 convolution where it is positive: of two pixels, their sum and their difference."""
         shape, some = self.shape, self.shape.outputs
         for outputs in self.code.each(shape.hidden // some):
-            sums = [(self.weights["middle bias"] + outputs * some + k).spread() for k in range(some)] * 2
+            sums = [(self.weights["middle bias"] + outputs * some + k).spread() for k in range(some)] * COLUMNS
             weights = self.weights["middle"] + outputs * (shape.hidden * some)
-            for part in self.code.each(shape.hidden // UNROLLED, sums):
-                line = self._spare("hidden", part * UNROLLED)
-                add_products(line, shape.hidden, weights + part * (UNROLLED * some), range(UNROLLED), sums)
+            for factor in self.code.each(shape.hidden, sums):
+                add_products(self._spare("hidden", factor), shape.hidden, weights + factor * some, sums)
             for k in range(some):
                 one, other = (each.at_least(0.0) for each in sums[k::some])
                 other = self.code.constant(0.0) if alone else other
@@ -230,10 +229,8 @@ class _Step:
         for outputs in self.code.each(shape.channels // some):
             sums = [self.code.constant(0.0)] * (POINTS * some)
             weights = self.weights["last"] + (tap * (shape.channels // some) + outputs) * (shape.hidden * POINTS * some)
-            for part in self.code.each(shape.hidden // UNROLLED, sums):
-                given = self._spare("given", part * UNROLLED)
-                some_weights = weights + part * (UNROLLED * POINTS * some)
-                self._pointwise(given, shape.hidden, 1, some_weights, range(UNROLLED), sums)
+            for factor in self.code.each(shape.hidden, sums):
+                self._pointwise(self._spare("given", factor), shape.hidden, weights + factor * (POINTS * some), sums)
             row = self._spare("output", place * shape.channels + outputs * some)
             for k in range(some):
                 a, b, c, d = sums[k::some]
@@ -241,32 +238,28 @@ class _Step:
                     output = row + self._vectors(column * shape.channels + k)
                     output.store(output.load() + value)
 
-    def _pointwise(
-        self, line: Pointer, between: int, stride: int, weights: Pointer, depth: range, sums: list[Vector]
-    ) -> None:
-        """Adds products of four points with weights of their own; points and factors lie so many vectors apart."""
+    def _pointwise(self, line: Pointer, between: int, weights: Pointer, sums: list[Vector]) -> None:
+        """Adds products of one factor's four points, which lie so many vectors apart, with weights of their own."""
         some = self.shape.pointed
-        for j in depth:
-            for point in range(POINTS):
-                factor = (line + self._vectors(point * between + j * stride)).load()
-                for k in range(some):
-                    weight = (weights + ((j * POINTS + point) * some + k)).spread()
-                    sums[point * some + k] = sums[point * some + k].plus_product(factor, weight)
+        for point in range(POINTS):
+            factor = (line + self._vectors(point * between)).load()
+            for k in range(some):
+                place = point * some + k
+                sums[place] = sums[place].plus_product(factor, (weights + place).spread())
 
     def _move(self, moved: Pointer, output: Pointer, log_det: Pointer) -> None:
         """Shifts and scales a pixel's other channels."""
-        total = log_det.load()
-        for k in range(self.shape.half):
+        total = [log_det.load()]
+        for k in self.code.each(self.shape.half, total):
             shift, raw = ((output + self._vectors(k + part * self.shape.half)).load() for part in range(2))
             # A bound by tanh, of exponentials.
             doubled = (raw * (2 / MAX_LOG_SCALE)).at_least(-OVERFLOW).at_most(OVERFLOW)
-            log_scale = self.code.constant(MAX_LOG_SCALE) - self.code.constant(2 * MAX_LOG_SCALE) / (
-                doubled.exp() + 1.0
-            )
+            most = self.code.constant(MAX_LOG_SCALE)
+            log_scale = most - (most + most) / (doubled.exp() + 1.0)
             place = moved + self._vectors(k)
             place.store((place.load() + shift) * log_scale.exp())
-            total += log_scale
-        log_det.store(total)
+            total[0] += log_scale
+        log_det.store(total[0])
 
     def _spare(self, name: str, vectors: Index) -> Pointer:
         return self.scratch[name] + self._vectors(vectors)

@@ -12,7 +12,7 @@ from itertools import accumulate
 from driftwatch.kernels.cpu.vectors import Pointer, Vector
 
 COLUMNS = 2
-UNROLLED = 4
+UNROLLED = 1
 """Factors of a product that are written out."""
 
 
@@ -21,25 +21,22 @@ def outputs_of(lanes: int) -> int:
     return 4 if lanes == 8 else 8
 
 
-def add_products(line: Pointer, stride: int, weights: Pointer, depth: range, sums: list[Vector]) -> None:
-    """Adds products of factors and weights to sums.
+def add_products(line: Pointer, stride: int, weights: Pointer, sums: list[Vector]) -> None:
+    """Adds the products of one factor and its weights to sums.
 
     Args:
-        line: where the first column's factors lie, one after another.
+        line: where the first column's factor lies.
         stride: from a column to the next, in vectors.
-        weights: of each factor, for as many outputs as are summed at once.
-        depth: which factors.
+        weights: for as many outputs as are summed at once.
         sums: of each column's outputs; replaced in place.
     """
-    lanes = line.code.lanes
-    outputs = outputs_of(lanes)
-    for j in depth:
-        factors = [(line + (column * stride + j) * lanes).load() for column in range(len(sums) // outputs)]
-        for k in range(outputs):
-            weight = (weights + (j * outputs + k)).spread()
-            for column, factor in enumerate(factors):
-                place = column * outputs + k
-                sums[place] = sums[place].plus_product(factor, weight)
+    outputs = outputs_of(line.code.lanes)
+    factors = [(line + column * stride * line.code.lanes).load() for column in range(COLUMNS)]
+    for k in range(outputs):
+        weight = (weights + k).spread()
+        for column, factor in enumerate(factors):
+            place = column * outputs + k
+            sums[place] = sums[place].plus_product(factor, weight)
 
 
 def parts_of(start: Pointer, sizes: Mapping[str, int], unit: int) -> dict[str, Pointer]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from driftwatch.flows.spline import MIN_BIN, MIN_SLOPE, TAIL_BOUND, UNIT_SLOPE, parameter_count
-from driftwatch.kernels.cpu.products import COLUMNS, UNROLLED, add_products, outputs_of, parts_of
+from driftwatch.kernels.cpu.products import COLUMNS, add_products, outputs_of, parts_of
 from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 
 
@@ -154,12 +154,8 @@ class _Layer:
         for block in self.code.each(filled // some):
             sums = [(self.weights[name] + block * some + k).spread() for k in range(some)] * COLUMNS
             weights = self.weights[name] + filled + block * (factors * some)
-            whole = factors // UNROLLED
-            if whole:
-                for part in self.code.each(whole, sums):
-                    line = source + part * (UNROLLED * shape.lanes)
-                    add_products(line, stride, weights + part * (UNROLLED * some), range(UNROLLED), sums)
-            add_products(source, stride, weights, range(whole * UNROLLED, factors), sums)
+            for factor in self.code.each(factors, sums):
+                add_products(source + factor * shape.lanes, stride, weights + factor * some, sums)
             for k, value in enumerate(sums):
                 store(block * some + (k // some * filled + k % some), value)
 
