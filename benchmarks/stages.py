@@ -45,6 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     reference, dataset = load_reference(options.bundle), open_dataset(options.data)
+    gc.freeze()  # as the daemon does before its roles start
     samples = next(dataset.chunks(reference.schema, min(dataset.rows, options.samples)))
     print(f"{len(samples):,} samples, messages of {BATCH}, windows of 5 and 50 steps\n")
     print("| message | bytes a sample | decode, µs a sample |\n| --- | ---: | ---: |")
@@ -93,7 +94,6 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
     tests = Tests()
     run = list(enumerate(found))
     tester = TestStage(lambda *_: standard)
-    gc.freeze()  # as the daemon does before its roles start
     testing = _processor_s(lambda: [tester.feed_all(run[i : i + 100], tests) for i in range(0, len(run), 100)])
     results: list[bytes] = []
     testing += _processor_s(lambda: results.extend(each.to_json() for each in tests.windows))
