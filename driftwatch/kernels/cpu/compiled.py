@@ -56,7 +56,7 @@ def lanes_of(device: torch.device) -> int | None:
         return None
     from llvmlite import binding
 
-    has = binding.get_host_cpu_features()
+    has = _features()
     if has.get("avx512f"):
         return 16
     if has.get("avx2") and has.get("fma"):
@@ -71,6 +71,14 @@ def _machine() -> Any:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     target = binding.Target.from_triple(binding.get_process_triple())
-    return target.create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=2
-    )
+    return target.create_target_machine(cpu=binding.get_host_cpu_name(), features=_features().flatten(), opt=2)
+
+
+def _features() -> Any:
+    """What this CPU can do; nothing, where LLVM cannot tell."""
+    from llvmlite import binding
+
+    try:
+        return binding.get_host_cpu_features()
+    except RuntimeError:
+        return binding.FeatureMap()

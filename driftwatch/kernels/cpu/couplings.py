@@ -107,8 +107,8 @@ def code_of(shape: ScaleShape) -> str:
         for group in code.each(groups):
             image = images + group * (shape.height * shape.width * shape.channels * shape.lanes)
             for step in code.each(steps):
-                given = parts_of(weights + step * sum(shape.weights.values()), shape.weights, 1)
-                _Step(code, shape, given, spare).write(image, log_dets + group * shape.lanes)
+                parts = parts_of(weights + step * sum(shape.weights.values()), shape.weights, 1)
+                _Step(code, shape, parts, spare).write(image, log_dets + group * shape.lanes)
     return str(code)
 
 
