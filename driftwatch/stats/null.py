@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +126,7 @@ class Tested:
         p_values: of each detector, ``(M,)``.
         features: what they were computed from.
         effect: debiased distance from the reference, nats per sample, ``(M,)`` (see `driftwatch.stats.effect`).
-        deviations: by how many null standard deviations each feature is off, ``(M, F)``.
+        deviations: by how many null standard deviations each feature is off, ``(M, F)``; 0 of those left out.
     """
 
     statistics: Mapping[str, Array]
@@ -249,13 +250,21 @@ class WindowNull:
     def judge(self, measured: Features) -> Tested:
         """Tests windows that were measured before."""
         statistics = self.statistics(measured)
+        deviations = (measured.values - self.mean) / self.deviation
+        deviations[:, self._left_out] = 0.0
         return Tested(
             statistics=statistics,
             p_values={name: self.tails[name].p_value(value) for name, value in statistics.items()},
             features=measured,
             effect=self.effect_size(_bounds(measured, self.layout, self.size)),
-            deviations=(measured.values - self.mean) / self.deviation,
+            deviations=deviations,
         )
+
+    @cached_property
+    def _left_out(self) -> list[int]:
+        """Features of the geometry that its statistic leaves out: what is no sign of drift must not explain one."""
+        first = len(self.layout.blocks) * len(PARTS)
+        return sorted({*range(first, first + len(GEOMETRY_PARTS))} - {*self.statistics.geometry.columns.tolist()})
 
 
 def join(measured: Sequence[Features]) -> Features:

@@ -9,7 +9,7 @@ import numpy as np
 from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.descriptors import INTENSITY, LATENT_MOMENTS, LAYOUT, MARGINALS, PAIRS, SPECTRUM, VALUES
 from driftwatch.stats.hotelling import AGREEMENT, LOCATION
-from driftwatch.stats.null import WindowNull
+from driftwatch.stats.null import GEOMETRY_PARTS, WindowNull
 from driftwatch.stats.summary import Array
 
 MOVED = {
@@ -68,16 +68,21 @@ def explain(
 
 
 def _geometry_words(deviations: Array, geometry: dict[str, float]) -> str:
-    words = (
-        f"samples point the same way in latent space (mean cosine {geometry['cosine']:.3g})",
-        f"the latent mean moved (|mu|²/d {geometry['location']:.3g})",
-        f"samples share axes in latent space (mean squared cosine {geometry['axes']:.3g})",
-        f"latents lie {'outside' if geometry['radius'] > 1 else 'inside'} the usual shell "
-        f"(|z|²/d {geometry['radius']:.3g})",
-        "the likelihood level moved",
-        "single samples are unusual",
-    )
-    return words[int(np.argmax(np.abs(deviations[: len(words)])))]
+    """Which of the geometry, the likelihood and the surprise moved most."""
+    match int(np.argmax(np.abs(deviations[: len(GEOMETRY_PARTS) + 2]))):
+        case 0:
+            return f"samples point the same way in latent space (mean cosine {geometry['cosine']:.3g})"
+        case 1:
+            return f"the latent mean moved (|mu|²/d {geometry['location']:.3g})"
+        case 2:
+            return f"samples share axes in latent space (mean squared cosine {geometry['axes']:.3g})"
+        case 3:
+            where = "outside" if geometry["radius"] > 1 else "inside"
+            return f"latents lie {where} the usual shell (|z|²/d {geometry['radius']:.3g})"
+        case 4:
+            return "the likelihood level moved"
+        case _:
+            return "single samples are unusual"
 
 
 def _group_words(null: WindowNull, deviations: Array) -> str:

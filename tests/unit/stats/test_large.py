@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.large import large_windows, stretches
 from driftwatch.stats.memory import Memory
+from driftwatch.stats.null import GEOMETRY_PARTS
 from driftwatch.stats.sequential import simulate_null
 from tests.gaussian import draw, fitted
 
@@ -102,6 +104,20 @@ def test_small_windows_are_tested_as_if_there_were_no_large_ones() -> None:
     np.testing.assert_array_equal(alone.p_values, beside.p_values)
     # Large windows raise false alarms too, so that the others may raise fewer.
     assert beside.procedure(1e4, 3).control.threshold < alone.procedure(1e4, 3).control.threshold
+
+
+def test_what_held_out_samples_cannot_tell_explains_nothing() -> None:
+    """Axes are off by several deviations in large windows of reference data, and windows were explained by them."""
+    rng = np.random.default_rng(5)
+    reference = fitted(rng, LATENTS, 500)
+    bank = reference.summaries(draw(rng, 500, LATENTS)).astype(np.float32)
+    null = simulate_null(bank, reference.layout, [20, 10_000], 10, others=reference.others, samples=100_000)
+    axes = len(LATENTS) * len(PARTS) + GEOMETRY_PARTS.index("axes")
+    for size, told in ((20, True), (10_000, False)):
+        fresh = np.stack([reference.summaries(draw(rng, size, LATENTS)).sum(0) for _ in range(4)])
+        found = null.nulls[size].test(fresh)
+        assert (found.deviations[:, axes] != 0.0).all() == told
+        assert np.delete(found.deviations, axes, axis=1).all()
 
 
 def _drawn(others: np.ndarray) -> tuple[np.random.Generator, np.ndarray]:
