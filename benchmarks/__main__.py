@@ -18,6 +18,7 @@ from driftwatch.reference.baselines import baselines
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.summary import merge
+from driftwatch.stats.sums import keep
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
@@ -47,7 +48,7 @@ def main() -> None:
     cut = [samples[start : start + STEP] for start in range(0, SAMPLES, STEP)]
     scored = scorer(cut)
     panes = [
-        Pane("a", reference.version, STEP, each.summary, 0, 1, "t", 0, (i, 0), (i, STEP - 1))
+        Pane("a", reference.version, STEP, keep(each.summary), 0, 1, "t", 0, (i, 0), (i, STEP - 1))
         for i, each in enumerate(scored)
     ]
     messages = {form: encode(samples[:100], SCHEMA, form) for form in ("json", "npy", "arrow")}

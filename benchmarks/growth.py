@@ -35,6 +35,7 @@ from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
+from driftwatch.stats.sums import keep
 from driftwatch.stream.monitor import TesterFactory, tester_factory
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
@@ -144,7 +145,7 @@ def _panes(reference: Reference, count: int = PANES) -> list[Pane]:
             stream="one",
             reference=reference.version,
             n=STEP,
-            summary=each.summary,
+            sums=keep(each.summary),
             start_ms=number,
             end_ms=number,
             topic="inputs",
@@ -232,9 +233,7 @@ def _streams() -> list[Curve]:
 def _of_streams(panes: Sequence[Pane], count: int) -> Iterator[Pane]:
     """Of each stream a pane in turn, as many streams feed a topic."""
     return (
-        replace(pane, stream=f"stream-{number}", summary=pane.summary.copy())
-        for pane in panes
-        for number in range(count)
+        replace(pane, stream=f"stream-{number}", sums=keep(pane.summary)) for pane in panes for number in range(count)
     )
 
 

@@ -2,63 +2,62 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from driftwatch.stats.summary import EXACT, Array, merge
+from driftwatch.stats.summary import GRID, Array, merge
+from driftwatch.stats.sums import EXACT_UNITS, Sums
 
 Number = TypeVar("Number", int, float)
 
 
 class RunningSum:
-    """The sum of vectors in a queue, to the last bit what `merge` gives.
+    """The sum of what is in a queue, to the last bit what `merge` gives.
 
-    Sums of whole multiples of `GRID` are exact as long as they are no larger than `EXACT`, so what goes may be taken
+    Sums in units of `GRID` are exact as long as they come to no more than `EXACT_UNITS`, so what goes may be taken
     from the sum to which it was added before. While larger numbers, or others, are in the queue, it is summed anew.
     """
 
     def __init__(self) -> None:
-        self._held: deque[tuple[Array, int | None]] = deque()
-        self._total: Array | None = None
+        self._held: deque[Sums] = deque()
+        self._units: Array | None = None
         self._largest = 0
         self._unbounded = 0
 
-    def push(self, vector: Array) -> None:
-        """Adds a vector at the end."""
-        most = float(np.abs(vector).max(initial=0.0))
-        bound = math.ceil(most) if most <= EXACT else None
-        self._held.append((vector, bound))
-        self._largest += bound or 0
-        self._unbounded += bound is None
+    def push(self, sums: Sums) -> None:
+        """Adds sums at the end."""
+        self._held.append(sums)
+        self._largest += sums.bound or 0
+        self._unbounded += sums.bound is None
         if not self._exact:
-            self._total = None
-        elif self._total is not None:
-            self._total += vector
+            self._units = None
+        elif self._units is not None:
+            sums.add_to(self._units)
 
     def pop(self) -> None:
-        """Takes away the vector at the front."""
-        vector, bound = self._held.popleft()
-        self._largest -= bound or 0
-        self._unbounded -= bound is None
-        if self._total is not None:
-            self._total -= vector
+        """Takes away the sums at the front."""
+        sums = self._held.popleft()
+        self._largest -= sums.bound or 0
+        self._unbounded -= sums.bound is None
+        if self._units is not None:
+            sums.take_from(self._units)
 
     @property
     def total(self) -> Array:
         """Of what is in the queue, ``(V,)``."""
-        if self._total is not None:
-            return self._total.copy()
-        total = merge([vector for vector, _ in self._held])
-        if self._exact:
-            self._total = total.copy()
-        return total
+        if self._units is None:
+            if not self._exact:
+                return merge([sums.values for sums in self._held])
+            self._units = np.zeros(len(self._held[0]))
+            for sums in self._held:
+                sums.add_to(self._units)
+        return self._units * GRID
 
     @property
     def _exact(self) -> bool:
-        return not self._unbounded and self._largest <= EXACT
+        return not self._unbounded and self._largest <= EXACT_UNITS
 
 
 class RunningMinimum(Generic[Number]):

@@ -27,9 +27,6 @@ It is far finer than chance (a sum of five whitened latents varies by 2), and ma
 the same to the last bit in any order, and however windows came to hold them.
 """
 
-EXACT = 2.0**53 * GRID
-"""Sums of multiples of `GRID` up to this are exact."""
-
 NATIVE = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 """Whether NumPy follows the standard by itself."""
 

@@ -69,7 +69,7 @@ class CountWindow:
         """Takes the next pane, and lets go of those that are not needed any more."""
         self._panes.append(pane)
         self._samples += pane.n
-        self._sum.push(pane.summary)
+        self._sum.push(pane.sums)
         self._flaws.update(_counts(pane))
         self._start_ms.push(pane.start_ms)
         self._less_end_ms.push(-pane.end_ms)

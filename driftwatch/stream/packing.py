@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from driftwatch.errors import MessageError
-from driftwatch.stats.summary import GRID, Array
+from driftwatch.stats.summary import GRID
+from driftwatch.stats.sums import MOST, Sums, keep
 
 CHUNK = 32
 """Numbers that have one width: fewer fit better, and have more widths to tell."""
@@ -22,26 +23,32 @@ _LIMITS = 2.0 ** (8 * np.arange(1, DOUBLE) - 1)
 """Whole numbers under the first are of one byte with their sign, and so on."""
 
 
-def pack(values: Array) -> bytes:
-    """Bytes of numbers ``(V,)``.
+def pack(sums: Sums) -> bytes:
+    """Bytes of sums ``(V,)``.
 
-    >>> len(pack(np.arange(-8.0, 24.0)))     # a width, and 3 bytes a number
+    >>> len(pack(keep(np.arange(-8.0, 24.0))))     # a width, and 3 bytes a number
     97
     """
-    chunks = np.zeros((-(-len(values) // CHUNK), CHUNK))
-    chunks.ravel()[: len(values)] = values
-    with np.errstate(over="ignore"):  # then it is not on the grid
-        units = np.rint(chunks * (1.0 / GRID))
+    chunks = -(-len(sums) // CHUNK)
+    units = np.zeros((chunks, CHUNK))
+    if sums.bound is None:
+        doubles = np.zeros((chunks, CHUNK))
+        doubles.ravel()[: len(sums)] = sums.values
+        with np.errstate(over="ignore"):  # then it is not on the grid
+            units = np.rint(doubles * (1.0 / GRID))
+    else:
+        sums.add_to(units.ravel()[: len(sums)])
     widths = 1 + np.searchsorted(_LIMITS, np.abs(units).max(axis=1), side="right")
-    widths[(units * GRID != chunks).any(axis=1)] = DOUBLE
+    if sums.bound is None:
+        widths[(units * GRID != doubles).any(axis=1)] = DOUBLE
     parts = [widths.astype(np.uint8).tobytes()]
-    for width in np.unique(widths).tolist():
-        numbers = chunks[widths == DOUBLE] if width == DOUBLE else units[widths == width].astype(_whole(width))
+    for width in sorted(set(widths.tolist())):
+        numbers = doubles[widths == DOUBLE] if width == DOUBLE else units[widths == width].astype(_whole(width))
         parts.append(numbers.reshape(-1, 1).view(np.uint8).T[:width].tobytes())
     return b"".join(parts)
 
 
-def unpack(packed: bytes, count: int) -> Array:
+def unpack(packed: bytes, count: int) -> Sums:
     """The inverse of `pack`, for so many numbers.
 
     Raises:
@@ -51,8 +58,9 @@ def unpack(packed: bytes, count: int) -> Array:
     widths, start = np.frombuffer(packed[:chunks], np.uint8), chunks
     if len(widths) < chunks or len(packed) != chunks + CHUNK * int(widths.sum()) or widths.max(initial=0) > DOUBLE:
         raise MessageError(f"holds other than {count} packed numbers", reason="malformed")
-    values = np.empty((chunks, CHUNK))
-    for width in np.unique(widths).tolist():
+    narrow = widths.max(initial=0) <= np.dtype(np.int32).itemsize
+    values = np.empty((chunks, CHUNK), np.int32 if narrow else np.float64)
+    for width in sorted(set(widths.tolist())):
         chosen = widths == width
         numbers = CHUNK * int(np.count_nonzero(chosen))
         planes = np.frombuffer(packed, np.uint8, numbers * width, start).reshape(width, numbers)
@@ -62,8 +70,11 @@ def unpack(packed: bytes, count: int) -> Array:
         # At the upper end, from where a shift takes the sign along.
         whole[:, kind.itemsize - width :] = planes.T
         part = whole.view(kind)
-        values[chosen] = (part if width == DOUBLE else (part >> 8 * (kind.itemsize - width)) * GRID).reshape(-1, CHUNK)
-    return values.ravel()[:count]
+        if width < DOUBLE:
+            part = part >> 8 * (kind.itemsize - width)
+        values[chosen] = (part if narrow or width == DOUBLE else part * GRID).reshape(-1, CHUNK)
+    found = values.ravel()[:count]
+    return Sums(found, None, MOST) if narrow else keep(found)
 
 
 def _whole(width: int) -> np.dtype[np.signedinteger]:

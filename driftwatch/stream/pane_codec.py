@@ -7,6 +7,7 @@ import orjson
 
 from driftwatch.errors import MessageError
 from driftwatch.stats.summary import on_grid
+from driftwatch.stats.sums import keep
 from driftwatch.stream.examples import Candidate
 from driftwatch.stream.formats import require_format
 from driftwatch.stream.log import event_time
@@ -32,7 +33,7 @@ def encode_pane(pane: Pane) -> bytes:
         "partition": pane.partition,
         "first": pane.first,
         "last": pane.last,
-        "values": len(pane.summary),
+        "values": len(pane.sums),
     }
     # Only where it says anything.
     if pane.grades:
@@ -47,7 +48,7 @@ def encode_pane(pane: Pane) -> bytes:
         head["flaws"] = pane.flaws
     if pane.unfinished:
         head["seen_ms"] = pane.seen_ms
-    return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pack(pane.summary)
+    return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pack(pane.sums)
 
 
 def decode_pane(value: bytes) -> Pane:
@@ -62,17 +63,17 @@ def decode_pane(value: bytes) -> Pane:
         head = orjson.loads(line)
         require_format(head["format"], FORMAT, what="a pane", where="panes log")
         if head["format"] == FORMAT:
-            summary = unpack(numbers, int(head["values"]))
+            sums = unpack(numbers, int(head["values"]))
         else:
-            summary = on_grid(np.frombuffer(numbers, dtype="<f8").astype(np.float64))
-        if not newline or len(summary) != head["values"]:
-            raise MessageError(f"holds {len(summary)} numbers, not {head['values']}", reason="malformed")
+            sums = keep(on_grid(np.frombuffer(numbers, dtype="<f8").astype(np.float64)))
+        if not newline or len(sums) != head["values"]:
+            raise MessageError(f"holds {len(sums)} numbers, not {head['values']}", reason="malformed")
         part, since = head.get("share", (ALL.part, ALL.since))
         return Pane(
             stream=head["stream"],
             reference=head["reference"],
             n=int(head["n"]),
-            summary=summary,
+            sums=sums,
             # A writer of before took any time for one.
             start_ms=event_time(int(head["start_ms"])),
             end_ms=event_time(int(head["end_ms"])),

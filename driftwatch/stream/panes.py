@@ -17,6 +17,7 @@ from driftwatch.data.flaws import Flaws, add_flaws
 from driftwatch.data.schema import Coerced
 from driftwatch.reference.scoring import ScoredPane
 from driftwatch.stats.summary import Array, merge
+from driftwatch.stats.sums import Sums, keep
 from driftwatch.stream.alert import Example, Examples
 from driftwatch.stream.examples import Candidate, ExampleRule
 from driftwatch.stream.log import Partition
@@ -32,7 +33,7 @@ class Pane:
         stream: its name.
         reference: version of the reference that scored it.
         n: samples in it.
-        summary: their summed summary, ``(V,)``, on `driftwatch.stats.summary.GRID`.
+        sums: their summed summary, ``(V,)``, on `driftwatch.stats.summary.GRID`.
         start_ms: event time of the oldest sample, milliseconds since the epoch.
         end_ms: event time of the newest.
         topic: the samples came from.
@@ -53,7 +54,7 @@ class Pane:
     stream: str
     reference: str
     n: int
-    summary: Array
+    sums: Sums
     start_ms: int
     end_ms: int
     topic: str
@@ -74,6 +75,11 @@ class Pane:
     def place(self) -> Partition:
         """The partition that the samples came from."""
         return self.topic, self.partition
+
+    @property
+    def summary(self) -> Array:
+        """Its sums in double precision, ``(V,)``; not to be written to."""
+        return self.sums.values
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
         stream=raw.stream,
         reference=reference,
         n=len(raw.samples),
-        summary=scored.summary,
+        sums=keep(scored.summary),
         start_ms=raw.start_ms,
         end_ms=raw.end_ms,
         topic=raw.topic,
@@ -153,7 +159,7 @@ def join_panes(panes: Sequence[Pane]) -> Pane:
     return replace(
         panes[-1],
         n=sum(pane.n for pane in panes),
-        summary=merge([pane.summary for pane in panes]),
+        sums=keep(merge([pane.summary for pane in panes])),
         start_ms=min(pane.start_ms for pane in panes),
         end_ms=max(pane.end_ms for pane in panes),
         first=panes[0].first,

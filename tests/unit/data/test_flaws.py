@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from driftwatch.data.flaws import FlawCounter, Flaws, add_flaws
 from driftwatch.data.schema import Column, TableSchema, VectorSchema
+from driftwatch.stats.sums import keep
 from driftwatch.stream.count_windows import CountWindow
 from driftwatch.stream.panes import Pane
 
@@ -27,7 +28,7 @@ def test_columns_are_told_that_have_any() -> None:
 
 
 def pane(number: int, samples: int, found: Flaws) -> Pane:
-    return Pane("a", "v", samples, np.zeros(1), number, number, "in", 0, (number, 0), (number, 0), flaws=found)
+    return Pane("a", "v", samples, keep(np.zeros(1)), number, number, "in", 0, (number, 0), (number, 0), flaws=found)
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), flaws), min_size=1, max_size=40), st.integers(1, 20))

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.stats.running import RunningMinimum, RunningSum
-from driftwatch.stats.summary import EXACT, GRID, merge
+from driftwatch.stats.summary import GRID, merge
+from driftwatch.stats.sums import EXACT_UNITS, keep
 
 NUMBERS = st.one_of(
     st.integers(-(1 << 40), 1 << 40).map(lambda units: units * GRID),
-    st.sampled_from([EXACT, 3 * EXACT, -1e300, 1e300, float("inf"), float("nan")]),
+    st.sampled_from([EXACT_UNITS * GRID, 3 * EXACT_UNITS * GRID, 2.0**16, -1e300, 1e300, float("inf"), float("nan")]),
 )
 
 
@@ -20,7 +21,7 @@ def test_a_sum_is_that_of_its_vectors_to_the_last_bit(steps: list[tuple[float, i
     running, queue = RunningSum(), list[np.ndarray]()
     for number, popped in steps:
         queue.append(np.array([number, 1.0]))
-        running.push(queue[-1])
+        running.push(keep(queue[-1]))
         for _ in range(min(popped, len(queue) - 1)):
             queue.pop(0)
             running.pop()
@@ -44,7 +45,7 @@ def test_a_minimum_is_that_of_its_numbers(steps: list[tuple[int, int]]) -> None:
 
 def test_a_total_that_was_given_stays_as_it_is() -> None:
     running = RunningSum()
-    running.push(np.ones(2))
+    running.push(keep(np.ones(2)))
     total = running.total
-    running.push(np.ones(2))
+    running.push(keep(np.ones(2)))
     assert total.tolist() == [1.0, 1.0]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.stats.summary import merge
+from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import OffsetRange
 from driftwatch.stream.count_windows import CountWindow
 from driftwatch.stream.panes import Pane
@@ -22,7 +23,7 @@ def a_pane(draw: st.DrawFn) -> Pane:
         "a",
         "v",
         draw(st.integers(1, 30)),
-        np.array([draw(st.integers(-100, 100)) / 4]),
+        keep(np.array([draw(st.integers(-100, 100)) / 4])),
         time_ms,
         time_ms + draw(st.integers(0, 9)),
         "input",

@@ -16,6 +16,7 @@ from driftwatch.data.previews import MOST_BYTES, preview
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert
 from driftwatch.stream.examples import Candidate, ExampleRule, candidates
 from driftwatch.stream.log import Record
@@ -122,14 +123,14 @@ def test_of_equals_the_first_is_taken(reference: Reference) -> None:
 
     found = candidates(rule, np.ones(4), lambda i: (0, i), np.zeros((4, 1, 8, 8)), SCHEMA)
     assert [each.mark for each in found] == [(0, 0)]
-    pane = Pane("a", reference.version, 4, np.zeros(1), 0, 1, "input", 0, (0, 0), (0, 3), found)
+    pane = Pane("a", reference.version, 4, keep(np.zeros(1)), 0, 1, "input", 0, (0, 0), (0, 3), found)
     examples = examples_of([pane], rule)
     assert examples is not None
     assert examples.farthest == examples.nearest
 
 
 def test_a_pane_of_an_older_writer_has_no_candidates() -> None:
-    pane = Pane("a", "v", 4, np.ones(3), 0, 1, "input", 0, (0, 0), (0, 3), (Candidate(1.5, (0, 2), {"x": None}),))
+    pane = Pane("a", "v", 4, keep(np.ones(3)), 0, 1, "input", 0, (0, 0), (0, 3), (Candidate(1.5, (0, 2), {"x": None}),))
     assert decode_pane(encode_pane(pane)).candidates == pane.candidates
     line, _, numbers = encode_pane(pane).partition(b"\n")
     head = {name: value for name, value in orjson.loads(line).items() if name != "candidates"}

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from driftwatch.errors import MessageError, SourceError
+from driftwatch.stats.sums import keep
 from driftwatch.stream import announcement
 from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.formats import NewerFormatError
@@ -22,7 +23,7 @@ from driftwatch.stream.positions import parse_position
 from driftwatch.stream.sighting import Sighting, decode_sighting, encode_sighting
 from driftwatch.stream.test_role import parse_rewind
 
-PANE = Pane("a", "v", 1, np.zeros(3), 0, 0, "input", 0, (0, 0), (0, 0))
+PANE = Pane("a", "v", 1, keep(np.zeros(3)), 0, 0, "input", 0, (0, 0), (0, 0))
 
 
 def test_a_state_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_panes_of_older_writers_are_read(kind: int, more: bytes, unfinished: boo
     assert pane.unfinished == unfinished
     again = decode_pane(encode_pane(pane))
     assert again.summary.tolist() == pane.summary.tolist()
-    assert replace(again, summary=PANE.summary) == replace(pane, summary=PANE.summary)
+    assert replace(again, sums=PANE.sums) == replace(pane, sums=PANE.sums)
 
 
 def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:

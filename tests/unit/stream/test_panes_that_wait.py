@@ -11,12 +11,13 @@ from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.errors import MessageError
 from driftwatch.serve.health import Health
+from driftwatch.stats.sums import keep
 from driftwatch.stream.events import Event, ReferenceAwaited
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.waiting import Waiting
 
 PLACES = [TopicPartition("panes", number) for number in range(2)]
-PANE = Pane("a", "new", 1, np.zeros(3), 0, 0, "input", 0, (0, 0), (0, 0))
+PANE = Pane("a", "new", 1, keep(np.zeros(3)), 0, 0, "input", 0, (0, 0), (0, 0))
 
 
 @dataclass

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from driftwatch.errors import MessageError
+from driftwatch.stats.sums import keep
 from driftwatch.stream.announcement import decode, encode, key_of
 from driftwatch.stream.events import AlertRaised, StreamQuiet
 from driftwatch.stream.pace import pace
@@ -57,7 +58,9 @@ def silent(end: int, partition: int = 0, *, of: int = 1, last: int = -1) -> Sigh
 
 
 def pane(last: int, partition: int = 0, *, n: int = 10, end_ms: int = 0) -> Pane:
-    return Pane("a", "v", n, np.zeros(1), end_ms, end_ms or 1_000 * last, TOPIC, partition, (last, 0), (last, n - 1))
+    return Pane(
+        "a", "v", n, keep(np.zeros(1)), end_ms, end_ms or 1_000 * last, TOPIC, partition, (last, 0), (last, n - 1)
+    )
 
 
 def run(entries: Iterable[Entry], *stops: int) -> list[QuietAlert]:

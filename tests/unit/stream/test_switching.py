@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from driftwatch.data.codecs import encode
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import encode_alert
 from driftwatch.stream.formats import NewerFormatError
 from driftwatch.stream.log import Record
@@ -79,7 +80,7 @@ def panes(reference: Reference) -> list[Pane]:
             "a",
             "",
             STEP,
-            scored.summary,
+            keep(scored.summary),
             i,
             i,
             "input",

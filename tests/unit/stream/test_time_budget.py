@@ -6,6 +6,7 @@ import numpy as np
 
 from driftwatch.stats.sequential import simulate_null
 from driftwatch.stats.summary import merge
+from driftwatch.stats.sums import keep
 from driftwatch.stream.examples import ExampleRule
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.time_windows import TimeRule, TimeSize, TimeWindows
@@ -31,7 +32,7 @@ def test_the_budget_is_kept_whatever_the_rate() -> None:
             # From 4 to 100 samples a second, and so windows of 40 to 1,000.
             time_ms += 5 * 1_000 / (4 * 25 ** (0.5 + 0.5 * np.sin(samples / 3_000)))
             at = int(time_ms)
-            pane = Pane("a", "v", 5, fresh[start : start + 5].sum(0), at, at, "in", 0, (samples, 0), (samples, 4))
+            pane = Pane("a", "v", 5, keep(fresh[start : start + 5].sum(0)), at, at, "in", 0, (samples, 0), (samples, 4))
             samples += 5
             for due in windows.take(pane)[0]:
                 if due.null is None:

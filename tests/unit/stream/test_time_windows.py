@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert
 from driftwatch.stream.event_clock import EventClock
 from driftwatch.stream.events import NotTested
@@ -199,7 +200,7 @@ def test_windows_of_few_samples_are_told(reference: Reference) -> None:
 class TestClock:
     """How far a stream is."""
 
-    PANE = Pane("a", "v", 1, np.zeros(1), 0, 0, "in", 0, (0, 0), (0, 0))
+    PANE = Pane("a", "v", 1, keep(np.zeros(1)), 0, 0, "in", 0, (0, 0), (0, 0))
 
     def after(self, *told: tuple[int, int, int]) -> EventClock:
         clock = EventClock()

@@ -9,6 +9,7 @@ import pytest
 
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.panes import Pane
@@ -36,7 +37,7 @@ def panes_of(reference: Reference, samples: np.ndarray) -> list[Pane]:
             "a",
             reference.version,
             STEP,
-            scored.summary,
+            keep(scored.summary),
             1_000 * i,
             1_000 * i + 9,
             "input",
