@@ -152,7 +152,7 @@ def _panes(reference: Reference, count: int = PANES) -> list[Pane]:
             partition=0,
             first=(number, 0),
             last=(number, STEP - 1),
-            grades=tuple(map(int, each.grades)),
+            grades=each.grades.tobytes(),
         )
         for number, each in enumerate(scored)
     ]

@@ -37,7 +37,7 @@ def encode_pane(pane: Pane) -> bytes:
     }
     # Only where it says anything.
     if pane.grades:
-        head["grades"] = pane.grades
+        head["grades"] = list(pane.grades)
     if pane.trace:
         head["trace"] = pane.trace
     if pane.share != ALL:
@@ -81,7 +81,7 @@ def decode_pane(value: bytes) -> Pane:
             partition=int(head["partition"]),
             first=(int(head["first"][0]), int(head["first"][1])),
             last=(int(head["last"][0]), int(head["last"][1])),
-            grades=tuple(bytes(head.get("grades", ()))),
+            grades=bytes(head.get("grades", ())),
             trace=valid_context(head.get("trace")),
             share=Share(float(part), int(since)),
             unfinished="seen_ms" in head,

@@ -41,7 +41,7 @@ class Pane:
         first: offset and index in the message of the first sample.
         last: of the last sample.
         candidates: its samples that may be the nearest or farthest of a window, the farthest first.
-        grades: how surprising each sample is, ``(n,)``, in their order.
+        grades: how surprising each sample is, a byte each, in their order.
         trace: context of the newest of its messages that is part of a sampled trace; empty if none is.
         share: of the messages that was looked at.
         unfinished: whether more of its slice is to come.
@@ -62,7 +62,7 @@ class Pane:
     first: Mark
     last: Mark
     candidates: tuple[Candidate, ...] = ()
-    grades: tuple[int, ...] = ()
+    grades: bytes = b""
     trace: str = ""
     share: Share = ALL
     unfinished: bool = False
@@ -142,7 +142,7 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
         partition=raw.partition,
         first=raw.first,
         last=raw.last,
-        grades=tuple(scored.grades.tolist()),
+        grades=scored.grades.tobytes(),
         candidates=candidates,
         trace=raw.trace,
         share=raw.share,
@@ -163,7 +163,7 @@ def join_panes(panes: Sequence[Pane]) -> Pane:
         start_ms=min(pane.start_ms for pane in panes),
         end_ms=max(pane.end_ms for pane in panes),
         first=panes[0].first,
-        grades=tuple(chain.from_iterable(pane.grades for pane in panes)),
+        grades=b"".join(pane.grades for pane in panes),
         candidates=tuple(chain.from_iterable(pane.candidates for pane in panes)),
         trace=next((pane.trace for pane in reversed(panes) if pane.trace), ""),
         flaws=add_flaws(pane.flaws for pane in panes),

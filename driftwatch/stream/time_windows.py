@@ -192,7 +192,7 @@ class TimeWindows:
         pieces = [tick.panes[pane.place], pane] if pane.place in tick.panes else [pane]
         joined = join_panes(pieces)
         tick.panes[pane.place] = replace(
-            joined, candidates=some(joined.candidates, self._examples.count), grades=(), unfinished=False
+            joined, candidates=some(joined.candidates, self._examples.count), grades=b"", unfinished=False
         )
 
     def _end_ms(self, pane: Pane, time_ms: int) -> int:

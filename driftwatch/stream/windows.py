@@ -210,7 +210,7 @@ class StreamTester:
     def _judge(self, pane: Pane, results: Sequence[WindowResult]) -> TestOutcome:
         """What the windows that end with the pane just taken come to."""
         if self._alarm and self._anytime:
-            self._anytime = self._alarm.advance(self._anytime, np.array(pane.grades, dtype=np.uint8))
+            self._anytime = self._alarm.advance(self._anytime, np.frombuffer(pane.grades, np.uint8))
         if not results:
             return TestOutcome()
         held = self._anytime is not None and self._anytime.held > 0

@@ -87,7 +87,7 @@ def panes(reference: Reference) -> list[Pane]:
             0,
             (i, 0),
             (i, STEP - 1),
-            grades=tuple(scored.grades.tolist()),
+            grades=scored.grades.tobytes(),
         )
         for i, scored in enumerate(Scorer(reference)(np.split(samples, COUNT)))
     ]

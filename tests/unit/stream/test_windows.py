@@ -44,7 +44,7 @@ def panes_of(reference: Reference, samples: np.ndarray) -> list[Pane]:
             0,
             (i, 0),
             (i, STEP - 1),
-            grades=tuple(scored.grades.tolist()),
+            grades=scored.grades.tobytes(),
         )
         for i, scored in enumerate(Scorer(reference)(cut))
     ]
