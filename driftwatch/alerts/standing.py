@@ -99,7 +99,7 @@ class Standing:
 
     def save(self, path: Path) -> None:
         """Writes the state so that the file is whole at any instant."""
-        write_whole(path, orjson.dumps([asdict(each) for each in (*self._firing.values(), *self._ended.values())]))
+        write_whole(path, [orjson.dumps([asdict(each) for each in (*self._firing.values(), *self._ended.values())])])
 
     def load(self, path: Path) -> None:
         """Takes up what `save` wrote, if it has.

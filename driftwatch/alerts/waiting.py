@@ -81,7 +81,7 @@ class Waiting:
             if self._whole:
                 append_whole(self._path, line + b"\n", sync=True)
             else:
-                write_whole(self._path, b"".join(announcement.encode(alert) + b"\n" for alert in self._alerts))
+                write_whole(self._path, (announcement.encode(alert) + b"\n" for alert in self._alerts))
                 self._whole, self._gone = True, 0
         except OSError as error:
             if not self._unkept:

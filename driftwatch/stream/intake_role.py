@@ -16,12 +16,13 @@ from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.dead_letter_file import DeadLetterFile
 from driftwatch.stream.events import UNKNOWN, BatchSeen, Observer, Progress
 from driftwatch.stream.intake import TOPIC, WAIT_S, Closing, IntakeQueue, record_of
-from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
+from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_scoring import Abandoned
 from driftwatch.stream.positions import Position
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import ScoreStage
+from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from driftwatch.stream.switching import FindStandard
 from driftwatch.tracing import UNTRACED, Tracer
 

@@ -19,11 +19,12 @@ from driftwatch.data.schema import Schema
 from driftwatch.errors import SourceError
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Observer, Progress
-from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
+from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_scoring import Abandoned
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import ScoreStage
+from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from driftwatch.stream.switching import FindStandard
 from driftwatch.tracing import UNTRACED, Tracer
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST_NAME = 200
 """Bytes of a file's name; file systems take no more than 255, of which endings need some."""
+
+AT_ONCE = 1 << 20
+"""Bytes that the operating system is given at once."""
 
 
 def name_for(stream: str) -> str:
@@ -20,8 +24,8 @@ def name_for(stream: str) -> str:
     return stream if len(stream.encode()) <= LONGEST_NAME else hashlib.sha256(stream.encode()).hexdigest()[:32]
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file, or replaces it; whoever reads it meanwhile finds all of the old one or all of the new one.
+def write_whole(path: Path, content: Iterable[bytes]) -> None:
+    """Writes a file of some pieces, or replaces it; whoever reads it meanwhile finds all of the old one or of the new.
 
     Raises:
         OSError: it cannot be written; the old one stays.
@@ -29,8 +33,8 @@ def write_whole(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with partial.open("wb") as file:
-            file.write(content)
+        with partial.open("wb", buffering=AT_ONCE) as file:
+            file.writelines(content)
             file.flush()
             # Some file systems notice only now that they are full.
             os.fsync(file.fileno())

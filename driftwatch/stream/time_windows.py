@@ -108,11 +108,18 @@ class DueWindow:
 
 @dataclass
 class _Tick:
-    """What a tick counts with; `first` is the number of its first pane."""
+    """What a tick counts with; `first` is the number of its first pane, `encoded` what `encode` gave."""
 
     first: int
     samples: int
     panes: dict[Partition, Pane]
+    encoded: list[str] | None = None
+
+    def encode(self) -> list[str]:
+        """Its panes as text; ticks that are over stay as they are."""
+        if self.encoded is None:
+            self.encoded = [base64.b64encode(encode_pane(pane)).decode() for pane in self.panes.values()]
+        return self.encoded
 
 
 class TimeWindows:
@@ -189,6 +196,7 @@ class TimeWindows:
         if tick.samples and tick.samples + pane.n > most:
             return
         tick.samples += pane.n
+        tick.encoded = None
         pieces = [tick.panes[pane.place], pane] if pane.place in tick.panes else [pane]
         joined = join_panes(pieces)
         tick.panes[pane.place] = replace(
@@ -230,14 +238,7 @@ class TimeWindows:
             "tick_ms": self._rule.tick_ms,
             "fresh": list(self._fresh.items()),
             "ticks": {
-                name: [
-                    [
-                        number,
-                        tick.samples,
-                        [base64.b64encode(encode_pane(pane)).decode() for pane in tick.panes.values()],
-                    ]
-                    for number, tick in ticks.items()
-                ]
+                name: [[number, tick.samples, tick.encode()] for number, tick in ticks.items()]
                 for name, ticks in self._ticks.items()
             },
         }

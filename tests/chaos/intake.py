@@ -25,12 +25,13 @@ from driftwatch.daemon import load_references
 from driftwatch.plan import Plans, make_plan
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.intake import TOPIC, Posted, record_of
-from driftwatch.stream.local import LocalStages, Snapshot, load_snapshot
+from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import example_rule
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import ScoreStage
+from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from tests.broker.broker import free_ports
 from tests.chaos.poster import STREAM, Messages, Poster, Posting, number_at
 from tests.chaos.replay import REPLAY_FAULTS

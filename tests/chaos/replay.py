@@ -16,8 +16,8 @@ import numpy as np
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import Daemon, load_references
 from driftwatch.running import build_monitor
-from driftwatch.stream.local import Snapshot, load_snapshot
 from driftwatch.stream.positions import Position
+from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from tests.daemons import RunningDaemon, launch
 from tests.full_disk import full_disk
 from tests.synthetic import shuffled_rows, waves

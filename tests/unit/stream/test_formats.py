@@ -16,11 +16,11 @@ from driftwatch.stats.sums import keep
 from driftwatch.stream import announcement
 from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.formats import NewerFormatError
-from driftwatch.stream.local import load_snapshot
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.positions import parse_position
 from driftwatch.stream.sighting import Sighting, decode_sighting, encode_sighting
+from driftwatch.stream.snapshot import load_snapshot
 from driftwatch.stream.test_role import parse_rewind
 
 PANE = Pane("a", "v", 1, keep(np.zeros(3)), 0, 0, "input", 0, (0, 0), (0, 0))

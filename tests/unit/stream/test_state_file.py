@@ -12,9 +12,9 @@ from tests.full_disk import full_disk
 
 def test_a_file_that_does_not_fit_leaves_the_old_one_and_takes_no_room(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    write_whole(path, b"old")
+    write_whole(path, [b"o", b"ld"])
     with full_disk(100), pytest.raises(OSError, match="File too large"):
-        write_whole(path, b"new" * 100)
+        write_whole(path, [b"new"] * 100)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
