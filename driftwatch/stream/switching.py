@@ -79,7 +79,7 @@ class SwitchingTester:
     def oldest(self) -> int | None:
         """The number of the oldest pane that any window still needs; None if there is none."""
         numbers = [pane.number for panes in self._unheld.values() for pane in panes]
-        numbers += [tester.oldest for tester in self._testers.values() if tester.oldest is not None]
+        numbers += [oldest for tester in self._testers.values() if (oldest := tester.oldest) is not None]
         return min(numbers, default=None)
 
     def state(self) -> TestState:

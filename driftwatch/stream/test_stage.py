@@ -206,7 +206,7 @@ class TestStage:
     @property
     def rewind(self) -> int:
         """How many messages before `next_offset` a later stage must start to read, to have its windows full."""
-        oldest = [tester.oldest for tester in self._testers.values() if tester.oldest is not None]
+        oldest = [number for tester in self._testers.values() if (number := tester.oldest) is not None]
         return self._next - min(oldest, default=self._next)
 
     @property

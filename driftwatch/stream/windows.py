@@ -19,6 +19,7 @@ from driftwatch.data.flaws import add_flaws
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.null import WindowNull
+from driftwatch.stats.running import RunningMinimum
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
@@ -93,6 +94,8 @@ class StreamTester:
         self.sizes = tuple(sorted(standard.procedure.nulls))
         self.state = state or PolicyState()
         self._panes: deque[Pane] = deque()
+        # Of several partitions, slices are not whole in the order in which they began.
+        self._numbers = RunningMinimum[int]()
         self._samples = 0
         self._slices = Slices()
         self._windows = self._empty()
@@ -122,9 +125,11 @@ class StreamTester:
     @property
     def oldest(self) -> int | None:
         """The number of the oldest pane that any window still needs; None if there is none."""
-        numbers = [pane.number for pane in self.panes]
-        if self.by_time and self.by_time.oldest is not None:
-            numbers.append(self.by_time.oldest)
+        numbers = [pane.number for pane in self._slices.waiting]
+        if self._numbers:
+            numbers.append(self._numbers.least)
+        if self.by_time and (oldest := self.by_time.oldest) is not None:
+            numbers.append(oldest)
         return min(numbers, default=None)
 
     @property
@@ -170,9 +175,11 @@ class StreamTester:
         whole = self._slices.take(pane)
         if whole is not None:
             self._panes.append(whole)
+            self._numbers.push(whole.number)
             self._samples += whole.n
             while self._samples - self._panes[0].n >= self.sizes[-1]:
                 self._samples -= self._panes.popleft().n
+                self._numbers.pop()
         return whole
 
     def _empty(self) -> tuple[CountWindow, ...]:
@@ -186,7 +193,7 @@ class StreamTester:
         self._slices.drop(place)
         if any(pane.place == place for pane in self._panes):
             self._panes.clear()
-            self._samples, self._windows = 0, self._empty()
+            self._numbers, self._samples, self._windows = RunningMinimum(), 0, self._empty()
 
     def feed(self, pane: Pane) -> TestOutcome:
         """Takes the next pane of the stream and tests the windows that end with it."""

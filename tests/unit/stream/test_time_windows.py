@@ -259,6 +259,23 @@ def test_slices_are_whole_wherever_a_builder_stops(log: list[tuple[int, int]], c
     assert set(slice_sizes) <= {5}
 
 
+def test_the_rewind_reaches_the_oldest_pane_though_slices_end_out_of_order(
+    reference: Reference, log: list[Pane]
+) -> None:
+    by_count = TesterFactory(
+        sizes=[20, 100], step=STEP, budget=1e6, min_effect=0.0, resolve_after=3, severity={"warning": 0.0}
+    )
+    standard = by_count.standard(reference)
+    stage, disorder = TestStage(lambda stream, version: standard), 0
+    for offset, pane in enumerate(log):
+        stage.feed(offset, pane, Tests())
+        held = [each.number for each in stage.panes()]
+        assert stage.rewind == stage.next_offset - min(held)
+        (tester,) = stage._testers.values()
+        disorder += (numbers := [each.number for each in next(iter(tester.panes.values()))]) != sorted(numbers)
+    assert disorder
+
+
 def test_a_joined_slice_is_as_if_it_had_come_whole(log: list[Pane]) -> None:
     pieces = log[:3]
     joined = join_panes(pieces)
