@@ -111,15 +111,15 @@ def _samples(schema: Schema, count: int, seed: int) -> Samples:
     return rng.standard_normal((count, *schema.shape))
 
 
-def _reference(schema: Schema, flow: Flow | None = None) -> Reference:
+def reference_of(schema: Schema, held_out: int = CALIBRATION, flow: Flow | None = None) -> Reference:
     """A reference by a flow that was never trained."""
     torch.manual_seed(0)
-    fitted = _samples(schema, CALIBRATION, 0)
+    fitted = _samples(schema, held_out, 0)
     flow = flow or new_flow(FlowConfig(), schema, fitted)
     flow.initialise(flow.prepare(torch.from_numpy(fitted[:128]), noise="content"))
     flow.eval()
     with tempfile.TemporaryDirectory() as name:
-        calibration = calibrate(flow, _samples(schema, CALIBRATION, 1), fitted)
+        calibration = calibrate(flow, _samples(schema, held_out, 1), fitted)
         path = Path(name) / "grown"
         write_bundle(path, name="grown", schema=schema, flow=flow, calibration=calibration, facts={})
         return load_reference(path)
@@ -191,7 +191,7 @@ COSTS = ("scoring, µs a sample", "a pane, bytes", "testing, µs a pane", "the n
 
 def _dimensions(schemas: Sequence[Schema]) -> list[Curve]:
     sizes = tuple(float(np.prod(schema.shape)) for schema in schemas)
-    costs = zip(*(_costs(_reference(schema)) for schema in schemas), strict=True)
+    costs = zip(*(_costs(reference_of(schema)) for schema in schemas), strict=True)
     return [Curve(name, sizes, each) for name, each in zip(COSTS, costs, strict=True)]
 
 
@@ -201,12 +201,12 @@ def _blocks() -> list[Curve]:
     for dim in BLOCKS:
         usual = new_flow(FlowConfig(), schema, _samples(schema, CALIBRATION, 0))
         assert isinstance(usual, VectorFlow)
-        rows.append(_costs(_reference(schema, VectorFlow(usual.features, block_dim=dim))))
+        rows.append(_costs(reference_of(schema, flow=VectorFlow(usual.features, block_dim=dim))))
     return [Curve(name, BLOCKS, each) for name, each in zip(COSTS, zip(*rows, strict=True), strict=True)]
 
 
 def _windows() -> list[Curve]:
-    reference = _reference(ImageSchema(channels=1, height=8, width=8))
+    reference = reference_of(ImageSchema(channels=1, height=8, width=8))
     panes = _panes(reference, MANY)
     testing, nulls = [], []
     for size in SIZES:
@@ -218,7 +218,7 @@ def _windows() -> list[Curve]:
 
 
 def _streams() -> list[Curve]:
-    reference = _reference(ImageSchema(channels=1, height=8, width=8))
+    reference = reference_of(ImageSchema(channels=1, height=8, width=8))
     panes, standard = _panes(reference), _silent(_factory(50, 500), reference)
     times = []
     for count in STREAMS:

@@ -8,6 +8,10 @@ from typing import Literal
 
 from driftwatch.stream.results import WindowResult
 
+CALM = 0.01
+"""P-value above which a window counts as quiet. While a drift grows slowly, p-values hover about the threshold: alarms
+came twice in a drift, and once with this, for a resolution 60 samples later (`benchmarks.slow_onset`)."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -16,18 +20,24 @@ class Policy:
     Args:
         threshold: p-value at which an alarm starts, from the false-alarm budget.
         min_effect: nats per sample below which a window never alarms.
-        resolve_after: steps without drift in any window that end an alarm.
+        resolve_after: quiet steps in a row that end an alarm.
         severity: the least effect, in nats per sample, of each severity.
+        calm: p-value above which a window is quiet; the threshold, if that is larger.
     """
 
     threshold: float
     min_effect: float
     resolve_after: int
     severity: Mapping[str, float]
+    calm: float = CALM
 
     def drifted(self, p_value: float, effect: float) -> bool:
         """Whether one window is an alarm."""
         return p_value <= self.threshold and effect >= self.min_effect
+
+    def quiet(self, p_value: float, effect: float) -> bool:
+        """Whether one window has nothing against the end of an alarm."""
+        return p_value > max(self.calm, self.threshold) or effect < self.min_effect
 
     def severity_of(self, effect: float) -> str:
         """The highest severity whose least effect is reached; the lowest one if none is."""
@@ -43,7 +53,7 @@ class PolicyState:
     Args:
         firing: whether an alarm is on.
         severity: of the alarm that was last announced.
-        quiet: steps without drift since the last one with.
+        quiet: steps in a row, up to the last one, that were.
         since_ms: event time at which the alarm started.
         reference: version of the reference that it started by.
     """
@@ -79,7 +89,7 @@ def advance(
         state: before the step.
         results: of this step, at least one, ascending by the window's size.
         anytime: whether the anytime alarm is on; it is told with the longest window, and heeds the least effect.
-        drifting: whether a window that is not of this step has drifted when it was tested last; then none is resolved.
+        drifting: whether a window of another step was not quiet when it was tested last; then none is resolved.
 
     Returns:
         The state after the step, and what is to be announced, if anything.
@@ -96,7 +106,7 @@ def advance(
         if _rank(policy, severity) > _rank(policy, state.severity):
             return replace(state, severity=severity, quiet=0), Transition("firing", severity, worst)
         return replace(state, quiet=0), None
-    if not state.firing or drifting:
+    if not state.firing or drifting or not all(policy.quiet(each.p_value, each.effect_nats) for each in results):
         return replace(state, quiet=0), None
     if state.quiet + 1 < policy.resolve_after:
         return replace(state, quiet=state.quiet + 1), None

@@ -178,7 +178,7 @@ class TimeWindows:
                 panes = self._window(ticks, tick)
                 samples = sum(pane.n for pane in panes)
                 null = self._grid.at(samples) if samples >= self._grid.least else None
-                self.tested(size, drift=False)
+                self.tested(size, quiet=True)
                 yield DueWindow(size, panes, self._rule.alpha(fresh), null)
 
     def _window(self, ticks: Mapping[int, _Tick], last: int) -> tuple[Pane, ...]:
@@ -207,9 +207,9 @@ class TimeWindows:
         """An event time; those ahead of the log's own come from a wrong clock, and must not carry the stream's away."""
         return min(time_ms, pane.logged_ms + self._rule.out_of_order_ms) if pane.logged_ms else time_ms
 
-    def tested(self, size: TimeSize, *, drift: bool) -> None:
-        """Notes whether the newest window of a size has drifted: `drifting` are the names of those that have."""
-        self.drifting = self.drifting | {size.name} if drift else self.drifting - {size.name}
+    def tested(self, size: TimeSize, *, quiet: bool) -> None:
+        """Notes whether the newest window of a size is quiet: `drifting` are the names of those that are not."""
+        self.drifting = self.drifting - {size.name} if quiet else self.drifting | {size.name}
 
     @property
     def oldest(self) -> int | None:

@@ -241,7 +241,7 @@ class StreamTester:
             summary, flaws = merge([part.summary for part in each.panes]), add_flaws(part.flaws for part in each.panes)
             (found,) = examine(each.null, summary[None], self.reference, [flaws])
             drift = found.p_value <= each.alpha and found.effect_nats >= self.policy.min_effect
-            by_time.tested(each.size, drift=drift)
+            by_time.tested(each.size, quiet=self.policy.quiet(found.p_value, found.effect_nats))
             windows.append(self._result(each.span, found, drift))
             if drift:
                 before = self.state

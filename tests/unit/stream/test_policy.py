@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from driftwatch.stream.alert import WindowSpan
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import WindowResult
@@ -47,6 +49,23 @@ def test_fires_once_and_resolves_after_three_quiet_steps() -> None:
 def test_a_loud_step_starts_the_count_anew() -> None:
     assert states(LOUD, QUIET, QUIET, LOUD, QUIET, QUIET, QUIET)[-1] == "resolved"
     assert "resolved" not in states(LOUD, QUIET, QUIET, LOUD, QUIET, QUIET)
+
+
+def test_what_hovers_about_the_threshold_is_one_alarm() -> None:
+    """P-values as of a drift that grows slowly: it was two alarms."""
+    hovering = result(1e-3)
+    assert states(LOUD, *[hovering] * 5, LOUD, *[hovering] * 5, *[QUIET] * 3) == ["firing", *[""] * 13, "resolved"]
+    assert "firing" not in states(*[hovering] * 5)
+
+
+def test_small_effects_hold_no_alarm() -> None:
+    assert states(LOUD, *[result(1e-3, effect=0.4)] * 3)[-1] == "resolved"
+
+
+def test_a_threshold_above_calm_is_the_limit_of_both() -> None:
+    policy, state = replace(POLICY, threshold=0.1), PolicyState(firing=True, severity="warning", quiet=2)
+    assert advance(policy, state, [result(0.11)])[0] == PolicyState()
+    assert advance(policy, state, [result(0.09)])[0].firing
 
 
 def test_small_effects_do_not_fire_however_sure() -> None:

@@ -137,7 +137,7 @@ def test_a_window_that_was_given_another_name_drifts_no_longer(reference: Refere
     assert standard.procedure.grid
     first = TimeWindows(standard.by_time, standard.procedure.grid, standard.examples)
     shortest, *others = standard.by_time.sizes
-    first.tested(shortest, drift=True)
+    first.tested(shortest, quiet=False)
     renamed = replace(standard.by_time, sizes=(replace(shortest, name="else"), *others))
     second = TimeWindows(renamed, standard.procedure.grid, standard.examples)
     second.restore(first.state())

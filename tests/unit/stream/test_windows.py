@@ -167,7 +167,7 @@ def test_an_anytime_alarm_that_is_taken_away_ends_and_one_that_is_added_begins(
     reference: Reference, panes: list[Pane]
 ) -> None:
     standard = FACTORY.standard(reference)
-    quiet = replace(standard, policy=replace(standard.policy, threshold=0.0))
+    quiet = replace(standard, policy=replace(standard.policy, threshold=0.0, calm=0.0))
     tester = StreamTester("a", quiet)
     fired = next(i for i, pane in enumerate(panes) if tester.feed(pane).alerts)
     assert tester.bets is not None
