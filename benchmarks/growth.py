@@ -14,11 +14,12 @@ import gc
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
+from driftwatch.running import spare_collector
 from driftwatch.stats.sums import keep
 from driftwatch.stream.monitor import TesterFactory, tester_factory
 from driftwatch.stream.pane_codec import encode_pane
@@ -49,9 +51,12 @@ IMAGES = ((1, 8), (1, 16), (1, 32), (3, 32), (3, 64))
 BLOCKS = (2, 4, 8, 16, 32)
 BLOCKS_DIM = 64
 SIZES = (50, 500, 5_000, 50_000)
-STREAMS, TRACED = (1, 10, 100, 1_000), 100
+STREAMS = (1, 10, 100, 1_000)
 STEP, PANES, MANY, SCORED = 10, 60, 6_000, 640
 CALIBRATION, BATCH = 600, 64
+TIMED, ROUNDS = 1_000, 9
+"""Panes of which the cost is the median of so many rounds, for windows of each length."""
+
 AT_ONCE = 200
 """Panes that the test role takes at once, at most."""
 
@@ -85,6 +90,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    spare_collector()
     found = {}
     for name, part in parts.items():
         if options.only in (None, name):
@@ -158,17 +164,20 @@ def _panes(reference: Reference, count: int = PANES) -> list[Pane]:
     ]
 
 
-def _processor_s(work: Callable[[], object]) -> float:
-    gc.collect()
+def _processor_s(work: Callable[[], object], *, collect: bool = True) -> float:
+    if collect:
+        gc.collect()
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
-def _feed(stage: TestStage, panes: Sequence[Pane], first: int = 0) -> None:
-    """As the test role does when it has much to do."""
-    for start in range(0, len(panes), AT_ONCE):
-        stage.feed_all(list(enumerate(panes[start : start + AT_ONCE], first + start)), Tests())
+def _feed(stage: TestStage, panes: Iterable[Pane], first: int = 0) -> float:
+    """As the test role does when it has much to do; seconds that the stage takes."""
+    spent, coming = 0.0, enumerate(panes, first)
+    while chunk := list(islice(coming, AT_ONCE)):
+        spent += _processor_s(partial(stage.feed_all, chunk, Tests()), collect=False)
+    return spent
 
 
 def _costs(reference: Reference) -> list[float]:
@@ -182,7 +191,7 @@ def _costs(reference: Reference) -> list[float]:
     standard = _silent(factory, reference)
     stage = TestStage(lambda *_: standard)
     _feed(stage, panes)
-    testing = _processor_s(lambda: _feed(stage, panes, PANES)) / PANES
+    testing = _feed(stage, panes, PANES) / PANES
     return [1e6 * scoring, len(encode_pane(panes[0])), 1e6 * testing, null]
 
 
@@ -208,26 +217,25 @@ def _blocks() -> list[Curve]:
 def _windows() -> list[Curve]:
     reference = reference_of(ImageSchema(channels=1, height=8, width=8))
     panes = _panes(reference, MANY)
-    testing, nulls = [], []
-    for size in SIZES:
-        factory = _factory(size)
-        nulls.append(_processor_s(partial(factory.standard, reference)))
-        filled = size // STEP
-        testing.append(_fed(_silent(factory, reference), panes[: filled + 1_000], filled))
+    factories = [_factory(size) for size in SIZES]
+    nulls = [_processor_s(partial(factory.standard, reference)) for factory in factories]
+    standards = [_silent(factory, reference) for factory in factories]
+    # In turns, so that what else the machine does is spread over all of them.
+    rounds = [
+        [_fed(standard, iter(panes), size // STEP, TIMED) for size, standard in zip(SIZES, standards, strict=True)]
+        for _ in range(ROUNDS)
+    ]
+    testing = map(median, zip(*rounds, strict=True))
     return [Curve(COSTS[2], SIZES, tuple(testing)), Curve(COSTS[3], SIZES, tuple(nulls))]
 
 
 def _streams() -> list[Curve]:
     reference = reference_of(ImageSchema(channels=1, height=8, width=8))
     panes, standard = _panes(reference), _silent(_factory(50, 500), reference)
-    times = []
-    for count in STREAMS:
-        mixed = list(_of_streams(panes, count))
-        times.append(_fed(standard, mixed, len(mixed) // 2))
-    # Tracing makes it many times slower.
-    few = [count for count in STREAMS if count <= TRACED]
-    memories = [_held_kib(standard, _of_streams(panes, count)) / count for count in few]
-    return [Curve(COSTS[2], STREAMS, tuple(times)), Curve("memory, KiB a stream", tuple(few), tuple(memories))]
+    half = PANES // 2
+    times = [_fed(standard, _of_streams(panes, count), half * count, half * count) for count in STREAMS]
+    memories = [_held_kib(standard, _of_streams(panes, count)) / count for count in STREAMS]
+    return [Curve(COSTS[2], STREAMS, tuple(times)), Curve("memory, KiB a stream", STREAMS, tuple(memories))]
 
 
 def _of_streams(panes: Sequence[Pane], count: int) -> Iterator[Pane]:
@@ -237,21 +245,18 @@ def _of_streams(panes: Sequence[Pane], count: int) -> Iterator[Pane]:
     )
 
 
-def _fed(standard: Standard, panes: Sequence[Pane], filled: int) -> float:
-    """Microseconds a pane once so many were taken."""
+def _fed(standard: Standard, panes: Iterator[Pane], filled: int, count: int) -> float:
+    """Microseconds a pane of so many, once the windows are filled."""
     stage = TestStage(lambda *_: standard)
-    _feed(stage, panes[:filled])
-    return 1e6 * _processor_s(lambda: _feed(stage, panes[filled:], filled)) / (len(panes) - filled)
+    _feed(stage, islice(panes, filled))
+    return 1e6 * _feed(stage, islice(panes, count), filled) / count
 
 
 def _held_kib(standard: Standard, panes: Iterator[Pane]) -> float:
     """What a stage holds once it has taken all panes."""
     tracemalloc.start()
-    stage, first = TestStage(lambda *_: standard), 0
-    while chunk := list(islice(panes, AT_ONCE)):
-        _feed(stage, chunk, first)
-        first += len(chunk)
-    del chunk
+    stage = TestStage(lambda *_: standard)
+    _feed(stage, panes)
     gc.collect()
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

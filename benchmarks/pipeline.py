@@ -10,7 +10,6 @@ which is given whole panes; "together" is the score and test roles in a thread e
 from __future__ import annotations
 
 import argparse
-import gc
 import threading
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import TesterFactory, tester_factory
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
@@ -61,7 +61,7 @@ def main() -> None:
     for step in STEPS:
         make_tester = tester_factory(WindowsConfig(sizes=[size * step for size in SIZES], step=step), AlertsConfig())
         make_tester.procedure(reference)
-        gc.freeze()  # as the daemon does before its roles start
+        spare_collector()
         for count in MESSAGES:
             print(_row(reference, samples, make_tester, step, count), flush=True)
 

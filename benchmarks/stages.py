@@ -9,7 +9,6 @@ Processor time rather than time, so that a busy machine measures the same.
 from __future__ import annotations
 
 import argparse
-import gc
 import time
 import zlib
 from collections import deque
@@ -25,6 +24,7 @@ from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import tester_factory
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     reference, dataset = load_reference(options.bundle), open_dataset(options.data)
-    gc.freeze()  # as the daemon does before its roles start
+    spare_collector()
     samples = next(dataset.chunks(reference.schema, min(dataset.rows, options.samples)))
     print(f"{len(samples):,} samples, messages of {BATCH}, windows of 5 and 50 steps\n")
     print("| message | bytes a sample | decode, µs a sample |\n| --- | ---: | ---: |")

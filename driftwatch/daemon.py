@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import time
 import uuid
@@ -34,6 +33,7 @@ from driftwatch.running import (
     noting_hangups,
     run_roles,
     serving,
+    spare_collector,
     stop_on_signals,
 )
 from driftwatch.stream.announcement import Announcement
@@ -287,6 +287,5 @@ def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None =
     ):
         daemon = Daemon(config, load_references(config), monitor, queue, Asked(hangup, reread))
         daemon.prepare()
-        # What is loaded now stays: the garbage collector need not walk through it, all of a model, again and again.
-        gc.freeze()
+        spare_collector()
         return run_roles(daemon, stop)

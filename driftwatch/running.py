@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -30,6 +31,10 @@ STOP_S = 4.0
 SWITCH_S = 2e-5
 """After which a computing thread lets another one run, beside an HTTP intake. At Python's own 5 ms a request waits for
 scoring at each step of its way: 10 ms for one in a hundred, instead of 2.5 (benchmarks/intake.py)."""
+
+FULL_COLLECTIONS = 100
+"""Middle ones from one full collection to the next, ten times Python's own. Each walks through all streams' panes:
+of a thousand it was a third of what their tests cost (`benchmarks.growth`). There is hardly a cycle for it to free."""
 
 log = structlog.get_logger("driftwatch")
 
@@ -115,6 +120,12 @@ def _role_names(config: DaemonConfig) -> list[str]:
     if isinstance(config.source, HttpSource):
         return ["forward" if config.forwards else "intake"]
     return list(config.roles)
+
+
+def spare_collector() -> None:
+    """Spares Python's garbage collector what stays: call it when all is loaded, before roles start."""
+    gc.freeze()  # else it walks through all of a model, again and again
+    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTIONS)
 
 
 def run_roles(daemon: Runs, stop: threading.Event) -> int:

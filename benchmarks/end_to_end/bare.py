@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from benchmarks.pipeline import WARM_UP, score_bare
 from driftwatch.data.readers import open_dataset
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.running import spare_collector
 from driftwatch.stream.score_stage import WORK_BATCHES
 
 
@@ -47,7 +47,7 @@ def _measure(bundle: Path, images: Path, device: str, step: int, seconds: float)
     dataset = open_dataset(images)
     read = next(dataset.chunks(reference.schema, min(dataset.rows, unit)))
     panes = np.resize(reference.schema.coerce(read), (unit, *read.shape[1:])).reshape(-1, step, *read.shape[1:])
-    gc.freeze()  # as the daemon does before its roles start
+    spare_collector()
     score_bare(scorer, panes[: max(1, WARM_UP // step)])
     score_bare(scorer, panes)
     begin, spent, scored = time.monotonic(), time.process_time(), 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
-from driftwatch.running import noting_hangups
+from driftwatch.running import FULL_COLLECTIONS, noting_hangups, spare_collector
 
 
 def test_a_hangup_that_came_before_anybody_listened_is_noted() -> None:
@@ -18,3 +19,14 @@ def test_a_hangup_that_came_before_anybody_listened_is_noted() -> None:
             assert hangup.is_set()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_the_collector_walks_seldom_through_what_stays() -> None:
+    before = gc.get_threshold()
+    try:
+        spare_collector()
+        assert gc.get_threshold() == (*before[:2], FULL_COLLECTIONS)
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
