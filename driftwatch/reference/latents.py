@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -82,20 +83,33 @@ def each_batch(
     """What a function makes of each of `fixed_batches`, in their order, and how many of its rows are real.
 
     PyTorch shares a batch's layers among its threads. Kernels on a CPU leave them idle, so that as many batches are
-    worked on at once there.
+    worked on at once there, by one thread each.
     """
     threads = torch.get_num_threads() if flow.batch_invariant else 1
-    if threads == 1:
-        yield from ((function(batch, count), count) for batch, count in batches)
-        return
-    with ThreadPoolExecutor(threads, thread_name_prefix="batch") as pool:
-        begun: deque[tuple[Future[T], int]] = deque()
-        for batch, count in batches:
-            begun.append((pool.submit(function, batch, count), count))
-            if len(begun) > threads:
-                first, real = begun.popleft()
-                yield first.result(), real
-        yield from ((each.result(), count) for each, count in begun)
+    left = iter(batches)
+    ahead = list(islice(left, 2 if threads > 1 else 0))
+    if len(ahead) < 2:
+        yield from ((function(batch, count), count) for batch, count in chain(ahead, left))
+    else:
+        yield from _at_once(threads, function, chain(ahead, left))
+
+
+def _at_once(
+    threads: int, function: Callable[[Coerced, int], T], batches: Iterable[tuple[Coerced, int]]
+) -> Iterator[tuple[T, int]]:
+    begun: deque[tuple[Future[T], int]] = deque()
+    try:
+        # Each would have a team of PyTorch's threads to itself otherwise: a process with 16 came to 272.
+        with ThreadPoolExecutor(threads, "batch", torch.set_num_threads, (1,)) as pool:
+            for batch, count in batches:
+                begun.append((pool.submit(function, batch, count), count))
+                if len(begun) > threads:
+                    first, real = begun.popleft()
+                    yield first.result(), real
+            yield from ((each.result(), count) for each, count in begun)
+    finally:
+        # Threads that begin later have as many as were set last, by whatever thread.
+        torch.set_num_threads(threads)
 
 
 def batch_rows(flow: Flow) -> tuple[int, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from threading import Event
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, current_thread
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -14,14 +16,19 @@ from driftwatch.kernels.chosen import with_kernels
 from driftwatch.reference.latents import batch_latents, batch_rows, each_batch, fixed_batches, latents_of
 from tests.shaken_flows import shaken, vector_flow
 
+T = TypeVar("T")
+
 
 def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 1, 12, 12)).astype(np.uint8)
 
 
 @pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,29 @@ def test_batches_come_in_order_and_are_worked_on_at_once() -> None:
         taken.append(value - count)
         assert len(begun) <= len(taken) + 4, "no more of them are made than there are threads for"
     assert taken == [2.0 * k for k in range(10)]
+
+
+def in_a_new_thread(function: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_thread_that_works_on_a_batch_has_no_others_of_pytorch() -> None:
+    flow = shaken(1, 12, 12)
+    flow.batch_invariant = True
+    found = each_batch(flow, lambda *_: torch.get_num_threads(), fixed_batches(np.arange(20.0)[:, None], 2))
+    assert [threads for threads, _ in found] == [1] * 10
+    assert torch.get_num_threads() == 3
+    assert in_a_new_thread(torch.get_num_threads) == 3
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_batch_that_is_alone_needs_no_other_thread() -> None:
+    flow = shaken(1, 12, 12)
+    flow.batch_invariant = True
+    found = each_batch(flow, lambda *_: current_thread(), fixed_batches(np.arange(20.0)[:, None], 20))
+    assert [thread for thread, _ in found] == [current_thread()]
 
 
 @pytest.mark.usefixtures("threads")
