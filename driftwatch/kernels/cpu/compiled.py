@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_int64, c_void_p
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
@@ -35,10 +36,29 @@ class Function:
             self._engine.finalize_object()
         kind = CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * counts)
         self._function = kind(self._engine.get_function_address(name))
+        self._made_of = (name, text, pointers, counts)
 
     def __call__(self, *arguments: Tensor | int) -> None:
-        """Runs it, without Python's lock; tensors are passed as where they lie."""
-        self._function(*(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments))
+        """Runs it, without Python's lock; tensors, of float32, are passed as where they lie."""
+        self._function(*(_place_of(each) if isinstance(each, Tensor) else each for each in arguments))
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Function:
+        """Itself: it has nothing that changes."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Function], tuple[Any, ...]]:
+        """Its text: another process compiles it anew."""
+        return _compiled_again, self._made_of
+
+
+def _compiled_again(name: str, text: str, pointers: int, counts: int) -> Function:
+    return Function(name, text, pointers=pointers, counts=counts)
+
+
+def _place_of(tensor: Tensor) -> int:
+    if tensor.dtype != torch.float32 or not tensor.is_contiguous():
+        raise TypeError(f"a kernel takes float32, one after another, not {tensor.dtype}, {tensor.stride()}")
+    return tensor.data_ptr()
 
 
 def has_compiler() -> bool:

@@ -37,7 +37,7 @@ class ScaleKernel:
     def __call__(self, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `driftwatch.flows.image.Scale`."""
         shape, count = self.shape, len(x)
-        groups = -(-count // shape.lanes)
+        groups = max(1, -(-count // shape.lanes))
         filled = F.pad(x, (0, 0) * 3 + (0, groups * shape.lanes - count))
         squeezed = (groups, shape.lanes, shape.height, 2, shape.width, 2, shape.channels // 4)
         images = filled.reshape(squeezed).permute(0, 2, 4, 6, 3, 5, 1).contiguous()

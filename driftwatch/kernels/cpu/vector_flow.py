@@ -36,7 +36,7 @@ class VectorKernel:
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``(N, dim)`` to all latent dimensions, likewise, and log-determinants ``(N,)``."""
         shape, count = self.shape, len(x)
-        groups = -(-count // (COLUMNS * shape.lanes))
+        groups = max(1, -(-count // (COLUMNS * shape.lanes)))
         filled = F.pad(x, (0, 0, 0, groups * COLUMNS * shape.lanes - count))
         features = filled.view(groups, COLUMNS, shape.lanes, shape.dim).transpose(2, 3).contiguous()
         log_dets = x.new_zeros(groups, COLUMNS, shape.lanes)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,20 @@ def test_p_values_are_even_where_nothing_moved(people: driftwatch.Reference) -> 
     found = [people.test(rows(50, seed=100 + seed)).p_value for seed in range(40)]
     assert 0.25 < np.mean(found) < 0.75
     assert min(found) > 1e-4
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=["copied", "sent"]
+)
+def test_a_reference_goes_to_another_process(
+    again: Callable[[driftwatch.Reference], driftwatch.Reference],
+    people: driftwatch.Reference,
+    pictures: driftwatch.Reference,
+) -> None:
+    for reference, data in ((people, rows(70, seed=2)), (pictures, waves(70, seed=5))):
+        expected, found = reference.score(data), again(reference).score(data)
+        assert (found.nll == expected.nll).all()
+        assert (found.score == expected.score).all()
 
 
 def test_one_sample_is_a_window_too(people: driftwatch.Reference) -> None:

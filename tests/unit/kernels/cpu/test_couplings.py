@@ -62,6 +62,12 @@ def test_a_sample_is_the_same_to_the_bit_in_every_place_and_batch(lanes: int) ->
         assert all(torch.equal(one, other[start:end]) for one, other in zip(part, z, strict=True))
 
 
+def test_no_images_have_no_latents() -> None:
+    flow = shaken(1, 8, 8)
+    z, log_det = through(flow, images(flow, 0), 4)
+    assert [len(each) for each in (*z, log_det)] == [0, 0, 0, 0]
+
+
 def test_vectors_of_any_width_give_the_same_bits() -> None:
     flow = shaken(1, 12, 12)
     x = images(flow, 5)

@@ -77,6 +77,17 @@ def test_a_sample_far_outside_changes_no_other() -> None:
         assert torch.equal(beside_log_det[k], log_det[k])
 
 
+@torch.no_grad()
+def test_no_rows_have_no_latents() -> None:
+    assert [each.shape for each in through(vector_flow(7), torch.zeros(0, 7), 4)] == [(0, 7), (0,)]
+
+
+@torch.no_grad()
+def test_other_numbers_than_float32_are_refused() -> None:
+    with pytest.raises(TypeError, match="float64"):
+        through(vector_flow(7), torch.zeros(2, 7, dtype=torch.float64), 4)
+
+
 def test_there_is_none_for_a_single_dimension() -> None:
     assert kernel_of(vector_flow(1), 4) is None
 
