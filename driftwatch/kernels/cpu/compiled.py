@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_int64, c_void_p
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from threading import Lock
 from typing import Any
 
@@ -62,12 +62,17 @@ def _place_of(tensor: Tensor) -> int:
 
 
 def has_compiler() -> bool:
-    """Whether there is a llvmlite, and none that is too old: what else is installed may want one that is."""
+    """Whether there is a llvmlite that loads, and none that is too old: what else is installed may want one that is."""
     try:
-        found = version("llvmlite")
-    except PackageNotFoundError:
+        if tuple(int(part) for part in version("llvmlite").split(".")[:2]) < OLDEST:
+            return False
+        from llvmlite import binding
+
+        # Its library is loaded at the first call: built for another C library, it is found only then to be of no use.
+        binding.get_process_triple()
+    except (ImportError, OSError):
         return False
-    return tuple(int(part) for part in found.split(".")[:2]) >= OLDEST
+    return True
 
 
 def lanes_of(device: torch.device) -> int | None:

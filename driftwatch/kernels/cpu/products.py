@@ -12,8 +12,6 @@ from itertools import accumulate
 from driftwatch.kernels.cpu.vectors import Pointer, Vector
 
 COLUMNS = 2
-UNROLLED = 1
-"""Factors of a product that are written out."""
 
 
 def outputs_of(lanes: int) -> int:

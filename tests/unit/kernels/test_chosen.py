@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
+from llvmlite import binding
 
 from driftwatch.flows.image import ImageFlow
 from driftwatch.flows.vector import VectorFlow
@@ -44,11 +45,11 @@ def missing(name: str) -> str:
     raise PackageNotFoundError(name)
 
 
-@pytest.mark.parametrize("version", [missing, lambda name: "0.44.0"], ids=["none", "too old"])
-def test_it_goes_layer_by_layer_without_the_compiler(
-    version: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compiled, "version", version)
+def unusable() -> str:
+    raise OSError("Could not find/load shared object file 'libllvmlite.so'")
+
+
+def without_kernels() -> None:
     images, vectors = with_kernels(shaken(1, 16, 16)), with_kernels(vector_flow(5))
     assert isinstance(images, ImageFlow)
     assert isinstance(vectors, VectorFlow)
@@ -56,3 +57,16 @@ def test_it_goes_layer_by_layer_without_the_compiler(
     assert vectors.kernel is None
     assert not images.batch_invariant
     assert not vectors.batch_invariant
+
+
+@pytest.mark.parametrize("version", [missing, lambda name: "0.44.0"], ids=["none", "too old"])
+def test_it_goes_layer_by_layer_without_the_compiler(
+    version: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "version", version)
+    without_kernels()
+
+
+def test_it_goes_layer_by_layer_where_the_compiler_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "get_process_triple", unusable)
+    without_kernels()
