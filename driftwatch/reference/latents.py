@@ -99,7 +99,7 @@ def _at_once(
 ) -> Iterator[tuple[T, int]]:
     begun: deque[tuple[Future[T], int]] = deque()
     try:
-        # Each would have a team of PyTorch's threads to itself otherwise: a process with 16 came to 272.
+        # Each would have a team of PyTorch's threads to itself otherwise: a process with 16 came to 288.
         with ThreadPoolExecutor(threads, "batch", torch.set_num_threads, (1,)) as pool:
             for batch, count in batches:
                 begun.append((pool.submit(function, batch, count), count))
