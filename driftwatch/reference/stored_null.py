@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.combination import Combination
 from driftwatch.stats.effect import EffectSize
-from driftwatch.stats.null import DETECTORS, Distance, Statistics, WindowNull, members_for
+from driftwatch.stats.members import members_for
+from driftwatch.stats.null import DETECTORS, Distance, Statistics, WindowNull
 from driftwatch.stats.sequential import SlidingNull
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail
 
-FORMAT = 4
+FORMAT = 5
 """Of these arrays, and of what is measured of windows: a null of another format is simulated anew."""
 
 SIZES, STEP = (50, 500), 10
@@ -45,6 +46,7 @@ def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
             "whole": statistics.whole.astype(np.float64),
             "combined": statistics.combination.columns.astype(np.float64),
             "combined_tails": _of_tails(statistics.combination.tails),
+            "combined_sums": _of_tails(statistics.combination.sums),
             **_of_distance(statistics.geometry),
         }
         arrays |= {f"null.{size}.{name}": array for name, array in named.items()}
@@ -74,15 +76,22 @@ def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
     prefix = f"null.{size}."
     held = {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
     nll_centre, most, deviation = held["scalars"].tolist()
+    members = members_for(layout, size)
     return WindowNull(
         size=size,
         layout=layout,
         statistics=Statistics(
             geometry=_distance(held),
             nll_centre=nll_centre,
+            groups=tuple(name for name, _ in layout.groups),
             whole=held["whole"].astype(np.intp),
-            members=members_for(layout, size),
-            combination=Combination(held["combined"].astype(np.intp), tuple(_tails(held["combined_tails"]))),
+            members=members,
+            combination=Combination(
+                members.coordinates,
+                held["combined"].astype(np.intp),
+                tuple(_tails(held["combined_tails"])),
+                tuple(_tails(held["combined_sums"])),
+            ),
         ),
         tails=dict(zip(DETECTORS, _tails(held["tails"]), strict=True)),
         mean=held["mean"],
@@ -94,7 +103,7 @@ def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
 
 def _of_tails(tails: Sequence[Tail]) -> Array:
     """A row of each: share, shape, scale, quantiles."""
-    return np.stack([np.concatenate([[each.share, each.shape, each.scale], each.quantiles]) for each in tails])
+    return np.array([[each.share, each.shape, each.scale, *each.quantiles] for each in tails])
 
 
 def _tails(rows: Array) -> list[Tail]:

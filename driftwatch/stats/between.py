@@ -81,6 +81,7 @@ def between(low: WindowNull, high: WindowNull, size: int) -> WindowNull:
     statistics = Statistics(
         geometry=_moved(near.statistics.geometry, near, mean, deviation),
         nll_centre=float(_even(low.statistics.nll_centre, high.statistics.nll_centre, share)),
+        groups=near.statistics.groups,
         whole=near.statistics.whole,
         members=near.statistics.members,
         combination=_combination(low.statistics.combination, high.statistics.combination, share),
@@ -109,13 +110,14 @@ def _moved(distance: Distance, near: WindowNull, mean: Array, deviation: Array) 
 
 
 def _combination(low: Combination, high: Combination, share: float) -> Combination:
-    """Of the statistics that vary in both."""
-    places = {column: place for place, column in enumerate(high.columns.tolist())}
-    both = [(column, place) for place, column in enumerate(low.columns.tolist()) if column in places]
-    return Combination(
-        np.array([column for column, _ in both], dtype=np.intp),
-        tuple(_tail(low.tails[place], high.tails[places[column]], share) for column, place in both),
+    """Of which the same statistics vary; else that of the nearer size."""
+    if not np.array_equal(low.columns, high.columns):
+        return low if share < 0.5 else high
+    tails, sums = (
+        tuple(_tail(one, other, share) for one, other in zip(*both, strict=True))
+        for both in ((low.tails, high.tails), (low.sums, high.sums))
     )
+    return replace(low, tails=tails, sums=sums)
 
 
 def _tail(low: Tail, high: Tail, share: float) -> Tail:

@@ -1,10 +1,6 @@
 """The null of windows of one size: statistics of every detector, and the p-values they mean.
 
-Source: METHOD.md, "From statistic to alarm". Each statistic that the combined one joins costs the others some of their
-power, so it joins few, those that left least behind the best of all (benchmarks/NOTES.md). Of rows: the divergence, the
-geometry, the mean NLL, Hotelling's statistic of all descriptors and of where the values lie, and what single columns
-do. Of images, whose likelihood is no alarm: the divergence, the geometry, Hotelling's statistic of all descriptors and
-of each group but the latents', and how surprising the samples are one by one; of single images fewer.
+Source: METHOD.md, "From statistic to alarm". What the combined one joins is in `driftwatch.stats.members`.
 
 Bundles keep nulls: whoever changes what is measured or joined here raises `driftwatch.reference.stored_null.FORMAT`.
 """
@@ -20,17 +16,18 @@ from numpy.typing import NDArray
 
 from driftwatch.stats.combination import Combination, fit_combination
 from driftwatch.stats.decomposition import PARTS, Decomposition, decompose
-from driftwatch.stats.descriptors import LATENT_MOMENTS, LAYOUT, PAIRS, PRODUCTS, SPECTRUM, VALUES
+from driftwatch.stats.descriptors import PRODUCTS
 from driftwatch.stats.effect import EffectSize, bounds, fit_effect_size
 from driftwatch.stats.geometry import geometry
-from driftwatch.stats.hotelling import COPIES, LOCATION, hotelling
+from driftwatch.stats.hotelling import COPIES, hotelling
+from driftwatch.stats.members import GEOMETRY, KL, MOMENTS, NLL, SURPRISE, Members, members_for, single_column
 from driftwatch.stats.moments import times
 from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail, fit_tail
 
 Columns = NDArray[np.intp]
 
-DETECTORS = ("combined", "kl", "geometry", "moments", "nll", "typicality")
+DETECTORS = ("combined", KL, GEOMETRY, MOMENTS, NLL, "typicality")
 GEOMETRY_PARTS = ("cosine", "location", "axes", "radius")
 
 UNKNOWN = "axes"
@@ -148,56 +145,21 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Members:
-    """The statistics that the combined one is made of.
-
-    Args:
-        detectors: by name.
-        groups: Hotelling's statistic of these.
-        surprise: whether the mean surprise of the samples is one.
-    """
-
-    detectors: tuple[str, ...]
-    groups: Columns
-    surprise: bool
-
-    def __call__(self, told: Mapping[str, Array], measured: Features) -> Array:
-        """Of ``M`` windows, ``(M, J)``: of detectors, what they told of the windows; and single columns', if any."""
-        single = [told[name] for name in self.detectors] + ([_surprise(measured)] if self.surprise else [])
-        return np.column_stack([*single, measured.hotelling[:, self.groups], measured.columns])
-
-
-def members_for(layout: Layout, size: int) -> Members:
-    """What is combined of windows of `size` images, or rows."""
-    names = [name for name, _ in layout.groups]
-    if LAYOUT in names and size == 1:
-        # A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
-        groups = np.array([g for g, name in enumerate(names) if name in {LAYOUT, SPECTRUM}], dtype=np.intp)
-        return Members(("kl", "geometry", "moments"), groups, surprise=False)
-    if LAYOUT in names:
-        alone = {*names} - {LATENT_MOMENTS}
-        detectors: tuple[str, ...] = ("kl", "geometry", "moments")
-    else:
-        alone = {LOCATION} if layout.columns else {LOCATION, VALUES, PAIRS}
-        detectors = ("kl", "geometry", "moments", "nll")
-    groups = np.array([g for g, name in enumerate(names) if name in alone], dtype=np.intp)
-    return Members(detectors, groups, surprise=LAYOUT in names)
-
-
-@dataclass(frozen=True)
 class Statistics:
     """What the detectors' statistics are computed by.
 
     Args:
         geometry: distance over the geometric features.
         nll_centre: the reference's mean NLL, nats.
-        whole: which groups Hotelling's statistic of all descriptors adds up.
+        groups: names of all groups.
+        whole: which of them Hotelling's statistic of all descriptors adds up.
         members: what is combined.
         combination: of them.
     """
 
     geometry: Distance
     nll_centre: float
+    groups: tuple[str, ...]
     whole: Columns
     members: Members
     combination: Combination
@@ -205,17 +167,27 @@ class Statistics:
     def __call__(self, measured: Features) -> dict[str, Array]:
         """Of ``M`` windows, ``(M,)`` by detector; larger means more drift, but for the NLL."""
         single = singly(measured, self.geometry, self.nll_centre, self.whole)
-        return {"combined": self.combination(self.members(single, measured)), **single}
+        return {"combined": self.combination(self.members(by_name(single, measured, self.groups))), **single}
 
 
 def singly(measured: Features, geometry: Distance, nll_centre: float, whole: Columns) -> dict[str, Array]:
     """The statistics of all detectors but the combined one (see `Statistics`)."""
     return {
-        "kl": measured.decomposition.total,
-        "geometry": geometry(measured.values),
-        "moments": measured.hotelling[:, whole].sum(1),
-        "nll": measured.nll,
+        KL: measured.decomposition.total,
+        GEOMETRY: geometry(measured.values),
+        MOMENTS: measured.hotelling[:, whole].sum(1),
+        NLL: measured.nll,
         "typicality": np.abs(measured.nll - nll_centre),
+    }
+
+
+def by_name(single: Mapping[str, Array], measured: Features, groups: Sequence[str]) -> dict[str, Array]:
+    """All statistics that the combined one may join, those of detectors among them, ``(M,)`` each."""
+    return {
+        **single,
+        SURPRISE: _surprise(measured),
+        **dict(zip(groups, measured.hotelling.T, strict=True)),
+        **{single_column(number): column for number, column in enumerate(measured.columns.T)},
     }
 
 
@@ -290,10 +262,12 @@ def fit_window_null(measured: Features, layout: Layout, size: int, *, large: boo
     known = [place for place, part in enumerate(GEOMETRY_PARTS) if not (large and part == UNKNOWN)]
     geometry = fit_distance(values, first + np.array(known, dtype=np.intp))
     nll_centre = float(measured.nll.mean())
-    whole = np.array([g for g, (name, _) in enumerate(layout.groups) if name not in COPIES], dtype=np.intp)
+    groups = tuple(name for name, _ in layout.groups)
+    whole = np.array([g for g, name in enumerate(groups) if name not in COPIES], dtype=np.intp)
     members = members_for(layout, size)
-    combination = fit_combination(members(singly(measured, geometry, nll_centre, whole), measured))
-    statistics = Statistics(geometry, nll_centre, whole, members, combination)
+    joined = members(by_name(singly(measured, geometry, nll_centre, whole), measured, groups))
+    combination = fit_combination(joined, members.coordinates)
+    statistics = Statistics(geometry, nll_centre, groups, whole, members, combination)
     return WindowNull(
         size=size,
         layout=layout,

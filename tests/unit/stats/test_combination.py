@@ -1,10 +1,14 @@
-"""The combination keeps the order that its parts agree on, and lets one part speak for all."""
+"""The combination keeps the order that its parts agree on, and lets one coordinate speak for all."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import kstest, rankdata
 
-from driftwatch.stats.combination import fit_combination
+from driftwatch.stats.combination import Combination, Coordinate, fit_combination
+
+ALONE = tuple(Coordinate((column,)) for column in range(3))
+TOGETHER = (Coordinate((0, 1)), Coordinate((2,)))
 
 
 def null(n: int = 20_000) -> np.ndarray:
@@ -13,16 +17,53 @@ def null(n: int = 20_000) -> np.ndarray:
     return np.column_stack([shared, 0.9 * shared + 0.4 * rng.standard_normal(n), rng.exponential(size=n)])
 
 
+def auroc(combination: Combination, plain: np.ndarray, moved: np.ndarray) -> float:
+    ranks = rankdata(np.concatenate([combination(plain), combination(moved)]))
+    return float((ranks[len(plain) :].mean() - (len(moved) + 1) / 2) / len(plain))
+
+
 def test_more_drift_in_any_part_is_more_drift() -> None:
-    combination = fit_combination(null())
-    base = combination(np.zeros((1, 3)))
-    for part in range(3):
-        moved = np.zeros((1, 3))
-        moved[0, part] = 4.0
-        assert combination(moved) > base
+    for coordinates in (ALONE, TOGETHER):
+        combination = fit_combination(null(), coordinates)
+        base = combination(np.zeros((1, 3)))
+        for part in range(3):
+            moved = np.zeros((1, 3))
+            moved[0, part] = 4.0
+            assert combination(moved) > base
 
 
 def test_one_part_far_off_outweighs_all_parts_a_little_off() -> None:
-    combination = fit_combination(null())
+    combination = fit_combination(null(), ALONE)
     alone, together = np.array([[0.0, 0.0, 14.0]]), np.array([[1.0, 1.0, 1.0]])
     assert combination(alone) > combination(together)
+
+
+def test_statistics_that_count_as_one_cost_the_others_less() -> None:
+    rng = np.random.default_rng(1)
+    drawn, plain, moved = (rng.standard_normal((n, 5)) for n in (20_000, 10_000, 10_000))
+    moved[:, 0] += 1.2
+    apart = fit_combination(drawn, tuple(Coordinate((column,)) for column in range(5)))
+    joined = fit_combination(drawn, (Coordinate((0,)), Coordinate((1, 2, 3, 4))))
+    doubled = fit_combination(drawn, (Coordinate((0,), 2.0), Coordinate((1, 2, 3, 4))))
+    found = [auroc(combination, plain, moved) for combination in (apart, joined, doubled)]
+    assert found[0] + 0.02 < found[1] < found[2] - 0.01
+
+
+def test_a_sum_is_held_against_its_own_null_whatever_its_statistics_share() -> None:
+    combination = fit_combination(null(), (Coordinate((0, 1)),))
+    surprise = combination(null())
+    assert kstest(np.exp(-surprise), "uniform").statistic < 0.01
+
+
+def test_what_never_varies_says_nothing() -> None:
+    drawn = np.column_stack([null(), np.full(20_000, 7.0)])
+    without = fit_combination(drawn[:, :3], TOGETHER)
+    coordinates = (Coordinate((0, 1, 3)), Coordinate((2,)), Coordinate((3,), 5.0))
+    np.testing.assert_array_equal(fit_combination(drawn, coordinates)(drawn[:100]), without(drawn[:100, :3]))
+
+
+def test_one_window_is_told_the_same_as_among_many() -> None:
+    drawn = null()
+    combination = fit_combination(drawn, (Coordinate((0, 2), 2.0), Coordinate((1,))))
+    alone = np.concatenate([combination(row[None]) for row in drawn[:200]])
+    np.testing.assert_array_equal(alone, combination(drawn[:200]))

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from driftwatch.stats.descriptors import LATENT_MOMENTS, LAYOUT, MARGINALS, VALUES
-from driftwatch.stats.hotelling import LOCATION
-from driftwatch.stats.null import DETECTORS, fit_window_null, members_for
+from driftwatch.stats.null import DETECTORS, fit_window_null
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.single_columns import ColumnStatistic
-from driftwatch.stats.summary import Layout
 from driftwatch.stats.tail import fit_tail
 from tests.gaussian import draw, fitted
 
@@ -95,23 +91,3 @@ def test_p_values_of_10000_independent_windows_are_uniform(size: int) -> None:
             assert np.abs(mean - 0.1).max() < 0.03
             continue
         assert np.abs((mean - 0.1) / error).max() < stats.t.isf(0.001 / 20, references - 1), detector
-
-
-@pytest.mark.parametrize(
-    ("groups", "columns", "size", "detectors", "joined"),
-    [
-        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 5, ("kl", "geometry", "moments"), [LAYOUT, LOCATION]),
-        ((LATENT_MOMENTS, LAYOUT, LOCATION), 0, 1, ("kl", "geometry", "moments"), [LAYOUT]),
-        ((LATENT_MOMENTS, MARGINALS, VALUES, LOCATION), 1, 5, ("kl", "geometry", "moments", "nll"), [LOCATION]),
-        ((LATENT_MOMENTS, VALUES, LOCATION), 0, 1, ("kl", "geometry", "moments", "nll"), [VALUES, LOCATION]),
-    ],
-    ids=["images", "single images", "tables", "many columns"],
-)
-def test_what_is_combined_depends_on_what_is_watched(
-    groups: tuple[str, ...], columns: int, size: int, detectors: tuple[str, ...], joined: list[str]
-) -> None:
-    asked = (ColumnStatistic(1, np.eye(2), 1),) * columns
-    layout = Layout(dim=2, blocks=((1, 2),), axes=2, groups=tuple((name, 2) for name in groups), columns=asked)
-    members = members_for(layout, size)
-    assert members.detectors == detectors
-    assert [groups[place] for place in members.groups] == joined

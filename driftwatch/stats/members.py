@@ -1,0 +1,78 @@
+"""Which statistics the combined one joins, and which of them count as one.
+
+Each coordinate costs the others some of their power, so there are few, those that left least behind the best single
+detector over the shifts of four materials, strong and faint ones (benchmarks/NOTES.md). The parts of the decomposition
+and the geometry look at the same latents, and count double as one. Of rows beside them: Hotelling's statistic of all
+descriptors, the mean NLL, and where the values lie, what single columns do included. Of images, whose likelihood is no
+alarm: how surprising the samples are one by one, their intensities, their spectrum, and where they are bright. A single
+image's surprise is a function of all its descriptors, and it has nothing to agree with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftwatch.stats.combination import Coordinate
+from driftwatch.stats.descriptors import INTENSITY, LATENT_MOMENTS, LAYOUT, PAIRS, SPECTRUM, VALUES
+from driftwatch.stats.hotelling import AGREEMENT, LOCATION
+from driftwatch.stats.summary import Array, Layout
+
+KL, GEOMETRY, MOMENTS, NLL, SURPRISE = "kl", "geometry", "moments", "nll", "surprise"
+"""Statistics that there are of any window; the others are Hotelling's of groups, by their names."""
+
+Joined = tuple[tuple[tuple[str, ...], float], ...]
+"""Names of the statistics of each coordinate, and its weight."""
+
+ONE_IMAGE: Joined = (((KL, GEOMETRY, LATENT_MOMENTS), 2), ((MOMENTS,), 1), ((LAYOUT,), 1), ((SPECTRUM,), 1))
+IMAGES: Joined = (
+    ((KL, GEOMETRY, LATENT_MOMENTS), 2),
+    ((SURPRISE,), 1),
+    ((INTENSITY,), 1),
+    ((SPECTRUM,), 1),
+    ((LAYOUT, LOCATION, AGREEMENT), 1),
+)
+ROWS: Joined = (((KL, GEOMETRY), 2), ((MOMENTS,), 1), ((NLL,), 1))
+
+
+@dataclass(frozen=True)
+class Members:
+    """The statistics that the combined one is made of.
+
+    Args:
+        names: of the statistics.
+        coordinates: which of them count as one.
+    """
+
+    names: tuple[str, ...]
+    coordinates: tuple[Coordinate, ...]
+
+    def __call__(self, statistics: Mapping[str, Array]) -> Array:
+        """Of statistics of ``M`` windows by name, those that are joined, ``(M, J)``."""
+        return np.column_stack([statistics[name] for name in self.names])
+
+
+def single_column(number: int) -> str:
+    """The name of a statistic of single columns, of which a layout may have several."""
+    return f"column {number}"
+
+
+def members_for(layout: Layout, size: int) -> Members:
+    """What is combined of windows of `size` images, or rows."""
+    groups = {name for name, _ in layout.groups}
+    if LAYOUT in groups:
+        joined = ONE_IMAGE if size == 1 else IMAGES
+    elif layout.columns:
+        joined = (*ROWS, ((LOCATION, *map(single_column, range(len(layout.columns)))), 2))
+    else:
+        joined = (*ROWS, ((LOCATION, VALUES), 2), ((PAIRS,), 1))
+    missing = {LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY, VALUES, PAIRS, LOCATION, AGREEMENT} - groups
+    names: list[str] = []
+    coordinates = []
+    for wanted, weight in joined:
+        there = [name for name in wanted if name not in missing]
+        coordinates.append(Coordinate(tuple(range(len(names), len(names) + len(there))), weight))
+        names += there
+    return Members(tuple(names), tuple(coordinates))

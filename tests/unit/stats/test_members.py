@@ -1,0 +1,49 @@
+"""What is combined depends on what is watched, and every statistic that is joined counts in one coordinate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from driftwatch.stats.descriptors import INTENSITY, LATENT_MOMENTS, LAYOUT, MARGINALS, PAIRS, SPECTRUM, VALUES
+from driftwatch.stats.hotelling import AGREEMENT, LOCATION
+from driftwatch.stats.members import SURPRISE, members_for
+from driftwatch.stats.single_columns import ColumnStatistic
+from driftwatch.stats.summary import Layout
+
+IMAGES = (INTENSITY, LATENT_MOMENTS, LAYOUT, SPECTRUM, LOCATION, AGREEMENT)
+TABLES = (LATENT_MOMENTS, MARGINALS, PAIRS, VALUES, LOCATION, AGREEMENT)
+
+
+@pytest.mark.parametrize(
+    ("groups", "columns", "size", "joined"),
+    [
+        (
+            IMAGES,
+            0,
+            5,
+            [("kl", "geometry", LATENT_MOMENTS), (SURPRISE,), (INTENSITY,), (SPECTRUM,), (LAYOUT, LOCATION, AGREEMENT)],
+        ),
+        (IMAGES, 0, 1, [("kl", "geometry", LATENT_MOMENTS), ("moments",), (LAYOUT,), (SPECTRUM,)]),
+        (TABLES, 2, 5, [("kl", "geometry"), ("moments",), ("nll",), (LOCATION, "column 0", "column 1")]),
+        (TABLES, 0, 1, [("kl", "geometry"), ("moments",), ("nll",), (LOCATION, VALUES), (PAIRS,)]),
+        ((LATENT_MOMENTS, LOCATION), 0, 5, [("kl", "geometry"), ("moments",), ("nll",), (LOCATION,)]),
+    ],
+    ids=["images", "single images", "tables", "many columns", "few groups"],
+)
+def test_what_is_combined_depends_on_what_is_watched(
+    groups: tuple[str, ...], columns: int, size: int, joined: list[tuple[str, ...]]
+) -> None:
+    asked = (ColumnStatistic(1, np.eye(2), 1),) * columns
+    layout = Layout(dim=2, blocks=((1, 2),), axes=2, groups=tuple((name, 2) for name in groups), columns=asked)
+    members = members_for(layout, size)
+    found = [tuple(members.names[place] for place in each.columns) for each in members.coordinates]
+    assert [names for names in found if names] == joined
+    assert [place for each in members.coordinates for place in each.columns] == list(range(len(members.names)))
+
+
+def test_takes_statistics_by_name_in_the_order_of_its_coordinates() -> None:
+    layout = Layout(dim=2, blocks=((1, 2),), axes=2, groups=((LATENT_MOMENTS, 2), (LOCATION, 2)))
+    members = members_for(layout, 50)
+    known = {name: np.full(3, float(number)) for number, name in enumerate((*members.names, "typicality"))}
+    np.testing.assert_array_equal(members(known), np.tile(np.arange(len(members.names), dtype=float), (3, 1)))
