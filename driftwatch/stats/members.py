@@ -1,11 +1,11 @@
 """Which statistics the combined one joins, and which of them count as one.
 
 Each coordinate costs the others some of their power, so there are few, those that left least behind the best single
-detector over the shifts of four materials, strong and faint ones (benchmarks/NOTES.md). The parts of the decomposition
-and the geometry look at the same latents, and count double as one. Of rows beside them: Hotelling's statistic of all
-descriptors, the mean NLL, and where the values lie, what single columns do included. Of images, whose likelihood is no
-alarm: how surprising the samples are one by one, their intensities, their spectrum, and where they are bright. A single
-image's surprise is a function of all its descriptors, and it has nothing to agree with.
+detector over shifts of four materials, strong and faint ones (benchmarks/NOTES.md). The parts of the decomposition and
+the geometry look at the same latents, and are one that counts more than others. Of rows beside them: Hotelling's
+statistic of all descriptors, the mean NLL, and where the values lie, what single columns do included. Of images, whose
+likelihood is no alarm: how surprising the samples are one by one, their intensities, their spectrum, and where they are
+bright. A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Joined = tuple[tuple[tuple[str, ...], float], ...]
 
 ONE_IMAGE: Joined = (((KL, GEOMETRY, LATENT_MOMENTS), 2), ((MOMENTS,), 1), ((LAYOUT,), 1), ((SPECTRUM,), 1))
 IMAGES: Joined = (
-    ((KL, GEOMETRY, LATENT_MOMENTS), 2),
+    ((KL, GEOMETRY, LATENT_MOMENTS), 1.5),
     ((SURPRISE,), 1),
     ((INTENSITY,), 1),
     ((SPECTRUM,), 1),
     ((LAYOUT, LOCATION, AGREEMENT), 1),
 )
-ROWS: Joined = (((KL, GEOMETRY), 2), ((MOMENTS,), 1), ((NLL,), 1))
+ROWS: Joined = (((KL, GEOMETRY), 1.5), ((MOMENTS,), 1), ((NLL,), 1))
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def members_for(layout: Layout, size: int) -> Members:
     if LAYOUT in groups:
         joined = ONE_IMAGE if size == 1 else IMAGES
     elif layout.columns:
-        joined = (*ROWS, ((LOCATION, *map(single_column, range(len(layout.columns)))), 2))
+        joined = (*ROWS, ((LOCATION, *map(single_column, range(len(layout.columns)))), 1.5))
     else:
-        joined = (*ROWS, ((LOCATION, VALUES), 2), ((PAIRS,), 1))
+        joined = (*ROWS, ((LOCATION, VALUES), 1.5), ((PAIRS,), 1))
     missing = {LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY, VALUES, PAIRS, LOCATION, AGREEMENT} - groups
     names: list[str] = []
     coordinates = []
