@@ -1,10 +1,10 @@
 """Which statistics the combined one joins, and which of them count as one.
 
 Each coordinate costs the others some of their power, so there are few, those that left least behind the best single
-detector over shifts of four materials, strong and faint ones (benchmarks/NOTES.md). The parts of the decomposition and
-the geometry look at the same latents, and are one that counts more than others. Of rows beside them: Hotelling's
-statistic of all descriptors, the mean NLL, and where the values lie, what single columns do included. Of images, whose
-likelihood is no alarm: how surprising the samples are one by one, their intensities, their spectrum, and where they are
+detector over shifts of four materials, strong and faint ones (benchmarks/NOTES.md). Of rows: the divergence, the
+geometry, Hotelling's statistic of all descriptors, the mean NLL, and where the values lie, what single columns do
+included, which counts more than others. Of images, whose likelihood is no alarm: the divergence with the latents'
+moments, the geometry, how surprising the samples are one by one, their intensities, their spectrum, and where they are
 bright. A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
 """
 
@@ -26,15 +26,16 @@ KL, GEOMETRY, MOMENTS, NLL, SURPRISE = "kl", "geometry", "moments", "nll", "surp
 Joined = tuple[tuple[tuple[str, ...], float], ...]
 """Names of the statistics of each coordinate, and its weight."""
 
-ONE_IMAGE: Joined = (((KL, GEOMETRY, LATENT_MOMENTS), 2), ((MOMENTS,), 1), ((LAYOUT,), 1), ((SPECTRUM,), 1))
+ONE_IMAGE: Joined = (((KL,), 1), ((GEOMETRY, LATENT_MOMENTS), 1), ((MOMENTS,), 1), ((LAYOUT,), 1), ((SPECTRUM,), 1))
 IMAGES: Joined = (
-    ((KL, GEOMETRY, LATENT_MOMENTS), 1.5),
+    ((KL, LATENT_MOMENTS), 1),
+    ((GEOMETRY,), 1),
     ((SURPRISE,), 1),
     ((INTENSITY,), 1),
     ((SPECTRUM,), 1),
     ((LAYOUT, LOCATION, AGREEMENT), 1),
 )
-ROWS: Joined = (((KL, GEOMETRY), 1.5), ((MOMENTS,), 1), ((NLL,), 1))
+ROWS: Joined = (((KL,), 1), ((GEOMETRY,), 1), ((MOMENTS,), 1), ((NLL,), 1))
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,18 @@ from driftwatch.stats.single_columns import ColumnStatistic
 from driftwatch.stats.summary import Layout
 
 IMAGES = (INTENSITY, LATENT_MOMENTS, LAYOUT, SPECTRUM, LOCATION, AGREEMENT)
+PICTURES = ((SURPRISE,), (INTENSITY,), (SPECTRUM,), (LAYOUT, LOCATION, AGREEMENT))
 TABLES = (LATENT_MOMENTS, MARGINALS, PAIRS, VALUES, LOCATION, AGREEMENT)
 
 
 @pytest.mark.parametrize(
     ("groups", "columns", "size", "joined"),
     [
-        (
-            IMAGES,
-            0,
-            5,
-            [("kl", "geometry", LATENT_MOMENTS), (SURPRISE,), (INTENSITY,), (SPECTRUM,), (LAYOUT, LOCATION, AGREEMENT)],
-        ),
-        (IMAGES, 0, 1, [("kl", "geometry", LATENT_MOMENTS), ("moments",), (LAYOUT,), (SPECTRUM,)]),
-        (TABLES, 2, 5, [("kl", "geometry"), ("moments",), ("nll",), (LOCATION, "column 0", "column 1")]),
-        (TABLES, 0, 1, [("kl", "geometry"), ("moments",), ("nll",), (LOCATION, VALUES), (PAIRS,)]),
-        ((LATENT_MOMENTS, LOCATION), 0, 5, [("kl", "geometry"), ("moments",), ("nll",), (LOCATION,)]),
+        (IMAGES, 0, 5, [("kl", LATENT_MOMENTS), ("geometry",), *PICTURES]),
+        (IMAGES, 0, 1, [("kl",), ("geometry", LATENT_MOMENTS), ("moments",), (LAYOUT,), (SPECTRUM,)]),
+        (TABLES, 2, 5, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION, "column 0", "column 1")]),
+        (TABLES, 0, 1, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION, VALUES), (PAIRS,)]),
+        ((LATENT_MOMENTS, LOCATION), 0, 5, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION,)]),
     ],
     ids=["images", "single images", "tables", "many columns", "few groups"],
 )
