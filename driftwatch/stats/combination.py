@@ -23,8 +23,17 @@ NEGLIGIBLE = 1e-5
 """Of the value itself: what hardly ever varies more than that only rounds differently."""
 
 
-Coordinate = tuple[int, ...]
-"""Numbers of the statistics that count as one."""
+@dataclass(frozen=True)
+class Coordinate:
+    """Statistics that count as one.
+
+    Args:
+        columns: their numbers.
+        weight: how many times the square of their surprise counts.
+    """
+
+    columns: tuple[int, ...]
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,9 @@ class Combination:
         sums = iter(self.sums)
         total = np.zeros(len(statistics))
         # One after another: added up along an axis, one row comes out differently from many.
-        for each in _by_coordinate(self.coordinates, _surprises(statistics, self.columns, self.tails)):
+        for coordinate, each in _by_coordinate(self.coordinates, _surprises(statistics, self.columns, self.tails)):
             surprise = each[0] if len(each) == 1 else _surprise(next(sums), sum(each[1:], start=each[0]))
-            total = total + np.square(surprise)
+            total = total + coordinate.weight * np.square(surprise)
         return np.sqrt(total)
 
 
@@ -60,7 +69,7 @@ def fit_combination(statistics: Array, coordinates: Sequence[Coordinate]) -> Com
     columns = np.flatnonzero(high - low > NEGLIGIBLE * np.maximum(np.abs(low), np.abs(high)))
     tails = tuple(fit_tail(column) for column in statistics[:, columns].T)
     by_coordinate = _by_coordinate(coordinates, _surprises(statistics, columns, tails))
-    sums = tuple(fit_tail(sum(each[1:], start=each[0])) for each in by_coordinate if len(each) > 1)
+    sums = tuple(fit_tail(sum(each[1:], start=each[0])) for _, each in by_coordinate if len(each) > 1)
     return Combination(tuple(coordinates), columns, tails, sums)
 
 
@@ -75,8 +84,10 @@ def _surprises(statistics: Array, columns: NDArray[np.intp], tails: Sequence[Tai
     }
 
 
-def _by_coordinate(coordinates: Sequence[Coordinate], surprises: Mapping[int, Array]) -> Iterator[list[Array]]:
+def _by_coordinate(
+    coordinates: Sequence[Coordinate], surprises: Mapping[int, Array]
+) -> Iterator[tuple[Coordinate, list[Array]]]:
     """The surprises that each coordinate has, of those that have any."""
     for coordinate in coordinates:
-        if each := [surprises[column] for column in coordinate if column in surprises]:
-            yield each
+        if each := [surprises[column] for column in coordinate.columns if column in surprises]:
+            yield coordinate, each

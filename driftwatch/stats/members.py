@@ -2,10 +2,10 @@
 
 Each coordinate costs the others some of their power, so there are few, those that left least behind the best single
 detector over shifts of four materials, strong and faint ones (benchmarks/NOTES.md). Of rows: the divergence, the
-geometry, Hotelling's statistic of all descriptors, the mean NLL, where the values lie, and what single columns do, each
-by itself. Of images, whose likelihood is no alarm: the divergence with the latents' moments, the geometry, how
-surprising the samples are one by one, their intensities, their spectrum, and where they are bright. A single image's
-surprise is a function of all its descriptors, and it has nothing to agree with.
+geometry, Hotelling's statistic of all descriptors, the mean NLL, and where the values lie, what single columns do
+included, which counts more than others. Of images, whose likelihood is no alarm: the divergence with the latents'
+moments, the geometry, how surprising the samples are one by one, their intensities, their spectrum, and where they are
+bright. A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from driftwatch.stats.summary import Array, Layout
 KL, GEOMETRY, MOMENTS, NLL, SURPRISE = "kl", "geometry", "moments", "nll", "surprise"
 """Statistics that there are of any window; the others are Hotelling's of groups, by their names."""
 
-Joined = tuple[tuple[str, ...], ...]
-"""Names of the statistics of each coordinate."""
+Joined = tuple[tuple[tuple[str, ...], float], ...]
+"""Names of the statistics of each coordinate, and its weight."""
 
-ONE_IMAGE: Joined = ((KL,), (GEOMETRY, LATENT_MOMENTS), (MOMENTS,), (LAYOUT,), (SPECTRUM,))
+ONE_IMAGE: Joined = (((KL,), 1), ((GEOMETRY, LATENT_MOMENTS), 1), ((MOMENTS,), 1), ((LAYOUT,), 1), ((SPECTRUM,), 1))
 IMAGES: Joined = (
-    (KL, LATENT_MOMENTS),
-    (GEOMETRY,),
-    (SURPRISE,),
-    (INTENSITY,),
-    (SPECTRUM,),
-    (LAYOUT, LOCATION, AGREEMENT),
+    ((KL, LATENT_MOMENTS), 1),
+    ((GEOMETRY,), 1),
+    ((SURPRISE,), 1),
+    ((INTENSITY,), 1),
+    ((SPECTRUM,), 1),
+    ((LAYOUT, LOCATION, AGREEMENT), 1),
 )
-ROWS: Joined = ((KL,), (GEOMETRY,), (MOMENTS,), (NLL,), (LOCATION,))
+ROWS: Joined = (((KL,), 1), ((GEOMETRY,), 1), ((MOMENTS,), 1), ((NLL,), 1))
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ def members_for(layout: Layout, size: int) -> Members:
     if LAYOUT in groups:
         joined = ONE_IMAGE if size == 1 else IMAGES
     elif layout.columns:
-        joined = (*ROWS, *((single_column(number),) for number in range(len(layout.columns))))
+        joined = (*ROWS, ((LOCATION, *map(single_column, range(len(layout.columns)))), 1.5))
     else:
-        joined = (*ROWS, (VALUES,), (PAIRS,))
+        joined = (*ROWS, ((LOCATION, VALUES), 1.5), ((PAIRS,), 1))
     missing = {LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY, VALUES, PAIRS, LOCATION, AGREEMENT} - groups
     names: list[str] = []
     coordinates = []
-    for wanted in joined:
+    for wanted, weight in joined:
         there = [name for name in wanted if name not in missing]
-        coordinates.append(tuple(range(len(names), len(names) + len(there))))
+        coordinates.append(Coordinate(tuple(range(len(names), len(names) + len(there))), weight))
         names += there
     return Members(tuple(names), tuple(coordinates))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import kstest, rankdata
 
-from driftwatch.stats.combination import Combination, fit_combination
+from driftwatch.stats.combination import Combination, Coordinate, fit_combination
 
-ALONE = tuple((column,) for column in range(3))
-TOGETHER = ((0, 1), (2,))
+ALONE = tuple(Coordinate((column,)) for column in range(3))
+TOGETHER = (Coordinate((0, 1)), Coordinate((2,)))
 
 
 def null(n: int = 20_000) -> np.ndarray:
@@ -42,14 +42,15 @@ def test_statistics_that_count_as_one_cost_the_others_less() -> None:
     rng = np.random.default_rng(1)
     drawn, plain, moved = (rng.standard_normal((n, 5)) for n in (20_000, 10_000, 10_000))
     moved[:, 0] += 1.2
-    apart = fit_combination(drawn, tuple((column,) for column in range(5)))
-    joined = fit_combination(drawn, ((0,), (1, 2, 3, 4)))
-    found = [auroc(combination, plain, moved) for combination in (apart, joined)]
-    assert found[0] + 0.02 < found[1]
+    apart = fit_combination(drawn, tuple(Coordinate((column,)) for column in range(5)))
+    joined = fit_combination(drawn, (Coordinate((0,)), Coordinate((1, 2, 3, 4))))
+    doubled = fit_combination(drawn, (Coordinate((0,), 2.0), Coordinate((1, 2, 3, 4))))
+    found = [auroc(combination, plain, moved) for combination in (apart, joined, doubled)]
+    assert found[0] + 0.02 < found[1] < found[2] - 0.01
 
 
 def test_a_sum_is_held_against_its_own_null_whatever_its_statistics_share() -> None:
-    combination = fit_combination(null(), ((0, 1),))
+    combination = fit_combination(null(), (Coordinate((0, 1)),))
     surprise = combination(null())
     assert kstest(np.exp(-surprise), "uniform").statistic < 0.01
 
@@ -57,12 +58,12 @@ def test_a_sum_is_held_against_its_own_null_whatever_its_statistics_share() -> N
 def test_what_never_varies_says_nothing() -> None:
     drawn = np.column_stack([null(), np.full(20_000, 7.0)])
     without = fit_combination(drawn[:, :3], TOGETHER)
-    coordinates = ((0, 1, 3), (2,), (3,))
+    coordinates = (Coordinate((0, 1, 3)), Coordinate((2,)), Coordinate((3,), 5.0))
     np.testing.assert_array_equal(fit_combination(drawn, coordinates)(drawn[:100]), without(drawn[:100, :3]))
 
 
 def test_one_window_is_told_the_same_as_among_many() -> None:
     drawn = null()
-    combination = fit_combination(drawn, ((0, 2), (1,)))
+    combination = fit_combination(drawn, (Coordinate((0, 2), 2.0), Coordinate((1,))))
     alone = np.concatenate([combination(row[None]) for row in drawn[:200]])
     np.testing.assert_array_equal(alone, combination(drawn[:200]))

@@ -13,7 +13,6 @@ from driftwatch.stats.summary import Layout
 
 IMAGES = (INTENSITY, LATENT_MOMENTS, LAYOUT, SPECTRUM, LOCATION, AGREEMENT)
 PICTURES = ((SURPRISE,), (INTENSITY,), (SPECTRUM,), (LAYOUT, LOCATION, AGREEMENT))
-ROWS = (("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION,))
 TABLES = (LATENT_MOMENTS, MARGINALS, PAIRS, VALUES, LOCATION, AGREEMENT)
 
 
@@ -22,9 +21,9 @@ TABLES = (LATENT_MOMENTS, MARGINALS, PAIRS, VALUES, LOCATION, AGREEMENT)
     [
         (IMAGES, 0, 5, [("kl", LATENT_MOMENTS), ("geometry",), *PICTURES]),
         (IMAGES, 0, 1, [("kl",), ("geometry", LATENT_MOMENTS), ("moments",), (LAYOUT,), (SPECTRUM,)]),
-        (TABLES, 2, 5, [*ROWS, ("column 0",), ("column 1",)]),
-        (TABLES, 0, 1, [*ROWS, (VALUES,), (PAIRS,)]),
-        ((LATENT_MOMENTS, LOCATION), 0, 5, [*ROWS]),
+        (TABLES, 2, 5, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION, "column 0", "column 1")]),
+        (TABLES, 0, 1, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION, VALUES), (PAIRS,)]),
+        ((LATENT_MOMENTS, LOCATION), 0, 5, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION,)]),
     ],
     ids=["images", "single images", "tables", "many columns", "few groups"],
 )
@@ -34,9 +33,9 @@ def test_what_is_combined_depends_on_what_is_watched(
     asked = (ColumnStatistic(1, np.eye(2), 1),) * columns
     layout = Layout(dim=2, blocks=((1, 2),), axes=2, groups=tuple((name, 2) for name in groups), columns=asked)
     members = members_for(layout, size)
-    found = [tuple(members.names[place] for place in each) for each in members.coordinates]
+    found = [tuple(members.names[place] for place in each.columns) for each in members.coordinates]
     assert [names for names in found if names] == joined
-    assert [place for each in members.coordinates for place in each] == list(range(len(members.names)))
+    assert [place for each in members.coordinates for place in each.columns] == list(range(len(members.names)))
 
 
 def test_takes_statistics_by_name_in_the_order_of_its_coordinates() -> None:
