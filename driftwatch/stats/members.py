@@ -2,10 +2,10 @@
 
 Each coordinate costs the others some of their power, so there are few, those that left least behind the best single
 detector over shifts of four materials, strong and faint ones (benchmarks/NOTES.md). Of rows: the divergence, the
-geometry, Hotelling's statistic of all descriptors, the mean NLL, and where the values lie, what single columns do
-included, which counts more than others. Of images, whose likelihood is no alarm: the divergence with the latents'
-moments, the geometry, how surprising the samples are one by one, their intensities, their spectrum, and where they are
-bright. A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
+geometry, Hotelling's statistic of all descriptors, the mean NLL, where the values lie, and what single columns do, each
+by itself. Of images, whose likelihood is no alarm: the divergence with the latents' moments, the geometry, how
+surprising the samples are one by one, their intensities, their spectrum, their layout, and location with agreement,
+which count more. A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ IMAGES: Joined = (
     ((SURPRISE,), 1),
     ((INTENSITY,), 1),
     ((SPECTRUM,), 1),
-    ((LAYOUT, LOCATION, AGREEMENT), 1),
+    ((LAYOUT,), 1),
+    ((LOCATION, AGREEMENT), 1.5),
 )
-ROWS: Joined = (((KL,), 1), ((GEOMETRY,), 1), ((MOMENTS,), 1), ((NLL,), 1))
+ROWS: Joined = (((KL,), 1), ((GEOMETRY,), 1), ((MOMENTS,), 1), ((NLL,), 1), ((LOCATION,), 1))
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def members_for(layout: Layout, size: int) -> Members:
     if LAYOUT in groups:
         joined = ONE_IMAGE if size == 1 else IMAGES
     elif layout.columns:
-        joined = (*ROWS, ((LOCATION, *map(single_column, range(len(layout.columns)))), 1.5))
+        joined = (*ROWS, *(((single_column(number),), 1) for number in range(len(layout.columns))))
     else:
-        joined = (*ROWS, ((LOCATION, VALUES), 1.5), ((PAIRS,), 1))
+        joined = (*ROWS, ((VALUES,), 1), ((PAIRS,), 1))
     missing = {LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY, VALUES, PAIRS, LOCATION, AGREEMENT} - groups
     names: list[str] = []
     coordinates = []

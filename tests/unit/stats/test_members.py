@@ -12,7 +12,8 @@ from driftwatch.stats.single_columns import ColumnStatistic
 from driftwatch.stats.summary import Layout
 
 IMAGES = (INTENSITY, LATENT_MOMENTS, LAYOUT, SPECTRUM, LOCATION, AGREEMENT)
-PICTURES = ((SURPRISE,), (INTENSITY,), (SPECTRUM,), (LAYOUT, LOCATION, AGREEMENT))
+PICTURES = ((SURPRISE,), (INTENSITY,), (SPECTRUM,), (LAYOUT,), (LOCATION, AGREEMENT))
+ROWS = (("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION,))
 TABLES = (LATENT_MOMENTS, MARGINALS, PAIRS, VALUES, LOCATION, AGREEMENT)
 
 
@@ -21,9 +22,9 @@ TABLES = (LATENT_MOMENTS, MARGINALS, PAIRS, VALUES, LOCATION, AGREEMENT)
     [
         (IMAGES, 0, 5, [("kl", LATENT_MOMENTS), ("geometry",), *PICTURES]),
         (IMAGES, 0, 1, [("kl",), ("geometry", LATENT_MOMENTS), ("moments",), (LAYOUT,), (SPECTRUM,)]),
-        (TABLES, 2, 5, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION, "column 0", "column 1")]),
-        (TABLES, 0, 1, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION, VALUES), (PAIRS,)]),
-        ((LATENT_MOMENTS, LOCATION), 0, 5, [("kl",), ("geometry",), ("moments",), ("nll",), (LOCATION,)]),
+        (TABLES, 2, 5, [*ROWS, ("column 0",), ("column 1",)]),
+        (TABLES, 0, 1, [*ROWS, (VALUES,), (PAIRS,)]),
+        ((LATENT_MOMENTS, LOCATION), 0, 5, [*ROWS]),
     ],
     ids=["images", "single images", "tables", "many columns", "few groups"],
 )
