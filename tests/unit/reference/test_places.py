@@ -41,18 +41,21 @@ def untrained(schema: Schema) -> tuple[Reference, np.ndarray]:
     return reference_from(Bundle(Path("none"), "untrained", "0", schema, flow, arrays, {})), samples
 
 
-@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: "x".join(map(str, schema.shape)))
-def test_a_sample_has_one_summary_in_every_place(schema: Schema) -> None:
-    reference, samples = untrained(schema)
+@pytest.fixture(scope="module", params=SCHEMAS, ids=lambda schema: "x".join(map(str, schema.shape)))
+def made(request: pytest.FixtureRequest) -> tuple[Reference, np.ndarray]:
+    return untrained(request.param)
+
+
+def test_a_sample_has_one_summary_in_every_place(made: tuple[Reference, np.ndarray]) -> None:
+    reference, samples = made
     first = reference.summarise(samples[:BATCH_SIZE])
     for place in (1, 2, 3, 5, 16, 33, 63):
         moved = reference.summarise(samples[place : place + BATCH_SIZE].copy())
         np.testing.assert_array_equal(first[place:], moved[: BATCH_SIZE - place], err_msg=f"moved by {place}")
 
 
-@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: "x".join(map(str, schema.shape)))
-def test_a_sample_has_one_summary_in_batches_of_any_multiple(schema: Schema) -> None:
-    reference, samples = untrained(schema)
+def test_a_sample_has_one_summary_in_batches_of_any_multiple(made: tuple[Reference, np.ndarray]) -> None:
+    reference, samples = made
     first = np.concatenate([reference.summarise(samples[k : k + BATCH_SIZE]) for k in range(0, 512, BATCH_SIZE)])
     for rows in (128, 192, 512):
         batch = reference.summarise(samples[:rows].copy())
