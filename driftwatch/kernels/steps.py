@@ -1,4 +1,4 @@
-"""What a kernel needs of a folded image flow: each step's weights, and whether it has any kernel at all."""
+"""What kernels need of a folded image flow: each step's weights, and the log-determinant that no sample changes."""
 
 from __future__ import annotations
 

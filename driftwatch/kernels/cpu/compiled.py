@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_int64, c_void_p
+from functools import lru_cache
 from importlib.metadata import version
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+Shape = TypeVar("Shape")
 
 OLDEST = (0, 45)
 """Version of llvmlite from which on pointers are written as they are here."""
@@ -49,6 +52,12 @@ class Function:
     def __reduce__(self) -> tuple[Callable[..., Function], tuple[Any, ...]]:
         """Its text: another process compiles it anew."""
         return _compiled_again, self._made_of
+
+
+@lru_cache(maxsize=128)
+def function_of(write: Callable[[Shape], str], shape: Shape) -> Function:
+    """The function `kernel` that is written for a shape, of four pointers and two counts; references share it."""
+    return Function("kernel", write(shape), pointers=4, counts=2)
 
 
 def _compiled_again(name: str, text: str, pointers: int, counts: int) -> Function:

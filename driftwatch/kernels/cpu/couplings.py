@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftwatch.flows.image import MAX_LOG_SCALE
-from driftwatch.kernels.cpu.products import COLUMNS, add_products, outputs_of, parts_of
+from driftwatch.kernels.cpu.products import COLUMNS, Part, add_products, outputs_of, parts_of
 from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 
 SIDE = 3
@@ -96,13 +96,13 @@ class ScaleShape:
 
 
 def code_of(shape: ScaleShape) -> str:
-    """The function ``scale(images, weights, scratch, log_dets, groups, steps)``, in LLVM's language.
+    """The function ``kernel(images, weights, scratch, log_dets, groups, steps)``, in LLVM's language.
 
     Images ``(groups, H, W, C, lanes)`` are worked on in place, and log-determinants ``(groups, lanes)`` are added to.
     Weights are ``(steps, sum of shape.weights)``.
     """
     code = Code(shape.lanes)
-    with code.function("scale", pointers=4, counts=2) as ((images, weights, scratch, log_dets), (groups, steps)):
+    with code.function("kernel", pointers=4, counts=2) as ((images, weights, scratch, log_dets), (groups, steps)):
         spare = parts_of(scratch, shape.scratch, shape.lanes)
         for group in code.each(groups):
             image = images + group * (shape.height * shape.width * shape.channels * shape.lanes)
@@ -112,20 +112,8 @@ def code_of(shape: ScaleShape) -> str:
     return str(code)
 
 
-class _Step:
-    """One flow step.
-
-    Args:
-        code: that is written.
-        shape: of the scale.
-        weights: where each part of them lies.
-        scratch: likewise.
-    """
-
-    def __init__(
-        self, code: Code, shape: ScaleShape, weights: Mapping[str, Pointer], scratch: Mapping[str, Pointer]
-    ) -> None:
-        self.code, self.shape, self.weights, self.scratch = code, shape, weights, scratch
+class _Step(Part[ScaleShape]):
+    """One flow step."""
 
     def write(self, image: Pointer, log_det: Pointer) -> None:
         """All of it."""
@@ -135,8 +123,8 @@ class _Step:
                 pixel = image + self._vectors((y * shape.width + x) * shape.channels)
                 self._mix(pixel)
                 place = y * self.shape.padded + x + 1
-                self._copy(pixel, self._spare("kept", place * shape.half), shape.half)
-                self._begin(self._spare("output", place * shape.channels))
+                self._copy(pixel, self.spare("kept", place * shape.half), shape.half)
+                self._begin(self.spare("output", place * shape.channels))
         for y in self.code.each(shape.height):
             if shape.width > 1:
                 for pair in self.code.each(shape.width // 2):
@@ -146,7 +134,7 @@ class _Step:
         for y in self.code.each(shape.height):
             for x in self.code.each(shape.width):
                 pixel = image + self._vectors((y * shape.width + x) * shape.channels + shape.half)
-                self._move(pixel, self._spare("output", (y * self.shape.padded + x + 1) * shape.channels), log_det)
+                self._move(pixel, self.spare("output", (y * self.shape.padded + x + 1) * shape.channels), log_det)
 
     def _mix(self, pixel: Pointer) -> None:
         """The invertible 1x1 convolution of a pixel's channels."""
@@ -175,7 +163,7 @@ class _Step:
         # Of the three rows that a convolution reaches, those of the image: the first of them, and how many.
         top, bottom = y.equals(0), y.equals(self.shape.height - 1)
         rows = self.code.number(SIDE) - top - bottom
-        self._take(self._spare("kept", ((y + top - 1) * self.shape.padded + x) * self.shape.half), rows)
+        self._take(self.spare("kept", ((y + top - 1) * self.shape.padded + x) * self.shape.half), rows)
         self._first(top, rows)
         self._middle(alone=alone)
         for row in self.code.each(rows):
@@ -191,7 +179,7 @@ class _Step:
                 line = above + self._vectors(row * (self.shape.padded * half) + channel)
                 a, b, c, d = ((line + self._vectors(k * half)).load() for k in range(POINTS))
                 for point, each in enumerate((a - c, b + c, c - b, b - d)):
-                    self._spare("taken", (row * half + channel) * POINTS + point).store(each)
+                    self.spare("taken", (row * half + channel) * POINTS + point).store(each)
 
     def _first(self, top: Index, rows: Index) -> None:
         """The 3x3 convolution of two pixels, where it is positive."""
@@ -203,11 +191,11 @@ class _Step:
             sums += nothing * 2
             weights = self.weights["first"] + (outputs * SIDE + top) * size
             for factor in self.code.each(rows * shape.half, sums):
-                self._pointwise(self._spare("taken", factor * POINTS), 1, weights + factor * (POINTS * some), sums)
+                self._pointwise(self.spare("taken", factor * POINTS), 1, weights + factor * (POINTS * some), sums)
             for k in range(some):
                 a, b, c, d = sums[k::some]
                 for pixel, value in enumerate((a + b + c, b - c - d)):
-                    self._spare("hidden", outputs * some + (pixel * shape.hidden + k)).store(value.at_least(0.0))
+                    self.spare("hidden", outputs * some + (pixel * shape.hidden + k)).store(value.at_least(0.0))
 
     def _middle(self, *, alone: bool) -> None:
         """The 1x1 convolution where it is positive: of two pixels, their sum and their difference."""
@@ -216,12 +204,12 @@ class _Step:
             sums = [(self.weights["middle bias"] + outputs * some + k).spread() for k in range(some)] * COLUMNS
             weights = self.weights["middle"] + outputs * (shape.hidden * some)
             for factor in self.code.each(shape.hidden, sums):
-                add_products(self._spare("hidden", factor), shape.hidden, weights + factor * some, sums)
+                add_products(self.spare("hidden", factor), shape.hidden, weights + factor * some, sums)
             for k in range(some):
                 one, other = (each.at_least(0.0) for each in sums[k::some])
                 other = self.code.constant(0.0) if alone else other
                 for point, each in enumerate((one, one + other, one - other, other)):
-                    self._spare("given", outputs * some + (point * shape.hidden + k)).store(each)
+                    self.spare("given", outputs * some + (point * shape.hidden + k)).store(each)
 
     def _give(self, place: Index, tap: Index) -> None:
         """What two pixels give to one row of outputs, from the column before them to the one after."""
@@ -230,8 +218,8 @@ class _Step:
             sums = [self.code.constant(0.0)] * (POINTS * some)
             weights = self.weights["last"] + (tap * (shape.channels // some) + outputs) * (shape.hidden * POINTS * some)
             for factor in self.code.each(shape.hidden, sums):
-                self._pointwise(self._spare("given", factor), shape.hidden, weights + factor * (POINTS * some), sums)
-            row = self._spare("output", place * shape.channels + outputs * some)
+                self._pointwise(self.spare("given", factor), shape.hidden, weights + factor * (POINTS * some), sums)
+            row = self.spare("output", place * shape.channels + outputs * some)
             for k in range(some):
                 a, b, c, d = sums[k::some]
                 for column, value in enumerate((a, b - c - d, b + c - a, d)):
@@ -260,9 +248,6 @@ class _Step:
             place.store((place.load() + shift) * log_scale.exp())
             total[0] += log_scale
         log_det.store(total[0])
-
-    def _spare(self, name: str, vectors: Index) -> Pointer:
-        return self.scratch[name] + self._vectors(vectors)
 
     def _vectors(self, count: Index | int) -> Index | int:
         """So many vectors, in floats."""

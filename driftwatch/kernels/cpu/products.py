@@ -7,9 +7,13 @@ serves twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import accumulate
+from typing import Generic, TypeVar
 
-from driftwatch.kernels.cpu.vectors import Pointer, Vector
+from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
+
+Shape = TypeVar("Shape")
 
 COLUMNS = 2
 
@@ -40,3 +44,24 @@ def add_products(line: Pointer, stride: int, weights: Pointer, sums: list[Vector
 def parts_of(start: Pointer, sizes: Mapping[str, int], unit: int) -> dict[str, Pointer]:
     """Where parts of given sizes lie that follow each other."""
     return {name: start + end * unit for name, end in zip(sizes, accumulate(sizes.values(), initial=0), strict=False)}
+
+
+@dataclass(frozen=True)
+class Part(Generic[Shape]):
+    """What is written of a part of a flow.
+
+    Args:
+        code: that is written.
+        shape: of what the part belongs to.
+        weights: where each part of them lies.
+        scratch: likewise.
+    """
+
+    code: Code
+    shape: Shape
+    weights: Mapping[str, Pointer]
+    scratch: Mapping[str, Pointer]
+
+    def spare(self, name: str, vectors: Index | int) -> Pointer:
+        """So many vectors into a part of the scratch."""
+        return self.scratch[name] + vectors * self.code.lanes

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from driftwatch.flows.image import ImageFlow
-from driftwatch.kernels.cpu.compiled import Function
+from driftwatch.kernels.cpu.compiled import function_of
 from driftwatch.kernels.cpu.couplings import POINTS, SIDE, ScaleShape, code_of
 from driftwatch.kernels.steps import StepWeights, constant_log_det, steps_of
 
@@ -71,13 +70,7 @@ def kernel_of(flow: ImageFlow, scale: int, lanes: int) -> ScaleKernel:
     shape = shape_of(flow, scale, lanes)
     weights = torch.stack([packed(shape, step) for step in steps_of(flow, scale)])
     split = scale < flow.scales - 1
-    return ScaleKernel(shape, function_of(shape), weights, constant_log_det(flow, scale), split=split)
-
-
-@lru_cache(maxsize=64)
-def function_of(shape: ScaleShape) -> Function:
-    """The function of a shape; references of one shape share it."""
-    return Function("scale", code_of(shape), pointers=4, counts=2)
+    return ScaleKernel(shape, function_of(code_of, shape), weights, constant_log_det(flow, scale), split=split)
 
 
 def packed(shape: ScaleShape, step: StepWeights) -> Tensor:

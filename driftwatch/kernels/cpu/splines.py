@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from driftwatch.flows.spline import MIN_BIN, MIN_SLOPE, TAIL_BOUND, UNIT_SLOPE, parameter_count
-from driftwatch.kernels.cpu.products import COLUMNS, add_products, outputs_of, parts_of
+from driftwatch.kernels.cpu.products import COLUMNS, Part, add_products, outputs_of, parts_of
 from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 
 
@@ -70,13 +70,13 @@ class VectorShape:
 
 
 def code_of(shape: VectorShape) -> str:
-    """The function ``flow(features, weights, scratch, log_dets, groups, layers)``, in LLVM's language.
+    """The function ``kernel(features, weights, scratch, log_dets, groups, layers)``, in LLVM's language.
 
     Features ``(groups, 2, dim, lanes)`` are worked on in place, log-determinants ``(groups, 2, lanes)`` are added to.
     Weights are ``(layers, sum of shape.weights)`` and those of the last mix.
     """
     code = Code(shape.lanes)
-    with code.function("flow", pointers=4, counts=2) as ((features, weights, scratch, log_dets), (groups, layers)):
+    with code.function("kernel", pointers=4, counts=2) as ((features, weights, scratch, log_dets), (groups, layers)):
         spare, size = parts_of(scratch, shape.scratch, shape.lanes), sum(shape.weights.values())
         for group in code.each(groups):
             some = features + group * (COLUMNS * shape.dim * shape.lanes)
@@ -87,34 +87,22 @@ def code_of(shape: VectorShape) -> str:
     return str(code)
 
 
-class _Layer:
-    """One layer.
-
-    Args:
-        code: that is written.
-        shape: of the flow.
-        weights: where each part of them lies.
-        scratch: likewise.
-    """
-
-    def __init__(
-        self, code: Code, shape: VectorShape, weights: Mapping[str, Pointer], scratch: Mapping[str, Pointer]
-    ) -> None:
-        self.code, self.shape, self.weights, self.scratch = code, shape, weights, scratch
+class _Layer(Part[VectorShape]):
+    """One layer."""
 
     def write(self, features: Pointer, log_det: Pointer) -> None:
         """All of it."""
         shape, scratch = self.shape, self.scratch
 
         def begin(place: Index | int, value: Vector) -> None:
-            self._put("hidden", place, value)
-            self._put("rectified", place, value.at_least(0.0))
+            self.spare("hidden", place).store(value)
+            self.spare("rectified", place).store(value.at_least(0.0))
 
         def inside(place: Index | int, value: Vector) -> None:
-            self._put("inside", place, value.at_least(0.0))
+            self.spare("inside", place).store(value.at_least(0.0))
 
         def add(place: Index | int, value: Vector) -> None:
-            begin(place, value + (scratch["hidden"] + place * shape.lanes).load())
+            begin(place, value + self.spare("hidden", place).load())
 
         self.mix(features)
         hidden = shape.filled(shape.hidden)
@@ -122,10 +110,12 @@ class _Layer:
         for block in range(2):
             self._product(f"middle {2 * block}", scratch["rectified"], hidden, inside)
             self._product(f"middle {2 * block + 1}", scratch["inside"], hidden, add)
-        self._product("last", scratch["rectified"], hidden, lambda place, value: self._put("parameters", place, value))
+        self._product(
+            "last", scratch["rectified"], hidden, lambda place, value: self.spare("parameters", place).store(value)
+        )
         for column in range(COLUMNS):
             moved = features + (column * shape.dim + shape.kept) * shape.lanes
-            parameters = scratch["parameters"] + column * shape.filled(shape.products["last"][1]) * shape.lanes
+            parameters = self.spare("parameters", column * shape.filled(shape.products["last"][1]))
             slopes = log_det + column * shape.lanes
             for number in self.code.each(shape.moved):
                 place = moved + number * shape.lanes
@@ -137,14 +127,11 @@ class _Layer:
     def mix(self, features: Pointer) -> None:
         """The linear map of all dimensions, in place."""
         shape = self.shape
-        self._product("mix", features, shape.dim, lambda place, value: self._put("mixed", place, value))
+        self._product("mix", features, shape.dim, lambda place, value: self.spare("mixed", place).store(value))
         for column in range(COLUMNS):
             for number in self.code.each(shape.dim):
-                source = self.scratch["mixed"] + (number + column * shape.filled(shape.dim)) * shape.lanes
+                source = self.spare("mixed", number + column * shape.filled(shape.dim))
                 (features + (number + column * shape.dim) * shape.lanes).store(source.load())
-
-    def _put(self, part: str, place: Index | int, value: Vector) -> None:
-        (self.scratch[part] + place * self.shape.lanes).store(value)
 
     def _product(self, name: str, source: Pointer, stride: int, store: Callable[[Index | int, Vector], None]) -> None:
         """One product; `store` gets each output, and which it is among those of both columns."""

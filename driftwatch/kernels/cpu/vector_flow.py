@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from driftwatch.flows.folding import FoldedMix
 from driftwatch.flows.vector import CouplingLayer, VectorFlow
-from driftwatch.kernels.cpu.compiled import Function
+from driftwatch.kernels.cpu.compiled import function_of
 from driftwatch.kernels.cpu.products import COLUMNS, outputs_of
 from driftwatch.kernels.cpu.splines import VectorShape, code_of
 
@@ -56,13 +55,7 @@ def kernel_of(flow: VectorFlow, lanes: int) -> VectorKernel | None:
     last = _product(shape, mixes[-1].weight, mixes[-1].bias)
     weights = torch.cat([*(packed(shape, each) for each in layers), last])
     log_det = sum(each.log_det for each in mixes)
-    return VectorKernel(shape, function_of(shape), weights, len(layers), log_det)
-
-
-@lru_cache(maxsize=64)
-def function_of(shape: VectorShape) -> Function:
-    """The function of a shape; references of one shape share it."""
-    return Function("flow", code_of(shape), pointers=4, counts=2)
+    return VectorKernel(shape, function_of(code_of, shape), weights, len(layers), log_det)
 
 
 def packed(shape: VectorShape, layer: CouplingLayer) -> Tensor:

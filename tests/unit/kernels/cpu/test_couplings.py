@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from llvmlite import binding
 from torch import Tensor
 
 from driftwatch.flows.image import ImageFlow
-from driftwatch.kernels.cpu.couplings import ScaleShape, code_of
 from driftwatch.kernels.cpu.scale import kernels_of, shape_of
 from tests.shaken_flows import shaken
 
@@ -90,23 +88,6 @@ def test_a_sample_far_outside_changes_no_other() -> None:
 
 def test_there_are_none_for_hidden_layers_that_do_not_fill_the_sums() -> None:
     assert not kernels_of(shaken(1, 8, 8, hidden=12), 16)
-
-
-@pytest.mark.parametrize(
-    ("triple", "cpu", "lanes", "multiplies"),
-    [
-        ("x86_64-unknown-linux-gnu", "x86-64-v3", 8, "vfmadd231ps\t%ymm"),
-        ("x86_64-unknown-linux-gnu", "x86-64-v4", 16, "vfmadd231ps\t%zmm"),
-        ("aarch64-unknown-linux-gnu", "neoverse-n1", 4, "fmla\tv"),
-    ],
-)
-def test_products_are_the_hardware_s_own(triple: str, cpu: str, lanes: int, multiplies: str) -> None:
-    binding.initialize_all_targets()
-    binding.initialize_all_asmprinters()
-    machine = binding.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=2)
-    text = machine.emit_assembly(binding.parse_assembly(code_of(ScaleShape(8, 8, 8, 64, lanes))))
-    assert multiplies in text
-    assert "fmaf" not in text
 
 
 def test_shapes() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from llvmlite import binding
 from torch import Tensor
 
 from driftwatch.flows.vector import VectorFlow
-from driftwatch.kernels.cpu.splines import VectorShape, code_of
 from driftwatch.kernels.cpu.vector_flow import kernel_of
 from tests.shaken_flows import vector_flow
 
@@ -90,20 +88,3 @@ def test_other_numbers_than_float32_are_refused() -> None:
 
 def test_there_is_none_for_a_single_dimension() -> None:
     assert kernel_of(vector_flow(1), 4) is None
-
-
-@pytest.mark.parametrize(
-    ("triple", "cpu", "lanes", "multiplies"),
-    [
-        ("x86_64-unknown-linux-gnu", "x86-64-v3", 8, "vfmadd231ps\t%ymm"),
-        ("x86_64-unknown-linux-gnu", "x86-64-v4", 16, "vfmadd231ps\t%zmm"),
-        ("aarch64-unknown-linux-gnu", "neoverse-n1", 4, "fmla\tv"),
-    ],
-)
-def test_products_are_the_hardware_s_own(triple: str, cpu: str, lanes: int, multiplies: str) -> None:
-    binding.initialize_all_targets()
-    binding.initialize_all_asmprinters()
-    machine = binding.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=2)
-    text = machine.emit_assembly(binding.parse_assembly(code_of(VectorShape(12, 64, 8, lanes))))
-    assert multiplies in text
-    assert not {"fmaf", "expf", "logf", "rintf"} & set(text.split())
