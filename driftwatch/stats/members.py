@@ -64,17 +64,18 @@ def single_column(number: int) -> str:
 def members_for(layout: Layout, size: int) -> Members:
     """What is combined of windows of `size` images, or rows."""
     groups = {name for name, _ in layout.groups}
+    columns = [single_column(number) for number in range(len(layout.columns))]
     if LAYOUT in groups:
         joined = ONE_IMAGE if size == 1 else IMAGES
-    elif layout.columns:
-        joined = (*ROWS, *(((single_column(number),), 1) for number in range(len(layout.columns))))
+    elif columns:
+        joined = (*ROWS, *(((column,), 1) for column in columns))
     else:
         joined = (*ROWS, ((VALUES,), 1), ((PAIRS,), 1))
-    missing = {LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY, VALUES, PAIRS, LOCATION, AGREEMENT} - groups
+    known = {KL, GEOMETRY, MOMENTS, NLL, SURPRISE, *groups, *columns}
     names: list[str] = []
     coordinates = []
     for wanted, weight in joined:
-        there = [name for name in wanted if name not in missing]
+        there = [name for name in wanted if name in known]
         coordinates.append(Coordinate(tuple(range(len(names), len(names) + len(there))), weight))
         names += there
     return Members(tuple(names), tuple(coordinates))
