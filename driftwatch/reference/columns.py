@@ -6,10 +6,12 @@ Values that are missing or unseen come before all that may follow from them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
-from scipy.special import bdtrc, chdtrc
+from numpy.typing import NDArray
+from scipy.special import bdtrc, chdtrc, chdtri
 
 from driftwatch.data.flaws import Flaws
 from driftwatch.data.schema import TableSchema
@@ -20,6 +22,9 @@ from driftwatch.stats.summary import Array, Layout
 
 SURE = float(np.log(1e-4))
 """The logarithm of the p-value from which on something is told."""
+
+NOT_SURE = 1.001e-4
+"""A p-value a little above that, so that rounding decides nothing when it is looked for quickly."""
 
 MOST_TOLD = 2
 NAMED = 4
@@ -44,7 +49,9 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
     found: list[Found] = []
     questions = 2 * len(schema.columns)
     for column, usual in zip(schema.columns, missing.tolist(), strict=True):
-        absent, unseen = flaws.get(column.name, (0, 0))
+        if column.name not in flaws:
+            continue
+        absent, unseen = flaws[column.name]
         if (log_p := _surplus(absent, n, usual, questions)) <= SURE:
             also = (f"{MISSING}{column.name}", f"{MISSING}values")
             phrase = f"{column.name} is missing in {_percent(absent / n)} of rows ({_percent(usual)} in the reference)"
@@ -58,51 +65,56 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
 
 
 def moved_columns(
-    summary: Array,
+    summaries: Array,
     layout: Layout,
     names: Sequence[str],
-    flawed: Sequence[Found] = (),
+    flawed: Sequence[Sequence[Found]] | None = None,
     *,
     rests_on: float = math.inf,
-) -> list[str]:
-    """Phrases on what moved, at most `MOST_TOLD`, each column in one of them only.
+) -> list[list[str]]:
+    """Phrases on what moved in each window, at most `MOST_TOLD`, each column in one of them only.
 
     Each column is asked whether its mean moved and whether its distribution changed, and each pair whether the two go
     together in another way; p-values are corrected for the number of questions (Bonferroni). A column that rose has
     another distribution and other products too: what a shift accounts for is told as a shift only.
 
     Args:
-        summary: of the window, ``(V,)``.
-        layout: of the summary.
+        summaries: of the windows, ``(M, V)``.
+        layout: of the summaries.
         names: of the features of a row, ``D`` of them; nothing is told if there are none.
-        flawed: what `flawed_columns` found.
+        flawed: what `flawed_columns` found in each window; nothing if None.
         rests_on: samples that the reference's means are of.
     """
-    if not names:
-        return []
+    mean = summaries / summaries[:, :1]
+    means = {name: mean[:, place] for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
+    if not names or LOCATION not in means or means[LOCATION].shape[1] != len(names):
+        return [[] for _ in summaries]
     # The difference of two means varies by 1 / n and by 1 / rests_on.
-    n = float(summary[0]) / (1.0 + float(summary[0]) / rests_on)
-    mean = summary / summary[0]
-    means = {name: mean[place] for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
-    if len(means.get(LOCATION, ())) != len(names):
-        return []
+    n = summaries[:, :1] / (1.0 + summaries[:, :1] / rests_on)
     # Features are standard normal one by one, and this group is scaled by the length of all of them.
     shifts = means[LOCATION] * np.sqrt(len(names))
-    shifted = [found for found in _shifts(shifts, n, names) if found[0] <= SURE]
-    moved = [name for _, (name,), _ in shifted]
-    largest = max((abs(shifts[names.index(name)]) for name in moved), default=0.0)
-    # Marginals are whitened together, so a column that moved shows a little in those that go with it.
-    surest = min((log_p for log_p, *_ in shifted), default=SURE)
-    changed = [found for found in _marginals(means, n, names) if found[0] <= surest and found[1][0] not in moved]
-    related = [found for found in _pairs(means, n, names, largest) if found[0] <= SURE]
-    phrases: list[str] = []
-    told: set[str] = set()
-    # Flaws first, since all else may follow from them.
-    for _, columns, phrase in [*sorted(flawed), *sorted([*shifted, *changed, *related])]:
-        if len(phrases) < MOST_TOLD and not told & set(columns):
-            told |= set(columns)
-            phrases.append(phrase)
-    return phrases
+    shifted = _sure(n * np.square(shifts), 1)
+    changed, related = _no_answers(summaries), _no_answers(summaries)
+    if MARGINALS in means:
+        shares = means[MARGINALS].reshape(len(summaries), len(names), -1)
+        changed = _sure(n * np.square(shares).sum(2), shares.shape[2])
+    rows, others = _pairs(len(names))
+    if PAIRS in means and means[PAIRS].shape[1] == len(rows):
+        # Columns that move by that many standard deviations change no mean product by more than its square.
+        largest = [max((abs(shifts[m, i]) for i, _ in some), default=0.0) for m, some in enumerate(shifted)]
+        beyond = np.abs(means[PAIRS]) - np.square(largest)[:, None]
+        related = _sure(n * np.square(np.maximum(beyond, 0.0)), 1)
+    told = []
+    for m, (shift, change, relation) in enumerate(zip(shifted, changed, related, strict=True)):
+        found = [_shifted(names[i], shifts[m, i], log_p) for i, log_p in shift]
+        moved = [i for i, _ in shift]
+        # Marginals are whitened together, so a column that moved shows a little in those that go with it.
+        surest = min((log_p for _, log_p in shift), default=SURE)
+        found += [_changed(names[i], log_p) for i, log_p in change if log_p <= surest and i not in moved]
+        found += [_related(names[rows[pair]], names[others[pair]], log_p) for pair, log_p in relation]
+        # Flaws first, since all else may follow from them.
+        told.append(_phrases([*sorted(flawed[m] if flawed else ()), *sorted(found)]))
+    return told
 
 
 def _surplus(count: int, n: float, usual: float, questions: int) -> float:
@@ -118,40 +130,58 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share > 0.1 else f"{100 * share:.2g} %"
 
 
-def _shifts(shifts: Array, n: float, names: Sequence[str]) -> Iterator[Found]:
-    for name, moved, log_p in zip(names, shifts, _log_p(n * np.square(shifts), 1, len(names)), strict=True):
-        word = "rose" if moved > 0 else "fell"
-        size = f"{abs(moved):.2g}"
-        phrase = f"{name} {word} by {size} standard deviation{'' if size == '1' else 's'}"
-        yield float(log_p), (name,), _share(name) or phrase
+def _sure(squares: Array, freedom: int) -> list[list[tuple[int, float]]]:
+    """Of each window the questions that are surely answered by yes, each with its log p-value, corrected.
 
-
-def _marginals(means: dict[str, Array], n: float, names: Sequence[str]) -> Iterator[Found]:
-    if MARGINALS not in means:
-        return
-    shares = means[MARGINALS].reshape(len(names), -1)
-    for name, log_p in zip(names, _log_p(n * np.square(shares).sum(1), shares.shape[1], len(names)), strict=True):
-        yield float(log_p), (name,), _share(name) or f"the distribution of {name} changed"
-
-
-def _pairs(means: dict[str, Array], n: float, names: Sequence[str], shift: float) -> Iterator[Found]:
-    rows, others = np.triu_indices(len(names))
-    if len(means.get(PAIRS, ())) != len(rows):
-        return
-    # Columns that move by that many standard deviations change no mean product by more than its square.
-    beyond = np.maximum(np.abs(means[PAIRS]) - shift**2, 0.0)
-    log_ps = _log_p(n * np.square(beyond), 1, len(rows))
-    for i, j, log_p in zip(rows.tolist(), others.tolist(), log_ps, strict=True):
-        one, other = names[i], names[j]
-        alone = _share(one) or f"the spread of {one} changed"
-        together = f"{one} and {other} go together in another way"
-        yield float(log_p), (one, other), alone if i == j else together
-
-
-def _log_p(squares: Array, freedom: int, questions: int) -> Array:
-    """Of chi-squared statistics, corrected."""
+    Args:
+        squares: chi-squared statistics, ``(M, Q)``.
+        freedom: of each.
+    """
+    questions = squares.shape[1]
+    # Hardly any window asks for a p-value, and one takes a microsecond.
+    found = np.nonzero(squares >= chdtri(freedom, NOT_SURE / questions))
     with np.errstate(divide="ignore"):
-        return np.asarray(np.log(chdtrc(freedom, squares)) + np.log(questions))
+        log_ps = np.log(chdtrc(freedom, squares[found])) + np.log(questions)
+    answers = _no_answers(squares)
+    for m, question, log_p in zip(*(each.tolist() for each in (*found, log_ps)), strict=True):
+        if log_p <= SURE:
+            answers[m].append((question, log_p))
+    return answers
+
+
+def _no_answers(windows: Array) -> list[list[tuple[int, float]]]:
+    return [[] for _ in windows]
+
+
+@cache
+def _pairs(features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Both features of each pair, as products of them are numbered."""
+    return np.triu_indices(features)
+
+
+def _phrases(found: Sequence[Found]) -> list[str]:
+    phrases: list[str] = []
+    told: set[str] = set()
+    for _, columns, phrase in found:
+        if len(phrases) < MOST_TOLD and not told & set(columns):
+            told |= set(columns)
+            phrases.append(phrase)
+    return phrases
+
+
+def _shifted(name: str, moved: float, log_p: float) -> Found:
+    size = f"{abs(moved):.2g}"
+    phrase = f"{name} {'rose' if moved > 0 else 'fell'} by {size} standard deviation{'' if size == '1' else 's'}"
+    return log_p, (name,), _share(name) or phrase
+
+
+def _changed(name: str, log_p: float) -> Found:
+    return log_p, (name,), _share(name) or f"the distribution of {name} changed"
+
+
+def _related(one: str, other: str, log_p: float) -> Found:
+    alone = _share(one) or f"the spread of {one} changed"
+    return log_p, (one, other), alone if one == other else f"{one} and {other} go together in another way"
 
 
 def _share(name: str) -> str:

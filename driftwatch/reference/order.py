@@ -73,7 +73,7 @@ def examine_order(summaries: NDArray[np.floating], layout: Layout, names: Sequen
         p_value=float((strength >= strength[0]).mean()),
         effects=tuple(tested.effect[:SLICES].tolist()),
         most=most,
-        moved=tuple(moved_columns(_slices(grains, orders[:1])[most], layout, names)),
+        moved=tuple(moved_columns(_slices(grains, orders[:1])[most, None], layout, names)[0]),
     )
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -68,11 +69,10 @@ class Martingale:
     active: Array
     deepest: float
 
-    @property
+    @cached_property
     def log_wealth(self) -> float:
         """The logarithm of all wealth, nats; 0 at first."""
-        asleep = math.log(_asleep(self.rounds))
-        return float(np.logaddexp.reduce([asleep, *self.active]))
+        return _log_wealth(self.rounds, self.active)
 
     def bet(self, found: Ranks) -> Martingale:
         """Bets on the grades of scores, ``(n,)``, in the order in which they came; money wakes up before it, once."""
@@ -85,8 +85,8 @@ class Martingale:
             logs += float(np.log(_ranks(counts, some)).sum())
             counts = counts + count(some)
         active = active + len(found) * LOG_POWERS + (POWERS - 1.0) * logs
-        then = replace(self, counts=counts, rounds=rounds, active=active)
-        return replace(then, deepest=max(self.deepest, then.log_wealth))
+        deepest = max(self.deepest, _log_wealth(rounds, active))
+        return Martingale(counts, rounds, active, deepest)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; the numbers come back as they are."""
@@ -113,6 +113,10 @@ def start(calibration: Ranks) -> Martingale:
     return Martingale(count(calibration), 0, np.full(len(POWERS), -1e300), 0.0)
 
 
+def _log_wealth(rounds: int, active: Array) -> float:
+    return float(np.logaddexp.reduce([math.log(_asleep(rounds)), *active]))
+
+
 def _asleep(rounds: int) -> float:
     """The share of the money that has not been put into bets: it falls so slowly that a late drift is bet on, too."""
     return 1.0 / math.log(rounds + math.e)
@@ -122,11 +126,17 @@ def _ranks(counts: Counts, found: Ranks) -> Array:
     """The rank of each of a few scores, among all that came before it, in ``(0, 1)``, ``(n,)``."""
     place = found.astype(np.intp)
     totals = int(counts.sum()) + np.arange(len(found))
-    before = np.tri(len(found), k=-1, dtype=bool)
+    before = _before(len(found))
     below = (np.cumsum(counts) - counts)[place] + ((place < place[:, None]) & before).sum(1)
     same = counts[place] + ((place == place[:, None]) & before).sum(1)
     ranks: Array = (below + _uniform(totals) * (same + 1)) / (totals + 1)
     return ranks
+
+
+@cache
+def _before(scores: int) -> NDArray[np.bool_]:
+    """Which scores come before each, ``(n, n)``."""
+    return np.tri(scores, k=-1, dtype=bool)
 
 
 def _uniform(numbers: Counts) -> Array:

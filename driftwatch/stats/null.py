@@ -59,11 +59,6 @@ class Features:
     hotelling: Array
     columns: Array
 
-    def some(self, chosen: slice) -> Features:
-        """Those of some of the windows."""
-        parts = Decomposition(self.decomposition.parts[chosen])
-        return Features(self.values[chosen], parts, self.nll[chosen], self.hotelling[chosen], self.columns[chosen])
-
 
 def features(summaries: Array, layout: Layout) -> Features:
     """Measures windows, given as summaries ``(M, V)``."""
@@ -131,17 +126,6 @@ class Tested:
     features: Features
     effect: Array
     deviations: Array
-
-    def one(self, place: int) -> Tested:
-        """The results of one of the windows."""
-        chosen = slice(place, place + 1)
-        return Tested(
-            {name: values[chosen] for name, values in self.statistics.items()},
-            {name: values[chosen] for name, values in self.p_values.items()},
-            self.features.some(chosen),
-            self.effect[chosen],
-            self.deviations[chosen],
-        )
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class WindowSpan:
             "samples": self.samples,
             "start": rfc3339(self.start_ms),
             "end": rfc3339(self.end_ms),
-            "offsets": [asdict(each) for each in self.offsets],
+            "offsets": [dict(vars(each)) for each in self.offsets],
             **({"share": self.share} if self.share < 1 else {}),
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -92,5 +92,5 @@ class AnytimeAlarm:
         martingale = state.martingale.bet(chosen)
         seen, held = state.seen + len(grades), max(0, state.held - len(grades))
         if martingale.log_wealth < self.limit:
-            return replace(state, martingale=martingale, seen=seen, held=held)
+            return AnytimeState(martingale, seen, held, state.passed)
         return AnytimeState(start(self.calibration), seen, self.hold, martingale.log_wealth)

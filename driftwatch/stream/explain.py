@@ -49,11 +49,11 @@ def explain(
         blocks: names of the blocks.
         effect: of the window, nats per sample.
     """
+    if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
+        return "nothing stands out"
     excess = parts - null.parts_mean
     standard = deviations[: parts.size].reshape(parts.shape)
     notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)
-    if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
-        return "nothing stands out"
     moved = _group_words(null, deviations)
     if not notable.any():
         if moved:

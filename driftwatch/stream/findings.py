@@ -38,9 +38,37 @@ def findings(
     null: WindowNull, summaries: Array, tested: Tested, reference: Reference, flaws: Sequence[Flaws] | None = None
 ) -> list[Findings]:
     """Likewise, of windows that were tested by the null."""
+    parts, deviations, blocks = tested.features.decomposition.parts, tested.deviations, reference.block_names
+    groups = [group for group, _ in null.layout.groups]
+    statistics, p_values = _by_window(tested.statistics), _by_window(tested.p_values)
+    geometry, effects = _geometry(tested), tested.effect.tolist()
+    of_parts, beyond = parts.tolist(), np.subtract(parts, null.parts_mean).tolist()
+    off = deviations[:, : parts[0].size].reshape(len(parts), -1, len(PARTS)).tolist()
+    groups_off = deviations[:, deviations.shape[1] - len(groups) :].tolist()
+    squares = tested.features.hotelling.tolist()
+    flawed = _flawed(flaws, summaries, reference)
+    names, rests_on = reference.feature_names, float(reference.others[0])
+    moved = moved_columns(summaries, null.layout, names, flawed, rests_on=rests_on)
+
+    def explained(m: int) -> str:
+        """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
+        if moved[m]:
+            return "; ".join([*moved[m], f"{effects[m]:+.3g} nats/sample in all"])
+        return explain(null, parts[m], deviations[m], geometry[m], blocks, effects[m])
+
     return [
-        _findings(null, summary, tested.one(m), reference, flaws[m] if flaws else {})
-        for m, summary in enumerate(summaries)
+        Findings(
+            statistics=statistics[m],
+            p_values=p_values[m],
+            parts={block: dict(zip(PARTS, each, strict=True)) for block, each in zip(blocks, of_parts[m], strict=True)},
+            geometry=geometry[m],
+            moments=dict(zip(groups, squares[m], strict=True)),
+            effect_nats=effects[m],
+            explanation=explained(m),
+            excess=excess(blocks, beyond[m], off[m]),
+            groups=dict(zip(groups, groups_off[m], strict=True)),
+        )
+        for m in range(len(summaries))
     ]
 
 
@@ -78,25 +106,6 @@ class Examiner:
         return partial(batch.finding, len(batch.summaries) - 1)
 
 
-def _findings(null: WindowNull, summary: Array, tested: Tested, reference: Reference, flaws: Flaws) -> Findings:
-    parts, deviations = tested.features.decomposition.parts[0], tested.deviations[0]
-    geometry = _geometry(tested)
-    groups = [group for group, _ in null.layout.groups]
-    return Findings(
-        statistics=_first(tested.statistics),
-        p_values=_first(tested.p_values),
-        parts={
-            block: dict(zip(PARTS, map(float, parts[s]), strict=True)) for s, block in enumerate(reference.block_names)
-        },
-        geometry=geometry,
-        moments=dict(zip(groups, map(float, tested.features.hotelling[0]), strict=True)),
-        effect_nats=float(tested.effect[0]),
-        explanation=_explain(null, summary, tested, geometry, reference, flaws),
-        excess=excess(reference.block_names, parts - null.parts_mean, deviations[: parts.size].reshape(parts.shape)),
-        groups=dict(zip(groups, map(float, deviations[len(deviations) - len(groups) :]), strict=True)),
-    )
-
-
 def detector_results(found: Findings) -> tuple[DetectorResult, ...]:
     """What each detector says of a window, as an alert tells it."""
     parts: Mapping[str, Mapping[str, Mapping[str, float]]] = {
@@ -109,42 +118,26 @@ def detector_results(found: Findings) -> tuple[DetectorResult, ...]:
     )
 
 
-def _geometry(tested: Tested) -> dict[str, float]:
-    offset = tested.features.decomposition.parts[0].size
-    values = map(float, tested.features.values[0, offset : offset + len(GEOMETRY_PARTS)])
-    geometry = dict(zip(GEOMETRY_PARTS, values, strict=True))
-    geometry["radius"] = float(np.exp(geometry["radius"]))
-    return geometry
+def _geometry(tested: Tested) -> list[dict[str, float]]:
+    """Of each window."""
+    first = tested.features.decomposition.parts[0].size
+    values = tested.features.values[:, first : first + len(GEOMETRY_PARTS)].copy()
+    radius = GEOMETRY_PARTS.index("radius")
+    values[:, radius] = np.exp(values[:, radius])
+    return [dict(zip(GEOMETRY_PARTS, each, strict=True)) for each in values.tolist()]
 
 
-def _explain(
-    null: WindowNull,
-    summary: Array,
-    tested: Tested,
-    geometry: dict[str, float],
-    reference: Reference,
-    flaws: Flaws,
-) -> str:
-    """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
-    columns = moved_columns(
-        summary,
-        null.layout,
-        reference.feature_names,
-        _flawed(flaws, float(summary[0]), reference),
-        rests_on=float(reference.others[0]),
-    )
-    effect = float(tested.effect[0])
-    if columns:
-        return "; ".join([*columns, f"{effect:+.3g} nats/sample in all"])
-    parts = tested.features.decomposition.parts[0]
-    return explain(null, parts, tested.deviations[0], geometry, reference.block_names, effect)
+def _flawed(flaws: Sequence[Flaws] | None, summaries: Array, reference: Reference) -> list[list[Found]] | None:
+    """The columns with more flaws than the reference has, of each window."""
+    schema = reference.schema
+    if flaws is None or not isinstance(schema, TableSchema):
+        return None
+    return [
+        flawed_columns(each, n, schema, reference.missing_shares) if each else []
+        for each, n in zip(flaws, summaries[:, 0].tolist(), strict=True)
+    ]
 
 
-def _flawed(flaws: Flaws, n: float, reference: Reference) -> list[Found]:
-    if not flaws or not isinstance(reference.schema, TableSchema):
-        return []
-    return flawed_columns(flaws, n, reference.schema, reference.missing_shares)
-
-
-def _first(arrays: Mapping[str, Array]) -> dict[str, float]:
-    return {name: float(array[0]) for name, array in arrays.items()}
+def _by_window(arrays: Mapping[str, Array]) -> list[dict[str, float]]:
+    rows = zip(*(array.tolist() for array in arrays.values()), strict=True)
+    return [dict(zip(arrays, each, strict=True)) for each in rows]

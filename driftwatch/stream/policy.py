@@ -105,13 +105,18 @@ def advance(
             return PolicyState(True, severity, 0, worst.end_ms, worst.reference), Transition("firing", severity, worst)
         if _rank(policy, severity) > _rank(policy, state.severity):
             return replace(state, severity=severity, quiet=0), Transition("firing", severity, worst)
-        return replace(state, quiet=0), None
+        return _restless(state), None
     if not state.firing or drifting or not all(policy.quiet(each.p_value, each.effect_nats) for each in results):
-        return replace(state, quiet=0), None
+        return _restless(state), None
     if state.quiet + 1 < policy.resolve_after:
         return replace(state, quiet=state.quiet + 1), None
     calmest = min(results, key=lambda result: result.p_value)
     return PolicyState(), Transition("resolved", state.severity, calmest)
+
+
+def _restless(state: PolicyState) -> PolicyState:
+    """A state after a step that was not quiet."""
+    return replace(state, quiet=0) if state.quiet else state
 
 
 def _rank(policy: Policy, severity: str) -> float:

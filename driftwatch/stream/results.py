@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import orjson
 
 from driftwatch.stats.decomposition import PARTS
-from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import WindowSpan
 
 
@@ -25,11 +24,13 @@ class Excess:
     deviations: float
 
 
-def excess(blocks: Sequence[str], nats: Array, deviations: Array) -> dict[str, dict[str, Excess]]:
-    """By block and part, from arrays ``(S, 3)``."""
+def excess(
+    blocks: Sequence[str], nats: Sequence[Sequence[float]], deviations: Sequence[Sequence[float]]
+) -> dict[str, dict[str, Excess]]:
+    """By block and part, from rows of each block's parts, ``(S, 3)``."""
     return {
         block: {part: Excess(*both) for part, *both in zip(PARTS, *of_block, strict=True)}
-        for block, *of_block in zip(blocks, nats.tolist(), deviations.tolist(), strict=True)
+        for block, *of_block in zip(blocks, nats, deviations, strict=True)
     }
 
 
@@ -98,14 +99,15 @@ class WindowResult(Findings):
                 "stream": self.stream,
                 "reference": self.reference,
                 "window": self.span.to_json(),
-                "statistics": dict(self.statistics),
-                "p_values": dict(self.p_values),
-                "parts": {block: dict(parts) for block, parts in self.parts.items()},
-                "geometry": dict(self.geometry),
-                "moments": dict(self.moments),
+                "statistics": self.statistics,
+                "p_values": self.p_values,
+                "parts": self.parts,
+                "geometry": self.geometry,
+                "moments": self.moments,
                 "effect_nats": self.effect_nats,
                 "drift": self.drift,
                 "explanation": self.explanation,
             },
             option=orjson.OPT_SORT_KEYS,
+            default=dict,
         )

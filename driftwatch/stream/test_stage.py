@@ -125,7 +125,11 @@ class TestStage:
                 if isinstance(entry, Pane) and entry.stream in outcomes:
                     self._take(entry, next(outcomes[entry.stream]), tests)
         for stream in outcomes:
-            newest = self._testers[stream].newest
+            tester = self._testers[stream]
+            state = tester.state().to_json()
+            if state != self._written.get(stream):
+                tests.states[stream] = self._written[stream] = state
+            newest = tester.newest
             if newest is not None and (rate := pace(newest.latest(PACED))) is not None:
                 tests.events.append(StreamPaced(stream, rate))
 
@@ -160,9 +164,6 @@ class TestStage:
         newest = tester.newest
         if newest is not None and newest.log_wealth is not None:
             tests.events.append(BetsMade(pane.stream, newest.log_wealth, newest.wealth_limit))
-        state = tester.state().to_json()
-        if state != self._written.get(pane.stream):
-            tests.states[pane.stream] = self._written[pane.stream] = state
         if outcome.alerts:
             tests.events.append(state_event(tester))
 

@@ -71,7 +71,8 @@ def told(reference: Reference, table: np.ndarray) -> list[str]:
     missing = reference.flow.features.missing_shares
     flawed = flawed_columns(FlawCounter(SCHEMA)(table), len(table), SCHEMA, missing)
     rests_on = float(reference.others[0])
-    return moved_columns(window, reference.layout, reference.feature_names, flawed, rests_on=rests_on)
+    (phrases,) = moved_columns(window[None], reference.layout, reference.feature_names, [flawed], rests_on=rests_on)
+    return phrases
 
 
 def shift(column: int, deviations: float = 0.6) -> Change:
@@ -172,4 +173,4 @@ def test_windows_of_a_data_set_have_the_flaws_of_their_rows(loans: Reference) ->
 
 
 def test_an_image_has_no_columns(reference: Reference) -> None:
-    assert moved_columns(reference.bank[:100].sum(0), reference.layout, reference.feature_names) == []
+    assert moved_columns(reference.bank[:100].sum(0)[None], reference.layout, reference.feature_names) == [[]]
