@@ -6,7 +6,7 @@ themselves, is counted as ``unknown``. Nothing else is told of those.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from functools import singledispatchmethod
 from threading import Lock
 from typing import get_args
@@ -103,7 +103,7 @@ class Metrics:
             "driftwatch_budget_satisfiable",
             "1 if the reference's held-out samples are enough to vouch for the false-alarm budget.",
         )
-        self._windows = WindowMetrics(tests)
+        self._windows = WindowMetrics(registry, tests)
         self._flow = FlowMetrics(tests, watched, sizes)
         self._alerts = watched.counter("driftwatch_alerts_total", "Alerts written.", "state", "severity")
         self._dead_letters = watched.counter("driftwatch_dead_letters_total", "Messages that were unusable.", "reason")
@@ -145,6 +145,8 @@ class Metrics:
             "driftwatch_sink_failures_total", "Alerts that did not reach a sink.", ["sink"], registry=registry
         )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
+        # Looked up once: to bind a method that dispatches takes longer than most events do.
+        self._taken = self._take
         self._expect_batches(UNKNOWN)
         for stream in streams:
             self._know(stream)
@@ -153,7 +155,7 @@ class Metrics:
         """Take an event into account."""
         with self._lock:
             if not isinstance(event, Measured) or event.stream in self._known:
-                self._take(event)
+                self._taken(event)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if `accept` asks for it, else Prometheus text."""
@@ -165,6 +167,10 @@ class Metrics:
         for sink in sinks:
             self._delivered.labels(sink)
             self._failed.labels(sink)
+
+    def _keep_tests(self, streams: Set[str]) -> None:
+        self._of_tests.keep(streams)
+        self._windows.keep(streams)
 
     def _expect_batches(self, stream: str) -> None:
         for outcome in get_args(BatchOutcome):
@@ -227,7 +233,7 @@ class Metrics:
     @_take.register
     def _(self, event: StreamsHeld) -> None:
         """Else a stream that another daemon has taken over would stay here as it was, for ever firing."""
-        self._of_tests.keep(event.streams)
+        self._keep_tests(event.streams)
 
     @_take.register
     def _(self, event: StreamQuiet | StreamPaced | NotTested) -> None:
@@ -239,7 +245,7 @@ class Metrics:
         for stream in self._known.difference(event.streams):
             self._score.remove(stream)
         self._known.intersection_update(event.streams)
-        self._of_tests.keep(self._known)
+        self._keep_tests(self._known)
         self._of_streams.keep(self._known | {UNKNOWN})
         for stream in event.streams:
             self._know(stream)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
+from prometheus_client import CollectorRegistry
+
+from driftwatch.serve.last_windows import LastWindows
 from driftwatch.serve.series import StreamMetrics
 from driftwatch.stream.events import BetsMade, StreamState, WindowTested
 
@@ -12,35 +17,13 @@ class WindowMetrics:
     """Keeps them.
 
     Args:
-        tests: makes those that only who tests a stream may tell.
+        registry: where to register those of windows.
+        tests: makes the others that only who tests a stream may tell.
     """
 
-    def __init__(self, tests: StreamMetrics) -> None:
-        self._statistic = tests.gauge(
-            "driftwatch_window_statistic",
-            "Statistic of each detector in the last window, in all and by part.",
-            "window",
-            "detector",
-            "part",
-        )
-        self._p_value = tests.gauge(
-            "driftwatch_window_p_value", "P-value of each detector in the last window.", "window", "detector"
-        )
-        self._effect = tests.gauge(
-            "driftwatch_window_effect_nats",
-            "Debiased divergence of the last window from the reference, in nats per sample.",
-            "window",
-        )
-        self._window_end = tests.gauge(
-            "driftwatch_window_end_timestamp_seconds", "Event time of the newest sample of the last window.", "window"
-        )
-        self._block = tests.gauge(
-            "driftwatch_window_block_nats",
-            "Parts of the divergence of the last window by latent block, in nats per sample.",
-            "window",
-            "block",
-            "part",
-        )
+    def __init__(self, registry: CollectorRegistry, tests: StreamMetrics) -> None:
+        self._last = LastWindows()
+        registry.register(self._last)
         self._threshold = tests.gauge(
             "driftwatch_window_threshold", "P-value at or below which a window starts an alarm."
         )
@@ -58,7 +41,7 @@ class WindowMetrics:
         """Takes an event into account."""
         match event:
             case WindowTested():
-                self._test(event)
+                self._last.take(event)
             case BetsMade():
                 self._wealth.labels(event.stream).set(event.log_wealth)
                 self._wealth_limit.labels(event.stream).set(event.limit)
@@ -70,17 +53,6 @@ class WindowMetrics:
         """Tells whether a stream's alarm is on."""
         self._drift.labels(stream).set(on)
 
-    def _test(self, event: WindowTested) -> None:
-        stream, window = event.stream, str(event.window)
-        for detector, statistic in event.statistics.items():
-            self._statistic.labels(stream, window, detector, "total").set(statistic)
-        for detector, parts in event.parts.items():
-            for part, value in parts.items():
-                self._statistic.labels(stream, window, detector, part).set(value)
-        for detector, p_value in event.p_values.items():
-            self._p_value.labels(stream, window, detector).set(p_value)
-        self._effect.labels(stream, window).set(event.effect_nats)
-        self._window_end.labels(stream, window).set(event.end_ms / 1000)
-        for block, parts in event.blocks.items():
-            for part, value in parts.items():
-                self._block.labels(stream, window, block, part).set(value)
+    def keep(self, streams: Set[str]) -> None:
+        """Takes back what was told of the windows of all other streams."""
+        self._last.keep(streams)
