@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 
 from driftwatch.data.flaws import Flaws
@@ -60,7 +60,7 @@ class CountWindow:
         self._panes: deque[Pane] = deque()
         self._samples = 0
         self._sum = RunningSum()
-        self._flaws: Counter[tuple[str, int]] = Counter()
+        self._flaws: dict[str, list[int]] = {}
         self._start_ms, self._less_end_ms = RunningMinimum[int](), RunningMinimum[int]()
         self._share = RunningMinimum[float]()
         self._offsets: dict[Partition, _Offsets] = {}
@@ -70,7 +70,7 @@ class CountWindow:
         self._panes.append(pane)
         self._samples += pane.n
         self._sum.push(pane.sums)
-        self._flaws.update(_counts(pane))
+        self._count_flaws(pane.flaws, 1)
         self._start_ms.push(pane.start_ms)
         self._less_end_ms.push(-pane.end_ms)
         self._share.push(pane.share.part)
@@ -80,7 +80,7 @@ class CountWindow:
 
     def _pop(self) -> None:
         oldest = self._panes.popleft()
-        self._flaws.subtract(_counts(oldest))
+        self._count_flaws(oldest.flaws, -1)
         self._samples -= oldest.n
         for figure in (self._sum, self._start_ms, self._less_end_ms, self._share):
             figure.pop()
@@ -99,11 +99,11 @@ class CountWindow:
             offsets=tuple(self._offsets[place].range(place) for place in sorted(self._offsets)),
             share=self._share.least,
         )
-        flawed = {name for (name, _), count in self._flaws.items() if count}
-        flaws = {name: (self._flaws[name, 0], self._flaws[name, 1]) for name in flawed}
+        flaws = {name: (missing, unseen) for name, (missing, unseen) in self._flaws.items() if missing or unseen}
         return FullWindow(self._sum.total, span, flaws)
 
-
-def _counts(pane: Pane) -> dict[tuple[str, int], int]:
-    """By column and kind of flaw."""
-    return {(name, kind): count for name, both in pane.flaws.items() for kind, count in enumerate(both)}
+    def _count_flaws(self, flaws: Flaws, sign: int) -> None:
+        for name, (missing, unseen) in flaws.items():
+            counts = self._flaws.setdefault(name, [0, 0])
+            counts[0] += sign * missing
+            counts[1] += sign * unseen

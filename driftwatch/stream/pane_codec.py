@@ -51,8 +51,8 @@ def encode_pane(pane: Pane) -> bytes:
     return orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + pack(pane.sums)
 
 
-def decode_pane(value: bytes) -> Pane:
-    """The inverse of `encode_pane`.
+def decode_pane(value: bytes, logged_ms: int = 0, number: int = 0) -> Pane:
+    """The inverse of `encode_pane`; when the pane was written to a log, and where there, the log says.
 
     Raises:
         MessageError: the bytes are no pane.
@@ -85,6 +85,8 @@ def decode_pane(value: bytes) -> Pane:
             trace=valid_context(head.get("trace")),
             share=Share(float(part), int(since)),
             unfinished="seen_ms" in head,
+            logged_ms=logged_ms,
+            number=number,
             seen_ms=head.get("seen_ms"),
             flaws={str(name): (int(missing), int(unseen)) for name, (missing, unseen) in head.get("flaws", {}).items()},
             candidates=tuple(

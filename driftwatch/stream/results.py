@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import orjson
 
@@ -11,8 +12,7 @@ from driftwatch.stats.decomposition import PARTS
 from driftwatch.stream.alert import WindowSpan
 
 
-@dataclass(frozen=True)
-class Excess:
+class Excess(NamedTuple):
     """What one part of the divergence has beyond chance in one latent block.
 
     Args:

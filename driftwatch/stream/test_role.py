@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -325,7 +324,7 @@ def entry_of(record: Record) -> Entry:
     """
     if is_sighting(record.value):
         return decode_sighting(record.value)
-    return replace(decode_pane(record.value), logged_ms=record.timestamp_ms)
+    return decode_pane(record.value, record.timestamp_ms, record.offset)
 
 
 def rewind_metadata(rewind: int) -> str:

@@ -102,7 +102,7 @@ class TestStage:
 
         The references of panes that were not tested before are here, see `lacks`.
         """
-        run = [(offset, each if isinstance(each, Sighting) else replace(each, number=offset)) for offset, each in run]
+        run = [(offset, _numbered(each, offset)) for offset, each in run]
         for _, entry in run:
             if isinstance(entry, Pane) and entry.stream not in self._testers and (event := self._begin(entry.stream)):
                 tests.events.append(event)
@@ -260,6 +260,11 @@ class TestStage:
                 del self._testers[stream]
             elif self._testers[stream].renew():
                 yield state_event(self._testers[stream])
+
+
+def _numbered(entry: Entry, offset: int) -> Entry:
+    """An entry that knows its offset."""
+    return entry if isinstance(entry, Sighting) or entry.number == offset else replace(entry, number=offset)
 
 
 def state_event(tester: SwitchingTester) -> StreamState:
