@@ -181,7 +181,7 @@ class Reference:
         summaries = self._summariser(raw, count)
         return summaries, decompose(summaries, self.layout).total
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """Where the flow is."""
         return device_of(self.flow)
