@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -68,6 +69,25 @@ def test_a_stream_that_is_held_again_is_told_again() -> None:
     metrics(window("a", 50))
     assert "driftwatch_window_p_value" in told_of(metrics, "a")
     assert "driftwatch_drift" not in told_of(metrics, "a")
+
+
+def test_a_reference_with_other_blocks_leaves_nothing_of_the_one_before() -> None:
+    metrics = Metrics(streams=["a"])
+    metrics(window("a", 50))
+    metrics(replace(window("a", 50), blocks={"whole": {"scale": 7.0}}))
+    metrics(window("a", 500))
+    told = metrics.render()[0].decode().splitlines()
+    blocks = [line for line in told if line.startswith("driftwatch_window_block_nats{") and 'window="50"' in line]
+    assert blocks == ['driftwatch_window_block_nats{block="whole",part="scale",stream="a",window="50"} 7.0']
+
+
+def test_metrics_of_windows_are_found_by_name() -> None:
+    metrics = Metrics(streams=["a"])
+    metrics(window("a", 50))
+    labels = {"stream": "a", "window": "50", "detector": "kl"}
+    assert metrics.registry.get_sample_value("driftwatch_window_p_value", labels) == 0.1
+    some = metrics.registry.restricted_registry(["driftwatch_window_effect_nats"])
+    assert [sample.value for family in some.collect() for sample in family.samples] == [1.0]
 
 
 def test_what_is_measured_of_a_stream_that_is_not_configured_is_not_told_at_all() -> None:
