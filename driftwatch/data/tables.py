@@ -106,10 +106,10 @@ def _coded(array: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> ND
         )
     out = rows.astype(np.float64)
     for j, column in enumerate(columns):
+        if column.kind != "category":
+            continue
         codes = out[:, j][~np.isnan(out[:, j])]
-        if column.kind == "category" and not bool(
-            ((codes == np.rint(codes)) & (codes >= 0) & (codes <= len(column.categories))).all()
-        ):
+        if not bool(((codes == np.rint(codes)) & (codes >= 0) & (codes <= len(column.categories))).all()):
             raise MessageError(
                 f"column {column.name!r} holds numbers that are no index of a category",
                 reason="schema",
