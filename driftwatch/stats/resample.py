@@ -102,14 +102,20 @@ def null_panes(
         stretches = -(-count * step // (STRETCH * longest))
         offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, stretches, memory)
     at_once = max(LEAST_PANES, CHUNK_VALUES // bank.shape[1])
-    numbers, moved = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    # Passes are joined once there are enough: one by one, each would copy all before it.
+    passes, stretches_of, held, whole = list[NDArray[np.int64]](), list[NDArray[np.int64]](), 0, 0
     stretch, left = -1, 0
     for drawn in _draws(len(bank), longest, rng, memory.block):
         if left <= 0:
             stretch, left = (stretch + 1) % len(offsets), STRETCH * longest
         left -= len(drawn)
-        numbers = np.concatenate([numbers, drawn])
-        moved = np.append(moved, np.full(len(numbers) // step - len(moved), stretch))
+        passes.append(drawn)
+        held += len(drawn)
+        stretches_of.append(np.full(held // step - whole, stretch))
+        whole = held // step
+        if whole < min(at_once, count):
+            continue
+        numbers, moved = np.concatenate(passes), np.concatenate(stretches_of)
         while len(moved) >= min(at_once, count):
             panes = min(at_once, count)
             sums = sums_of(bank, numbers[: panes * step], step)
@@ -119,6 +125,7 @@ def null_panes(
             numbers, moved, count = numbers[panes * step :], moved[panes:], count - panes
             if not count:
                 return
+        passes, stretches_of, held, whole = [numbers], [moved], len(numbers), len(moved)
 
 
 def sums_of(bank: NDArray[np.float32], numbers: NDArray[np.int64], step: int) -> Array:
