@@ -108,18 +108,22 @@ def evaluate(
     reference_bank = scorer.bank(reference)
     peers = baselines(reference, seed=seed) if with_baselines else ()
     nulls = {size: scorer.reference.window_null(size, seed=seed) for size in windows}
+    count = WINDOWS_A_SIDE
+    # Once for all shifts, each of which is compared with the same windows.
+    plain = {
+        size: null.judge(null_windows(reference_bank, layout, size, count=count, seed=seed + 1)).statistics
+        for size, null in nulls.items()
+    }
     for name, samples in shifted.items():
         bank = scorer.bank(samples)
         for size, null in nulls.items():
-            count = WINDOWS_A_SIDE
-            plain = null.judge(null_windows(reference_bank, layout, size, count=count, seed=seed + 1))
             moved = null.judge(null_windows(bank, layout, size, count=count, seed=seed + 2))
             for detector in detectors:
                 yield Evaluation(
                     shift=name,
                     window=size,
                     detector=detector,
-                    auroc=auroc(plain.statistics[detector], moved.statistics[detector]),
+                    auroc=auroc(plain[size][detector], moved.statistics[detector]),
                     tpr_at_budget=float((moved.p_values[detector] <= side_by_side(size, budget)).mean()),
                 )
             for peer in peers:
