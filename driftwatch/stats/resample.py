@@ -181,9 +181,11 @@ def _draws(size: int, longest: int, rng: np.random.Generator, block: int) -> Ite
     order = rng.permutation(size)
     while True:
         yield order
-        recent, order = order[size - longest :], rng.permutation(size)
+        is_recent = np.zeros(size, dtype=bool)
+        is_recent[order[size - longest :]] = True
+        order = rng.permutation(size)
         # Whatever came last is moved away from the start, in exchange for what did not.
-        early = np.flatnonzero(np.isin(order[:longest], recent))
-        late = longest + np.flatnonzero(~np.isin(order[longest:], recent))
+        early = np.flatnonzero(is_recent[order[:longest]])
+        late = longest + np.flatnonzero(~is_recent[order[longest:]])
         swapped = rng.permutation(late)[: len(early)]
         order[early], order[swapped] = order[swapped], order[early]
