@@ -23,9 +23,10 @@ help:  ## say what there is
 demo: $(READY)  ## train a small reference, replay a drift, watch the alert
 	$(BIN)/driftwatch demo
 
+# Where Python may not keep what it compiled, each of the processes that tests start would compile driftwatch anew.
 test: lint  ## every check and every test
 	@.ci/tools
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: $(READY)  ## formatting, style, types
 	$(BIN)/ruff format --check .
