@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
-TEST_PROCESSES ?= 2
+# One more than the cores of a small machine: tests of daemons wait for half of their time, for brokers, sessions and time-outs.
+TEST_PROCESSES ?= 3
 FAULTS ?= 200
 SEED ?= 1
 NODES ?= 3
