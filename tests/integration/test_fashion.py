@@ -16,7 +16,7 @@ from tests.integration.conftest import Cluster, StartDaemon
 
 BATCH = 25
 BEFORE, DURING, AFTER = 2_500, 1_000, 1_500
-TRAINING_STEPS = 300
+TRAINING_STEPS = 200
 ALERT_WITHIN = 50
 
 
@@ -44,7 +44,8 @@ def fashion_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "flow": {"steps": 4, "hidden": 32},
                 # Few to try shifts on, which takes longer than this training.
                 "training": {"minutes": None, "max_steps": TRAINING_STEPS, "validation_fraction": 0.005},
-                "calibration": {"samples": 3_000},
+                # Enough that windows of 500 are not large beside them, which would be simulated at a higher price.
+                "calibration": {"samples": 4_000},
             }
         )
     )
