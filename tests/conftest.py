@@ -12,6 +12,7 @@ from hypothesis import settings
 
 import driftwatch
 from driftwatch.reference.reference import Reference, load_reference
+from tests.once import made_once
 from tests.people import people_bundle
 from tests.s3 import BUCKET, enter, s3_server
 from tests.sidecar import Sidecar
@@ -33,13 +34,13 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small bundle."""
-    return small_bundle(tmp_path_factory.mktemp("bundles"), windows=(20, 100))
+    return made_once(tmp_path_factory, "bundles", lambda folder: small_bundle(folder, windows=(20, 100)))
 
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that judges the same samples otherwise."""
-    return small_bundle(tmp_path_factory.mktemp("others"), "other", seed=7)
+    return made_once(tmp_path_factory, "others", lambda folder: small_bundle(folder, "other", seed=7))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +52,7 @@ def reference(bundle: Path) -> Reference:
 @pytest.fixture(scope="session")
 def table_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small bundle of a table."""
-    return people_bundle(tmp_path_factory.mktemp("people"))
+    return made_once(tmp_path_factory, "people", people_bundle)
 
 
 @pytest.fixture(scope="session")
