@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import structlog
+import torch
 
 from driftwatch import __version__
 from driftwatch.alerts.sinks import sink_names
@@ -18,7 +19,7 @@ from driftwatch.config.durations import duration_ms
 from driftwatch.delivering import Delivering, outlets_of
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
-from driftwatch.kernels.cpu.compiled import has_compiler
+from driftwatch.kernels.cpu.compiled import lack_of_kernels
 from driftwatch.logs import configure_logging
 from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.device import choose_device
@@ -257,8 +258,6 @@ def load_references(config: DaemonConfig) -> dict[str, Reference]:
                 where=f"streams: {stream.name}: reference",
                 remedy=f"write one by driftwatch train; {path.parent} has {', '.join(there[:8]) or 'none'}",
             )
-    if device == "cpu" and not has_compiler():
-        log.info("scoring without kernels for this CPU", remedy="pip install 'driftwatch[cpu]' scores quicker")
     return {str(place): load_reference(place, device) for place in {stream.reference for stream in config.streams}}
 
 
@@ -286,6 +285,8 @@ def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None =
         serving(config, monitor, queue),
     ):
         daemon = Daemon(config, load_references(config), monitor, queue, Asked(hangup, reread))
+        if lack := lack_of_kernels(torch.device(choose_device(config.device))):
+            log.warning("scoring takes longer than it need", because=lack.what, remedy=lack.remedy)
         daemon.prepare()
         spare_collector()
         return run_roles(daemon, stop)

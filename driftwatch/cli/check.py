@@ -133,6 +133,7 @@ class _Report:
             "topics": [vars(topic) for topic in self.topics],
             "complaints": [vars(complaint) for complaint in self.complaints],
             "sinks": [vars(sink) for sink in self._sinks()],
+            "device": self._device(),
             "server": self._server(),
             "tracing": self._tracing(),
         }
@@ -151,6 +152,7 @@ class _Report:
             "alerts": f"effect {alerts.min_effect:g} nats or more; resolved after {alerts.resolve_after} quiet steps",
             "severity": ", ".join(f"{name} from {nats:g} nats" for name, nats in alerts.severity.items()),
             "sinks": ", ".join(sink.name for sink in self._sinks()) or "none",
+            "device": self._device(),
         }
         rows = {
             **told,
@@ -219,6 +221,21 @@ class _Report:
             return f"http, {_intake(self.loaded, source)}"
         pace = f"{source.rate:g} samples/s" if source.rate else "as fast as possible"
         return f"replay of {', '.join(path.name for path in source.data)} as {source.stream!r}, {pace}"
+
+    def _device(self) -> str:
+        """Where samples are scored; of a CPU, whether by flows that are compiled for it, and if not, why."""
+        if self.loaded.forwards:
+            return ""
+        import torch
+
+        from driftwatch.kernels.cpu.compiled import lack_of_kernels
+        from driftwatch.reference.device import choose_device
+
+        name = choose_device(self.loaded.device)
+        if name != "cpu":
+            return name
+        lack = lack_of_kernels(torch.device(name))
+        return f"cpu, layer by layer: {lack.what} ({lack.remedy})" if lack else "cpu, flows compiled for it"
 
     def _server(self) -> str:
         server = self.loaded.server

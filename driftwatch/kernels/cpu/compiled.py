@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_int64, c_void_p
+from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -70,24 +71,57 @@ def _place_of(tensor: Tensor) -> int:
     return tensor.data_ptr()
 
 
-def has_compiler() -> bool:
-    """Whether there is a llvmlite that loads, and none that is too old: what else is installed may want one that is."""
-    try:
-        if tuple(int(part) for part in version("llvmlite").split(".")[:2]) < OLDEST:
-            return False
-        from llvmlite import binding
+@dataclass(frozen=True)
+class Lack:
+    """Why flows are scored layer by layer on a CPU.
 
-        # Its library is loaded at the first call: built for another C library, it is found only then to be of no use.
-        binding.get_process_triple()
-    except (ImportError, OSError):
-        return False
-    return True
+    Args:
+        what: is missing.
+        remedy: against it.
+    """
+
+    what: str
+    remedy: str
+
+
+def lack_of_kernels(device: torch.device) -> Lack | None:
+    """What this CPU's kernels lack; None if it has all they need, or if the device is no CPU."""
+    if device.type != "cpu":
+        return None
+    if lack := _lack_of_compiler():
+        return lack
+    if _lanes() is None:
+        return Lack(
+            "this CPU tells of no AVX2 and FMA, no AVX-512 and no ARM vectors",
+            "a virtual machine tells of them if it is given its host's CPU",
+        )
+    return None
 
 
 def lanes_of(device: torch.device) -> int | None:
     """Samples of the widest vector that this CPU multiplies and adds at once; None if there are to be no kernels."""
-    if device.type != "cpu" or not has_compiler():
-        return None
+    return None if device.type != "cpu" or _lack_of_compiler() else _lanes()
+
+
+def _lack_of_compiler() -> Lack | None:
+    """None if there is a llvmlite that loads, and none that is too old: what else is installed may want one that is."""
+    remedy = "pip install 'driftwatch[cpu]'"
+    try:
+        found = version("llvmlite")
+        if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
+            return Lack(f"llvmlite {found} is older than {'.'.join(map(str, OLDEST))}", remedy)
+        from llvmlite import binding
+
+        # Its library is loaded at the first call: built for another C library, it is found only then to be of no use.
+        binding.get_process_triple()
+    except PackageNotFoundError:
+        return Lack("llvmlite is not installed", remedy)
+    except (ImportError, OSError):
+        return Lack("llvmlite does not load", remedy)
+    return None
+
+
+def _lanes() -> int | None:
     from llvmlite import binding
 
     has = _features()

@@ -1,4 +1,4 @@
-"""``driftwatch check`` says who can post samples, and whether what is to be replayed fits."""
+"""``driftwatch check`` says who can post samples, whether what is to be replayed fits, and by what it is scored."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from driftwatch.cli.app import _run
+from driftwatch.kernels.cpu import compiled
 
 TOKEN = "long enough"
 
@@ -45,3 +46,18 @@ def test_files_that_do_not_fit_the_reference_are_refused(
     (tmp_path / "replay.yaml").write_text(yaml.safe_dump(settings))
     assert _run(["check", str(tmp_path / "replay.yaml")]) == 1
     assert "vectors.npy, rows from 0: has shape (64, 3) (expected" in capsys.readouterr().err
+
+
+def test_json_says_why_scoring_is_slow(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "version", lambda name: "0.44.0")
+    settings = {
+        "source": {"kind": "http"},
+        "streams": [{"name": "waves", "reference": str(bundle)}],
+        "device": "cpu",
+    }
+    (tmp_path / "slow.yaml").write_text(yaml.safe_dump(settings))
+    assert _run(["check", str(tmp_path / "slow.yaml"), "--offline", "--format", "json"]) == 0
+    told = orjson.loads(capsys.readouterr().out)["device"]
+    assert told == "cpu, layer by layer: llvmlite 0.44.0 is older than 0.45 (pip install 'driftwatch[cpu]')"

@@ -13,11 +13,14 @@ from driftwatch.flows.image import ImageFlow
 from driftwatch.flows.vector import VectorFlow
 from driftwatch.kernels.chosen import with_kernels
 from driftwatch.kernels.cpu import compiled
+from driftwatch.kernels.cpu.compiled import Lack, lack_of_kernels, lanes_of
 from tests.shaken_flows import shaken, vector_flow
+
+CPU = torch.device("cpu")
 
 
 def test_an_image_flow_gets_those_of_its_cpu() -> None:
-    if not compiled.lanes_of(torch.device("cpu")):
+    if not lanes_of(CPU):
         pytest.skip("this CPU multiplies no vectors that they are written for")
     flow = with_kernels(shaken(1, 16, 16))
     assert isinstance(flow, ImageFlow)
@@ -26,7 +29,7 @@ def test_an_image_flow_gets_those_of_its_cpu() -> None:
 
 
 def test_a_vector_flow_gets_that_of_its_cpu() -> None:
-    if not compiled.lanes_of(torch.device("cpu")):
+    if not lanes_of(CPU):
         pytest.skip("this CPU multiplies no vectors that they are written for")
     flow = with_kernels(vector_flow(5))
     assert isinstance(flow, VectorFlow)
@@ -65,8 +68,28 @@ def test_it_goes_layer_by_layer_without_the_compiler(
 ) -> None:
     monkeypatch.setattr(compiled, "version", version)
     without_kernels()
+    assert lack_of_kernels(CPU) in (
+        Lack("llvmlite is not installed", "pip install 'driftwatch[cpu]'"),
+        Lack("llvmlite 0.44.0 is older than 0.45", "pip install 'driftwatch[cpu]'"),
+    )
 
 
 def test_it_goes_layer_by_layer_where_the_compiler_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binding, "get_process_triple", unusable)
     without_kernels()
+    assert lack_of_kernels(CPU) == Lack("llvmlite does not load", "pip install 'driftwatch[cpu]'")
+
+
+def test_it_goes_layer_by_layer_on_an_old_cpu_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = binding.FeatureMap()
+    old.update({"sse2": True, "avx": True, "avx2": True})
+    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: old)
+    monkeypatch.setattr(binding, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
+    without_kernels()
+    assert (lack := lack_of_kernels(CPU))
+    assert "no AVX2 and FMA" in lack.what
+
+
+def test_nothing_is_lacking_with_kernels_or_on_a_gpu() -> None:
+    assert (lack_of_kernels(CPU) is None) == (lanes_of(CPU) is not None)
+    assert lack_of_kernels(torch.device("cuda")) is None
