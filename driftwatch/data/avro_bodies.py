@@ -40,17 +40,17 @@ def avro_schema(schema: Schema) -> dict[str, Any]:
     return {"type": "record", "name": "Batch", "namespace": "io.driftwatch", "fields": [samples]}
 
 
-def avro_writer(schema: Schema, schema_id: int) -> Callable[[Samples], tuple[bytes, dict[str, bytes]]]:
+def avro_writer(schema: Schema, schema_id: int) -> Callable[[Samples, Schema], tuple[bytes, dict[str, bytes]]]:
     """What writes samples ``(N, *schema.shape)`` as a message and its headers, see `driftwatch.data.codecs.encode`.
 
     Args:
-        schema: of one sample.
+        schema: of one sample; that of samples to write may know other categories.
         schema_id: of its `avro_schema` in the registry.
     """
     parsed = fastavro.parse_schema(avro_schema(schema))
     prefix = bytes([ID_MAGIC]) + schema_id.to_bytes(4, "big")
 
-    def write(batch: Samples) -> tuple[bytes, dict[str, bytes]]:
+    def write(batch: Samples, schema: Schema) -> tuple[bytes, dict[str, bytes]]:
         body = io.BytesIO(prefix)
         body.seek(len(prefix))
         fastavro.schemaless_writer(body, parsed, {"samples": _items(batch, schema)})

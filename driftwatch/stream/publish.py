@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import orjson
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import (
@@ -19,12 +18,13 @@ from kafka.errors import (
     MessageSizeTooLargeError,
     TopicAlreadyExistsError,
 )
-from numpy.typing import NDArray
 
 from driftwatch.config import KafkaConnection, KafkaSource
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import Dataset
 from driftwatch.data.schema import Samples, Schema, TableSchema
+from driftwatch.data.sent_tables import rows_to_send
+from driftwatch.data.table_files import TableDataset
 from driftwatch.errors import SourceError, UsageError
 from driftwatch.stream.registry import open_registry
 
@@ -101,26 +101,19 @@ def publish_dataset(
     """
     if plan.rows(dataset.rows) == 0:
         raise UsageError(f"has {dataset.rows} rows, none after row {plan.offset}", where=dataset.name)
-    schema = dataset.infer_schema()
-    if plan.format == "npy" and isinstance(schema, TableSchema) and any(c.kind == "category" for c in schema.columns):
-        raise UsageError(
-            "format npy carries numbers only, and this table has categories",
-            where=dataset.name,
-            remedy="use rows, v2 or arrow",
-        )
-    write = _writer(schema, plan, source)
+    write = _writer(_schema(dataset, plan), plan, source)
     stop = stop or threading.Event()
     failures: list[BaseException] = []
     samples = messages = 0
     started = time.monotonic()
     with closing(_producer(source)) as producer:
         key = plan.key.encode() if plan.key else None
-        for batch in _batches(dataset, schema, plan):
+        for batch, schema in _batches(dataset, plan):
             if plan.rate is not None:
                 stop.wait(max(0.0, started + samples / plan.rate - time.monotonic()))
             if stop.is_set():
                 break
-            value, headers = write(batch)
+            value, headers = write(batch, schema)
             named = [*headers.items(), ("driftwatch-stream", plan.stream.encode())]
             try:
                 producer.send(plan.topic, value=value, key=key, headers=named).add_errback(failures.append)
@@ -165,12 +158,28 @@ def unreachable(source: KafkaConnection, error: Exception) -> SourceError:
     )
 
 
+def _schema(dataset: Dataset, plan: PublishPlan) -> Schema:
+    """What is sent; of a table, as its first rows are.
+
+    Raises:
+        UsageError: the format cannot carry it.
+    """
+    schema = next(_chunks(dataset, CHUNK_ROWS, plan.offset))[1]
+    if plan.format == "npy" and isinstance(schema, TableSchema) and any(c.kind == "category" for c in schema.columns):
+        raise UsageError(
+            "format npy carries numbers only, and this table has texts",
+            where=dataset.name,
+            remedy="use rows, v2 or arrow",
+        )
+    return schema
+
+
 def _writer(
     schema: Schema, plan: PublishPlan, source: KafkaSource
-) -> Callable[[Samples], tuple[bytes, dict[str, bytes]]]:
+) -> Callable[[Samples, Schema], tuple[bytes, dict[str, bytes]]]:
     """What makes messages of samples; of Avro the schema is registered first, for the values of the topic."""
     if plan.format != "avro":
-        return partial(encode, schema=schema, format=plan.format)
+        return partial(encode, format=plan.format)
     if source.schema_registry is None:
         raise UsageError(
             "is required for format avro",
@@ -201,16 +210,23 @@ def _producer(source: KafkaSource) -> KafkaProducer:
         raise unreachable(source, error) from error
 
 
-def _batches(dataset: Dataset, schema: Schema, plan: PublishPlan) -> Iterator[NDArray[np.floating]]:
+def _batches(dataset: Dataset, plan: PublishPlan) -> Iterator[tuple[Samples, Schema]]:
     for _ in range(plan.repeat):
         left = plan.rows(dataset.rows)
         rows = max(plan.batch, CHUNK_ROWS // plan.batch * plan.batch)
-        for chunk in dataset.chunks(schema, rows=rows, start=plan.offset):
+        for chunk, schema in _chunks(dataset, rows, plan.offset):
             for start in range(0, min(len(chunk), left), plan.batch):
-                yield chunk[start : min(start + plan.batch, left)]
+                yield chunk[start : min(start + plan.batch, left)], schema
             left -= len(chunk)
             if left <= 0:
                 break
+
+
+def _chunks(dataset: Dataset, rows: int, start: int) -> Iterator[tuple[Samples, Schema]]:
+    if isinstance(dataset, TableDataset):
+        return rows_to_send(dataset, rows, start)
+    schema = dataset.infer_schema()
+    return ((chunk, schema) for chunk in dataset.chunks(schema, rows=rows, start=start))
 
 
 def _refused(error: BaseException, plan: PublishPlan, source: KafkaSource) -> SourceError:

@@ -215,7 +215,7 @@ def test_what_is_written_is_read_back(schema: Schema, batch: NDArray[np.float64]
     client = client_of(registry.url)
     number = client.register("some topic-value", json.dumps(avro_schema(schema)))
     assert client.register("some topic-value", json.dumps(avro_schema(schema))) == number
-    value, headers = avro_writer(schema, number)(batch)
+    value, headers = avro_writer(schema, number)(batch, schema)
     np.testing.assert_array_equal(decode(value, headers, schema, "auto", client), batch)
     registry.status = 409
     with pytest.raises(RegistryError, match="answered 409 not now"):

@@ -1,0 +1,102 @@
+"""Rows of a table as a model's traffic has them: all columns, also those that no reference can learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from driftwatch.data.schema import Column, Samples, TableSchema
+from driftwatch.data.table_files import TableDataset
+from driftwatch.data.tables import category_text, is_missing
+from driftwatch.errors import DataError, MessageError
+
+
+def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple[Samples, TableSchema]]:
+    """The rows of a table in order, coded, each time with the schema that they are coded by.
+
+    Dates, keys and free texts are texts in it. Its categories are those of these rows only, so that a column may have
+    as many as it likes. What is no single value (lists, for example) is left out: no reference has such columns.
+
+    Args:
+        dataset: the table.
+        rows: at a time; the last ones may be fewer.
+        start: the first row.
+
+    Raises:
+        DataError: a column is a number in one part of the table, and a text in another, or is missing there.
+    """
+    first: list[tuple[str, str]] = []
+    for piece in _in_pieces(dataset, rows, start):
+        table, schema = _single_values(piece, dataset)
+        kinds: list[tuple[str, str]] = [(column.name, column.kind) for column in schema.columns]
+        first = first or kinds
+        if kinds != first:
+            name, _ = next(one for one, other in zip(first, kinds, strict=False) if one != other)
+            raise _differing(dataset, name)
+        try:
+            yield schema.coerce(table), schema
+        except MessageError as error:
+            raise DataError(error.what, where=f"{dataset.path}: {error.where}", remedy=error.remedy) from None
+
+
+def _in_pieces(dataset: TableDataset, rows: int, start: int) -> Iterator[pa.Table]:
+    """So many rows at a time, however the files' own blocks are cut."""
+    held: pa.Table | None = None
+    for piece in dataset.raw(rows, start):
+        if held is None:
+            held = piece
+        else:
+            missing = [name for name in held.column_names if name not in piece.column_names]
+            if missing:
+                raise _differing(dataset, missing[0])
+            pieces = [held, piece.select(held.column_names)]
+            try:
+                held = pa.concat_tables(pieces, promote_options="permissive")
+            except pa.ArrowException:
+                name = next(n for n in held.column_names if held.schema.field(n).type != piece.schema.field(n).type)
+                raise _differing(dataset, name) from None
+        while held.num_rows >= rows:
+            yield held.slice(0, rows)
+            held = held.slice(rows)
+    if held is not None and held.num_rows:
+        yield held
+
+
+def _single_values(table: pa.Table, dataset: TableDataset) -> tuple[pa.Table, TableSchema]:
+    columns: dict[str, pa.ChunkedArray] = {}
+    learned: list[Column] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if _is_number(column.type):
+            columns[name] = column
+            learned.append(Column(name=name, kind="numeric"))
+        elif (texts := _texts(column)) is not None:
+            columns[name] = texts
+            values = {category_text(value) for value in texts.unique().to_pylist() if not is_missing(value)}
+            learned.append(Column(name=name, kind="category", categories=tuple(sorted(values))))
+    if not learned:
+        raise DataError("has no column of numbers or texts", where=str(dataset.path))
+    return pa.table(columns), TableSchema(columns=tuple(learned))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    of_numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    return any(holds(kind) for holds in of_numbers)
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """As texts, or truth values; None if it can be neither."""
+    if pa.types.is_boolean(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowException:
+        return None
+
+
+def _differing(dataset: TableDataset, name: str) -> DataError:
+    return DataError(
+        "is not of the same type in all parts",
+        where=f"{dataset.path}: column {name}",
+        remedy="the parts of a table have columns of the same types",
+    )
