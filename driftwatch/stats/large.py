@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.stats.memory import NONE, Memory
-from driftwatch.stats.resample import CHUNK_VALUES, plausible_offsets, sums_of
+from driftwatch.stats.resample import CHUNK_VALUES, plausible_offsets, sums_of, sums_with_repetition
 from driftwatch.stats.summary import Array
 
 STRETCHES, STEPS = 4_000, 20
@@ -124,18 +124,16 @@ def _products(
     bank: NDArray[np.float32], length: int, rows: int, rng: np.random.Generator, block: int
 ) -> NDArray[np.float32]:
     """Sums of `length` samples each, ``(rows, V)``."""
-    size = len(bank)
     if block == 1:
-        counts = rng.multinomial(length, np.full(size, 1.0 / size), rows)
-    else:
-        changes = np.zeros((rows, 2 * size + 1), dtype=np.int64)
-        each = np.arange(rows)
-        for begun in range(0, length, block):
-            starts = rng.integers(0, size, rows)
-            changes[each, starts] += 1
-            changes[each, starts + min(block, length - begun)] -= 1
-        twice = np.cumsum(changes, axis=1)
-        counts = twice[:, :size] + twice[:, size : 2 * size]
-    # What a mean of float32 has lost is less than what one sample more or less would change.
+        return sums_with_repetition(bank, length, rows, rng)
+    size = len(bank)
+    changes = np.zeros((rows, 2 * size + 1), dtype=np.int64)
+    each = np.arange(rows)
+    for begun in range(0, length, block):
+        starts = rng.integers(0, size, rows)
+        changes[each, starts] += 1
+        changes[each, starts + min(block, length - begun)] -= 1
+    twice = np.cumsum(changes, axis=1)
+    counts = twice[:, :size] + twice[:, size : 2 * size]
     product: NDArray[np.float32] = counts.astype(np.float32) @ bank
     return product

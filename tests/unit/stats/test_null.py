@@ -29,6 +29,16 @@ def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
         assert stats.kstest(tested.p_values[detector], "uniform").pvalue > 1e-3, detector
 
 
+def test_windows_far_larger_than_the_data_cost_no_more() -> None:
+    rng = np.random.default_rng(5)
+    reference = fitted(rng, SMALL)
+    held_out = reference.summaries(draw(rng, 500, SMALL)).astype(np.float32)
+    # Sample by sample these would be 2e11 of them.
+    measured = null_windows(held_out, reference.layout, 100_000_000, count=2_000)
+    null = fit_window_null(measured, reference.layout, 100_000_000)
+    assert (null.judge(measured).p_values["combined"] < 0.5).mean() == pytest.approx(0.5, abs=0.05)
+
+
 def test_a_shift_is_seen_and_its_size_told() -> None:
     rng = np.random.default_rng(4)
     reference = fitted(rng, SHAPES)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.memory import Memory
-from driftwatch.stats.resample import _draws, null_panes, plausible_offsets
+from driftwatch.stats.resample import _draws, null_panes, plausible_offsets, sums_with_repetition
 
 BANK = np.arange(1_000, dtype=np.float32)[:, None] ** np.array([0, 1])
 
@@ -51,6 +51,14 @@ def test_windows_vary_about_the_bank_by_what_repetition_would_add() -> None:
     sums = np.concatenate(list(null_panes(BANK, n, 20_000, n, np.random.default_rng(2))))
     expected = BANK[:, 1].var(ddof=1) * (1 / n - 1 / len(BANK))
     assert (sums[:, 1] / n).var() == pytest.approx(expected, rel=0.05)
+
+
+def test_windows_with_repetition_vary_as_fresh_ones_however_large() -> None:
+    for size in (700, 10_000_000):  # the larger one by one would be 160 GB of numbers
+        sums = sums_with_repetition(BANK, size, 2_000, np.random.default_rng(2))
+        assert (sums[:, 0] == size).all()
+        assert (sums[:, 1] / size).mean() == pytest.approx(BANK[:, 1].mean(), rel=0.01)
+        assert (sums[:, 1] / size).var() == pytest.approx(BANK[:, 1].var() / size, rel=0.1)
 
 
 def test_means_are_plausible_however_few_blocks_there_are() -> None:
