@@ -125,6 +125,7 @@ class Reloading:
             config = self._asked.reread()
             require_reloadable(plan.config, config)
             if config == plan.config:
+                log.info("configuration unchanged")
                 self._observe(Reloaded("configuration", "unchanged"))
                 return
             loaded = plan.known()

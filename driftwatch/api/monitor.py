@@ -39,6 +39,10 @@ class Monitor:
         self._offset = 0
         self._windows: tuple[WindowResult, ...] = ()
 
+    def __repr__(self) -> str:
+        state = f"alarm on, {self.severity}" if self.firing else "no alarm"
+        return f"<driftwatch.Monitor {self.name}: {state}, on at p <= {self.threshold:.3g}>"
+
     @property
     def name(self) -> str:
         """Of the stream, as alerts tell it."""

@@ -32,7 +32,7 @@ PANE = 10
 """Samples that count as one where it is asked by how much an effect varies, as in the daemon's panes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WindowTest:
     """What a window of samples shows beside its reference.
 
@@ -53,6 +53,10 @@ class WindowTest:
     explanation: str
     heat_map: HeatMap | None
     remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        effect = f"{self.effect.nats:.3g} nats/sample ({self.effect.low:.3g} to {self.effect.high:.3g})"
+        return f"<driftwatch.WindowTest of {self.samples:,}: p {self.p_value:.3g}, {effect}: {self.explanation}>"
 
     @property
     def statistics(self) -> dict[str, float]:

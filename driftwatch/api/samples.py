@@ -34,10 +34,15 @@ class SupportsArrow(Protocol):
 
 
 InMemory = (
-    SupportsArray | SupportsArrow | Sequence[Mapping[str, Any]] | Sequence[SupportsArray] | Sequence[Sequence[float]]
+    SupportsArray
+    | SupportsArrow
+    | Mapping[str, Any]
+    | Sequence[Mapping[str, Any]]
+    | Sequence[SupportsArray]
+    | Sequence[Sequence[float]]
 )
-"""An array or tensor ``(N, ...)``, a list of them or of lists of numbers, a data frame or Arrow table, or rows by their
-columns' names."""
+"""An array or tensor ``(N, ...)``, a list of them or of lists of numbers, a data frame or Arrow table, columns by
+name, or rows by their columns' names, one or several."""
 
 Data = str | Path | RemotePath | InMemory
 """Likewise, or the path or URL of a data set."""
@@ -97,9 +102,8 @@ def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:
 def _converted(data: Any, names: Sequence[str] | None) -> Any:
     if isinstance(data, torch.Tensor):
         return _of_tensor(data)
-    if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
-        found = dict.fromkeys(name for row in data for name in row)
-        return pa.table(columns_of_rows(data, [name for name in found if names is None or name in names], ""))
+    if (by_name := _by_name(data, names)) is not None:
+        return by_name
     if isinstance(data, list | tuple) and data:
         data = _stacked(data)
     if hasattr(data, "to_list"):  # a column of pandas or polars, of numbers or of lists of them
@@ -111,6 +115,27 @@ def _converted(data: Any, names: Sequence[str] | None) -> Any:
     if hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
     return np.asarray(data) if hasattr(data, "__array__") else None
+
+
+def _by_name(data: Any, names: Sequence[str] | None) -> pa.Table | None:
+    """Columns by name, a row or a list of rows as a table; none if it is nothing of these."""
+    wanted = set(names or ())
+    if names is not None and hasattr(data, "iloc") and not hasattr(data, "columns"):  # pandas: a row, if of such names
+        row = dict(data.items())
+        data = row if wanted.intersection(row) else data
+    if isinstance(data, Mapping):
+        if any(_is_column(value) for value in data.values()):
+            return pa.table({name: values for name, values in data.items() if names is None or name in wanted})
+        data = [data]
+    if not (isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data)):
+        return None
+    found = dict.fromkeys(name for row in data for name in row)
+    return pa.table(columns_of_rows(data, [name for name in found if names is None or name in wanted], ""))
+
+
+def _is_column(value: Any) -> bool:
+    """Whether a value of a mapping is a column of values, and no value of one row."""
+    return isinstance(value, list | tuple) or (hasattr(value, "__len__") and hasattr(value, "__array__"))
 
 
 def _stacked(data: Sequence[Any]) -> NDArray[Any] | None:

@@ -27,7 +27,7 @@ from driftwatch.stats.resample import null_windows
 from driftwatch.stats.summary import Array, Layout, on_grid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores:
     """Scores of single samples, ``(N,)`` each.
 
@@ -46,6 +46,11 @@ class Scores:
     dependence: Array
     nll: Array
     p_value: Array
+
+    def __repr__(self) -> str:
+        low, middle, high = np.quantile(self.score, (0.0, 0.5, 1.0))
+        told = f"score {middle:.3g} ({low:.3g} to {high:.3g})"
+        return f"<driftwatch.Scores of {len(self.score):,}: {told}, lowest p_value {self.p_value.min():.3g}>"
 
     def to_dict(self) -> dict[str, Array]:
         """By column, as a data frame is made from: ``pandas.DataFrame(scores.to_dict())``."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import load_references
@@ -211,7 +212,9 @@ def test_a_plan_remembers_two_earlier_references_at_most(reference: Reference) -
 
 def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path, tmp_path: Path) -> None:
     with reloading(bundle, tmp_path) as (daemon, _):
-        assert daemon.hang_up("configuration", "unchanged").stream == ""
+        with capture_logs() as said:
+            assert daemon.hang_up("configuration", "unchanged").stream == ""
+        assert "configuration unchanged" in [line["event"] for line in said]
         first = daemon.plans.now
         both = [{"name": "waves", "reference": str(daemon.link)}, {"name": "more", "reference": str(other)}]
         daemon.configure("taken_up", streams=both, alerts={"min_effect": 0.5})

@@ -79,6 +79,19 @@ def test_one_sample_is_a_window_too(people: driftwatch.Reference) -> None:
     assert people.test(one).p_value == pytest.approx(people.score(one).p_value[0], abs=0.004)
 
 
+def test_a_notebook_shows_results_in_a_line(people: driftwatch.Reference) -> None:
+    frame = rows(60, seed=6)
+    result, scores = people.test(frame), people.score(frame)
+    shown = repr(result)
+    assert shown.startswith(
+        f"<driftwatch.WindowTest of 60: p {result.p_value:.3g}, {result.effect.nats:.3g} nats/sample"
+    )
+    assert shown.endswith(f"{result.explanation}>")
+    assert repr(scores).startswith(f"<driftwatch.Scores of 60: score {np.median(scores.score):.3g} (")
+    monitor = people.monitor(name="mine")
+    assert repr(monitor) == f"<driftwatch.Monitor mine: no alarm, on at p <= {monitor.threshold:.3g}>"
+
+
 def test_what_a_reference_tells_of_itself(people: driftwatch.Reference, table_bundle: Path) -> None:
     assert repr(people) == f"<driftwatch.Reference mine/{people.version}: table row of 3 columns>"
     assert people.manifest["training"]["rows"] == 2_000

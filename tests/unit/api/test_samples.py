@@ -47,6 +47,9 @@ TABLES: dict[str, Callable[[Path], Any]] = {
     "Arrow table": lambda _: pa.Table.from_pandas(FRAME),
     "Arrow batch": lambda _: pa.RecordBatch.from_pandas(FRAME),
     "rows": lambda _: FRAME.to_dict("records"),
+    "columns of lists": lambda _: {"id": ["x"] * len(FRAME), **FRAME.to_dict("list")},
+    "columns of pandas": lambda _: dict(FRAME.items()),
+    "columns of arrays": lambda _: {name: FRAME[name].to_numpy() for name in FRAME},
     "path": lambda folder: Path(in_csv(folder)),
     "text of a path": in_csv,
     "URL": in_url,
@@ -123,6 +126,11 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
 def test_what_does_not_fit_is_told_in_a_line(people: driftwatch.Reference, data: Any, told: str) -> None:
     with pytest.raises(driftwatch.DriftwatchError, match=told):
         people.score(data)
+
+
+@pytest.mark.parametrize("row", [ROWS[0], {**ROWS[0], "id": "x"}, FRAME.iloc[0], FRAME.assign(id="x").iloc[0]])
+def test_one_row_need_be_in_no_list(people: driftwatch.Reference, row: Any) -> None:
+    assert people.score(row).score == people.score(ROWS).score
 
 
 def test_what_is_missing_from_a_row_is_none_and_what_is_more_is_left_out(people: driftwatch.Reference) -> None:
