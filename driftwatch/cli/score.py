@@ -13,9 +13,18 @@ from driftwatch.cli.console import DATA_HELP, OutputFormat, sample_progress, std
 from driftwatch.locations import Location, locate
 
 if TYPE_CHECKING:
+    from driftwatch.cli.tables import FileTable, TableWriter
+    from driftwatch.cli.window_table import WindowTable
     from driftwatch.data.readers import Dataset
+    from driftwatch.data.refused_rows import Refusals, RefusedRow
+    from driftwatch.reference.offline import Scored
     from driftwatch.reference.scoring import Scorer
     from driftwatch.stats.null import WindowNull
+
+    AnyTable = FileTable | TableWriter
+
+SHOWN_REFUSED = 5
+"""Rows of which the terminal says why they are left out."""
 
 
 def score(
@@ -39,8 +48,10 @@ def score(
 
     Without --out the rows go to the terminal: of the samples, or with --window of the windows, each with its effect
     (nats per sample), the p-value of the combined statistic, whether it would alarm, and what moved.
+
+    Rows that cannot be read are left out and told of, with --out in NAME.refused.SUFFIX; if most are such, it fails.
     """
-    from driftwatch.cli.tables import FileTable, JsonLines, TableWriter, TextTable, check_place
+    from driftwatch.cli.tables import FileTable, JsonLines, TextTable, check_place
 
     place = None if out is None else locate(out)
     if place is not None:
@@ -48,6 +59,7 @@ def score(
     from driftwatch.cli.bundles import open_scorer
     from driftwatch.cli.window_table import WindowTable
     from driftwatch.data.readers import open_dataset
+    from driftwatch.data.refused_rows import Refusals
     from driftwatch.reference.evaluation import side_by_side
     from driftwatch.reference.offline import score_dataset
 
@@ -56,26 +68,26 @@ def score(
     null = _null(scorer, window, dataset) if window else None
     threshold = side_by_side(window) if window else 0.0
     count = tested = alarms = 0
+    refused: list[RefusedRow] = []
+    refusals = Refusals(refused.append)
     with ExitStack() as stack:
-        samples: FileTable | TableWriter | None
-        windows: FileTable | TableWriter | None
+        samples: AnyTable | None
+        windows: AnyTable | None
         told: WindowTable | None = None
         if place is not None:
             samples = stack.enter_context(FileTable(place))
             windows = stack.enter_context(FileTable(windows_path(place)))
         elif window and format == "table":
-            samples, windows, told = None, None, WindowTable(scorer.reference, dataset.rows, stdout().width)
+            samples, windows, told = None, None, WindowTable(scorer.reference, dataset.rows, stdout().width, refusals)
         else:
             terminal = JsonLines(sys.stdout.buffer.write) if format == "json" else TextTable()
             samples, windows = (None, terminal) if window else (terminal, None)
         progress = stack.enter_context(sample_progress()) if place is not None else None
         task = progress.add_task("scoring", total=dataset.rows) if progress else None
-        for part in score_dataset(scorer, dataset.chunks(scorer.reference.schema), null=null):
-            if samples is not None:
-                samples.write(part.samples)
+        chunks = dataset.chunks(scorer.reference.schema, refusals=refusals)
+        for part in score_dataset(scorer, chunks, null=null):
+            _write(part, refusals, samples, windows)
             if part.windows is not None:
-                if windows is not None:
-                    windows.write(part.windows)
                 if told and null and part.summaries is not None and part.tested:
                     told.write(null, part.summaries, part.tested, part.flaws)
                 p_values = part.windows["combined_p_value"].astype(float)
@@ -85,13 +97,30 @@ def score(
             if progress is not None and task is not None:
                 progress.advance(task, rows)
     sys.stdout.flush()
+    _tell_scored(count, tested, window, place)
+    if window:
+        stderr().print("\n".join(_told_rule(window, alarms)))
+    if refused:
+        _tell_refused(refused, place)
+
+
+def _write(part: Scored, refusals: Refusals, samples: AnyTable | None, windows: AnyTable | None) -> None:
+    """Appends what was scored, by the indices that its rows have in the data."""
+    if samples is not None:
+        samples.write({**part.samples, "index": refusals.index_of(part.samples["index"])})
+    if windows is not None and part.windows is not None:
+        start, last = refusals.index_of(part.windows["start"]), refusals.index_of(part.windows["end"] - 1)
+        windows.write({**part.windows, "start": start, "end": last + 1})
+
+
+def _tell_scored(count: int, tested: int, window: int | None, out: Location | None) -> None:
+    """How much there was, and where it is."""
     remarks = [f"{count} samples"]
     if window:
         left = count - tested * window
         remarks.append(f"{tested} windows of {window}" + (f", {left} samples left over" if left else ""))
-    places = [str(each) for each in ((place, windows_path(place)) if window else (place,))] if place else []
-    summary = ", ".join(remarks) + (f" -> {', '.join(places)}" if places else "")
-    stderr().print("\n".join([summary, *(_told_rule(window, alarms) if window else ())]))
+    places = [str(each) for each in ((out, windows_path(out)) if window else (out,))] if out else []
+    stderr().print(", ".join(remarks) + (f" -> {', '.join(places)}" if places else ""))
 
 
 def _null(scorer: Scorer, window: int, dataset: Dataset) -> WindowNull:
@@ -119,6 +148,27 @@ def _told_rule(window: int, alarms: int) -> Sequence[str]:
         "p is of the combined statistic, effects are in nats/sample",
         "a daemon's windows overlap: driftwatch check tells the p that it alarms at",
     )
+
+
+def _tell_refused(refused: Sequence[RefusedRow], out: Location | None) -> None:
+    """Writes the rows that were left out beside the scores; of a few it says on the terminal why."""
+    import numpy as np
+
+    from driftwatch.cli.tables import FileTable
+
+    console = stderr()
+    named = ""
+    if out is not None:
+        with FileTable(beside := out.with_name(f"{out.stem}.refused{out.suffix}")) as table:
+            columns = {name: np.array([getattr(row, name) for row in refused]) for name in ("index", "where", "reason")}
+            table.write(columns)
+        named = f" -> {beside}"
+    told = f"warning: rows that cannot be read, and are left out: {len(refused):,}{named}"
+    console.print(told, markup=False, soft_wrap=True)
+    for row in refused[:SHOWN_REFUSED]:
+        console.print(f"  {row}", markup=False, soft_wrap=True)
+    if len(refused) > SHOWN_REFUSED:
+        console.print(f"  and {len(refused) - SHOWN_REFUSED:,} more", markup=False)
 
 
 def windows_path(out: Location) -> Location:

@@ -6,7 +6,10 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+import numpy as np
+
 from driftwatch.data.flaws import Flaws
+from driftwatch.data.refused_rows import Refusals
 from driftwatch.reference.evaluation import side_by_side
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.null import Tested, WindowNull
@@ -24,10 +27,12 @@ class WindowTable:
         reference: they are compared with.
         rows: in the data.
         width: characters in a line.
+        refusals: of rows, which windows pass over.
     """
 
-    def __init__(self, reference: Reference, rows: int, width: int) -> None:
+    def __init__(self, reference: Reference, rows: int, width: int, refusals: Refusals) -> None:
         self._reference = reference
+        self._refusals = refusals
         self._end = 0
         self._head = f"{{:>{len(_rows(rows, rows))}}}  {{:>8}}  {{:>7}}  {{:5}}  "
         self._width = max(width - len(self._head.format("", "", "", "")), LEAST_TEXT)
@@ -41,7 +46,8 @@ class WindowTable:
             alarm = "yes" if found.p_value <= side_by_side(null.size) else "no"
             # The effect is told beside it.
             moved = found.explanation.removesuffix(f"; {found.effect_nats:+.3g} nats/sample in all")
-            self._line(_rows(start + 1, self._end), f"{found.effect_nats:.2g}", f"{found.p_value:.2g}", alarm, moved)
+            first, last = self._refusals.index_of(np.array([start, self._end - 1])) + 1
+            self._line(_rows(first, last), f"{found.effect_nats:.2g}", f"{found.p_value:.2g}", alarm, moved)
 
     def _line(self, rows: str, effect: str, p_value: str, alarm: str, moved: str) -> None:
         head = self._head.format(rows, effect, p_value, alarm)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from driftwatch.data.readers import CHUNK_ROWS, Dataset, ranged_schema
+from driftwatch.data.refused_rows import Refusals, RefusedRow
 from driftwatch.data.schema import ImageSchema, Samples, Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
@@ -74,10 +75,31 @@ class FolderDataset(Dataset):
     def files(self) -> Sequence[Location]:
         return self._files
 
-    def chunks(self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0) -> Iterator[Samples]:
-        if isinstance(schema, ImageSchema) and schema.channels == 3 and self._mode == "L":
-            self._mode = "RGB"
-        return super().chunks(schema, rows, start)
+    def chunks(
+        self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0, refusals: Refusals | None = None
+    ) -> Iterator[Samples]:
+        if isinstance(schema, ImageSchema) and self._mode not in DEEP_MODES:
+            self._mode = "L" if schema.channels == 1 else "RGB"
+        return super().chunks(schema, rows, start, refusals)
+
+    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
+        if refusals is None:
+            yield from super().pieces(rows, start, refusals)
+            return
+        held = list[NDArray[Any]]()
+        for index in range(start, len(self._files)):
+            try:
+                held.append(self._pixels(self._files[index]))
+            except DataError as error:
+                if held:
+                    yield index - len(held), np.stack(held)
+                held = []
+                refusals.refuse(RefusedRow(index, error.where, error.what), error)
+            if len(held) == rows:
+                yield index + 1 - len(held), np.stack(held)
+                held = []
+        if held:
+            yield len(self._files) - len(held), np.stack(held)
 
     def _survey(self) -> None:
         """Looks at the heads of all images, so that what is wrong with many is told at once, and before the work.
@@ -120,6 +142,12 @@ class FolderDataset(Dataset):
                 f"is an image of mode {image.mode}, the first image of {self._mode}",
                 where=str(path),
                 remedy="bring all to one mode, or give an array (.npy), which keeps the values",
+            )
+        if (mode, self._mode) == ("RGB", "L"):
+            raise DataError(
+                "is in colour, and the others or the reference are grey",
+                where=str(path),
+                remedy="make it grey, as the model gets it: image.convert('L')",
             )
         if image.size != self._size:
             raise DataError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.data.refused_rows import Refusals
 from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, as_floats, image_of, vector_of
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location, files_below, locate, matching_files, path_below
@@ -59,20 +60,42 @@ class Dataset(ABC):
         """What it is read from."""
         return (self.path,)
 
-    def chunks(self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0) -> Iterator[Samples]:
+    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
+        """The data as `raw` has it, each with the index of its first row; what cannot be opened is refused."""
+        for piece in self.raw(rows, start):
+            yield start, piece
+            start += len(piece)
+
+    def chunks(
+        self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0, refusals: Refusals | None = None
+    ) -> Iterator[Samples]:
         """The samples in order, ``(rows, *schema.shape)`` at a time; the last chunk may be shorter.
+
+        Args:
+            schema: of one sample.
+            rows: at a time.
+            start: the first row.
+            refusals: of rows that do not fit the schema; if None, one of them is an error.
 
         Raises:
             DataError: the data does not fit the schema.
         """
-        row, held = start, list[Samples]()
-        for piece in self.raw(rows, start):
+
+        def coerce(piece: Any) -> Samples:
+            return as_floats(schema.coerce(piece))
+
+        held = list[Samples]()
+        for row, piece in self.pieces(rows, start, refusals):
             try:
-                held.append(as_floats(schema.coerce(piece)))
+                held.append(coerce(piece))
+                if refusals is not None:
+                    refusals.read(len(piece))
             except MessageError as error:
                 place = f"{self.path}, rows from {row}" + (f", {error.where}" if error.where else "")
-                raise DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}") from None
-            row += len(held[-1])
+                told = DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}")
+                if refusals is None:
+                    raise told from None
+                held += refusals.sift(piece, coerce, row, told)
             # Tables come in blocks of their file's own length.
             while sum(map(len, held)) >= rows:
                 whole = np.concatenate(held) if len(held) > 1 else held[0]
@@ -80,6 +103,8 @@ class Dataset(ABC):
                 held = [whole[rows:]] if len(whole) > rows else []
         if held:
             yield np.concatenate(held)
+        if refusals is not None:
+            refusals.require_some()
 
     def fingerprint(self) -> str:
         """SHA-256 of the contents, in hexadecimal."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from driftwatch.stats.decomposition import PARTS, decompose
 from driftwatch.stats.null import DETECTORS, Tested, WindowNull
 from driftwatch.stats.summary import Array
 
-Columns = Mapping[str, NDArray[np.generic]]
+Columns = Mapping[str, NDArray[Any]]
 
 SAMPLE_COLUMNS = ("index", "score", *PARTS, "nll", "p_value")
 WINDOW_COLUMNS = (
@@ -102,7 +103,7 @@ def _samples(scorer: Scorer, summaries: Array, index: int) -> Columns:
 
 def _windows(tested: Tested, size: int, first: int) -> Columns:
     number = np.arange(first, first + len(tested.effect))
-    columns: dict[str, NDArray[np.generic]] = {
+    columns: dict[str, NDArray[Any]] = {
         "window": number,
         "start": number * size,
         "end": (number + 1) * size,

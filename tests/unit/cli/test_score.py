@@ -72,6 +72,30 @@ def test_columns_that_moved_are_named_and_folded(
     assert "age rose by 1" in " ".join(line[text:] for line in lines)
 
 
+def test_a_bad_row_is_left_out_and_told_of(
+    table_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = rows(150, seed=1).astype({"age": str})
+    frame.loc[20, "age"] = "old"
+    frame.to_csv(tmp_path / "bad.csv", index=False)
+    assert _run(["score", str(table_bundle), str(tmp_path / "bad.csv"), "--window", "50"]) == 0
+    told = capsys.readouterr()
+    assert [line.split()[0] for line in told.out.splitlines() if line[:6].strip()] == ["rows", "1-51", "52-101"]
+    assert "149 samples, 2 windows of 50, 49 samples left over" in told.err
+    assert "warning: rows that cannot be read, and are left out: 1\n" in told.err
+    assert "index 20, column age: holds 'old' (expected a number)" in told.err
+
+    out = str(tmp_path / "s.parquet")
+    assert _run(["score", str(table_bundle), str(tmp_path / "bad.csv"), "--window", "50", "--out", out]) == 0
+    assert "left out: 1 -> " in capsys.readouterr().err
+    assert pd.read_parquet(out)["index"].tolist() == [i for i in range(150) if i != 20]
+    windows = pd.read_parquet(tmp_path / "s.windows.parquet")
+    assert windows[["start", "end"]].to_numpy().tolist() == [[0, 51], [51, 101]]
+    assert pd.read_parquet(tmp_path / "s.refused.parquet").to_dict("records") == [
+        {"index": 20, "where": "column age", "reason": "holds 'old' (expected a number)"}
+    ]
+
+
 def test_samples_fit_into_80_columns(bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(["score", str(bundle), str(images)]) == 0
     told = capsys.readouterr()

@@ -1,0 +1,128 @@
+"""Rows that cannot be read, left out one by one, so that one of them does not end the work on all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.errors import DataError, MessageError
+
+TOLERATED = 100
+"""Rows that may be refused even if they are more than those that can be read."""
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """A row that cannot be read.
+
+    Args:
+        index: of it, from 0.
+        where: in it.
+        reason: that speaks against it.
+    """
+
+    index: int
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"index {self.index}{', ' if self.where else ''}{self.where}: {self.reason}"
+
+
+class Refusals:
+    """The rows of a data set that were refused, in order.
+
+    Data of which most cannot be read is no data with bad rows, but of another kind: that is an error all the same.
+
+    Args:
+        tell: of each, as it is found.
+    """
+
+    def __init__(self, tell: Callable[[RefusedRow], None]) -> None:
+        self._tell = tell
+        self._rows: list[int] = []
+        self._read = 0
+        self._first: DataError | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, rows: int) -> None:
+        """Counts rows that could be read."""
+        self._read += rows
+
+    def sift(
+        self, piece: Any, coerce: Callable[[Any], NDArray[np.floating]], index: int, error: DataError
+    ) -> list[NDArray[np.floating]]:
+        """What of a piece can be read, in order.
+
+        Args:
+            piece: some rows that cannot be read together; of a type that can be cut.
+            coerce: reads some.
+            index: of the piece's first row.
+            error: of the whole piece.
+
+        Raises:
+            DataError: most of what there was so far cannot be read.
+        """
+        self._first = self._first or error
+        found: list[NDArray[np.floating]] = []
+        cuts = [(0, len(piece))]
+        while cuts:
+            start, end = cuts.pop()
+            try:
+                found.append(coerce(piece[start:end]))
+                self.read(end - start)
+            except MessageError as fault:
+                if end - start > 1:
+                    middle = (start + end) // 2
+                    cuts += [(middle, end), (start, middle)]
+                    continue
+                reason = fault.what.removeprefix("row 0 ").removeprefix("sample 0 ")
+                reason += f" ({fault.remedy})" if fault.remedy else ""
+                self.refuse(RefusedRow(index + start, fault.where, reason), error)
+        return found
+
+    def refuse(self, row: RefusedRow, error: DataError) -> None:
+        """Leaves a row out.
+
+        Args:
+            row: that cannot be read.
+            error: to end with if most rows are such.
+
+        Raises:
+            DataError: most of what there was so far cannot be read.
+        """
+        self._first = self._first or error
+        self._rows.append(row.index)
+        if len(self) > TOLERATED and len(self) > self._read:
+            raise self._first
+        self._tell(row)
+
+    def require_some(self) -> None:
+        """Refuses data of which nothing could be read.
+
+        Raises:
+            DataError: see above.
+        """
+        if self._first and not self._read:
+            raise self._first
+
+    def index_of(self, place: NDArray[Any]) -> NDArray[np.int64]:
+        """The indices in the data of rows, told by their places among those that can be read.
+
+        >>> refusals = Refusals(print)
+        >>> for index in (1, 2, 5):
+        ...     refusals.refuse(RefusedRow(index, "", "is bad"), DataError(""))
+        index 1: is bad
+        index 2: is bad
+        index 5: is bad
+        >>> refusals.index_of(np.arange(4)).tolist()
+        [0, 3, 4, 6]
+        """
+        before = np.asarray(self._rows, dtype=np.int64) - np.arange(len(self))
+        return np.asarray(place + np.searchsorted(before, place, side="right"))

@@ -1,0 +1,79 @@
+"""One bad row is left out and told of; data of which most is bad is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.refused_rows import TOLERATED, Refusals, RefusedRow
+from driftwatch.data.schema import ImageSchema, Schema, VectorSchema, parse_schema
+from driftwatch.errors import DataError
+
+PEOPLE = parse_schema({"kind": "table", "columns": [{"name": "age", "kind": "numeric"}]})
+
+
+def read(path: Path, schema: Schema, rows: int = 2_048) -> tuple[np.ndarray, list[RefusedRow], np.ndarray]:
+    """What can be read, what cannot, and the indices of what can."""
+    refused: list[RefusedRow] = []
+    refusals = Refusals(refused.append)
+    found = np.concatenate(list(open_dataset(path).chunks(schema, rows, refusals=refusals)))
+    return found, refused, refusals.index_of(np.arange(len(found)))
+
+
+@pytest.mark.parametrize("rows", [7, 2_048])
+@pytest.mark.parametrize("bad", [[0], [499], [100, 101, 102, 300]])
+def test_rows_of_a_table(rows: int, bad: list[int], tmp_path: Path) -> None:
+    cells = [f"old {i}" if i in bad else str(i) for i in range(500)]
+    (tmp_path / "people.csv").write_text("\n".join(["age", *cells, ""]))
+    found, refused, indices = read(tmp_path / "people.csv", PEOPLE, rows)
+    assert found[:, 0].tolist() == indices.tolist() == [i for i in range(500) if i not in bad]
+    assert [row.index for row in refused] == bad
+    assert str(refused[0]) == f"index {bad[0]}, column age: holds 'old {bad[0]}' (expected a number)"
+
+
+def test_vectors(tmp_path: Path) -> None:
+    vectors = np.arange(60.0).reshape(20, 3)
+    vectors[7, 1] = np.nan
+    np.save(tmp_path / "vectors.npy", vectors)
+    found, refused, indices = read(tmp_path / "vectors.npy", VectorSchema(dim=3))
+    assert (found[:, 0] / 3).tolist() == indices.tolist() == [i for i in range(20) if i != 7]
+    assert [str(row) for row in refused] == [
+        "index 7: holds null, NaN or an infinite value (every value must be finite)"
+    ]
+
+
+def test_images(tmp_path: Path) -> None:
+    for i in range(10):
+        Image.fromarray(np.full((6, 6), i, np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:50])
+    Image.fromarray(np.zeros((6, 6, 3), np.uint8)).save(tmp_path / "4.png")
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "9.png")
+    found, refused, indices = read(tmp_path, ImageSchema(channels=1, height=6, width=6), 4)
+    assert found[:, 0, 0, 0].tolist() == indices.tolist() == [0, 1, 2, 5, 6, 7, 8]
+    assert [row.index for row in refused] == [3, 4, 9]
+    assert "is in colour, and the others or the reference are grey" in str(refused[1])
+
+
+@pytest.mark.parametrize("good", [0, TOLERATED // 2])
+def test_data_of_another_kind_is_an_error(good: int, tmp_path: Path) -> None:
+    cells = [str(i) for i in range(good)] + ["old"] * (TOLERATED + 1)
+    (tmp_path / "people.csv").write_text("\n".join(["age", *cells, ""]))
+    with pytest.raises(DataError, match=rf"people.csv, rows from 0, column age: row {good} holds 'old'"):
+        read(tmp_path / "people.csv", PEOPLE)
+
+
+def test_a_few_rows_of_which_none_can_be_read_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("age\nold\nolder\n")
+    refusals = Refusals(lambda _: None)
+    with pytest.raises(DataError, match="row 0 holds 'old'"):
+        list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, refusals=refusals))
+
+
+def test_without_refusals_one_row_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("age\n1\nold\n3\n")
+    with pytest.raises(DataError, match="row 1 holds 'old'"):
+        list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE))
