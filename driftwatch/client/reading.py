@@ -174,10 +174,12 @@ def _read_rows(rows: list[Any]) -> Observation | None:
     if not rows:
         return None
     fine = all(isinstance(row, Mapping) and not any(map(_may_spoil, row.values())) for row in rows)
-    # Rows of which one lacks what another has are refused: they must not take others with them.
+    # Rows of which one lacks what another has, or has a text for its number, are refused: they must not take others
+    # with them.
     alike = fine and all(row.keys() == rows[0].keys() for row in rows)
-    names = frozenset(rows[0]) if alike else None
-    return Observation("rows", _dumps(rows)[1:-1].encode(), kind=names)
+    texts = (name for row in rows for name, value in row.items() if isinstance(value, str)) if alike else ()
+    kind = (frozenset(rows[0]), frozenset(texts)) if alike else None
+    return Observation("rows", _dumps(rows)[1:-1].encode(), kind=kind)
 
 
 def _kinds(samples: list[Any]) -> tuple[type, ...] | None:

@@ -174,6 +174,8 @@ def test_what_is_alike_shares_a_message(make: Callable[[int], Any], schema: Any)
         [{"age": 10**400, "town": "Ulm"}],
         [{"age": 1, "town": "Ulm"}, {"age": 1}],
         {"age": 1, "city": "Ulm"},
+        {"age": "old", "town": "Ulm"},
+        [{"age": 1, "town": "Ulm"}, {"age": "old", "town": "Ulm"}],
     ],
 )
 def test_what_could_spoil_a_message_does_not_share_it(batch: Any) -> None:
@@ -182,6 +184,10 @@ def test_what_could_spoil_a_message_does_not_share_it(batch: Any) -> None:
         assert batch == [[1.0, 2.0, 3.0]] or seen(batch).group != seen([[1.0, 2.0, 3.0]]).group
     if isinstance(batch, dict) or isinstance(batch[0], dict):
         assert seen(batch).group != seen({"age": 1, "town": "Ulm"}).group
+
+
+def test_rows_share_a_message_whatever_number_is_missing() -> None:
+    assert seen({"age": None, "town": "Ulm"}).group == seen({"age": 31, "town": "Bonn"}).group is not None
 
 
 def test_streams_and_headers_keep_observations_apart() -> None:
