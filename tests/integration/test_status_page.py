@@ -250,6 +250,21 @@ def test_what_is_of_one_instant_is_told_in_its_order(browser: Browser, served: S
         assert "started to drift, warning" in seen.text("#alerts li:nth-child(2)")
 
 
+def test_an_alarm_that_follows_another_within_an_instant_is_one_of_its_own(browser: Browser, served: Served) -> None:
+    at = NOW_MS + 90_000
+    states = ("firing", "resolved", "firing")
+    alerts = [
+        replace(ALERT, id=f"in turn {i}", state=state, since_ms=at, window=replace(ALERT.window, end_ms=at))
+        for i, state in enumerate(states)
+    ]
+    served.tell(*map(AlertRaised, alerts))
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for("document.querySelectorAll('#alerts li').length > 10")
+        assert "is back to normal" in seen.text("#alerts li:nth-child(2)")
+        for number in (1, 3):
+            assert f"started to drift, {ALERT.severity}" in seen.text(f"#alerts li:nth-child({number})")
+
+
 def test_no_script_runs_that_is_not_our_own(browser: Browser, served: Served) -> None:
     inline = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
     with visit(browser, served.server.url) as seen:

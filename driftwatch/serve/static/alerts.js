@@ -21,10 +21,11 @@ export function showAlerts(alerts, now) {
 
 // Whether an alarm was on when this alert told of it: it began earlier, or has told of itself before.
 function isWorse(alert, alerts) {
-  const same = (each) => each.stream === alert.stream && each.kind === alert.kind && each.since === alert.since;
-  return (
-    Date.parse(alert.end) > Date.parse(alert.since) || alerts.slice(alerts.indexOf(alert) + 1).some(same)
-  );
+  const about = (each) => each.stream === alert.stream && each.kind === alert.kind;
+  // Of one instant may be several alarms, one after another: the one before may be over.
+  const before = alerts.slice(alerts.indexOf(alert) + 1).find(about);
+  const goesOn = before?.state === "firing" && before.since === alert.since;
+  return Date.parse(alert.end) > Date.parse(alert.since) || goesOn;
 }
 
 function item(alert, worse, now) {
