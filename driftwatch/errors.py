@@ -87,8 +87,12 @@ class MessageError(DriftwatchError):
         reason: the bounded label under which it is counted.
         where: the field or position in the message.
         remedy: what its sender can do about it.
+        row: of the message, if it is the fault of one; `what` begins with ``row N`` then, or ``sample N``.
     """
 
-    def __init__(self, what: str, *, reason: DeadLetterReason, where: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, reason: DeadLetterReason, where: str = "", remedy: str = "", row: int | None = None
+    ) -> None:
         self.reason: DeadLetterReason = reason
+        self.row = row
         super().__init__(what, where=where, remedy=remedy)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
+from driftwatch.data.refused_rows import data_error
 from driftwatch.data.schema import Samples, Schema, as_floats
 from driftwatch.data.tables import columns_of_rows
 from driftwatch.errors import DataError, MessageError
@@ -69,8 +70,7 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
         try:
             yield as_floats(schema.coerce(piece))
         except MessageError as error:
-            place = f"{WHERE}, rows from {start}" + (f", {error.where}" if error.where else "")
-            raise DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}") from None
+            raise data_error(error, WHERE, start, f"a {schema.describe()}") from None
 
 
 def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.refused_rows import Refusals
+from driftwatch.data.refused_rows import Refusals, data_error
 from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, as_floats, image_of, vector_of
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location, files_below, locate, matching_files, path_below
@@ -91,8 +91,7 @@ class Dataset(ABC):
                 if refusals is not None:
                     refusals.read(len(piece))
             except MessageError as error:
-                place = f"{self.path}, rows from {row}" + (f", {error.where}" if error.where else "")
-                told = DataError(error.what, where=place, remedy=error.remedy or f"a {schema.describe()}")
+                told = data_error(error, str(self.path), row, f"a {schema.describe()}")
                 if refusals is None:
                     raise told from None
                 held += refusals.sift(piece, coerce, row, told)

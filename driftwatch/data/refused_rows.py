@@ -33,6 +33,23 @@ class RefusedRow:
         return f"index {self.index}{', ' if self.where else ''}{self.where}: {self.reason}"
 
 
+def data_error(error: MessageError, place: str, first: int, expected: str) -> DataError:
+    """What is wrong with some rows of data: with one of them, counted from the first of all, or with all of these.
+
+    Args:
+        error: of these rows.
+        place: of the data.
+        first: index of the first of them.
+        expected: what they are to be, for a remedy if there is no other.
+    """
+    told, what = f"rows from {first}", error.what
+    if error.row is not None:
+        noun, _, what = what.split(" ", 2)
+        told = f"{noun} {first + error.row}"
+    where = f"{place}, {told}" + (f", {error.where}" if error.where else "")
+    return DataError(what, where=where, remedy=error.remedy or expected)
+
+
 class Refusals:
     """The rows of a data set that were refused, in order.
 
@@ -82,7 +99,7 @@ class Refusals:
                     middle = (start + end) // 2
                     cuts += [(middle, end), (start, middle)]
                     continue
-                reason = fault.what.removeprefix("row 0 ").removeprefix("sample 0 ")
+                reason = fault.what.split(" ", 2)[2] if fault.row is not None else fault.what
                 reason += f" ({fault.remedy})" if fault.remedy else ""
                 self.refuse(RefusedRow(index + start, fault.where, reason), error)
         return found

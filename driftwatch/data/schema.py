@@ -192,8 +192,9 @@ class TableSchema(_Schema):
         array = coerce_table(value, self.columns, where)
         _require_samples(array, where)
         if bool(np.isinf(array).any()):
-            name = self.columns[int(np.argwhere(np.isinf(array))[0][1])].name
-            _refuse("non_finite", f"column {name!r} holds an infinite value", where, "send null for a missing value")
+            row, place = map(int, np.argwhere(np.isinf(array))[0])
+            held = f"row {row} holds an infinite value in column {self.columns[place].name!r}"
+            _refuse("non_finite", held, where, "send null for a missing value", row=row)
         return array
 
 
@@ -267,8 +268,8 @@ def vector_of(dim: int, where: str, *, integer: bool) -> VectorSchema:
         ) from None
 
 
-def _refuse(reason: DeadLetterReason, what: str, where: str, remedy: str) -> NoReturn:
-    raise MessageError(what, reason=reason, where=where, remedy=remedy)
+def _refuse(reason: DeadLetterReason, what: str, where: str, remedy: str, row: int | None = None) -> NoReturn:
+    raise MessageError(what, reason=reason, where=where, remedy=remedy, row=row)
 
 
 def _numbers(value: Any, where: str) -> NDArray[Any]:
@@ -307,7 +308,6 @@ def _require_samples(array: NDArray[Any], where: str) -> None:
 
 def _require_finite(array: NDArray[Any], where: str) -> None:
     if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
-        sample = int(np.argwhere(~np.isfinite(array))[0][0])
-        _refuse(
-            "non_finite", f"sample {sample} holds null, NaN or an infinite value", where, "every value must be finite"
-        )
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        held = f"sample {row} holds null, NaN or an infinite value"
+        _refuse("non_finite", held, where, "every value must be finite", row=row)

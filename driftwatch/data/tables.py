@@ -245,8 +245,9 @@ def _cells(
         except (TypeError, ValueError, OverflowError):
             told = type(cell).__name__ if isinstance(cell, list | tuple | dict) else repr(cell)[:100]
             raise MessageError(
-                f"row {i if rows is None else rows[i]} holds {told}",
+                f"row {(row := i if rows is None else int(rows[i]))} holds {told}",
                 reason="schema",
+                row=row,
                 where=where,
                 remedy="expected a number" if read is _number else "expected one value",
             ) from None

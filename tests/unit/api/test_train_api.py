@@ -44,7 +44,7 @@ def test_data_in_memory_and_in_files_give_the_same_reference(
             r"^data: column visit: is of type timestamp\[.s\] \(leave it out \(data.exclude, or data.columns",
         ),
         (rows(500, seed=0), r"^data: 500 samples are too few"),
-        (np.full((2_000, 3), np.nan), r"^data, rows from 0: sample 0 holds null, NaN"),
+        (np.full((2_000, 3), np.nan), r"^data, sample 0: holds null, NaN"),
     ],
 )
 def test_no_file_is_told_where_there_was_none(data: Any, told: str, tmp_path: Path) -> None:

@@ -62,18 +62,18 @@ def test_images(tmp_path: Path) -> None:
 def test_data_of_another_kind_is_an_error(good: int, tmp_path: Path) -> None:
     cells = [str(i) for i in range(good)] + ["old"] * (TOLERATED + 1)
     (tmp_path / "people.csv").write_text("\n".join(["age", *cells, ""]))
-    with pytest.raises(DataError, match=rf"people.csv, rows from 0, column age: row {good} holds 'old'"):
+    with pytest.raises(DataError, match=rf"people.csv, row {good}, column age: holds 'old'"):
         read(tmp_path / "people.csv", PEOPLE)
 
 
 def test_a_few_rows_of_which_none_can_be_read_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("age\nold\nolder\n")
     refusals = Refusals(lambda _: None)
-    with pytest.raises(DataError, match="row 0 holds 'old'"):
+    with pytest.raises(DataError, match=r"people.csv, row 0, column age: holds 'old'"):
         list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, refusals=refusals))
 
 
 def test_without_refusals_one_row_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "people.csv").write_text("age\n1\nold\n3\n")
-    with pytest.raises(DataError, match="row 1 holds 'old'"):
-        list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE))
+    (tmp_path / "people.csv").write_text("age\n1\n2\n3\n4\nold\n6\n")
+    with pytest.raises(DataError, match=r"people.csv, row 4, column age: holds 'old'"):
+        list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, rows=3))
