@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -92,9 +92,7 @@ class TableDataset(Dataset):
                     if _is_text(column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
                         values = column.unique().to_pylist()
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
-        return TableSchema(
-            columns=tuple(self._column(name, kind, texts.get(name, set())) for name, kind in kinds.items())
-        )
+        return TableSchema(columns=self._learned(kinds, texts))
 
     def raw(self, rows: int, start: int) -> Iterator[Any]:
         skip = start
@@ -120,6 +118,29 @@ class TableDataset(Dataset):
                 remedy="the parts of a table have columns of the same types",
             )
         return first
+
+    def _learned(self, kinds: Mapping[str, pa.DataType], texts: Mapping[str, set[str]]) -> tuple[Column, ...]:
+        """The columns, as they are learned.
+
+        Raises:
+            DataError: some cannot be; all of them are told at once, as each look at a large file takes its time.
+        """
+        learned: list[Column] = []
+        refused: dict[str, DataError] = {}
+        for name, kind in kinds.items():
+            try:
+                learned.append(self._column(name, kind, texts.get(name, set())))
+            except DataError as error:
+                refused[name] = error
+        if len(refused) > 1:
+            raise DataError(
+                "; ".join(f"column {name} {each.what}" for name, each in refused.items()),
+                where=str(self.path),
+                remedy=f"leave them out, data.exclude: [{', '.join(refused)}], or name others in data.columns",
+            )
+        for only in refused.values():
+            raise only
+        return tuple(learned)
 
     def _column(self, name: str, kind: pa.DataType, values: set[str]) -> Column:
         where = f"{self.path}: column {name}"

@@ -420,6 +420,15 @@ def test_a_single_column_of_texts_is_no_wrong_separator(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (1,)
 
 
+def test_all_columns_that_cannot_be_learned_are_told_at_once(tmp_path: Path) -> None:
+    rows = [f"2026-01-{1 + i % 28:02},customer {i},{i}" for i in range(100)]
+    (tmp_path / "a.csv").write_text("\n".join(["day,note,age", *rows, ""]))
+    told = r"column day is of type date32\[day\]; column note has more than 64 .*data.exclude: \[day, note\]"
+    with pytest.raises(DataError, match=told):
+        open_dataset(tmp_path / "a.csv").infer_schema()
+    assert open_dataset(tmp_path / "a.csv", exclude=["day", "note"]).infer_schema().shape == (1,)
+
+
 def test_columns_of_another_spelling_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("AGE,TOWN\n3,Ulm\n")
     schema = TableSchema(columns=(Column(name="age", kind="numeric"), Column(name="town", kind="category")))
