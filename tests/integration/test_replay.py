@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def test_a_replay_ends_and_tells_its_alerts(bundle: Path, data: Path, start_daem
     told = events(daemon.lines(), "drift", "drift resolved")
     assert told[0]["event"] == "drift"
     assert told[-1]["event"] == "drift resolved"
+
+
+def test_a_cpu_without_kernels_is_told_of_in_the_log(
+    bundle: Path, data: Path, tmp_path: Path, start_daemon: StartDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "llvmlite.py").write_text("raise ImportError('built for another C library')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]))
+    daemon = start_daemon(config(bundle, data, device="cpu"), serving=False)
+    assert daemon.process.wait(60) == 0, daemon.log.read_text()
+    (told,) = events(daemon.lines(), "scoring takes longer than it need")
+    assert (told["level"], told["because"]) == ("warning", "llvmlite does not load")
+    assert told["remedy"] == "pip install 'driftwatch[cpu]'"
 
 
 @pytest.mark.parametrize("allowed", [False, True])
