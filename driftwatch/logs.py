@@ -69,6 +69,11 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     threading.excepthook = _log_crash
 
 
+def log_to_stderr() -> None:
+    """Keeps a command's log out of its output, which may be JSON; by itself structlog writes to stdout."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 class Sparing(logging.Filter):
     """Lets a library say the same thing once in a while only; kafka-python repeats itself while a broker is away.
 

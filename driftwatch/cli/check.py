@@ -37,8 +37,10 @@ def check(
     from driftwatch.config import KafkaSource, ReplaySource, load_config
     from driftwatch.daemon import load_references
     from driftwatch.errors import SourceError
+    from driftwatch.logs import log_to_stderr
     from driftwatch.tracing import open_tracer
 
+    log_to_stderr()
     loaded = load_config(config)
     open_tracer(loaded.tracing).close()
     require_state_folder(loaded)

@@ -123,6 +123,12 @@ def test_check_tells_of_each_sink_without_its_secrets(check: Callable[..., Resul
     assert "hunter2" not in done.output
 
 
+def test_a_test_alert_in_the_log_does_not_get_into_the_json(check: Callable[..., Result]) -> None:
+    done = check([{"kind": "log"}], "--send-test-alert", "--format", "json")
+    assert [sink["name"] for sink in json.loads(done.stdout)["sinks"]] == ["log"]
+    assert "this was a test" in done.stderr
+
+
 def test_a_test_alert_goes_through_each_sink(check: Callable[..., Result]) -> None:
     with receiver(Answer(200)) as server:
         sinks = [
