@@ -25,8 +25,8 @@ def train(
     out: str | Location,
     *,
     name: str | None = None,
-    columns: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
+    columns: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] = (),
     minutes: float = 15.0,
     device: str = "auto",
     seed: int = 0,
@@ -40,8 +40,8 @@ def train(
         data: a few thousand samples or more, or the path or paths of them.
         out: where to write the bundle, a folder or URL.
         name: of the reference; that of `out` if None.
-        columns: of a table, which to learn from, in which order; all if None.
-        exclude: of a table, which not to learn from.
+        columns: of a table, which to learn from, in which order, or a single one; all if None.
+        exclude: of a table, which not to learn from, or a single one.
         minutes: to train at most.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: of all that is random.
@@ -57,7 +57,7 @@ def train(
     """
     with tempfile.TemporaryDirectory(prefix="driftwatch-data-") as folder:
         files = _files(data, Path(folder))
-        chosen = {"columns": None if columns is None else list(columns), "exclude": list(exclude)}
+        chosen = {"columns": None if columns is None else _names(columns), "exclude": _names(exclude)}
         stated: dict[str, dict[str, Any]] = {
             "data": {"train": files, **chosen},
             "training": {"minutes": minutes, "device": device, "seed": seed},
@@ -70,6 +70,11 @@ def train(
         with _told_as_data(Path(folder)):
             train_reference(config, locate(out), threading.Event(), listener, fresh=True, overwrite=overwrite)
     return load(out, device=device)
+
+
+def _names(columns: str | Sequence[str]) -> list[str]:
+    """A text is a sequence of texts too, of its letters."""
+    return [columns] if isinstance(columns, str) else list(columns)
 
 
 def _files(data: Any, folder: Path) -> list[str | Location]:

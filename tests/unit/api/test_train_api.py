@@ -59,6 +59,13 @@ def test_settings_that_are_not_allowed_are_told(tmp_path: Path) -> None:
         driftwatch.train(rows(2_000, seed=0), tmp_path / "out", minutes=0)
 
 
+@pytest.mark.parametrize("choice", [{"exclude": "visit"}, {"columns": "visit"}])
+def test_a_single_column_need_be_in_no_list(choice: dict[str, str], tmp_path: Path) -> None:
+    few = rows(100, seed=0).assign(visit=np.arange(100.0))
+    with pytest.raises(driftwatch.DriftwatchError, match=r"^data: 100 samples are too few"):
+        driftwatch.train(few, tmp_path / "out", **choice)
+
+
 def test_rows_to_learn_from_have_the_same_columns(tmp_path: Path) -> None:
     told = r"^data: row 2000 lacks 'town' \(every row has every column, and null or None where"
     with pytest.raises(driftwatch.DriftwatchError, match=told):
