@@ -80,10 +80,18 @@ class TableDataset(Dataset):
         return [part.place for part in self._parts]
 
     def infer_schema(self) -> Schema:
+        return self.schema_with(())
+
+    def schema_with(self, others: Sequence[TableDataset]) -> TableSchema:
+        """The schema that fits this and others, as if all were one table.
+
+        Raises:
+            DataError: none does.
+        """
         kinds: dict[str, pa.DataType] = {}
         texts: dict[str, set[str]] = {}
         names = self._columns or self._parts[0].schema.names
-        for part in self._parts:
+        for part in (*self._parts, *(part for other in others for part in other._parts)):
             part.require(names)
             for batch in part.batches(READ_ROWS, self._columns):
                 for name in names:

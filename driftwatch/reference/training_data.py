@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.data.readers import Dataset
-from driftwatch.data.schema import Samples, Schema
+from driftwatch.data.schema import Samples, Schema, VectorSchema
+from driftwatch.data.table_files import TableDataset
 from driftwatch.errors import DataError, TrainingError
 from driftwatch.reference.contents import Contents, contents_of
 from driftwatch.reference.shuffling import batched, shuffled
@@ -215,21 +216,25 @@ def uniform_hash(rows: NDArray[np.integer], seed: int) -> NDArray[np.float64]:
 
 
 def one_schema(datasets: Sequence[Dataset]) -> Schema:
-    """The schema that all data sets share.
+    """The schema that fits all data sets: tables are parts of one, with the categories of all of them.
 
     Raises:
-        DataError: they differ.
+        DataError: none does.
     """
-    first = datasets[0].infer_schema()
-    for dataset in datasets[1:]:
-        other = dataset.infer_schema()
+    tables = [dataset for dataset in datasets if isinstance(dataset, TableDataset)]
+    if len(tables) == len(datasets):
+        return tables[0].schema_with(tables[1:])
+    schemas = [dataset.infer_schema() for dataset in datasets]
+    first = schemas[0]
+    for dataset, other in zip(datasets, schemas, strict=True):
         if other.kind != first.kind or other.shape != first.shape:
             raise DataError(
                 f"holds a {other.describe()}, {datasets[0].path} a {first.describe()}",
                 where=str(dataset.path),
                 remedy="train on data of one kind",
             )
-    return first
+    # Numbers that are whole in some files only are no whole numbers.
+    return next((schema for schema in schemas if isinstance(schema, VectorSchema) and not schema.integer), first)
 
 
 def require_variety(samples: Samples, where: str) -> None:

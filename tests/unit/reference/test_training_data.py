@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from driftwatch.data.readers import open_dataset
-from driftwatch.data.schema import VectorSchema
+from driftwatch.data.schema import TableSchema, VectorSchema
 from driftwatch.errors import DataError, TrainingError
 from driftwatch.reference.training_data import (
     MIN_BUFFER_ROWS,
@@ -108,6 +108,37 @@ def test_files_must_be_of_one_kind(files: list[Path], tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((1_000, 3)))
     with pytest.raises(DataError, match=r"wide\.npy: holds a vector of 3"):
         one_schema([open_dataset(files[0]), open_dataset(tmp_path / "wide.npy")])
+
+
+def test_tables_in_several_files_are_one(tmp_path: Path) -> None:
+    (tmp_path / "january.csv").write_text("n,town\n1,Bonn\n2,Ulm\n")
+    (tmp_path / "february.csv").write_text("town,n,more\nJena,1,0\nBonn,2,0\n")
+    found = one_schema([open_dataset(tmp_path / name) for name in ("january.csv", "february.csv")])
+    assert isinstance(found, TableSchema)
+    assert [column.name for column in found.columns] == ["n", "town"]
+    assert found.columns[1].categories == ("Bonn", "Jena", "Ulm")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("n,town\n1,7\n2,8\n", r"other\.csv: column town: holds int64, in first\.csv string"),
+        ("n,place\n1,Bonn\n2,Ulm\n", r"other\.csv: has no column 'town'"),
+    ],
+)
+def test_tables_that_are_not_one(other: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "first.csv").write_text("n,town\n1,Bonn\n2,Ulm\n")
+    (tmp_path / "other.csv").write_text(other)
+    with pytest.raises(DataError, match=message):
+        one_schema([open_dataset(tmp_path / name) for name in ("first.csv", "other.csv")])
+
+
+def test_numbers_are_whole_only_if_they_are_in_all_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "whole.npy", np.arange(20).reshape(10, 2))
+    np.save(tmp_path / "any.npy", np.arange(20).reshape(10, 2) / 3)
+    whole, others = open_dataset(tmp_path / "whole.npy"), open_dataset(tmp_path / "any.npy")
+    assert one_schema([whole, whole]) == VectorSchema(dim=2, integer=True)
+    assert one_schema([whole, others]) == one_schema([others, whole]) == VectorSchema(dim=2)
 
 
 def test_samples_that_are_all_the_same() -> None:
