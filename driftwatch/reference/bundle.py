@@ -182,7 +182,8 @@ def require_place(out: Location) -> None:
 
 def _holds_something(out: Location) -> bool:
     if isinstance(out, Path):
-        return out.exists() and not (out.is_dir() and not any(out.iterdir()))
+        # A folder takes the name of an empty one, but of no link, wherever that leads.
+        return out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir())))
     try:
         out.require_bucket()
         return not is_left_over(out.below())

@@ -22,7 +22,7 @@ def write_folder(
         out: the folder; there must be none of that name, or an empty one, unless `replace`.
         files: contents by name.
         check: reads the folder before it gets its name; what it raises goes to the caller, and nothing is written.
-        replace: take the place of an existing folder, whose files are then removed.
+        replace: take the place of an existing folder, whose files are then removed; of a link only the link.
 
     Raises:
         OSError: it cannot be written; nothing half-written is left, and what was at `out` is still there.
@@ -44,7 +44,7 @@ def write_folder(
             partial.rename(out)
         sync_folder(out.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
 
 
 def sync_folder(folder: Path) -> None:
@@ -54,6 +54,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove(left: Path) -> None:
+    """Removes what is left beside the folder: a part of it, or what it took the place of, which may be a link."""
+    if left.is_symlink():
+        left.unlink()
+    else:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _exchange(new: Path, old: Path) -> None:

@@ -24,6 +24,7 @@ from driftwatch.reference.bundle import (
     MANIFEST,
     REPORT,
     load_bundle,
+    refuse_existing,
     write_bundle,
 )
 from tests.synthetic import SCHEMA, SIDE
@@ -105,6 +106,16 @@ def test_overwrites_a_bundle_when_told_to_and_nothing_else(copied: Path, tmp_pat
     (tmp_path / "notes" / "text").write_text("mine")
     with pytest.raises(BundleError, match="is no bundle"):
         write(tmp_path / "notes", overwrite=True)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_link_to_no_bundle_is_told_before_the_work(tmp_path: Path, empty: bool, overwrite: bool) -> None:
+    if empty:
+        (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to("elsewhere")
+    with pytest.raises(BundleError, match="is no bundle" if overwrite else "exists already"):
+        refuse_existing(tmp_path / "out", overwrite=overwrite)
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

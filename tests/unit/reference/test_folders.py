@@ -56,6 +56,20 @@ def test_replaces_a_folder_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monkey
     assert names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_replaces_a_link_and_leaves_what_it_led_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    if not at_once:
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    write_folder(tmp_path / "october", {"old": b"0"}, check=fine)
+    (tmp_path / "out").symlink_to("october")
+    write_folder(tmp_path / "out", FILES, check=fine, replace=True)
+    assert contents(tmp_path / "out") == FILES
+    assert contents(tmp_path / "october") == {"old": b"0"}
+    assert names(tmp_path) == ["october", "out"]
+
+
 @pytest.mark.parametrize("replace", [True, False])
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool) -> None:
     if replace:
