@@ -61,6 +61,8 @@ def put_bundle(out: RemotePath, files: Mapping[str, bytes]) -> None:
     Raises:
         OSError: they cannot be written.
     """
-    (out / MANIFEST).remove()
+    # A report that the new one has not would tell of the old one.
+    for name in (MANIFEST, *(set(FILES) - {MANIFEST, *files})):
+        (out / name).remove()
     for name in sorted(files, key=FILES.index, reverse=True):
         (out / name).write_bytes(files[name])

@@ -11,7 +11,7 @@ from driftwatch.daemon import load_references
 from driftwatch.errors import BundleError
 from driftwatch.locations import RemotePath
 from driftwatch.reference.bundle import load_bundle, refuse_existing, write_bundle
-from driftwatch.reference.bundle_places import MANIFEST
+from driftwatch.reference.bundle_places import FILES, MANIFEST, REPORT
 from tests.synthetic import SCHEMA
 
 
@@ -30,6 +30,15 @@ def test_a_bundle_is_written_and_read(bundle: Path, bucket: str) -> None:
     with pytest.raises(BundleError, match=r"s3://.*: exists already"):
         write_bundle(out, **told)
     assert write_bundle(out, **told, overwrite=True) == local.version
+
+
+def test_no_report_of_a_bundle_is_left_to_the_one_that_replaces_it(bundle: Path, bucket: str) -> None:
+    local, out = load_bundle(bundle), RemotePath(bucket)
+    told = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
+    write_bundle(out, **told, report=b"PNG")
+    assert (out / REPORT).exists()
+    write_bundle(out, **told, overwrite=True)
+    assert {file.name for file in out.below()} == {*FILES} - {REPORT}
 
 
 def test_a_bundle_that_is_not_whole_is_refused(bundle: Path, bucket: str) -> None:
