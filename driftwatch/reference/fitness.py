@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import Column, ImageSchema, Samples, Schema, TableSchema, VectorSchema
+from driftwatch.data.schema import Column, Samples, Schema, TableSchema, VectorSchema
 from driftwatch.flows.base import Flow
 from driftwatch.reference.contents import Contents
 from driftwatch.reference.evaluation import auroc
@@ -97,7 +97,7 @@ def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> lis
 
 def duplicates(contents: Contents, schema: Schema) -> list[Unfit]:
     """Warns of data that repeats itself."""
-    coarse = not isinstance(schema, ImageSchema) and (schema.kind == "table" or bool(getattr(schema, "integer", False)))
+    coarse = isinstance(schema, TableSchema) or (isinstance(schema, VectorSchema) and schema.integer)
     if contents.repeated <= (REPEATED_ROWS_SHARE if coarse else REPEATED_SHARE):
         return []
     expected = "if its values are few, that is as it should be; else " if coarse else ""
@@ -152,7 +152,9 @@ def _told_nothing(values: NDArray[np.floating], column: Column) -> Unfit | None:
             f"{LEAVE_OUT}: its first value would be drift",
         )
     if len(different) == 1 and len(known) == len(values):
-        value = f"{known[0]:g}" if column.kind == "numeric" else repr(column.categories[int(known[0])])
+        # What is no category of the schema has the number behind the last.
+        texts = (*map(repr, column.categories), "none of its categories")
+        value = f"{known[0]:g}" if column.kind == "numeric" else texts[int(known[0])]
         return Unfit(
             "constant-column",
             f"column {column.name!r} is always {value} {where}",

@@ -89,6 +89,12 @@ def test_columns_that_tell_nothing() -> None:
     assert all("data.exclude" in warning.remedy for warning in found)
 
 
+def test_a_column_that_is_always_what_its_schema_does_not_know() -> None:
+    town = TableSchema(columns=(Column(name="town", kind="category", categories=("Bonn", "Ulm")),))
+    (found,) = telling_nothing(np.full((500, 1), 2.0), town)
+    assert found.what.startswith("column 'town' is always none of its categories in the 500 rows")
+
+
 @pytest.mark.parametrize(
     "values", [np.linspace(0, 1, 500), np.arange(500.0) // 2, np.where(np.arange(500) % 2, 1.0, 2.0)]
 )
