@@ -81,7 +81,8 @@ def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:
         names: of rows, the columns that are needed; all that any row has if None.
 
     Raises:
-        DataError: it is of no kind that is known, its columns have no type of Arrow's, or a row lacks one.
+        DataError: it is of no kind that is known, or a single value, its columns have no type of Arrow's, or a row
+            lacks one.
     """
     try:
         held = _converted(data, names)
@@ -96,6 +97,8 @@ def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:
             remedy="give an array or tensor, a list of them, a data frame, an Arrow table, rows by column name, or a "
             "path or URL",
         )
+    if isinstance(held, np.ndarray) and held.ndim == 0:
+        raise DataError("is a single value", where=WHERE, remedy="give samples along the first axis")
     return held
 
 

@@ -14,12 +14,17 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.data.array_bodies import NPY_FAULTS
 from driftwatch.data.readers import ArrayDataset, Dataset
 from driftwatch.data.schema import Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, local_file
 
 ARRAY_NAMES = ("x", "X", "data", "images", "samples", "arr_0")
+NOT_KEPT = "an archive's array is read as a whole: save it as .npy, of which no more is held than is needed"
+FAULTS = (*NPY_FAULTS, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+"""What NumPy and zipfile raise for files that are damaged, or no such files."""
+
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -35,8 +40,8 @@ def open_array(path: Location) -> Dataset | None:
                 return ArrayDataset(path, _npz_array(file, path))
         if name.endswith(("-ubyte", ".idx")):
             return IdxDataset(path)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        remedy = "is the file complete?"
+    except FAULTS as error:
+        remedy = NOT_KEPT if isinstance(error, MemoryError) else "is the file complete?"
         if "Python objects" in str(error) or "Object arrays" in str(error):
             remedy = "save it as an array of numbers: array.astype(float)"
         raise DataError(f"cannot be read: {error}", where=str(path), remedy=remedy) from None

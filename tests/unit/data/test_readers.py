@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import re
 import struct
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +212,28 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, what: str, told: str) -> No
         schema = dataset.infer_schema()
         list(dataset.chunks(schema))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_a_damaged_array_is_read_or_told_of(name: str, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(size=(40, 5))
+    path = tmp_path / name
+    (np.save if path.suffix == ".npy" else np.savez_compressed)(path, array)  # type: ignore[arg-type]
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 1 if path.suffix == ".npy" else 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x20]) + whole[place + 1 :])
+        with contextlib.suppress(DataError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 may have written
+            assert open_dataset(path).rows
+
+
+def test_an_archive_that_no_memory_holds(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40, 8)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"a\.npz: cannot be read: Unable to allocate .* \(an archive's array"):
+        open_dataset(tmp_path / "a.npz")
 
 
 def test_columns_that_are_not_there_are_named(tmp_path: Path) -> None:
