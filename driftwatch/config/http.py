@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, field_validator, model_validator
 
 from driftwatch.errors import ConfigError
 from driftwatch.settings import ConfigPath, Settings
 
 _HTTP_URL = TypeAdapter(HttpUrl)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+NO_HEADER = "cannot be sent in a header: it has a line break or a blank at an end, or other than ASCII characters"
 
 
 def check_url(value: str) -> str:
@@ -30,6 +33,25 @@ def check_urls(value: str | list[str]) -> str | list[str]:
     for each in [value] if isinstance(value, str) else value:
         check_url(each)
     return value
+
+
+def check_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Passes headers on that can be sent.
+
+    Raises:
+        ValueError: a name or a value cannot be one; what it is may be a secret, and is not told.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header")
+        if not fits_header(value):
+            raise ValueError(f"the value of {name} {NO_HEADER}")
+    return headers
+
+
+def fits_header(value: str) -> bool:
+    """Whether a text can be a header's value: one with a line break at its end, as files of secrets have, cannot."""
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def origin(url: str) -> str:
@@ -78,12 +100,19 @@ class ServersConfig(Settings):
 class HttpClientConfig(Settings):
     """How a client that speaks HTTP proves who it is, and checks whom it talks to."""
 
-    headers: Annotated[dict[str, str], Field(repr=False, default_factory=dict)]
+    headers: Annotated[dict[str, str], AfterValidator(check_headers), Field(repr=False, default_factory=dict)]
     username: str | None = None
     password: SecretStr | None = None
     bearer_token: SecretStr | None = None
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
+
+    @field_validator("bearer_token")
+    @classmethod
+    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not fits_header(token.get_secret_value()):
+            raise ValueError(NO_HEADER)
+        return token
 
     @model_validator(mode="after")
     def _one_identity(self) -> Self:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from driftwatch.config.http import fits_header
 from driftwatch.config.source import KafkaConnection, Topic
 from driftwatch.settings import ConfigPath, Settings
 
@@ -65,8 +66,9 @@ class HttpSource(Settings):
     @field_validator("token")
     @classmethod
     def _strong(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and (len(token.get_secret_value()) < 8 or not token.get_secret_value().isascii()):
-            raise ValueError("should be 8 ASCII characters or more")
+        shown = token.get_secret_value() if token is not None else None
+        if shown is not None and (len(shown) < 8 or not fits_header(shown)):
+            raise ValueError("should be 8 ASCII characters or more, without a line break or blanks around them")
         return token
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from driftwatch.config.http import check_url, origin
+from driftwatch.config.http import check_headers, check_url, origin
 from driftwatch.settings import Settings
 
 
@@ -23,7 +23,9 @@ class TracingConfig(Settings):
         ),
     ] = None
     headers: Annotated[
-        dict[str, str], Field(repr=False, default_factory=dict, description="sent along, such as an authorization")
+        dict[str, str],
+        AfterValidator(check_headers),
+        Field(repr=False, default_factory=dict, description="sent along, such as an authorization"),
     ]
     sample_ratio: Annotated[
         float | None,

@@ -195,6 +195,10 @@ FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
         ({"server": {"host": "0.0.0.0"}}, "source: whoever reaches 0.0.0.0 could post samples; set source.token"),
         ({"source": {**HTTP, "port": 9465, "host": "::"}}, "source: whoever reaches :: could post samples"),
         ({"source": {**HTTP, "token": "short"}}, "source.token: should be 8 ASCII characters or more"),
+        (
+            {"source": {**HTTP, "token": "a-long-one\n"}},
+            "source.token: should be 8 ASCII characters or more, without a line",
+        ),
         ({"source": {**HTTP, "host": "0.0.0.0"}}, "host and tls need a port"),
         ({"source": {**HTTP, "tls": {"certfile": "c", "keyfile": "k"}}}, "host and tls need a port"),
         ({"source": {**HTTP, "queue": {"bytes": 2048}}}, "the largest message would never fit"),
@@ -400,6 +404,25 @@ def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_pa
         ({"url": "http://a", "username": "me", "password": "x", "bearer_token": "y"}, "give one"),
     ):
         assert words in problem(tmp_path, config(source={**KAFKA, "schema_registry": told}))
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (
+            {"headers": {"x-key": "hunter2\n"}},
+            "sinks[0].headers: the value of x-key cannot be sent in a header: it has a line break",
+        ),
+        ({"headers": {"x-key": "hünter"}}, "sinks[0].headers: the value of x-key cannot be sent in a header"),
+        ({"headers": {"x key": "hunter2"}}, "sinks[0].headers: 'x key' is no name of a header"),
+        ({"bearer_token": "hunter2\n"}, "sinks[0].bearer_token: cannot be sent in a header: it has a line break"),
+    ],
+)
+def test_what_no_header_can_hold_is_told_and_not_shown(told: dict[str, Any], words: str, tmp_path: Path) -> None:
+    found = problem(tmp_path, config(sinks=[{"kind": "webhook", "url": "http://a", **told}]))
+    assert words in found
+    assert "hunter" not in found
+    assert "hünter" not in found
 
 
 @pytest.mark.parametrize("form", ["avro", "protobuf"])
