@@ -85,7 +85,9 @@ class EmailSink:
                 remedy="check its sender, username and password",
             ) from None
         except smtplib.SMTPNotSupportedError as error:
-            raise SinkError(str(error), where=f"sink {self.name}", remedy="check its encryption") from None
+            # Encryption, a password, or addresses that are not ASCII were asked for, and it offers no such thing.
+            remedy = "check its encryption, its username, and that its addresses are ASCII"
+            raise SinkError(str(error), where=f"sink {self.name}", remedy=remedy) from None
         except (smtplib.SMTPException, OSError) as error:
             raise TryAgain(f"{type(error).__name__}: {error}") from None
         refused |= {to: f"{code} {_text(said)}" for to, (code, said) in answers.items() if code >= NEVER}

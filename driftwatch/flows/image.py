@@ -73,7 +73,7 @@ class ImageFlow(Flow):
             raise TrainingError(
                 f"images of {height}x{width} pixels cannot be halved {scales} times",
                 where="flow.scales",
-                remedy=f"use at most {max(1, int(math.log2(min(height, width))))} scales",
+                remedy=f"use at most {max(1, (min(height, width) - 1).bit_length())} scales",
             )
         self.image_shape = (channels, height, width)
         self.low, self.high, self.integer = low, high, integer

@@ -17,7 +17,9 @@ class DataConfig(Settings):
     train: Annotated[
         list[ConfigLocation], BeforeValidator(listed), Field(min_length=1, description="files, read in order")
     ]
-    columns: Annotated[list[str] | None, Field(description="of a table: which, in which order; all if absent")] = None
+    columns: Annotated[
+        list[str] | None, Field(min_length=1, description="of a table: which, in which order; all if absent")
+    ] = None
     exclude: Annotated[tuple[str, ...], BeforeValidator(listed), Field(description="of a table: all but these")] = ()
 
     @model_validator(mode="after")

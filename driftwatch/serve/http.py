@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from pathlib import Path
@@ -89,7 +90,11 @@ class Listener:
             raise SourceError(
                 f"cannot listen on {self._host}:{self._wanted}: {error.strerror}",
                 where=self._name,
-                remedy=f"set {self._name}.port to a free port, or 0 for any",
+                remedy=(
+                    f"set {self._name}.port to a free port, or 0 for any"
+                    if error.errno in (errno.EADDRINUSE, errno.EACCES)
+                    else f"set {self._name}.host to an address of this machine, or 0.0.0.0 for all"
+                ),
             ) from None
         self.port = listening.getsockname()[1]
         config = uvicorn.Config(

@@ -201,6 +201,14 @@ class TestEncrypted:
 
 
 class TestRefused:
+    def test_addresses_that_the_server_does_not_take_are_told(self, mailbox: Mailbox) -> None:
+        with (
+            server(mailbox, enable_SMTPUTF8=False) as port,
+            pytest.raises(SinkError, match=r"SMTPUTF8.*that its addresses are ASCII"),
+        ):
+            deliver(sink(port, to=["team@exämple.com"]))
+        assert mailbox.mails == []
+
     def test_one_who_is_refused_for_good_is_told_of_and_the_others_get_it_once(self, mailbox: Mailbox) -> None:
         mailbox.refusals = {"team@example.com": [GONE]}
         with server(mailbox) as port, pytest.raises(SinkError, match=r"refused for 1 of 2 .* team@example.com: 550"):

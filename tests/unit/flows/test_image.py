@@ -107,8 +107,10 @@ def test_real_valued_images_are_dequantized_within_their_range() -> None:
 
 
 def test_too_many_scales_are_refused_with_the_remedy() -> None:
-    with pytest.raises(TrainingError, match="use at most 2 scales"):
-        ImageFlow(1, 4, 4, scales=3)
+    for side, most in ((1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (9, 4)):
+        with pytest.raises(TrainingError, match=f"use at most {most} scales"):
+            ImageFlow(1, side, 9, scales=most + 1, steps=1, hidden=4)
+        ImageFlow(1, side, 9, scales=most, steps=1, hidden=4)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

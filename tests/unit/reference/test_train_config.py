@@ -46,6 +46,7 @@ def test_several_files_and_an_explicit_sample(tmp_path: Path) -> None:
     [
         ("data: {train: []}", "data.train"),
         ("data: {tain: x.npy}", "did you mean 'train'"),
+        ("data: {train: x.csv, columns: []}", "data.columns"),
         ("data: {train: x.csv, columns: [a], exclude: [b]}", "columns or exclude, not both"),
         ("data: {train: x.npy}\ntraining: {minutes: null}", "training never ends"),
         ("data: {train: x.npy}\ntraining: {learning_rate: 0}", "training.learning_rate"),

@@ -274,6 +274,14 @@ def test_the_status_tells_what_keeps_the_daemon_from_work(served: Served) -> Non
     assert "no route" in health["checks"]["source"]
 
 
+def test_a_host_that_is_not_of_this_machine_is_told(served: Served) -> None:
+    other = HttpServer("192.0.2.1", 0, served.metrics, served.health, served.status)
+    with pytest.raises(
+        DriftwatchError, match=r"cannot listen on 192.0.2.1:0: .* \(set server.host to an address of this"
+    ):
+        other.start()
+
+
 def test_a_port_in_use_is_told(served: Served) -> None:
     other = HttpServer("127.0.0.1", served.server.port, served.metrics, served.health, served.status)
     with socket.socket() as probe:
