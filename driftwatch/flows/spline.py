@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TAIL_BOUND = 5.0
+"""Where the linear tails begin."""
+
 MIN_BIN = 1e-3
 MIN_SLOPE = 1e-3
 UNIT_SLOPE = math.log(math.expm1(1 - MIN_SLOPE))
@@ -29,16 +31,13 @@ def parameter_count(bins: int) -> int:
     return 3 * bins - 1
 
 
-def rational_quadratic_spline(
-    x: Tensor, parameters: Tensor, *, inverse: bool = False, bound: float = TAIL_BOUND
-) -> tuple[Tensor, Tensor]:
-    """Maps each element through its own increasing spline on ``[-bound, bound]``, and as it is outside.
+def rational_quadratic_spline(x: Tensor, parameters: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
+    """Maps each element through its own increasing spline within `TAIL_BOUND` of zero, and as it is outside.
 
     Args:
         x: values, ``(...)``.
         parameters: unconstrained, ``(..., 3 * bins - 1)``; all zeros make the identity.
         inverse: whether to apply the inverse map.
-        bound: where the linear tails begin.
 
     Returns:
         The mapped values and ``log |dy/dx|`` of the map applied, both ``(...)``.
@@ -48,9 +47,9 @@ def rational_quadratic_spline(
     >>> torch.allclose(x, y), torch.allclose(log_slope, torch.zeros(3), atol=1e-6)
     (True, True)
     """
-    inside = x.abs() < bound
-    clamped = x.clamp(-bound, bound)
-    b = _bins(clamped, parameters, by_height=inverse, bound=bound)
+    inside = x.abs() < TAIL_BOUND
+    clamped = x.clamp(-TAIL_BOUND, TAIL_BOUND)
+    b = _bins(clamped, parameters, by_height=inverse)
     share = _solve(clamped, b) if inverse else (clamped - b.left) / b.width
     share = share.clamp(0.0, 1.0)
     both = share * (1 - share)
@@ -82,10 +81,10 @@ class _Bin:
         return self.height / self.width
 
 
-def _bins(values: Tensor, parameters: Tensor, *, by_height: bool, bound: float) -> _Bin:
+def _bins(values: Tensor, parameters: Tensor, *, by_height: bool) -> _Bin:
     bins = (parameters.shape[-1] + 1) // 3
     raw_widths, raw_heights, raw_slopes = parameters.tensor_split([bins, 2 * bins], dim=-1)
-    x_knots, y_knots = _knots(raw_widths, bound), _knots(raw_heights, bound)
+    x_knots, y_knots = _knots(raw_widths), _knots(raw_heights)
     slopes = F.pad(MIN_SLOPE + F.softplus(raw_slopes + UNIT_SLOPE), (1, 1), value=1.0)
     edges = (y_knots if by_height else x_knots)[..., 1:-1].contiguous()
     index = torch.searchsorted(edges.detach(), values.detach()[..., None].contiguous(), right=True)
@@ -97,12 +96,12 @@ def _bins(values: Tensor, parameters: Tensor, *, by_height: bool, bound: float) 
     return _Bin(left, pick(x_knots, 1) - left, low, pick(y_knots, 1) - low, pick(slopes, 0), pick(slopes, 1))
 
 
-def _knots(raw: Tensor, bound: float) -> Tensor:
-    """Knots from ``-bound`` to ``bound``, ``(..., bins + 1)``, no two closer than `MIN_BIN` of the span."""
+def _knots(raw: Tensor) -> Tensor:
+    """Knots of all that is within the tails, ``(..., bins + 1)``, no two closer than `MIN_BIN` of the span."""
     bins = raw.shape[-1]
     sizes = MIN_BIN + (1 - MIN_BIN * bins) * raw.softmax(-1)
-    inner = 2 * bound * sizes.cumsum(-1)[..., :-1] - bound
-    return F.pad(F.pad(inner, (1, 0), value=-bound), (0, 1), value=bound)
+    inner = 2 * TAIL_BOUND * sizes.cumsum(-1)[..., :-1] - TAIL_BOUND
+    return F.pad(F.pad(inner, (1, 0), value=-TAIL_BOUND), (0, 1), value=TAIL_BOUND)
 
 
 def _solve(y: Tensor, b: _Bin) -> Tensor:

@@ -20,6 +20,8 @@ WINDOWS = (50, 500)
 STEP = 10
 RESOLVE_AFTER = 3
 BUDGET = 1e6
+"""Samples between false alarms."""
+
 POWER = 0.9
 FRESH_IMAGES, FRESH_ROWS = 1_000, 2_000
 """Used: an image costs much more, and 1,000 of 28x28 pixels take a minute on one core."""
@@ -74,7 +76,7 @@ def told_detectable(manifest: Mapping[str, Any]) -> tuple[Detectable, ...]:
 
 
 def detectable(
-    reference: Reference, fresh: Samples, *, seed: int, doing: Callable[[str, float], None], budget: float = BUDGET
+    reference: Reference, fresh: Samples, *, seed: int, doing: Callable[[str, float], None]
 ) -> tuple[Detectable, ...]:
     """Finds the smallest detectable shifts.
 
@@ -84,7 +86,6 @@ def detectable(
             or the bank, are too few are left out.
         seed: of the shifts and of the windows.
         doing: told the shift that is tried, and the share that is done.
-        budget: samples between false alarms.
     """
     fresh = fresh[: FRESH_IMAGES if isinstance(reference.schema, ImageSchema) else FRESH_ROWS]
     windows = [size for size in WINDOWS if not repeats(size, min(len(fresh), len(reference.bank)))]
@@ -93,13 +94,13 @@ def detectable(
     scorer = Scorer(reference)
     doing("setting thresholds", 0.0)
     samples = min(SIMULATED, SIMULATED_PASSES * len(reference.bank))
-    procedure = reference.procedure(windows, STEP, budget=budget, resolve_after=RESOLVE_AFTER, samples=samples)
+    procedure = reference.procedure(windows, STEP, budget=BUDGET, resolve_after=RESOLVE_AFTER, samples=samples)
     shifts = graded_shifts(reference.schema, fresh)
     rows = []
     for number, shift in enumerate(shifts):
         doing(f"finding what is detected of {shift.name}", number / len(shifts))
         powers = _Powers(scorer, procedure, shift, fresh, seed)
-        rows += [_smallest(powers, shift, window, budget) for window in windows]
+        rows += [_smallest(powers, shift, window) for window in windows]
     return tuple(rows)
 
 
@@ -144,7 +145,7 @@ class _Powers:
         return np.random.default_rng(self._seed)
 
 
-def _smallest(powers: _Powers, shift: GradedShift, window: int, budget: float) -> Detectable:
+def _smallest(powers: _Powers, shift: GradedShift, window: int) -> Detectable:
     low, high = 0, SIZES
     while low < high:
         middle = (low + high) // 2
@@ -154,4 +155,4 @@ def _smallest(powers: _Powers, shift: GradedShift, window: int, budget: float) -
             low = middle + 1
     size = powers.sizes[high] if high < SIZES else None
     power = powers(min(high, SIZES - 1))[window]
-    return Detectable(shift.name, shift.unit, window, size, shift.smallest, shift.largest, power, budget)
+    return Detectable(shift.name, shift.unit, window, size, shift.smallest, shift.largest, power, BUDGET)

@@ -56,16 +56,16 @@ class Tail:
         return p_value
 
 
-def fit_tail(null: Array, share: float = TAIL_SHARE) -> Tail:
+def fit_tail(null: Array) -> Tail:
     """Fits the null distribution of a statistic from draws of it, ``(M,)``."""
     ordered = np.sort(np.asarray(null, dtype=np.float64))
-    quantiles = np.quantile(ordered, np.linspace(0.0, 1.0 - share, BODY_POINTS))
+    quantiles = np.quantile(ordered, np.linspace(0.0, 1.0 - TAIL_SHARE, BODY_POINTS))
     excess = ordered[ordered > quantiles[-1]] - quantiles[-1]
     if len(excess) < 10 or excess.max() <= 0:
         scale = max(float(ordered.std()), 1e-12)
-        return Tail(quantiles, share, 0.0, scale)
+        return Tail(quantiles, TAIL_SHARE, 0.0, scale)
     shape, scale = _pareto_by_weighted_moments(excess)
-    return Tail(quantiles, share, shape, scale)
+    return Tail(quantiles, TAIL_SHARE, shape, scale)
 
 
 def _pareto_by_weighted_moments(excess: Array) -> tuple[float, float]:
