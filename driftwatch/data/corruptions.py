@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from driftwatch.data.schema import ImageSchema, Schema, TableSchema
+from driftwatch.data.schema import ImageSchema, Samples, Schema, TableSchema
 
-Samples = NDArray[np.floating]
 Corruption = Callable[[Samples, Generator], Samples]
 
 BLUR_PIXELS = 0.7
@@ -73,6 +71,11 @@ def _image_corruptions(schema: ImageSchema) -> Mapping[str, Corruption]:
     return shifts
 
 
+def apart(x: Samples, rng: Generator) -> Samples:
+    """Rows ``(N, columns)`` with each column by itself in another order."""
+    return np.stack([rng.permutation(column) for column in x.T], axis=1)
+
+
 def _row_corruptions(numeric: list[int], *, missing: bool) -> Mapping[str, Corruption]:
     def scaled(x: Samples, shift: float, factor: float) -> Samples:
         out = x.astype(np.float64)
@@ -83,9 +86,6 @@ def _row_corruptions(numeric: list[int], *, missing: bool) -> Mapping[str, Corru
         out[:, held] = centre + factor * (values - centre) + shift * spread
         return out
 
-    def permute(x: Samples, rng: Generator) -> Samples:
-        return np.stack([rng.permutation(column) for column in x.T], axis=1)
-
     def drop(x: Samples, rng: Generator) -> Samples:
         return np.where(rng.random(x.shape) < MISSING, np.nan, x)
 
@@ -93,7 +93,7 @@ def _row_corruptions(numeric: list[int], *, missing: bool) -> Mapping[str, Corru
     if numeric:
         shifts["shift"] = lambda x, _: scaled(x, MOVED, 1.0)
         shifts["scale"] = lambda x, _: scaled(x, 0.0, WIDER)
-    shifts["permute"] = permute
+    shifts["permute"] = apart
     if missing:
         shifts["missing"] = drop
     return shifts

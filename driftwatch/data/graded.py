@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy import ndimage
 
+from driftwatch.data.corruptions import apart
 from driftwatch.data.schema import ImageSchema, Samples, Schema, TableSchema
 
 Move = Callable[[Samples, float, Generator], Samples]
@@ -93,7 +94,9 @@ def _of_rows(schema: Schema, samples: Samples) -> tuple[GradedShift, ...]:
         lost = [_missing(j) for j in _evenly(every)]
         shifts.append(GradedShift("missing", "of one column's values", 0.005, 1.0, lost, by_share=True))
     if len(every) > 1:
-        shifts.append(GradedShift("columns apart", "of the samples", 0.01, 1.0, (_apart,), by_share=True))
+        shifts.append(
+            GradedShift("columns apart", "of the samples", 0.01, 1.0, (lambda x, _, rng: apart(x, rng),), by_share=True)
+        )
     return tuple(shifts)
 
 
@@ -125,7 +128,3 @@ def _missing(column: int) -> Move:
         return out
 
     return move
-
-
-def _apart(x: Samples, _: float, rng: Generator) -> Samples:
-    return np.stack([rng.permutation(column) for column in x.T], axis=1)

@@ -54,11 +54,11 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
         absent, unseen = flaws[column.name]
         if (log_p := _surplus(absent, n, usual, questions)) <= SURE:
             also = (f"{MISSING}{column.name}", f"{MISSING}values")
-            phrase = f"{column.name} is missing in {_percent(absent / n)} of rows ({_percent(usual)} in the reference)"
+            phrase = f"{column.name} is missing in {percent(absent / n)} of rows ({percent(usual)} in the reference)"
             found.append((log_p, (column.name, *also), phrase))
         if (log_p := _surplus(unseen, n, 0.0, questions)) <= SURE:
             known = ", ".join(column.categories[:NAMED]) + (", ..." if column.categories[NAMED:] else "")
-            share = _percent(unseen / n)
+            share = percent(unseen / n)
             phrase = f"{column.name} has values that the reference never had in {share} of rows (it knows {known})"
             found.append((log_p, (column.name,), phrase))
     return found
@@ -126,8 +126,13 @@ def _surplus(count: int, n: float, usual: float, questions: int) -> float:
         return float(np.log(bdtrc(count - 1, n, share)) + np.log(questions))
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share > 0.1 else f"{100 * share:.2g} %"
+def percent(share: float) -> str:
+    """A share for people, to two digits where it is small.
+
+    >>> percent(0.0321), percent(0.999)
+    ('3.2 %', '100 %')
+    """
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def _sure(squares: Array, freedom: int) -> list[list[tuple[int, float]]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import Column, Samples, Schema, TableSchema, VectorSchema
 from driftwatch.flows.base import Flow
+from driftwatch.reference.columns import percent
 from driftwatch.reference.contents import Contents
 from driftwatch.reference.evaluation import auroc
 from driftwatch.reference.latents import latents_of
@@ -104,7 +105,7 @@ def duplicates(contents: Contents, schema: Schema) -> list[Unfit]:
     return [
         Unfit(
             "duplicates",
-            f"{_percent(contents.repeated)} of the samples repeat one before, the commonest comes {contents.most:,} "
+            f"{percent(contents.repeated)} of the samples repeat one before, the commonest comes {contents.most:,} "
             "times: fewer different ones are held out than it seems, and false alarms come more often than asked for",
             f"{expected}remove the copies, unless the stream repeats itself as well",
         )
@@ -176,7 +177,7 @@ def leakage(leaked: float) -> list[Unfit]:
     return [
         Unfit(
             "leakage",
-            f"{_percent(leaked)} of the samples to calibrate with equal samples that the flow was fitted to: where it "
+            f"{percent(leaked)} of the samples to calibrate with equal samples that the flow was fitted to: where it "
             "learnt those by heart, fresh ones look like drift",
             "remove the copies, unless the stream repeats itself as well",
         )
@@ -217,7 +218,7 @@ class ByHeart:
             Unfit(
                 "by-heart",
                 f"the flow has learnt its data by heart: held-out samples cost {self.gap:.2g} nats/dim more than those "
-                f"it was fitted to, and are the less likely ones in {_percent(self.chance)} of pairs, not in half",
+                f"it was fitted to, and are the less likely ones in {percent(self.chance)} of pairs, not in half",
                 "give more data, or a smaller flow (flow.hidden, flow.steps or flow.layers), or train for less long",
             )
         ]
@@ -281,7 +282,3 @@ def assess_fitness(
         figures["by_heart"] = asdict(heart)
         warnings += heart.warn()
     return Fitness(figures, warnings)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

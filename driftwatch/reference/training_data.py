@@ -175,7 +175,7 @@ class TrainingData:
         """Samples to fit, in order, of one process."""
         seen = 0
         for rows, chunk in self._chunks():
-            fit = chunk[self._part_of(rows) == 0]
+            fit = chunk[self._part_of(rows) == PARTS.index("fit")]
             first = (rank - seen) % world
             seen += len(fit)
             if first < len(fit):

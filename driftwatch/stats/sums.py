@@ -46,17 +46,17 @@ class Sums:
 
     def add_to(self, total: Array) -> None:
         """Adds them to a total in units."""
-        total += self.units
-        if self.large:
-            places, units = self.large
-            total[places] += units
+        self._change(total, np.add)
 
     def take_from(self, total: Array) -> None:
         """Takes them away from a total in units."""
-        total -= self.units
+        self._change(total, np.subtract)
+
+    def _change(self, total: Array, operation: np.ufunc) -> None:
+        operation(total, self.units, out=total)
         if self.large:
             places, units = self.large
-            total[places] -= units
+            total[places] = operation(total[places], units)
 
     def __len__(self) -> int:
         return len(self.units)
