@@ -35,6 +35,9 @@ UNKNOWN = "axes"
 any two ways of looking differ more than they do, so that large windows looked too much alike: of 50,000 beside 5,000 +
 5,000 held-out samples by 2 to 8 null deviations."""
 
+LEAST_RADIUS = 1e-3
+"""Of what has none: few windows of two samples of one dimension have less."""
+
 LEAST_DEVIATION = 1e-3
 """Of a feature that is a logarithm. Those that vary less are the same in all windows but for rounding: of single
 samples, all directions have length 1."""
@@ -64,11 +67,13 @@ def features(summaries: Array, layout: Layout) -> Features:
     """Measures windows, given as summaries ``(M, V)``."""
     parts = decompose(summaries, layout)
     shape = geometry(summaries, layout)
+    # Moved to another mean, a few samples near the centre may come to less than nothing.
+    radius = np.where(shape.radius > 0.0, shape.radius, LEAST_RADIUS)
     nll = summaries[:, 2] / summaries[:, 0]
     squares = hotelling(summaries, layout)
     columns = [
         np.log(parts.parts.reshape(len(summaries), -1) + 1e-6),
-        np.stack([shape.cosine, shape.location, shape.axes, np.log(shape.radius)], axis=1),
+        np.stack([shape.cosine, shape.location, shape.axes, np.log(radius)], axis=1),
         nll[:, None],
         summaries[:, layout.surprise, None] / summaries[:, :1],
         np.log(squares + 1e-6),

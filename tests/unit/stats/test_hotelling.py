@@ -81,6 +81,15 @@ def test_surprise_is_exponential_and_bounded(groups: Groups) -> None:
     np.testing.assert_allclose(outliers, MOST_SURPRISE)
 
 
+def test_rows_of_few_kinds_surprise_as_much_from_a_bank_of_float32() -> None:
+    kinds = np.random.default_rng(0).standard_normal((4, DIM))
+    rows = {VALUES: kinds[np.random.default_rng(1).integers(0, 4, 2_000)]}
+    groups = fit_groups(rows, rows, (VALUES,))
+    exact = groups.standard({VALUES: kinds})
+    kept = tuple(y.astype(np.float32).astype(np.float64) for y in exact)
+    np.testing.assert_allclose(groups.surprise(kept), groups.surprise(exact), atol=1e-3)
+
+
 def test_one_outlier_counts_no_more_than_the_references_own(groups: Groups) -> None:
     for far in (1e2, 1e12):
         standard = groups.standard(descriptors(8, 10, shift=far))

@@ -11,7 +11,7 @@ from driftwatch.stats.resample import null_windows
 from driftwatch.stats.tail import fit_tail
 from tests.gaussian import draw, fitted
 
-SHAPES, SMALL = ((4, 4), (1, 6)), ((2, 3), (1, 4))
+SHAPES, SMALL, SINGLE = ((4, 4), (1, 6)), ((2, 3), (1, 4)), ((1, 1),)
 AT_ONCE = 1_000
 """Fresh samples that are drawn in one go: fewer take as many calls, more do not stay in a processor's cache."""
 
@@ -72,10 +72,28 @@ def test_p_values_fall_as_the_statistic_rises() -> None:
     assert p[-1] > 0.0
 
 
+@pytest.mark.parametrize("rounding", [-1e-7, 0.0, 1e-7])
+def test_a_value_that_comes_again_and_again_is_as_likely_as_itself_however_it_is_rounded(rounding: float) -> None:
+    tail = fit_tail(np.repeat([3.0, 4.0, 7.0], [500, 300, 200]))
+    p = tail.p_value(np.array([3.0, 4.0, 7.0]) * (1.0 + rounding))
+    np.testing.assert_allclose(p, [1.0, 0.5, 0.2], atol=0.003)
+
+
 def test_a_constant_null_does_not_break() -> None:
     tail = fit_tail(np.zeros(1_000))
     assert tail.p_value(np.array([0.0]))[0] > 0.01
     assert tail.p_value(np.array([1.0]))[0] < 1e-6
+
+
+def test_a_few_samples_of_one_dimension_have_a_radius_whatever_mean_they_are_moved_to() -> None:
+    rng = np.random.default_rng(0)
+    reference = fitted(rng, SINGLE, 300)
+    bank = reference.summaries(draw(rng, 200, SINGLE)).astype(np.float32)
+    null = fit_window_null(null_windows(bank, reference.layout, 4, others=reference.others), reference.layout, 4)
+    assert np.isfinite(null.mean).all()
+    centre = np.full((1, 1, 1), reference.moments.mean, dtype=np.float32)
+    tested = null.test(reference.summaries([centre]) * 4)
+    assert np.isfinite(tested.deviations).all()
 
 
 @pytest.mark.parametrize("size", [10, 50, 500])
