@@ -98,8 +98,10 @@ def moved_columns(
     if MARGINALS in means:
         shares = means[MARGINALS].reshape(len(summaries), len(names), -1)
         changed = _sure(n * np.square(shares).sum(2), shares.shape[2])
-    rows, others = _pairs(len(names))
-    if PAIRS in means and means[PAIRS].shape[1] == len(rows):
+    # Those of long vectors are of projected values, which have no names.
+    named = PAIRS in means and means[PAIRS].shape[1] == len(names) * (len(names) + 1) // 2
+    rows, others = _pairs(len(names)) if named else _pairs(0)
+    if named:
         # Columns that move by that many standard deviations change no mean product by more than its square.
         largest = [max((abs(shifts[m, i]) for i, _ in some), default=0.0) for m, some in enumerate(shifted)]
         beyond = np.abs(means[PAIRS]) - np.square(largest)[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from driftwatch.reference.offline import score_dataset
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
-from driftwatch.stats.summary import merge
+from driftwatch.stats.descriptors import PAIRS
+from driftwatch.stats.hotelling import LOCATION
+from driftwatch.stats.summary import Layout, merge
 
 NUMBERS = ("age", "income", "debt", "rate", "score")
 REGIONS = ("north", "east", "south", "west")
@@ -174,3 +177,15 @@ def test_windows_of_a_data_set_have_the_flaws_of_their_rows(loans: Reference) ->
 
 def test_an_image_has_no_columns(reference: Reference) -> None:
     assert moved_columns(reference.bank[:100].sum(0)[None], reference.layout, reference.feature_names) == [[]]
+
+
+def test_of_long_vectors_no_pairs_are_listed() -> None:
+    dim = 2_000
+    layout = Layout(dim=dim, blocks=((1, 1),), axes=1, groups=((PAIRS, 300), (LOCATION, dim)))
+    summary = np.zeros(layout.size)
+    summary[0] = 500.0
+    tracemalloc.start()
+    moved_columns(summary[None], layout, [f"dimension {j + 1}" for j in range(dim)])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * summary.nbytes
