@@ -150,7 +150,7 @@ class ImageFlow(Flow):
     def by_layers(self, scale: int, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A `Scale`, layer by layer."""
         h = squeeze(x)
-        for step in _steps(self.stages[scale]):
+        for step in steps_of_stage(self.stages[scale]):
             h, step_log_det = step(h, self.compute_dtype)
             log_det = log_det + step_log_det
         if scale == self.scales - 1:
@@ -167,7 +167,7 @@ class ImageFlow(Flow):
             if scale < self.scales - 1:
                 shift, log_scale = self.splits[scale](h, self.compute_dtype)
                 h = torch.cat([whole[scale] * (-log_scale).exp() - shift, h], dim=3)
-            for step in reversed(_steps(self.stages[scale])):
+            for step in reversed(steps_of_stage(self.stages[scale])):
                 h = step.inverse(h, self.compute_dtype)
             h = unsqueeze(h)
         span = self.high - self.low + self.noise_width
@@ -198,7 +198,7 @@ class ImageFlow(Flow):
         h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
         for scale, steps in enumerate(self.stages):
             h = squeeze(h)
-            for step in _steps(steps):
+            for step in steps_of_stage(steps):
                 step.initialise(h)
                 h, _ = step(h, self.compute_dtype)
             if scale < self.scales - 1:
@@ -252,7 +252,8 @@ class Conditioner(nn.Module):
         return shift, MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE)
 
 
-def _steps(stage: nn.Module) -> list[FlowStep]:
+def steps_of_stage(stage: nn.Module) -> list[FlowStep]:
+    """The steps of one of a flow's `stages`, which has nothing else."""
     return [step for step in stage.children() if isinstance(step, FlowStep)]
 
 

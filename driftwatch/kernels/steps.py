@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from driftwatch.flows.folding import FoldedMix
-from driftwatch.flows.image import FlowStep, ImageFlow
+from driftwatch.flows.image import FlowStep, ImageFlow, steps_of_stage
 
 
 @dataclass(frozen=True)
@@ -17,31 +17,29 @@ class StepWeights:
     """Of a step, or of a split, which mixes nothing.
 
     Args:
-        mix: matrix and shift of the 1x1 convolution; None of a split.
-        convolutions: the three of the coupling.
+        mix: matrix ``(C, C)`` and shift ``(C,)`` of the 1x1 convolution; None of a split.
+        convolutions: weights of the coupling's three, ``(outputs, inputs, side, side)`` each.
+        biases: likewise, ``(outputs,)`` each.
     """
 
     mix: tuple[Tensor, Tensor] | None
-    convolutions: tuple[nn.Conv2d, ...]
+    convolutions: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
 
 
 def steps_of(flow: ImageFlow, scale: int) -> Iterator[StepWeights]:
     """The steps of a folded flow's scale, and its split where there is one."""
-    for step in _steps(flow, scale):
+    for step in steps_of_stage(flow.stages[scale]):
         mix = _mix(step)
-        yield StepWeights((mix.weight, mix.bias), _convolutions(step.conditioner))
+        yield StepWeights((mix.weight, mix.bias), *_coupling(step.conditioner))
     if scale < flow.scales - 1:
-        yield StepWeights(None, _convolutions(flow.splits[scale]))
+        yield StepWeights(None, *_coupling(flow.splits[scale]))
 
 
 def constant_log_det(flow: ImageFlow, scale: int) -> float:
     """Of a scale's 1x1 convolutions, for one sample."""
     height, width = (side >> scale + 1 for side in flow.padded)
-    return math.fsum(height * width * _mix(step).log_det for step in _steps(flow, scale))
-
-
-def _steps(flow: ImageFlow, scale: int) -> Iterator[FlowStep]:
-    return (each for each in flow.stages[scale].children() if isinstance(each, FlowStep))
+    return math.fsum(height * width * _mix(step).log_det for step in steps_of_stage(flow.stages[scale]))
 
 
 def _mix(step: FlowStep) -> FoldedMix:
@@ -49,6 +47,8 @@ def _mix(step: FlowStep) -> FoldedMix:
     return mix
 
 
-def _convolutions(conditioner: nn.Module) -> tuple[nn.Conv2d, ...]:
-    """The three, folded or not."""
-    return tuple(each for each in conditioner.children() if isinstance(each, nn.Conv2d))
+def _coupling(conditioner: nn.Module) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Weights and biases of its convolutions, folded or not."""
+    layers = [each for each in conditioner.children() if isinstance(each, nn.Conv2d)]
+    biases = tuple(each.bias.detach() for each in layers if each.bias is not None)
+    return tuple(each.weight.detach() for each in layers), biases

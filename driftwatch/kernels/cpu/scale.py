@@ -75,16 +75,15 @@ def kernel_of(flow: ImageFlow, scale: int, lanes: int) -> ScaleKernel:
 
 def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
     """A step's weights as its code reads them, ``(sum of shape.weights,)``."""
-    first, middle, last = (layer.weight.detach() for layer in step.convolutions)
-    biases = [layer.bias.detach() for layer in step.convolutions if layer.bias is not None]
+    first, middle, last = step.convolutions
     # A split moves what leaves and is conditioned by what stays, which is the other way round: halves change places.
     matrix, shift = step.mix or (torch.eye(shape.channels).roll(shape.half, 0), torch.zeros(shape.channels))
     parts = {
         "matrix": matrix,
         "shift": shift,
-        "first bias": biases[0],
-        "middle bias": biases[1],
-        "last bias": biases[2],
+        "first bias": step.biases[0],
+        "middle bias": step.biases[1],
+        "last bias": step.biases[2],
         "first": _points(first)
         .permute(2, 1, 3, 0)
         .reshape(-1, shape.hidden // shape.pointed, shape.pointed)

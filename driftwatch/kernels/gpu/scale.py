@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from driftwatch.flows.image import ImageFlow
 from driftwatch.kernels.gpu.compiled import Kernel, architecture_of, compile_for, source_of
-from driftwatch.kernels.steps import constant_log_det, steps_of
+from driftwatch.kernels.steps import StepWeights, constant_log_det, steps_of
 
 SOURCES = ("instructions.cu", "scale.cu")
 HIDDEN, TAPS = 64, 9
@@ -178,20 +177,13 @@ def binary_of(architecture: str, constants: tuple[tuple[str, int], ...]) -> byte
 
 def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> Tensor:
     """The weights of each step of a folded flow's scale and of its split, ``(steps, words)``."""
-    return torch.stack([packed(shape, step.mix, step.convolutions) for step in steps_of(flow, scale)]).contiguous()
+    return torch.stack([packed(shape, step) for step in steps_of(flow, scale)]).contiguous()
 
 
-def packed(shape: ScaleShape, mix: tuple[Tensor, Tensor] | None, layers: Sequence[nn.Conv2d]) -> Tensor:
-    """A step's weights as the kernel reads them, ``(words,)`` float32; factors of products are pairs of float16 there.
-
-    Args:
-        shape: of the scale.
-        mix: matrix and shift of the 1x1 convolution; of a split, None.
-        layers: the three convolutions of the coupling.
-    """
-    first, middle, last = (layer.weight.detach() for layer in layers)
-    biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
-    matrix, shift = mix or (first.new_zeros(shape.channels, shape.channels), first.new_zeros(shape.channels))
+def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
+    """A step's weights as the kernel reads them, ``(words,)`` float32; factors of products are pairs of float16."""
+    first, middle, last = step.convolutions
+    matrix, shift = step.mix or (first.new_zeros(shape.channels, shape.channels), first.new_zeros(shape.channels))
     half, chunk = shape.half, shape.chunk
     # Of each chunk the shifts first, then the log-scales that go with them.
     order = torch.arange(shape.channels).view(2, -1, chunk // 2).transpose(0, 1).flatten().to(last.device)
@@ -204,9 +196,9 @@ def packed(shape: ScaleShape, mix: tuple[Tensor, Tensor] | None, layers: Sequenc
         [
             matrix.flatten(),
             shift,
-            biases[0],
-            biases[1],
-            biases[2][order],
+            step.biases[0],
+            step.biases[1],
+            step.biases[2][order],
             _tiles(gathering, deep=1).flatten(),
             _tiles(middle[:, :, 0, 0].T, deep=2).permute(2, 0, 3, 1, 4).flatten(),
             _tiles(giving.flatten(1), deep=2).permute(2, 0, 3, 1, 4).flatten(),
