@@ -9,6 +9,7 @@ from datetime import datetime
 from driftwatch.api.samples import Data, samples
 from driftwatch.data.codecs import encode
 from driftwatch.data.schema import Samples
+from driftwatch.errors import DataError
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.examples import ExampleRule
@@ -79,8 +80,10 @@ class Monitor:
             The alerts that they led to: the alarm is set off, gets more severe, or is resolved. Mostly none.
 
         Raises:
-            DataError: the batch does not fit the reference; nothing of it was taken.
+            DataError: the batch does not fit the reference, or the time has no zone; nothing of it was taken.
         """
+        if time is not None and time.tzinfo is None:
+            raise DataError(f"{time} has no zone", where="time", remedy="such as time.replace(tzinfo=datetime.UTC)")
         came_ms = _now_ms() if time is None else round(time.timestamp() * 1000)
         alerts: list[Alert] = []
         windows: list[WindowResult] = []

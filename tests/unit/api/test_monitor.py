@@ -75,6 +75,8 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(pictures: driftwatch.Re
     monitor = pictures.monitor(windows=SETTINGS["sizes"], step=10)
     with pytest.raises(driftwatch.DriftwatchError, match="rows from 2048"):
         monitor.update(np.concatenate([waves(2_048, seed=1), np.full((1, 1, 8, 8), 300.0)]))
+    with pytest.raises(driftwatch.DriftwatchError, match=r"^time: 2100-05-04 00:00:00 has no zone"):
+        monitor.update(waves(1, seed=1), time=datetime(2100, 5, 4))  # noqa: DTZ001 - that is what is refused
     assert monitor.update(waves(19, seed=2)) == []
     assert monitor.windows == ()
 
