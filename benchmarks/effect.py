@@ -29,6 +29,7 @@ from driftwatch.data.readers import open_dataset
 from driftwatch.reference.baselines import KolmogorovSmirnov
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.sequential import Procedure, simulate_null
 from driftwatch.stats.summary import Array, Layout, merge
@@ -98,7 +99,7 @@ class Watch:
 
 def watch(bank: NDArray[np.float32], layout: Layout, others: Array, fresh: Samples, sizes: Sequence[int]) -> Watch:
     """Calibrates for all `sizes` at once."""
-    procedure = simulate_null(bank, layout, sizes, STEP, others=others).procedure(BUDGET, RESOLVE_AFTER)
+    procedure = simulate_null(HeldOut(bank, others), layout, sizes, STEP).procedure(BUDGET, RESOLVE_AFTER)
     return Watch(procedure, float(others[0]), fresh)
 
 

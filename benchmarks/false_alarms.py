@@ -20,6 +20,7 @@ from rich.table import Table
 from driftwatch.data.readers import open_dataset
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.rates import episodes
 from driftwatch.stats.resample import null_panes
 from driftwatch.stats.sequential import Procedure
@@ -32,7 +33,7 @@ SAMPLES = 1_000_000
 def fresh_p_values(procedure: Procedure, bank: NDArray[np.float32]) -> NDArray[np.float64]:
     """The smallest p-value of each step of a stream drawn from `bank`, ``(steps,)``."""
     longest = max(SIZES)
-    drawn = null_panes(bank, STEP, (SAMPLES + longest) // STEP, longest, np.random.default_rng(77))
+    drawn = null_panes(HeldOut(bank), STEP, (SAMPLES + longest) // STEP, longest, np.random.default_rng(77))
     return procedure.smallest_p_values(drawn)
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftwatch.stats.control import Control
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.rates import episodes
 from driftwatch.stats.sequential import Procedure, simulate_null
 from driftwatch.stats.summary import Array
@@ -45,7 +46,7 @@ def measure(
     pool = np.concatenate([_panes(reference, rng, skew) for _ in range(fresh // CHUNK)])
     rows: dict[tuple[int, ...], list[tuple[float, bool]]] = {}
     for sizes in windows:
-        null = simulate_null(bank, reference.layout, sizes, STEP, others=reference.others, seed=seed)
+        null = simulate_null(HeldOut(bank, reference.others), reference.layout, sizes, STEP, seed=seed)
         procedures = [null.procedure(budget, RESOLVE_AFTER) for budget in BUDGETS]
         p_values = fresh_p_values(procedures[0], pool, rng)
         rows[sizes] = [_held_against(each.control, p_values) for each in procedures]

@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.sequential import simulate_null
 from driftwatch.stats.summary import Array
 from tests.gaussian import draw, fitted
@@ -34,7 +35,7 @@ def measure(seed: int, kind: str) -> dict[tuple[int, str], Array]:
     bank = reference.summaries(draw(rng, HELD_OUT, shapes, skew=skew)).astype(np.float32)
     parts = [reference.summaries(draw(rng, PART, shapes, skew=skew)).sum(0) for _ in range(FRESH // PART)]
     found: dict[tuple[int, str], Array] = {}
-    null = simulate_null(bank, reference.layout, SIZES, STEP, others=reference.others, seed=seed)
+    null = simulate_null(HeldOut(bank, reference.others), reference.layout, SIZES, STEP, seed=seed)
     for size in SIZES:
         windows = np.stack(parts).reshape(FRESH // size, size // PART, -1).sum(1)[:MOST]
         tested = null.nulls[size].test(windows).p_values

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.memory import NONE, Memory, measure_memory
 from driftwatch.stats.rates import episodes
 from driftwatch.stats.sequential import simulate_null
@@ -34,7 +35,7 @@ Counted = tuple[float, bool]
 
 def count(reference: Gaussian, bank: NDArray[np.float32], memory: Memory, streams: list[Array], seed: int) -> Counted:
     """Alarms on fresh streams, given as panes."""
-    null = simulate_null(bank, reference.layout, SIZES, STEP, others=reference.others, memory=memory, seed=seed)
+    null = simulate_null(HeldOut(bank, reference.others, memory), reference.layout, SIZES, STEP, seed=seed)
     procedure = null.procedure(BUDGET, RESOLVE_AFTER)
     control, alarms, samples = procedure.control, 0, 0
     for panes in streams:

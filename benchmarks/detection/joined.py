@@ -104,15 +104,7 @@ def weights(ratio: Rule, half: Half, best: Array) -> Array:
 def measured(null: WindowNull, scorer: Scorer) -> Callable[[Features], Array]:
     """How surprising each statistic that there is of windows is, the combined one and detectors first, ``(M, J)``."""
     reference, told = scorer.reference, null.statistics
-    drawn = null_windows(
-        reference.bank,
-        reference.layout,
-        null.size,
-        others=reference.others,
-        memory=reference.memory,
-        count=NULL,
-        seed=11,
-    )
+    drawn = null_windows(reference.held_out, reference.layout, null.size, count=NULL, seed=11)
 
     def statistics(of: Features) -> Array:
         detectors = told(of)

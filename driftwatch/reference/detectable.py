@@ -13,6 +13,7 @@ from driftwatch.data.graded import GradedShift, graded_shifts
 from driftwatch.data.schema import ImageSchema, Samples
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.resample import null_windows, repeats
 from driftwatch.stats.sequential import Procedure
 
@@ -137,7 +138,7 @@ class _Powers:
         found = []
         for bank in banks:
             layout = self._scorer.layout
-            measured = null_windows(bank, layout, window, count=count, seed=self._seed)
+            measured = null_windows(HeldOut(bank), layout, window, count=count, seed=self._seed)
             found.append(float((null.judge(measured).p_values["combined"] <= threshold).mean()))
         return float(np.mean(found))
 

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from driftwatch.errors import DataError
 from driftwatch.reference.baselines import Baseline, baselines
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.null import DETECTORS
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.summary import Array
@@ -111,13 +112,13 @@ def evaluate(
     count = WINDOWS_A_SIDE
     # Once for all shifts, each of which is compared with the same windows.
     plain = {
-        size: null.judge(null_windows(reference_bank, layout, size, count=count, seed=seed + 1)).statistics
+        size: null.judge(null_windows(HeldOut(reference_bank), layout, size, count=count, seed=seed + 1)).statistics
         for size, null in nulls.items()
     }
     for name, samples in shifted.items():
         bank = scorer.bank(samples)
         for size, null in nulls.items():
-            moved = null.judge(null_windows(bank, layout, size, count=count, seed=seed + 2))
+            moved = null.judge(null_windows(HeldOut(bank), layout, size, count=count, seed=seed + 2))
             for detector in detectors:
                 yield Evaluation(
                     shift=name,

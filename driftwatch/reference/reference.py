@@ -26,6 +26,7 @@ from driftwatch.reference.recorded import Recorded
 from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import decompose
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.large import large_windows
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
@@ -89,6 +90,11 @@ class Reference:
         return feature_names(columns, self.flow.features)
 
     @property
+    def held_out(self) -> HeldOut:
+        """What nulls are drawn from."""
+        return HeldOut(self.bank, self.others, self.memory)
+
+    @property
     def scores(self) -> Array:
         """The point scores of the held-out samples, ``(N,)``, nats: what those of a stream are to be like."""
         chunks = (self.bank[start : start + CHUNK] for start in range(0, len(self.bank), CHUNK))
@@ -108,12 +114,10 @@ class Reference:
     def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
         """The null of windows of `size` samples, from `count` draws of it."""
         if large := is_large(size, len(self.bank)):
-            drawn = large_windows(self.bank, size, count, np.random.default_rng(seed), self.others, self.memory)
+            drawn = large_windows(self.held_out, size, count, np.random.default_rng(seed))
             measured = join([features(windows, self.layout) for windows in drawn])
         else:
-            measured = null_windows(
-                self.bank, self.layout, size, others=self.others, memory=self.memory, count=count, seed=seed
-            )
+            measured = null_windows(self.held_out, self.layout, size, count=count, seed=seed)
         return fit_window_null(measured, self.layout, size, large=large)
 
     def procedure(
@@ -146,12 +150,10 @@ class Reference:
     ) -> SlidingNull:
         """The null of sliding windows; arguments as of `procedure`."""
         return simulate_null(
-            self.bank,
+            self.held_out,
             self.layout,
             sizes,
             step,
-            others=self.others,
-            memory=self.memory,
             samples=samples,
             threads=min(MOST_THREADS, len(os.sched_getaffinity(0))),
             by_time=by_time,

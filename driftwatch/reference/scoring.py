@@ -21,6 +21,7 @@ from driftwatch.data.schema import Coerced
 from driftwatch.reference.latents import batch_rows, each_batch, fixed_batches, on_host
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.martingale import Ranks, grades
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
@@ -121,7 +122,8 @@ class Scorer:
     @cached_property
     def point_null(self) -> WindowNull:
         """The null of single samples."""
-        measured = null_windows(self.reference.bank, self.layout, 1, count=4 * len(self.reference.bank))
+        bank = self.reference.bank
+        measured = null_windows(HeldOut(bank), self.layout, 1, count=4 * len(bank))
         return fit_window_null(measured, self.layout, 1)
 
     def window_null(self, size: int) -> WindowNull:

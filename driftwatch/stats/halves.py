@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.resample import repeats
 from driftwatch.stats.summary import Array
 
@@ -28,31 +29,23 @@ Half = tuple[NDArray[np.intp], Array | None]
 """Places in a bank that a stream is drawn from, and the summary of the others beside them."""
 
 
-def halves(
-    bank: NDArray[np.float32],
-    others: Array | None,
-    longest: int,
-    samples: int,
-    rng: np.random.Generator,
-    block: int = 1,
-) -> list[Half]:
-    """What each simulated stream is drawn from: half the bank, another one each time, and the `others` beside it.
+def halves(held_out: HeldOut, longest: int, samples: int, rng: np.random.Generator) -> list[Half]:
+    """What each simulated stream is drawn from: half the bank, another one each time, and the others beside it.
 
     Streams from the whole bank would alarm as often as its own samples make it. How often a fresh stream alarms varies
     from one bank to another, and so that its mean is kept, simulated streams vary alike: half a bank is as far from the
     whole as that is from the truth. But its mean is drawn in to what all held-out samples leave possible.
 
     Args:
-        bank: summaries of single samples, ``(B, V)``.
-        others: summary of the ``M`` held-out samples beside it, ``(V,)``; None if the bank is all that there is.
+        held_out: all samples.
         longest: samples in the longest window.
         samples: that are to be simulated in all.
         rng: of the draws.
-        block: samples in a row that are drawn together.
 
     Returns:
         places in the bank, and others, for each stream; all of the bank, once, if its halves or `samples` are too few.
     """
+    bank, others, block = held_out.bank, held_out.others, held_out.memory.block
     count = min(SPLITS, samples // (SHORTEST * longest))
     if count < LEAST_SPLITS or repeats(longest, len(bank) // 2):
         return [(np.arange(len(bank)), others)]

@@ -18,7 +18,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.stats.memory import NONE, Memory
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.resample import CHUNK_VALUES, plausible_offsets, sums_of, sums_with_repetition
 from driftwatch.stats.summary import Array
 
@@ -32,48 +32,36 @@ GATHERED = 0.1
 """Of the bank: fewer samples are added up one by one, more of them by a product with how often each is in."""
 
 
-def large_windows(
-    bank: NDArray[np.float32], size: int, count: int, rng: np.random.Generator, others: Array, memory: Memory = NONE
-) -> Iterator[Array]:
+def large_windows(held_out: HeldOut, size: int, count: int, rng: np.random.Generator) -> Iterator[Array]:
     """Windows of `size` samples, each two from another truth, some at a time, ``(M, V)``; otherwise as `stretches`."""
-    for chunk in stretches(bank, [1], size, 1, count, rng, others, memory):
+    for chunk in stretches(held_out, [1], size, 1, count, rng):
         yield chunk[0]
 
 
 def stretches(
-    bank: NDArray[np.float32],
-    widths: Sequence[int],
-    step: int,
-    steps: int,
-    count: int,
-    rng: np.random.Generator,
-    others: Array,
-    memory: Memory = NONE,
+    held_out: HeldOut, widths: Sequence[int], step: int, steps: int, count: int, rng: np.random.Generator
 ) -> Iterator[list[Array]]:
     """Windows that slide over short stretches of null streams, some stretches at a time.
 
     Args:
-        bank: summaries of single samples, ``(B, V)``.
+        held_out: what they are drawn from, with others beside the bank.
         widths: of the windows, panes.
         step: samples in a pane.
         steps: windows of each width in a stretch.
         count: of stretches, an even number; each two in a row are from one truth.
         rng: of the draws.
-        others: summary of the held-out samples beside the bank, ``(V,)``.
-        memory: of the stream.
 
     Yields:
         windows of each width, ``(M * steps, V)``, those of one stretch in a row.
     """
-    block, inflation = memory.block, memory.inflation
-    mean = bank.mean(0, dtype=np.float64)
+    bank, mean, block, inflation = held_out.bank, held_out.mean, held_out.memory.block, held_out.memory.inflation
     ends = np.arange(steps)
     points = np.unique([ends, *(ends - width for width in widths)])
     lengths = np.diff(points) * step
     few = max(2, CHUNK_VALUES // (len(points) * bank.shape[1]))
     for start in range(0, count, AT_ONCE):
         among = min(AT_ONCE, count - start)
-        centres = plausible_offsets(bank, others, True, rng, -(-among // 2), memory).repeat(2, axis=0)[:among]
+        centres = plausible_offsets(held_out, True, rng, -(-among // 2)).repeat(2, axis=0)[:among]
         long = {
             place: _products(bank, int(length), among, rng, block)
             for place, length in enumerate(lengths)

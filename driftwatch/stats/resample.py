@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import embedding_bag
 
-from driftwatch.stats.memory import NONE, Memory
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.null import Features, features, join
 from driftwatch.stats.summary import Array, Layout
 
@@ -57,53 +57,30 @@ def is_large(size: int, bank: int) -> bool:
     return repeats(size, bank // 2)
 
 
-def null_windows(
-    bank: NDArray[np.float32],
-    layout: Layout,
-    size: int,
-    *,
-    others: Array | None = None,
-    memory: Memory = NONE,
-    count: int = 4_000,
-    seed: int = 0,
-) -> Features:
-    """Features of windows of `size` samples, side by side in a null stream from a bank ``(N, V)``.
-
-    `others` is the summary of the held-out samples beside the bank, ``(V,)``; without it the bank is taken for all that
-    there is, as is right for fresh data. `memory` is that of the stream.
-    """
-    rng = np.random.default_rng(seed)
-    if others is None and memory.block == 1 and repeats(size, len(bank)):
+def null_windows(held_out: HeldOut, layout: Layout, size: int, *, count: int = 4_000, seed: int = 0) -> Features:
+    """Features of `count` windows of `size` samples, side by side in a null stream."""
+    bank, rng = held_out.bank, np.random.default_rng(seed)
+    if held_out.others is None and held_out.memory.block == 1 and repeats(size, len(bank)):
         return features(sums_with_repetition(bank, size, count, rng).astype(np.float64), layout)
-    drawn = null_panes(bank, size, count, size, rng, others, memory)
+    drawn = null_panes(held_out, size, count, size, rng)
     return join([features(panes, layout) for panes in drawn])
 
 
-def null_panes(
-    bank: NDArray[np.float32],
-    step: int,
-    count: int,
-    longest: int,
-    rng: np.random.Generator,
-    others: Array | None = None,
-    memory: Memory = NONE,
-) -> Iterator[Array]:
+def null_panes(held_out: HeldOut, step: int, count: int, longest: int, rng: np.random.Generator) -> Iterator[Array]:
     """The panes of a null stream, some at a time, ``(M, V)``.
 
     Args:
-        bank: summaries of single samples, ``(N, V)``.
+        held_out: what it is drawn from.
         step: samples in a pane.
         count: panes in all.
         longest: samples in the longest window.
         rng: of the draws.
-        others: summary of the held-out samples beside the bank, ``(V,)``; None if the bank is all that there is.
-        memory: of the stream.
     """
-    mean = bank.mean(0, dtype=np.float64)
+    bank, mean, memory = held_out.bank, held_out.mean, held_out.memory
     offsets = np.zeros((1, bank.shape[1]))
-    if others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
+    if held_out.others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
         stretches = -(-count * step // (STRETCH * longest))
-        offsets = plausible_offsets(bank, others, repeats(longest, len(bank)), rng, stretches, memory)
+        offsets = plausible_offsets(held_out, repeats(longest, len(bank)), rng, stretches)
     at_once = max(LEAST_PANES, CHUNK_VALUES // bank.shape[1])
     # Passes are joined once there are enough: one by one, each would copy all before it.
     passes, stretches_of, held, whole = list[NDArray[np.int64]](), list[NDArray[np.int64]](), 0, 0
@@ -148,14 +125,7 @@ def sums_with_repetition(
     return product
 
 
-def plausible_offsets(
-    bank: NDArray[np.float32],
-    others: Array,
-    repeated: bool,
-    rng: np.random.Generator,
-    count: int,
-    memory: Memory = NONE,
-) -> Array:
+def plausible_offsets(held_out: HeldOut, repeated: bool, rng: np.random.Generator, count: int) -> Array:
     """By how much the true mean summary may be off the bank's: draws from what the held-out samples leave possible.
 
     The best guess is the mean of bank and others together, ``B + M`` samples, and it is known to ``1/(B + M)`` of a
@@ -163,17 +133,18 @@ def plausible_offsets(
     up for here.
 
     Args:
-        bank: summaries of single samples, ``(B, V)``.
-        others: summary of the ``M`` others, ``(V,)``.
+        held_out: the samples, with others beside the bank.
         repeated: whether windows are drawn with repetition.
         rng: of the draws.
         count: of the draws.
-        memory: of the stream.
 
     Returns:
         ``(count, V)``, to be added once for each sample.
     """
-    size, mean, block = len(bank), bank.mean(0, dtype=np.float64), memory.block
+    bank, others, memory, mean = held_out.bank, held_out.others, held_out.memory, held_out.mean
+    if others is None:
+        raise ValueError("without others beside the bank nothing is known of its mean")
+    size, block = len(bank), memory.block
     weights = rng.poisson(1.0, (count, -(-size // block))).astype(np.float32).repeat(block, axis=1)[:, :size]
     weights[weights.sum(1) == 0] = 1.0  # of few blocks, none at all may be drawn: that says nothing, and moves nothing
     drawn = (weights / weights.sum(1, keepdims=True)) @ bank - mean

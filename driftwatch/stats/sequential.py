@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftwatch.stats.between import NullGrid, grid_sizes
 from driftwatch.stats.control import Control, control_for
 from driftwatch.stats.halves import SPLITS, Half, halves
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.large import STEPS, STRETCHES, stretches
-from driftwatch.stats.memory import NONE, Memory
 from driftwatch.stats.null import Features, WindowNull, features, fit_window_null, join
 from driftwatch.stats.remarks import rate_remarks, size_remarks
 from driftwatch.stats.resample import LARGEST_SHARE, is_large, null_panes
@@ -114,13 +113,11 @@ class SlidingNull:
 
 
 def simulate_null(
-    bank: NDArray[np.float32],
+    held_out: HeldOut,
     layout: Layout,
     sizes: Sequence[int],
     step: int,
     *,
-    others: Array | None = None,
-    memory: Memory = NONE,
     samples: int = SIMULATED,
     threads: int = 1,
     seed: int = 0,
@@ -129,40 +126,35 @@ def simulate_null(
     """Simulates the sliding procedure on reference data.
 
     Args:
-        bank: summaries of single reference samples that neither flow nor moments were fitted on, ``(N, V)``.
+        held_out: what it is drawn from.
         layout: of the summaries.
         sizes: window sizes in samples, each a multiple of `step`.
         step: samples in a pane.
-        others: summary of the held-out samples beside the bank, ``(V,)``.
-        memory: of the stream.
         samples: simulated, in all streams together.
         threads: that simulate; each takes the memory of twice as many panes as the longest window has.
         seed: of the resampling.
         by_time: whether there are windows by time too.
     """
+    bank, others = len(held_out.bank), held_out.others
     # Of more than a quarter of the bank, windows from half of it would hold samples twice.
-    grid = grid_sizes(max(LEAST_BY_TIME, 2 * step), int(LARGEST_SHARE * (len(bank) // 2)), step) if by_time else ()
-    large = [size for size in sizes if others is not None and is_large(size, len(bank))]
+    grid = grid_sizes(max(LEAST_BY_TIME, 2 * step), int(LARGEST_SHARE * (bank // 2)), step) if by_time else ()
+    large = [size for size in sizes if others is not None and is_large(size, bank)]
     usual = [size for size in sizes if size not in large]
     rng = np.random.default_rng(seed)
     # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
     with ThreadPoolExecutor(threads) as pool:
-        slid = _slide(pool, bank, layout, usual, grid, step, others, memory, samples, rng) if usual or grid else None
-        short = (
-            _stretch(pool, bank, layout, large, step, others, memory, samples, rng)
-            if others is not None and large
-            else None
-        )
+        slid = _slide(pool, held_out, layout, usual, grid, step, samples, rng) if usual or grid else None
+        short = _stretch(pool, held_out, layout, large, step, samples, rng) if large else None
     nulls = {null.size: null for part in (slid, short) if part for null in part.nulls}
     return SlidingNull(
         {size: nulls[size] for size in sizes},
         step,
         slid.p_values if slid and usual else np.empty((0, 0)),
-        len(bank),
+        bank,
         0 if others is None else int(others[0]),
         NullGrid(slid.nulls[len(usual) :]) if slid and grid else None,
         short.p_values if short else None,
-        memory.block,
+        held_out.memory.block,
     )
 
 
@@ -176,19 +168,17 @@ class _Fitted:
 
 def _slide(
     pool: ThreadPoolExecutor,
-    bank: NDArray[np.float32],
+    held_out: HeldOut,
     layout: Layout,
     sizes: Sequence[int],
     grid: Sequence[int],
     step: int,
-    others: Array | None,
-    memory: Memory,
     samples: int,
     rng: np.random.Generator,
 ) -> _Fitted:
     """Simulates long streams; the nulls are of `sizes` and then of `grid`."""
     every = [*sizes, *grid]
-    drawn = halves(bank, others, max(every), samples, rng, memory.block)
+    drawn = halves(held_out, max(every), samples, rng)
     steps = -(-samples // step // len(drawn))
     widths = [size // step for size in every]
     strides = [1] * len(sizes) + [max(1, steps * len(drawn) // GRID_WINDOWS)] * len(grid)
@@ -196,7 +186,8 @@ def _slide(
     def measure(half: Half, rng: np.random.Generator) -> list[Features]:
         """What is measured of the windows of each size of one stream."""
         part, centre = half
-        chunks = null_panes(bank[part], step, steps + max(widths) - 1, max(every), rng, centre, memory)
+        some = replace(held_out, bank=held_out.bank[part], others=centre)
+        chunks = null_panes(some, step, steps + max(widths) - 1, max(every), rng)
         return _measure(sliding_windows(chunks, widths, strides), layout)
 
     return _fit(pool, list(pool.map(measure, drawn, rng.spawn(len(drawn)))), layout, every, len(sizes), steps)
@@ -204,12 +195,10 @@ def _slide(
 
 def _stretch(
     pool: ThreadPoolExecutor,
-    bank: NDArray[np.float32],
+    held_out: HeldOut,
     layout: Layout,
     sizes: Sequence[int],
     step: int,
-    others: Array,
-    memory: Memory,
     samples: int,
     rng: np.random.Generator,
 ) -> _Fitted:
@@ -219,7 +208,7 @@ def _stretch(
 
     def measure(rng: np.random.Generator) -> list[Features]:
         """What is measured of the windows of each size of some stretches."""
-        return _measure(stretches(bank, widths, step, STEPS, count, rng, others, memory), layout)
+        return _measure(stretches(held_out, widths, step, STEPS, count, rng), layout)
 
     return _fit(pool, list(pool.map(measure, rng.spawn(SPLITS))), layout, sizes, len(sizes), STEPS, large=True)
 

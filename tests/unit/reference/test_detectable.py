@@ -21,6 +21,7 @@ from driftwatch.reference.detectable import (
 )
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.sequential import simulate_null
 from tests.synthetic import shuffled_rows, waves
@@ -61,13 +62,13 @@ def test_the_power_holds_on_other_samples(
 ) -> None:
     row = next(row for row in told[0] if (row.shift, row.window) == (name, 50))
     shift = next(shift for shift in graded_shifts(reference.schema, waves(10)) if shift.name == name)
-    procedure = simulate_null(reference.bank, reference.layout, WINDOWS, STEP).procedure(BUDGET, RESOLVE_AFTER)
+    procedure = simulate_null(HeldOut(reference.bank), reference.layout, WINDOWS, STEP).procedure(BUDGET, RESOLVE_AFTER)
 
     def power(size: float) -> float:
         rng, fresh = np.random.default_rng(1), waves(3_000, seed=71)
         moved = shift.moves[0](fresh, size, rng)
         bank = np.concatenate(list(Scorer(reference).summaries(moved))).astype(np.float32)
-        windows = null_windows(bank, reference.layout, 50, count=400, seed=2)
+        windows = null_windows(HeldOut(bank), reference.layout, 50, count=400, seed=2)
         p_values = procedure.nulls[50].judge(windows).p_values["combined"]
         return float((p_values <= procedure.control.threshold).mean())
 

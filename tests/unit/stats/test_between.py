@@ -8,6 +8,7 @@ from scipy import stats
 
 from driftwatch.stats import between
 from driftwatch.stats.between import NullGrid
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.null import DETECTORS, fit_window_null
 from driftwatch.stats.resample import null_windows
 from tests.gaussian import draw, fitted
@@ -20,7 +21,7 @@ def test_p_values_are_uniform_between_sizes(sizes: tuple[int, int], size: int) -
     rng = np.random.default_rng(3)
     reference = fitted(rng, SHAPES)
     layout = reference.layout
-    held_out, fresh = (reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32) for _ in range(2))
+    held_out, fresh = (HeldOut(reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32)) for _ in range(2))
     grid = NullGrid(
         tuple(fit_window_null(null_windows(held_out, layout, each, count=8_000), layout, each) for each in sizes)
     )
@@ -39,7 +40,7 @@ def test_a_stream_of_many_sizes_keeps_a_few_nulls(monkeypatch: pytest.MonkeyPatc
     held_out = reference.summaries(draw(rng, 2_000, SHAPES)).astype(np.float32)
     layout = reference.layout
     grid = NullGrid(
-        tuple(fit_window_null(null_windows(held_out, layout, n, count=400), layout, n) for n in (20, 32, 51))
+        tuple(fit_window_null(null_windows(HeldOut(held_out), layout, n, count=400), layout, n) for n in (20, 32, 51))
     )
     assert [grid.at(size).size for size in [*range(20, 52), 20]] == [*range(20, 52), 20]
     assert len(grid._made) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.interval import Z_95, effect_interval
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
@@ -19,7 +20,7 @@ def made(seed: int, size: int) -> tuple[np.random.Generator, Gaussian, WindowNul
     rng = np.random.default_rng(seed)
     g = fitted(rng, SHAPES, n=HELD_OUT)
     bank = g.summaries(draw(rng, HELD_OUT, SHAPES)).astype(np.float32)
-    return rng, g, fit_window_null(null_windows(bank, g.layout, size, others=g.others, count=400), g.layout, size)
+    return rng, g, fit_window_null(null_windows(HeldOut(bank, g.others), g.layout, size, count=400), g.layout, size)
 
 
 def panes(rng: np.random.Generator, g: Gaussian, size: int, shift: float) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.decomposition import PARTS
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.large import large_windows, stretches
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.null import GEOMETRY_PARTS
@@ -16,19 +17,19 @@ BANK, OTHERS = 1_000, 3_000
 LATENTS = ((4, 2),)
 
 
-def held_out(block: int) -> tuple[np.ndarray, np.ndarray]:
+def held_out(block: int = 1) -> HeldOut:
     """A bank of a sample's one value, and the others' sum; with `block` that many samples in a row are alike."""
     rng = np.random.default_rng(0)
     values = rng.standard_normal(BANK // block).repeat(block)
     values = (values - values.mean()) / values.std()
-    return np.column_stack([np.ones(BANK), values]).astype(np.float32), np.array([OTHERS, 0.0])
+    bank = np.column_stack([np.ones(BANK), values]).astype(np.float32)
+    return HeldOut(bank, np.array([OTHERS, 0.0]), Memory(1.0, block))
 
 
 @pytest.mark.parametrize(("block", "memory"), [(1, 1.0), (20, 20.0)])
 @pytest.mark.parametrize("widths", [[50], [50, 400], [50, 55]])
 def test_windows_vary_by_their_own_chance_and_the_references(block: int, memory: float, widths: list[int]) -> None:
-    bank, others = held_out(block)
-    drawn = list(stretches(bank, widths, 10, 15, 3_000, np.random.default_rng(1), others, Memory(1.0, block)))
+    drawn = list(stretches(held_out(block), widths, 10, 15, 3_000, np.random.default_rng(1)))
     for place, width in enumerate(widths):
         size = 10 * width
         windows = np.concatenate([each[place] for each in drawn]).reshape(3_000, 15, 2)
@@ -43,10 +44,8 @@ def test_windows_vary_by_their_own_chance_and_the_references(block: int, memory:
 
 
 def test_a_stretch_slides_by_one_pane_at_each_step() -> None:
-    bank, others = held_out(1)
-    (windows,) = (
-        np.concatenate(each) for each in zip(*stretches(bank, [50], 10, 15, 3_000, *_drawn(others)), strict=True)
-    )
+    drawn = stretches(held_out(), [50], 10, 15, 3_000, np.random.default_rng(4))
+    (windows,) = (np.concatenate(each) for each in zip(*drawn, strict=True))
     moved = np.diff(windows.reshape(3_000, 15, 2)[:, :, 1], axis=1)
     assert moved.var() == pytest.approx(20.0, rel=0.05)  # ten samples come, ten go
     assert (windows.reshape(3_000, 15, 2)[:, 14, 1] - windows.reshape(3_000, 15, 2)[:, 0, 1]).var() == pytest.approx(
@@ -55,18 +54,15 @@ def test_a_stretch_slides_by_one_pane_at_each_step() -> None:
 
 
 def test_several_sizes_end_at_the_same_sample() -> None:
-    bank, others = held_out(1)
-    short, long = (
-        np.concatenate(each) for each in zip(*stretches(bank, [50, 200], 10, 2, 3_000, *_drawn(others)), strict=True)
-    )
+    drawn = stretches(held_out(), [50, 200], 10, 2, 3_000, np.random.default_rng(4))
+    short, long = (np.concatenate(each) for each in zip(*drawn, strict=True))
     rest = long[::2, 1] - short[::2, 1]
     # What the longer window holds beside the shorter is 1,500 other samples, of the same truth.
     assert rest.var() == pytest.approx(1_500 + 1_500**2 / (BANK + OTHERS), rel=0.1)
 
 
 def test_windows_by_themselves_are_drawn_likewise() -> None:
-    bank, others = held_out(1)
-    means = np.concatenate(list(large_windows(bank, 2_000, 4_000, np.random.default_rng(2), others)))[:, 1] / 2_000
+    means = np.concatenate(list(large_windows(held_out(), 2_000, 4_000, np.random.default_rng(2))))[:, 1] / 2_000
     assert means.var() == pytest.approx(1 / 2_000 + 1 / (BANK + OTHERS), rel=0.1)
 
 
@@ -77,7 +73,8 @@ def test_p_values_are_uniform_over_references_however_large_the_windows() -> Non
         rng = np.random.default_rng(seed)
         reference = fitted(rng, LATENTS, 500)
         bank = reference.summaries(draw(rng, 500, LATENTS)).astype(np.float32)
-        null = simulate_null(bank, reference.layout, [10_000], 10, others=reference.others, samples=100_000, seed=seed)
+        known = HeldOut(bank, reference.others)
+        null = simulate_null(known, reference.layout, [10_000], 10, samples=100_000, seed=seed)
         fresh = np.stack([reference.summaries(draw(rng, 10_000, LATENTS)).sum(0) for _ in range(4)])
         tested = null.nulls[10_000].test(fresh).p_values
         for name, each in p_values.items():
@@ -94,7 +91,7 @@ def test_small_windows_are_tested_as_if_there_were_no_large_ones() -> None:
     reference = fitted(rng, LATENTS, 1_000)
     bank = reference.summaries(draw(rng, 1_000, LATENTS)).astype(np.float32)
     alone, beside = (
-        simulate_null(bank, reference.layout, sizes, 10, others=reference.others, samples=60_000)
+        simulate_null(HeldOut(bank, reference.others), reference.layout, sizes, 10, samples=60_000)
         for sizes in ([20, 100], [20, 2_000, 100])
     )
     windows = np.stack([reference.summaries(draw(rng, 100, LATENTS)).sum(0) for _ in range(20)])
@@ -111,14 +108,10 @@ def test_what_held_out_samples_cannot_tell_explains_nothing() -> None:
     rng = np.random.default_rng(5)
     reference = fitted(rng, LATENTS, 500)
     bank = reference.summaries(draw(rng, 500, LATENTS)).astype(np.float32)
-    null = simulate_null(bank, reference.layout, [20, 10_000], 10, others=reference.others, samples=100_000)
+    null = simulate_null(HeldOut(bank, reference.others), reference.layout, [20, 10_000], 10, samples=100_000)
     axes = len(LATENTS) * len(PARTS) + GEOMETRY_PARTS.index("axes")
     for size, told in ((20, True), (10_000, False)):
         fresh = np.stack([reference.summaries(draw(rng, size, LATENTS)).sum(0) for _ in range(4)])
         found = null.nulls[size].test(fresh)
         assert (found.deviations[:, axes] != 0.0).all() == told
         assert np.delete(found.deviations, axes, axis=1).all()
-
-
-def _drawn(others: np.ndarray) -> tuple[np.random.Generator, np.ndarray]:
-    return np.random.default_rng(4), others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.large import stretches
 from driftwatch.stats.memory import NONE, Memory, measure_memory
 from driftwatch.stats.null import fit_window_null
@@ -34,7 +35,8 @@ def test_what_has_no_memory_is_not_said_to_have_one(seed: int) -> None:
 
 def test_blocks_stay_together_and_no_sample_is_twice_in_a_window() -> None:
     numbers = np.arange(1, 1_001, dtype=np.float32)[:, None]
-    panes = np.concatenate(list(null_panes(numbers, 1, 5_000, 1, np.random.default_rng(0), None, UNTOLD)))[:, 0]
+    drawn = null_panes(HeldOut(numbers, memory=UNTOLD), 1, 5_000, 1, np.random.default_rng(0))
+    panes = np.concatenate(list(drawn))[:, 0]
     steps = np.diff(panes)
     assert (steps == 1).mean() > 0.97
     for start in range(0, 5_000, 37):
@@ -49,7 +51,7 @@ def test_windows_of_blocks_vary_as_those_of_the_stream() -> None:
     bank = np.column_stack([np.ones(len(z)), z]).astype(np.float32)
     totals = np.cumsum(np.concatenate([z, z[:size]]).astype(np.float64), axis=0)
     expected = (totals[size:] - totals[:-size]).var(0)
-    drawn = null_panes(bank, size, 10_000, size, np.random.default_rng(4), None, Memory(19.0, 500))
+    drawn = null_panes(HeldOut(bank, memory=Memory(19.0, 500)), size, 10_000, size, np.random.default_rng(4))
     found = np.concatenate(list(drawn))[:, 1:].var(0)
     assert found.sum() / expected.sum() == pytest.approx(1.0, abs=0.01)
 
@@ -58,9 +60,8 @@ def test_large_windows_of_blocks_vary_as_those_of_the_stream() -> None:
     z = persistent(np.random.default_rng(5), 20_000, ((1, 60),), 0.9)[0][:, 0]
     bank = np.column_stack([np.ones(len(z)), z]).astype(np.float32)
     others = 20_000.0 * bank.mean(0, dtype=np.float64)
-    (drawn,) = zip(
-        *stretches(bank, [20], 500, 1, 4_000, np.random.default_rng(6), others, Memory(19.0, 500)), strict=True
-    )
+    held_out = HeldOut(bank, others, Memory(19.0, 500))
+    (drawn,) = zip(*stretches(held_out, [20], 500, 1, 4_000, np.random.default_rng(6)), strict=True)
     found = np.concatenate(drawn)[:, 1:].var(0)
     assert np.mean(found) == pytest.approx(19.0 * 10_000 * (1 + 10_000 / 40_000), rel=0.06)
 
@@ -73,7 +74,7 @@ def test_p_values_of_a_stream_with_memory_are_right_by_blocks_and_wrong_by_sampl
     fresh = reference.summaries(persistent(rng, 100_000, SHAPES, 0.8)).reshape(-1, 50, bank.shape[1]).sum(1)
     share = {}
     for each in (NONE, memory):
-        measured = null_windows(bank, reference.layout, 50, others=reference.others, memory=each, count=8_000)
+        measured = null_windows(HeldOut(bank, reference.others, each), reference.layout, 50, count=8_000)
         p_values = fit_window_null(measured, reference.layout, 50).test(fresh).p_values["combined"]
         share[each.block] = float((p_values <= 0.01).mean())
     assert share[1] > 0.1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.null import DETECTORS, fit_window_null
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.tail import fit_tail
@@ -23,8 +24,8 @@ def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
     layout = reference.layout
     held_out, fresh = (reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32) for _ in range(2))
     # Many draws, so that the null itself is known well beside the 2,000 windows that are held against it.
-    null = fit_window_null(null_windows(held_out, layout, size, count=20_000), layout, size)
-    tested = null.judge(null_windows(fresh, layout, size, count=2_000, seed=9))
+    null = fit_window_null(null_windows(HeldOut(held_out), layout, size, count=20_000), layout, size)
+    tested = null.judge(null_windows(HeldOut(fresh), layout, size, count=2_000, seed=9))
     for detector in DETECTORS:
         assert stats.kstest(tested.p_values[detector], "uniform").pvalue > 1e-3, detector
 
@@ -44,8 +45,8 @@ def test_a_shift_is_seen_and_its_size_told() -> None:
     reference = fitted(rng, SHAPES)
     layout = reference.layout
     held_out, moved = (reference.summaries(draw(rng, 5_000, SHAPES, shift)).astype(np.float32) for shift in (0.0, 0.5))
-    null = fit_window_null(null_windows(held_out, layout, 50), layout, 50)
-    tested = null.judge(null_windows(moved, layout, 50, count=200))
+    null = fit_window_null(null_windows(HeldOut(held_out), layout, 50), layout, 50)
+    tested = null.judge(null_windows(HeldOut(moved), layout, 50, count=200))
     assert (tested.p_values["combined"] < 1e-6).mean() > 0.99
     # 22 dimensions, each shifted by half a deviation: 22 * 0.5 * 0.25 nats
     assert tested.effect.mean() == pytest.approx(22 * 0.125, rel=0.1)
@@ -89,7 +90,7 @@ def test_a_few_samples_of_one_dimension_have_a_radius_whatever_mean_they_are_mov
     rng = np.random.default_rng(0)
     reference = fitted(rng, SINGLE, 300)
     bank = reference.summaries(draw(rng, 200, SINGLE)).astype(np.float32)
-    null = fit_window_null(null_windows(bank, reference.layout, 4, others=reference.others), reference.layout, 4)
+    null = fit_window_null(null_windows(HeldOut(bank, reference.others), reference.layout, 4), reference.layout, 4)
     assert np.isfinite(null.mean).all()
     centre = np.full((1, 1, 1), reference.moments.mean, dtype=np.float32)
     tested = null.test(reference.summaries([centre]) * 4)
@@ -108,7 +109,7 @@ def test_p_values_of_10000_independent_windows_are_uniform(size: int) -> None:
     for seed in range(references):
         reference = fitted(rng, SMALL, 2_500)
         bank = reference.summaries(draw(rng, 2_500, SMALL)).astype(np.float32)
-        drawn = null_windows(bank, reference.layout, size, others=reference.others, count=4_000, seed=seed)
+        drawn = null_windows(HeldOut(bank, reference.others), reference.layout, size, count=4_000, seed=seed)
         null = fit_window_null(drawn, reference.layout, size)
         drawn_each = (reference.summaries(draw(rng, at_once * size, SMALL)) for _ in range(windows // at_once))
         fresh = np.concatenate([each.reshape(at_once, size, -1).sum(1) for each in drawn_each])

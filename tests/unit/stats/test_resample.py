@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.memory import Memory
 from driftwatch.stats.resample import _draws, null_panes, plausible_offsets, sums_with_repetition
 
@@ -30,14 +31,15 @@ def test_windows_larger_than_half_the_bank_repeat() -> None:
 
 @pytest.mark.parametrize(("step", "count", "longest"), [(10, 57, 50), (10, 2_500, 500), (7, 400, 7), (400, 9, 400)])
 def test_chunks_make_one_stream(step: int, count: int, longest: int) -> None:
-    panes = np.concatenate(list(null_panes(BANK, step, count, longest, np.random.default_rng(1))))
+    panes = np.concatenate(list(null_panes(HeldOut(BANK), step, count, longest, np.random.default_rng(1))))
     assert len(panes) == count
     assert (panes[:, 0] == step).all()
 
 
 def test_a_bank_moves_to_another_mean_now_and_then() -> None:
     others = np.array([500.0, 500.0 * 600.0])
-    sums = np.concatenate(list(null_panes(BANK, 1_000, 3_000, 200, np.random.default_rng(1), others)))[:, 1] / 1_000
+    drawn = null_panes(HeldOut(BANK, others), 1_000, 3_000, 200, np.random.default_rng(1))
+    sums = np.concatenate(list(drawn))[:, 1] / 1_000
     # A pass through the bank has its mean, and that of a bank of 1,000 samples and 500 others is known so well.
     best = (1_000 * BANK[:, 1].mean() + 500 * 600) / 1_500
     assert len(set(sums.round(6))) > 1_000
@@ -48,7 +50,7 @@ def test_a_bank_moves_to_another_mean_now_and_then() -> None:
 def test_windows_vary_about_the_bank_by_what_repetition_would_add() -> None:
     """``1/n - 1/B``, times the variance: what calibration counts on."""
     n = 200
-    sums = np.concatenate(list(null_panes(BANK, n, 20_000, n, np.random.default_rng(2))))
+    sums = np.concatenate(list(null_panes(HeldOut(BANK), n, 20_000, n, np.random.default_rng(2))))
     expected = BANK[:, 1].var(ddof=1) * (1 / n - 1 / len(BANK))
     assert (sums[:, 1] / n).var() == pytest.approx(expected, rel=0.05)
 
@@ -65,5 +67,5 @@ def test_means_are_plausible_however_few_blocks_there_are() -> None:
     bank = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
     others = np.array([30.0, 0.0, 0.0, 0.0])
     for seed in range(5):
-        offsets = plausible_offsets(bank, others, False, np.random.default_rng(seed), 20, Memory(5.0, 10))
+        offsets = plausible_offsets(HeldOut(bank, others, Memory(5.0, 10)), False, np.random.default_rng(seed), 20)
         assert np.isfinite(offsets).all()

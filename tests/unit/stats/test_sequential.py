@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from driftwatch.stats.halves import BLOCKS_IN_PART, halves
+from driftwatch.stats.held_out import HeldOut
+from driftwatch.stats.memory import Memory
 from driftwatch.stats.rates import episodes
 from driftwatch.stats.remarks import size_remarks
 from driftwatch.stats.sequential import Procedure, simulate_null
@@ -23,7 +25,7 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     def bank(n: int) -> np.ndarray:
         return reference.summaries(draw(rng, n, SHAPES))
 
-    null = simulate_null(bank(20_000).astype(np.float32), reference.layout, [20, 100], 10, samples=200_000)
+    null = simulate_null(HeldOut(bank(20_000).astype(np.float32)), reference.layout, [20, 100], 10, samples=200_000)
     procedure = null.procedure(budget, resolve_after=3)
     alarms = samples = 0
     for _ in range(10):
@@ -106,8 +108,8 @@ def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
         values = rng.standard_normal(2_000)
         bank = np.column_stack([np.ones(2_000), values]).astype(np.float32)
         best = (values.sum() + 200.0) / 4_000
-        alone += [bank[half, 1].mean() - values.mean() for half, _ in halves(bank, None, 10, 10**6, rng)]
-        held_out = halves(bank, np.array([2_000.0, 200.0]), 10, 10**6, rng)
+        alone += [bank[half, 1].mean() - values.mean() for half, _ in halves(HeldOut(bank), 10, 10**6, rng)]
+        held_out = halves(HeldOut(bank, np.array([2_000.0, 200.0])), 10, 10**6, rng)
         together += [centre[1] / centre[0] - best for _, centre in held_out if centre is not None]
     assert np.mean(np.square(alone)) == pytest.approx(1 / 2_000, rel=0.15)
     assert np.mean(np.square(together)) == pytest.approx(1 / 4_000, rel=0.15)
@@ -117,7 +119,7 @@ def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
 @pytest.mark.parametrize("block", [100, 500])
 def test_halves_keep_neighbours_of_a_stream_with_memory_together(block: int) -> None:
     bank = np.ones((20_000, 2), dtype=np.float32)
-    for half, _ in halves(bank, None, 500, 10**6, np.random.default_rng(1), block):
+    for half, _ in halves(HeldOut(bank, memory=Memory(1.0, block)), 500, 10**6, np.random.default_rng(1)):
         cuts = np.flatnonzero(np.diff(half) != 1)
         assert len(half) == pytest.approx(10_000, rel=0.1)
         assert len(cuts) < len(half) / (BLOCKS_IN_PART * block)
@@ -127,5 +129,5 @@ def calibrated(held_out: int, size: int, budget: float, seed: int = 2) -> Proced
     rng = np.random.default_rng(seed)
     reference = fitted(rng, SHAPES, 2_000)
     bank = reference.summaries(draw(rng, held_out, SHAPES)).astype(np.float32)
-    null = simulate_null(bank, reference.layout, [size], 10, others=reference.others, samples=60_000)
+    null = simulate_null(HeldOut(bank, reference.others), reference.layout, [size], 10, samples=60_000)
     return null.procedure(budget, resolve_after=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.sequential import simulate_null
 from driftwatch.stats.summary import merge
 from driftwatch.stats.sums import keep
@@ -20,7 +21,7 @@ def test_the_budget_is_kept_whatever_the_rate() -> None:
     rng = np.random.default_rng(7)
     reference = fitted(rng, SHAPES, 40_000)
     bank = reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32)
-    grid = simulate_null(bank, reference.layout, [20], 10, samples=100_000, by_time=True).grid
+    grid = simulate_null(HeldOut(bank), reference.layout, [20], 10, samples=100_000, by_time=True).grid
     assert grid is not None
     assert (grid.least, grid.most) == (20, 5_000)
     rule = TimeRule((TimeSize("10s", 10_000),), 1_000, 0, BUDGET)
