@@ -54,7 +54,9 @@ def parse_false_alarm_budget(text: str) -> float:
         samples = amount * _SECONDS[match["unit"]] * rate
     budget = samples / alarms if alarms else math.inf
     if not _SMALLEST_BUDGET <= budget < math.inf:
-        raise ValueError(f"{text!r} must allow a false alarm every {_SMALLEST_BUDGET:.0f} samples or fewer")
+        raise ValueError(
+            f"{text!r} must allow some false alarms, and no more than one in {_SMALLEST_BUDGET:.0f} samples"
+        )
     return budget
 
 

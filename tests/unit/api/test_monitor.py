@@ -86,7 +86,7 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(pictures: driftwatch.Re
     [
         ({"windows": 50}, r"sizes: should be a list, got 50 \(write it in square brackets\)"),
         ({"windows": [55]}, r"sizes \[55\] should be multiples of step 10"),
-        ({"budget": 3}, "must allow a false alarm every 100 samples or fewer"),
+        ({"budget": 3}, "must allow some false alarms, and no more than one in 100 samples"),
         ({"budget": "often"}, "'often' is not a budget"),
         ({"resolve_after": 0}, "^resolve_after: should be greater than or equal to 1"),
     ],
