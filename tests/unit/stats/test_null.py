@@ -35,7 +35,7 @@ def test_windows_far_larger_than_the_data_cost_no_more() -> None:
     reference = fitted(rng, SMALL)
     held_out = reference.summaries(draw(rng, 500, SMALL)).astype(np.float32)
     # Sample by sample these would be 2e11 of them.
-    measured = null_windows(held_out, reference.layout, 100_000_000, count=2_000)
+    measured = null_windows(HeldOut(held_out), reference.layout, 100_000_000, count=2_000)
     null = fit_window_null(measured, reference.layout, 100_000_000)
     assert (null.judge(measured).p_values["combined"] < 0.5).mean() == pytest.approx(0.5, abs=0.05)
 
