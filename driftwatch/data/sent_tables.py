@@ -49,7 +49,11 @@ def _in_pieces(dataset: TableDataset, rows: int, start: int) -> Iterator[pa.Tabl
         else:
             missing = [name for name in held.column_names if name not in piece.column_names]
             if missing:
-                raise _differing(dataset, missing[0])
+                raise DataError(
+                    "is in the first part of the table, and missing from another",
+                    where=f"{dataset.path}: column {missing[0]}",
+                    remedy="the parts of a table have the same columns",
+                )
             pieces = [held, piece.select(held.column_names)]
             try:
                 held = pa.concat_tables(pieces, promote_options="permissive")
