@@ -205,6 +205,18 @@ def test_texts_from_messages_are_texts(browser: Browser, served: Served) -> None
         assert seen.page.title() == f"DRIFT: {HOSTILE}"
 
 
+def test_names_of_columns_are_left_as_they_are(browser: Browser, served: Served) -> None:
+    words = "median_income rose by 0.9 standard deviations"
+    served.tell(
+        AlertRaised(replace(ALERT, id="column", explanation=words)), replace(window(61, 1e-30), explanation=words)
+    )
+    with visit(browser, served.server.url) as seen:
+        seen.wait_for(f"document.getElementById('moved-words').textContent === {words!r}")
+        assert seen.text("#headline-more") == words
+        style = "getComputedStyle(document.querySelector('#moved-words li'), '::first-letter').textTransform"
+        assert seen.page.evaluate(style) == "none"
+
+
 def test_the_link_in_an_alert_leads_to_its_stream(browser: Browser, served: Served) -> None:
     with visit(browser, served.server.url, Links("/").stream(LONG)) as seen:
         seen.wait_for(f"document.getElementById('stream-name').textContent === {LONG!r}")

@@ -2,7 +2,7 @@
 
 import { at, setText } from "./dom.js";
 import { tests } from "./states.js";
-import { moment, sentence } from "./words.js";
+import { moment } from "./words.js";
 
 export function showVerdict(status, now) {
   const firing = status.streams.filter((stream) => stream.state === "drift");
@@ -26,7 +26,7 @@ function verdict({ streams, roles, alerts }, firing, quiet, fine, now) {
     const alert = alerts.find((each) => each.stream === stream.name && each.state === "firing");
     return [
       `${stream.name} drifts${stream.since_ms === null ? "" : ` since ${moment(stream.since_ms, now)}`}`,
-      alert ? `${sentence(alert.explanation)}` : "",
+      alert?.explanation ?? "", // as it is: it may begin with a column's name
     ];
   }
   if (firing.length)
