@@ -156,7 +156,7 @@ def refuse_existing(out: Location, *, overwrite: bool = False) -> None:
         raise BundleError(
             "exists already",
             where=str(out),
-            remedy="bundles never change: give another name, remove it, or replace it by --overwrite",
+            remedy="bundles never change: give another name, remove it, or replace it by --overwrite (overwrite=True)",
         )
     if not (out / MANIFEST).exists():
         raise BundleError("is no bundle, and is not overwritten", where=str(out), remedy="give another name")
