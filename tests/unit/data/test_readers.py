@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import re
 import struct
 import warnings
 import zipfile
@@ -19,8 +18,6 @@ import pyarrow.parquet as pa_parquet
 import pytest
 from PIL import Image
 
-from driftwatch.data import csv_tables
-from driftwatch.data.csv_tables import BLOCK_BYTES
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
 from driftwatch.data.tables import MISSING_TEXT
@@ -387,64 +384,6 @@ def test_a_table_of_labels_beside_images_is_left_alone(tmp_path: Path) -> None:
     assert open_dataset(folder).infer_schema() == ImageSchema(channels=1, height=6, width=7)
 
 
-@pytest.mark.parametrize(
-    ("early", "late", "kind", "codes"),
-    [
-        ("1", "0.5", "numeric", [1, 0.5]),
-        ("", "7", "numeric", [np.nan, 7]),
-        ("", "Ulm", "category", [np.nan, 0]),
-        ("1", "Ulm", "category", [0, 1]),
-        ("true", "maybe", "category", [1, 0]),
-    ],
-)
-def test_a_column_of_csv_is_what_all_its_rows_are(
-    tmp_path: Path, early: str, late: str, kind: str, codes: list[float]
-) -> None:
-    path, padding, rows = tmp_path / "late.csv", "x" * 1024, 2 * BLOCK_BYTES // 1024
-    path.write_text("pad,value\n" + f"{padding},{early}\n" * rows + f"{padding},{late}\n")
-    dataset = open_dataset(path)
-    schema = dataset.infer_schema()
-    assert isinstance(schema, TableSchema)
-    assert (schema.columns[1].kind, dataset.rows) == (kind, rows + 1)
-    values = np.concatenate(list(dataset.chunks(schema)))[:, 1]
-    np.testing.assert_array_equal(values[[0, rows - 1, rows]], [codes[0], *codes])
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b"", "is empty (the first line names the columns)"),
-        (b"a,b\n", "has no rows"),
-        (
-            b"a,b\n" + b"1,2\n" * BLOCK_BYTES + b"1,2,3\n",
-            "Row #1048578: Expected 2 columns, got 3: 1,2,3 (the first line names the columns, every row has as many",
-        ),
-        (b"a,b\n" + b'1,"x\ny"\n' * (BLOCK_BYTES // 8), "none of them has a line break in it)"),
-        (b"a\n" + b"x" * 3 * BLOCK_BYTES, "has a line of more than 1 MiB (is it CSV, one row a line?)"),
-        (
-            "town\nK\xf6ln\n".encode("latin-1"),
-            "is of type binary (leave it out (data.exclude, or data.columns without it), or save its texts as UTF-8)",
-        ),
-        ("gr\xf6\xdfe\n1\n".encode("latin-1"), "(save it as UTF-8)"),
-        (
-            b"age;bmi\r\n3;21,5\r\n",
-            "has one column, 'age;bmi' (is the separator ';'? Save it with commas, and points in its numbers)",
-        ),
-        (b"age\tbmi\n3\t21.5\n", r"has one column, 'age\tbmi' (is the separator '\t'?"),
-        (b";".join([b"column"] * 100) + b"\n" + b";" * 99 + b"\n", "column;colu...' (is the separator ';'?"),
-    ],
-)
-def test_what_is_wrong_with_a_csv_file_is_told(tmp_path: Path, content: bytes, told: str) -> None:
-    (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(DataError, match=re.escape(told)):
-        open_dataset(tmp_path / "a.csv").infer_schema()
-
-
-def test_a_single_column_of_texts_is_no_wrong_separator(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("said;or not\nyes\nno\n")
-    assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (1,)
-
-
 def test_all_columns_that_cannot_be_learned_are_told_at_once(tmp_path: Path) -> None:
     rows = [f"2026-01-{1 + i % 28:02},customer {i},{i}" for i in range(100)]
     (tmp_path / "a.csv").write_text("\n".join(["day,note,age", *rows, ""]))
@@ -466,35 +405,6 @@ def test_a_parquet_file_without_rows_is_told(tmp_path: Path) -> None:
     TABLE[:0].to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"a\.parquet: has no rows"):
         open_dataset(tmp_path / "a.parquet")
-
-
-def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("a\n1\n")
-    dataset = open_dataset(tmp_path / "a.csv")
-    (tmp_path / "a.csv").write_text("a\nx\n")
-    with pytest.raises(DataError, match=r"conversion error .* \(did the file change while it was read\?\)"):
-        dataset.infer_schema()
-
-
-def test_the_lines_of_csv_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "a,b\r\n" + "".join(f"{row},{'x' * (row % 7)}\r\n" for row in range(50)) + "0.5,y"
-    for size in range(16, 40):
-        monkeypatch.setattr(csv_tables, "BLOCK_BYTES", size)
-        found, rows = csv_tables.find_types(io.BytesIO(text.encode()), "a.csv")
-        assert (found.types, rows) == ([pa.float64(), pa.string()], 51)
-
-
-def test_csv_is_not_held_in_memory_to_find_its_types() -> None:
-    before, held = pa.total_allocated_bytes(), []
-
-    class Watched(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
-            held.append(pa.total_allocated_bytes() - before)
-            return super().read(size)
-
-    csv_tables.find_types(Watched(b"x\n" + b"0.123456\n" * BLOCK_BYTES), "long.csv")
-    assert len(held) > 8
-    assert max(held) < 2 * BLOCK_BYTES
 
 
 def test_parquet_is_not_held_in_memory(tmp_path: Path) -> None:
