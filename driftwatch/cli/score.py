@@ -68,8 +68,7 @@ def score(
     null = _null(scorer, window, dataset) if window else None
     threshold = side_by_side(window) if window else 0.0
     count = tested = alarms = 0
-    refused: list[RefusedRow] = []
-    refusals = Refusals(refused.append)
+    refusals = Refusals()
     with ExitStack() as stack:
         samples: AnyTable | None
         windows: AnyTable | None
@@ -100,8 +99,8 @@ def score(
     _tell_scored(count, tested, window, place)
     if window:
         stderr().print("\n".join(_told_rule(window, alarms)))
-    if refused:
-        _tell_refused(refused, place)
+    if refusals.rows:
+        _tell_refused(refusals.rows, place)
 
 
 def _write(part: Scored, refusals: Refusals, samples: AnyTable | None, windows: AnyTable | None) -> None:

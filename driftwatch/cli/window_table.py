@@ -41,12 +41,14 @@ class WindowTable:
         """Append windows, given as summaries ``(M, V)``, tests and flaws, which follow those before."""
         if not self._end:
             self._line("rows", "effect", "p", "alarm", "what moved")
-        for found in findings(null, summaries, tested, self._reference, flaws):
-            start, self._end = self._end, self._end + null.size
+        ends = self._end + null.size * np.arange(1, len(summaries) + 1)
+        firsts, lasts = self._refusals.index_of(ends - null.size) + 1, self._refusals.index_of(ends - 1) + 1
+        self._end += null.size * len(summaries)
+        windows = findings(null, summaries, tested, self._reference, flaws)
+        for found, first, last in zip(windows, firsts.tolist(), lasts.tolist(), strict=True):
             alarm = "yes" if found.p_value <= side_by_side(null.size) else "no"
             # The effect is told beside it.
             moved = found.explanation.removesuffix(f"; {found.effect_nats:+.3g} nats/sample in all")
-            first, last = self._refusals.index_of(np.array([start, self._end - 1])) + 1
             self._line(_rows(first, last), f"{found.effect_nats:.2g}", f"{found.p_value:.2g}", alarm, moved)
 
     def _line(self, rows: str, effect: str, p_value: str, alarm: str, moved: str) -> None:

@@ -42,31 +42,30 @@ def data_error(error: MessageError, place: str, first: int, expected: str) -> Da
         first: index of the first of them.
         expected: what they are to be, for a remedy if there is no other.
     """
-    told, what = f"rows from {first}", error.what
-    if error.row is not None:
-        noun, _, what = what.split(" ", 2)
-        told = f"{noun} {first + error.row}"
+    noun, what = _parted(error)
+    told = f"rows from {first}" if error.row is None else f"{noun} {first + error.row}"
     where = f"{place}, {told}" + (f", {error.where}" if error.where else "")
     return DataError(what, where=where, remedy=error.remedy or expected)
 
 
+def _parted(error: MessageError) -> tuple[str, str]:
+    """What a row is called, if the error is of one, and what is wrong, without that row's number."""
+    if error.row is None:
+        return "", error.what
+    noun, _, what = error.what.split(" ", 2)
+    return noun, what
+
+
 class Refusals:
-    """The rows of a data set that were refused, in order.
+    """The rows of a data set that were refused, in order: `rows`.
 
     Data of which most cannot be read is no data with bad rows, but of another kind: that is an error all the same.
-
-    Args:
-        tell: of each, as it is found.
     """
 
-    def __init__(self, tell: Callable[[RefusedRow], None]) -> None:
-        self._tell = tell
-        self._rows: list[int] = []
+    def __init__(self) -> None:
+        self.rows: list[RefusedRow] = []
         self._read = 0
         self._first: DataError | None = None
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def read(self, rows: int) -> None:
         """Counts rows that could be read."""
@@ -99,8 +98,7 @@ class Refusals:
                     middle = (start + end) // 2
                     cuts += [(middle, end), (start, middle)]
                     continue
-                reason = fault.what.split(" ", 2)[2] if fault.row is not None else fault.what
-                reason += f" ({fault.remedy})" if fault.remedy else ""
+                reason = _parted(fault)[1] + (f" ({fault.remedy})" if fault.remedy else "")
                 self.refuse(RefusedRow(index + start, fault.where, reason), error)
         return found
 
@@ -115,10 +113,9 @@ class Refusals:
             DataError: most of what there was so far cannot be read.
         """
         self._first = self._first or error
-        self._rows.append(row.index)
-        if len(self) > TOLERATED and len(self) > self._read:
+        self.rows.append(row)
+        if len(self.rows) > max(TOLERATED, self._read):
             raise self._first
-        self._tell(row)
 
     def require_some(self) -> None:
         """Refuses data of which nothing could be read.
@@ -130,16 +127,17 @@ class Refusals:
             raise self._first
 
     def index_of(self, place: NDArray[Any]) -> NDArray[np.int64]:
-        """The indices in the data of rows, told by their places among those that can be read.
+        r"""The indices in the data of rows, told by their places among those that can be read.
 
-        >>> refusals = Refusals(print)
+        >>> refusals = Refusals()
         >>> for index in (1, 2, 5):
         ...     refusals.refuse(RefusedRow(index, "", "is bad"), DataError(""))
+        >>> print(*refusals.rows, sep="\n")
         index 1: is bad
         index 2: is bad
         index 5: is bad
         >>> refusals.index_of(np.arange(4)).tolist()
         [0, 3, 4, 6]
         """
-        before = np.asarray(self._rows, dtype=np.int64) - np.arange(len(self))
+        before = np.array([row.index for row in self.rows], dtype=np.int64) - np.arange(len(self.rows))
         return np.asarray(place + np.searchsorted(before, place, side="right"))

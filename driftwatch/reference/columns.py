@@ -100,7 +100,6 @@ def moved_columns(
         changed = _sure(n * np.square(shares).sum(2), shares.shape[2])
     # Those of long vectors are of projected values, which have no names.
     named = PAIRS in means and means[PAIRS].shape[1] == len(names) * (len(names) + 1) // 2
-    rows, others = _pairs(len(names)) if named else _pairs(0)
     if named:
         # Columns that move by that many standard deviations change no mean product by more than its square.
         largest = [max((abs(shifts[m, i]) for i, _ in some), default=0.0) for m, some in enumerate(shifted)]
@@ -113,7 +112,7 @@ def moved_columns(
         # Marginals are whitened together, so a column that moved shows a little in those that go with it.
         surest = min((log_p for _, log_p in shift), default=SURE)
         found += [_changed(names[i], log_p) for i, log_p in change if log_p <= surest and i not in moved]
-        found += [_related(names[rows[pair]], names[others[pair]], log_p) for pair, log_p in relation]
+        found += [_related(names, pair, log_p) for pair, log_p in relation]
         # Flaws first, since all else may follow from them.
         told.append(_phrases([*sorted(flawed[m] if flawed else ()), *sorted(found)]))
     return told
@@ -186,7 +185,8 @@ def _changed(name: str, log_p: float) -> Found:
     return log_p, (name,), _share(name) or f"the distribution of {name} changed"
 
 
-def _related(one: str, other: str, log_p: float) -> Found:
+def _related(names: Sequence[str], pair: int, log_p: float) -> Found:
+    one, other = (names[features[pair]] for features in _pairs(len(names)))
     alone = _share(one) or f"the spread of {one} changed"
     return log_p, (one, other), alone if one == other else f"{one} and {other} go together in another way"
 

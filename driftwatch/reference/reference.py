@@ -89,7 +89,7 @@ class Reference:
             columns = [f"dimension {j + 1}" for j in range(self.flow.features.columns)]
         return feature_names(columns, self.flow.features)
 
-    @property
+    @cached_property
     def held_out(self) -> HeldOut:
         """What nulls are drawn from."""
         return HeldOut(self.bank, self.others, self.memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class HeldOut:
     others: Array | None = None
     memory: Memory = NONE
 
-    @property
+    @cached_property
     def mean(self) -> Array:
         """Of the bank, ``(V,)``."""
         return self.bank.mean(0, dtype=np.float64)  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -72,7 +72,8 @@ class Martingale:
     @cached_property
     def log_wealth(self) -> float:
         """The logarithm of all wealth, nats; 0 at first."""
-        return _log_wealth(self.rounds, self.active)
+        asleep = math.log(_asleep(self.rounds))
+        return float(np.logaddexp.reduce([asleep, *self.active]))
 
     def bet(self, found: Ranks) -> Martingale:
         """Bets on the grades of scores, ``(n,)``, in the order in which they came; money wakes up before it, once."""
@@ -85,8 +86,8 @@ class Martingale:
             logs += float(np.log(_ranks(counts, some)).sum())
             counts = counts + count(some)
         active = active + len(found) * LOG_POWERS + (POWERS - 1.0) * logs
-        deepest = max(self.deepest, _log_wealth(rounds, active))
-        return Martingale(counts, rounds, active, deepest)
+        then = Martingale(counts, rounds, active, self.deepest)
+        return then if then.log_wealth <= then.deepest else replace(then, deepest=then.log_wealth)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; the numbers come back as they are."""
@@ -111,10 +112,6 @@ class Martingale:
 def start(calibration: Ranks) -> Martingale:
     """A martingale that has not bet yet, for the grades of a calibration set, ``(N,)``."""
     return Martingale(count(calibration), 0, np.full(len(POWERS), -1e300), 0.0)
-
-
-def _log_wealth(rounds: int, active: Array) -> float:
-    return float(np.logaddexp.reduce([math.log(_asleep(rounds)), *active]))
 
 
 def _asleep(rounds: int) -> float:
