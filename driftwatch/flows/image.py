@@ -80,6 +80,7 @@ class ImageFlow(Flow):
         self.scales, self.steps, self.hidden = scales, steps, hidden
         self.compute_dtype: torch.dtype | None = None
         self.kernels: Mapping[int, Scale] = {}
+        self.content_noise: Callable[[Tensor], Tensor] = content_noise
         multiple = 2**scales
         self.padded = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
         self.noise_width = 1.0 if integer else (high - low) / NOISE_LEVELS
@@ -130,7 +131,7 @@ class ImageFlow(Flow):
         """Pads raw images ``(N, C, H, W)`` and adds dequantization noise; see `Flow.prepare`."""
         x = F.pad(raw, self.padding, value=self.low)
         if noise == "content":
-            u = content_noise(x.flatten(1)).view_as(x)
+            u = self.content_noise(x.flatten(1)).view_as(x)
         else:
             u = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         return x + u * self.noise_width

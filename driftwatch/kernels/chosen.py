@@ -21,11 +21,18 @@ def with_kernels(flow: Flow) -> Flow:
     device = device_of(flow)
     if lanes := lanes_of(device):
         return _with_those_of_a_cpu(flow, lanes)
-    if isinstance(flow, ImageFlow) and torch.backends.cudnn.allow_tf32 and compiles_for(device):
-        from driftwatch.kernels.gpu.scale import kernels_of
-
-        flow.kernels = kernels_of(flow, device)
+    if isinstance(flow, ImageFlow) and compiles_for(device):
+        _with_those_of_a_gpu(flow, device)
     return flow
+
+
+def _with_those_of_a_gpu(flow: ImageFlow, device: torch.device) -> None:
+    from driftwatch.kernels.gpu.noise import content_noise_of
+    from driftwatch.kernels.gpu.scale import kernels_of
+
+    flow.content_noise = content_noise_of
+    if torch.backends.cudnn.allow_tf32:
+        flow.kernels = kernels_of(flow, device)
 
 
 def _with_those_of_a_cpu(flow: Flow, lanes: int) -> Flow:

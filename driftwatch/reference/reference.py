@@ -25,7 +25,7 @@ from driftwatch.reference.description import Description
 from driftwatch.reference.recorded import Recorded
 from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
 from driftwatch.reference.summariser import Summariser, as_tensors
-from driftwatch.stats.decomposition import decompose
+from driftwatch.stats.decomposition import divergence
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.large import large_windows
 from driftwatch.stats.memory import Memory
@@ -98,7 +98,7 @@ class Reference:
     def scores(self) -> Array:
         """The point scores of the held-out samples, ``(N,)``, nats: what those of a stream are to be like."""
         chunks = (self.bank[start : start + CHUNK] for start in range(0, len(self.bank), CHUNK))
-        return np.concatenate([decompose(chunk.astype(np.float64), self.layout).total for chunk in chunks])
+        return np.concatenate([divergence(chunk.astype(np.float64), self.layout) for chunk in chunks])
 
     @cached_property
     def missing_shares(self) -> Array:
@@ -181,7 +181,7 @@ class Reference:
 
     def _measure(self, raw: torch.Tensor, count: int | None = None) -> tuple[Array, Array]:
         summaries = self._summariser(raw, count)
-        return summaries, decompose(summaries, self.layout).total
+        return summaries, divergence(summaries, self.layout)
 
     @cached_property
     def device(self) -> torch.device:

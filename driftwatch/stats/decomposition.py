@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from array_api_compat import device, is_numpy_array
 
+from driftwatch.kernels.gpu.divergence import Block, divergences
 from driftwatch.stats.summary import Array, Layout, namespace
 
 PARTS = ("location", "scale", "dependence")
@@ -30,6 +32,16 @@ class Decomposition:
         """The score of each window, ``(M,)``, in nats per sample."""
         total: Array = namespace(self.parts).sum(self.parts, axis=(1, 2))
         return total
+
+
+def divergence(values: Array, layout: Layout) -> Array:
+    """The total divergence of windows ``(M, V)`` alone, ``(M,)``, in nats per sample; see `decompose`."""
+    if isinstance(values, torch.Tensor):
+        places = [(first.start, second.start) for first, second in layout.block_slices]
+        blocks = [Block(*block, *place) for block, place in zip(layout.blocks, places, strict=True)]
+        if (found := divergences(values, blocks)) is not None:
+            return found
+    return decompose(values, layout).total
 
 
 def decompose(values: Array, layout: Layout) -> Decomposition:

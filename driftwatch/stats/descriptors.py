@@ -16,6 +16,7 @@ from array_api_compat import device
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from driftwatch.kernels.gpu.descriptors import Measured, measured
 from driftwatch.stats.moments import times
 from driftwatch.stats.summary import Array, namespace
 
@@ -72,10 +73,19 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
         silhouette counts more than its brightness); log energies of Haar details at up to `LEVELS` scales, and of
         differences of up to `DIFFERENCES` orders, over all channels; the square roots of an intensity histogram.
     """
+    if isinstance(images, torch.Tensor) and (found := _by_a_kernel(images, low, high, noise)):
+        return found
     xp = namespace(images)
     x = xp.astype(images, xp.float64)
     tones = xp.sqrt(xp.clip((x - low) / (high - low), 0.0, 1.0))
     return {LAYOUT: _grid(tones), SPECTRUM: _spectrum(x / noise), INTENSITY: _histogram(x, low, high)}
+
+
+def _by_a_kernel(images: torch.Tensor, low: float, high: float, noise: float) -> Mapping[str, Array] | None:
+    side = _side(*images.shape[1:])
+    what = Measured(low, high, noise, FAINTEST, side, INTENSITIES, MAX_COLOURS, DIFFERENCES, LEVELS)
+    found = measured(images, what)
+    return dict(zip((LAYOUT, SPECTRUM, INTENSITY), found, strict=True)) if found else None  # type: ignore[arg-type]
 
 
 def bins_for(columns: int) -> int:
@@ -118,12 +128,16 @@ def _pairs(products: Array) -> Array:
 
 def _grid(x: Array) -> Array:
     """Means over the cells of a grid that covers the image, ``(N, C * g * g)``."""
-    channels, height, width = x.shape[1:]
-    side = max(1, min(GRID, height, width, int((MAX_LAYOUT / channels) ** 0.5)))
+    height, width = x.shape[2:]
+    side = _side(*x.shape[1:])
     xp = namespace(x)
     down, across = (_cells(x, length, side) for length in (height, width))
     means: Array = xp.matmul(xp.matmul(down, x), xp.matrix_transpose(across)).reshape(len(x), -1)
     return means
+
+
+def _side(channels: int, height: int, width: int) -> int:
+    return max(1, min(GRID, height, width, int((MAX_LAYOUT / channels) ** 0.5)))
 
 
 def _cells(x: Array, length: int, side: int) -> Array:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from driftwatch.kernels.gpu.shortened import shortened
 from driftwatch.stats.summary import Array, Layout, Whitened, namespace
 
 AXES = 16
@@ -138,6 +140,8 @@ def shorten(vectors: Array, limit: float) -> Array:
     array([[0.6, 0.8],
            [0.3, 0.4]])
     """
+    if isinstance(vectors, torch.Tensor) and (shorter := shortened(vectors, limit)) is not None:
+        return shorter
     xp = namespace(vectors)
     length = xp.linalg.vector_norm(vectors, axis=-1, keepdims=True)
     return vectors * xp.clip(limit / xp.clip(length, min=1e-300), max=1.0)  # type: ignore[no-any-return]

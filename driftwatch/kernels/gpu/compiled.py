@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ctypes import c_int, c_void_p
+from ctypes import c_double, c_int, c_void_p
+from functools import lru_cache
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +16,9 @@ from driftwatch.errors import DriftwatchError
 
 OLDEST = (8, 0)
 """Compute capability from which on float16 tiles of 16x16 are multiplied, and copied aside."""
+
+HOPPER = "sm_90a"
+"""The architecture whose tensor cores work for groups of warps; later ones do so in another way."""
 
 
 class Kernel:
@@ -43,16 +47,39 @@ class Kernel:
             _checked(driver.cuFuncSetAttribute(self._function, limit, shared))
         self._launch = driver.cuLaunchKernel
 
-    def __call__(self, blocks: int, *arguments: Tensor | int) -> None:
+    def __call__(self, blocks: int, *arguments: Tensor | float | None) -> None:
         """Runs it on the current stream of its GPU; tensors are passed as where they lie."""
-        values = tuple(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments)
-        types = tuple(c_void_p if isinstance(each, Tensor) else c_int for each in arguments)
+        values = tuple(each.data_ptr() if isinstance(each, Tensor) else each or 0 for each in arguments)
+        types = tuple(_c_type(each) for each in arguments)
         grid, block = (blocks, 1, 1), (self._threads, 1, 1)
         with torch.cuda.device(self._device):
             stream = torch.cuda.current_stream().cuda_stream
             _checked(self._launch(self._function, *grid, *block, self._shared, stream, (values, types), 0))
 
 
+@lru_cache(maxsize=256)
+def kernel_for(
+    device: torch.device, name: str, *, threads: int, shared: int = 0, constants: tuple[tuple[str, int], ...] = ()
+) -> Kernel | None:
+    """The kernel that `name` with ``.cu`` holds under the same name, for a device; None if there can be none.
+
+    Args:
+        device: where it is to run.
+        name: of the file and its function.
+        threads: of a block.
+        shared: bytes that a block shares; more than the device has for it make no kernel.
+        constants: that its source leaves open.
+
+    Raises:
+        DriftwatchError: if it does not compile.
+    """
+    if not compiles_for(device) or shared > torch.cuda.get_device_properties(device).shared_memory_per_block_optin:
+        return None
+    binary = compile_for(architecture_of(device), source_of(("threads.cu", f"{name}.cu")), dict(constants))
+    return Kernel(name, binary, threads=threads, shared=shared, device=device)
+
+
+@lru_cache
 def compiles_for(device: torch.device) -> bool:
     """Whether kernels can be compiled for a device: an NVIDIA GPU, new enough, that the compiler library knows."""
     if device.type != "cuda" or torch.version.hip or not _has_bindings():
@@ -66,7 +93,7 @@ def compiles_for(device: torch.device) -> bool:
 def architecture_of(device: torch.device) -> str:
     """Of a GPU, as `compile_for` takes it."""
     major, minor = torch.cuda.get_device_capability(device)
-    return f"sm_{major}{minor}"
+    return HOPPER if (major, minor) == (9, 0) else f"sm_{major}{minor}"
 
 
 def source_of(names: Sequence[str]) -> str:
@@ -93,13 +120,19 @@ def compile_for(architecture: str, text: str, constants: Mapping[str, int]) -> b
             raise DriftwatchError(
                 f"a kernel does not compile: {told.decode(errors='replace')}",
                 where="driftwatch.kernels",
-                remedy="report it; `precision: float32` does without",
+                remedy="report it; `device: cpu` does without",
             )
         binary = bytearray(_checked(nvrtc.nvrtcGetCUBINSize(program)))
         _checked(nvrtc.nvrtcGetCUBIN(program, binary))
         return bytes(binary)
     finally:
         _checked(nvrtc.nvrtcDestroyProgram(program))
+
+
+def _c_type(value: Tensor | float | None) -> type[c_void_p | c_int | c_double]:
+    if value is None or isinstance(value, Tensor):
+        return c_void_p
+    return c_int if isinstance(value, int) else c_double
 
 
 def _has_bindings() -> bool:

@@ -10,18 +10,28 @@ import torch
 from torch import Tensor
 
 from driftwatch.flows.image import ImageFlow
-from driftwatch.kernels.gpu.compiled import Kernel, architecture_of, compile_for, source_of
+from driftwatch.kernels.gpu.compiled import HOPPER, Kernel, architecture_of, compile_for, source_of
 from driftwatch.kernels.steps import StepWeights, constant_log_det, steps_of
 
-SOURCES = ("instructions.cu", "scale.cu")
+BY_WARPS = ("threads.cu", "warp_instructions.cu", "pixels.cu", "warps.cu", "scale.cu")
+BY_GROUPS = ("threads.cu", "warp_instructions.cu", "group_instructions.cu", "pixels.cu", "groups.cu", "scale.cu")
 HIDDEN, TAPS = 64, 9
 ROWS = (256, 128)
-"""Pixels that a block of threads may hold, best first."""
+"""Pixels that a block of threads may hold, best first, where samples have no more."""
+
+MANY_ROWS = (512, 1_024)
+"""Where they have more."""
 
 FEW_CHANNELS = 4
-"""Up to so many, a warp best multiplies four tiles: benchmarks/NOTES.md. With more of them registers run out."""
+"""Up to so many, a warp by itself best multiplies four tiles (benchmarks/NOTES.md): with more, registers run out."""
 
-NEEDED = {2: 128, 4: 168}
+WARPS = 8
+"""Of a block, at most."""
+
+GROUP_WARPS, GROUP_ROWS = 4, 64
+"""Of a group that Hopper's tensor cores work for, and the pixels that it multiplies at once."""
+
+NEEDED = {1: 96, 2: 128, 4: 168}
 """Registers of a thread, by its warp's tiles, with which it need not put them aside in memory."""
 
 REGISTERS = 65_536
@@ -42,7 +52,9 @@ class ScaleShape:
         steps: of the flow.
         split: whether half of the channels leave after them.
         rows: pixels that a block of threads holds, whole samples.
-        tiles: of 16 pixels that a warp multiplies: the more, the less often weights are read from shared memory.
+        tiles: of 16 pixels that a warp multiplies at once: the more, the less often it reads weights.
+        passes: in which it does so.
+        by_groups: whether warps multiply by groups of four, as Hopper's tensor cores want it, or each by itself.
     """
 
     height: int
@@ -52,6 +64,8 @@ class ScaleShape:
     split: bool
     rows: int
     tiles: int
+    passes: int
+    by_groups: bool
 
     @property
     def half(self) -> int:
@@ -61,17 +75,29 @@ class ScaleShape:
     @property
     def threads(self) -> int:
         """Of a block."""
-        return self.rows // (16 * self.tiles) * 32
+        return self.rows // (16 * self.tiles * self.passes) * 32
+
+    @property
+    def pixels(self) -> int:
+        """Of a sample."""
+        return self.height * self.width
+
+    @property
+    def group(self) -> int:
+        """Threads that hold whole samples."""
+        own = GROUP_WARPS * 32
+        return own if self.by_groups and self.pixels <= self.rows * own // self.threads else self.threads
 
     @property
     def samples(self) -> int:
         """Held by a block."""
-        return self.rows // (self.height * self.width)
+        groups = self.threads // self.group
+        return groups * (self.rows // groups // self.pixels)
 
     @property
     def depth(self) -> int:
-        """Of the first convolution: factors of one output, filled up to whole tiles."""
-        return -(-TAPS * self.half // 16) * 16
+        """Of the first convolution: factors of one output and two of its bias, filled up to whole tiles."""
+        return -(-(TAPS * self.half + 2) // 16) * 16
 
     @property
     def chunk(self) -> int:
@@ -87,13 +113,16 @@ class ScaleShape:
     def words(self) -> int:
         """Of one step's weights, 4 bytes each."""
         chunks = self.channels // self.chunk
-        plain = self.channels * (self.channels + 2) + 2 * HIDDEN
+        plain = self.channels * (self.channels + 2) + HIDDEN
         return plain + HIDDEN * (self.depth + HIDDEN + chunks * self.given) // 2
 
     @property
     def shared(self) -> int:
         """Bytes that a block shares: what is given, channels, conditioning channels and weights."""
-        return 4 * (self.rows * (self.given + 4 + self.channels + self.half // 2) + self.words)
+        plane = self.rows * self.chunk // 2 + (16 if self.chunk == 4 else 0)
+        cells = self.samples * (self.height + 2) * (self.width + 2)
+        kept = -(-(cells * self.half // 2) // 4) * 4
+        return 4 * (self.words + self.rows * self.channels + TAPS * plane + kept)
 
     def blocks(self, memory: int) -> int:
         """How many a multiprocessor is to hold that has so many bytes to share."""
@@ -109,23 +138,34 @@ class ScaleShape:
             "SPLIT": int(self.split),
             "ROWS": self.rows,
             "TILES": self.tiles,
+            "PASSES": self.passes,
+            "GROUP": self.group,
             "BLOCKS": self.blocks(memory),
             "SHARED": self.shared,
         }
 
 
-def shape_of(flow: ImageFlow, scale: int, shared: int) -> ScaleShape | None:
+def shape_of(flow: ImageFlow, scale: int, shared: int, *, by_groups: bool = False) -> ScaleShape | None:
     """The shape of a scale's kernel where a block may share so many bytes; None if there is no kernel for it."""
     height, width = (side >> scale + 1 for side in flow.padded)
     channels = flow.image_shape[0] * 2 ** (scale + 2)
     if flow.hidden != HIDDEN:
         return None
-    tiles = 4 if channels <= FEW_CHANNELS else 2
-    for rows in ROWS:
-        shape = ScaleShape(height, width, channels, flow.steps, scale < flow.scales - 1, rows, tiles)
-        if height * width <= rows and shape.shared <= shared:
+    for rows in ROWS if height * width <= max(ROWS) else MANY_ROWS:
+        tiles, passes = _work_of_a_warp(rows, height * width, channels, by_groups=by_groups)
+        split = scale < flow.scales - 1
+        shape = ScaleShape(height, width, channels, flow.steps, split, rows, tiles, passes, by_groups)
+        if shape.pixels <= rows and shape.shared <= shared:
             return shape
     return None
+
+
+def _work_of_a_warp(rows: int, pixels: int, channels: int, *, by_groups: bool) -> tuple[int, int]:
+    """The tiles that it multiplies at once, and how many times: so that a group holds whole samples, if it can."""
+    if by_groups:
+        return 1, 2 if pixels <= 2 * GROUP_ROWS else 4
+    tiles = 4 if channels <= FEW_CHANNELS else 2
+    return tiles, max(1, rows // (16 * tiles * WARPS))
 
 
 class ScaleKernel:
@@ -157,12 +197,13 @@ class ScaleKernel:
 
 def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
     """The kernels of a folded flow's scales. Of more pixels than a block of threads can hold there is none."""
-    gpu = torch.cuda.get_device_properties(device)
-    found = [(scale, shape_of(flow, scale, gpu.shared_memory_per_block_optin)) for scale in range(flow.scales)]
+    gpu, architecture = torch.cuda.get_device_properties(device), architecture_of(device)
+    room, by_groups = gpu.shared_memory_per_block_optin, architecture == HOPPER
+    found = [(scale, shape_of(flow, scale, room, by_groups=by_groups)) for scale in range(flow.scales)]
     shapes = {scale: shape for scale, shape in found if shape}
     constants = [tuple(shape.constants(gpu.shared_memory_per_multiprocessor).items()) for shape in shapes.values()]
     with ThreadPoolExecutor() as pool:  # a second each
-        binaries = pool.map(partial(binary_of, architecture_of(device)), constants)
+        binaries = pool.map(partial(binary_of, architecture), constants)
     return {
         scale: ScaleKernel(shape, binary, step_weights(flow, scale, shape), constant_log_det(flow, scale))
         for (scale, shape), binary in zip(shapes.items(), binaries, strict=True)
@@ -172,7 +213,7 @@ def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
 @lru_cache(maxsize=64)
 def binary_of(architecture: str, constants: tuple[tuple[str, int], ...]) -> bytes:
     """The kernel for an architecture; references of one shape share it."""
-    return compile_for(architecture, source_of(SOURCES), dict(constants))
+    return compile_for(architecture, source_of(BY_GROUPS if architecture == HOPPER else BY_WARPS), dict(constants))
 
 
 def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> Tensor:
@@ -189,6 +230,9 @@ def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
     order = torch.arange(shape.channels).view(2, -1, chunk // 2).transpose(0, 1).flatten().to(last.device)
     gathering = first.new_zeros(shape.depth, HIDDEN)
     gathering[: TAPS * half] = first.permute(2, 3, 1, 0).reshape(TAPS * half, HIDDEN)
+    rounded = step.biases[0].half().float()
+    gathering[TAPS * half] = rounded
+    gathering[TAPS * half + 1] = step.biases[0] - rounded
     giving = last.new_zeros(HIDDEN, shape.channels // chunk, shape.given)
     taps = last[order].view(-1, chunk, HIDDEN, TAPS).permute(2, 0, 3, 1)
     giving[:, :, : TAPS * chunk] = taps.reshape(HIDDEN, -1, TAPS * chunk)
@@ -196,23 +240,21 @@ def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
         [
             matrix.flatten(),
             shift,
-            step.biases[0],
             step.biases[1],
             step.biases[2][order],
-            _tiles(gathering, deep=1).flatten(),
-            _tiles(middle[:, :, 0, 0].T, deep=2).permute(2, 0, 3, 1, 4).flatten(),
-            _tiles(giving.flatten(1), deep=2).permute(2, 0, 3, 1, 4).flatten(),
+            _tiles(gathering),
+            _tiles(middle[:, :, 0, 0].T),
+            *(_tiles(each) for each in giving.unbind(1)),
         ]
     ).contiguous()
 
 
-def _tiles(factors: Tensor, *, deep: int) -> Tensor:
-    """Factors ``(K, N)`` in tiles of 16x8 as a warp's lanes hold them, pairs of float16 in one float32.
+def _tiles(factors: Tensor) -> Tensor:
+    """Factors ``(K, N)`` in tiles of 8x8, the sums' dimension last, pairs of float16 in one float32.
 
     Returns:
-        ``(K / 16 / deep, deep, N / 8, lanes, 2)``.
+        ``(K / 16, N / 8, upper and lower, 8, 4)``, flat.
     """
     k, n = factors.shape
-    halves = factors.half().view(k // 16 // deep, deep, 2, 4, 2, n // 8, 8)
-    lanes = halves.permute(0, 1, 5, 6, 3, 2, 4).contiguous()
-    return lanes.view(torch.float32).reshape(k // 16 // deep, deep, n // 8, 32, 2)
+    halves = factors.half().view(k // 16, 2, 8, n // 8, 8)
+    return halves.permute(0, 3, 1, 4, 2).contiguous().view(torch.float32).flatten()

@@ -2,6 +2,16 @@
 
 #include "lanes.h"
 
+#include "threads.cu"
+
+#include "pixels.cu"
+
+#ifdef BY_GROUPS
+#include "groups.cu"
+#else
+#include "warps.cu"
+#endif
+
 #include "scale.cu"
 
 static struct {

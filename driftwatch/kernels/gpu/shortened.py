@@ -1,0 +1,28 @@
+"""Vectors no longer than a limit, in one kernel (`shorten.cu`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from driftwatch.kernels.gpu.compiled import kernel_for
+
+THREADS = 256
+CONSTANTS = (("THREADS", THREADS),)
+VECTORS = THREADS // 32
+"""That a block of threads shortens."""
+
+
+def shortened(vectors: Tensor, limit: float | Tensor) -> Tensor | None:
+    """Vectors ``(..., l)``, those longer than a limit shortened to it; None if there is no kernel for it."""
+    if vectors.dtype != torch.float64:
+        return None
+    kernel = kernel_for(vectors.device, "shorten", threads=THREADS, constants=CONSTANTS)
+    if kernel is None:
+        return None
+    given = vectors.contiguous()
+    shorter = torch.empty_like(given)
+    count, length = given.shape[:-1].numel(), given.shape[-1]
+    number, place = (0.0, limit) if isinstance(limit, Tensor) else (limit, None)
+    kernel(-(-count // VECTORS), given, shorter, count, length, number, place)
+    return shorter
