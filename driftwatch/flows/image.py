@@ -30,7 +30,8 @@ MAX_LOG_SCALE = 2.0
 MAX_SUB_VECTOR = 16
 Scale = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """One scale of a flow: images ``(N, 2H, 2W, C / 4)`` and log-determinants ``(N,)`` to the latent that leaves there,
-``(N, H, W, C / 2)``, what goes on, likewise, and log-determinants. At the last scale everything leaves."""
+``(N, H, W, C / 2)`` or its sub-vectors ``(N, P, l)``, what goes on, ``(N, H, W, C / 2)``, and log-determinants. At the
+last scale everything leaves."""
 
 SCALE_NAMES = ("fine texture", "medium shape", "coarse shape", "layout", "gross layout")
 
@@ -80,6 +81,7 @@ class ImageFlow(Flow):
         self.scales, self.steps, self.hidden = scales, steps, hidden
         self.compute_dtype: torch.dtype | None = None
         self.kernels: Mapping[int, Scale] = {}
+        self.takes_pixels = False  # whether the first of the kernels does, and not what lies around zero
         self.content_noise: Callable[[Tensor], Tensor] = content_noise
         multiple = 2**scales
         self.padded = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
@@ -104,6 +106,11 @@ class ImageFlow(Flow):
             BlockSpec(name, (h // p) * (w // p), c * p * p)
             for (name, *_), (h, w, c, p) in zip(blocks, self._grids, strict=True)
         )
+
+    @property
+    def patches(self) -> tuple[int, ...]:
+        """The sides of the patches that are the sub-vectors of each block."""
+        return tuple(patch for *_, patch in self._grids)
 
     @property
     def padding(self) -> tuple[int, int, int, int]:
@@ -139,14 +146,17 @@ class ImageFlow(Flow):
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Maps prepared images ``(N, C, H', W')`` to latents; see `Flow.forward`."""
         span = self.high - self.low + self.noise_width
-        h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
+        h = (x - self.low if self.low else x).permute(0, 2, 3, 1)
+        if not self.takes_pixels:
+            h = h / span - 0.5
         log_det = h.new_full((h.shape[0],), -self.dim * math.log(span))
         latents = []
         for scale in range(self.scales):
             pass_through = self.kernels.get(scale) or partial(self.by_layers, scale)
             leaving, h, log_det = pass_through(h, log_det)
             latents.append(leaving)
-        return tuple(_cut(z, grid[3]) for z, grid in zip(latents, self._grids, strict=True)), log_det
+        cut = (z if z.ndim == 3 else _cut(z, patch) for z, patch in zip(latents, self.patches, strict=True))
+        return tuple(cut), log_det
 
     def by_layers(self, scale: int, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A `Scale`, layer by layer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ctypes import c_double, c_int, c_void_p
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
@@ -38,6 +38,7 @@ class Kernel:
     def __init__(self, name: str, binary: bytes, *, threads: int, shared: int, device: torch.device) -> None:
         from cuda.bindings import driver
 
+        self._name, self._binary = name, binary
         self._threads, self._shared, self._device = threads, shared, device
         with torch.cuda.device(device):
             torch.cuda.current_stream().synchronize()  # makes PyTorch's context that of this thread
@@ -46,6 +47,11 @@ class Kernel:
             limit = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             _checked(driver.cuFuncSetAttribute(self._function, limit, shared))
         self._launch = driver.cuLaunchKernel
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies are loaded anew: what is loaded belongs to a process."""
+        again = partial(Kernel, threads=self._threads, shared=self._shared, device=self._device)
+        return again, (self._name, self._binary)
 
     def __call__(self, blocks: int, *arguments: Tensor | float | None) -> None:
         """Runs it on the current stream of its GPU; tensors are passed as where they lie."""

@@ -1,4 +1,5 @@
-// Uniform noise that depends on each row's own values and nothing else: `driftwatch.flows.base.content_noise`, to the bit.
+// Uniform noise that depends on each row's own values and nothing else, to the bit that of
+// `driftwatch.flows.base.content_noise`.
 
 // Set by the host: THREADS (of a block, a power of two).
 

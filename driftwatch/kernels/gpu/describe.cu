@@ -1,7 +1,8 @@
 // What is measured of images beside their latents: `driftwatch.stats.descriptors.image_descriptors`.
 //
 // Set by the host: CHANNELS, HEIGHT, WIDTH; SIDE (of the grid of means), KINDS (of channels that have a histogram each,
-// or 1), INTENSITIES (of a histogram), ORDERS (of differences, at most), LEVELS (of details, at most), SHARED (bytes that a block shares), THREADS (of one, a power of two).
+// or 1), INTENSITIES (of a histogram), ORDERS (of differences, at most), LEVELS (of details, at most), SHARED (bytes that a block
+// shares), THREADS (of one, a power of two).
 
 constexpr int PLANE = HEIGHT * WIDTH, SIZE = CHANNELS * PLANE;
 

@@ -9,7 +9,7 @@ struct Shared {
 };
 static_assert(sizeof(Shared) == SHARED, "what the host gives a block");
 
-// summaries: (windows, size); total: (windows,), what other blocks gave, if there are some. A block of threads to a window.
+// summaries: (windows, size); total: (windows,), what other blocks gave, if there are some. A block of threads to each.
 extern "C" __global__ void __launch_bounds__(THREADS)
     divergence(const double *summaries, double *total, int size, int vectors, int first, int second, int others) {
     extern __shared__ __align__(16) char memory[];

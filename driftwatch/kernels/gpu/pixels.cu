@@ -1,6 +1,7 @@
 // What a block of threads holds of a scale's pixels, and what is done with them outside of products.
 //
-// Set by the host: HEIGHT, WIDTH, CHANNELS (of the squeezed image), STEPS, SPLIT (0 or 1), ROWS (pixels of a block),
+// Set by the host: HEIGHT, WIDTH, CHANNELS (of the squeezed image), STEPS, SPLIT (0 or 1), PATCH (the side of
+// those that are sub-vectors), ROWS (pixels of a block),
 // TILES (of 16 pixels, that one warp multiplies at once), PASSES (in which it does so), GROUP (threads that hold whole
 // samples), SHARED (bytes that a block shares), BLOCKS (on a multiprocessor).
 
@@ -57,6 +58,12 @@ __device__ int sample_of(int row) {
 }
 
 __device__ int pixel_of(int row) { return row % GROUP_ROWS % PIXELS; }
+
+// Which one a pixel is where patches follow one another.
+__device__ int place_in_patches(int pixel) {
+    const int y = pixel / WIDTH, x = pixel % WIDTH, patch = y / PATCH * (WIDTH / PATCH) + x / PATCH;
+    return (patch * PATCH + y % PATCH) * PATCH + x % PATCH;
+}
 
 // Where a row's channels that condition are kept.
 __device__ int cell_of(int row) {

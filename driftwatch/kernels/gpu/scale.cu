@@ -8,8 +8,9 @@
 // Factors are float16, which has the same 10 bits of fraction as TF32, and so is what pixels give; sums, biases and all
 // else are float32.
 
-// input: (samples, 2 HEIGHT, 2 WIDTH, CHANNELS / 4), squeezed here; leaving: (samples, HEIGHT, WIDTH, HALF) with a
-// split, all channels without; staying: the other half, with a split. log_det is added to.
+// input: (samples, 2 HEIGHT, 2 WIDTH, CHANNELS / 4), squeezed here; leaving: sub-vectors of PATCH x PATCH pixels, of HALF
+// channels each with a split, of all without; staying: (samples, HEIGHT, WIDTH, HALF), with a split. log_det is added
+// to.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     scale(const float *input, const float *weights, float *leaving, float *staying, float *log_det, int samples) {
     extern __shared__ __align__(128) char memory[];
@@ -78,11 +79,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         const int row = own_row(i);
         sums[row] = totals[i];
         if (!real(row)) continue;
-        const int at = sample(row) * PIXELS + pixel_of(row);
+        const int start = sample(row) * PIXELS, at = start + pixel_of(row);
+        const int cut = start + place_in_patches(pixel_of(row));
         for (int c = 0; c < CHANNELS; c++) {
             const float value = shared.x[c / 4][row][c % 4];
-            if (!SPLIT) leaving[at * CHANNELS + c] = value;
-            else if (c < HALF) leaving[at * HALF + c] = value;
+            if (!SPLIT) leaving[cut * CHANNELS + c] = value;
+            else if (c < HALF) leaving[cut * HALF + c] = value;
             else staying[at * HALF + c - HALF] = value;
         }
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import torch
@@ -51,6 +51,7 @@ class ScaleShape:
         channels: likewise, a multiple of four.
         steps: of the flow.
         split: whether half of the channels leave after them.
+        patch: the side of those patches that are sub-vectors of what leaves.
         rows: pixels that a block of threads holds, whole samples.
         tiles: of 16 pixels that a warp multiplies at once: the more, the less often it reads weights.
         passes: in which it does so.
@@ -62,6 +63,7 @@ class ScaleShape:
     channels: int
     steps: int
     split: bool
+    patch: int
     rows: int
     tiles: int
     passes: int
@@ -71,6 +73,11 @@ class ScaleShape:
     def half(self) -> int:
         """Channels that condition, and those that are moved."""
         return self.channels // 2
+
+    @property
+    def left(self) -> int:
+        """Channels that leave after the scale."""
+        return self.half if self.split else self.channels
 
     @property
     def threads(self) -> int:
@@ -136,6 +143,7 @@ class ScaleShape:
             "CHANNELS": self.channels,
             "STEPS": self.steps,
             "SPLIT": int(self.split),
+            "PATCH": self.patch,
             "ROWS": self.rows,
             "TILES": self.tiles,
             "PASSES": self.passes,
@@ -153,8 +161,8 @@ def shape_of(flow: ImageFlow, scale: int, shared: int, *, by_groups: bool = Fals
         return None
     for rows in ROWS if height * width <= max(ROWS) else MANY_ROWS:
         tiles, passes = _work_of_a_warp(rows, height * width, channels, by_groups=by_groups)
-        split = scale < flow.scales - 1
-        shape = ScaleShape(height, width, channels, flow.steps, split, rows, tiles, passes, by_groups)
+        split, patch = scale < flow.scales - 1, flow.patches[scale]
+        shape = ScaleShape(height, width, channels, flow.steps, split, patch, rows, tiles, passes, by_groups)
         if shape.pixels <= rows and shape.shared <= shared:
             return shape
     return None
@@ -186,9 +194,8 @@ class ScaleKernel:
     def __call__(self, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `driftwatch.flows.image.Scale`."""
         shape, count = self.shape, len(x)
-        grid = (count, shape.height, shape.width)
-        leaving = x.new_empty((*grid, shape.half if shape.split else shape.channels))
-        staying = x.new_empty((*grid, shape.half) if shape.split else (*grid, 0))
+        leaving = x.new_empty((count, shape.pixels // shape.patch**2, shape.left * shape.patch**2))
+        staying = x.new_empty((count, shape.height, shape.width, shape.channels - shape.left))
         log_det = log_det + self.log_det
         blocks = -(-count // shape.samples)
         self._kernel(blocks, x.contiguous(), self._weights, leaving, staying, log_det, count)
@@ -204,6 +211,7 @@ def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
     constants = [tuple(shape.constants(gpu.shared_memory_per_multiprocessor).items()) for shape in shapes.values()]
     with ThreadPoolExecutor() as pool:  # a second each
         binaries = pool.map(partial(binary_of, architecture), constants)
+    flow.takes_pixels = 0 in shapes
     return {
         scale: ScaleKernel(shape, binary, step_weights(flow, scale, shape), constant_log_det(flow, scale))
         for (scale, shape), binary in zip(shapes.items(), binaries, strict=True)
@@ -217,8 +225,23 @@ def binary_of(architecture: str, constants: tuple[tuple[str, int], ...]) -> byte
 
 
 def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> Tensor:
-    """The weights of each step of a folded flow's scale and of its split, ``(steps, words)``."""
-    return torch.stack([packed(shape, step) for step in steps_of(flow, scale)]).contiguous()
+    """The weights of each step of a folded flow's scale and of its split, ``(steps, words)``.
+
+    The first step of all takes pixels above the lowest value, ``0`` to the flow's span, as they are.
+    """
+    steps = list(steps_of(flow, scale))
+    if scale == 0:
+        steps[0] = _from_pixels(steps[0], flow.high - flow.low + flow.noise_width)
+    return torch.stack([packed(shape, step) for step in steps]).contiguous()
+
+
+def _from_pixels(step: StepWeights, span: float) -> StepWeights:
+    """The same step of what lies between ``0`` and `span`, and not between -0.5 and 0.5."""
+    if step.mix is None:
+        return step
+    matrix, shift = (each.double() for each in step.mix)
+    mix = (matrix / span).float(), (shift - 0.5 * matrix.sum(1)).float()
+    return replace(step, mix=mix)
 
 
 def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
