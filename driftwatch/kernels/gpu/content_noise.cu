@@ -1,7 +1,7 @@
 // Uniform noise that depends on each row's own values and nothing else, to the bit that of
 // `driftwatch.flows.base.content_noise`.
 
-// Set by the host: THREADS (of a block, a power of two).
+// Set by the host: THREADS (of a block, a multiple of 32).
 
 typedef unsigned long long Word;
 
@@ -19,7 +19,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) content_noise(const float 
     Word key = 0;
     for (int i = threadIdx.x; i < dim; i += THREADS)
         key += mixed(static_cast<Word>(bits[i] * 0x9e3779b1ll) + (i + 1) * 0x85ebca77ull);
-    key = mixed(sum_of_all(key, reinterpret_cast<Word *>(memory), THREADS));
+    key = mixed(sum_of_all<THREADS>(key, reinterpret_cast<Word *>(memory)));
     for (int i = threadIdx.x; i < dim; i += THREADS) {
         const Word drawn = mixed(key + (i + 1) * 0x9e3779b97f4a7c1ull);
         noise[start + i] = (drawn & 0xffffff) * 0x1p-24f;

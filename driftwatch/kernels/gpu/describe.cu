@@ -2,7 +2,7 @@
 //
 // Set by the host: CHANNELS, HEIGHT, WIDTH; SIDE (of the grid of means), KINDS (of channels that have a histogram each,
 // or 1), INTENSITIES (of a histogram), ORDERS (of differences, at most), LEVELS (of details, at most), SHARED (bytes that a block
-// shares), THREADS (of one, a power of two).
+// shares), THREADS (of one, a multiple of 32).
 
 constexpr int PLANE = HEIGHT * WIDTH, SIZE = CHANNELS * PLANE;
 
@@ -21,7 +21,7 @@ constexpr int ENERGIES = 2 * (DOWN + ACROSS) + 3 * levels() + 1;
 struct Shared {
     double x[SIZE];                     // in units of the noise, and ever smoother
     double smooth[(SIZE + 3) / 4 + 1];
-    double energies[ENERGIES], aside[THREADS];
+    double energies[ENERGIES], aside[THREADS / 32];
     unsigned counts[KINDS * INTENSITIES];
 };
 static_assert(sizeof(Shared) == SHARED, "what the host gives a block");
@@ -43,8 +43,8 @@ template <int ORDER, int MOST, bool IS_DOWN> __device__ void differences(Shared 
             squares += found * found;
             sizes += fabs(found);
         }
-        squares = sum_of_all(squares, shared.aside, THREADS);
-        sizes = sum_of_all(sizes, shared.aside, THREADS);
+        squares = sum_of_all<THREADS>(squares, shared.aside);
+        sizes = sum_of_all<THREADS>(sizes, shared.aside);
         if (threadIdx.x == 0) {
             shared.energies[energy] = squares / COUNT;
             shared.energies[energy + 1] = sizes / COUNT;
@@ -66,7 +66,7 @@ __device__ void halve(Shared &shared, double *from, double *to, int height, int 
         to[at] = (a + b + c + d) / 4;
     }
     for (int i = 0; i < 3; i++) {
-        const double sum = sum_of_all(sums[i], shared.aside, THREADS);
+        const double sum = sum_of_all<THREADS>(sums[i], shared.aside);
         if (threadIdx.x == 0) shared.energies[energy + i] = sum / count;
     }
 }
@@ -113,7 +113,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
     double sum = 0;
     for (int at = threadIdx.x; at < CHANNELS * height * width; at += THREADS) sum += from[at] * from[at];
-    sum = sum_of_all(sum, shared.aside, THREADS);
+    sum = sum_of_all<THREADS>(sum, shared.aside);
     if (threadIdx.x == 0) shared.energies[energy] = sum / (CHANNELS * height * width);
     synchronise();
     for (int i = threadIdx.x; i < ENERGIES; i += THREADS)

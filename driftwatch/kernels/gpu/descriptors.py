@@ -41,7 +41,7 @@ class Measured:
     def constants(self, channels: int, height: int, width: int) -> dict[str, int]:
         """That `describe.cu` leaves open."""
         size, counters = channels * height * width, self.kinds(channels) * self.intensities
-        doubles = size + (size + 3) // 4 + 1 + self.energies(height, width) + THREADS
+        doubles = size + (size + 3) // 4 + 1 + self.energies(height, width) + THREADS // 32
         return {
             "CHANNELS": channels,
             "HEIGHT": height,

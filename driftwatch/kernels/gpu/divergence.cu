@@ -1,11 +1,11 @@
 // The divergence of windows from the reference by one block: `driftwatch.stats.decomposition.decompose`, parts summed.
 //
-// Set by the host: LENGTH (dimensions of a sub-vector), THREADS (of a block of threads, a power of two), SHARED
+// Set by the host: LENGTH (dimensions of a sub-vector), THREADS (of a block of threads, a multiple of 32), SHARED
 // (bytes that a block shares).
 
 struct Shared {
     double rest[LENGTH][LENGTH];  // of a matrix, in the course of its elimination
-    double mean[LENGTH], aside[THREADS];
+    double mean[LENGTH], aside[THREADS / 32];
 };
 static_assert(sizeof(Shared) == SHARED, "what the host gives a block");
 
@@ -40,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
     synchronise();
     for (int i = threadIdx.x; i < LENGTH; i += THREADS) log_ratio -= log(rest[i][i]);
-    sum = sum_of_all(sum, aside, THREADS);
-    const double dependence = fmax(sum_of_all(log_ratio, aside, THREADS), 0.0);
+    sum = sum_of_all<THREADS>(sum, aside);
+    const double dependence = fmax(sum_of_all<THREADS>(log_ratio, aside), 0.0);
     if (threadIdx.x == 0) total[blockIdx.x] = (others ? total[blockIdx.x] : 0) + 0.5 * (sum + dependence) * vectors;
 }

@@ -49,6 +49,6 @@ def divergences(summaries: Tensor, blocks: Sequence[Block]) -> Tensor | None:
 
 def _kernel(device: torch.device, length: int) -> Kernel | None:
     threads = FEW_THREADS if length <= FEW else MANY_THREADS
-    shared = BYTES * (length**2 + length + threads)
+    shared = BYTES * (length**2 + length + threads // 32)
     constants = (("LENGTH", length), ("THREADS", threads), ("SHARED", shared))
     return kernel_for(device, "divergence", threads=threads, shared=shared, constants=constants)

@@ -15,7 +15,7 @@ CONSTANTS = (("THREADS", THREADS),)
 
 def content_noise_of(x: Tensor) -> Tensor:
     """As `driftwatch.flows.base.content_noise`, to the bit."""
-    kernel = kernel_for(x.device, "content_noise", threads=THREADS, shared=THREADS * BYTES, constants=CONSTANTS)
+    kernel = kernel_for(x.device, "content_noise", threads=THREADS, shared=THREADS // 32 * BYTES, constants=CONSTANTS)
     if kernel is None:
         return content_noise(x)
     rows = x.to(torch.float32).contiguous()

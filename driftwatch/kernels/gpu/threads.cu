@@ -5,19 +5,18 @@ __device__ void synchronise() { __syncthreads(); }
 __device__ void count(unsigned *place) { atomicAdd(place, 1u); }
 
 // The sum of a value of each lane of a warp, which all of them get.
-__device__ double sum_of_warp(double value) {
+template <typename T> __device__ T sum_of_warp(T value) {
     for (int reach = 16; reach; reach /= 2) value += __shfl_xor_sync(0xffffffff, value, reach);
     return value;
 }
 
-// The sum of a value of each thread, which all of them get; `aside` holds as many as there are threads, a power of two.
-template <typename T> __device__ T sum_of_all(T value, T *aside, int threads) {
+// The sum of a value of each of so many threads, which all of them get; `aside` holds one for each warp.
+template <int MANY, typename T> __device__ T sum_of_all(T value, T *aside) {
+    value = sum_of_warp(value);
     synchronise();
-    aside[threadIdx.x] = value;
-    for (int reach = threads / 2; reach; reach /= 2) {
-        synchronise();
-        if (threadIdx.x < reach) aside[threadIdx.x] += aside[threadIdx.x + reach];
-    }
+    if (threadIdx.x % 32 == 0) aside[threadIdx.x / 32] = value;
     synchronise();
-    return aside[0];
+    value = 0;
+    for (int warp = 0; warp < MANY / 32; warp++) value += aside[warp];
+    return value;
 }

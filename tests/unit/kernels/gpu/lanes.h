@@ -34,7 +34,7 @@ bool done[COUNT];
 int waiting[2 * ALL + 1], passed[2 * ALL + 1];
 struct { unsigned factor[4], weight[2]; } laid[COUNT];
 const void *shown[COUNT];
-double shuffled[COUNT];
+uint64_t shuffled[COUNT];
 
 void give_way() {
     const int own = threadIdx.x;
@@ -155,12 +155,12 @@ static void wait_for_copies() {}
 static void __syncthreads() { lanes::wait(lanes::ALL, lanes::COUNT); }
 static void atomicAdd(unsigned *place, unsigned more) { *place += more; }
 
-static double __shfl_xor_sync(unsigned, double value, int apart) {
+template <typename T> static T __shfl_xor_sync(unsigned, T value, int apart) {
     using namespace lanes;
     const int own = threadIdx.x;
-    shuffled[own] = value;
+    std::memcpy(&shuffled[own], &value, sizeof value);
     wait(own / 32, 32);
-    value = shuffled[own ^ apart];
+    std::memcpy(&value, &shuffled[own ^ apart], sizeof value);
     wait(own / 32, 32);
     return value;
 }
