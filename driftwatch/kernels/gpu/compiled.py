@@ -54,7 +54,9 @@ class Kernel:
         return again, (self._name, self._binary)
 
     def __call__(self, blocks: int, *arguments: Tensor | float | None) -> None:
-        """Runs it on the current stream of its GPU; tensors are passed as where they lie."""
+        """Runs it on the current stream of its GPU; tensors are passed as where they lie. No blocks do nothing."""
+        if not blocks:
+            return
         values = tuple(each.data_ptr() if isinstance(each, Tensor) else each or 0 for each in arguments)
         types = tuple(_c_type(each) for each in arguments)
         grid, block = (blocks, 1, 1), (self._threads, 1, 1)
