@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from driftwatch.data.array_bodies import NPY_FAULTS
 from driftwatch.data.readers import ArrayDataset, Dataset
+from driftwatch.data.refused_rows import Refusals
 from driftwatch.data.schema import Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, local_file
@@ -80,10 +81,10 @@ class IdxDataset(Dataset):
 
     def infer_schema(self) -> Schema:
         if self._dtype != np.uint8 or len(self._shape) != 3:
-            return ArrayDataset(self.path, next(self.raw(self.rows, 0))).infer_schema()
+            return ArrayDataset(self.path, next(self.pieces(self.rows, 0, None))[1]).infer_schema()
         return image_of((1, *self._shape[1:]), str(self.path))
 
-    def raw(self, rows: int, start: int) -> Iterator[Any]:
+    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
         width = math.prod(self._shape[1:]) * self._dtype.itemsize
         with self._open() as file:
             try:
@@ -93,7 +94,7 @@ class IdxDataset(Dataset):
                     block = file.read(count * width)
                     if len(block) != count * width:
                         raise DataError(f"ends within row {first + len(block) // width}", where=str(self.path))
-                    yield np.frombuffer(block, self._dtype).reshape(count, *self._shape[1:])
+                    yield first, np.frombuffer(block, self._dtype).reshape(count, *self._shape[1:])
             except (OSError, EOFError, zlib.error) as error:
                 raise DataError(f"cannot be read: {error}", where=str(self.path)) from None
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from driftwatch.data.readers import CHUNK_ROWS, Dataset, ranged_schema
-from driftwatch.data.refused_rows import Refusals, RefusedRow
+from driftwatch.data.refused_rows import TOLERATED, Refusals, RefusedRow
 from driftwatch.data.schema import ImageSchema, Samples, Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
@@ -59,7 +59,8 @@ class FolderDataset(Dataset):
                 where=str(path),
                 remedy=f"give files of {', '.join(sorted(IMAGE_SUFFIXES))}, or .parquet or .csv",
             )
-        self._size, self._mode = _looked_at(self._files[0])
+        self._size, self._mode = (0, 0), "L"
+        """What all are to be: those of what reads them, or else of the first that can be read."""
 
     @property
     def rows(self) -> int:
@@ -78,19 +79,21 @@ class FolderDataset(Dataset):
     def chunks(
         self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0, refusals: Refusals | None = None
     ) -> Iterator[Samples]:
-        if isinstance(schema, ImageSchema) and self._mode not in DEEP_MODES:
-            self._mode = "L" if schema.channels == 1 else "RGB"
+        self._size, self._mode = self._first_look()
+        if isinstance(schema, ImageSchema):
+            self._size = schema.width, schema.height
+            if self._mode not in DEEP_MODES:
+                self._mode = "L" if schema.channels == 1 else "RGB"
         return super().chunks(schema, rows, start, refusals)
 
     def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
-        if refusals is None:
-            yield from super().pieces(rows, start, refusals)
-            return
         held = list[NDArray[Any]]()
         for index in range(start, len(self._files)):
             try:
                 held.append(self._pixels(self._files[index]))
             except DataError as error:
+                if refusals is None:
+                    raise
                 if held:
                     yield index - len(held), np.stack(held)
                 held = []
@@ -100,6 +103,20 @@ class FolderDataset(Dataset):
                 held = []
         if held:
             yield len(self._files) - len(held), np.stack(held)
+
+    def _first_look(self) -> tuple[tuple[int, int], str]:
+        """The size and mode of the first image that can be read.
+
+        Raises:
+            DataError: none can be, of more than may be refused.
+        """
+        damaged = list[DataError]()
+        for file in self._files[: TOLERATED + 1]:
+            try:
+                return _looked_at(file)
+            except DataError as error:
+                damaged.append(error)
+        raise damaged[0]
 
     def _survey(self) -> None:
         """Looks at the heads of all images, so that what is wrong with many is told at once, and before the work.
@@ -115,9 +132,9 @@ class FolderDataset(Dataset):
             except DataError as error:
                 bad.append(error)
                 continue
+            if not sizes or (mode == "RGB" and self._mode == "L"):
+                self._size, self._mode = size, mode
             sizes.setdefault(size, []).append(file)
-            if mode == "RGB" and self._mode == "L":
-                self._mode = mode
         if bad:
             more = f"; {len(bad):,} of {len(self._files):,} are such" if len(bad) > 1 else ""
             raise DataError(bad[0].what + more, where=bad[0].where, remedy=bad[0].remedy)
@@ -129,10 +146,6 @@ class FolderDataset(Dataset):
                 where=str(self.path),
                 remedy="bring all to one size, as the model gets them",
             )
-
-    def raw(self, rows: int, start: int) -> Iterator[Any]:
-        for first in range(start, len(self._files), rows):
-            yield np.stack([self._pixels(file) for file in self._files[first : first + rows]])
 
     def _pixels(self, path: Location) -> NDArray[Any]:
         image = _image(path)
@@ -151,7 +164,7 @@ class FolderDataset(Dataset):
             )
         if image.size != self._size:
             raise DataError(
-                f"is of {_told(image.size)}, the first image of {_told(self._size)}",
+                f"is of {_told(image.size)}, not of {_told(self._size)}",
                 where=str(path),
                 remedy="bring all to one size, as the model gets them",
             )

@@ -53,18 +53,15 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def raw(self, rows: int, start: int) -> Iterator[Any]:
-        """The data as it is, about `rows` rows at a time, from row `start` on."""
+    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
+        """The data as it is, about `rows` rows at a time, from row `start` on, each with the index of its first row.
+
+        What cannot be taken from its file at all is refused; if `refusals` is None, it is an error.
+        """
 
     def files(self) -> Sequence[Location]:
         """What it is read from."""
         return (self.path,)
-
-    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
-        """The data as `raw` has it, each with the index of its first row; what cannot be opened is refused."""
-        for piece in self.raw(rows, start):
-            yield start, piece
-            start += len(piece)
 
     def chunks(
         self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0, refusals: Refusals | None = None
@@ -148,9 +145,9 @@ class ArrayDataset(Dataset):
             return vector_of(array.shape[1], str(self.path), integer=array.dtype.kind in "biu")
         return image_schema(array, str(self.path))
 
-    def raw(self, rows: int, start: int) -> Iterator[Any]:
+    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
         for first in range(start, len(self._array), rows):
-            yield np.asarray(self._array[first : first + rows])
+            yield first, np.asarray(self._array[first : first + rows])
 
 
 def image_schema(array: NDArray[Any], where: str) -> ImageSchema:

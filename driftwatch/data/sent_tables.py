@@ -43,7 +43,7 @@ def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple
 def _in_pieces(dataset: TableDataset, rows: int, start: int) -> Iterator[pa.Table]:
     """So many rows at a time, however the files' own blocks are cut."""
     held: pa.Table | None = None
-    for piece in dataset.raw(rows, start):
+    for _, piece in dataset.pieces(rows, start, None):
         if held is None:
             held = piece
         else:

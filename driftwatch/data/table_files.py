@@ -15,6 +15,7 @@ import pyarrow.parquet as pa_parquet
 
 from driftwatch.data.csv_tables import find_types, read_batches
 from driftwatch.data.readers import Dataset
+from driftwatch.data.refused_rows import Refusals
 from driftwatch.data.schema import Column, Schema, TableSchema
 from driftwatch.data.tables import category_text, is_missing, near_name
 from driftwatch.errors import DataError
@@ -102,18 +103,17 @@ class TableDataset(Dataset):
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
         return TableSchema(columns=self._learned(kinds, texts))
 
-    def raw(self, rows: int, start: int) -> Iterator[Any]:
-        skip = start
+    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
+        first = 0
         for part in self._parts:
-            if skip >= part.rows:
-                skip -= part.rows
+            if start >= first + part.rows:
+                first += part.rows
                 continue
             for batch in part.batches(rows, self._columns):
-                if skip >= batch.num_rows:
-                    skip -= batch.num_rows
-                    continue
-                yield pa.Table.from_batches([batch.slice(skip)])
-                skip = 0
+                skip = max(0, start - first)
+                if skip < batch.num_rows:
+                    yield first + skip, pa.Table.from_batches([batch.slice(skip)])
+                first += batch.num_rows
 
     def _one_kind(self, part: _Part, name: str, first: pa.DataType, kind: pa.DataType) -> pa.DataType:
         """The type of a column that was of one type so far, and now is of another; what is empty may become any."""

@@ -57,6 +57,19 @@ def test_images(tmp_path: Path) -> None:
     assert "is in colour, and the others or the reference are grey" in str(refused[1])
 
 
+def test_the_first_image_is_an_image_like_others(tmp_path: Path) -> None:
+    for i in range(5):
+        Image.fromarray(np.full((6, 6), i, np.uint8)).save(tmp_path / f"{i}.png")
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "1.png")
+    (tmp_path / "0.png").write_bytes((tmp_path / "2.png").read_bytes()[:20])
+    found, refused, _ = read(tmp_path, ImageSchema(channels=1, height=6, width=6))
+    assert found[:, 0, 0, 0].tolist() == [2, 3, 4]
+    assert [row.where for row in refused] == [str(tmp_path / name) for name in ("0.png", "1.png")]
+    assert refused[1].reason == "is of 6x5 pixels, not of 6x6 pixels"
+    (tmp_path / "0.png").unlink()
+    assert len(read(tmp_path, ImageSchema(channels=1, height=6, width=6))[0]) == 3
+
+
 @pytest.mark.parametrize("good", [0, TOLERATED // 2])
 def test_data_of_another_kind_is_an_error(good: int, tmp_path: Path) -> None:
     cells = [str(i) for i in range(good)] + ["old"] * (TOLERATED + 1)
