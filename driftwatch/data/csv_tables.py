@@ -3,66 +3,176 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from itertools import chain
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from driftwatch.data.arrow_columns import is_number
+from driftwatch.data.csv_lines import Lines, below_first_row, rows_of, whole_lines
+from driftwatch.data.refused_rows import TOLERATED
 from driftwatch.data.tables import MISSING_TEXT
 from driftwatch.errors import DataError
 
 NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for before in ("", " ") for after in ("", " ")})
 """With blanks around them too: Arrow leaves those out around numbers, but not around these."""
 
-BLOCK_BYTES = 1 << 20
-"""Read at a time. A line may not be longer: Arrow reads none that has no end in its block or the next."""
-
 SHOWN = 60
 """Characters of a line."""
 
+REMEDY = "the first line names the columns, and every row has as many values"
 
-def find_types(file: BinaryIO, where: str) -> tuple[pa.Schema, int]:
-    """The narrowest type that holds all values of each column, and the number of rows.
+
+@dataclass(frozen=True)
+class BadLine:
+    """A line that is no row.
+
+    Args:
+        number: of it in the file, from 1.
+        what: is wrong with it.
+    """
+
+    number: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in a file.
+
+    Args:
+        schema: the narrowest type that holds all values of each column.
+        rows: how many there are, lines that are none among them.
+        bad: the first of these lines.
+        bad_lines: how many there are.
+    """
+
+    schema: pa.Schema
+    rows: int
+    bad: BadLine | None = None
+    bad_lines: int = 0
+
+    def require_rows(self, where: str) -> None:
+        """Refuses a file with bad lines.
+
+        Raises:
+            DataError: it has some.
+        """
+        if self.bad is not None:
+            more = f"; {self.bad_lines:,} of {self.rows:,} rows are such" if self.bad_lines > 1 else ""
+            raise DataError(self.bad.what + more, where=f"{where}, line {self.bad.number}", remedy=REMEDY)
+
+
+def find_types(file: BinaryIO, where: str) -> Found:
+    """What columns a file has, and how many rows.
 
     Arrow itself takes the types from the first block, and fails where a later one holds others.
 
     Raises:
-        DataError: it is empty, or a line too long, or something else parts its columns.
+        DataError: it is empty, or a line too long, or most are no rows, or something else parts its columns.
         pa.ArrowException: it is no CSV file.
     """
+    names, blocks = _opened(file, where)
     types: dict[str, pa.DataType] = {}
-    names: list[str] | None = None
-    rows = 0
-    for lines in _whole_lines(file, where):
-        if names is None:
-            _require_commas(lines, where)
-        block = _block(lines, names, rows + 1 if names else 0)
-        names = block.column_names
-        rows += block.num_rows
-        for field in block.schema:
-            types[field.name] = _wider(types.get(field.name, field.type), field.type)
-    if names is None:
-        raise DataError("is empty", where=where, remedy="the first line names the columns")
-    return pa.schema([(name, types[name]) for name in names]), rows
+    rows = bad_lines = 0
+    bad: BadLine | None = None
+    for part in _parts(blocks, names, _conversion()):
+        if isinstance(part, BadLine):
+            bad, bad_lines = bad or part, bad_lines + 1
+        else:
+            rows += part.num_rows
+            for field in part.schema:
+                types[field.name] = _wider(types.get(field.name, field.type), field.type)
+        if bad_lines > max(TOLERATED, rows):
+            break
+    schema = pa.schema([(name, types.get(name, pa.null())) for name in names])
+    found = Found(schema, rows + bad_lines, bad, bad_lines)
+    if not rows or bad_lines > max(TOLERATED, rows):
+        found.require_rows(where)
+    return found
 
 
-def read_batches(source: Any, schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, a block at a time.
+def read_rows(
+    file: BinaryIO, where: str, schema: pa.Schema, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch | BadLine]:
+    """The rows of a file in order, a block at a time, and between them the lines that are none.
 
     Args:
-        source: what Arrow reads it from, a path or an open file.
+        file: to be read.
+        where: it is.
         schema: its columns with their types.
         columns: to read; none stands for all.
 
     Raises:
         pa.ArrowException: it is not as it was when its types were found.
     """
-    options = pa_csv.ReadOptions(block_size=BLOCK_BYTES)
-    with pa_csv.open_csv(source, options, convert_options=_conversion(schema, columns)) as reader:
-        yield from reader
+    names, blocks = _opened(file, where)
+    for part in _parts(blocks, names, _conversion(schema, columns)):
+        if isinstance(part, BadLine):
+            yield part
+        else:
+            yield from part.to_batches()
+
+
+def _opened(file: BinaryIO, where: str) -> tuple[Sequence[str], Iterator[Lines]]:
+    """The names of the columns, and the lines below them."""
+    blocks = whole_lines(file, where)
+    for lines in blocks:
+        if not lines.text.strip(b"\r\n"):
+            continue
+        _require_commas(lines.text, where)
+        if lines.torn:
+            raise DataError(_torn(lines), where=f"{where}, line {lines.number}", remedy="it is to name the columns")
+        header, below = below_first_row(lines)
+        # Arrow finds nothing in a first line without an end.
+        return _read(header.text + b"\n", None, _conversion()).column_names, chain([below], blocks)
+    raise DataError("is empty", where=where, remedy="the first line names the columns")
+
+
+def _parts(
+    blocks: Iterator[Lines], names: Sequence[str], conversion: pa_csv.ConvertOptions
+) -> Iterator[pa.Table | BadLine]:
+    for lines in blocks:
+        if lines.torn:
+            yield BadLine(lines.number, _torn(lines))
+        elif lines.text.strip(b"\r\n"):
+            try:
+                table = _read(lines.text, names, conversion)
+            except pa.ArrowInvalid:
+                yield from _one_by_one(lines, names, conversion)
+            else:
+                yield table
+
+
+def _one_by_one(lines: Lines, names: Sequence[str], conversion: pa_csv.ConvertOptions) -> Iterator[pa.Table | BadLine]:
+    """Lines of which some may have too few values, or too many."""
+    rows = list(rows_of(lines))
+    good = [row.text for row in rows if row.values == len(names)]
+    table = _read(b"".join(good), names, conversion) if good else None
+    start = end = 0
+    for row in rows:
+        if row.values == len(names):
+            end += 1
+            continue
+        if table is not None and end > start:
+            yield table.slice(start, end - start)
+        start = end
+        yield BadLine(row.number, f"has {_counted(row.values)}, not {len(names)}: {_shown(row.text)}")
+    if table is not None and end > start:
+        yield table.slice(start)
+
+
+def _read(text: bytes, names: Sequence[str] | None, conversion: pa_csv.ConvertOptions) -> pa.Table:
+    options = pa_csv.ReadOptions(column_names=names, block_size=len(text), use_threads=False)
+    return pa_csv.read_csv(io.BytesIO(text), options, convert_options=conversion)
+
+
+def _conversion(schema: pa.Schema | None = None, columns: Sequence[str] = ()) -> pa_csv.ConvertOptions:
+    # Texts stay as they are: what reads them knows which are missing, in CSV as elsewhere.
+    return pa_csv.ConvertOptions(column_types=schema, include_columns=columns, null_values=NULL_VALUES)
 
 
 def _require_commas(lines: bytes, where: str) -> None:
@@ -73,29 +183,23 @@ def _require_commas(lines: bytes, where: str) -> None:
     for sign in (b";", b"\t", b"|"):
         if 0 < header.count(sign) <= rows[0].count(sign):
             raise DataError(
-                f"has one column, {_shortened(header.decode(errors='replace'))!r}",
+                f"has one column, {_shown(header)}",
                 where=where,
                 remedy=f"is the separator {sign.decode()!r}? Save it with commas, and points in its numbers",
             )
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+def _torn(lines: Lines) -> str:
+    return f"has a quote that is not closed: {_shown(lines.text)}"
 
 
-def _block(lines: bytes, names: list[str] | None, above: int) -> pa.Table:
-    # Only without threads does Arrow tell the row of an error.
-    options = pa_csv.ReadOptions(column_names=names, block_size=len(lines), use_threads=False)
-    try:
-        return pa_csv.read_csv(io.BytesIO(lines), options, convert_options=_conversion())
-    except pa.ArrowInvalid as error:
-        told = re.sub(r"Row #(\d+)", lambda row: f"Row #{above + int(row[1])}", str(error))
-        raise pa.ArrowInvalid(told) from None
+def _counted(values: int) -> str:
+    return f"{values} value{'' if values == 1 else 's'}"
 
 
-def _conversion(schema: pa.Schema | None = None, columns: Sequence[str] = ()) -> pa_csv.ConvertOptions:
-    # Texts stay as they are: what reads them knows which are missing, in CSV as elsewhere.
-    return pa_csv.ConvertOptions(column_types=schema, include_columns=columns, null_values=NULL_VALUES)
+def _shown(line: bytes) -> str:
+    text = line.rstrip(b"\r\n").decode(errors="replace")
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
@@ -106,20 +210,3 @@ def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     if is_number(one) and is_number(other):
         return pa.float64()
     return pa.binary() if pa.types.is_binary(one) or pa.types.is_binary(other) else pa.string()
-
-
-def _whole_lines(file: BinaryIO, where: str) -> Iterator[bytes]:
-    rest = b""
-    while block := file.read(BLOCK_BYTES):
-        end = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1
-        if end:
-            yield rest + block[:end]
-            rest = block[end:]
-        else:
-            rest += block
-        if len(rest) > BLOCK_BYTES:
-            raise DataError(
-                f"has a line of more than {BLOCK_BYTES >> 20} MiB", where=where, remedy="is it CSV, one row a line?"
-            )
-    if rest:
-        yield rest

@@ -226,7 +226,8 @@ def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, 
     """
     from driftwatch.data.files import open_array
     from driftwatch.data.image_folders import FolderDataset, is_image
-    from driftwatch.data.table_files import TableDataset, parts_of_table
+    from driftwatch.data.table_files import TableDataset
+    from driftwatch.data.table_parts import parts_of_table
 
     path = locate(path)
     files = _files(path)

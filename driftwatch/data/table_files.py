@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.parquet as pa_parquet
 
-from driftwatch.data.csv_tables import find_types, read_batches
+from driftwatch.data.csv_tables import BadLine
 from driftwatch.data.readers import Dataset
-from driftwatch.data.refused_rows import Refusals
+from driftwatch.data.refused_rows import Refusals, RefusedRow
 from driftwatch.data.schema import Column, Schema, TableSchema
-from driftwatch.data.tables import category_text, is_missing, near_name
+from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part
+from driftwatch.data.tables import category_text, is_missing
 from driftwatch.errors import DataError
-from driftwatch.locations import Location, path_below
+from driftwatch.locations import Location
 
-TABLE_SUFFIXES = (".parquet", ".csv")
 MAX_CATEGORIES = 64
 READ_ROWS = 16_384
-KEYS = "data.exclude, or data.columns without it"
-"""The keys of a training's configuration that choose columns, for messages."""
-
-NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""Stands for a missing value in a folder's name, as Hive, Spark and Arrow write it."""
-
-_OWN = re.compile(r"(^|/)[._]")
-_KEY = re.compile(r"([^/=]+)=([^/]*)/")
 
 
 class TableDataset(Dataset):
@@ -54,7 +41,7 @@ class TableDataset(Dataset):
         suffixes = sorted({place.suffix for place in parts})
         if len(suffixes) > 1:
             raise DataError(f"holds {' and '.join(suffixes)}", where=str(path), remedy=f"choose: {path}/*{suffixes[0]}")
-        self._parts = [_part(place) for place in parts]
+        self._parts = [open_part(place) for place in parts]
         self._columns = list(columns) if columns is not None else None
         if exclude:
             self._columns = self._all_but(exclude)
@@ -67,7 +54,7 @@ class TableDataset(Dataset):
         held = self._parts[0].schema.names
         for name in exclude:
             if not any(name in (*part.schema.names, *part.keys) for part in self._parts):
-                raise _has_no_column(name, held, str(self.path))
+                raise has_no_column(name, held, str(self.path))
         left = [name for name in held if name not in exclude]
         if not left:
             raise DataError("all columns are excluded", where=str(self.path), remedy=f"it has {', '.join(held[:20])}")
@@ -103,19 +90,31 @@ class TableDataset(Dataset):
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
         return TableSchema(columns=self._learned(kinds, texts))
 
-    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
+    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
+        if refusals is None:
+            for part in self._parts:
+                part.require_rows()
         first = 0
         for part in self._parts:
             if start >= first + part.rows:
                 first += part.rows
                 continue
-            for batch in part.batches(rows, self._columns):
+            for found in part.found(rows, self._columns):
+                if isinstance(found, BadLine):
+                    if refusals is not None and first >= start:
+                        refusals.refuse(self._refused(part, found, first), part.bad_line(found))
+                    first += 1
+                    continue
                 skip = max(0, start - first)
-                if skip < batch.num_rows:
-                    yield first + skip, pa.Table.from_batches([batch.slice(skip)])
-                first += batch.num_rows
+                if skip < found.num_rows:
+                    yield first + skip, pa.Table.from_batches([found.slice(skip)])
+                first += found.num_rows
 
-    def _one_kind(self, part: _Part, name: str, first: pa.DataType, kind: pa.DataType) -> pa.DataType:
+    def _refused(self, part: Part, line: BadLine, index: int) -> RefusedRow:
+        place = f"{part.place}, " if len(self._parts) > 1 else ""
+        return RefusedRow(index, f"{place}line {line.number}", line.what)
+
+    def _one_kind(self, part: Part, name: str, first: pa.DataType, kind: pa.DataType) -> pa.DataType:
         """The type of a column that was of one type so far, and now is of another; what is empty may become any."""
         if pa.types.is_null(first):
             return kind
@@ -169,116 +168,6 @@ class TableDataset(Dataset):
             mend = "save its texts as UTF-8" if pa.types.is_binary(kind) else "make it a number"
             raise DataError(f"is of type {kind}", where=where, remedy=f"leave it out ({KEYS}), or {mend}")
         return Column(name=name, kind="numeric")
-
-
-class _Part:
-    """One file of a table.
-
-    Args:
-        place: of the file.
-        schema: of what is in it.
-        rows: in it.
-    """
-
-    def __init__(self, place: Location, schema: pa.Schema, rows: int) -> None:
-        self.place = place
-        self.schema = schema
-        self.rows = rows
-        self.keys = {key: unquote(value) for key, value in _KEY.findall(str(place)) if key not in schema.names}
-
-    def require(self, columns: Sequence[str]) -> None:
-        """Refuses to go on without some columns.
-
-        Raises:
-            DataError: one is missing, or is there several times.
-        """
-        known = [*self.schema.names, *self.keys]
-        twice = [name for name in columns if known.count(name) > 1]
-        if twice:
-            raise DataError(
-                f"has column {twice[0]!r} {known.count(twice[0])} times",
-                where=str(self.place),
-                remedy=f"rename it, or leave it out ({KEYS})",
-            )
-        missing = [name for name in columns if name not in known]
-        if missing:
-            raise _has_no_column(missing[0], known, str(self.place))
-
-    def batches(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        """Its rows, at most `rows` at a time: `columns`, or all and the folders' keys.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-        stored = [name for name in columns if name in self.schema.names] if columns is not None else None
-        for found in self._stored(rows, stored):
-            batch = found
-            for key, value in self.keys.items():
-                if columns is None or key in columns:
-                    known = pa.scalar(None if value == NO_VALUE else value, pa.string())
-                    batch = batch.append_column(key, pa.repeat(known, batch.num_rows))
-            yield batch
-
-    def _stored(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        try:
-            with _opened(self.place) as source:
-                if self.place.suffix == ".parquet":
-                    # Arrow's buffer ahead would hold what was read already, in the end the whole file.
-                    file = pa_parquet.ParquetFile(source, pre_buffer=False)
-                    yield from file.iter_batches(batch_size=rows, columns=columns)
-                    return
-                for batch in read_batches(source, self.schema, columns or ()):
-                    for start in range(0, batch.num_rows, rows):
-                        yield batch.slice(start, rows)
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(self.place, error) from None
-
-
-def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Location]:
-    """The tables among the files below a path; what begins with ``_`` or ``.`` is some program's own."""
-    tables = [file for file in files if file.suffix in TABLE_SUFFIXES]
-    return tables if "*" in str(path) else [file for file in tables if not _OWN.search(path_below(path, file))]
-
-
-def _has_no_column(name: str, known: Sequence[str], where: str) -> DataError:
-    near = near_name(name, known)
-    meant = f"is it {near!r}? " if near else ""
-    return DataError(f"has no column {name!r}", where=where, remedy=f"{meant}it has {', '.join(known[:20])}")
-
-
-def _part(place: Location) -> _Part:
-    try:
-        if place.suffix == ".csv":
-            with place.open("rb") as text:
-                return _Part(place, *find_types(text, str(place)))
-        with _opened(place) as source:
-            file = pa_parquet.ParquetFile(source)
-            return _Part(place, file.schema_arrow, file.metadata.num_rows)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(place, error) from None
-
-
-def _unreadable(place: Location, error: Exception) -> DataError:
-    remedy = "the first line names the columns, every row has as many values, and none of them has a line break in it"
-    if isinstance(error, OSError):
-        remedy = ""
-    elif place.suffix == ".parquet":
-        remedy = "is the file complete?"
-    elif isinstance(error, UnicodeDecodeError):
-        remedy = "save it as UTF-8"
-    elif "conversion error" in str(error):
-        remedy = "did the file change while it was read?"
-    return DataError(f"cannot be read: {error}", where=str(place), remedy=remedy)
-
-
-@contextmanager
-def _opened(place: Location) -> Iterator[Any]:
-    """What Arrow reads a file from: its path, or if it is behind a URL the opened file."""
-    if isinstance(place, Path):
-        yield place
-    else:
-        with place.open() as file:
-            yield file
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from driftwatch.data import csv_tables
-from driftwatch.data.csv_tables import BLOCK_BYTES
+from driftwatch.data import csv_lines, csv_tables
+from driftwatch.data.csv_lines import BLOCK_BYTES
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import TableSchema
 from driftwatch.errors import DataError
@@ -45,12 +45,20 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
     [
         (b"", "is empty (the first line names the columns)"),
         (b"a,b\n", "has no rows"),
+        (b"a,b", "has no rows"),
+        (b"\n\n", "is empty"),
         (
             b"a,b\n" + b"1,2\n" * BLOCK_BYTES + b"1,2,3\n",
-            "Row #1048578: Expected 2 columns, got 3: 1,2,3 (the first line names the columns, every row has as many",
+            "a.csv, line 1048578: has 3 values, not 2: '1,2,3' (the first line names the columns, and every row has as",
         ),
-        (b"a,b\n" + b'1,"x\ny"\n' * (BLOCK_BYTES // 8), "none of them has a line break in it)"),
-        (b"a\n" + b"x" * 3 * BLOCK_BYTES, "has a line of more than 1 MiB (is it CSV, one row a line?)"),
+        (
+            b"a,b\n\n1,2\n1\n1,2\nK\xf6ln,2,3\n",
+            "a.csv, line 4: has 1 value, not 2: '1'; 2 of 4 rows are such (",
+        ),
+        (b'a,b\n1,"x\n' + b"1,x\n" * BLOCK_BYTES, "a.csv, line 2: has a quote that is not closed: '1,\"x' ("),
+        (b'a,"b\n1,2\n', "a.csv, line 1: has a quote that is not closed: 'a,\"b' (it is to name the columns)"),
+        (b"a,b\n1,2,\n1,3,\n", "a.csv, line 2: has 3 values, not 2: '1,2,'; 2 of 2 rows are such ("),
+        (b"a\n" + b"x" * 3 * BLOCK_BYTES, "a.csv, line 2: has a line of more than 1 MiB (is it CSV, one row a line?)"),
         (
             "town\nK\xf6ln\n".encode("latin-1"),
             "is of type binary (leave it out (data.exclude, or data.columns without it), or save its texts as UTF-8)",
@@ -86,9 +94,19 @@ def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> Non
 def test_the_lines_of_csv_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,b\r\n" + "".join(f"{row},{'x' * (row % 7)}\r\n" for row in range(50)) + "0.5,y"
     for size in range(16, 40):
-        monkeypatch.setattr(csv_tables, "BLOCK_BYTES", size)
-        found, rows = csv_tables.find_types(io.BytesIO(text.encode()), "a.csv")
-        assert (found.types, rows) == ([pa.float64(), pa.string()], 51)
+        monkeypatch.setattr(csv_lines, "BLOCK_BYTES", size)
+        found = csv_tables.find_types(io.BytesIO(text.encode()), "a.csv")
+        assert (found.schema.types, found.rows) == ([pa.float64(), pa.string()], 51)
+
+
+def test_values_in_quotes_may_have_line_breaks_wherever_blocks_end(tmp_path: Path) -> None:
+    rows = 3 * BLOCK_BYTES // 30
+    (tmp_path / "a.csv").write_text("n,note\n" + '1,"in Köln, ""here"",\n\nor there"\n' * rows)
+    dataset = open_dataset(tmp_path / "a.csv")
+    schema = dataset.infer_schema()
+    assert isinstance(schema, TableSchema)
+    assert schema.columns[1].categories == ('in Köln, "here",\n\nor there',)
+    assert sum(map(len, dataset.chunks(schema))) == dataset.rows == rows
 
 
 def test_csv_is_not_held_in_memory_to_find_its_types() -> None:

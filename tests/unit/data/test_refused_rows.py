@@ -34,6 +34,41 @@ def test_rows_of_a_table(rows: int, bad: list[int], tmp_path: Path) -> None:
     assert str(refused[0]) == f"index {bad[0]}, column age: holds 'old {bad[0]}' (expected a number)"
 
 
+@pytest.mark.parametrize("rows", [7, 2_048])
+def test_lines_that_are_no_rows(rows: int, tmp_path: Path) -> None:
+    lines = [f"{i},Ulm" for i in range(500)]
+    lines[0], lines[20], lines[21] = "0", '20,"Ulm', "Köln,21,"
+    lines[30], lines[499] = "old,Ulm", "499,Ulm,,"
+    text = "\n".join(["age,town", "", *lines, ""])
+    (tmp_path / "people.csv").write_bytes(text.encode("latin-1"))
+    found, refused, indices = read(tmp_path / "people.csv", PEOPLE, rows)
+    assert found[:, 0].tolist() == indices.tolist() == [i for i in range(500) if i not in (0, 20, 21, 30, 499)]
+    assert list(map(str, refused)) == [
+        "index 0, line 3: has 1 value, not 2: '0'",
+        "index 20, line 23: has a quote that is not closed: '20,\"Ulm'",
+        "index 21, line 24: has 3 values, not 2: 'K\ufffdln,21,'",
+        "index 30, column age: holds 'old' (expected a number)",
+        "index 499, line 502: has 4 values, not 2: '499,Ulm,,'",
+    ]
+    assert open_dataset(tmp_path / "people.csv").rows == 500
+    for start in (0, 21, 22, 400):
+        left = np.concatenate(list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, rows, start, Refusals())))
+        assert left[:, 0].tolist() == [i for i in indices if i >= start]
+    with pytest.raises(DataError, match=r"people.csv, line 3: has 1 value, not 2: '0'; 4 of 500 rows are such \("):
+        next(open_dataset(tmp_path / "people.csv").chunks(PEOPLE))
+
+
+def test_lines_that_are_no_rows_in_several_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("age,town\n1,Ulm\n2\n3,Ulm\n")
+    found, refused, indices = read(tmp_path, PEOPLE)
+    assert (found[:, 0].tolist(), indices.tolist()) == ([1, 3, 1, 3], [0, 2, 3, 5])
+    assert [(row.index, row.where) for row in refused] == [
+        (1, f"{tmp_path / 'a.csv'}, line 3"),
+        (4, f"{tmp_path / 'b.csv'}, line 3"),
+    ]
+
+
 def test_vectors(tmp_path: Path) -> None:
     vectors = np.arange(60.0).reshape(20, 3)
     vectors[7, 1] = np.nan

@@ -1,0 +1,148 @@
+"""The rows of CSV files as bytes, some at a time: cut where no value is, since one in quotes may hold line breaks.
+
+A quote at the beginning of a value opens it, as Arrow has it; elsewhere it is a letter. One that nothing closes would
+take in all the rows below it, up to the next quote, so that its line is told apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from driftwatch.errors import DataError
+
+BLOCK_BYTES = 1 << 20
+"""Read at a time. A row may not be longer."""
+
+_CLOSED = re.compile(rb'(?:[^"]++|(?<![^,\r\n])"(?:[^"\r\n]++|"")*+"|(?<=[^,\r\n])")*+')
+"""As far as each value that a quote opens is closed in its line."""
+
+_VALUE = re.compile(rb'"(?:[^"]++|"")*+(")?')
+"""A value from its first quote on, in any number of lines."""
+
+_ROW = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+"|(?<=[^,\r\n])")*+(?:\r\n|\r|\n|\Z)')
+_IN_QUOTES = re.compile(rb'(?<![^,\r\n])"(?:[^"]++|"")*+"')
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Whole rows of a file.
+
+    Args:
+        text: of them.
+        number: of the first line, from 1.
+        torn: whether it is one line, in which a quote opens a value and nothing closes it.
+    """
+
+    text: bytes
+    number: int
+    torn: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, not empty.
+
+    Args:
+        text: of it, with its line end.
+        number: of its first line, from 1.
+        values: how many it has.
+    """
+
+    text: bytes
+    number: int
+    values: int
+
+
+def whole_lines(file: BinaryIO, where: str) -> Iterator[Lines]:
+    """All rows of a file, in order.
+
+    Raises:
+        DataError: one is too long.
+    """
+    rest, number, at_end = b"", 1, False
+    while not at_end:
+        block = file.read(BLOCK_BYTES)
+        at_end = not block
+        text, done = rest + block, 0
+        for end, torn in _cuts(text, at_end=at_end):
+            lines = Lines(text[done:end], number, torn)
+            yield lines
+            number += _line_ends(lines.text)
+            done = end
+        rest = text[done:]
+        if len(rest) > BLOCK_BYTES:
+            told = f"has a line of more than {BLOCK_BYTES >> 20} MiB"
+            raise DataError(told, where=f"{where}, line {number}", remedy="is it CSV, one row a line?")
+
+
+def rows_of(lines: Lines) -> Iterator[Row]:
+    """Lines row by row; empty ones are no rows."""
+    number = lines.number
+    for found in _ROW.finditer(lines.text):
+        text = found[0]
+        if text.strip(b"\r\n"):
+            yield Row(text, number, _IN_QUOTES.sub(b"", text).count(b",") + 1)
+        number += _line_ends(text)
+
+
+def below_first_row(lines: Lines) -> tuple[Row, Lines]:
+    """The first row of lines that have one, and what is below it."""
+    row = next(rows_of(lines))
+    below = lines.text.lstrip(b"\r\n")[len(row.text) :]
+    return row, Lines(below, row.number + _line_ends(row.text))
+
+
+def _cuts(text: bytes, *, at_end: bool) -> Iterator[tuple[int, bool]]:
+    """Where to cut a text of which more may come unless it is `at_end`, and whether what is before is a torn line."""
+    start = place = 0
+    row = broken = 0
+    """Where the row begins that has the last value with line breaks, and where that value ends."""
+    while (place := _matched(_CLOSED, text, place).end()) < len(text):
+        line = _line_start(text, place)
+        row = line if line >= broken else row
+        value = _matched(_VALUE, text, place)
+        after = text[value.end() : value.end() + 1]
+        if value[1] and after in ((b",", b"\r", b"\n", b"") if at_end else (b",", b"\r", b"\n")):
+            place = broken = value.end()
+            continue
+        end = _line_end(text, place, at_end=at_end)
+        if end is None or (value.end() == len(text) and not at_end and len(text) - row <= BLOCK_BYTES):
+            if row > start:
+                yield row, False
+            return
+        if row > start:
+            yield row, False
+        yield end, True
+        start = place = row = broken = end
+    if at_end:
+        end = len(text)
+    elif (end := _line_start(text, len(text) - text.endswith(b"\r"))) < broken:
+        end = row
+    if end > start:
+        yield end, False
+
+
+def _matched(pattern: re.Pattern[bytes], text: bytes, place: int) -> re.Match[bytes]:
+    """What matches at a place, where something does: anything is `_CLOSED` that far, and a quote opens `_VALUE`."""
+    return cast("re.Match[bytes]", pattern.match(text, place))
+
+
+def _line_ends(text: bytes) -> int:
+    returns = text.count(b"\r") - text.count(b"\r\n") if b"\r" in text else 0
+    return text.count(b"\n") + returns
+
+
+def _line_start(text: bytes, place: int) -> int:
+    return max(text.rfind(b"\n", 0, place), text.rfind(b"\r", 0, place)) + 1
+
+
+def _line_end(text: bytes, place: int, *, at_end: bool) -> int | None:
+    """Where the next line begins; None if more of the text may be needed to tell."""
+    found = _LINE_END.search(text, place)
+    if found is None or (found[0] == b"\r" and found.end() == len(text)):
+        return len(text) if at_end else None
+    return found.end()

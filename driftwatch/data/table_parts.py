@@ -1,0 +1,168 @@
+"""One file of a table, CSV or Parquet, and the columns that the names of its folders add."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+
+from driftwatch.data.csv_tables import REMEDY, BadLine, Found, find_types, read_rows
+from driftwatch.data.tables import near_name
+from driftwatch.errors import DataError
+from driftwatch.locations import Location, path_below
+
+TABLE_SUFFIXES = (".parquet", ".csv")
+KEYS = "data.exclude, or data.columns without it"
+"""The keys of a training's configuration that choose columns, for messages."""
+
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""Stands for a missing value in a folder's name, as Hive, Spark and Arrow write it."""
+
+_OWN = re.compile(r"(^|/)[._]")
+_KEY = re.compile(r"([^/=]+)=([^/]*)/")
+
+
+class Part:
+    """One file of a table.
+
+    Args:
+        place: of the file.
+        held: what is in it.
+    """
+
+    def __init__(self, place: Location, held: Found) -> None:
+        self.place = place
+        self.schema = held.schema
+        self.rows = held.rows
+        self.keys = {key: unquote(value) for key, value in _KEY.findall(str(place)) if key not in held.schema.names}
+        self._held = held
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Refuses to go on without some columns.
+
+        Raises:
+            DataError: one is missing, or is there several times.
+        """
+        known = [*self.schema.names, *self.keys]
+        twice = [name for name in columns if known.count(name) > 1]
+        if twice:
+            raise DataError(
+                f"has column {twice[0]!r} {known.count(twice[0])} times",
+                where=str(self.place),
+                remedy=f"rename it, or leave it out ({KEYS})",
+            )
+        missing = [name for name in columns if name not in known]
+        if missing:
+            raise has_no_column(missing[0], known, str(self.place))
+
+    def require_rows(self) -> None:
+        """Refuses to go on where lines of the file are no rows.
+
+        Raises:
+            DataError: some are not.
+        """
+        self._held.require_rows(str(self.place))
+
+    def bad_line(self, line: BadLine) -> DataError:
+        """The error that a line is no row."""
+        return DataError(line.what, where=f"{self.place}, line {line.number}", remedy=REMEDY)
+
+    def batches(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        """Its rows alone, see `found`.
+
+        Raises:
+            DataError: it cannot be read, or lines of it are no rows.
+        """
+        self.require_rows()
+        yield from (found for found in self.found(rows, columns) if not isinstance(found, BadLine))
+
+    def found(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch | BadLine]:
+        """Its rows, at most `rows` at a time: `columns`, or all and the folders' keys; and lines that are no rows.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        stored = [name for name in columns if name in self.schema.names] if columns is not None else None
+        for found in self._stored(rows, stored):
+            batch = found
+            if isinstance(batch, BadLine):
+                yield batch
+                continue
+            for key, value in self.keys.items():
+                if columns is None or key in columns:
+                    known = pa.scalar(None if value == NO_VALUE else value, pa.string())
+                    batch = batch.append_column(key, pa.repeat(known, batch.num_rows))
+            yield batch
+
+    def _stored(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch | BadLine]:
+        try:
+            with _opened(self.place) as source:
+                if self.place.suffix == ".parquet":
+                    # Arrow's buffer ahead would hold what was read already, in the end the whole file.
+                    file = pa_parquet.ParquetFile(source, pre_buffer=False)
+                    yield from file.iter_batches(batch_size=rows, columns=columns)
+                    return
+                for found in read_rows(source, str(self.place), self.schema, columns or ()):
+                    if isinstance(found, BadLine):
+                        yield found
+                    else:
+                        yield from (found.slice(start, rows) for start in range(0, found.num_rows, rows))
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(self.place, error) from None
+
+
+def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Location]:
+    """The tables among the files below a path; what begins with ``_`` or ``.`` is some program's own."""
+    tables = [file for file in files if file.suffix in TABLE_SUFFIXES]
+    return tables if "*" in str(path) else [file for file in tables if not _OWN.search(path_below(path, file))]
+
+
+def has_no_column(name: str, known: Sequence[str], where: str) -> DataError:
+    near = near_name(name, known)
+    meant = f"is it {near!r}? " if near else ""
+    return DataError(f"has no column {name!r}", where=where, remedy=f"{meant}it has {', '.join(known[:20])}")
+
+
+def open_part(place: Location) -> Part:
+    """One file of a table.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with _opened(place) as source:
+            if place.suffix == ".csv":
+                return Part(place, find_types(source, str(place)))
+            file = pa_parquet.ParquetFile(source)
+            return Part(place, Found(file.schema_arrow, file.metadata.num_rows))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(place, error) from None
+
+
+def _unreadable(place: Location, error: Exception) -> DataError:
+    remedy = REMEDY
+    if isinstance(error, OSError):
+        remedy = ""
+    elif place.suffix == ".parquet":
+        remedy = "is the file complete?"
+    elif isinstance(error, UnicodeDecodeError):
+        remedy = "save it as UTF-8"
+    elif "conversion error" in str(error):
+        remedy = "did the file change while it was read?"
+    return DataError(f"cannot be read: {error}", where=str(place), remedy=remedy)
+
+
+@contextmanager
+def _opened(place: Location) -> Iterator[Any]:
+    """What a file is read from: Arrow reads Parquet by its path, unless it is behind a URL."""
+    if isinstance(place, Path) and place.suffix == ".parquet":
+        yield place
+    else:
+        with place.open("rb") as file:
+            yield file
