@@ -19,6 +19,9 @@ Choose = Callable[[int], list[int] | None]
 PARSED_BYTES = 4 << 10
 TAKEN = "an array, a tensor, a list of samples, rows by column name, a data frame, or bytes with content_type"
 WHOLE = 1 << 63
+LARGEST = 1e100
+"""Number that the daemon reads: `driftwatch.data.schema.LARGEST`, whose imports no caller should wait for."""
+
 MISSING = frozenset({"NAType", "NaTType"})
 
 
@@ -116,8 +119,9 @@ def _read_array(value: Any, choose: Choose) -> Observation | None:
         if not kept:
             return None
         array = array[kept]
-    # What is not finite may not be welcome: it must not take others with it.
-    shares = array.nbytes <= MERGED_BYTES and (array.dtype.kind != "f" or bool(np.isfinite(array).all()))
+    # What is not finite, or too large, may not be welcome: it must not take others with it.
+    fine = array.dtype.kind != "f" or bool(np.isfinite(array).all() and np.float64(np.abs(array).max()) <= LARGEST)
+    shares = array.nbytes <= MERGED_BYTES and fine
     dtype, shape = array.dtype.str, array.shape[1:]
     return Observation("array", array.tobytes(), NPY, dtype, shape, (dtype, shape) if shares else None)
 
@@ -197,6 +201,8 @@ def _kind(value: Any) -> type:
 
 def _may_spoil(value: Any) -> bool:
     """Whether the daemon would not read a value as one cell, and lose what shares its message."""
+    if isinstance(value, float):
+        return abs(value) > LARGEST
     return abs(value) >= WHOLE if isinstance(value, int) else _is_list(value)
 
 

@@ -20,6 +20,9 @@ CHUNK_ROWS = 2048
 BUNDLE_FILES = frozenset({"manifest.json", "flow.safetensors"})
 """By which a folder is known for a bundle's."""
 
+WIDEST = 1e30
+"""Range of pixels: flows calculate with them in float32, and square them."""
+
 READ_BYTES = 1 << 20
 SUFFIXES = ".npz, .npy, .parquet, .csv, IDX (-ubyte, also .gz) or a folder of images or tables"
 
@@ -192,7 +195,7 @@ def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], w
         where: for messages.
 
     Raises:
-        DataError: a pixel is not finite, or all are the same.
+        DataError: a pixel is not finite, or all are the same, or some are too far apart.
     """
     low, high, whole = np.inf, -np.inf, True
     for piece in pieces:
@@ -201,6 +204,8 @@ def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], w
             raise DataError("holds NaN or infinite values", where=where, remedy="every pixel must be finite")
         low, high = min(low, least), max(high, most)
         whole = whole and (piece.dtype.kind in "biu" or bool((piece == np.rint(piece)).all()))
+    if high - low > WIDEST:
+        raise DataError(f"pixels lie in [{low:g}, {high:g}]", where=where, remedy="scale them, to 0 to 1 for example")
     if low == high:
         raise DataError(f"every pixel is {low:g}", where=where, remedy="there is nothing to learn from it")
     if low >= 0 and high <= 1:

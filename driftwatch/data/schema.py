@@ -18,6 +18,10 @@ Coerced = NDArray[np.floating | np.uint8]
 
 COLOURS = frozenset({1, 3, 4})
 
+LARGEST = 1e100
+"""In size, of a number. What is larger, such as the largest float, is no measurement but what a program wrote for one
+that is missing or went wrong; and its square is infinite."""
+
 
 def as_floats(samples: Coerced) -> Samples:
     """Coerced samples to calculate with: pixels in bytes become float32, all else is floats already."""
@@ -191,10 +195,11 @@ class TableSchema(_Schema):
         """
         array = coerce_table(value, self.columns, where)
         _require_samples(array, where)
-        if bool(np.isinf(array).any()):
-            row, place = map(int, np.argwhere(np.isinf(array))[0])
-            held = f"row {row} holds an infinite value in column {self.columns[place].name!r}"
-            _refuse("non_finite", held, where, "send null for a missing value", row=row)
+        if bool((beyond := np.abs(array) > LARGEST).any()):
+            row, place = map(int, np.argwhere(beyond)[0])
+            held = f"row {row} holds {_too_large(array[row, place])} in column {self.columns[place].name!r}"
+            remedy = f"send null for a missing value; {LARGEST:g} is the most"
+            _refuse("non_finite", held, where, remedy, row=row)
         return array
 
 
@@ -307,7 +312,16 @@ def _require_samples(array: NDArray[Any], where: str) -> None:
 
 
 def _require_finite(array: NDArray[Any], where: str) -> None:
-    if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
-        row = int(np.argwhere(~np.isfinite(array))[0][0])
-        held = f"sample {row} holds null, NaN or an infinite value"
-        _refuse("non_finite", held, where, "every value must be finite", row=row)
+    if array.dtype.kind != "f":
+        return
+    finite = np.isfinite(array) if array.dtype.itemsize <= 4 else np.abs(array) <= LARGEST
+    if not bool(finite.all()):
+        first = tuple(np.argwhere(~finite)[0])
+        what = _too_large(array[first]) if np.isfinite(array[first]) else "null, NaN or an infinite value"
+        held = f"sample {first[0]} holds {what}"
+        remedy = f"every value must be finite, and {LARGEST:g} at most"
+        _refuse("non_finite", held, where, remedy, row=int(first[0]))
+
+
+def _too_large(value: Any) -> str:
+    return "an infinite value" if np.isinf(value) else f"{value:g}"

@@ -18,7 +18,8 @@ import torch
 from pydantic import BaseModel
 
 from driftwatch.client.observation import MERGED_BYTES, Observation, messages
-from driftwatch.client.reading import placed, read
+from driftwatch.client.reading import LARGEST, placed, read
+from driftwatch.data import schema as schemas
 from driftwatch.data.codecs import decode
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
 
@@ -184,6 +185,12 @@ def test_what_could_spoil_a_message_does_not_share_it(batch: Any) -> None:
         assert batch == [[1.0, 2.0, 3.0]] or seen(batch).group != seen([[1.0, 2.0, 3.0]]).group
     if isinstance(batch, dict) or isinstance(batch[0], dict):
         assert seen(batch).group != seen({"age": 1, "town": "Ulm"}).group
+
+
+def test_a_number_that_the_daemon_takes_for_none_goes_alone() -> None:
+    assert LARGEST == schemas.LARGEST
+    for make in (lambda value: np.full((1, 3), value), lambda value: [[1.0, 2.0, value]], lambda value: {"age": value}):
+        assert seen(make(LARGEST)).group == seen(make(0.0)).group != seen(make(2 * LARGEST)).group
 
 
 def test_rows_share_a_message_whatever_number_is_missing() -> None:

@@ -152,6 +152,7 @@ def broken(folder: Path, what: str) -> Path:
         "none.npy": np.empty((0, 3)),
         "nan.npy": np.full((3, 4, 4), np.nan),
         "constant.npy": np.zeros((3, 4, 4)),
+        "wide.npy": np.linspace(-1e38, 1e38, 48).reshape(3, 4, 4),
     }
     if what in contents:
         np.save(path, contents[what])
@@ -192,6 +193,7 @@ def broken(folder: Path, what: str) -> Path:
         ("none.npy", "is empty"),
         ("nan.npy", "every pixel must be finite"),
         ("constant.npy", "every pixel is 0"),
+        ("wide.npy", r"pixels lie in \[-1e\+38, 1e\+38\] \(scale them"),
         ("short.npy", "is the file complete"),
         ("short-ubyte.gz", "cannot be read|ends within|no IDX"),
         ("labels-ubyte", "labels, no samples"),

@@ -76,7 +76,7 @@ def test_vectors(tmp_path: Path) -> None:
     found, refused, indices = read(tmp_path / "vectors.npy", VectorSchema(dim=3))
     assert (found[:, 0] / 3).tolist() == indices.tolist() == [i for i in range(20) if i != 7]
     assert [str(row) for row in refused] == [
-        "index 7: holds null, NaN or an infinite value (every value must be finite)"
+        "index 7: holds null, NaN or an infinite value (every value must be finite, and 1e+100 at most)"
     ]
 
 

@@ -87,6 +87,13 @@ def test_lists_are_read_as_arrays() -> None:
         (TABLE, [[1]], "shape", "expected 2"),
         (TABLE, {"age": [1, 2], "town": ["Ulm"]}, "shape", "differ in length"),
         (TABLE, [{"age": np.inf, "town": "Ulm"}], "non_finite", "column 'age'"),
+        (
+            TABLE,
+            [{"age": 1, "town": "Ulm"}, {"age": -1e308, "town": "Ulm"}],
+            "non_finite",
+            r"row 1 holds -1e\+308 in col",
+        ),
+        (VECTOR, [[1, 2, 3], [1, 1.7e308, 2]], "non_finite", r"sample 1 holds 1\.7e\+308 \(every .* 1e\+100 at most\)"),
         (TABLE, [{"age": 1, "town": ["Ulm"]}], "schema", "column town: row 0 holds list"),
         (TABLE, 7, "schema", "no rows"),
     ],
