@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from driftwatch.flows.base import Flow
+from driftwatch.reference.adam import Adam
 from driftwatch.reference.ema import MovingAverage, copy_weights
-
-BETAS = (0.9, 0.99)
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Weights:
@@ -27,7 +25,7 @@ class Weights:
         self._flow = flow
         self._names = tuple(named)
         self.parameters = tuple(named.values())
-        self.optimiser = torch.optim.Adam(self.parameters, betas=BETAS)
+        self._optimiser = Adam(self.parameters)
         self.average = MovingAverage(self.parameters, decay)
         self._best = [value.clone() for value in self.average.values]
 
@@ -55,20 +53,16 @@ class Weights:
             rate: learning rate.
             number: of the step, from 0.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
+        self._optimiser.step(rate)
         self.average.update(number)
 
     def tensors(self) -> dict[str, Tensor]:
         """A copy of everything, by name."""
         tensors = {f"buffer/{name}": buffer.clone() for name, buffer in self._flow.named_buffers()}
-        for i, (name, parameter) in enumerate(zip(self._names, self.parameters, strict=True)):
-            tensors[f"parameter/{name}"] = parameter.detach().clone()
-            tensors[f"average/{name}"] = self.average.values[i].clone()
-            tensors[f"best/{name}"] = self._best[i].clone()
-            for moment, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"{moment}/{name}"] = value.clone()
+        for kind, values in self._kinds():
+            for name, value in zip(self._names, values, strict=True):
+                tensors[f"{kind}/{name}"] = value.detach().clone()
+        tensors["steps"] = torch.tensor(self._optimiser.steps)
         return tensors
 
     @torch.no_grad()
@@ -81,12 +75,13 @@ class Weights:
         """
         for name, buffer in self._flow.named_buffers():
             buffer.copy_(tensors[f"buffer/{name}"])
-        for values, kind in ((self.parameters, "parameter"), (self.average.values, "average"), (self._best, "best")):
+        for kind, values in self._kinds():
             copy_weights(values, [tensors[f"{kind}/{name}"] for name in self._names])
-        for name, parameter in zip(self._names, self.parameters, strict=True):
-            state = {moment: tensors[f"{moment}/{name}"].clone() for moment in MOMENTS if f"{moment}/{name}" in tensors}
-            # Adam keeps its step count on the CPU, wherever the weights are.
-            self.optimiser.state[parameter] = {
-                moment: value.cpu() if moment == "step" else value.to(parameter.device)
-                for moment, value in state.items()
-            }
+        self._optimiser.steps = int(tensors["steps"])
+
+    def _kinds(self) -> Iterator[tuple[str, Sequence[Tensor]]]:
+        yield "parameter", self.parameters
+        yield "average", self.average.values
+        yield "best", self._best
+        yield "mean", self._optimiser.means
+        yield "square", self._optimiser.squares
