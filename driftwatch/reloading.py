@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,6 +25,9 @@ from driftwatch.stream.events import Observer, Reloaded
 
 LOOK_S = 0.3
 """Between two looks at whether something was asked for."""
+
+NAMED = 10
+"""Changes in one line of the log."""
 
 WANTED_S = 2.0
 """Between two looks for a reference that panes wait for."""
@@ -130,12 +133,13 @@ class Reloading:
                 return
             loaded = plan.known()
             references = {stream.name: self._configured(stream, plan, loaded) for stream in config.streams}
-            self._take_up(plan, make_plan(config, references, plan))
+            seconds = self._take_up(plan, make_plan(config, references, plan))
         except DriftwatchError as error:
             log.error("configuration refused; the one from before stays in force", error=str(error))
             self._observe(Reloaded("configuration", "refused", detail=str(error)))
         else:
-            log.info("configuration taken up", streams=len(config.streams))
+            changed = _listed(changes(plan.config, config))
+            log.info("configuration taken up", changed=changed, streams=len(config.streams), seconds=seconds)
             self._observe(Reloaded("configuration", "taken_up"))
 
     def _configured(self, stream: StreamConfig, plan: Plan, loaded: dict[str, Reference]) -> Reference:
@@ -170,11 +174,15 @@ class Reloading:
         for name, version in sought - {(name, reference.version) for name, reference in found.items()}:
             wanted += self._beside(plan, name, version)
         if changed or wanted:
-            self._take_up(plan, make_plan(plan.config, found, plan, wanted=wanted))
+            seconds = self._take_up(plan, make_plan(plan.config, found, plan, wanted=wanted))
+            taken = [*((name, found[name]) for name in changed), *wanted]
+            told = [f"{name} {reference.version}" for name, reference in taken]
+            log.info("references taken up", references=_listed(told), seconds=seconds)
         for name in changed:
             self._tell(name, "taken_up")
 
-    def _take_up(self, plan: Plan, new: Plan) -> None:
+    def _take_up(self, plan: Plan, new: Plan) -> float:
+        """Puts a plan in force; returns how many seconds that took."""
         started = time.monotonic()
         new.calibrate()
         put_in_force = self._prepare(plan, new)
@@ -182,7 +190,7 @@ class Reloading:
         put_in_force()
         self._plans.now = new
         new.factory.keep(new.known())
-        log.info("references taken up", seconds=round(time.monotonic() - started, 2))
+        return round(time.monotonic() - started, 2)
 
     def _at(
         self, stream: StreamConfig, present: Reference | None, loaded: dict[str, Reference], *, asked: bool
@@ -244,6 +252,23 @@ class Reloading:
     def _tell(self, stream: str, outcome: Literal["taken_up", "unchanged"]) -> None:
         self._refused.pop(stream, None)
         self._observe(Reloaded("reference", outcome, stream))
+
+
+def changes(before: DaemonConfig, config: DaemonConfig) -> Sequence[str]:
+    """The keys of a configuration that are others by now; streams by their names. Values may be secret."""
+    keys = [
+        f"{section}.{key}"
+        for section in ("alerts", "references")
+        for key in type(getattr(config, section)).model_fields
+        if getattr(getattr(before, section), key) != getattr(getattr(config, section), key)
+    ]
+    names = dict.fromkeys(stream.name for stream in (*before.streams, *config.streams))
+    streams = [f"streams.{name}" for name in names if before.stream(name) != config.stream(name)]
+    return [*keys, *(["sinks"] if before.sinks != config.sinks else []), *streams]
+
+
+def _listed(told: Sequence[str]) -> str:
+    return ", ".join(told[:NAMED]) + (f" and {len(told) - NAMED} more" if told[NAMED:] else "")
 
 
 def require_reloadable(before: DaemonConfig, config: DaemonConfig) -> None:

@@ -233,6 +233,23 @@ def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path,
         assert daemon.plans.find("waves", first.references["waves"].version) is not None
 
 
+def test_the_log_says_what_was_taken_up(bundle: Path, other: Path, tmp_path: Path) -> None:
+    waves = {"name": "waves", "reference": str(tmp_path / "now")}
+    with capture_logs() as said, reloading(bundle, tmp_path) as (daemon, _):
+        daemon.configure("taken_up", alerts={"false_alarm_budget": "1 per 1e5 samples"})
+        daemon.configure("taken_up", sinks=[{"kind": "log"}], streams=[{**waves, "sample_fraction": 0.5}])
+        daemon.configure("taken_up", streams=[waves, *({**waves, "name": f"more {i}"} for i in range(12))])
+        daemon.swing(other)
+        daemon.hang_up("reference", "taken_up")
+    told = [line for line in said if line["event"].endswith("taken up")]
+    assert [line.get("changed") for line in told][:2] == ["alerts.false_alarm_budget", "sinks, streams.waves"]
+    assert told[2]["changed"].startswith("streams.waves, streams.more 0, ")
+    assert told[2]["changed"].endswith("streams.more 8 and 3 more")
+    assert [line["event"] for line in told][:3] == ["configuration taken up"] * 3
+    assert told[3]["event"] == "references taken up"
+    assert told[3]["references"].startswith(f"waves {load_bundle(other).version}, more 0 {load_bundle(other).version}")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
