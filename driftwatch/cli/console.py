@@ -23,7 +23,7 @@ from rich.text import Text
 from driftwatch.errors import DriftwatchError
 from driftwatch.settings import ConfigErrors
 
-DATA_HELP = ".npz, .npy, .parquet, .csv, IDX or a folder of images or tables; a path or URL."
+DATA_HELP = ".npz, .npy, .parquet, .csv (also .gz), IDX or a folder of images or tables; a path or URL."
 OutputFormat = Literal["table", "json"]
 
 

@@ -20,6 +20,17 @@ from driftwatch.errors import DataError
 NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for before in ("", " ") for after in ("", " ")})
 """With blanks around them too: Arrow leaves those out around numbers, but not around these."""
 
+OTHER_KINDS = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"\x1f\x8b": "gzip (.csv.gz)",
+    b"BZh": "bzip2 (.csv.bz2)",
+    b"\x28\xb5\x2f\xfd": "zstd (.csv.zst)",
+    b"PK\x03\x04": "zip or Excel",
+    b"PAR1": "Parquet (.parquet)",
+}
+"""What begins with such bytes."""
+
 SHOWN = 60
 """Characters of a line."""
 
@@ -123,6 +134,7 @@ def _opened(file: BinaryIO, where: str) -> tuple[Sequence[str], Iterator[Lines]]
     for lines in blocks:
         if not lines.text.strip(b"\r\n"):
             continue
+        _require_text(lines.text, where)
         _require_commas(lines.text, where)
         if lines.torn:
             raise DataError(_torn(lines), where=f"{where}, line {lines.number}", remedy="it is to name the columns")
@@ -173,6 +185,15 @@ def _read(text: bytes, names: Sequence[str] | None, conversion: pa_csv.ConvertOp
 def _conversion(schema: pa.Schema | None = None, columns: Sequence[str] = ()) -> pa_csv.ConvertOptions:
     # Texts stay as they are: what reads them knows which are missing, in CSV as elsewhere.
     return pa_csv.ConvertOptions(column_types=schema, include_columns=columns, null_values=NULL_VALUES)
+
+
+def _require_text(lines: bytes, where: str) -> None:
+    """Refuses what is another kind of file, whatever its name says."""
+    kind = next((kind for start, kind in OTHER_KINDS.items() if lines.startswith(start)), "")
+    kind = kind or ("UTF-16" if b"\0" in lines.splitlines()[0] else "")
+    if kind:
+        mend = "name it so" if "(" in kind else "save it as CSV in UTF-8"
+        raise DataError(f"is {kind}, whatever its name says", where=where, remedy=mend)
 
 
 def _require_commas(lines: bytes, where: str) -> None:

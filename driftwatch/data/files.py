@@ -31,12 +31,12 @@ IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 
 def open_array(path: Location) -> Dataset | None:
     """An array file, or None if it is none."""
-    name = path.name.removesuffix(".gz")
+    suffix, name = path.suffix.lower(), path.name.removesuffix(".gz")
     try:
-        if path.suffix == ".npy":
+        if suffix == ".npy":
             with local_file(path) as file:  # a map outlives its file's name
                 return ArrayDataset(path, np.load(file, mmap_mode="r", allow_pickle=False))
-        if path.suffix == ".npz":
+        if suffix == ".npz":
             with local_file(path) as file:
                 return ArrayDataset(path, _npz_array(file, path))
         if name.endswith(("-ubyte", ".idx")):

@@ -24,7 +24,7 @@ WIDEST = 1e30
 """Range of pixels: flows calculate with them in float32, and square them."""
 
 READ_BYTES = 1 << 20
-SUFFIXES = ".npz, .npy, .parquet, .csv, IDX (-ubyte, also .gz) or a folder of images or tables"
+SUFFIXES = ".npz, .npy, .parquet, .csv (also .gz, .bz2, .zst), IDX (-ubyte, also .gz) or a folder of images or tables"
 
 
 class Dataset(ABC):
@@ -219,9 +219,10 @@ def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, 
     """A data set by its path or URL.
 
     Args:
-        path: ``.npz``, ``.npy``, ``.parquet``, ``.csv``, IDX (``-ubyte``, also ``.gz``) or a folder: of images, or of
-            Parquet or CSV files that together are one table. Of several tables in a folder ``*`` chooses:
-            ``data/2026-*.parquet``. Bundles below a folder, and what is hidden there, are left out.
+        path: ``.npz``, ``.npy``, ``.parquet``, ``.csv`` (also ``.csv.gz``, ``.csv.bz2``, ``.csv.zst``), IDX
+            (``-ubyte``, also ``.gz``) or a folder: of images, or of Parquet or CSV files that together are one table.
+            Of several tables in a folder ``*`` chooses: ``data/2026-*.parquet``. Bundles below a folder, and what is
+            hidden there, are left out.
         columns: of a table, which to read and in which order; all if None.
         exclude: of a table, which to leave out of all.
 

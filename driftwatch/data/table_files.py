@@ -12,7 +12,7 @@ from driftwatch.data.csv_tables import BadLine
 from driftwatch.data.readers import Dataset
 from driftwatch.data.refused_rows import Refusals, RefusedRow
 from driftwatch.data.schema import Column, Schema, TableSchema
-from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part
+from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part, table_suffix
 from driftwatch.data.tables import category_text, is_missing
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
@@ -38,7 +38,7 @@ class TableDataset(Dataset):
         self, path: Location, parts: Sequence[Location], columns: Sequence[str] | None, exclude: Sequence[str] = ()
     ) -> None:
         super().__init__(path)
-        suffixes = sorted({place.suffix for place in parts})
+        suffixes = sorted({table_suffix(place) for place in parts})
         if len(suffixes) > 1:
             raise DataError(f"holds {' and '.join(suffixes)}", where=str(path), remedy=f"choose: {path}/*{suffixes[0]}")
         self._parts = [open_part(place) for place in parts]

@@ -17,7 +17,10 @@ from driftwatch.data.tables import near_name
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, path_below
 
-TABLE_SUFFIXES = (".parquet", ".csv")
+COMPRESSED = {".csv.gz": "gzip", ".csv.bz2": "bz2", ".csv.zst": "zstd"}
+"""Arrow's names of how files with such names are compressed."""
+
+TABLE_SUFFIXES = (".parquet", ".csv", *COMPRESSED)
 KEYS = "data.exclude, or data.columns without it"
 """The keys of a training's configuration that choose columns, for messages."""
 
@@ -38,6 +41,7 @@ class Part:
 
     def __init__(self, place: Location, held: Found) -> None:
         self.place = place
+        self.suffix = table_suffix(place)
         self.schema = held.schema
         self.rows = held.rows
         self.keys = {key: unquote(value) for key, value in _KEY.findall(str(place)) if key not in held.schema.names}
@@ -103,7 +107,7 @@ class Part:
     def _stored(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch | BadLine]:
         try:
             with _opened(self.place) as source:
-                if self.place.suffix == ".parquet":
+                if self.suffix == ".parquet":
                     # Arrow's buffer ahead would hold what was read already, in the end the whole file.
                     file = pa_parquet.ParquetFile(source, pre_buffer=False)
                     yield from file.iter_batches(batch_size=rows, columns=columns)
@@ -117,9 +121,14 @@ class Part:
             raise _unreadable(self.place, error) from None
 
 
+def table_suffix(place: Location) -> str:
+    """Which of `TABLE_SUFFIXES` a file's name has, in letters of either case; nothing if it is no table's."""
+    return next((suffix for suffix in TABLE_SUFFIXES if place.name.lower().endswith(suffix)), "")
+
+
 def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Location]:
     """The tables among the files below a path; what begins with ``_`` or ``.`` is some program's own."""
-    tables = [file for file in files if file.suffix in TABLE_SUFFIXES]
+    tables = [file for file in files if table_suffix(file)]
     return tables if "*" in str(path) else [file for file in tables if not _OWN.search(path_below(path, file))]
 
 
@@ -137,7 +146,7 @@ def open_part(place: Location) -> Part:
     """
     try:
         with _opened(place) as source:
-            if place.suffix == ".csv":
+            if table_suffix(place) != ".parquet":
                 return Part(place, find_types(source, str(place)))
             file = pa_parquet.ParquetFile(source)
             return Part(place, Found(file.schema_arrow, file.metadata.num_rows))
@@ -146,11 +155,11 @@ def open_part(place: Location) -> Part:
 
 
 def _unreadable(place: Location, error: Exception) -> DataError:
-    remedy = REMEDY
-    if isinstance(error, OSError):
-        remedy = ""
-    elif place.suffix == ".parquet":
+    remedy, suffix = REMEDY, table_suffix(place)
+    if suffix != ".csv":
         remedy = "is the file complete?"
+    elif isinstance(error, OSError):
+        remedy = ""
     elif isinstance(error, UnicodeDecodeError):
         remedy = "save it as UTF-8"
     elif "conversion error" in str(error):
@@ -161,8 +170,10 @@ def _unreadable(place: Location, error: Exception) -> DataError:
 @contextmanager
 def _opened(place: Location) -> Iterator[Any]:
     """What a file is read from: Arrow reads Parquet by its path, unless it is behind a URL."""
-    if isinstance(place, Path) and place.suffix == ".parquet":
+    suffix = table_suffix(place)
+    if isinstance(place, Path) and suffix == ".parquet":
         yield place
-    else:
-        with place.open("rb") as file:
-            yield file
+        return
+    with place.open("rb") as file:
+        compressed = COMPRESSED.get(suffix)
+        yield pa.CompressedInputStream(pa.PythonFile(file, "r"), compressed) if compressed else file

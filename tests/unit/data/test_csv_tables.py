@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 from pathlib import Path
@@ -58,6 +59,9 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
         (b'a,b\n1,"x\n' + b"1,x\n" * BLOCK_BYTES, "a.csv, line 2: has a quote that is not closed: '1,\"x' ("),
         (b'a,"b\n1,2\n', "a.csv, line 1: has a quote that is not closed: 'a,\"b' (it is to name the columns)"),
         (b"a,b\n1,2,\n1,3,\n", "a.csv, line 2: has 3 values, not 2: '1,2,'; 2 of 2 rows are such ("),
+        (gzip.compress(b"a,b\n1,2\n"), "a.csv: is gzip (.csv.gz), whatever its name says (name it so)"),
+        ("a,b\n1,2\n".encode("utf-16"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
+        ("a,b\n1,2\n".encode("utf-16-be"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
         (b"a\n" + b"x" * 3 * BLOCK_BYTES, "a.csv, line 2: has a line of more than 1 MiB (is it CSV, one row a line?)"),
         (
             "town\nK\xf6ln\n".encode("latin-1"),
@@ -76,6 +80,12 @@ def test_what_is_wrong_with_a_csv_file_is_told(tmp_path: Path, content: bytes, t
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match=re.escape(told)):
         open_dataset(tmp_path / "a.csv").infer_schema()
+
+
+def test_a_compressed_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 1_000)[:-10])
+    with pytest.raises(DataError, match=r"a\.csv\.gz: cannot be read: Truncated .* \(is the file complete\?\)"):
+        open_dataset(tmp_path / "a.csv.gz")
 
 
 def test_a_single_column_of_texts_is_no_wrong_separator(tmp_path: Path) -> None:

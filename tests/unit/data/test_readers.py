@@ -20,6 +20,7 @@ from PIL import Image
 
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
+from driftwatch.data.table_parts import COMPRESSED
 from driftwatch.data.tables import MISSING_TEXT
 from driftwatch.errors import DataError
 
@@ -62,10 +63,14 @@ def test_images(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(next(dataset.chunks(schema, rows=5, start=30))[:, 0], IMAGES[30:35])
 
 
-@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+@pytest.mark.parametrize("kind", [".csv", ".CSV", ".csv.gz", ".csv.bz2", ".csv.zst", ".parquet", ".PARQUET"])
 def test_tables(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"data{kind}"
-    TABLE.to_csv(path, index=False) if kind == ".csv" else TABLE.to_parquet(path)
+    if kind.lower() == ".parquet":
+        TABLE.to_parquet(path)
+    else:
+        with pa.output_stream(path, COMPRESSED.get(kind)) as file:
+            file.write(TABLE.to_csv(index=False).encode())
     dataset = open_dataset(path)
     schema = dataset.infer_schema()
     assert isinstance(schema, TableSchema)
@@ -281,7 +286,7 @@ def write_parts(folder: Path, suffix: str) -> Path:
         path = folder / "parts" / place / f"part-{number}{suffix}"
         path.parent.mkdir(parents=True)
         rows = TABLE[10 * number : 10 * number + 10]
-        rows.to_csv(path, index=False) if suffix == ".csv" else rows.to_parquet(path)
+        rows.to_parquet(path) if suffix == ".parquet" else rows.to_csv(path, index=False)
     (folder / "parts" / "_SUCCESS").touch()
     (folder / "parts" / "_log").mkdir()
     TABLE.to_parquet(folder / "parts" / "_log" / "checkpoint.parquet")
@@ -374,6 +379,10 @@ def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"c/2.parquet: has no column 'town' \(it has age, adult\)"):
         open_dataset(tmp_path / "c").infer_schema()
     TABLE.to_csv(tmp_path / "c" / "3.csv", index=False)
+    TABLE.to_csv(tmp_path / "b" / "2.csv.gz", index=False)
+    TABLE.to_csv(tmp_path / "b" / "2.csv", index=False)
+    with pytest.raises(DataError, match=r"b: holds .csv and .csv.gz and .parquet \(choose: .*b/\*.csv\)"):
+        open_dataset(tmp_path / "b")
     with pytest.raises(DataError, match=r"c: holds .csv and .parquet \(choose: .*c/\*.csv\)"):
         open_dataset(tmp_path / "c")
     with pytest.raises(DataError, match="no such file"):

@@ -31,7 +31,7 @@ def test_images(tmp_path: Path, bucket: str, kind: str) -> None:
     assert remote.fingerprint() == local.fingerprint()
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
 def test_tables_in_parts(tmp_path: Path, bucket: str, suffix: str) -> None:
     put(write_parts(tmp_path, suffix), bucket)
     TABLE.to_parquet(tmp_path / "whole.parquet")
