@@ -12,10 +12,24 @@ from driftwatch.errors import MessageError
 
 Rows = NDArray[np.int64]
 
+SHOWN_BYTES = 40
+
 
 def is_number(kind: pa.DataType) -> bool:
     """Whether a type is of integers or floats."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is of texts; of bytes, too, which are texts where a writer did not say so."""
+    return is_bytes(kind) or any(
+        holds(kind) for holds in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    )
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether a type is of bytes."""
+    return any(holds(kind) for holds in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
 
 
 def floats(column: Any) -> NDArray[np.float64] | None:
@@ -38,21 +52,35 @@ def distinct(column: Any, where: str) -> tuple[list[Any], Rows, Rows]:
         Python values ``(K,)`` with None for null; which of them each row holds ``(N,)``; first rows ``(K,)``.
 
     Raises:
-        MessageError: its type cannot be a cell of a table.
+        MessageError: its type cannot be a cell of a table, or it holds bytes that are no text.
     """
     kind = column.type
     if not _is_cell(kind.value_type if pa.types.is_dictionary(kind) else kind):
-        expected = "texts in UTF-8" if pa.types.is_binary(kind) else "numbers, booleans or texts"
-        raise MessageError(f"is of type {kind}", reason="schema", where=where, remedy=f"expected {expected}")
+        remedy = "expected numbers, booleans or texts"
+        raise MessageError(f"is of type {kind}", reason="schema", where=where, remedy=remedy)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # of which Arrow takes none by their places
+        column = column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
     if pa.types.is_null(kind):
         return [None], np.zeros(len(column), np.int64), np.zeros(1, np.int64)
     encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
     index = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     used, first, rows = np.unique(index, return_index=True, return_inverse=True)
     known = encoded.dictionary.take(pa.array(used[used >= 0])).to_pylist()
-    return [None] * int((used < 0).sum()) + known, rows, first
+    values = [None] * int((used < 0).sum()) + known
+    return [_as_text(value, row, where) for value, row in zip(values, first.tolist(), strict=True)], rows, first
+
+
+def _as_text(value: Any, row: int, where: str) -> Any:
+    """Bytes as the text that they are in UTF-8; anything else as it is."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        told = f"row {row} holds {value[:SHOWN_BYTES]!r}"
+        raise MessageError(told, reason="schema", where=where, row=row, remedy="expected texts in UTF-8") from None
 
 
 def _is_cell(kind: pa.DataType) -> bool:
@@ -61,6 +89,5 @@ def _is_cell(kind: pa.DataType) -> bool:
         or pa.types.is_boolean(kind)
         or pa.types.is_null(kind)
         or pa.types.is_decimal(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
+        or is_text(kind)
     )

@@ -97,11 +97,12 @@ def find_types(file: BinaryIO, where: str) -> Found:
             rows += part.num_rows
             for field in part.schema:
                 types[field.name] = _wider(types.get(field.name, field.type), field.type)
-        if bad_lines > max(TOLERATED, rows):
-            break
+        if bad is not None and bad_lines > max(TOLERATED, rows):
+            told = f"{bad.what}; {bad_lines:,} of the first {rows + bad_lines:,} rows are such"
+            raise DataError(told, where=f"{where}, line {bad.number}", remedy=REMEDY)
     schema = pa.schema([(name, types.get(name, pa.null())) for name in names])
     found = Found(schema, rows + bad_lines, bad, bad_lines)
-    if not rows or bad_lines > max(TOLERATED, rows):
+    if not rows:
         found.require_rows(where)
     return found
 

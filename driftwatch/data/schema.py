@@ -278,7 +278,7 @@ def _refuse(reason: DeadLetterReason, what: str, where: str, remedy: str, row: i
 
 
 def _numbers(value: Any, where: str) -> NDArray[Any]:
-    if isinstance(value, Mapping) or is_rows(value):
+    if isinstance(value, Mapping) or is_rows(value) or hasattr(value, "column_names"):
         _refuse("schema", "holds named columns", where, "expected an array of numbers")
     if not isinstance(value, np.ndarray):
         # Straight to float: where NumPy may choose, one long text makes every element of the array as long.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
 
+from driftwatch.data.arrow_columns import is_bytes
+from driftwatch.data.refused_rows import data_error
 from driftwatch.data.schema import Column, Samples, TableSchema
 from driftwatch.data.table_files import TableDataset
+from driftwatch.data.table_parts import table_suffix
 from driftwatch.data.tables import category_text, is_missing
 from driftwatch.errors import DataError, MessageError
 
@@ -24,7 +28,8 @@ def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple
         start: the first row.
 
     Raises:
-        DataError: a column is a number in one part of the table, and a text in another, or is missing there.
+        DataError: a column is a number in one part of the table, and a text in another, or is missing there; or its
+            name is there twice.
     """
     first: list[tuple[str, str]] = []
     for piece in _in_pieces(dataset, rows, start):
@@ -32,18 +37,21 @@ def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple
         kinds: list[tuple[str, str]] = [(column.name, column.kind) for column in schema.columns]
         first = first or kinds
         if kinds != first:
-            name, _ = next(one for one, other in zip(first, kinds, strict=False) if one != other)
+            name, _ = next(kind for kind in (*first, *kinds) if kind not in first or kind not in kinds)
             raise _differing(dataset, name)
         try:
             yield schema.coerce(table), schema
         except MessageError as error:
-            raise DataError(error.what, where=f"{dataset.path}: {error.where}", remedy=error.remedy) from None
+            raise data_error(error, str(dataset.path), start, f"a {schema.describe()}") from None
+        start += table.num_rows
 
 
 def _in_pieces(dataset: TableDataset, rows: int, start: int) -> Iterator[pa.Table]:
     """So many rows at a time, however the files' own blocks are cut."""
     held: pa.Table | None = None
     for _, piece in dataset.pieces(rows, start, None):
+        if twice := [name for name, count in Counter(piece.column_names).items() if count > 1]:
+            raise DataError("is there several times", where=f"{dataset.path}: column {twice[0]}", remedy="rename it")
         if held is None:
             held = piece
         else:
@@ -78,6 +86,9 @@ def _single_values(table: pa.Table, dataset: TableDataset) -> tuple[pa.Table, Ta
             columns[name] = texts
             values = {category_text(value) for value in texts.unique().to_pylist() if not is_missing(value)}
             learned.append(Column(name=name, kind="category", categories=tuple(sorted(values))))
+        elif is_bytes(column.type) and table_suffix(dataset.files()[0]) != ".parquet":
+            # Of Parquet they may be pictures.
+            raise DataError("is no text in UTF-8", where=f"{dataset.path}: column {name}", remedy="save it as UTF-8")
     if not learned:
         raise DataError("has no column of numbers or texts", where=str(dataset.path))
     return pa.table(columns), TableSchema(columns=tuple(learned))

@@ -8,13 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from driftwatch.data.arrow_columns import distinct, is_bytes, is_text
 from driftwatch.data.csv_tables import BadLine
 from driftwatch.data.readers import Dataset
-from driftwatch.data.refused_rows import Refusals, RefusedRow
+from driftwatch.data.refused_rows import Refusals, RefusedRow, data_error
 from driftwatch.data.schema import Column, Schema, TableSchema
 from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part, table_suffix
 from driftwatch.data.tables import category_text, is_missing
-from driftwatch.errors import DataError
+from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location
 
 MAX_CATEGORIES = 64
@@ -81,13 +82,15 @@ class TableDataset(Dataset):
         names = self._columns or self._parts[0].schema.names
         for part in (*self._parts, *(part for other in others for part in other._parts)):
             part.require(names)
+            row = 0
             for batch in part.batches(READ_ROWS, self._columns):
                 for name in names:
                     column = batch.column(name)
                     kinds[name] = self._one_kind(part, name, kinds.get(name, column.type), column.type)
-                    if _is_text(column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
-                        values = column.unique().to_pylist()
+                    if _is_category(column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
+                        values = _values(column, str(part.place), name, row)
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
+                row += batch.num_rows
         return TableSchema(columns=self._learned(kinds, texts))
 
     def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
@@ -118,7 +121,7 @@ class TableDataset(Dataset):
         """The type of a column that was of one type so far, and now is of another; what is empty may become any."""
         if pa.types.is_null(first):
             return kind
-        if _is_text(first) != _is_text(kind) and not pa.types.is_null(kind):
+        if _is_category(first) != _is_category(kind) and not pa.types.is_null(kind):
             raise DataError(
                 f"holds {kind}, in {self._parts[0].place.name} {first}",
                 where=f"{part.place}: column {name}",
@@ -151,7 +154,7 @@ class TableDataset(Dataset):
 
     def _column(self, name: str, kind: pa.DataType, values: set[str]) -> Column:
         where = f"{self.path}: column {name}"
-        if _is_text(kind):
+        if _is_category(kind):
             if len(values) > MAX_CATEGORIES:
                 raise DataError(
                     f"has more than {MAX_CATEGORIES} different texts",
@@ -165,23 +168,31 @@ class TableDataset(Dataset):
             or pa.types.is_null(kind)
             or pa.types.is_decimal(kind)
         ):
-            mend = "save its texts as UTF-8" if pa.types.is_binary(kind) else "make it a number"
-            raise DataError(f"is of type {kind}", where=where, remedy=f"leave it out ({KEYS}), or {mend}")
+            raise DataError(f"is of type {kind}", where=where, remedy=f"leave it out ({KEYS}), or make it a number")
         return Column(name=name, kind="numeric")
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_dictionary(kind)
-    )
+def _is_category(kind: pa.DataType) -> bool:
+    return is_text(kind) or bool(pa.types.is_boolean(kind) or pa.types.is_dictionary(kind))
+
+
+def _values(column: pa.Array, place: str, name: str, row: int) -> Sequence[Any]:
+    """What a column holds, each value once; `row` is that of the first."""
+    if not is_bytes(column.type):
+        return column.unique().to_pylist()  # type: ignore[no-any-return]
+    try:
+        return distinct(column, f"column {name}")[0]
+    except MessageError as error:
+        raise data_error(error, place, row, f"texts, or leave it out ({KEYS})") from None
 
 
 def _number_hint(texts: set[str]) -> str:
     """What keeps a column of texts from being one of numbers, if it nearly is one."""
     strange = sorted(text for text in texts if not _is_number(text))
+    if not strange:
+        return "all are numbers: save it as a column of numbers"
+    if all(_is_number(text.replace(",", ".")) for text in strange):
+        return f"they are numbers with commas, as {strange[0]!r}: save them with points"
     if len(strange) > len(texts) // 2:
         return ""
     return f"nearly all are numbers, but not {', '.join(map(repr, strange[:3]))}: mend those, or leave them empty"

@@ -193,7 +193,8 @@ def _named_once(table: Any, names: Sequence[str], where: str) -> dict[str, Any]:
     held = list(table.column_names)
     for name in names:
         if held.count(name) > 1:
-            raise MessageError(f"column {name!r} is there {held.count(name)} times", reason="schema", where=where)
+            told = f"column {name!r} is there {held.count(name)} times"
+            raise MessageError(told, reason="schema", where=where, remedy="rename one of them")
     return {name: table.column(held.index(name)) for name in names if name in held}
 
 

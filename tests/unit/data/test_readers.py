@@ -404,6 +404,21 @@ def test_all_columns_that_cannot_be_learned_are_told_at_once(tmp_path: Path) -> 
     assert open_dataset(tmp_path / "a.csv", exclude=["day", "note"]).infer_schema().shape == (1,)
 
 
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ([f"{i},5" for i in range(100)], r"\(they are numbers with commas, as '0,5': save them with points\)"),
+        ([str(i) for i in range(100)], r"\(all are numbers: save it as a column of numbers\)"),
+        ([*map(str, range(100)), "old"], r"\(nearly all are numbers, but not 'old': mend those, or leave them empty\)"),
+        ([f"customer {i}" for i in range(100)], r"\(leave it out"),
+    ],
+)
+def test_what_keeps_texts_from_being_numbers_is_told(texts: list[str], told: str, tmp_path: Path) -> None:
+    pa_parquet.write_table(pa.table({"age": texts}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=rf"column age: has more than 64 different texts {told}"):
+        open_dataset(tmp_path / "a.parquet").infer_schema()
+
+
 def test_columns_of_another_spelling_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("AGE,TOWN\n3,Ulm\n")
     schema = TableSchema(columns=(Column(name="age", kind="numeric"), Column(name="town", kind="category")))

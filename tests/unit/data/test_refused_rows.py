@@ -58,6 +58,17 @@ def test_lines_that_are_no_rows(rows: int, tmp_path: Path) -> None:
         next(open_dataset(tmp_path / "people.csv").chunks(PEOPLE))
 
 
+def test_a_text_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_bytes("age,town\n1,Ulm\n2,K\xf6ln\n3,\n".encode("latin-1"))
+    town = {"name": "town", "kind": "category", "categories": ["Ulm"]}
+    schema = parse_schema({"kind": "table", "columns": [{"name": "age", "kind": "numeric"}, town]})
+    found, refused, _ = read(tmp_path / "people.csv", schema)
+    np.testing.assert_array_equal(found, [[1, 0], [3, np.nan]])
+    assert [str(row) for row in refused] == [
+        r"index 1, column town: holds b'K\xf6ln' (expected texts in UTF-8)",
+    ]
+
+
 def test_lines_that_are_no_rows_in_several_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text("age,town\n1,Ulm\n2\n3,Ulm\n")

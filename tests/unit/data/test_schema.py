@@ -71,10 +71,11 @@ def test_lists_are_read_as_arrays() -> None:
         (GREY, {"a": [1]}, "schema", "named columns"),
         (GREY, None, "shape", "has shape"),
         (VECTOR, [[1, 2]], "shape", r"expected \(N, 3\)"),
+        (VECTOR, pa.table({"a": [1]}), "schema", "holds named columns"),
         (VECTOR, [[1, None, 2]], "non_finite", "null"),
         (VECTOR, [[1, np.inf, 2]], "non_finite", "infinite"),
         (TABLE, [{"age": 3}], "schema", "column 'town' is missing"),
-        (TABLE, pa.table({"age": [3], "town": [b"K\xf6ln"]}), "schema", r"type binary \(expected texts in UTF-8\)"),
+        (TABLE, pa.table({"age": [3], "town": [b"K\xf6ln"]}), "schema", r"row 0 holds b'K\\xf6ln' \(expected texts in"),
         (TABLE, {"Age": 3, "TOWN": "Ulm"}, "schema", r"is it 'Age'\? expected .* not expected, but there: Age, TOWN\)"),
         (TABLE, pd.DataFrame({"age": [3], "Town ": ["Ulm"]}), "schema", r"'town' is missing \(is it 'Town '\?"),
         (TABLE, pa.table({"age;town": ["3;Ulm"]}), "schema", r"'age' is missing, and 1 more .* but there: age;town\)"),
@@ -84,6 +85,7 @@ def test_lists_are_read_as_arrays() -> None:
         (TABLE, [{"age": 3, "town": "Ulm"}, {"age": 3}], "schema", "row 1 lacks 'town' .every row has every column"),
         (TABLE, [{}, {"age": 3, "town": None}], "schema", "row 0 lacks 'age', and 1 more"),
         (TABLE, [{"age": "old", "town": "Ulm"}], "schema", "column age: row 0 holds 'old'"),
+        (TABLE, pa.table([[1], [2]], ["age", "age"]), "schema", r"'age' is there 2 times \(rename one of them\)"),
         (TABLE, [[1]], "shape", "expected 2"),
         (TABLE, {"age": [1, 2], "town": ["Ulm"]}, "shape", "differ in length"),
         (TABLE, [{"age": np.inf, "town": "Ulm"}], "non_finite", "column 'age'"),
@@ -102,6 +104,18 @@ def test_what_does_not_fit_is_told(schema: Any, value: Any, reason: str, told: s
     with pytest.raises(MessageError, match=told) as caught:
         schema.coerce(value)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.large_binary(), pa.string_view(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())]
+)
+def test_texts_of_any_type_are_texts(kind: pa.DataType) -> None:
+    towns = pa.chunked_array([pa.array(["Ulm", None], pa.string()), pa.array(["Köln", "Bonn"], pa.string())])
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    column = towns.cast(plain) if plain == kind else towns.cast(plain).dictionary_encode()
+    np.testing.assert_array_equal(
+        TABLE.coerce(pa.table({"age": [1, 2, 3, 4], "town": column})), [[1, 1], [2, np.nan], [3, 2], [4, 0]]
+    )
 
 
 @pytest.mark.parametrize(

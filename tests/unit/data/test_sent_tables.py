@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -73,6 +74,31 @@ def test_dates_and_free_texts_are_there_and_lists_are_not(tmp_path: Path) -> Non
     assert row["visit"].startswith("2026-02-01 05:00")
     assert row["note"] == "patient 5 came"
     assert "tags" not in row
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("age,town,age\n1,Ulm,2\n", "a.csv: column age: is there several times (rename it)"),
+        ("age\n1\n2\n1e300\n", "a.csv, row 2: holds 1e+300 in column 'age' (send null"),
+        ("age,town\n1,K\xf6ln\n", "a.csv: column town: is no text in UTF-8 (save it as UTF-8)"),
+        ("age,town\n1\n", "a.csv, line 2: has 1 value, not 2"),
+    ],
+)
+def test_what_cannot_be_sent_is_told(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(DataError, match=re.escape(told)):
+        list(rows_to_send(table_of(tmp_path / "a.csv"), 2, 0))
+
+
+def test_bytes_that_are_no_texts_are_left_out_wherever_they_are(tmp_path: Path) -> None:
+    table = pa.table({"age": [1, 2], "photo": [b"\xff\xd8", b"\xff\xd8"]})
+    pa_parquet.write_table(table, tmp_path / "a.parquet")
+    assert [schema.shape for _, schema in rows_to_send(table_of(tmp_path / "a.parquet"), 1, 0)] == [(1,), (1,)]
+    table = pa.table({"age": [1, 2], "photo": [b"a", b"\xff\xd8"]})
+    pa_parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="column photo: is not of the same type in all parts"):
+        list(rows_to_send(table_of(tmp_path / "a.parquet"), 1, 0))
 
 
 def test_parts_that_differ_are_refused(tmp_path: Path) -> None:
