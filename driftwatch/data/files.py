@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftwatch.data.array_bodies import NPY_FAULTS
 from driftwatch.data.readers import ArrayDataset, Dataset
@@ -22,6 +21,9 @@ from driftwatch.errors import DataError
 from driftwatch.locations import Location, local_file
 
 ARRAY_NAMES = ("x", "X", "data", "images", "samples", "arr_0")
+SHOWN = 8
+"""Names of arrays."""
+
 NOT_KEPT = "an archive's array is read as a whole: save it as .npy, of which no more is held than is needed"
 FAULTS = (*NPY_FAULTS, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 """What NumPy and zipfile raise for files that are damaged, or no such files."""
@@ -31,30 +33,39 @@ IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 
 def open_array(path: Location) -> Dataset | None:
     """An array file, or None if it is none."""
-    suffix, name = path.suffix.lower(), path.name.removesuffix(".gz")
+    name = path.name.removesuffix(".gz")
     try:
-        if suffix == ".npy":
+        if path.suffix.lower() in (".npy", ".npz"):
             with local_file(path) as file:  # a map outlives its file's name
-                return ArrayDataset(path, np.load(file, mmap_mode="r", allow_pickle=False))
-        if suffix == ".npz":
-            with local_file(path) as file:
-                return ArrayDataset(path, _npz_array(file, path))
+                loaded = np.load(file, mmap_mode="r", allow_pickle=False)
+                return ArrayDataset(path, loaded) if isinstance(loaded, np.ndarray) else _chosen(loaded, path)
         if name.endswith(("-ubyte", ".idx")):
             return IdxDataset(path)
     except FAULTS as error:
-        remedy = NOT_KEPT if isinstance(error, MemoryError) else "is the file complete?"
-        if "Python objects" in str(error) or "Object arrays" in str(error):
-            remedy = "save it as an array of numbers: array.astype(float)"
-        raise DataError(f"cannot be read: {error}", where=str(path), remedy=remedy) from None
+        what, remedy = f"cannot be read: {error}", "is the file complete?"
+        if isinstance(error, MemoryError):
+            remedy = NOT_KEPT
+        elif any(word in str(error) for word in ("pickle", "Python objects")):
+            what, remedy = "holds Python objects, or no array at all", "save an array of numbers by numpy.save"
+        raise DataError(what, where=str(path), remedy=remedy) from None
     return None
 
 
-def _npz_array(file: Path, path: Location) -> NDArray[Any]:
-    with np.load(file, allow_pickle=False) as archive:
-        names = [name for name in ARRAY_NAMES if name in archive.files] or archive.files
+def _chosen(loaded: np.lib.npyio.NpzFile, path: Location) -> ArrayDataset:
+    """The array of samples in an archive."""
+    with loaded as archive:
+        held = archive.files
+        names = [name for name in ARRAY_NAMES if name in held] or held
         if not names:
             raise DataError("holds no array", where=str(path))
-        return np.asarray(archive[names[0]])
+        array = np.asarray(archive[names[0]])
+    try:
+        return ArrayDataset(path, array)
+    except DataError as error:
+        if len(held) == 1:
+            raise
+        remedy = f"name that of the samples {ARRAY_NAMES[0]!r}: it has {', '.join(held[:SHOWN])}"
+        raise DataError(error.what, where=f"{path}, array {names[0]}", remedy=remedy) from None
 
 
 class IdxDataset(Dataset):

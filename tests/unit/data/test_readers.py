@@ -163,6 +163,10 @@ def broken(folder: Path, what: str) -> Path:
         np.save(path, contents[what])
     elif what == "objects.npy":
         np.save(path, np.array([[{}]], dtype=object), allow_pickle=True)
+    elif what == "text.npy":
+        path.write_text("hello")
+    elif what == "labels.npz":
+        np.savez(path, y=np.arange(9), features=np.ones((9, 2)))
     elif what == "short.npy":
         np.save(path, IMAGES)
         path.write_bytes(path.read_bytes()[:200])
@@ -194,7 +198,9 @@ def broken(folder: Path, what: str) -> Path:
         ("notes.txt", "of no known kind"),
         ("labels.npy", "labels or single numbers"),
         ("texts.npy", "expected numbers"),
-        ("objects.npy", "cannot be read"),
+        ("objects.npy", r"holds Python objects, or no array at all \(save an array of numbers by numpy.save\)"),
+        ("text.npy", "holds Python objects, or no array at all"),
+        ("labels.npz", r"labels.npz, array y: .* no samples \(name that of the samples 'x': it has y, features\)"),
         ("none.npy", "is empty"),
         ("nan.npy", "every pixel must be finite"),
         ("constant.npy", "every pixel is 0"),
@@ -216,6 +222,23 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, what: str, told: str) -> No
         schema = dataset.infer_schema()
         list(dataset.chunks(schema))
     assert str(path) in str(caught.value)
+
+
+def test_arrays_are_read_whatever_their_type_and_order(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float16)
+    for dtype in (">f2", "<f4", ">f8", np.longdouble):
+        np.save(tmp_path / "a.npy", np.asfortranarray(numbers.astype(dtype)))
+        dataset = open_dataset(tmp_path / "a.npy")
+        np.testing.assert_array_equal(next(dataset.chunks(dataset.infer_schema())), numbers)
+
+
+def test_an_array_may_be_called_an_archive_and_an_archive_an_array(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", images=IMAGES)
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", IMAGES)
+    (tmp_path / "b.npy").rename(tmp_path / "b.NPZ")
+    for name in ("a.npy", "b.NPZ"):
+        assert open_dataset(tmp_path / name).infer_schema() == ImageSchema(channels=1, height=6, width=7)
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])
