@@ -92,10 +92,16 @@ class IdxDataset(Dataset):
 
     def infer_schema(self) -> Schema:
         if self._dtype != np.uint8 or len(self._shape) != 3:
-            return ArrayDataset(self.path, next(self.pieces(self.rows, 0, None))[1]).infer_schema()
+            return ArrayDataset(self.path, next(self.pieces(None, self.rows, 0, None))[1]).infer_schema()
         return image_of((1, *self._shape[1:]), str(self.path))
 
-    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
+    def pieces(
+        self,
+        schema: Schema | None,  # noqa: ARG002
+        rows: int,
+        start: int,
+        refusals: Refusals | None,  # noqa: ARG002
+    ) -> Iterator[tuple[int, Any]]:
         width = math.prod(self._shape[1:]) * self._dtype.itemsize
         with self._open() as file:
             try:

@@ -6,15 +6,15 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from driftwatch.data.readers import CHUNK_ROWS, Dataset, ranged_schema
+from driftwatch.data.readers import Dataset, ranged_schema
 from driftwatch.data.refused_rows import TOLERATED, Refusals, RefusedRow
-from driftwatch.data.schema import ImageSchema, Samples, Schema, image_of
+from driftwatch.data.schema import ImageSchema, Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
 
@@ -39,6 +39,13 @@ UNREADABLE = (
 REMEDY = "leave it out, or put a good one in its place"
 
 
+class _Look(NamedTuple):
+    """What images look like: width and height, and the mode that they are read in."""
+
+    size: tuple[int, int]
+    mode: str
+
+
 class FolderDataset(Dataset):
     """Images in a folder and the folders below it, in the order of their paths.
 
@@ -59,38 +66,33 @@ class FolderDataset(Dataset):
                 where=str(path),
                 remedy=f"give files of {', '.join(sorted(IMAGE_SUFFIXES))}, or .parquet or .csv",
             )
-        self._size, self._mode = (0, 0), "L"
-        """What all are to be: those of what reads them, or else of the first that can be read."""
 
     @property
     def rows(self) -> int:
         return len(self._files)
 
     def infer_schema(self) -> Schema:
-        self._survey()
-        width, height = self._size
-        if self._mode in DEEP_MODES:
-            return ranged_schema(map(self._pixels, self._files), (1, height, width), str(self.path))
-        return image_of((1 if self._mode == "L" else 3, height, width), str(self.path))
+        look = self._survey()
+        width, height = look.size
+        if look.mode in DEEP_MODES:
+            pixels = (_pixels(file, look) for file in self._files)
+            return ranged_schema(pixels, (1, height, width), str(self.path))
+        return image_of((1 if look.mode == "L" else 3, height, width), str(self.path))
 
     def files(self) -> Sequence[Location]:
         return self._files
 
-    def chunks(
-        self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0, refusals: Refusals | None = None
-    ) -> Iterator[Samples]:
-        self._size, self._mode = self._first_look()
+    def pieces(
+        self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
+    ) -> Iterator[tuple[int, Any]]:
+        look = self._first_look()
         if isinstance(schema, ImageSchema):
-            self._size = schema.width, schema.height
-            if self._mode not in DEEP_MODES:
-                self._mode = "L" if schema.channels == 1 else "RGB"
-        return super().chunks(schema, rows, start, refusals)
-
-    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
+            mode = look.mode if look.mode in DEEP_MODES else "L" if schema.channels == 1 else "RGB"
+            look = _Look((schema.width, schema.height), mode)
         held = list[NDArray[Any]]()
         for index in range(start, len(self._files)):
             try:
-                held.append(self._pixels(self._files[index]))
+                held.append(_pixels(self._files[index], look))
             except DataError as error:
                 if refusals is None:
                     raise
@@ -104,8 +106,8 @@ class FolderDataset(Dataset):
         if held:
             yield len(self._files) - len(held), np.stack(held)
 
-    def _first_look(self) -> tuple[tuple[int, int], str]:
-        """The size and mode of the first image that can be read.
+    def _first_look(self) -> _Look:
+        """At the first image that can be read.
 
         Raises:
             DataError: none can be, of more than may be refused.
@@ -118,23 +120,23 @@ class FolderDataset(Dataset):
                 damaged.append(error)
         raise damaged[0]
 
-    def _survey(self) -> None:
-        """Looks at the heads of all images, so that what is wrong with many is told at once, and before the work.
+    def _survey(self) -> _Look:
+        """At the heads of all images, so that what is wrong with many is told at once, and before the work.
 
         Raises:
             DataError: some are no images, or not of one size.
         """
         bad = list[DataError]()
         sizes: dict[tuple[int, int], list[Location]] = {}
+        modes: dict[str, None] = {}
         for file in self._files:
             try:
-                size, mode = _looked_at(file)
+                look = _looked_at(file)
             except DataError as error:
                 bad.append(error)
                 continue
-            if not sizes or (mode == "RGB" and self._mode == "L"):
-                self._size, self._mode = size, mode
-            sizes.setdefault(size, []).append(file)
+            sizes.setdefault(look.size, []).append(file)
+            modes[look.mode] = None
         if bad:
             more = f"; {len(bad):,} of {len(self._files):,} are such" if len(bad) > 1 else ""
             raise DataError(bad[0].what + more, where=bad[0].where, remedy=bad[0].remedy)
@@ -146,30 +148,8 @@ class FolderDataset(Dataset):
                 where=str(self.path),
                 remedy="bring all to one size, as the model gets them",
             )
-
-    def _pixels(self, path: Location) -> NDArray[Any]:
-        image = _image(path)
-        mode = _read_as(image, path)
-        if mode != self._mode and not DEEP_MODES.isdisjoint((mode, self._mode)):
-            raise DataError(
-                f"is an image of mode {image.mode}, the first image of {self._mode}",
-                where=str(path),
-                remedy="bring all to one mode, or give an array (.npy), which keeps the values",
-            )
-        if (mode, self._mode) == ("RGB", "L"):
-            raise DataError(
-                "is in colour, and the others or the reference are grey",
-                where=str(path),
-                remedy="make it grey, as the model gets it: image.convert('L')",
-            )
-        if image.size != self._size:
-            raise DataError(
-                f"is of {_told(image.size)}, not of {_told(self._size)}",
-                where=str(path),
-                remedy="bring all to one size, as the model gets them",
-            )
-        pixels = np.asarray(image if mode in DEEP_MODES else image.convert(self._mode))
-        return pixels.transpose(2, 0, 1) if self._mode == "RGB" else pixels[None]
+        (size,), first = sizes, next(iter(modes))
+        return _Look(size, "RGB" if first == "L" and "RGB" in modes else first)
 
 
 def is_image(path: Location) -> bool:
@@ -196,10 +176,40 @@ def _told(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]} pixels"
 
 
-def _looked_at(path: Location) -> tuple[tuple[int, int], str]:
-    """The size of an image, and the mode that it is read in, by its head alone."""
+def _pixels(path: Location, look: _Look) -> NDArray[Any]:
+    """Of an image, ``(C, H, W)``.
+
+    Raises:
+        DataError: it cannot be read, or is not of this look.
+    """
+    image = _image(path)
+    mode = _read_as(image, path)
+    if mode != look.mode and not DEEP_MODES.isdisjoint((mode, look.mode)):
+        raise DataError(
+            f"is an image of mode {image.mode}, the first image of {look.mode}",
+            where=str(path),
+            remedy="bring all to one mode, or give an array (.npy), which keeps the values",
+        )
+    if (mode, look.mode) == ("RGB", "L"):
+        raise DataError(
+            "is in colour, and the others or the reference are grey",
+            where=str(path),
+            remedy="make it grey, as the model gets it: image.convert('L')",
+        )
+    if image.size != look.size:
+        raise DataError(
+            f"is of {_told(image.size)}, not of {_told(look.size)}",
+            where=str(path),
+            remedy="bring all to one size, as the model gets them",
+        )
+    pixels = np.asarray(image if mode in DEEP_MODES else image.convert(look.mode))
+    return pixels.transpose(2, 0, 1) if look.mode == "RGB" else pixels[None]
+
+
+def _looked_at(path: Location) -> _Look:
+    """By its head alone."""
     with _opened(path) as image:
-        return image.size, _read_as(image, path)
+        return _Look(image.size, _read_as(image, path))
 
 
 def _image(path: Location) -> Image.Image:

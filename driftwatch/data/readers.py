@@ -56,10 +56,13 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
-        """The data as it is, about `rows` rows at a time, from row `start` on, each with the index of its first row.
+    def pieces(
+        self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
+    ) -> Iterator[tuple[int, Any]]:
+        """The data, about `rows` rows at a time, from row `start` on, each with the index of its first row.
 
-        What cannot be taken from its file at all is refused; if `refusals` is None, it is an error.
+        What cannot be taken from its file at all is refused; if `refusals` is None, it is an error. A `schema` that it
+        is to be read by may say how to take it; if it is None, the data is taken as it is.
         """
 
     def files(self) -> Sequence[Location]:
@@ -85,7 +88,7 @@ class Dataset(ABC):
             return as_floats(schema.coerce(piece))
 
         held = list[Samples]()
-        for row, piece in self.pieces(rows, start, refusals):
+        for row, piece in self.pieces(schema, rows, start, refusals):
             try:
                 held.append(coerce(piece))
                 if refusals is not None:
@@ -148,7 +151,13 @@ class ArrayDataset(Dataset):
             return vector_of(array.shape[1], str(self.path), integer=array.dtype.kind in "biu")
         return image_schema(array, str(self.path))
 
-    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
+    def pieces(
+        self,
+        schema: Schema | None,  # noqa: ARG002
+        rows: int,
+        start: int,
+        refusals: Refusals | None,  # noqa: ARG002
+    ) -> Iterator[tuple[int, Any]]:
         for first in range(start, len(self._array), rows):
             yield first, np.asarray(self._array[first : first + rows])
 

@@ -49,7 +49,7 @@ def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple
 def _in_pieces(dataset: TableDataset, rows: int, start: int) -> Iterator[pa.Table]:
     """So many rows at a time, however the files' own blocks are cut."""
     held: pa.Table | None = None
-    for _, piece in dataset.pieces(rows, start, None):
+    for _, piece in dataset.pieces(None, rows, start, None):
         if twice := [name for name, count in Counter(piece.column_names).items() if count > 1]:
             raise DataError("is there several times", where=f"{dataset.path}: column {twice[0]}", remedy="rename it")
         if held is None:

@@ -93,7 +93,11 @@ class TableDataset(Dataset):
                 row += batch.num_rows
         return TableSchema(columns=self._learned(kinds, texts))
 
-    def pieces(self, rows: int, start: int, refusals: Refusals | None) -> Iterator[tuple[int, Any]]:
+    def pieces(
+        self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
+    ) -> Iterator[tuple[int, Any]]:
+        columns = schema.columns if isinstance(schema, TableSchema) else ()
+        texts = [column.name for column in columns if column.kind == "category"]
         if refusals is None:
             for part in self._parts:
                 part.require_rows()
@@ -102,7 +106,7 @@ class TableDataset(Dataset):
             if start >= first + part.rows:
                 first += part.rows
                 continue
-            for found in part.found(rows, self._columns):
+            for found in part.found(rows, self._columns, texts):
                 if isinstance(found, BadLine):
                     if refusals is not None and first >= start:
                         refusals.refuse(self._refused(part, found, first), part.bad_line(found))

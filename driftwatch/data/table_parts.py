@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
+from driftwatch.data.arrow_columns import is_bytes
 from driftwatch.data.csv_tables import REMEDY, BadLine, Found, find_types, read_rows
 from driftwatch.data.tables import near_name
 from driftwatch.errors import DataError
@@ -86,14 +87,19 @@ class Part:
         self.require_rows()
         yield from (found for found in self.found(rows, columns) if not isinstance(found, BadLine))
 
-    def found(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch | BadLine]:
+    def found(
+        self, rows: int, columns: Sequence[str] | None, texts: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatch | BadLine]:
         """Its rows, at most `rows` at a time: `columns`, or all and the folders' keys; and lines that are no rows.
+
+        Of CSV `texts` are columns to read as they are written. What type they seem to be depends on what else the file
+        holds: ``007`` is a number, unless there is a ``B12``.
 
         Raises:
             DataError: it cannot be read.
         """
         stored = [name for name in columns if name in self.schema.names] if columns is not None else None
-        for found in self._stored(rows, stored):
+        for found in self._stored(rows, stored, texts):
             batch = found
             if isinstance(batch, BadLine):
                 yield batch
@@ -104,7 +110,9 @@ class Part:
                     batch = batch.append_column(key, pa.repeat(known, batch.num_rows))
             yield batch
 
-    def _stored(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch | BadLine]:
+    def _stored(
+        self, rows: int, columns: Sequence[str] | None, texts: Collection[str]
+    ) -> Iterator[pa.RecordBatch | BadLine]:
         try:
             with _opened(self.place) as source:
                 if self.suffix == ".parquet":
@@ -112,7 +120,11 @@ class Part:
                     file = pa_parquet.ParquetFile(source, pre_buffer=False)
                     yield from file.iter_batches(batch_size=rows, columns=columns)
                     return
-                for found in read_rows(source, str(self.place), self.schema, columns or ()):
+                # What is no UTF-8 stays bytes, so that it is refused by its row.
+                as_texts = [
+                    f.with_type(pa.string()) if f.name in texts and not is_bytes(f.type) else f for f in self.schema
+                ]
+                for found in read_rows(source, str(self.place), pa.schema(as_texts), columns or ()):
                     if isinstance(found, BadLine):
                         yield found
                     else:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +22,8 @@ MISSING_TEXT = frozenset(
 )
 """Texts that stand for no value in every column, file and message: those that `pandas.read_csv` takes for it. One rule
 for all, since the same row must be the same to a training as to a daemon, whatever carried it."""
+
+_WHOLE = re.compile(r"(-?\d+)\.0+")
 
 SHOWN_NAMES = 12
 SHOWN_NAME = 40
@@ -261,16 +265,37 @@ def _number(cell: Any) -> float:
 
 
 def _category_reader(column: ColumnLike) -> Callable[[Any], float]:
-    known = {name: float(i) for i, name in enumerate(column.categories)}
+    known, alike = _codes(column.categories)
 
     def read(cell: Any) -> float:
         if isinstance(cell, list | tuple | dict):
             raise TypeError
         # What was learned as a category is one, even if it reads as missing.
-        code = known.get(category_text(cell))
+        text = category_text(cell)
+        code = known.get(text)
+        if code is None:
+            code = alike.get(_plain(text))
         return code if code is not None else math.nan if is_missing(cell) else float(len(known))
 
     return read
+
+
+@lru_cache(maxsize=1_024)
+def _codes(categories: tuple[str, ...]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """The codes of categories, by their names and by their plain ones, of which the first counts."""
+    known = {name: float(i) for i, name in enumerate(categories)}
+    return known, {_plain(name): code for name, code in reversed(known.items())}
+
+
+def _plain(text: str) -> str:
+    """The text of a whole number or a truth value, however a writer of CSV wrote it.
+
+    >>> [_plain(text) for text in ("7", "7.0", "-7.00", "007", "7.5", "TRUE", "Ulm")]
+    ['7', '7', '-7', '007', '7.5', 'true', 'Ulm']
+    """
+    if (found := _WHOLE.fullmatch(text)) is not None:
+        return found[1]
+    return lower if (lower := text.lower()) in ("true", "false") else text
 
 
 def is_missing(cell: Any) -> bool:

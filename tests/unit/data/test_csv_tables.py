@@ -94,6 +94,32 @@ def test_a_single_column_of_texts_is_no_wrong_separator(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (1,)
 
 
+def test_a_category_is_the_same_whatever_else_its_column_holds(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "ward,smoker,shift,rank\n007,TRUE,08:00,1\nA1,FALSE,night,2\n,UNKNOWN,2026-01-02,top\n"
+    )
+    schema = open_dataset(tmp_path / "a.csv").infer_schema()
+    expected = next(open_dataset(tmp_path / "a.csv").chunks(schema))
+    for number, line in enumerate(("007,TRUE,08:00,1", "A1,FALSE,night,2", "NA,UNKNOWN,2026-01-02,top")):
+        (tmp_path / "b.csv").write_text(f"ward,smoker,shift,rank\n{line}\n")
+        np.testing.assert_array_equal(next(open_dataset(tmp_path / "b.csv").chunks(schema)), expected[[number]])
+    messages = [
+        {"ward": "007", "smoker": True, "shift": "08:00", "rank": 1},
+        {"ward": "A1", "smoker": False, "shift": "night", "rank": 2.0},
+    ]
+    np.testing.assert_array_equal(schema.coerce(messages), expected[:2])
+    (tmp_path / "b.csv").write_text("ward,smoker,shift,rank\n7,True,8:00,1.0\n")
+    np.testing.assert_array_equal(next(open_dataset(tmp_path / "b.csv").chunks(schema)), [[2, 1, 3, 0]])
+
+
+def test_truth_values_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("new\nTrue\nFalse\n")
+    schema = open_dataset(tmp_path / "a.csv").infer_schema()
+    assert [column.categories for column in schema.columns] == [("false", "true")]
+    (tmp_path / "b.csv").write_text("new\nTRUE\nfalse\nTrue\nmaybe\n")
+    np.testing.assert_array_equal(next(open_dataset(tmp_path / "b.csv").chunks(schema)), [[1], [0], [1], [2]])
+
+
 def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a\n1\n")
     dataset = open_dataset(tmp_path / "a.csv")
