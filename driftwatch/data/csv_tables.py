@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from driftwatch.data.arrow_columns import is_number
+from driftwatch.data.arrow_columns import is_number, is_text
 from driftwatch.data.csv_lines import Lines, below_first_row, rows_of, whole_lines
 from driftwatch.data.refused_rows import TOLERATED
 from driftwatch.data.tables import MISSING_TEXT
@@ -105,6 +105,21 @@ def find_types(file: BinaryIO, where: str) -> Found:
     if not rows:
         found.require_rows(where)
     return found
+
+
+def text_columns(schemas: Iterable[pa.Schema]) -> Collection[str]:
+    """The columns of which some file has texts that are no numbers: they are texts in all files of a table.
+
+    >>> january = pa.schema({"ward": pa.int64(), "age": pa.int64()})
+    >>> february = pa.schema({"ward": pa.string(), "age": pa.float64()})
+    >>> text_columns([january, february])
+    {'ward'}
+    """
+    types: dict[str, pa.DataType] = {}
+    for schema in schemas:
+        for field in schema:
+            types[field.name] = _wider(types.get(field.name, field.type), field.type)
+    return {name for name, kind in types.items() if is_text(kind)}
 
 
 def read_rows(

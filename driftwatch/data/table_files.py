@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from driftwatch.data.arrow_columns import distinct, is_bytes, is_text
-from driftwatch.data.csv_tables import BadLine
+from driftwatch.data.csv_tables import BadLine, text_columns
 from driftwatch.data.readers import Dataset
 from driftwatch.data.refused_rows import Refusals, RefusedRow, data_error
 from driftwatch.data.schema import Column, Schema, TableSchema
@@ -80,10 +80,12 @@ class TableDataset(Dataset):
         kinds: dict[str, pa.DataType] = {}
         texts: dict[str, set[str]] = {}
         names = self._columns or self._parts[0].schema.names
-        for part in (*self._parts, *(part for other in others for part in other._parts)):
+        parts = [*self._parts, *(part for other in others for part in other._parts)]
+        as_texts = text_columns(part.schema for part in parts if part.suffix != ".parquet")
+        for part in parts:
             part.require(names)
             row = 0
-            for batch in part.batches(READ_ROWS, self._columns):
+            for batch in part.batches(READ_ROWS, self._columns, as_texts):
                 for name in names:
                     column = batch.column(name)
                     kinds[name] = self._one_kind(part, name, kinds.get(name, column.type), column.type)

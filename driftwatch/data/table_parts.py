@@ -78,17 +78,17 @@ class Part:
         """The error that a line is no row."""
         return DataError(line.what, where=f"{self.place}, line {line.number}", remedy=REMEDY)
 
-    def batches(self, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    def batches(self, rows: int, columns: Sequence[str] | None, texts: Collection[str]) -> Iterator[pa.RecordBatch]:
         """Its rows alone, see `found`.
 
         Raises:
             DataError: it cannot be read, or lines of it are no rows.
         """
         self.require_rows()
-        yield from (found for found in self.found(rows, columns) if not isinstance(found, BadLine))
+        yield from (found for found in self.found(rows, columns, texts) if not isinstance(found, BadLine))
 
     def found(
-        self, rows: int, columns: Sequence[str] | None, texts: Collection[str] = ()
+        self, rows: int, columns: Sequence[str] | None, texts: Collection[str]
     ) -> Iterator[pa.RecordBatch | BadLine]:
         """Its rows, at most `rows` at a time: `columns`, or all and the folders' keys; and lines that are no rows.
 

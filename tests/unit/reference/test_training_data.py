@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 
 from driftwatch.data.readers import open_dataset
@@ -122,15 +124,31 @@ def test_tables_in_several_files_are_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ("n,town\n1,7\n2,8\n", r"other\.csv: column town: holds int64, in first\.csv string"),
-        ("n,place\n1,Bonn\n2,Ulm\n", r"other\.csv: has no column 'town'"),
+        ({"n": [1], "town": [7]}, r"other\.parquet: column town: holds int64, in first\.parquet string"),
+        ({"n": [1], "place": ["Bonn"]}, r"other\.parquet: has no column 'town'"),
     ],
 )
-def test_tables_that_are_not_one(other: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "first.csv").write_text("n,town\n1,Bonn\n2,Ulm\n")
-    (tmp_path / "other.csv").write_text(other)
+def test_tables_that_are_not_one(other: dict[str, list[object]], message: str, tmp_path: Path) -> None:
+    pa_parquet.write_table(pa.table({"n": [1], "town": ["Bonn"]}), tmp_path / "first.parquet")
+    pa_parquet.write_table(pa.table(other), tmp_path / "other.parquet")
     with pytest.raises(DataError, match=message):
-        one_schema([open_dataset(tmp_path / name) for name in ("first.csv", "other.csv")])
+        one_schema([open_dataset(tmp_path / name) for name in ("first.parquet", "other.parquet")])
+
+
+def test_a_column_of_csv_is_what_all_files_make_it(tmp_path: Path) -> None:
+    (tmp_path / "january.csv").write_text("ward,smoker,age\n007,TRUE,1\n012,FALSE,2\n")
+    (tmp_path / "february.csv").write_text("ward,smoker,age\nA1,UNKNOWN,2.5\n")
+    for names in (("january.csv", "february.csv"), ("february.csv", "january.csv")):
+        datasets = [open_dataset(tmp_path / name) for name in names]
+        found = one_schema(datasets)
+        assert isinstance(found, TableSchema)
+        assert [column.categories for column in found.columns] == [
+            ("007", "012", "A1"),
+            ("FALSE", "TRUE", "UNKNOWN"),
+            (),
+        ]
+        rows = np.concatenate([chunk for dataset in datasets for chunk in dataset.chunks(found)])
+        assert sorted(rows.tolist()) == [[0, 1, 1], [1, 0, 2], [2, 2, 2.5]]
 
 
 def test_numbers_are_whole_only_if_they_are_in_all_files(tmp_path: Path) -> None:
