@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -64,6 +65,8 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    # Of damaged and of very large images: errors tell of what matters.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         result = app(arguments, standalone_mode=False, prog_name="driftwatch")
     except DriftwatchError as error:

@@ -22,7 +22,8 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 """Pillow's names for grey of more than 8 bits: to convert these clips them."""
 
-COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "LA", "CMYK", "YCbCr", "HSV"})
+GREY_MODES = frozenset({"1", "L", "LA", "La"})
+COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV"})
 UNREADABLE = (
     OSError,
     ValueError,
@@ -159,7 +160,7 @@ def is_image(path: Location) -> bool:
 
 def _read_as(image: Image.Image, path: Location) -> str:
     """The mode in which an image keeps its values."""
-    if image.mode in ("1", "L"):
+    if image.mode in GREY_MODES:
         return "L"
     if image.mode in DEEP_MODES:
         return image.mode

@@ -11,12 +11,13 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
+from PIL import Image
 
 from driftwatch.cli.app import _run
 from driftwatch.reference.offline import SAMPLE_COLUMNS, WINDOW_COLUMNS
 from driftwatch.reference.scoring import Scorer
 from tests.people import rows
-from tests.synthetic import shuffled_rows, waves
+from tests.synthetic import SIDE, shuffled_rows, waves
 
 WIDTH = 80
 RULE = "p <= 5e-05 (50 / 1,000,000), one false alarm in 1,000,000 samples"
@@ -94,6 +95,15 @@ def test_a_bad_row_is_left_out_and_told_of(
     assert pd.read_parquet(tmp_path / "s.refused.parquet").to_dict("records") == [
         {"index": 20, "where": "column age", "reason": "holds 'old' (expected a number)"}
     ]
+
+
+def test_what_pillow_warns_of_is_not_on_the_terminal(
+    bundle: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    Image.new("L", (SIDE, SIDE)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+    Image.fromarray(waves(1)[0, 0].astype(np.uint8)).save(tmp_path / "b.png")
+    assert _run(["score", str(bundle), str(tmp_path)]) == 0
+    assert [warning for warning in recwarn if "PIL" in warning.filename] == []
 
 
 def test_samples_fit_into_80_columns(bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

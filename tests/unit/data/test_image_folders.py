@@ -62,6 +62,17 @@ def test_one_grey_photograph_does_not_take_the_colour_of_all(tmp_path: Path) -> 
         assert coloured[:, 0, 0].tolist() == [200, 10, 30]
 
 
+def test_grey_with_transparency_is_grey(tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[0]).convert("LA").save(tmp_path / "a.png")
+    Image.fromarray(IMAGES[1]).save(tmp_path / "b.png")
+    dataset = open_dataset(tmp_path)
+    grey = dataset.infer_schema()
+    assert grey == ImageSchema(channels=1, height=6, width=7)
+    np.testing.assert_array_equal(next(dataset.chunks(grey))[:, 0], IMAGES[:2])
+    coloured = next(dataset.chunks(ImageSchema(channels=3, height=6, width=7)))
+    np.testing.assert_array_equal(coloured, np.stack([IMAGES[:2]] * 3, axis=1))
+
+
 def test_all_sizes_in_a_folder_are_told_at_once(tmp_path: Path) -> None:
     for name, size in (("a", (7, 6)), ("b", (7, 6)), ("c", (9, 6)), ("d", (7, 6)), ("e", (1, 2))):
         Image.new("L", size).save(tmp_path / f"{name}.png")
