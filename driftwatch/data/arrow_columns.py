@@ -67,7 +67,9 @@ def distinct(column: Any, where: str) -> tuple[list[Any], Rows, Rows]:
     encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
     index = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     used, first, rows = np.unique(index, return_index=True, return_inverse=True)
-    known = encoded.dictionary.take(pa.array(used[used >= 0])).to_pylist()
+    found = encoded.dictionary.take(pa.array(used[used >= 0]))
+    # Of a damaged file even texts may be no UTF-8.
+    known = (found.cast(pa.large_binary()) if is_text(found.type) else found).to_pylist()
     values = [None] * int((used < 0).sum()) + known
     return [_as_text(value, row, where) for value, row in zip(values, first.tolist(), strict=True)], rows, first
 

@@ -99,8 +99,10 @@ class Part:
             DataError: it cannot be read.
         """
         stored = [name for name in columns if name in self.schema.names] if columns is not None else None
+        count = 0
         for found in self._stored(rows, stored, texts):
             batch = found
+            count += 1 if isinstance(batch, BadLine) else batch.num_rows
             if isinstance(batch, BadLine):
                 yield batch
                 continue
@@ -109,6 +111,11 @@ class Part:
                     known = pa.scalar(None if value == NO_VALUE else value, pa.string())
                     batch = batch.append_column(key, pa.repeat(known, batch.num_rows))
             yield batch
+        if count != self.rows:
+            told = f"holds {count:,} rows, where there were to be {self.rows:,}"
+            raise DataError(
+                told, where=str(self.place), remedy="is the file complete, and did it not change meanwhile?"
+            )
 
     def _stored(
         self, rows: int, columns: Sequence[str] | None, texts: Collection[str]

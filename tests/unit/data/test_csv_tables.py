@@ -126,6 +126,9 @@ def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> Non
     (tmp_path / "a.csv").write_text("a\nx\n")
     with pytest.raises(DataError, match=r"conversion error .* \(did the file change while it was read\?\)"):
         dataset.infer_schema()
+    (tmp_path / "a.csv").write_text("a\n1\n2\n")
+    with pytest.raises(DataError, match=r"a\.csv: holds 2 rows, where there were to be 1 \(is the file complete, and"):
+        dataset.infer_schema()
 
 
 def test_the_lines_of_csv_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,13 @@ def test_what_does_not_fit_is_told(schema: Any, value: Any, reason: str, told: s
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_texts_that_are_none_are_told(kind: pa.DataType) -> None:
+    damaged = pa.array([b"Ulm", b"K\xf6ln"], pa.binary()).view(pa.string()).cast(kind)
+    with pytest.raises(MessageError, match=r"column town: row 1 holds b'K\\xf6ln' \(expected texts in UTF-8\)"):
+        TABLE.coerce(pa.table({"age": [1, 2], "town": damaged}))
+
+
 @pytest.mark.parametrize(
     "kind", [pa.binary(), pa.large_binary(), pa.string_view(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())]
 )
