@@ -83,6 +83,9 @@ class FolderDataset(Dataset):
     def files(self) -> Sequence[Location]:
         return self._files
 
+    def file_of(self, row: int) -> str:
+        return str(self._files[row])
+
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
     ) -> Iterator[tuple[int, Any]]:

@@ -69,6 +69,10 @@ class Dataset(ABC):
         """What it is read from."""
         return (self.path,)
 
+    def file_of(self, row: int) -> str:  # noqa: ARG002
+        """The file that a row is in, for people; nothing if there is one only."""
+        return ""
+
     def chunks(
         self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0, refusals: Refusals | None = None
     ) -> Iterator[Samples]:
@@ -94,10 +98,11 @@ class Dataset(ABC):
                 if refusals is not None:
                     refusals.read(len(piece))
             except MessageError as error:
-                told = data_error(error, str(self.path), row, f"a {schema.describe()}")
+                file = self.file_of(row + (error.row or 0))
+                told = data_error(error, str(self.path), row, f"a {schema.describe()}", file)
                 if refusals is None:
                     raise told from None
-                held += refusals.sift(piece, coerce, row, told)
+                held += refusals.sift(piece, coerce, row, told, self.file_of)
             # Tables come in blocks of their file's own length.
             while sum(map(len, held)) >= rows:
                 whole = np.concatenate(held) if len(held) > 1 else held[0]

@@ -33,7 +33,7 @@ class RefusedRow:
         return f"index {self.index}{', ' if self.where else ''}{self.where}: {self.reason}"
 
 
-def data_error(error: MessageError, place: str, first: int, expected: str) -> DataError:
+def data_error(error: MessageError, place: str, first: int, expected: str, file: str = "") -> DataError:
     """What is wrong with some rows of data: with one of them, counted from the first of all, or with all of these.
 
     Args:
@@ -41,9 +41,11 @@ def data_error(error: MessageError, place: str, first: int, expected: str) -> Da
         place: of the data.
         first: index of the first of them.
         expected: what they are to be, for a remedy if there is no other.
+        file: of the data that the row is in, or the first of these rows.
     """
     noun, what = _parted(error)
     told = f"rows from {first}" if error.row is None else f"{noun} {first + error.row}"
+    told += f" in {file}" if file else ""
     where = f"{place}, {told}" + (f", {error.where}" if error.where else "")
     return DataError(what, where=where, remedy=error.remedy or expected)
 
@@ -72,7 +74,12 @@ class Refusals:
         self._read += rows
 
     def sift(
-        self, piece: Any, coerce: Callable[[Any], NDArray[np.floating]], index: int, error: DataError
+        self,
+        piece: Any,
+        coerce: Callable[[Any], NDArray[np.floating]],
+        index: int,
+        error: DataError,
+        file_of: Callable[[int], str],
     ) -> list[NDArray[np.floating]]:
         """What of a piece can be read, in order.
 
@@ -81,6 +88,7 @@ class Refusals:
             coerce: reads some.
             index: of the piece's first row.
             error: of the whole piece.
+            file_of: says in which file a row is, by its index.
 
         Raises:
             DataError: most of what there was so far cannot be read.
@@ -99,7 +107,8 @@ class Refusals:
                     cuts += [(middle, end), (start, middle)]
                     continue
                 reason = _parted(fault)[1] + (f" ({fault.remedy})" if fault.remedy else "")
-                self.refuse(RefusedRow(index + start, fault.where, reason), error)
+                where = ", ".join(filter(None, (file_of(index + start), fault.where)))
+                self.refuse(RefusedRow(index + start, where, reason), error)
         return found
 
     def refuse(self, row: RefusedRow, error: DataError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -68,6 +69,11 @@ class TableDataset(Dataset):
     def files(self) -> Sequence[Location]:
         return [part.place for part in self._parts]
 
+    def file_of(self, row: int) -> str:
+        ends = accumulate(part.rows for part in self._parts)
+        places = (str(part.place) for part, end in zip(self._parts, ends, strict=True) if row < end)
+        return next(places, "") if len(self._parts) > 1 else ""
+
     def infer_schema(self) -> Schema:
         return self.schema_with(())
 
@@ -111,17 +117,14 @@ class TableDataset(Dataset):
             for found in part.found(rows, self._columns, texts):
                 if isinstance(found, BadLine):
                     if refusals is not None and first >= start:
-                        refusals.refuse(self._refused(part, found, first), part.bad_line(found))
+                        where = ", ".join(filter(None, (self.file_of(first), f"line {found.number}")))
+                        refusals.refuse(RefusedRow(first, where, found.what), part.bad_line(found))
                     first += 1
                     continue
                 skip = max(0, start - first)
                 if skip < found.num_rows:
                     yield first + skip, pa.Table.from_batches([found.slice(skip)])
                 first += found.num_rows
-
-    def _refused(self, part: Part, line: BadLine, index: int) -> RefusedRow:
-        place = f"{part.place}, " if len(self._parts) > 1 else ""
-        return RefusedRow(index, f"{place}line {line.number}", line.what)
 
     def _one_kind(self, part: Part, name: str, first: pa.DataType, kind: pa.DataType) -> pa.DataType:
         """The type of a column that was of one type so far, and now is of another; what is empty may become any."""

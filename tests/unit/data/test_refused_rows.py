@@ -69,15 +69,30 @@ def test_a_text_in_another_encoding(tmp_path: Path) -> None:
     ]
 
 
-def test_lines_that_are_no_rows_in_several_files(tmp_path: Path) -> None:
+def test_rows_in_several_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        (tmp_path / f"{name}.csv").write_text("age,town\n1,Ulm\n2\n3,Ulm\n")
+        (tmp_path / f"{name}.csv").write_text("age,town\n1,Ulm\n2\nold,Ulm\n3,Ulm\n")
     found, refused, indices = read(tmp_path, PEOPLE)
-    assert (found[:, 0].tolist(), indices.tolist()) == ([1, 3, 1, 3], [0, 2, 3, 5])
+    assert (found[:, 0].tolist(), indices.tolist()) == ([1, 3, 1, 3], [0, 3, 4, 7])
     assert [(row.index, row.where) for row in refused] == [
         (1, f"{tmp_path / 'a.csv'}, line 3"),
-        (4, f"{tmp_path / 'b.csv'}, line 3"),
+        (2, f"{tmp_path / 'a.csv'}, column age"),
+        (5, f"{tmp_path / 'b.csv'}, line 3"),
+        (6, f"{tmp_path / 'b.csv'}, column age"),
     ]
+    (tmp_path / "a.csv").write_text("age,town\n1,Ulm\n")
+    (tmp_path / "b.csv").write_text("age,town\n1,Ulm\nold,Ulm\n")
+    with pytest.raises(DataError, match=rf"^{tmp_path}, row 2 in {tmp_path}/b.csv, column age: holds 'old'"):
+        list(open_dataset(tmp_path).chunks(PEOPLE))
+
+
+def test_an_image_of_another_range_is_named(tmp_path: Path) -> None:
+    for i in range(4):
+        Image.fromarray(np.full((6, 6), 1e6 * (i == 2), np.float32)).save(tmp_path / f"{i}.tif")
+    schema = ImageSchema(channels=1, height=6, width=6, dtype="float32", low=0.0, high=1.0)
+    found, refused, _ = read(tmp_path, schema)
+    assert len(found) == 3
+    assert [(row.index, row.where) for row in refused] == [(2, str(tmp_path / "2.tif"))]
 
 
 def test_vectors(tmp_path: Path) -> None:
