@@ -214,13 +214,14 @@ def _require_text(lines: bytes, where: str) -> None:
 
 def _require_commas(lines: bytes, where: str) -> None:
     """Refuses lines whose values are parted by another sign: they would be one column, or of several lengths."""
-    header, *rows = lines.splitlines()[:2]
-    if b"," in header or not rows:
+    header, *rows = lines.lstrip(b"\r\n").splitlines()[:2]
+    commas = header.count(b",")
+    if not rows or 0 < commas == rows[0].count(b","):
         return
     for sign in (b";", b"\t", b"|"):
-        if 0 < header.count(sign) <= rows[0].count(sign):
+        if commas < header.count(sign) <= rows[0].count(sign):
             raise DataError(
-                f"has one column, {_shown(header)}",
+                f"has {'one column' if commas == 0 else f'{commas + 1} columns'}, {_shown(header)}",
                 where=where,
                 remedy=f"is the separator {sign.decode()!r}? Save it with commas, and points in its numbers",
             )

@@ -73,6 +73,8 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
             b"age;bmi\r\n3;21,5\r\n",
             "has one column, 'age;bmi' (is the separator ';'? Save it with commas, and points in its numbers)",
         ),
+        (b"\nage;bmi\n3;21,5\n", "has one column, 'age;bmi' (is the separator ';'?"),
+        (b"age, years;bmi;town\n3,5;21,5;Ulm\n", "has 2 columns, 'age, years;bmi;town' (is the separator ';'?"),
         (b"age\tbmi\n3\t21.5\n", r"has one column, 'age\tbmi' (is the separator '\t'?"),
         (b";".join([b"column"] * 100) + b"\n" + b";" * 99 + b"\n", "column;colu...' (is the separator ';'?"),
     ],
@@ -92,6 +94,8 @@ def test_a_compressed_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
 def test_a_single_column_of_texts_is_no_wrong_separator(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("said;or not\nyes\nno\n")
     assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (1,)
+    (tmp_path / "a.csv").write_text('a,b;c\n1,"x, y; z"\n')
+    assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (2,)
 
 
 def test_a_category_is_the_same_whatever_else_its_column_holds(tmp_path: Path) -> None:
