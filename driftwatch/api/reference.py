@@ -181,7 +181,8 @@ class Reference:
             step: samples after which they are tested anew.
             budget: of false alarms: text as in a configuration, or samples between two of them.
             min_effect: nats per sample below which no alert fires.
-            resolve_after: tests in a row, of windows with ``p > 0.01`` each, that resolve an alert.
+            resolve_after: tests in a row without a window that drifts, that resolve an alert once windows look like the
+                reference again.
             anytime_alpha: chance that a stream without drift ever alarms by its single samples; 0 for no such alarm.
             severity: the least effect of each level, nats per sample; ``{"warning": 0, "critical": 5}`` if None.
             name: of the stream, as alerts tell it.

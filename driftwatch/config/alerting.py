@@ -140,7 +140,7 @@ class AlertsConfig(Settings):
         ),
     ] = 1e-3
     resolve_after: Annotated[
-        int, Field(ge=1, le=10_000, description="tests in a row, of windows with p > 0.01 each, that resolve an alert")
+        int, Field(ge=1, le=10_000, description="tests in a row without a window that drifts, that resolve an alert")
     ] = 3
     severity: Annotated[
         dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], Annotated[float, Field(ge=0)]],

@@ -136,7 +136,7 @@ class Reference:
             sizes: of windows in samples, each a multiple of `step`.
             step: samples in a pane.
             budget: expected samples between false alarms.
-            resolve_after: quiet steps that end an alarm.
+            resolve_after: steps without an alarm that part two alarms.
             samples: simulated, unless the bundle has the null of these windows with it.
             by_time: whether there are windows by time too.
         """

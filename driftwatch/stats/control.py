@@ -58,7 +58,7 @@ def control_for(
             None, ``(0, 0)``, if all windows are large.
         step: samples in a step.
         budget: expected samples between false alarms.
-        resolve_after: quiet steps that end an alarm.
+        resolve_after: steps without an alarm that part two alarms.
         stretches: the smallest of large windows at each step, ``(J', S')``, each two rows from another truth (see
             `driftwatch.stats.large`); None if there are no such windows.
         distinct: samples of the bank, if it is drawn from in blocks that hold whole windows: alarms of such windows

@@ -72,7 +72,7 @@ class Rates(ABC):
     Args:
         p_values: the smallest of each step, ``(J, S)``.
         step: samples in a step.
-        resolve_after: quiet steps that end an alarm.
+        resolve_after: steps without an alarm that part two alarms.
     """
 
     p_values: Array

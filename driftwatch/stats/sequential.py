@@ -103,7 +103,7 @@ class SlidingNull:
 
         Args:
             budget: expected samples between false alarms.
-            resolve_after: quiet steps that end an alarm.
+            resolve_after: steps without an alarm that part two alarms.
         """
         distinct = self.bank if self.block > min(self.nulls) else None
         control = control_for(self.p_values, self.step, budget, resolve_after, self.stretches, distinct)

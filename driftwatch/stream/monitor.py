@@ -18,6 +18,10 @@ from driftwatch.stream.policy import Policy
 from driftwatch.stream.time_windows import TimeRule, TimeSize
 from driftwatch.stream.windows import Standard, StreamTester
 
+PATIENCE = 3
+"""Longest windows without drift that end an alarm whose p-values stay low, or which has come back: the more, the fewer
+alerts tell of one drift, and the later the last of them is resolved (`benchmarks.flapping`)."""
+
 FORGOTTEN_MEMORIES = 2
 """Memories after which a sample says next to nothing of the next one."""
 
@@ -30,7 +34,7 @@ class TesterFactory:
         step: samples in a pane.
         budget: expected samples between false alarms.
         min_effect: nats per sample below which a window never alarms.
-        resolve_after: quiet steps that end an alarm.
+        resolve_after: steps in a row without drift, before an alarm may end.
         severity: the least effect of each severity, nats per sample.
         examples: which samples alerts point at.
         anytime_alpha: chance that a stream without drift ever sets the anytime alarm off; 0 for none.
@@ -96,6 +100,7 @@ class TesterFactory:
             min_effect=self._min_effect,
             resolve_after=self._resolve_after,
             severity=self._severity,
+            patience=max(self._resolve_after, PATIENCE * max(self._sizes) // self._step),
         )
 
     def standard(self, reference: Reference) -> Standard:

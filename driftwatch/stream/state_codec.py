@@ -46,6 +46,11 @@ class TestState:
             "quiet": policy.quiet,
             "since_ms": policy.since_ms,
         }
+        # Older daemons do not know these, and end the alarm as they end alarms.
+        if policy.settled != policy.quiet:
+            told["settled"] = policy.settled
+        if policy.wary:
+            told["wary"] = policy.wary
         if (present := bets.pop(self.reference, None)) is not None:
             told["anytime"] = present
         if bets or policy.reference not in ("", self.reference):
@@ -73,7 +78,16 @@ def parse_state(told: Mapping[str, Any], where: str) -> TestState:
         if "anytime" in told:
             bets[reference] = AnytimeState.from_json(told["anytime"])
         began_by = str(told.get("began_by", reference if firing else ""))
-        policy = PolicyState(firing, str(told["severity"]), int(told["quiet"]), int(told["since_ms"]), began_by)
+        quiet = int(told["quiet"])
+        policy = PolicyState(
+            firing,
+            str(told["severity"]),
+            quiet,
+            int(told["since_ms"]),
+            began_by,
+            settled=int(told.get("settled", quiet)),
+            wary=int(told.get("wary", 0)),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(
             f"holds no state of a stream: {error}", where=where, remedy="delete it to start anew"

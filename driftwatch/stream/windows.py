@@ -223,7 +223,8 @@ class StreamTester:
         held = self._anytime is not None and self._anytime.held > 0
         before = self.state
         drifting = self.by_time is not None and bool(self.by_time.drifting)
-        self.state, transition = advance(self.policy, before, results, anytime=held, drifting=drifting)
+        full = len(results) == len(self.sizes)
+        self.state, transition = advance(self.policy, before, results, anytime=held, drifting=drifting, full=full)
         if transition is None:
             return TestOutcome(tuple(results))
         size = int(transition.window.size)
@@ -241,7 +242,8 @@ class StreamTester:
             summary, flaws = merge([part.summary for part in each.panes]), add_flaws(part.flaws for part in each.panes)
             (found,) = examine(each.null, summary[None], self.reference, [flaws])
             drift = found.p_value <= each.alpha and found.effect_nats >= self.policy.min_effect
-            by_time.tested(each.size, quiet=self.policy.quiet(found.p_value, found.effect_nats))
+            quiet = self.policy.quiet(found.p_value, found.effect_nats, self.state.settled)
+            by_time.tested(each.size, quiet=quiet)
             windows.append(self._result(each.span, found, drift))
             if drift:
                 before = self.state
@@ -299,7 +301,7 @@ class StreamTester:
             p_value=result.p_value,
             detectors=detector_results(result) + self._bets(),
             explanation=(
-                "; ".join(filter(None, (self._watched(result), result.explanation, place)))
+                "; ".join(filter(None, (self._again(before), self._watched(result), result.explanation, place)))
                 if firing
                 else self._quiet(began)
             ),
@@ -310,9 +312,21 @@ class StreamTester:
             trace=next((pane.trace for pane in reversed(window) if pane.trace), ""),
         )
 
+    def _again(self, before: PolicyState) -> str:
+        """That it is a drift which has come back, where it starts an alarm."""
+        if before.firing or not before.wary:
+            return ""
+        tests = self.policy.patience - self.state.wary + 1
+        return f"again, {tests} test{'s' * (tests > 1)} after the last alarm was resolved"
+
     def _quiet(self, began: PolicyState) -> str:
         """Why the alarm is over."""
-        words = f"no window has drifted in the last {self.policy.resolve_after} steps"
+        policy, settled = self.policy, began.settled + 1
+        slight = f" or less than {policy.slight:.2g} nats/sample" if policy.min_effect else ""
+        words = (
+            f"no window has drifted in the last {settled} test{'s' * (settled > 1)}, "
+            f"and now all have p > {policy.calm_after(settled):.2g}{slight}"
+        )
         if began.reference == self.reference.version:
             return words
         return f"{words}; the alarm began by reference {began.reference}, which is not the present one"

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from driftwatch.stream.alert import WindowSpan
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import WindowResult
+from driftwatch.stream.state_codec import TestState, parse_state
 
-POLICY = Policy(threshold=1e-4, min_effect=0.5, resolve_after=3, severity={"warning": 0.0, "critical": 5.0})
+POLICY = Policy(
+    threshold=1e-4, min_effect=0.5, resolve_after=3, severity={"warning": 0.0, "critical": 5.0}, patience=20
+)
 
 
 def result(p_value: float, effect: float = 1.0, size: int = 50) -> WindowResult:
@@ -27,16 +34,21 @@ def result(p_value: float, effect: float = 1.0, size: int = 50) -> WindowResult:
     )
 
 
-def run(*steps: WindowResult) -> list[Transition | None]:
+def run(*steps: WindowResult, policy: Policy = POLICY) -> list[Transition | None]:
     state, told = PolicyState(), []
     for step in steps:
-        state, transition = advance(POLICY, state, [step])
+        state, transition = advance(policy, state, [step])
         told.append(transition)
     return told
 
 
-def states(*steps: WindowResult) -> list[str]:
-    return [transition.state if transition else "" for transition in run(*steps)]
+def states(*steps: WindowResult, policy: Policy = POLICY) -> list[str]:
+    return [transition.state if transition else "" for transition in run(*steps, policy=policy)]
+
+
+def lasted(*steps: WindowResult, policy: Policy = POLICY) -> int:
+    """Steps from the last of these to the one at which the alarm that they begin is resolved, if all is quiet."""
+    return states(*steps, *[QUIET] * 100, policy=policy).index("resolved", len(steps)) - len(steps) + 1
 
 
 QUIET, LOUD = result(0.5), result(1e-6)
@@ -51,21 +63,82 @@ def test_a_loud_step_starts_the_count_anew() -> None:
     assert "resolved" not in states(LOUD, QUIET, QUIET, LOUD, QUIET, QUIET)
 
 
-def test_what_hovers_about_the_threshold_is_one_alarm() -> None:
-    """P-values as of a drift that grows slowly: it was two alarms."""
-    hovering = result(1e-3)
-    assert states(LOUD, *[hovering] * 5, LOUD, *[hovering] * 5, *[QUIET] * 3) == ["firing", *[""] * 13, "resolved"]
-    assert "firing" not in states(*[hovering] * 5)
+@pytest.mark.parametrize("p_value", [1e-3, 0.02, 0.19])
+def test_what_hovers_about_the_threshold_is_one_alarm(p_value: float) -> None:
+    """P-values as of a drift that windows hardly see: it was several alarms."""
+    hovering = [result(p_value)] * 5
+    assert states(LOUD, *hovering, LOUD, *hovering, *[QUIET] * 3) == ["firing", *[""] * 13, "resolved"]
+    assert "firing" not in states(*hovering)
 
 
-def test_small_effects_hold_no_alarm() -> None:
-    assert states(LOUD, *[result(1e-3, effect=0.4)] * 3)[-1] == "resolved"
+def test_effects_that_hover_about_the_least_one_are_one_alarm() -> None:
+    """Each window below `min_effect` ended an alarm, however sure the drift was."""
+    below, far_below = result(1e-12, effect=0.3), result(1e-12, effect=0.2)
+    assert states(LOUD, *[below] * 5, LOUD, *[below] * 5)[1:] == [""] * 11
+    assert states(LOUD, *[far_below] * 3)[-1] == "resolved"
+
+
+def test_without_a_least_effect_none_is_too_small() -> None:
+    policy = replace(POLICY, min_effect=0.0)
+    assert "resolved" not in states(LOUD, *[result(1e-3, effect=-0.1)] * 5, policy=policy)
+    state, _ = advance(policy, PolicyState(), [LOUD])
+    for _ in range(5):
+        state, _ = advance(policy, state, [result(0.5, effect=-0.1)], anytime=True)
+    assert state.firing, "the anytime alarm keeps it on"
+
+
+def test_p_values_that_stay_low_end_an_alarm_after_patience() -> None:
+    low = result(0.05)
+    assert states(LOUD, *[low] * 30).index("resolved") == POLICY.patience + POLICY.still - 1
+    assert "resolved" not in states(LOUD, *[result(0.005)] * 100)
+
+
+def test_resolve_after_counts_from_the_last_window_that_drifted() -> None:
+    """All of so many tests had to be quiet: of hundreds some never are, and the alarm stayed on."""
+    policy = replace(POLICY, resolve_after=15)
+    assert lasted(LOUD, policy=policy) == 15
+    assert lasted(LOUD, *[QUIET] * 12, result(0.1), policy=policy) == 3
+    assert lasted(LOUD, *[QUIET] * 12, LOUD, policy=policy) == 15
+    assert lasted(LOUD, policy=replace(POLICY, resolve_after=1)) == 1
+
+
+def test_an_alarm_that_comes_back_waits_with_patience() -> None:
+    first = [LOUD, *[QUIET] * 3]
+    assert lasted(*first, *[QUIET] * 5, LOUD) == POLICY.patience
+    assert lasted(*first, *[QUIET] * POLICY.patience, LOUD) == 3
+    batches = [LOUD, *[QUIET] * 10] * 10
+    assert states(*batches).count("firing") == 2, "they were ten alarms"
+
+
+@given(
+    st.lists(st.sampled_from([1e-6, 0.005, 0.1, 0.5]), max_size=80),
+    st.lists(st.booleans(), min_size=80, max_size=80),
+    st.integers(0, 80),
+)
+def test_a_restart_at_any_step_changes_no_decision(p_values: list[float], full: list[bool], stop: int) -> None:
+    policy, told = replace(POLICY, patience=6), []
+    state = again = PolicyState()
+    for number, (p_value, whole) in enumerate(zip(p_values, full, strict=False)):
+        if number == stop:
+            again = parse_state(TestState("v", again).to_json(), "here").policy
+        (state, one), (again, other) = (advance(policy, each, [result(p_value)], full=whole) for each in (state, again))
+        told.append((one, other))
+    assert all(one == other for one, other in told)
+
+
+def test_nothing_is_resolved_before_the_longest_windows_are_full() -> None:
+    state, _ = advance(POLICY, PolicyState(), [LOUD])
+    for _ in range(POLICY.patience - 1):
+        state, _ = advance(POLICY, state, [QUIET], full=False)
+        assert state.firing
+    assert not advance(POLICY, replace(state, quiet=2), [QUIET])[0].firing
+    assert not advance(POLICY, replace(state, quiet=2), [QUIET], full=False)[0].firing, "nor for ever"
 
 
 def test_a_threshold_above_calm_is_the_limit_of_both() -> None:
-    policy, state = replace(POLICY, threshold=0.1), PolicyState(firing=True, severity="warning", quiet=2)
-    assert advance(policy, state, [result(0.11)])[0] == PolicyState()
-    assert advance(policy, state, [result(0.09)])[0].firing
+    policy, state = replace(POLICY, threshold=0.3), PolicyState(firing=True, severity="warning", quiet=2, settled=2)
+    assert not advance(policy, state, [result(0.31)])[0].firing
+    assert advance(policy, state, [result(0.29)])[0].firing
 
 
 def test_small_effects_do_not_fire_however_sure() -> None:

@@ -93,7 +93,8 @@ def test_fires_soon_after_the_drift_and_is_resolved_after_it(reference: Referenc
     assert whole.alerts[-1].state == "resolved"
     first, last = whole.alerts[0].window.offsets[0].last, whole.alerts[-1].window.offsets[0].last
     assert 60 <= first < 65
-    assert 80 <= last < 95
+    # The longest window holds samples of the drift for ten panes, and then is to look like the reference.
+    assert 90 <= last < 100
 
 
 @pytest.mark.parametrize("stops", [(1,), (30, 61), (63, 64, 82), (5, 75, 100)])
@@ -147,8 +148,8 @@ def test_single_samples_alarm_where_no_window_does_until_the_longest_window_is_o
     assert [alert.state for _, alert in alerts] == ["firing"] * (len(alerts) - 1) + ["resolved"]
     (fired, firing), (resolved, _) = alerts[0], alerts[-1]
     assert 60 <= fired < 80
-    # The drift ends at pane 80; the alarm is held over the longest window, and three quiet steps.
-    assert 80 < resolved <= 80 + 10 + 3
+    # The drift ends at pane 80; the alarm is held over the longest window, and until that looks like the reference.
+    assert 80 < resolved < 80 + 10 + 10
     last = firing.detectors[-1]
     assert last.name == "martingale"
     assert last.statistic >= np.log(1e3)
@@ -167,7 +168,7 @@ def test_an_anytime_alarm_that_is_taken_away_ends_and_one_that_is_added_begins(
     reference: Reference, panes: list[Pane]
 ) -> None:
     standard = FACTORY.standard(reference)
-    quiet = replace(standard, policy=replace(standard.policy, threshold=0.0, calm=0.0))
+    quiet = replace(standard, policy=replace(standard.policy, threshold=0.0, calm=0.0, patience=1 << 30))
     tester = StreamTester("a", quiet)
     fired = next(i for i, pane in enumerate(panes) if tester.feed(pane).alerts)
     assert tester.bets is not None
