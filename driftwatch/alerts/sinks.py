@@ -80,6 +80,7 @@ class LogSink:
             effect_nats=round(alert.effect.nats, 3),
             p_value=float(f"{alert.p_value:.3g}"),
             window=alert.window.size,
+            since=rfc3339(alert.began_ms),
             explanation=alert.explanation,
             reference="/".join(alert.reference),
             id=alert.id,

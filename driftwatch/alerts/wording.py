@@ -100,10 +100,10 @@ def _of_drift(alert: Alert, links: Links, there: Mapping[str, str]) -> Message:
     if alert.state == "resolved":
         lasted = duration(alert.window.end_ms - alert.began_ms)
         return Message(
-            title=f"RESOLVED: {alert.stream}, after {lasted} of drift",
+            title=f"RESOLVED: {alert.stream}, after an alarm of {lasted}",
             lead=f"The inputs of {alert.stream} look like the reference again: {alert.explanation}.",
             facts={
-                "Drifted": f"from {moment(alert.began_ms)} to {moment(alert.window.end_ms)} ({lasted})",
+                "Alarm": f"from {moment(alert.began_ms)} to {moment(alert.window.end_ms)} ({lasted})",
                 "Severity": f"{alert.severity} at its worst",
                 "Now": f"{effect_words(alert)}, {p_words(alert.p_value)} in {window_words(alert)}",
                 "Reference": reference,

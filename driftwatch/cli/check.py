@@ -151,7 +151,8 @@ class _Report:
             "windows": f"{', '.join(map(str, windows.counts))} samples, every {windows.step}{_by_time(windows)}",
             "budget": f"a false alarm in {alerts.budget_samples:,.0f} samples",
             "anytime": _anytime(alerts.anytime_alpha),
-            "alerts": f"effect {alerts.min_effect:g} nats or more; resolved after {alerts.resolve_after} quiet steps",
+            "alerts": f"effect {alerts.min_effect:g} nats or more; "
+            f"resolved {alerts.resolve_after} tests or more after the last window that drifts",
             "severity": ", ".join(f"{name} from {nats:g} nats" for name, nats in alerts.severity.items()),
             "sinks": ", ".join(sink.name for sink in self._sinks()) or "none",
             "device": self._device(),

@@ -163,12 +163,19 @@ class StreamStatus:
         }
 
     def _remarks(self) -> list[str]:
-        """What is to be known of a stream that is like its reference all the same."""
+        """What is to be known of a stream whatever its state."""
         told = [f"more comes than can be scored: {self._shed:.2g} of its samples are watched"] if self._shed else []
+        if self.firing and self._is_settling():
+            told.append("nothing drifts at present; the alarm ends once all windows look like the reference again")
         if self._pace is None:
             return told
         counts = [size for size in self._sizes if isinstance(size, int)]
         return told + list(pace_remarks(self._pace, counts, self._budget.budget if self._budget else None))
+
+    def _is_settling(self) -> bool:
+        """Whether neither the newest windows nor single samples set off an alarm."""
+        by_samples = self._bets is not None and self._bets.log_wealth >= self._bets.limit
+        return bool(self._newest) and not by_samples and not any(window.drift for window in self._newest.values())
 
     def _word(self) -> Literal["drift", "quiet", "ok", "elsewhere", "waiting"]:
         if self.firing:

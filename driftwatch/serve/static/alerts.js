@@ -34,7 +34,7 @@ function item(alert, worse, now) {
   if (alert.kind === "quiet") return silence(alert, since, end, now);
   const what = firing
     ? `${worse ? "worsened" : "started to drift"}, ${alert.severity}`
-    : `is back to normal after ${duration(end - since)}`;
+    : `is back to normal, after an alarm of ${duration(end - since)}`;
   const details = html("details", {}, html("summary", {}, "Details"), facts(alert, now));
   return html(
     "li",

@@ -126,6 +126,21 @@ def test_a_silent_stream_is_not_green_and_one_too_quiet_says_for_what() -> None:
     assert told(*paced, StreamPaced("a", 10.0))["streams"][0]["remarks"] == []
 
 
+def test_an_alarm_that_waits_for_windows_to_look_usual_says_so() -> None:
+    fires, settled = StreamState("a", True, 1e-6, "warning", 2_000), replace(window(p_value=0.05), drift=False)
+
+    def remarks(*events: Event) -> list[str]:
+        found: list[str] = told(fires, *events)["streams"][0]["remarks"]
+        return found
+
+    (remark,) = remarks(settled)
+    assert remark.startswith("nothing drifts at present; the alarm ends once all windows look like the reference")
+    assert remarks(settled, BetsMade("a", 3.0, 7.0)) == [remark]
+    assert remarks() == remarks(window()) == remarks(settled, window(size=500)) == []
+    assert remarks(settled, BetsMade("a", 7.5, 7.0)) == [], "the anytime alarm is on"
+    assert remarks(settled, StreamState("a", False, 1e-6)) == []
+
+
 def test_the_stream_that_drifts_comes_first_to_who_asks_for_none() -> None:
     events = (StreamState("a", False, 1e-6), StreamState("b", True, 1e-6, "info", 1))
     assert told()["detail"]["stream"] == "a"

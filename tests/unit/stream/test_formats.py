@@ -18,9 +18,11 @@ from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.formats import NewerFormatError
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.policy import PolicyState
 from driftwatch.stream.positions import parse_position
 from driftwatch.stream.sighting import Sighting, decode_sighting, encode_sighting
 from driftwatch.stream.snapshot import load_snapshot
+from driftwatch.stream.state_codec import parse_state
 from driftwatch.stream.test_role import parse_rewind
 
 PANE = Pane("a", "v", 1, keep(np.zeros(3)), 0, 0, "input", 0, (0, 0), (0, 0))
@@ -86,6 +88,7 @@ def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:
     assert parse_position(5, '{"seen":2,"marks":{"a":[0,3]}}').marks == {"a": (5, 3)}
     assert parse_rewind('{"rewind": 3}') == 3
     state = {"reference": "v", "firing": True, "severity": "warning", "quiet": 1, "since_ms": 9}
+    assert parse_state(state, "here").policy == PolicyState(True, "warning", 1, 9, "v", settled=1)
     pane = base64.b64encode(encode_pane(PANE)).decode()
     older = {"offset": 5, "metadata": "", "started_ms": 0, "next_pane": 1, "states": {"a": state}, "panes": [pane]}
     path = tmp_path / "older.json"

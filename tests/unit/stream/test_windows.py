@@ -97,6 +97,27 @@ def test_fires_soon_after_the_drift_and_is_resolved_after_it(reference: Referenc
     assert 90 <= last < 100
 
 
+def test_alerts_say_why_an_alarm_is_over_and_that_a_drift_has_come_back(
+    reference: Reference, panes: list[Pane]
+) -> None:
+    tester = FACTORY("a", reference)
+    tester.policy = replace(tester.policy, min_effect=0.5)
+    tester.hold_to(replace(tester.standard, policy=tester.policy, alarm=None))
+    told, drifted = [], []
+    for i, pane in enumerate([*panes[:100], *panes[60:120]]):
+        outcome = tester.feed(pane)
+        told += [(i, alert) for alert in outcome.alerts]
+        drifted += [i for window in outcome.windows if window.drift]
+    over, resolved = next(each for each in told if each[1].state == "resolved")
+    tests = over - max(i for i in drifted if i < over)
+    assert resolved.explanation == (
+        f"no window has drifted in the last {tests} tests, and now all have p > 0.2 or less than 0.25 nats/sample"
+    )
+    first, again = told[0], next(each for each in told if each[0] > over)
+    assert not first[1].explanation.startswith("again")
+    assert again[1].explanation.startswith(f"again, {again[0] - over} tests after the last alarm was resolved; ")
+
+
 @pytest.mark.parametrize("stops", [(1,), (30, 61), (63, 64, 82), (5, 75, 100)])
 def test_restarts_change_no_result(reference: Reference, panes: list[Pane], stops: tuple[int, ...]) -> None:
     undisturbed, _ = run(reference, panes)
