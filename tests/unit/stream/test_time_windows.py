@@ -21,6 +21,7 @@ from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, RawPane, join_panes, pane_of
+from driftwatch.stream.policy import CALM, LENIENT, PolicyState
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.slices import Slices
 from driftwatch.stream.test_stage import Tests, TestStage
@@ -104,6 +105,21 @@ def test_a_drift_is_seen_by_time_and_resolved(reference: Reference, log: list[Pa
     assert [alert.state for alert in whole.alerts][:: len(whole.alerts) - 1] == ["firing", "resolved"]
     for alert in whole.alerts:
         assert decode_alert(encode_alert(alert)) == alert  # type: ignore[arg-type]
+
+
+def test_patience_by_count_ends_no_alarm_that_windows_by_time_hold(reference: Reference, log: list[Pane]) -> None:
+    """Where many samples come it is over before the next of these is tested."""
+    tester = FACTORY("a", reference)
+    tester.policy = replace(tester.policy, resolve_after=10_000, patience=1)
+    tester.state = PolicyState(firing=True, severity="warning", settled=100)
+    newest: dict[int | str, float] = {}
+    seen = set[bool]()
+    for pane in log[:60]:
+        newest |= {each.size: each.p_value for each in tester.feed(pane).windows}
+        assert tester.by_time is not None
+        assert tester.by_time.drifting == {size.name for size in RULE.sizes if newest.get(size.name, 1.0) <= CALM}
+        seen.update(LENIENT < newest.get(size.name, 1.0) <= CALM for size in RULE.sizes)
+    assert seen == {False, True}
 
 
 @pytest.mark.parametrize("stops", [(7,), (60, 61, 62), (100, 111), (150,), (40, 90, 140, 170)])
