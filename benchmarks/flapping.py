@@ -199,14 +199,15 @@ def real(bundle: Path, data: Path, budget: str) -> Material:
 
 def rules(policy: Policy) -> Mapping[str, Policy]:
     """What ends alarms: as it was, as it is, and what was tried beside."""
-    former, longest = replace(policy, patience=0, ease=1.0), max(SIZES) // STEP
+    longest = max(SIZES) // STEP
     return {
-        "3 tests above 0.01, as it was": former,
+        "3 tests above 0.01, as it was": replace(policy, patience=0),
         "as it is": policy,
         "above 0.1 instead of 0.2": replace(policy, calm=0.1),
         "above 0.5": replace(policy, calm=0.5),
         "patience of 1 longest window instead of 3": replace(policy, patience=longest),
         "of 6": replace(policy, patience=6 * longest),
+        "half of min_effect instead of a quarter": replace(policy, ease=0.5),
         "resolve_after: 100": replace(policy, resolve_after=100),
     }
 

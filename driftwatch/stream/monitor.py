@@ -101,6 +101,7 @@ class TesterFactory:
             resolve_after=self._resolve_after,
             severity=self._severity,
             patience=max(self._resolve_after, PATIENCE * max(self._sizes) // self._step),
+            patience_ms=PATIENCE * self._by_time.sizes[-1].length_ms if self._by_time else 0,
         )
 
     def standard(self, reference: Reference) -> Standard:

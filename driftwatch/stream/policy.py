@@ -15,9 +15,10 @@ the threshold to 0.1 and back: not to be significant is no sign that it is over 
 LENIENT = 0.01
 """The same once an alarm has waited with patience, so that it ends where p-values stay low for another reason."""
 
-EASE = 0.5
+EASE = 0.25
 """Share of the least effect below which a window speaks for the end. Of a drift about as large as the least effect, the
-effects of windows lie above it and below it in turn (`benchmarks.flapping`)."""
+effects of windows lie above it and below it in turn: with a half there were 1.2 to 1.9 alerts of one, with a quarter
+1.0 to 1.25 (`benchmarks.flapping`). With patience all of it will do: what is left is too small to matter."""
 
 STILL = 3
 """Tests in a row that speak for the end of an alarm, when it ends."""
@@ -32,8 +33,9 @@ class Policy:
         min_effect: nats per sample below which a window never alarms.
         resolve_after: steps in a row without a window that drifted, before an alarm may end.
         severity: the least effect, in nats per sample, of each severity.
-        patience: steps without a window that drifted after which p-values above `LENIENT` end an alarm; one that starts
-            no later than that after another has come back, and ends no other way. With 0 all alarms end so.
+        patience: steps without a window that drifted after which less speaks for the end of an alarm. One that starts
+            sooner than that after another ended has come back, and does not end before. With 0 none has to wait for it.
+        patience_ms: that it takes at least, milliseconds of event time.
         calm: p-value above which a window speaks for the end of an alarm; the threshold, if that is larger.
         ease: share of the least effect below which a window speaks for the end.
     """
@@ -43,6 +45,7 @@ class Policy:
     resolve_after: int
     severity: Mapping[str, float]
     patience: int = 0
+    patience_ms: int = 0
     calm: float = CALM
     ease: float = EASE
 
@@ -51,30 +54,31 @@ class Policy:
         """Tests in a row that must speak for the end of an alarm."""
         return min(STILL, self.resolve_after)
 
-    @property
-    def slight(self) -> float:
-        """Nats per sample below which a window speaks for the end of an alarm, whatever its p-value; 0 for none."""
-        return self.ease * self.min_effect
+    def is_over(self, settled: int, stirred_ms: int | None, now_ms: int) -> bool:
+        """Whether patience is, so many steps after that event time; None where that is not known."""
+        known = self.patience_ms > 0 and stirred_ms is not None
+        return settled >= self.patience and (not known or now_ms - (stirred_ms or 0) >= self.patience_ms)
 
-    def calm_after(self, settled: int) -> float:
-        """P-value above which a window speaks for the end, so many steps after the last one that drifted."""
-        return max(LENIENT if settled >= self.patience else self.calm, self.threshold)
+    def usual(self, *, patient: bool) -> float:
+        """P-value above which a window speaks for the end of an alarm, before patience is over or after."""
+        return max(LENIENT if patient else self.calm, self.threshold)
+
+    def slight(self, *, patient: bool) -> float:
+        """Nats per sample below which a window does, whatever its p-value; 0 for none. Likewise."""
+        return self.min_effect * (1.0 if patient else self.ease)
 
     def drifted(self, p_value: float, effect: float) -> bool:
         """Whether one window is an alarm."""
         return p_value <= self.threshold and effect >= self.min_effect
 
-    def quiet(self, p_value: float, effect: float, settled: int) -> bool:
+    def quiet(self, p_value: float, effect: float, *, patient: bool) -> bool:
         """Whether one window speaks for the end of an alarm."""
-        return p_value > self.calm_after(settled) or self._is_slight(effect)
+        return p_value > self.usual(patient=patient) or self.is_slight(effect, patient=patient)
 
-    def holds(self, effect: float) -> bool:
-        """Whether the anytime alarm, while it is on, keeps the stream's alarm on."""
-        return not self._is_slight(effect)
-
-    def _is_slight(self, effect: float) -> bool:
-        # Without a least effect none is too small: by chance every second one is less than nothing.
-        return self.min_effect > 0.0 and effect < self.slight
+    def is_slight(self, effect: float, *, patient: bool) -> bool:
+        """Whether an effect is too small to keep an alarm on."""
+        # Without a least effect none is: by chance every second one is less than nothing.
+        return self.min_effect > 0.0 and effect < self.slight(patient=patient)
 
     def severity_of(self, effect: float) -> str:
         """The highest severity whose least effect is reached; the lowest one if none is."""
@@ -93,9 +97,9 @@ class PolicyState:
         quiet: steps in a row, up to the last one, that were.
         since_ms: event time at which the alarm started.
         reference: version of the reference that it started by.
-        settled: steps since the last one that drifted, while an alarm is on.
-        wary: after an alarm, steps for which a new one counts as the same drift come back; as it was when an alarm
-            started, while that is on.
+        settled: steps since the last one that drifted, while an alarm is on; else since the last alarm ended.
+        stirred_ms: event time of that; None where there is none, or not any more.
+        back: whether the alarm that is on has come back.
     """
 
     firing: bool = False
@@ -104,7 +108,8 @@ class PolicyState:
     since_ms: int = 0
     reference: str = ""
     settled: int = 0
-    wary: int = 0
+    stirred_ms: int | None = None
+    back: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,35 +143,45 @@ def advance(
     Returns:
         The state after the step, and what is to be announced, if anything.
     """
+    now_ms, longest = max(result.end_ms for result in results), results[-1]
     alarming = [result for result in results if result.drift]
-    longest = results[-1]
     if anytime and not alarming and longest.effect_nats >= policy.min_effect:
         alarming = [longest]
     if alarming:
-        worst = min(alarming, key=lambda result: result.p_value)
-        severity = policy.severity_of(max(result.effect_nats for result in alarming))
-        transition = Transition("firing", severity, worst)
-        if not state.firing:
-            wary = min(state.wary, policy.patience)
-            return PolicyState(True, severity, 0, worst.end_ms, worst.reference, wary=wary), transition
-        stirred = replace(state, quiet=0, settled=0)
-        if _rank(policy, severity) > _rank(policy, state.severity):
-            return replace(stirred, severity=severity), transition
-        return stirred, None
-    if not state.firing:
-        return (replace(state, wary=min(state.wary, policy.patience) - 1) if state.wary else state), None
+        return _stir(policy, state, alarming, now_ms)
+    if not state.firing and state.stirred_ms is None:
+        return state, None
     settled = state.settled + 1
+    patient = policy.is_over(settled, state.stirred_ms, now_ms)
+    if not state.firing:
+        return PolicyState() if patient else replace(state, settled=settled), None
     quiet = (
-        (full or settled >= policy.patience)
+        (full or patient)
         and not drifting
-        and not (anytime and policy.holds(longest.effect_nats))
-        and all(policy.quiet(each.p_value, each.effect_nats, settled) for each in results)
+        and not (anytime and not policy.is_slight(longest.effect_nats, patient=patient))
+        and all(policy.quiet(each.p_value, each.effect_nats, patient=patient) for each in results)
     )
     after = replace(state, settled=settled, quiet=state.quiet + 1 if quiet else 0)
-    if after.quiet < policy.still or settled < (policy.patience if state.wary else policy.resolve_after):
+    if after.quiet < policy.still or settled < policy.resolve_after or (state.back and not patient):
         return after, None
     calmest = min(results, key=lambda result: result.p_value)
-    return PolicyState(wary=policy.patience), Transition("resolved", state.severity, calmest)
+    return PolicyState(stirred_ms=now_ms), Transition("resolved", state.severity, calmest)
+
+
+def _stir(
+    policy: Policy, state: PolicyState, alarming: Sequence[WindowResult], now_ms: int
+) -> tuple[PolicyState, Transition | None]:
+    """A step of which some windows are an alarm."""
+    worst = min(alarming, key=lambda result: result.p_value)
+    severity = policy.severity_of(max(result.effect_nats for result in alarming))
+    transition = Transition("firing", severity, worst)
+    if not state.firing:
+        back = state.stirred_ms is not None and not policy.is_over(state.settled, state.stirred_ms, now_ms)
+        return PolicyState(True, severity, 0, worst.end_ms, worst.reference, stirred_ms=now_ms, back=back), transition
+    stirred = replace(state, quiet=0, settled=0, stirred_ms=max(now_ms, state.stirred_ms or now_ms))
+    if _rank(policy, severity) > _rank(policy, state.severity):
+        return replace(stirred, severity=severity), transition
+    return stirred, None
 
 
 def _rank(policy: Policy, severity: str) -> float:

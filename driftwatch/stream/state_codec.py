@@ -7,7 +7,7 @@ not change at the moment, and the newer formats are there for a switch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from driftwatch.errors import SourceError
@@ -47,10 +47,8 @@ class TestState:
             "since_ms": policy.since_ms,
         }
         # Older daemons do not know these, and end the alarm as they end alarms.
-        if policy.settled != policy.quiet:
-            told["settled"] = policy.settled
-        if policy.wary:
-            told["wary"] = policy.wary
+        if policy.stirred_ms is not None:
+            told |= {"settled": policy.settled, "stirred_ms": policy.stirred_ms, "back": policy.back}
         if (present := bets.pop(self.reference, None)) is not None:
             told["anytime"] = present
         if bets or policy.reference not in ("", self.reference):
@@ -78,16 +76,10 @@ def parse_state(told: Mapping[str, Any], where: str) -> TestState:
         if "anytime" in told:
             bets[reference] = AnytimeState.from_json(told["anytime"])
         began_by = str(told.get("began_by", reference if firing else ""))
-        quiet = int(told["quiet"])
-        policy = PolicyState(
-            firing,
-            str(told["severity"]),
-            quiet,
-            int(told["since_ms"]),
-            began_by,
-            settled=int(told.get("settled", quiet)),
-            wary=int(told.get("wary", 0)),
-        )
+        policy = PolicyState(firing, str(told["severity"]), int(told["quiet"]), int(told["since_ms"]), began_by)
+        if "stirred_ms" in told:
+            settled, stirred_ms = int(told["settled"]), int(told["stirred_ms"])
+            policy = replace(policy, settled=settled, stirred_ms=stirred_ms, back=bool(told["back"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(
             f"holds no state of a stream: {error}", where=where, remedy="delete it to start anew"

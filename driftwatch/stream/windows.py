@@ -23,7 +23,7 @@ from driftwatch.stats.running import RunningMinimum
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
-from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan, rfc3339
 from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
 from driftwatch.stream.count_windows import CountWindow
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
@@ -242,8 +242,8 @@ class StreamTester:
             summary, flaws = merge([part.summary for part in each.panes]), add_flaws(part.flaws for part in each.panes)
             (found,) = examine(each.null, summary[None], self.reference, [flaws])
             drift = found.p_value <= each.alpha and found.effect_nats >= self.policy.min_effect
-            # Patience counts samples: where many come it is over before the next test, and these alarm at laxer levels.
-            quiet = self.policy.quiet(found.p_value, found.effect_nats, settled=0)
+            patient = self.policy.is_over(self.state.settled, self.state.stirred_ms, each.span.end_ms)
+            quiet = self.policy.quiet(found.p_value, found.effect_nats, patient=patient)
             by_time.tested(each.size, quiet=quiet)
             windows.append(self._result(each.span, found, drift))
             if drift:
@@ -304,7 +304,7 @@ class StreamTester:
             explanation=(
                 "; ".join(filter(None, (self._again(before), self._watched(result), result.explanation, place)))
                 if firing
-                else self._quiet(began)
+                else self._quiet(began, result.end_ms)
             ),
             reference=(self.reference.name, self.reference.version),
             heat_map=found,
@@ -315,18 +315,19 @@ class StreamTester:
 
     def _again(self, before: PolicyState) -> str:
         """That it is a drift which has come back, where it starts an alarm."""
-        if before.firing or not before.wary:
+        if before.firing or before.stirred_ms is None or not self.state.back:
             return ""
-        tests = self.policy.patience - self.state.wary + 1
-        return f"again, {tests} test{'s' * (tests > 1)} after the last alarm was resolved"
+        return f"again: the last alarm was resolved at {rfc3339(before.stirred_ms)}"
 
-    def _quiet(self, began: PolicyState) -> str:
+    def _quiet(self, began: PolicyState, now_ms: int) -> str:
         """Why the alarm is over."""
-        policy, settled = self.policy, began.settled + 1
-        slight = f" or less than {policy.slight:.2g} nats/sample" if policy.min_effect else ""
+        settled = began.settled + 1
+        patient = self.policy.is_over(settled, began.stirred_ms, now_ms)
+        when = f" since {rfc3339(began.stirred_ms)}" if began.stirred_ms is not None else ""
+        slight = self.policy.slight(patient=patient)
         words = (
-            f"no window has drifted in the last {settled} test{'s' * (settled > 1)}, "
-            f"and now all have p > {policy.calm_after(settled):.2g}{slight}"
+            f"no window has drifted{when} ({settled} test{'s' * (settled > 1)}), and now all have "
+            f"p > {self.policy.usual(patient=patient):.2g}{f' or less than {slight:.2g} nats/sample' if slight else ''}"
         )
         if began.reference == self.reference.version:
             return words

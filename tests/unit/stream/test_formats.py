@@ -88,7 +88,7 @@ def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:
     assert parse_position(5, '{"seen":2,"marks":{"a":[0,3]}}').marks == {"a": (5, 3)}
     assert parse_rewind('{"rewind": 3}') == 3
     state = {"reference": "v", "firing": True, "severity": "warning", "quiet": 1, "since_ms": 9}
-    assert parse_state(state, "here").policy == PolicyState(True, "warning", 1, 9, "v", settled=1)
+    assert parse_state(state, "here").policy == PolicyState(True, "warning", 1, 9, "v")
     pane = base64.b64encode(encode_pane(PANE)).decode()
     older = {"offset": 5, "metadata": "", "started_ms": 0, "next_pane": 1, "states": {"a": state}, "panes": [pane]}
     path = tmp_path / "older.json"

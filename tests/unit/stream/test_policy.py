@@ -18,11 +18,11 @@ POLICY = Policy(
 )
 
 
-def result(p_value: float, effect: float = 1.0, size: int = 50) -> WindowResult:
+def result(p_value: float, effect: float = 1.0, size: int = 50, end_ms: int = 1) -> WindowResult:
     return WindowResult(
         stream="a",
         reference="v",
-        span=WindowSpan(size, size, 0, 1, ()),
+        span=WindowSpan(size, size, 0, end_ms, ()),
         statistics={},
         p_values={"combined": p_value},
         parts={},
@@ -73,9 +73,11 @@ def test_what_hovers_about_the_threshold_is_one_alarm(p_value: float) -> None:
 
 def test_effects_that_hover_about_the_least_one_are_one_alarm() -> None:
     """Each window below `min_effect` ended an alarm, however sure the drift was."""
-    below, far_below = result(1e-12, effect=0.3), result(1e-12, effect=0.2)
+    below, far_below = result(1e-12, effect=0.3), result(1e-12, effect=0.1)
     assert states(LOUD, *[below] * 5, LOUD, *[below] * 5)[1:] == [""] * 11
     assert states(LOUD, *[far_below] * 3)[-1] == "resolved"
+    still = states(LOUD, *[below] * 30)
+    assert still.index("resolved") == POLICY.patience + POLICY.still - 1, "what is left is too small to matter"
 
 
 def test_without_a_least_effect_none_is_too_small() -> None:
@@ -108,6 +110,18 @@ def test_an_alarm_that_comes_back_waits_with_patience() -> None:
     assert lasted(*first, *[QUIET] * POLICY.patience, LOUD) == 3
     batches = [LOUD, *[QUIET] * 10] * 10
     assert states(*batches).count("firing") == 2, "they were ten alarms"
+
+
+def test_patience_is_no_shorter_than_windows_by_time() -> None:
+    """Where many samples come so many tests are over before such a window is tested anew."""
+    policy = replace(POLICY, patience=2, patience_ms=1_000)
+    quiet = [result(0.5, end_ms=each) for each in range(0, 3_000, 10)]
+    low = [result(0.05, end_ms=each) for each in range(0, 3_000, 10)]
+    assert states(result(1e-6, end_ms=0), *low, policy=policy).index("resolved") == 1 + 100 + POLICY.still - 1
+    again = result(1e-6, end_ms=900)
+    assert states(result(1e-6, end_ms=0), *quiet[:90], again, *quiet[90:], policy=policy)[91:].index("resolved") == 101
+    later = result(1e-6, end_ms=1_100)
+    assert states(result(1e-6, end_ms=0), *quiet[:110], later, *quiet[110:], policy=policy)[111:].index("resolved") == 3
 
 
 @given(

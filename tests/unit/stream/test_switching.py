@@ -30,6 +30,9 @@ from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 STEP, SIZES = 10, [20, 50]
 COUNT = 40
+ENDED = ("settled", "stirred_ms", "back")
+"""Of an alarm that ended lately, or is on; older daemons pass it over."""
+
 VERSIONS = ("one", "two", "three")
 STREAMS = ("a", "b", "c")
 FACTORY = TesterFactory(
@@ -209,7 +212,7 @@ def test_a_stream_that_is_no_more_is_let_go_and_can_come_back(shelf: Shelf, pane
 
 def test_a_state_is_written_as_of_old_where_that_holds_it(shelf: Shelf, panes: list[Pane]) -> None:
     (state,) = run(shelf, ordered(panes, [("one", COUNT)])).states.values()
-    assert state.keys() == {"reference", "firing", "severity", "quiet", "since_ms", "anytime", "wary"}
+    assert state.keys() == {"reference", "firing", "severity", "quiet", "since_ms", "anytime", *ENDED}
     (switched,) = run(shelf, ordered(panes, [("one", 19), ("two", 3)])[:22]).states.values()
     assert (switched["format"], switched["reference"], switched["began_by"]) == (2, "two", "one")
     assert switched["others"].keys() == {"one"}
@@ -225,8 +228,9 @@ def test_a_state_is_written_as_of_old_where_that_holds_it(shelf: Shelf, panes: l
         st.integers(0, 9),
         st.just("one"),
         st.integers(0, 5),
-        st.integers(0, 5),
-    ),
+        st.none() | st.integers(0, 9),
+        st.booleans(),
+    ).map(lambda policy: policy if policy.stirred_ms is not None else replace(policy, settled=0, back=False)),
     st.sets(st.sampled_from(VERSIONS)),
 )
 def test_states_survive_their_encoding(shelf: Shelf, newest: str, policy: PolicyState, betting: set[str]) -> None:

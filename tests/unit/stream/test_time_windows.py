@@ -110,8 +110,9 @@ def test_a_drift_is_seen_by_time_and_resolved(reference: Reference, log: list[Pa
 def test_patience_by_count_ends_no_alarm_that_windows_by_time_hold(reference: Reference, log: list[Pane]) -> None:
     """Where many samples come it is over before the next of these is tested."""
     tester = FACTORY("a", reference)
+    assert tester.policy.patience_ms == 3 * 30_000
     tester.policy = replace(tester.policy, resolve_after=10_000, patience=1)
-    tester.state = PolicyState(firing=True, severity="warning", settled=100)
+    tester.state = PolicyState(firing=True, severity="warning", settled=100, stirred_ms=1_000_000)
     newest: dict[int | str, float] = {}
     seen = set[bool]()
     for pane in log[:60]:

@@ -10,7 +10,7 @@ import pytest
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
-from driftwatch.stream.alert import decode_alert, encode_alert
+from driftwatch.stream.alert import decode_alert, encode_alert, rfc3339
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.switching import FindStandard
@@ -111,11 +111,12 @@ def test_alerts_say_why_an_alarm_is_over_and_that_a_drift_has_come_back(
     over, resolved = next(each for each in told if each[1].state == "resolved")
     tests = over - max(i for i in drifted if i < over)
     assert resolved.explanation == (
-        f"no window has drifted in the last {tests} tests, and now all have p > 0.2 or less than 0.25 nats/sample"
+        f"no window has drifted since {rfc3339(panes[over - tests].end_ms)} ({tests} tests), "
+        "and now all have p > 0.2 or less than 0.12 nats/sample"
     )
     first, again = told[0], next(each for each in told if each[0] > over)
     assert not first[1].explanation.startswith("again")
-    assert again[1].explanation.startswith(f"again, {again[0] - over} tests after the last alarm was resolved; ")
+    assert again[1].explanation.startswith(f"again: the last alarm was resolved at {rfc3339(resolved.end_ms)}; ")
 
 
 @pytest.mark.parametrize("stops", [(1,), (30, 61), (63, 64, 82), (5, 75, 100)])
