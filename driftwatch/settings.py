@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     PlainSerializer,
     PlainValidator,
@@ -23,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from driftwatch.errors import ConfigError
 from driftwatch.locations import Location, RemotePath, locate
-from driftwatch.settings_places import KeyPath, resolve
+from driftwatch.settings_places import KEY, KeyPath, kinds_at, resolve
 from driftwatch.yaml_file import Document, parse
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -62,13 +63,24 @@ def _relative_to_file(path: Path, info: ValidationInfo) -> Path:
     return base / path if base is not None else path
 
 
-ConfigPath = Annotated[Path, AfterValidator(_relative_to_file)]
+def _stated(value: Any) -> Any:
+    if not isinstance(value, str | Path):
+        raise ValueError("should be a path")  # noqa: TRY004 - pydantic tells ValueErrors
+    # Of a variable that is set to nothing; as a path it would be the file's own folder.
+    if value == "":
+        raise ValueError("is empty")
+    return value
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_stated), AfterValidator(_relative_to_file)]
 """A path that a configuration file states relative to itself."""
 
 
 def _located(value: Any, info: ValidationInfo) -> Location:
     if not isinstance(value, str | Path | RemotePath):
-        raise ValueError("should be a path or a URL")  # noqa: TRY004 - pydantic tells ValueErrors
+        raise ValueError("should be a path or a URL")  # noqa: TRY004 - as above
+    if value == "":
+        raise ValueError("is empty")
     found = locate(value)
     return found if isinstance(found, RemotePath) else _relative_to_file(found, info)
 
@@ -171,6 +183,8 @@ def _explained(details: Sequence[ErrorDetails], model: type[BaseModel], document
     if strangers:
         where = str(document.path or "")
         return [ConfigError(f"holds {', '.join(strangers)}", where=where, remedy=elsewhere[strangers[0]])]
+    for detail in (detail for detail in details if detail["type"] == "union_tag_not_found"):
+        detail["ctx"]["expected_tags"] = ", ".join(map(repr, kinds_at(tuple(detail["loc"]), model)))
     return [_explain(min(found, key=_doubt), location, owners[location], document) for location, found in at.items()]
 
 
@@ -190,14 +204,12 @@ def _explain(detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | N
         return ConfigError("unknown key", where=where, remedy=remedy)
     if kind == "missing":
         return ConfigError("is required but missing", where=where)
-    if kind == "union_tag_not_found":
-        return ConfigError("'kind' is missing", where=where, remedy=f"one of {context.get('expected_tags')}")
-    if kind == "union_tag_invalid":
-        what = f"{context.get('tag')!r} is not a known kind"
-        return ConfigError(what, where=where, remedy=f"one of {context.get('expected_tags')}")
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        message = "should hold keys and values"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        what = f"{context['tag']!r} is not a known kind" if "tag" in context else "'kind' is missing"
+        return ConfigError(what, where=where, remedy=f"one of {context['expected_tags']}")
+    message = _worded(detail)
+    if detail["loc"][-1:] == (KEY,):
+        return ConfigError(f"this name {message.removeprefix('String ')}", where=where)
     stated = document.stated(location)
     remedy = ""
     if kind == "list_type":
@@ -209,6 +221,15 @@ def _explain(detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | N
     shown = repr(stated)
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     return ConfigError(message if kind == "value_error" else f"{message}, got {shown}", where=where, remedy=remedy)
+
+
+def _worded(detail: ErrorDetails) -> str:
+    """What pydantic says, where possible in fewer words."""
+    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "should hold keys and values"
+    if detail["type"] == "too_short" and detail["ctx"]["min_length"] == 1:
+        return "should not be empty"
+    return detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
 
 
 def _no_list(stated: Any) -> tuple[str, str]:

@@ -10,14 +10,30 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel
 
 KeyPath = tuple[str | int, ...]
+KEY = "[key]"
+"""Pydantic's last step where not what is at a key is wrong, but the key itself."""
 
 
 def resolve(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None]:
     """Drop what tells the members of a union from a location; also return the model that owns its key."""
+    path, owner, _ = _walk(loc, model)
+    return path, owner
+
+
+def kinds_at(loc: KeyPath, model: type[BaseModel]) -> list[str]:
+    """What ``kind`` may be at a location."""
+    _, _, members = _walk(loc, model)
+    return [tag for each in members if isinstance(each, type) and issubclass(each, BaseModel) for tag in _tags(each)]
+
+
+def _walk(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None, tuple[Any, ...]]:
+    """The location, the model that owns its key, and what may be there."""
     path: list[str | int] = []
     current: tuple[Any, ...] = (model,)
     owner: type[BaseModel] | None = model
     for step in loc:
+        if step == KEY:
+            continue
         models = [each for each in current if isinstance(each, type) and issubclass(each, BaseModel)]
         tagged = [each for each in models if len(current) > 1 and step in _tags(each)]
         if tagged:
@@ -33,7 +49,7 @@ def resolve(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseMod
             current = tuple(item for each in current for item in _items(each))
         else:
             current = ()
-    return tuple(path), owner
+    return tuple(path), owner, current
 
 
 def _members(annotation: Any) -> Iterator[Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from driftwatch.config.alerting import AlertsConfig, WindowsConfig
 from driftwatch.config.durations import Duration, duration_ms
@@ -74,6 +76,15 @@ class LogConfig(Settings):
 SourceConfig = Annotated[KafkaSource | HttpSource | ReplaySource, Field(discriminator="kind")]
 
 
+_DEVICE = r"^(auto|cpu|cuda(:[0-9]+)?)$"
+
+
+def _check_device(value: str) -> str:
+    if not re.fullmatch(_DEVICE, value):
+        raise PydanticCustomError("device", "should be auto, cpu, cuda, or one of several GPUs such as cuda:1")
+    return value
+
+
 class DaemonConfig(Settings):
     """Everything that ``driftwatch run`` needs to know."""
 
@@ -90,7 +101,7 @@ class DaemonConfig(Settings):
     roles: Annotated[list[Role], Field(min_length=1, max_length=2)] = Field(
         default_factory=lambda: list[Role](("score", "test"))
     )
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    device: Annotated[str, AfterValidator(_check_device), Field(json_schema_extra={"pattern": _DEVICE})] = "auto"
     precision: Annotated[
         Literal["auto", "float32"],
         Field(description="of scoring on a GPU: auto rounds what convolutions multiply to TF32, twice as quick"),

@@ -32,8 +32,10 @@ def _check(text: str) -> str:
 
 
 def _with_unit(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"{value} has no unit; write it like '30s', '5m', '1h' or '1d'")  # noqa: TRY004 - as above
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is no length of time; write it like '30s', '5m', '1h' or '1d'")  # noqa: TRY004 - as below
+    if isinstance(value, int | float):
+        raise ValueError(f"{value} has no unit; write it like '30s', '5m', '1h' or '1d'")  # noqa: TRY004 - pydantic tells ValueErrors
     return value
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, field_validator, model_validator
 
+from driftwatch.config.secrets import Secret, UserName
 from driftwatch.errors import ConfigError
 from driftwatch.settings import ConfigPath, Settings
 
@@ -101,15 +102,15 @@ class HttpClientConfig(Settings):
     """How a client that speaks HTTP proves who it is, and checks whom it talks to."""
 
     headers: Annotated[dict[str, str], AfterValidator(check_headers), Field(repr=False, default_factory=dict)]
-    username: str | None = None
-    password: SecretStr | None = None
-    bearer_token: SecretStr | None = None
+    username: UserName | None = None
+    password: Secret | None = None
+    bearer_token: Secret | None = None
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
 
     @field_validator("bearer_token")
     @classmethod
-    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+    def _sendable(cls, token: Secret | None) -> Secret | None:
         if token is not None and not fits_header(token.get_secret_value()):
             raise ValueError(NO_HEADER)
         return token

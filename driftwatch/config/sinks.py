@@ -8,9 +8,10 @@ from email.errors import HeaderParseError
 from email.headerregistry import Address as MailAddress
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from driftwatch.config.http import HttpClientConfig, ServersConfig, ServerUrls, check_url, origin
+from driftwatch.config.secrets import Secret, UserName
 from driftwatch.config.source import Topic
 from driftwatch.settings import ConfigPath, Settings
 
@@ -79,7 +80,7 @@ class WebhookSinkConfig(HttpSinkConfig):
         Literal["cloudevents", "slack", "teams", "pagerduty"],
         Field(description="what is posted: the alert itself, or a message that a chat or a pager shows"),
     ] = "cloudevents"
-    routing_key: Annotated[SecretStr | None, Field(description="of PagerDuty's Events API v2 integration")] = None
+    routing_key: Annotated[Secret | None, Field(description="of PagerDuty's Events API v2 integration")] = None
     max_attempts: Attempts = 40
     queue: QueueSize = 1000
 
@@ -141,8 +142,8 @@ class EmailSinkConfig(Settings):
     ] = "starttls"
     sender: Annotated[Address, Field(alias="from")]
     to: Annotated[list[Address], Field(min_length=1, max_length=100)]
-    username: str | None = None
-    password: SecretStr | None = None
+    username: UserName | None = None
+    password: Secret | None = None
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     max_attempts: Attempts = 40

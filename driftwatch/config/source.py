@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from driftwatch.config.durations import Duration
 from driftwatch.config.http import HttpClientConfig, ServersConfig, ServerUrls
+from driftwatch.config.secrets import Secret, UserName
 from driftwatch.settings import ConfigLocation, ConfigPath, Settings, listed
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -31,7 +33,16 @@ RECONNECT_MS = 1_000
 """The longest pause between attempts to connect, as other Kafka clients have it; kafka-python's own 30 s outlast most
 of what a network or a broker is away."""
 
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+_TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
+
+
+def _check_topic(value: str) -> str:
+    if not re.fullmatch(_TOPIC, value) or value in (".", ".."):
+        raise PydanticCustomError("topic", "should be up to 249 letters, digits, '.', '_' and '-', as Kafka has it")
+    return value
+
+
+Topic = Annotated[str, AfterValidator(_check_topic), Field(json_schema_extra={"pattern": _TOPIC})]
 Server = Annotated[str, AfterValidator(_check_server)]
 
 
@@ -43,8 +54,8 @@ class SecurityConfig(Settings):
     ssl_certfile: ConfigPath | None = None
     ssl_keyfile: ConfigPath | None = None
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
+    sasl_username: UserName | None = None
+    sasl_password: Secret | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -111,9 +111,12 @@ def test_the_line_is_named(tmp_path: Path) -> None:
     ("change", "told"),
     [
         ({"source": {"kind": "kafca"}}, "source: 'kafca' is not a known kind (one of 'kafka', 'http', 'replay')"),
-        ({"source": {"topic": "x"}}, "source: 'kind' is missing"),
+        ({"source": {"topic": "x"}}, "source: 'kind' is missing (one of 'kafka', 'http', 'replay')"),
+        ({"sinks": [{"url": "http://a"}]}, "sinks[0]: 'kind' is missing (one of 'kafka', 'alertmanager', "),
         ({"source": {**KAFKA, "bootstrap_servers": ["broker"]}}, "should be host:port, got 'broker'"),
-        ({"source": {**KAFKA, "bootstrap_servers": []}}, "source.bootstrap_servers: "),
+        ({"source": {**KAFKA, "bootstrap_servers": []}}, "source.bootstrap_servers: should not be empty"),
+        ({"source": {**KAFKA, "topic": "my topic"}}, "source.topic: should be up to 249 letters, digits"),
+        ({"source": {**KAFKA, "topic": ".."}}, "source.topic: should be up to 249 letters, digits"),
         ({"source": {**KAFKA, "topic": "driftwatch.panes"}}, "driftwatch itself writes"),
         ({"source": {**KAFKA, "topics": {"panes": "p", "state": "p"}}}, "p is given twice"),
         ({"sinks": [{"kind": "kafka", "topic": "driftwatch.panes"}]}, "in use for something else"),
@@ -134,13 +137,18 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"streams": [{"name": 5, "reference": "b"}]}, "streams[0].name: should be a text, got 5 (write it in quotes)"),
         ({"alerts": {"quiet_after": 600}}, "alerts.quiet_after: 600 has no unit; write it like '30s'"),
         ({"alerts": {"false_alarm_budget": "never"}}, "'never' is not a budget"),
+        ({"alerts": {"quiet_after": False}}, "alerts.quiet_after: False is no length of time; write it like"),
         ({"alerts": {"severity": {"critical": 5.0}}}, "above min_effect 0"),
+        ({"alerts": {"severity": {"Warning": 0}}}, "alerts.severity.Warning: this name should match pattern"),
         ({"alerts": {"min_effect": float("nan")}}, "alerts.min_effect: "),
         ({"sinks": [{"kind": "webhook", "url": "ftp://x"}]}, "'http' or 'https'"),
         ({"sinks": [{"kind": "kafka"}, {"kind": "kafka"}]}, "more than one of kind kafka"),
         ({"roles": ["score", "score"]}, "names one twice"),
         ({"roles": ["scores"]}, "roles[0]: should be 'score' or 'test', got 'scores'"),
-        ({"device": "gpu"}, "device: "),
+        ({"device": "gpu"}, "device: should be auto, cpu, cuda, or one of several GPUs such as cuda:1"),
+        ({"state_dir": ""}, "state_dir: is empty"),
+        ({"state_dir": 5}, "state_dir: should be a path"),
+        ({"streams": [{"name": "a", "reference": ""}]}, "streams[0].reference: is empty"),
         ({"server": {"port": 70000}}, "server.port: "),
         ({"tracing": {"endpoint": "collector:4318"}}, "tracing.endpoint: "),
         ({"tracing": {"sample_ratio": 1.5}}, "tracing.sample_ratio: "),
@@ -164,6 +172,10 @@ def test_what_is_not_allowed_is_told(tmp_path: Path, change: dict[str, Any], tol
         ({"windows": {"sizes": ["5 minutes"]}}, "windows.sizes[0]: '5 minutes' is no length of time; write it like"),
         ({"windows": {"sizes": [1]}}, "windows.sizes[0]: should be greater than or equal to 2, got 1"),
         ({"streams": [{"name": "a", "reference": "b", "quiet_after": 600}]}, "streams[0].quiet_after: 600 has no unit"),
+        (
+            {"streams": [{"name": "a", "reference": "b", "quiet_after": False}]},
+            "quiet_after: False is no length of time",
+        ),
         ({"sinks": [{"kind": "alertmanager", "url": 5}]}, "sinks[0].url: should be"),
     ],
 )
@@ -415,7 +427,8 @@ def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_pa
         ),
         ({"headers": {"x-key": "hünter"}}, "sinks[0].headers: the value of x-key cannot be sent in a header"),
         ({"headers": {"x key": "hunter2"}}, "sinks[0].headers: 'x key' is no name of a header"),
-        ({"bearer_token": "hunter2\n"}, "sinks[0].bearer_token: cannot be sent in a header: it has a line break"),
+        ({"bearer_token": "hunter2\n"}, "sinks[0].bearer_token: begins or ends with a line break"),
+        ({"bearer_token": "hünter"}, "sinks[0].bearer_token: cannot be sent in a header"),
     ],
 )
 def test_what_no_header_can_hold_is_told_and_not_shown(told: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -423,6 +436,27 @@ def test_what_no_header_can_hold_is_told_and_not_shown(told: dict[str, Any], wor
     assert words in found
     assert "hunter" not in found
     assert "hünter" not in found
+
+
+@pytest.mark.parametrize(("password", "words"), [("", "is empty"), ("hunter2\n", "ends with a line break")])
+def test_a_password_that_can_hardly_be_one_is_told_before_brokers_and_servers_refuse_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str, words: str
+) -> None:
+    monkeypatch.setenv("PW", password)
+    sasl = {"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "me", "sasl_password": "${PW}"}
+    mail = {"kind": "email", "host": "h", "from": "a@b.c", "to": ["a@b.c"], "username": "me", "password": "${PW}"}
+    hook = {"kind": "webhook", "url": "http://a"}
+    pager = {**hook, "template": "pagerduty", "routing_key": "${PW}"}
+    for change, place in (
+        ({"source": {**KAFKA, "security": sasl}}, "source.security.sasl_password: "),
+        ({"sinks": [mail]}, "sinks[0].password: "),
+        ({"sinks": [{**hook, "username": "me", "password": "${PW}"}]}, "sinks[0].password: "),
+        ({"sinks": [pager]}, "sinks[0].routing_key: "),
+    ):
+        found = problem(tmp_path, config(**change))
+        assert place in found
+        assert words in found
+        assert "hunter" not in found
 
 
 @pytest.mark.parametrize("form", ["avro", "protobuf"])

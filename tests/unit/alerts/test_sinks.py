@@ -79,7 +79,7 @@ def test_they_are_built_by_their_kind() -> None:
         ({"kind": "alertmanager", "url": "http://a", "expires_s": 90}, "twice resend_s 60 or more"),
         ({**MAIL, "from": "nobody"}, "should be a mail address"),
         ({**MAIL, "from": "a@b\nBcc: c@d"}, "should be a mail address"),
-        ({**MAIL, "to": []}, "at least 1 item"),
+        ({**MAIL, "to": []}, "should not be empty"),
         ({**MAIL, "frm": "a@b"}, "did you mean 'from'?"),
         ({**MAIL, "encryption": "none", "username": "me", "password": "hunter2"}, "would travel in clear"),
         ({**MAIL, "password": "hunter2"}, "username and password go together"),
