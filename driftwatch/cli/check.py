@@ -33,6 +33,7 @@ def check(
     ] = False,
 ) -> None:
     """Validate a configuration, load its references, reach the broker, and print what would happen."""
+    from driftwatch.cli.certificates import require_certificates
     from driftwatch.cli.state_folder import require_state_folder
     from driftwatch.config import KafkaSource, ReplaySource, load_config
     from driftwatch.daemon import load_references
@@ -44,6 +45,7 @@ def check(
     loaded = load_config(config)
     open_tracer(loaded.tracing).close()
     require_state_folder(loaded)
+    require_certificates(loaded)
     source = loaded.source
     streams: list[StreamPlan] = []
     if not loaded.forwards:

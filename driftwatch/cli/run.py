@@ -31,11 +31,13 @@ def run(
 
 
 def _run(path: Path) -> int:
+    from driftwatch.cli.certificates import require_certificates
     from driftwatch.cli.state_folder import require_state_folder
     from driftwatch.config import load_config
 
     config = load_config(path)
     require_state_folder(config)
+    require_certificates(config)
     if config.source.kind == "http" and config.source.forward is not None:
         from driftwatch.forwarder import run_forwarder
 

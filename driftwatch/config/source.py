@@ -53,6 +53,7 @@ class SecurityConfig(Settings):
     ssl_cafile: ConfigPath | None = None
     ssl_certfile: ConfigPath | None = None
     ssl_keyfile: ConfigPath | None = None
+    ssl_password: Annotated[Secret | None, Field(description="of ssl_keyfile, if it is encrypted")] = None
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: UserName | None = None
     sasl_password: Secret | None = None
@@ -73,6 +74,8 @@ class SecurityConfig(Settings):
             raise ValueError(f"{', '.join(stated)} without TLS; set protocol to SSL or SASL_SSL")
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise ValueError("ssl_certfile and ssl_keyfile go together; give both or neither")
+        if self.ssl_password is not None and self.ssl_keyfile is None:
+            raise ValueError("ssl_password is of an ssl_keyfile, and there is none")
         return self
 
 
@@ -109,6 +112,8 @@ class KafkaConnection(Settings):
             "ssl_cafile": security.ssl_cafile,
             "ssl_certfile": security.ssl_certfile,
             "ssl_keyfile": security.ssl_keyfile,
+            # Without one OpenSSL would ask for that of an encrypted key at the terminal.
+            "ssl_password": security.ssl_password.get_secret_value() if security.ssl_password else "",
             "sasl_mechanism": security.sasl_mechanism,
             "sasl_plain_username": security.sasl_username,
             "sasl_plain_password": security.sasl_password and security.sasl_password.get_secret_value(),

@@ -6,6 +6,7 @@ from kafka.errors import (
     AuthorizationError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    KafkaTimeoutError,
     LogTruncationError,
     OffsetOutOfRangeError,
     TopicAuthorizationFailedError,
@@ -15,6 +16,7 @@ from kafka.errors import (
 )
 
 from driftwatch.errors import RegistryError
+from driftwatch.stream.attempts import last_failure
 from driftwatch.stream.events import LossReason
 
 
@@ -51,4 +53,7 @@ def words_of(error: Exception) -> str:
         denied = next((what for kind, what in RIGHTS.items() if isinstance(error, kind)), "something")
         named = ", ".join(map(str, error.args[0])) if error.args and isinstance(error.args[0], set | list) else ""
         return f"the broker denies {denied}{f' ({named})' if named else ''}: docs/operating.md lists the ACLs needed"
-    return " ".join((str(error) or type(error).__name__).split())
+    told = " ".join((str(error) or type(error).__name__).split())
+    if isinstance(error, KafkaTimeoutError) and (why := last_failure()):
+        return f"{told}; the last attempt to connect: {why}"
+    return told

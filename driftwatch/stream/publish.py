@@ -26,6 +26,7 @@ from driftwatch.data.schema import Samples, Schema, TableSchema
 from driftwatch.data.sent_tables import rows_to_send
 from driftwatch.data.table_files import TableDataset
 from driftwatch.errors import SourceError, UsageError
+from driftwatch.stream.losses import words_of
 from driftwatch.stream.registry import open_registry
 
 CONNECT_MS = 10_000
@@ -154,7 +155,7 @@ def unreachable(source: KafkaConnection, error: Exception) -> SourceError:
     """The error for a broker that does not answer."""
     servers = ", ".join(source.bootstrap_servers)
     return SourceError(
-        f"cannot work with Kafka at {servers}: {error}", remedy="check the address, the network and security"
+        f"cannot work with Kafka at {servers}: {words_of(error)}", remedy="check the address, the network and security"
     )
 
 

@@ -1,0 +1,43 @@
+"""The certificates of brokers and listeners, tried before the work."""
+
+from __future__ import annotations
+
+import ssl
+
+from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, SecurityConfig
+from driftwatch.config.certificates import own_certificate, trust
+
+
+def require_certificates(config: DaemonConfig) -> None:
+    """Refuses certificates that Kafka's clients, or senders of samples, could not use: no retry would mend them.
+
+    Raises:
+        ConfigError: see above.
+    """
+    source = config.source
+    if isinstance(source, KafkaSource):
+        _of_brokers(source.security, "source.security")
+    if isinstance(source, HttpSource):
+        if source.forward is not None:
+            _of_brokers(source.forward.security, "source.forward.security")
+        if source.tls is not None:
+            own_certificate(
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+                source.tls.certfile,
+                source.tls.keyfile,
+                where=("source.tls.certfile", "source.tls.keyfile"),
+            )
+
+
+def _of_brokers(security: SecurityConfig, where: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if security.ssl_cafile is not None:
+        trust(context, security.ssl_cafile, f"{where}.ssl_cafile")
+    if security.ssl_certfile is not None and security.ssl_keyfile is not None:
+        own_certificate(
+            context,
+            security.ssl_certfile,
+            security.ssl_keyfile,
+            where=(f"{where}.ssl_certfile", f"{where}.ssl_keyfile"),
+            password=security.ssl_password.get_secret_value() if security.ssl_password else None,
+        )

@@ -1,0 +1,118 @@
+"""A daemon on a broker that wants TLS, a password and a certificate of its clients'; and what it says without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from tests.broker import KafkaBroker, start_broker
+from tests.cluster import Cluster
+from tests.integration.conftest import StartDaemon, require_apache_kafka
+from tests.integration.test_recovery import config, messages
+from tests.synthetic import waves
+
+SECURED = """
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:SASL_SSL
+advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},PROXIED://127.0.0.1:{{inner}}
+sasl.enabled.mechanisms=PLAIN
+listener.name.proxied.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+user_watcher="secret";
+listener.name.proxied.ssl.keystore.type=PEM
+listener.name.proxied.ssl.keystore.location={folder}/broker.pem
+listener.name.proxied.ssl.truststore.type=PEM
+listener.name.proxied.ssl.truststore.location={folder}/ca.pem
+listener.name.proxied.ssl.client.auth=required
+"""
+
+
+def write_key(path: Path, certificate: trustme.LeafCert, lock: KeySerializationEncryption) -> None:
+    """In PKCS #8, the only format that Java reads."""
+    key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates of the broker and of a client, by one authority; and another authority."""
+    folder, authority = tmp_path_factory.mktemp("certificates"), trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(folder / "another.pem")
+    broker, client = authority.issue_cert("127.0.0.1"), authority.issue_cert("watcher.example.com")
+    write_key(folder / "broker.pem", broker, NoEncryption())
+    with (folder / "broker.pem").open("ab") as file:
+        file.write(broker.cert_chain_pems[0].bytes())
+    write_key(folder / "client.key", client, BestAvailableEncryption(b"open sesame"))
+    client.cert_chain_pems[0].write_to_path(folder / "client.pem")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secured_broker(folder: Path) -> Iterator[KafkaBroker]:
+    require_apache_kafka()
+    with start_broker(None, SECURED.format(folder=folder)) as broker:
+        yield broker
+
+
+def secured(broker: KafkaBroker, folder: Path, cluster: Cluster, bundle: Path, **changes: Any) -> dict[str, Any]:
+    stated = config(cluster, bundle)
+    stated["source"]["bootstrap_servers"] = [f"127.0.0.1:{broker.proxied}"]
+    stated["source"]["security"] = {
+        "protocol": "SASL_SSL",
+        "ssl_cafile": str(folder / "ca.pem"),
+        "ssl_certfile": str(folder / "client.pem"),
+        "ssl_keyfile": str(folder / "client.key"),
+        "ssl_password": "open sesame",
+        "sasl_mechanism": "PLAIN",
+        "sasl_username": "watcher",
+        "sasl_password": "secret",
+        **changes,
+    }
+    return stated
+
+
+def test_samples_are_scored_and_tested(
+    secured_broker: KafkaBroker, folder: Path, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster = Cluster(secured_broker.bootstrap, "secured")
+    cluster.create()
+    cluster.send(messages(waves(200, seed=1)))
+    daemon = start_daemon(secured(secured_broker, folder, cluster, bundle))
+    daemon.wait_for("scores", lambda: daemon.metric("driftwatch_samples_total") == 200)
+    daemon.wait_for("windows", lambda: daemon.metric("driftwatch_window_p_value") > 0)
+    assert daemon.get("/readyz").status_code == 200
+    assert daemon.stop() < 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"ssl_cafile": "another.pem"}, "ssl_cafile is to hold the authority of the brokers' certificates"),
+        ({"sasl_password": "wrong"}, "brokers hang up where a password or sasl_mechanism is wrong"),
+    ],
+)
+def test_readiness_tells_why_there_is_no_connection(
+    secured_broker: KafkaBroker,
+    folder: Path,
+    bundle: Path,
+    start_daemon: StartDaemon,
+    changes: dict[str, str],
+    told: str,
+) -> None:
+    cluster = Cluster(secured_broker.bootstrap, "unsecured")
+    stated = {key: str(folder / value) if key == "ssl_cafile" else value for key, value in changes.items()}
+    daemon = start_daemon(secured(secured_broker, folder, cluster, bundle, **stated))
+    daemon.wait_for("a reason", lambda: told in daemon.get("/readyz").text)
+    assert daemon.get("/healthz").status_code == 200
+    assert daemon.metric('driftwatch_source_connected{role="score"}') == 0

@@ -1,0 +1,125 @@
+"""A broker that cannot be reached is told with the reason, which kafka-python gives to its log alone."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError
+
+from driftwatch.config import KafkaSource
+from driftwatch.stream.attempts import LOGGER, RECENT_S, Attempts
+from driftwatch.stream.losses import words_of
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+    """Starts a server that does something with each connection, and closes it; its port."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def start(greet: Callable[[socket.socket], None]) -> int:
+            def serve() -> None:
+                while True:
+                    try:
+                        connection, _ = listening.accept()
+                    except OSError:
+                        return
+                    with connection:
+                        greet(connection)
+
+            threading.Thread(target=serve, daemon=True).start()
+            return int(listening.getsockname()[1])
+
+        yield start
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def hang_up(connection: socket.socket) -> None:
+    connection.recv(1)
+
+
+def failure(port: int, **security: Any) -> str:
+    stated = {"kind": "kafka", "topic": "t", "bootstrap_servers": [f"127.0.0.1:{port}"], "security": security}
+    options = KafkaSource.model_validate(stated).client_options()
+    with pytest.raises(KafkaTimeoutError) as caught:
+        KafkaAdminClient(bootstrap_timeout_ms=500, **options)
+    return words_of(caught.value)
+
+
+def test_a_port_that_nobody_listens_on() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert "the last attempt to connect: 111 ECONNREFUSED" in failure(taken.getsockname()[1])
+
+
+def test_an_authority_that_is_not_trusted(listen: Any, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    def shake(connection: socket.socket) -> None:
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            connection.close()
+
+    told = failure(listen(shake), protocol="SSL", ssl_cafile=tmp_path / "ca.pem")
+    assert "certificate verify failed: unable to get local issuer certificate" in told
+    assert "ssl_cafile is to hold the authority of the brokers' certificates" in told
+
+
+def test_tls_where_none_is_spoken(listen: Any) -> None:
+    assert "this port may not speak TLS: see protocol" in failure(listen(hang_up), protocol="SSL")
+
+
+def test_a_broker_that_hangs_up(listen: Any) -> None:
+    assert "brokers hang up where a password or sasl_mechanism is wrong" in failure(listen(hang_up))
+
+
+def test_no_tls_where_it_is_spoken(listen: Any) -> None:
+    # The alert that a TLS server answers with: https://www.rfc-editor.org/rfc/rfc8446#section-6
+    def alert(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(bytes([21, 3, 3, 0, 2, 2, 70]))
+        connection.recv(1)
+
+    assert "this port may speak TLS: see protocol" in failure(listen(alert))
+
+
+def record(level: int, *told: Any) -> logging.LogRecord:
+    return logging.LogRecord(LOGGER, level, __file__, 1, "%s " * len(told), told, None)
+
+
+def test_what_failed_long_ago_is_no_reason() -> None:
+    now = 0.0
+    attempts = Attempts(lambda: now)
+    assert attempts.last_failure() == ""
+    attempts.filter(record(logging.WARNING, "node", KafkaConnectionError("cut")))
+    attempts.filter(record(logging.ERROR, KafkaTimeoutError("Unable to bootstrap")))
+    assert attempts.last_failure() == "cut"
+    now = RECENT_S
+    assert attempts.last_failure() == ""
+
+
+def test_what_is_listened_to_is_logged_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = logging.getLogger("kafka")
+    for level, written in (
+        (logging.ERROR, [False, True]),
+        (logging.DEBUG, [True, True]),
+        (logging.CRITICAL, [False] * 2),
+    ):
+        monkeypatch.setattr(kafka, "level", level)
+        kafka.manager._clear_cache()  # type: ignore[attr-defined]
+        assert [Attempts().filter(record(each, "told")) for each in (logging.WARNING, logging.ERROR)] == written
+    monkeypatch.undo()
+    kafka.manager._clear_cache()  # type: ignore[attr-defined]
