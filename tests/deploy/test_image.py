@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_the_cpu_variant_lacks_pytorch_and_what_comes_with_cuda_alone() -> None:
     assert of_torch - dropped >= {"sympy", "networkx", "jinja2", "fsspec", "filelock", "typing-extensions"}
     assert {name for name in of_torch if "cuda" in name or "nvidia" in name or name == "triton"} <= dropped
     assert pins(left) <= pins(LOCK.read_text())
+
+
+def test_an_installation_takes_no_name_but_its_own() -> None:
+    """A service that has driftwatch's client may well have a package `deploy` of its own."""
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert stated["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["driftwatch"]
 
 
 def test_what_is_copied_is_in_the_context() -> None:
