@@ -100,7 +100,7 @@ ALL: Values = {
     },
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/models"}},
     "metrics": {
-        "serviceMonitor": {"enabled": True, "labels": {"release": "prom"}},
+        "serviceMonitor": {"enabled": True, "job": "driftwatch-staging", "labels": {"release": "prom"}},
         "rules": {"enabled": True, "runbookUrl": RUNBOOKS},
     },
     "dashboards": {"enabled": True},
@@ -359,6 +359,9 @@ def test_an_intake_with_a_port_of_its_own_is_reached() -> None:
 def test_everything_on() -> None:
     (monitor,) = manifests("all", "ServiceMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prom"
+    assert monitor["spec"]["endpoints"][0]["relabelings"] == [
+        {"targetLabel": "job", "replacement": "driftwatch-staging"}
+    ]
     (service,) = manifests("all", "Service")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert (
@@ -399,6 +402,7 @@ def test_a_change_of_the_configuration_replaces_the_pods() -> None:
         ({**LEAST, "splitRole": True}, "splitRole"),
         ({**LEAST, "workload": {"replica": 2}}, "replica"),
         ({**LEAST, "workload": {"kind": "DaemonSet"}}, "StatefulSet"),
+        ({**LEAST, "metrics": {"serviceMonitor": {"job": "models"}}}, "/metrics/serviceMonitor/job"),
         ({**LEAST, "config": {**LEAST["config"], "roles": ["score"]}}, "config"),
         (
             {**LEAST, "config": {**LEAST["config"], "source": {"kind": "http"}}, "splitRoles": True},
