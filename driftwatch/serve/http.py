@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftwatch.config import TlsConfig
 from driftwatch.errors import SourceError
+from driftwatch.serve.certificate import RenewedCertificate
 from driftwatch.serve.health import Health
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.protocol import BoundedProtocol
@@ -79,7 +80,9 @@ class Listener:
 
         Raises:
             SourceError: the port is taken, or the host is not one of this machine.
+            ConfigError: the certificate cannot be used.
         """
+        certificate = RenewedCertificate(self._tls, self._name) if self._tls is not None else None
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -107,13 +110,10 @@ class Listener:
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
-            **_tls_options(self._tls),
         )
-        try:
-            config.load()
-        except OSError as error:
-            listening.close()
-            raise SourceError(f"the certificate cannot be used: {error}", where=f"{self._name}.tls") from None
+        config.load()
+        if certificate is not None:
+            config.ssl = certificate.context
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listening]}, name="http", daemon=True
@@ -153,10 +153,6 @@ def _beside(app: ASGIApp, intake: ASGIApp) -> ASGIApp:
         await (intake if posted else app)(scope, receive, send)
 
     return served
-
-
-def _tls_options(tls: TlsConfig | None) -> dict[str, Any]:
-    return {"ssl_certfile": str(tls.certfile), "ssl_keyfile": str(tls.keyfile)} if tls else {}
 
 
 def _app(metrics: Metrics, health: Health, status: Status) -> ASGIApp:

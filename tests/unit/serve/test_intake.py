@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from driftwatch.config import HttpSource, TlsConfig
-from driftwatch.errors import SourceError
+from driftwatch.errors import ConfigError
 from driftwatch.serve import http, protocol
 from driftwatch.serve import intake as face
 from driftwatch.serve.health import Health
@@ -316,23 +316,59 @@ class TestHeads:
                 assert connection.recv(4096).startswith(b"HTTP/1.1 202 ")
 
 
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
 def test_tls(serve: Any, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     served = serve(tls={"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
-    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
     assert served.listener.url.startswith("https://")
-    assert httpx.post(served.listener.url, content=b"[]", verify=context).status_code == 202
+    assert httpx.post(served.listener.url, content=b"[]", verify=trusting(authority)).status_code == 202
     with pytest.raises(httpx.ConnectError):
         httpx.post(served.listener.url, content=b"[]")
 
 
+def test_a_certificate_is_renewed_without_a_restart(serve: Any, tmp_path: Path) -> None:
+    """As cert-manager and Kubernetes do it, by a link, and as people do it, one file after the other."""
+    before, after = trustme.CA(), trustme.CA()
+    for folder, authority in (("before", before), ("after", after)):
+        (tmp_path / folder).mkdir()
+        certificate = authority.issue_cert("127.0.0.1", "localhost")
+        certificate.private_key_pem.write_to_path(tmp_path / folder / "tls.key")
+        certificate.cert_chain_pems[0].write_to_path(tmp_path / folder / "tls.crt")
+    now = tmp_path / "now"
+    now.symlink_to("before")
+    url = serve(tls={"certfile": str(now / "tls.crt"), "keyfile": str(now / "tls.key")}).listener.url
+
+    def is_shown(authority: trustme.CA, host: str = "127.0.0.1") -> bool:
+        try:
+            answer = httpx.post(url.replace("127.0.0.1", host), content=b"[]", verify=trusting(authority))
+        except httpx.ConnectError:
+            return False
+        return answer.status_code == 202
+
+    assert is_shown(before)
+    (tmp_path / "next").symlink_to("after")
+    (tmp_path / "next").rename(now)
+    assert is_shown(after)
+    assert is_shown(after, "localhost")
+    assert not is_shown(before)
+    for name, shown in (("tls.crt", after), ("tls.key", before)):
+        (now / name).write_bytes((tmp_path / "before" / name).read_bytes())
+        assert is_shown(shown), name
+    (now / "tls.key").unlink()
+    assert is_shown(before)
+
+
 def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     tls = TlsConfig(certfile=tmp_path / "none.pem", keyfile=tmp_path / "none.pem")
-    with pytest.raises(SourceError, match=r"source\.tls: the certificate cannot be used"):
+    with pytest.raises(ConfigError, match=r"source\.tls\.certfile: .*none\.pem cannot be read"):
         Listener("127.0.0.1", 0, lambda *_: None, name="source", tls=tls).start()  # type: ignore[arg-type,return-value]
 
 
