@@ -32,16 +32,17 @@ def run(
 
 def _run(path: Path) -> int:
     from driftwatch.cli.certificates import require_certificates
-    from driftwatch.cli.state_folder import require_state_folder
+    from driftwatch.cli.state_folder import held_state_folder, require_state_folder
     from driftwatch.config import load_config
 
     config = load_config(path)
     require_state_folder(config)
     require_certificates(config)
-    if config.source.kind == "http" and config.source.forward is not None:
-        from driftwatch.forwarder import run_forwarder
+    with held_state_folder(config):
+        if config.source.kind == "http" and config.source.forward is not None:
+            from driftwatch.forwarder import run_forwarder
 
-        return run_forwarder(config, config.source, config.source.forward)
-    from driftwatch.daemon import run_daemon
+            return run_forwarder(config, config.source, config.source.forward)
+        from driftwatch.daemon import run_daemon
 
-    return run_daemon(config, lambda: load_config(path))
+        return run_daemon(config, lambda: load_config(path))

@@ -1,12 +1,27 @@
-"""The folder for state, tried before the work."""
+"""The folder for state: tried before the work, and held while it lasts."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import structlog
 
 from driftwatch.config import DaemonConfig
-from driftwatch.errors import ConfigError
+from driftwatch.errors import ConfigError, SourceError
 from driftwatch.locations import try_folder
+
+LOCK = ".lock"
+PATIENCE_S = 10.0
+"""For whoever holds the folder to end: a stop takes five seconds at most."""
+PAUSE_S = 0.1
+
+log = structlog.get_logger("driftwatch")
 
 
 def require_state_folder(config: DaemonConfig) -> None:
@@ -27,3 +42,45 @@ def require_state_folder(config: DaemonConfig) -> None:
             where="state_dir",
             remedy=f"see to {error.filename}, or name another folder",
         ) from None
+
+
+@contextmanager
+def held_state_folder(config: DaemonConfig) -> Iterator[None]:
+    """Keeps other daemons out of the folder for state meanwhile: two would write over each other's, unnoticed.
+
+    The kernel lets go of it when the process ends, however it ends.
+
+    Raises:
+        SourceError: another one holds it.
+    """
+    folder = config.local_state
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as file:
+        _lock(file, str(folder))
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _lock(file: TextIO, folder: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(PAUSE_S)
+                continue
+            file.seek(0)
+            raise SourceError(
+                f"{folder} is in use by another driftwatch, {file.read() or 'which has not said who it is'}",
+                where="state_dir",
+                remedy="give each daemon a folder of its own",
+            ) from None
+        except OSError as error:
+            log.warning("state_dir cannot be held for this daemon alone", folder=folder, reason=error.strerror)
+        return

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from driftwatch.cli.app import _run
+from driftwatch.cli.state_folder import held_state_folder
+from driftwatch.config import load_config
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
@@ -46,3 +52,54 @@ def test_check_leaves_nothing_behind(bundle: Path, tmp_path: Path) -> None:
     )
     assert _run(["check", str(path)]) == 0
     assert list(tmp_path.iterdir()) == [path]
+
+
+HOLDER = """
+import sys
+from driftwatch.cli.state_folder import held_state_folder
+from driftwatch.config import load_config
+with held_state_folder(load_config(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Of a configuration with state."""
+    path = tmp_path / "daemon.yaml"
+    path.write_text("source: {kind: http}\nstreams: [{name: a, reference: a}]\nstate_dir: state\nserver: {port: 0}\n")
+    return path
+
+
+def test_a_folder_is_held_by_one_daemon_alone_until_that_is_killed(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two would write over each other's state, as of a configuration that was copied with its state_dir."""
+    monkeypatch.setattr("driftwatch.cli.state_folder.PATIENCE_S", 0.0)
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert _run(["run", str(path)]) == 1
+        told = capsys.readouterr().err.replace("\n", " ")
+        assert f"{path.parent / 'state'} is in use by another driftwatch, process {holder.pid} on " in told
+        assert "give each daemon a folder of its own" in told
+        holder.kill()
+    with held_state_folder(load_config(path)):
+        pass
+
+
+def test_whoever_holds_it_has_time_to_end(path: Path) -> None:
+    config = load_config(path)
+    with ExitStack() as held:
+        held.enter_context(held_state_folder(config))
+        threading.Timer(0.3, held.pop_all().close).start()
+        with held_state_folder(config):
+            pass
+
+
+def test_what_needs_no_state_holds_nothing(path: Path) -> None:
+    path.write_text("source: {kind: http}\nstreams: [{name: a, reference: a}]\nserver: {port: 0}\n")
+    with held_state_folder(load_config(path)):
+        assert list(path.parent.iterdir()) == [path]
