@@ -247,7 +247,11 @@ def test_the_log_says_what_was_taken_up(bundle: Path, other: Path, tmp_path: Pat
     assert told[2]["changed"].endswith("streams.more 8 and 3 more")
     assert [line["event"] for line in told][:3] == ["configuration taken up"] * 3
     assert told[3]["event"] == "references taken up"
-    assert told[3]["references"].startswith(f"waves {load_bundle(other).version}, more 0 {load_bundle(other).version}")
+    # A look that had begun before may have found the first stream's reference as it was.
+    references = ", ".join(line["references"] for line in told[3:])
+    assert {f"waves {load_bundle(other).version}", f"more 0 {load_bundle(other).version}"} <= set(
+        references.split(", ")
+    )
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
         (b"a,b\n" + b"1\n" * 1_000, "a.csv, line 2: has 1 value, not 2: '1'; 101 of the first 101 rows are such ("),
         (b'a,"b\n1,2\n', "a.csv, line 1: has a quote that is not closed: 'a,\"b' (it is to name the columns)"),
         (b"a,b\n1,2,\n1,3,\n", "a.csv, line 2: has 3 values, not 2: '1,2,'; 2 of 2 rows are such ("),
-        (gzip.compress(b"a,b\n1,2\n"), "a.csv: is gzip (.csv.gz), whatever its name says (name it so)"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "a.csv: is gzip (.csv.gz), whatever its name says (name it so)"),
         ("a,b\n1,2\n".encode("utf-16"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
         ("a,b\n1,2\n".encode("utf-16-be"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
         (b"a\n" + b"x" * 3 * BLOCK_BYTES, "a.csv, line 2: has a line of more than 1 MiB (is it CSV, one row a line?)"),
