@@ -23,7 +23,7 @@ from driftwatch.stats.running import RunningMinimum
 from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
-from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan, rfc3339
+from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan
 from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
 from driftwatch.stream.count_windows import CountWindow
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
@@ -32,6 +32,7 @@ from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
+from driftwatch.stream.reasons import why_on, why_over
 from driftwatch.stream.results import Findings, WindowResult
 from driftwatch.stream.slices import Slices
 from driftwatch.stream.time_windows import TimeRule, TimeWindows
@@ -302,9 +303,9 @@ class StreamTester:
             p_value=result.p_value,
             detectors=detector_results(result) + self._bets(),
             explanation=(
-                "; ".join(filter(None, (self._again(before), self._watched(result), result.explanation, place)))
+                why_on(before, self.state, result, self._anytime, place)
                 if firing
-                else self._quiet(began, result.end_ms)
+                else why_over(self.policy, before, result)
             ),
             reference=(self.reference.name, self.reference.version),
             heat_map=found,
@@ -313,37 +314,11 @@ class StreamTester:
             trace=next((pane.trace for pane in reversed(window) if pane.trace), ""),
         )
 
-    def _again(self, before: PolicyState) -> str:
-        """That it is a drift which has come back, where it starts an alarm."""
-        if before.firing or before.stirred_ms is None or not self.state.back:
-            return ""
-        return f"again: the last alarm was resolved at {rfc3339(before.stirred_ms)}"
-
-    def _quiet(self, began: PolicyState, now_ms: int) -> str:
-        """Why the alarm is over."""
-        settled = began.settled + 1
-        patient = self.policy.is_over(settled, began.stirred_ms, now_ms)
-        when = f" since {rfc3339(began.stirred_ms)}" if began.stirred_ms is not None else ""
-        slight = self.policy.slight(patient=patient)
-        words = (
-            f"no window has drifted{when} ({settled} test{'s' * (settled > 1)}), and now all have "
-            f"p > {self.policy.usual(patient=patient):.2g}{f' or less than {slight:.2g} nats/sample' if slight else ''}"
-        )
-        if began.reference == self.reference.version:
-            return words
-        return f"{words}; the alarm began by reference {began.reference}, which is not the present one"
-
     def _bets(self) -> tuple[DetectorResult, ...]:
         """What the anytime alarm says; its statistic is the logarithm of the wealth, nats."""
         if self._anytime is None:
             return ()
         return (DetectorResult(anytime.NAME, self._anytime.log_wealth, self._anytime.p_value, {}),)
-
-    def _watched(self, result: WindowResult) -> str:
-        """Why there is an alarm although the window raises none."""
-        if result.drift or self._anytime is None:
-            return ""
-        return f"samples surprise too much or too little, one by one (p = {self._anytime.p_value:.1g} at any time)"
 
 
 def _newest(panes: deque[Pane], size: int) -> list[Pane]:
