@@ -56,8 +56,9 @@ class Policy:
 
     def is_over(self, settled: int, stirred_ms: int | None, now_ms: int) -> bool:
         """Whether patience is, so many steps after that event time; None where that is not known."""
-        known = self.patience_ms > 0 and stirred_ms is not None
-        return settled >= self.patience and (not known or now_ms - (stirred_ms or 0) >= self.patience_ms)
+        # Far before is as good as far after: one sample from a wrong clock must not keep an alarm on.
+        long_ago = stirred_ms is None or abs(now_ms - stirred_ms) >= self.patience_ms
+        return settled >= self.patience and long_ago
 
     def usual(self, *, patient: bool) -> float:
         """P-value above which a window speaks for the end of an alarm, before patience is over or after."""
