@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from driftwatch.data.arrow_columns import is_number, is_text
+from driftwatch.data.cells import MISSING_TEXT
 from driftwatch.data.csv_lines import Lines, below_first_row, rows_of, whole_lines
 from driftwatch.data.refused_rows import TOLERATED
-from driftwatch.data.tables import MISSING_TEXT
 from driftwatch.errors import DataError
 
 NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for before in ("", " ") for after in ("", " ")})

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from driftwatch.data.readers import Dataset, ranged_schema
+from driftwatch.data.image_arrays import ranged_schema
+from driftwatch.data.readers import Dataset
 from driftwatch.data.refused_rows import TOLERATED, Refusals, RefusedRow
 from driftwatch.data.schema import ImageSchema, Schema, image_of
 from driftwatch.errors import DataError

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.data.image_arrays import image_schema
 from driftwatch.data.refused_rows import Refusals, data_error
-from driftwatch.data.schema import COLOURS, ImageSchema, Samples, Schema, as_floats, image_of, vector_of
+from driftwatch.data.schema import Samples, Schema, as_floats, vector_of
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location, files_below, locate, matching_files, path_below
 
 CHUNK_ROWS = 2048
 BUNDLE_FILES = frozenset({"manifest.json", "flow.safetensors"})
 """By which a folder is known for a bundle's."""
-
-WIDEST = 1e30
-"""Range of pixels: flows calculate with them in float32, and square them."""
 
 READ_BYTES = 1 << 20
 SUFFIXES = ".npz, .npy, .parquet, .csv (also .gz, .bz2, .zst), IDX (-ubyte, also .gz) or a folder of images or tables"
@@ -165,68 +163,6 @@ class ArrayDataset(Dataset):
     ) -> Iterator[tuple[int, Any]]:
         for first in range(start, len(self._array), rows):
             yield first, np.asarray(self._array[first : first + rows])
-
-
-def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
-    """The schema of images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; their range is looked up.
-
-    Raises:
-        DataError: the array holds no images.
-    """
-    if array.ndim == 3:
-        c, h, w = 1, *array.shape[1:]
-    elif array.ndim == 4 and _channels_last(*array.shape[1:]):
-        h, w, c = array.shape[1:]
-    elif array.ndim == 4:
-        c, h, w = array.shape[1:]
-    else:
-        raise DataError(f"holds an array of shape {array.shape}", where=where, remedy="expected images or vectors")
-    if array.dtype == np.uint8:
-        return image_of((c, h, w), where)
-    if 1 in (h, w):
-        raise DataError(
-            f"holds an array of shape {array.shape}: vectors with an axis too many, or images of one line",
-            where=where,
-            remedy="give vectors (N, D): array.reshape(len(array), -1)",
-        )
-    pieces = (array[first : first + CHUNK_ROWS] for first in range(0, len(array), CHUNK_ROWS))
-    return ranged_schema(pieces, (c, h, w), where)
-
-
-def _channels_last(first: int, middle: int, last: int) -> bool:
-    """Whether ``(first, middle, last)`` is ``(H, W, C)``: colours are 1, 3 or 4, and more channels those of squares."""
-    if COLOURS & {first, last}:
-        return first not in COLOURS
-    return first == middle != last
-
-
-def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], where: str) -> ImageSchema:
-    """The schema of images of which `pieces` holds all pixels; bytes that come as other numbers are bytes.
-
-    Args:
-        pieces: arrays of any shape.
-        shape: of one image, ``(C, H, W)``.
-        where: for messages.
-
-    Raises:
-        DataError: a pixel is not finite, or all are the same, or some are too far apart.
-    """
-    low, high, whole = np.inf, -np.inf, True
-    for piece in pieces:
-        least, most = float(piece.min()), float(piece.max())
-        if not np.isfinite(least) or not np.isfinite(most):
-            raise DataError("holds NaN or infinite values", where=where, remedy="every pixel must be finite")
-        low, high = min(low, least), max(high, most)
-        whole = whole and (piece.dtype.kind in "biu" or bool((piece == np.rint(piece)).all()))
-    if high - low > WIDEST:
-        raise DataError(f"pixels lie in [{low:g}, {high:g}]", where=where, remedy="scale them, to 0 to 1 for example")
-    if low == high:
-        raise DataError(f"every pixel is {low:g}", where=where, remedy="there is nothing to learn from it")
-    if low >= 0 and high <= 1:
-        return image_of(shape, where, dtype="float32", low=0.0, high=1.0)
-    if low >= 0 and high <= 255 and whole:
-        return image_of(shape, where)
-    return image_of(shape, where, dtype="float32", low=low, high=high)
 
 
 def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Dataset:

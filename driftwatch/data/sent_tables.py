@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from driftwatch.data.arrow_columns import is_bytes
+from driftwatch.data.cells import category_text, is_missing
 from driftwatch.data.refused_rows import data_error
 from driftwatch.data.schema import Column, Samples, TableSchema
 from driftwatch.data.table_files import TableDataset
 from driftwatch.data.table_parts import table_suffix
-from driftwatch.data.tables import category_text, is_missing
 from driftwatch.errors import DataError, MessageError
 
 

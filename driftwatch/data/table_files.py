@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from driftwatch.data.arrow_columns import distinct, is_bytes, is_text
+from driftwatch.data.cells import category_text, is_missing
 from driftwatch.data.csv_tables import BadLine, text_columns
 from driftwatch.data.readers import Dataset
 from driftwatch.data.refused_rows import Refusals, RefusedRow, data_error
 from driftwatch.data.schema import Column, Schema, TableSchema
 from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part, table_suffix
-from driftwatch.data.tables import category_text, is_missing
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location
 

@@ -18,10 +18,10 @@ import pyarrow.parquet as pa_parquet
 import pytest
 from PIL import Image
 
+from driftwatch.data.cells import MISSING_TEXT
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
 from driftwatch.data.table_parts import COMPRESSED
-from driftwatch.data.tables import MISSING_TEXT
 from driftwatch.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 6, 7), dtype=np.uint8)
