@@ -70,7 +70,7 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
         try:
             yield as_floats(schema.coerce(piece))
         except MessageError as error:
-            raise data_error(error, WHERE, start, f"a {schema.describe()}") from None
+            raise data_error(error, WHERE, start + (error.row or 0), f"a {schema.describe()}") from None
 
 
 def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:

@@ -1,13 +1,13 @@
 """The rows of CSV files as bytes, some at a time: cut where no value is, since one in quotes may hold line breaks.
 
 A quote at the beginning of a value opens it, as Arrow has it; elsewhere it is a letter. One that nothing closes would
-take in all the rows below it, up to the next quote, so that its line is told apart.
+take in all the rows below it, up to the next quote, so that its line, which is torn, is told apart.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -34,12 +34,12 @@ class Lines:
     Args:
         text: of them.
         number: of the first line, from 1.
-        torn: whether it is one line, in which a quote opens a value and nothing closes it.
+        torn: where lines begin and end in which a quote opens a value and nothing closes it.
     """
 
     text: bytes
     number: int
-    torn: bool = False
+    torn: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Row:
     Args:
         text: of it, with its line end.
         number: of its first line, from 1.
-        values: how many it has.
+        values: how many it has; 0 if it is torn.
     """
 
     text: bytes
@@ -67,13 +67,13 @@ def whole_lines(file: BinaryIO, where: str) -> Iterator[Lines]:
     while not at_end:
         block = file.read(BLOCK_BYTES)
         at_end = not block
-        text, done = rest + block, 0
-        for end, torn in _cuts(text, at_end=at_end):
-            lines = Lines(text[done:end], number, torn)
+        text = rest + block
+        end, torn = _cut(text, at_end=at_end)
+        if end:
+            lines = Lines(text[:end], number, torn)
             yield lines
             number += _line_ends(lines.text)
-            done = end
-        rest = text[done:]
+        rest = text[end:]
         if len(rest) > BLOCK_BYTES:
             told = f"has a line of more than {BLOCK_BYTES >> 20} MiB"
             raise DataError(told, where=f"{where}, line {number}", remedy="is it CSV, one row a line?")
@@ -81,25 +81,31 @@ def whole_lines(file: BinaryIO, where: str) -> Iterator[Lines]:
 
 def rows_of(lines: Lines) -> Iterator[Row]:
     """Lines row by row; empty ones are no rows."""
-    number = lines.number
-    for found in _ROW.finditer(lines.text):
-        text = found[0]
-        if text.strip(b"\r\n"):
-            yield Row(text, number, _IN_QUOTES.sub(b"", text).count(b",") + 1)
-        number += _line_ends(text)
+    number, place = lines.number, 0
+    for start, end in (*lines.torn, (len(lines.text), len(lines.text))):
+        for found in _ROW.finditer(lines.text, place, start):
+            text = found[0]
+            if text.strip(b"\r\n"):
+                yield Row(text, number, _IN_QUOTES.sub(b"", text).count(b",") + 1)
+            number += _line_ends(text)
+        if start < end:
+            yield Row(lines.text[start:end], number, 0)
+            number += 1
+        place = end
 
 
 def below_first_row(lines: Lines) -> tuple[Row, Lines]:
     """The first row of lines that have one, and what is below it."""
     row = next(rows_of(lines))
-    below = lines.text.lstrip(b"\r\n")[len(row.text) :]
-    return row, Lines(below, row.number + _line_ends(row.text))
+    end = lines.text.index(row.text) + len(row.text)
+    torn = [(start - end, stop - end) for start, stop in lines.torn if start >= end]
+    return row, Lines(lines.text[end:], row.number + _line_ends(row.text), torn)
 
 
-def _cuts(text: bytes, *, at_end: bool) -> Iterator[tuple[int, bool]]:
-    """Where to cut a text of which more may come unless it is `at_end`, and whether what is before is a torn line."""
-    start = place = 0
-    row = broken = 0
+def _cut(text: bytes, *, at_end: bool) -> tuple[int, Sequence[tuple[int, int]]]:
+    """How far a text has whole rows, and which lines of these are torn; more may come, unless it is `at_end`."""
+    torn = list[tuple[int, int]]()
+    row = broken = place = 0
     """Where the row begins that has the last value with line breaks, and where that value ends."""
     while (place := _matched(_CLOSED, text, place).end()) < len(text):
         line = _line_start(text, place)
@@ -111,19 +117,13 @@ def _cuts(text: bytes, *, at_end: bool) -> Iterator[tuple[int, bool]]:
             continue
         end = _line_end(text, place, at_end=at_end)
         if end is None or (value.end() == len(text) and not at_end and len(text) - row <= BLOCK_BYTES):
-            if row > start:
-                yield row, False
-            return
-        if row > start:
-            yield row, False
-        yield end, True
-        start = place = row = broken = end
+            return row, torn
+        torn.append((row, end))
+        place = row = broken = end
     if at_end:
-        end = len(text)
-    elif (end := _line_start(text, len(text) - text.endswith(b"\r"))) < broken:
-        end = row
-    if end > start:
-        yield end, False
+        return len(text), torn
+    end = _line_start(text, len(text) - text.endswith(b"\r"))
+    return (row if end < broken else end), torn
 
 
 def _matched(pattern: re.Pattern[bytes], text: bytes, place: int) -> re.Match[bytes]:

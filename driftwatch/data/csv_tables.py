@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from driftwatch.data.arrow_columns import is_number, is_text
 from driftwatch.data.cells import MISSING_TEXT
-from driftwatch.data.csv_lines import Lines, below_first_row, rows_of, whole_lines
-from driftwatch.data.refused_rows import TOLERATED
+from driftwatch.data.csv_lines import Lines, Row, below_first_row, rows_of, whole_lines
+from driftwatch.data.refused_rows import TOLERATED, Indices
 from driftwatch.errors import DataError
 
 NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for before in ("", " ") for after in ("", " ")})
@@ -48,6 +50,26 @@ class BadLine:
 
     number: int
     what: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of a file.
+
+    Args:
+        table: of those that are rows; without columns if none is.
+        places: of these among all of the block's, ascending.
+        bad: the lines that are none, by their places among all.
+    """
+
+    table: pa.Table
+    places: Indices
+    bad: Mapping[int, BadLine] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many there are, lines that are none among them."""
+        return len(self.places) + len(self.bad)
 
 
 @dataclass(frozen=True)
@@ -86,17 +108,15 @@ def find_types(file: BinaryIO, where: str) -> Found:
         DataError: it is empty, or a line too long, or most are no rows, or something else parts its columns.
         pa.ArrowException: it is no CSV file.
     """
-    names, blocks = _opened(file, where)
+    names, lines = _opened(file, where)
     types: dict[str, pa.DataType] = {}
     rows = bad_lines = 0
     bad: BadLine | None = None
-    for part in _parts(blocks, names, _conversion()):
-        if isinstance(part, BadLine):
-            bad, bad_lines = bad or part, bad_lines + 1
-        else:
-            rows += part.num_rows
-            for field in part.schema:
-                types[field.name] = _wider(types.get(field.name, field.type), field.type)
+    for block in _blocks(lines, names, _conversion()):
+        rows, bad_lines = rows + len(block.places), bad_lines + len(block.bad)
+        bad = bad or next(iter(block.bad.values()), None)
+        for each in block.table.schema:
+            types[each.name] = _wider(types.get(each.name, each.type), each.type)
         if bad is not None and bad_lines > max(TOLERATED, rows):
             told = f"{bad.what}; {bad_lines:,} of the first {rows + bad_lines:,} rows are such"
             raise DataError(told, where=f"{where}, line {bad.number}", remedy=REMEDY)
@@ -117,15 +137,13 @@ def text_columns(schemas: Iterable[pa.Schema]) -> Collection[str]:
     """
     types: dict[str, pa.DataType] = {}
     for schema in schemas:
-        for field in schema:
-            types[field.name] = _wider(types.get(field.name, field.type), field.type)
+        for each in schema:
+            types[each.name] = _wider(types.get(each.name, each.type), each.type)
     return {name for name, kind in types.items() if is_text(kind)}
 
 
-def read_rows(
-    file: BinaryIO, where: str, schema: pa.Schema, columns: Sequence[str]
-) -> Iterator[pa.RecordBatch | BadLine]:
-    """The rows of a file in order, a block at a time, and between them the lines that are none.
+def read_blocks(file: BinaryIO, where: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[Block]:
+    """The rows of a file in order, a block at a time.
 
     Args:
         file: to be read.
@@ -136,12 +154,8 @@ def read_rows(
     Raises:
         pa.ArrowException: it is not as it was when its types were found.
     """
-    names, blocks = _opened(file, where)
-    for part in _parts(blocks, names, _conversion(schema, columns)):
-        if isinstance(part, BadLine):
-            yield part
-        else:
-            yield from part.to_batches()
+    names, lines = _opened(file, where)
+    return _blocks(lines, names, _conversion(schema, columns))
 
 
 def _opened(file: BinaryIO, where: str) -> tuple[Sequence[str], Iterator[Lines]]:
@@ -152,45 +166,39 @@ def _opened(file: BinaryIO, where: str) -> tuple[Sequence[str], Iterator[Lines]]
             continue
         _require_text(lines.text, where)
         _require_commas(lines.text, where)
-        if lines.torn:
-            raise DataError(_torn(lines), where=f"{where}, line {lines.number}", remedy="it is to name the columns")
         header, below = below_first_row(lines)
+        if header.values == 0:
+            told = _bad_line(header, 0)
+            raise DataError(told.what, where=f"{where}, line {told.number}", remedy="it is to name the columns")
         # Arrow finds nothing in a first line without an end.
         return _read(header.text + b"\n", None, _conversion()).column_names, chain([below], blocks)
     raise DataError("is empty", where=where, remedy="the first line names the columns")
 
 
-def _parts(
-    blocks: Iterator[Lines], names: Sequence[str], conversion: pa_csv.ConvertOptions
-) -> Iterator[pa.Table | BadLine]:
+def _blocks(blocks: Iterator[Lines], names: Sequence[str], conversion: pa_csv.ConvertOptions) -> Iterator[Block]:
     for lines in blocks:
-        if lines.torn:
-            yield BadLine(lines.number, _torn(lines))
-        elif lines.text.strip(b"\r\n"):
-            try:
-                table = _read(lines.text, names, conversion)
-            except pa.ArrowInvalid:
-                yield from _one_by_one(lines, names, conversion)
-            else:
-                yield table
-
-
-def _one_by_one(lines: Lines, names: Sequence[str], conversion: pa_csv.ConvertOptions) -> Iterator[pa.Table | BadLine]:
-    """Lines of which some may have too few values, or too many."""
-    rows = list(rows_of(lines))
-    good = [row.text for row in rows if row.values == len(names)]
-    table = _read(b"".join(good), names, conversion) if good else None
-    start = end = 0
-    for row in rows:
-        if row.values == len(names):
-            end += 1
+        if not lines.text.strip(b"\r\n"):
             continue
-        if table is not None and end > start:
-            yield table.slice(start, end - start)
-        start = end
-        yield BadLine(row.number, f"has {_counted(row.values)}, not {len(names)}: {_shown(row.text)}")
-    if table is not None and end > start:
-        yield table.slice(start)
+        table = None
+        if not lines.torn:
+            with suppress(pa.ArrowInvalid):
+                table = _read(lines.text, names, conversion)
+        yield Block(table, range(table.num_rows)) if table is not None else _sifted(lines, names, conversion)
+
+
+def _sifted(lines: Lines, names: Sequence[str], conversion: pa_csv.ConvertOptions) -> Block:
+    """Lines of which some are torn, or have too few values, or too many."""
+    rows = list(rows_of(lines))
+    fits = np.array([row.values == len(names) for row in rows])
+    good = b"".join(row.text for row in rows if row.values == len(names))
+    bad = {place: _bad_line(row, len(names)) for place, row in enumerate(rows) if row.values != len(names)}
+    return Block(_read(good, names, conversion) if good else pa.table({}), np.flatnonzero(fits), bad)
+
+
+def _bad_line(row: Row, expected: int) -> BadLine:
+    values = f"{row.values} value{'' if row.values == 1 else 's'}"
+    what = f"has {values}, not {expected}" if row.values else "has a quote that is not closed"
+    return BadLine(row.number, f"{what}: {_shown(row.text)}")
 
 
 def _read(text: bytes, names: Sequence[str] | None, conversion: pa_csv.ConvertOptions) -> pa.Table:
@@ -225,14 +233,6 @@ def _require_commas(lines: bytes, where: str) -> None:
                 where=where,
                 remedy=f"is the separator {sign.decode()!r}? Save it with commas, and points in its numbers",
             )
-
-
-def _torn(lines: Lines) -> str:
-    return f"has a quote that is not closed: {_shown(lines.text)}"
-
-
-def _counted(values: int) -> str:
-    return f"{values} value{'' if values == 1 else 's'}"
 
 
 def _shown(line: bytes) -> str:

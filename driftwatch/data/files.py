@@ -15,7 +15,7 @@ import numpy as np
 
 from driftwatch.data.array_bodies import NPY_FAULTS
 from driftwatch.data.readers import ArrayDataset, Dataset
-from driftwatch.data.refused_rows import Refusals
+from driftwatch.data.refused_rows import Indices, Refusals
 from driftwatch.data.schema import Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, local_file
@@ -101,7 +101,7 @@ class IdxDataset(Dataset):
         rows: int,
         start: int,
         refusals: Refusals | None,  # noqa: ARG002
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Iterator[tuple[Indices, Any]]:
         width = math.prod(self._shape[1:]) * self._dtype.itemsize
         with self._open() as file:
             try:
@@ -111,7 +111,10 @@ class IdxDataset(Dataset):
                     block = file.read(count * width)
                     if len(block) != count * width:
                         raise DataError(f"ends within row {first + len(block) // width}", where=str(self.path))
-                    yield first, np.frombuffer(block, self._dtype).reshape(count, *self._shape[1:])
+                    yield (
+                        range(first, first + count),
+                        np.frombuffer(block, self._dtype).reshape(count, *self._shape[1:]),
+                    )
             except (OSError, EOFError, zlib.error) as error:
                 raise DataError(f"cannot be read: {error}", where=str(self.path)) from None
 

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from driftwatch.data.image_arrays import ranged_schema
 from driftwatch.data.readers import Dataset
-from driftwatch.data.refused_rows import TOLERATED, Refusals, RefusedRow
+from driftwatch.data.refused_rows import TOLERATED, Indices, Refusals, RefusedRow
 from driftwatch.data.schema import ImageSchema, Schema, image_of
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
@@ -89,7 +89,7 @@ class FolderDataset(Dataset):
 
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Iterator[tuple[Indices, Any]]:
         look = self._first_look()
         if isinstance(schema, ImageSchema):
             mode = look.mode if look.mode in DEEP_MODES else "L" if schema.channels == 1 else "RGB"
@@ -102,14 +102,15 @@ class FolderDataset(Dataset):
                 if refusals is None:
                     raise
                 if held:
-                    yield index - len(held), np.stack(held)
+                    yield range(index - len(held), index), np.stack(held)
                 held = []
                 refusals.refuse(RefusedRow(index, error.where, error.what), error)
+                refusals.require_most(index)
             if len(held) == rows:
-                yield index + 1 - len(held), np.stack(held)
+                yield range(index + 1 - rows, index + 1), np.stack(held)
                 held = []
         if held:
-            yield len(self._files) - len(held), np.stack(held)
+            yield range(len(self._files) - len(held), len(self._files)), np.stack(held)
 
     def _first_look(self) -> _Look:
         """At the first image that can be read.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.data.image_arrays import image_schema
-from driftwatch.data.refused_rows import Refusals, data_error
+from driftwatch.data.refused_rows import Indices, Refusals, data_error
 from driftwatch.data.schema import Samples, Schema, as_floats, vector_of
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location, files_below, locate, matching_files, path_below
@@ -56,8 +56,8 @@ class Dataset(ABC):
     @abstractmethod
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
-    ) -> Iterator[tuple[int, Any]]:
-        """The data, about `rows` rows at a time, from row `start` on, each with the index of its first row.
+    ) -> Iterator[tuple[Indices, Any]]:
+        """The data, at most `rows` rows at a time, from row `start` on, with their indices.
 
         What cannot be taken from its file at all is refused; if `refusals` is None, it is an error. A `schema` that it
         is to be read by may say how to take it; if it is None, the data is taken as it is.
@@ -90,17 +90,19 @@ class Dataset(ABC):
             return as_floats(schema.coerce(piece))
 
         held = list[Samples]()
-        for row, piece in self.pieces(schema, rows, start, refusals):
+        for indices, piece in self.pieces(schema, rows, start, refusals):
             try:
                 held.append(coerce(piece))
                 if refusals is not None:
                     refusals.read(len(piece))
             except MessageError as error:
-                file = self.file_of(row + (error.row or 0))
-                told = data_error(error, str(self.path), row, f"a {schema.describe()}", file)
+                row = int(indices[error.row or 0])
+                told = data_error(error, str(self.path), row, f"a {schema.describe()}", self.file_of(row))
                 if refusals is None:
                     raise told from None
-                held += refusals.sift(piece, coerce, row, told, self.file_of)
+                held += refusals.sift(piece, coerce, indices, told, self.file_of)
+            if refusals is not None:
+                refusals.require_most(int(indices[-1]))
             # Tables come in blocks of their file's own length.
             while sum(map(len, held)) >= rows:
                 whole = np.concatenate(held) if len(held) > 1 else held[0]
@@ -109,7 +111,7 @@ class Dataset(ABC):
         if held:
             yield np.concatenate(held)
         if refusals is not None:
-            refusals.require_some()
+            refusals.conclude()
 
     def fingerprint(self) -> str:
         """SHA-256 of the contents, in hexadecimal."""
@@ -160,9 +162,10 @@ class ArrayDataset(Dataset):
         rows: int,
         start: int,
         refusals: Refusals | None,  # noqa: ARG002
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Iterator[tuple[Indices, Any]]:
         for first in range(start, len(self._array), rows):
-            yield first, np.asarray(self._array[first : first + rows])
+            piece = np.asarray(self._array[first : first + rows])
+            yield range(first, first + len(piece)), piece
 
 
 def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Dataset:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right, insort
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.errors import DataError, MessageError
+
+Indices = Sequence[int] | NDArray[np.int64]
+"""Of rows, ascending."""
 
 TOLERATED = 100
 """Rows that may be refused even if they are more than those that can be read."""
@@ -33,18 +38,18 @@ class RefusedRow:
         return f"index {self.index}{', ' if self.where else ''}{self.where}: {self.reason}"
 
 
-def data_error(error: MessageError, place: str, first: int, expected: str, file: str = "") -> DataError:
+def data_error(error: MessageError, place: str, row: int, expected: str, file: str = "") -> DataError:
     """What is wrong with some rows of data: with one of them, counted from the first of all, or with all of these.
 
     Args:
         error: of these rows.
         place: of the data.
-        first: index of the first of them.
+        row: index of the one that is wrong, or of the first of them.
         expected: what they are to be, for a remedy if there is no other.
-        file: of the data that the row is in, or the first of these rows.
+        file: of the data that this row is in.
     """
     noun, what = _parted(error)
-    told = f"rows from {first}" if error.row is None else f"{noun} {first + error.row}"
+    told = f"rows from {row}" if error.row is None else f"{noun} {row}"
     told += f" in {file}" if file else ""
     where = f"{place}, {told}" + (f", {error.where}" if error.where else "")
     return DataError(what, where=where, remedy=error.remedy or expected)
@@ -68,6 +73,7 @@ class Refusals:
         self.rows: list[RefusedRow] = []
         self._read = 0
         self._first: DataError | None = None
+        self._before = np.empty(0, dtype=np.int64)
 
     def read(self, rows: int) -> None:
         """Counts rows that could be read."""
@@ -77,7 +83,7 @@ class Refusals:
         self,
         piece: Any,
         coerce: Callable[[Any], NDArray[np.floating]],
-        index: int,
+        indices: Indices,
         error: DataError,
         file_of: Callable[[int], str],
     ) -> list[NDArray[np.floating]]:
@@ -86,15 +92,12 @@ class Refusals:
         Args:
             piece: some rows that cannot be read together; of a type that can be cut.
             coerce: reads some.
-            index: of the piece's first row.
+            indices: of its rows.
             error: of the whole piece.
             file_of: says in which file a row is, by its index.
-
-        Raises:
-            DataError: most of what there was so far cannot be read.
         """
-        self._first = self._first or error
         found: list[NDArray[np.floating]] = []
+        before = len(self.rows)
         cuts = [(0, len(piece))]
         while cuts:
             start, end = cuts.pop()
@@ -107,8 +110,11 @@ class Refusals:
                     cuts += [(middle, end), (start, middle)]
                     continue
                 reason = _parted(fault)[1] + (f" ({fault.remedy})" if fault.remedy else "")
-                where = ", ".join(filter(None, (file_of(index + start), fault.where)))
-                self.refuse(RefusedRow(index + start, where, reason), error)
+                index = int(indices[start])
+                where = ", ".join(filter(None, (file_of(index), fault.where)))
+                self.refuse(RefusedRow(index, where, reason), error)
+                if len(self.rows) - before > max(TOLERATED, self._read):
+                    break
         return found
 
     def refuse(self, row: RefusedRow, error: DataError) -> None:
@@ -116,23 +122,31 @@ class Refusals:
 
         Args:
             row: that cannot be read.
-            error: to end with if most rows are such.
-
-        Raises:
-            DataError: most of what there was so far cannot be read.
+            error: to end with if most rows are such, and this is the first.
         """
         self._first = self._first or error
-        self.rows.append(row)
-        if len(self.rows) > max(TOLERATED, self._read):
-            raise self._first
+        insort(self.rows, row, key=attrgetter("index"))
 
-    def require_some(self) -> None:
-        """Refuses data of which nothing could be read.
+    def require_most(self, index: int) -> None:
+        """Refuses data of which most could not be read so far, a few rows aside.
+
+        Args:
+            index: of the last row that was looked at; lines that are no rows may be known farther on.
 
         Raises:
             DataError: see above.
         """
-        if self._first and not self._read:
+        refused = bisect_right(self.rows, index, key=attrgetter("index"))
+        if self._first and refused > max(TOLERATED, self._read):
+            raise self._first
+
+    def conclude(self) -> None:
+        """Refuses data of which most could not be read, or nothing.
+
+        Raises:
+            DataError: see above.
+        """
+        if self._first and (not self._read or len(self.rows) > max(TOLERATED, self._read)):
             raise self._first
 
     def index_of(self, place: NDArray[Any]) -> NDArray[np.int64]:
@@ -148,5 +162,6 @@ class Refusals:
         >>> refusals.index_of(np.arange(4)).tolist()
         [0, 3, 4, 6]
         """
-        before = np.array([row.index for row in self.rows], dtype=np.int64) - np.arange(len(self.rows))
-        return np.asarray(place + np.searchsorted(before, place, side="right"))
+        if len(self._before) < len(self.rows):
+            self._before = np.array([row.index for row in self.rows], dtype=np.int64) - np.arange(len(self.rows))
+        return np.asarray(place + np.searchsorted(self._before, place, side="right"))

@@ -42,7 +42,7 @@ def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple
         try:
             yield schema.coerce(table), schema
         except MessageError as error:
-            raise data_error(error, str(dataset.path), start, f"a {schema.describe()}") from None
+            raise data_error(error, str(dataset.path), start + (error.row or 0), f"a {schema.describe()}") from None
         start += table.num_rows
 
 

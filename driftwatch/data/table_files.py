@@ -7,13 +7,14 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from driftwatch.data.arrow_columns import distinct, is_bytes, is_text
 from driftwatch.data.cells import category_text, is_missing
-from driftwatch.data.csv_tables import BadLine, text_columns
+from driftwatch.data.csv_tables import text_columns
 from driftwatch.data.readers import Dataset
-from driftwatch.data.refused_rows import Refusals, RefusedRow, data_error
+from driftwatch.data.refused_rows import Indices, Refusals, RefusedRow, data_error
 from driftwatch.data.schema import Column, Schema, TableSchema
 from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part, table_suffix
 from driftwatch.errors import DataError, MessageError
@@ -90,20 +91,21 @@ class TableDataset(Dataset):
         as_texts = text_columns(part.schema for part in parts if part.suffix != ".parquet")
         for part in parts:
             part.require(names)
+            part.require_rows()
             row = 0
-            for batch in part.batches(READ_ROWS, self._columns, as_texts):
+            for block in part.blocks(READ_ROWS, self._columns, as_texts):
                 for name in names:
-                    column = batch.column(name)
+                    column = block.table.column(name)
                     kinds[name] = self._one_kind(part, name, kinds.get(name, column.type), column.type)
                     if _is_category(column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
                         values = _values(column, str(part.place), name, row)
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
-                row += batch.num_rows
+                row += block.rows
         return TableSchema(columns=self._learned(kinds, texts))
 
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Iterator[tuple[Indices, Any]]:
         columns = schema.columns if isinstance(schema, TableSchema) else ()
         texts = [column.name for column in columns if column.kind == "category"]
         if refusals is None:
@@ -114,17 +116,15 @@ class TableDataset(Dataset):
             if start >= first + part.rows:
                 first += part.rows
                 continue
-            for found in part.found(rows, self._columns, texts):
-                if isinstance(found, BadLine):
-                    if refusals is not None and first >= start:
-                        where = ", ".join(filter(None, (self.file_of(first), f"line {found.number}")))
-                        refusals.refuse(RefusedRow(first, where, found.what), part.bad_line(found))
-                    first += 1
-                    continue
-                skip = max(0, start - first)
-                if skip < found.num_rows:
-                    yield first + skip, pa.Table.from_batches([found.slice(skip)])
-                first += found.num_rows
+            for block in part.blocks(rows, self._columns, texts):
+                for place, line in block.bad.items():
+                    if refusals is not None and first + place >= start:
+                        where = ", ".join(filter(None, (self.file_of(first + place), f"line {line.number}")))
+                        refusals.refuse(RefusedRow(first + place, where, line.what), part.bad_line(line))
+                indices = first + np.asarray(block.places)
+                for begin in range(int(np.searchsorted(indices, start)), len(indices), rows):
+                    yield indices[begin : begin + rows], block.table.slice(begin, rows)
+                first += block.rows
 
     def _one_kind(self, part: Part, name: str, first: pa.DataType, kind: pa.DataType) -> pa.DataType:
         """The type of a column that was of one type so far, and now is of another; what is empty may become any."""
@@ -192,7 +192,7 @@ def _values(column: pa.Array, place: str, name: str, row: int) -> Sequence[Any]:
     try:
         return distinct(column, f"column {name}")[0]
     except MessageError as error:
-        raise data_error(error, place, row, f"texts, or leave it out ({KEYS})") from None
+        raise data_error(error, place, row + (error.row or 0), f"texts, or leave it out ({KEYS})") from None
 
 
 def _number_hint(texts: set[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
 from driftwatch.data.arrow_columns import is_bytes
-from driftwatch.data.csv_tables import REMEDY, BadLine, Found, find_types, read_rows
+from driftwatch.data.csv_tables import REMEDY, BadLine, Block, Found, find_types, read_blocks
 from driftwatch.data.tables import near_name
 from driftwatch.errors import DataError
 from driftwatch.locations import Location, path_below
@@ -78,19 +79,8 @@ class Part:
         """The error that a line is no row."""
         return DataError(line.what, where=f"{self.place}, line {line.number}", remedy=REMEDY)
 
-    def batches(self, rows: int, columns: Sequence[str] | None, texts: Collection[str]) -> Iterator[pa.RecordBatch]:
-        """Its rows alone, see `found`.
-
-        Raises:
-            DataError: it cannot be read, or lines of it are no rows.
-        """
-        self.require_rows()
-        yield from (found for found in self.found(rows, columns, texts) if not isinstance(found, BadLine))
-
-    def found(
-        self, rows: int, columns: Sequence[str] | None, texts: Collection[str]
-    ) -> Iterator[pa.RecordBatch | BadLine]:
-        """Its rows, at most `rows` at a time: `columns`, or all and the folders' keys; and lines that are no rows.
+    def blocks(self, rows: int, columns: Sequence[str] | None, texts: Collection[str]) -> Iterator[Block]:
+        """Its rows, some at a time, of Parquet at most `rows`: `columns`, or all and the folders' keys.
 
         Of CSV `texts` are columns to read as they are written. What type they seem to be depends on what else the file
         holds: ``007`` is a number, unless there is a ``B12``.
@@ -100,44 +90,37 @@ class Part:
         """
         stored = [name for name in columns if name in self.schema.names] if columns is not None else None
         count = 0
-        for found in self._stored(rows, stored, texts):
-            batch = found
-            count += 1 if isinstance(batch, BadLine) else batch.num_rows
-            if isinstance(batch, BadLine):
-                yield batch
-                continue
+        for block in self._stored(rows, stored, texts):
+            table = block.table
             for key, value in self.keys.items():
                 if columns is None or key in columns:
                     known = pa.scalar(None if value == NO_VALUE else value, pa.string())
-                    batch = batch.append_column(key, pa.repeat(known, batch.num_rows))
-            yield batch
+                    table = table.append_column(key, pa.repeat(known, table.num_rows))
+            count += block.rows
+            yield replace(block, table=table)
         if count != self.rows:
             told = f"holds {count:,} rows, where there were to be {self.rows:,}"
             raise DataError(
                 told, where=str(self.place), remedy="is the file complete, and did it not change meanwhile?"
             )
 
-    def _stored(
-        self, rows: int, columns: Sequence[str] | None, texts: Collection[str]
-    ) -> Iterator[pa.RecordBatch | BadLine]:
+    def _stored(self, rows: int, columns: Sequence[str] | None, texts: Collection[str]) -> Iterator[Block]:
         try:
             with _opened(self.place) as source:
                 if self.suffix == ".parquet":
                     # Arrow's buffer ahead would hold what was read already, in the end the whole file.
                     file = pa_parquet.ParquetFile(source, pre_buffer=False)
-                    yield from file.iter_batches(batch_size=rows, columns=columns)
-                    return
-                # What is no UTF-8 stays bytes, so that it is refused by its row.
-                as_texts = [
-                    f.with_type(pa.string()) if f.name in texts and not is_bytes(f.type) else f for f in self.schema
-                ]
-                for found in read_rows(source, str(self.place), pa.schema(as_texts), columns or ()):
-                    if isinstance(found, BadLine):
-                        yield found
-                    else:
-                        yield from (found.slice(start, rows) for start in range(0, found.num_rows, rows))
+                    for batch in file.iter_batches(batch_size=rows, columns=columns):
+                        yield Block(pa.Table.from_batches([batch]), range(batch.num_rows))
+                else:
+                    yield from read_blocks(source, str(self.place), self._as_texts(texts), columns or ())
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(self.place, error) from None
+
+    def _as_texts(self, names: Collection[str]) -> pa.Schema:
+        """Its schema with some columns of texts; what is no UTF-8 stays bytes, so that it is refused by its row."""
+        as_text = {each.name for each in self.schema if each.name in names and not is_bytes(each.type)}
+        return pa.schema([each.with_type(pa.string()) if each.name in as_text else each for each in self.schema])
 
 
 def table_suffix(place: Location) -> str:

@@ -46,12 +46,12 @@ def test_rows_are_whole_and_as_many_as_arrow_finds(rows: list[list[str]], end: s
 @pytest.mark.parametrize("size", [16, 17, 18, 19, 20, 21, 22, 23, 100])
 def test_a_quote_that_nothing_closes_takes_one_line_only(size: int) -> None:
     text = b'a,b\r\n1,"x\r\n\r\n2,"y"\r\n3,"two\r\nlines"\r\n4,5" tube\r\n5,"z'
-    lines = cut(text, size)
-    assert [(each.number, each.text) for each in lines if each.torn] == [(2, b'1,"x\r\n'), (8, b'5,"z')]
-    whole = [(row.number, row.text) for each in lines if not each.torn for row in rows_of(each)]
-    assert whole == [
-        (1, b"a,b\r\n"),
-        (4, b'2,"y"\r\n'),
-        (5, b'3,"two\r\nlines"\r\n'),
-        (7, b'4,5" tube\r\n'),
+    rows = [row for each in cut(text, size) for row in rows_of(each)]
+    assert [(row.number, row.text, row.values) for row in rows] == [
+        (1, b"a,b\r\n", 2),
+        (2, b'1,"x\r\n', 0),
+        (4, b'2,"y"\r\n', 2),
+        (5, b'3,"two\r\nlines"\r\n', 2),
+        (7, b'4,5" tube\r\n', 2),
+        (8, b'5,"z', 0),
     ]

@@ -57,7 +57,7 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
             "a.csv, line 4: has 1 value, not 2: '1'; 2 of 4 rows are such (",
         ),
         (b'a,b\n1,"x\n' + b"1,x\n" * BLOCK_BYTES, "a.csv, line 2: has a quote that is not closed: '1,\"x' ("),
-        (b"a,b\n" + b"1\n" * 1_000, "a.csv, line 2: has 1 value, not 2: '1'; 101 of the first 101 rows are such ("),
+        (b"a,b\n" + b"1\n" * 1_000, "a.csv, line 2: has 1 value, not 2: '1'; 1,000 of the first 1,000 rows are such ("),
         (b'a,"b\n1,2\n', "a.csv, line 1: has a quote that is not closed: 'a,\"b' (it is to name the columns)"),
         (b"a,b\n1,2,\n1,3,\n", "a.csv, line 2: has 3 values, not 2: '1,2,'; 2 of 2 rows are such ("),
         (gzip.compress(b"a,b\n1,2\n", mtime=0), "a.csv: is gzip (.csv.gz), whatever its name says (name it so)"),

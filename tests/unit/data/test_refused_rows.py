@@ -58,6 +58,19 @@ def test_lines_that_are_no_rows(rows: int, tmp_path: Path) -> None:
         next(open_dataset(tmp_path / "people.csv").chunks(PEOPLE))
 
 
+@pytest.mark.parametrize("rows", [7, 2_048])
+def test_many_lines_may_be_no_rows_if_most_are(rows: int, tmp_path: Path) -> None:
+    lines = [("1", "old,Ulm", f"{i},Ulm", f"{i},Ulm", f"{i},Ulm")[i % 5] for i in range(2_000)]
+    (tmp_path / "people.csv").write_text("\n".join(["age,town", *lines, ""]))
+    found, refused, indices = read(tmp_path / "people.csv", PEOPLE, rows)
+    assert found[:, 0].tolist() == indices.tolist() == [i for i in range(2_000) if i % 5 > 1]
+    assert [row.index for row in refused] == [i for i in range(2_000) if i % 5 < 2]
+    lines = [("1", "old,Ulm", f"{i},Ulm")[i % 3] for i in range(2_000)]
+    (tmp_path / "people.csv").write_text("\n".join(["age,town", *lines, ""]))
+    with pytest.raises(DataError, match=r"people\.csv, line 2: has 1 value, not 2: '1'"):
+        read(tmp_path / "people.csv", PEOPLE, rows)
+
+
 def test_a_text_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_bytes("age,town\n1,Ulm\n2,K\xf6ln\n3,\n".encode("latin-1"))
     town = {"name": "town", "kind": "category", "categories": ["Ulm"]}
