@@ -157,7 +157,7 @@ class Daemon:
         instance = source.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         observe, tracer = self.monitor.observe, self.monitor.tracer
         made: list[Role] = []
-        prepare = Topics(source, topic).ensure
+        prepare = Topics(source, topic, own_group=self.config.has_both_roles).ensure
         if "score" in self.config.roles:
             identity = f"{source.group}.score.{instance}"
             made.append(

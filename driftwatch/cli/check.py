@@ -61,7 +61,7 @@ def check(
         pass
     elif isinstance(source, KafkaSource):
         registry = registry_types(source)
-        topics, complaints = source_topics(source, loaded.alerts_topic)
+        topics, complaints = source_topics(source, loaded.alerts_topic, own_group=loaded.has_both_roles)
     elif not isinstance(source, ReplaySource) and source.forward is not None:
         topics = forward_topics(source.forward, source.forward.topic)
     report = _Report(str(config), loaded, streams, topics, complaints, registry)

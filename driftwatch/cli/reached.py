@@ -36,11 +36,13 @@ def registry_types(source: KafkaSource) -> str:
         return f"{registry.told}: {', '.join(registry.types())}"
 
 
-def source_topics(source: KafkaSource, alerts_topic: str) -> tuple[list[TopicState], Sequence[Complaint]]:
+def source_topics(
+    source: KafkaSource, alerts_topic: str, *, own_group: bool
+) -> tuple[list[TopicState], Sequence[Complaint]]:
     """The topics that a source reads and writes, and what is wrong with them; its input topic must be there."""
     from driftwatch.stream.topics import look_at_topics
 
-    seen = _reached(source, lambda: look_at_topics(source, alerts_topic))
+    seen = _reached(source, lambda: look_at_topics(source, alerts_topic, own_group=own_group))
     named = {"input": source.topic, **source.topics.model_dump(), "alerts": alerts_topic}
     return _states(named, seen.found, "source.topic"), seen.complaints
 

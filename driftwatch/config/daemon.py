@@ -137,6 +137,11 @@ class DaemonConfig(Settings):
         return None if isinstance(self.source, KafkaSource) else self.state_dir
 
     @property
+    def has_both_roles(self) -> bool:
+        """Whether samples are scored and tested by the same daemon."""
+        return set(self.roles) == {"score", "test"}
+
+    @property
     def forwards(self) -> bool:
         """Whether this is a forwarder: samples come by HTTP and go to Kafka as they are."""
         return isinstance(self.source, HttpSource) and self.source.forward is not None
@@ -187,7 +192,7 @@ class DaemonConfig(Settings):
                 self.source.check_streams(names)
             if any(isinstance(sink, KafkaSinkConfig) for sink in self.sinks):
                 raise ValueError(f"sinks: kind kafka needs a Kafka source; {told} has no broker to write to")
-            if set(self.roles) != {"score", "test"}:
+            if not self.has_both_roles:
                 raise ValueError(f"roles: {told} runs both, score and test, in one process")
             return self
         others = [self.source.topic, *self.source.topics.model_dump(exclude={"alerts"}).values()]

@@ -19,10 +19,12 @@ from kafka.errors import (
 
 from driftwatch.config import KafkaConnection, KafkaSource
 from driftwatch.errors import SourceError
+from driftwatch.stream.groups import shared_with
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.topic_rules import Complaint, TopicFound, TopicPlan, complaints, plan_topics
 
 CONNECT_MS = 10_000
+OWN_GROUP = "give each a source.group of its own"
 
 log = structlog.get_logger("driftwatch.topics")
 
@@ -41,11 +43,14 @@ class Topics:
     Args:
         source: brokers and topics.
         alerts_topic: where alerts go.
+        own_group: whether nobody but replicas of this daemon may be in its group: where roles are apart, one that tests
+            may do so for several that score.
     """
 
-    def __init__(self, source: KafkaSource, alerts_topic: str) -> None:
+    def __init__(self, source: KafkaSource, alerts_topic: str, *, own_group: bool = False) -> None:
         self._source = source
         self._alerts_topic = alerts_topic
+        self._own_group = own_group
         self._told: set[Complaint] = set()
         self._lock = threading.Lock()
 
@@ -56,12 +61,14 @@ class Topics:
             Over how many partitions streams are spread.
 
         Raises:
-            Unready: the input topic does not exist yet, or another does not and may not be made.
+            Unready: the input topic does not exist yet, another may not be made, or the group is another daemon's.
             TopicAuthorizationFailedError: a topic may not be seen, be it there or not.
             SourceError: a topic is set so that results would be lost or wrong.
             KafkaError: the brokers cannot be reached.
         """
         with self._lock, closing(connect(self._source)) as admin:
+            if self._own_group and (shared := shared_with(admin, self._source)):
+                raise Unready(f"{shared}; {OWN_GROUP}")
             plans = _plan(admin, self._source, self._alerts_topic)
             seen = _look(admin, self._source, plans)
             self._judge(seen.complaints)
@@ -96,17 +103,28 @@ class Topics:
         log.info("topic created", topic=plan.name, partitions=plan.partitions, replicas=plan.replicas)
 
 
-def look_at_topics(source: KafkaSource, alerts_topic: str) -> TopicsSeen:
+def look_at_topics(source: KafkaSource, alerts_topic: str, *, own_group: bool = False) -> TopicsSeen:
     """The source's topics as they are, without making any; complaints only where there is an input topic.
+
+    Args:
+        source: brokers and topics.
+        alerts_topic: where alerts go.
+        own_group: see `Topics`.
 
     Raises:
         KafkaError: the brokers cannot be reached.
     """
     with closing(connect(source)) as admin:
         try:
-            return _look(admin, source, _plan(admin, source, alerts_topic))
+            seen = _look(admin, source, _plan(admin, source, alerts_topic))
         except Unready:
             return TopicsSeen(find_topics(admin))
+        if own_group and (shared := shared_with(admin, source)):
+            waits = Complaint(
+                source.topic, f"{shared}; the daemon would wait until nobody does", OWN_GROUP, refused=False
+            )
+            return replace(seen, complaints=[*seen.complaints, waits])
+        return seen
 
 
 def _plan(admin: KafkaAdminClient, source: KafkaSource, alerts_topic: str) -> list[TopicPlan]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from driftwatch.config import KafkaSource
@@ -19,6 +19,30 @@ def alter(cluster: Cluster, topic: str, **settings: str) -> None:
     configs = {key.replace("_", "."): value for key, value in settings.items()}
     with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+
+
+def test_a_group_that_reads_another_topic_is_waited_for(cluster: Cluster) -> None:
+    """Two daemons of the default group on one cluster took each other's panes for dead letters, and told no drift."""
+    cluster.create()
+    source = KafkaSource(**cluster.source())
+    other = source.model_copy(update={"topic": f"{cluster.topic}-other"})
+    with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
+        admin.create_topics({other.topic: {"num_partitions": 1}}, wait_for_metadata=True)
+    alerts = source.topics.alerts
+    with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=source.group)) as member:
+        member.subscribe([other.topic])
+        while not member.assignment():
+            member.poll(timeout_ms=200)
+        said = f"group '{source.group}' reads {other.topic} by now, for another daemon"
+        with pytest.raises(Unready, match=f"{said}.*give each a source.group of its own"):
+            Topics(source, alerts, own_group=True).ensure()
+        Topics(source, alerts).ensure()
+        Topics(other, other.topics.alerts, own_group=True).ensure()
+        (told,) = look_at_topics(source, alerts, own_group=True).complaints
+        assert said in told.what
+        assert not told.refused
+        assert not look_at_topics(source, alerts).complaints
+    Topics(source, alerts, own_group=True).ensure()
 
 
 def test_topics_are_made_kept_to_and_refused(cluster: Cluster) -> None:
