@@ -271,9 +271,13 @@ def _manifest(folder: Path, path: Location) -> dict[str, Any]:
         raise BundleError(
             f"is of format version {found}, this driftwatch reads {FORMAT_VERSION}",
             where=str(path),
-            remedy="train the reference again with this version",
+            remedy="upgrade driftwatch" if _is_newer(found) else "train the reference again with this version",
         )
     return manifest
+
+
+def _is_newer(version: object) -> bool:
+    return isinstance(version, int) and version > FORMAT_VERSION
 
 
 def _verified(folder: Path, path: Location, file: str, stated: Mapping[str, Any]) -> bytes:

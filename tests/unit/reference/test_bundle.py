@@ -215,6 +215,13 @@ def test_refuses_damage_in_one_line_with_a_remedy(copied: Path, damage: Callable
     assert str(copied) in str(raised.value) or raised.value.where.startswith("architecture")
 
 
+@pytest.mark.parametrize(("step", "remedy"), [(1, "upgrade driftwatch"), (-1, "train the reference again")])
+def test_another_format_is_told_with_what_helps(copied: Path, step: int, remedy: str) -> None:
+    edited(lambda m: m.update(format_version=FORMAT_VERSION + step), sealed=True)(copied)
+    with pytest.raises(BundleError, match=remedy):
+        load_bundle(copied)
+
+
 def test_a_report_is_not_needed_to_load(copied: Path) -> None:
     write(copied.parent / "plain", report=None)
     assert load_bundle(copied.parent / "plain").version == load_bundle(copied).version
