@@ -107,7 +107,9 @@ def build_monitor(config: DaemonConfig, *more: Observer) -> Monitor:
     """
     roles = _role_names(config)
     streams = [stream.name for stream in config.streams]
-    metrics = Metrics(streams=streams, severities=list(config.alerts.severity), sizes=config.windows.counts)
+    metrics = Metrics(
+        streams=streams, severities=list(config.alerts.severity), sizes=config.windows.counts, roles=roles
+    )
     health, status = Health(roles, STALL_S), Status(Watched(tuple(streams), tuple(config.windows.sizes), tuple(roles)))
     health.expect(streams)
     observe = fan_out(metrics, health, status, *more)

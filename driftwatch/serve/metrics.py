@@ -63,6 +63,7 @@ class Metrics:
         streams: the configured streams. A stream is also known once its reference is in use.
         severities: the configured severities, so that every alert counter starts at zero.
         sizes: of windows, in samples.
+        roles: that are to run; none of them has its source until it says so.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Metrics:
         streams: Collection[str] = (),
         severities: Collection[str] = (),
         sizes: Collection[int] = (),
+        roles: Collection[str] = (),
     ) -> None:
         # Process-wide: a second series for each counter, which nothing here needs.
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -114,7 +116,7 @@ class Metrics:
             buckets=STAGE_BOUNDS,
             registry=registry,
         )
-        self._source = SourceMetrics(registry)
+        self._source = SourceMetrics(registry, roles)
         self._state_kept = Gauge(
             "driftwatch_state_kept",
             "1 while the state is kept in its file, 0 while that cannot be written.",

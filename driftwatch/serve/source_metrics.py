@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -26,9 +27,10 @@ class SourceMetrics:
 
     Args:
         registry: where to register them.
+        roles: that are to run.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, roles: Collection[str]) -> None:
         self._measured: dict[str, set[int]] = {}
         self._lag = Gauge(
             "driftwatch_consumer_lag", "Messages still to be worked on.", ["topic", "partition"], registry=registry
@@ -51,6 +53,9 @@ class SourceMetrics:
             ["role"],
             registry=registry,
         )
+        # Else nobody would hear of one that never reaches it, nor of a daemon that hangs before its roles begin.
+        for role in roles:
+            self._connected.labels(role)
         self._last_poll = Gauge(
             "driftwatch_last_poll_timestamp_seconds",
             "When a role last asked its source for more.",

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gc
+import re
 import signal
+from typing import Any
 
-from driftwatch.running import FULL_COLLECTIONS, noting_hangups, spare_collector
+import pytest
+
+from driftwatch.config import DaemonConfig
+from driftwatch.running import FULL_COLLECTIONS, build_monitor, noting_hangups, spare_collector
 
 
 def test_a_hangup_that_came_before_anybody_listened_is_noted() -> None:
@@ -30,3 +35,20 @@ def test_the_collector_walks_seldom_through_what_stays() -> None:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("source", "roles"),
+    [
+        ({"kind": "kafka", "bootstrap_servers": ["broker:9092"], "topic": "t"}, {"score", "test"}),
+        ({"kind": "http"}, {"intake"}),
+    ],
+)
+def test_a_role_that_has_not_reached_its_source_yet_is_told_as_one_that_lost_it(
+    source: dict[str, Any], roles: set[str]
+) -> None:
+    """An alert on 0 says nothing of what is absent."""
+    config = DaemonConfig.model_validate({"source": source, "streams": [{"name": "a", "reference": "a"}]})
+    text = build_monitor(config).metrics.render()[0].decode()
+    found = dict(re.findall(r'^driftwatch_source_connected\{role="(.+)"\} (.+)$', text, re.MULTILINE))
+    assert found == dict.fromkeys(roles, "0.0")
