@@ -16,17 +16,20 @@ from structlog.typing import Processor
 SECRET = re.compile(r"password|passwd|secret|token|authorization|credential|api_?key|routing_key", re.IGNORECASE)
 MASK = "***"
 LEAST = {
-    "kafka": logging.ERROR,
-    "uvicorn": logging.WARNING,
-    "httpx": logging.WARNING,
-    # Where fsspec's libraries found credentials is of interest once something is wrong.
-    "botocore": logging.WARNING,
-    "aiobotocore": logging.WARNING,
+    # At debug it tells passwords: in its configuration, and in each message to a broker that has them.
+    "kafka": (logging.ERROR, logging.INFO),
+    "uvicorn": (logging.WARNING, logging.DEBUG),
+    # It tells whole addresses, of which those of webhooks are secrets.
+    "httpx": (logging.WARNING, logging.WARNING),
+    "httpcore": (logging.WARNING, logging.INFO),
+    # Where fsspec's libraries found credentials is of interest once something is wrong; at debug they tell tokens.
+    "botocore": (logging.WARNING, logging.INFO),
+    "aiobotocore": (logging.WARNING, logging.INFO),
     # What it says of every batch that did not arrive, driftwatch.tracing says once.
-    "opentelemetry.exporter": logging.CRITICAL,
-    "opentelemetry.sdk._shared_internal": logging.CRITICAL,
+    "opentelemetry.exporter": (logging.CRITICAL, logging.DEBUG),
+    "opentelemetry.sdk._shared_internal": (logging.CRITICAL, logging.DEBUG),
 }
-"""How grave it must be for a library to be heard, but at ``debug``."""
+"""How grave it must be for a library to be heard, and at ``debug``."""
 
 
 def configure_logging(level: str = "info", format: Literal["auto", "json", "console"] = "auto") -> None:  # noqa: A002
@@ -64,8 +67,8 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     if number > logging.DEBUG:
         handler.addFilter(Sparing("kafka"))
     logging.basicConfig(level=number, handlers=[handler], force=True)
-    for name, least in LEAST.items():
-        logging.getLogger(name).setLevel(number if number == logging.DEBUG else max(number, least))
+    for name, (usual, at_debug) in LEAST.items():
+        logging.getLogger(name).setLevel(at_debug if number == logging.DEBUG else max(number, usual))
     threading.excepthook = _log_crash
 
 

@@ -61,7 +61,8 @@ def _words(failure: BaseException) -> str:
 
 def _listen() -> Attempts:
     attempts, logger = Attempts(), logging.getLogger(LOGGER)
-    logger.setLevel(logging.WARNING)
+    # What is written of it is for the filter to say; of what is less grave nothing fails.
+    logger.setLevel(logging.INFO)
     logger.addFilter(attempts)
     return attempts
 

@@ -46,6 +46,27 @@ def test_other_libraries_go_the_same_way(capsys: pytest.CaptureFixture[str]) -> 
     assert told["event"] == "of interest"
 
 
+@pytest.mark.parametrize(
+    ("library", "level"),
+    [
+        ("kafka.admin.client", logging.DEBUG),  # Starting KafkaAdminClient with configuration: ...
+        ("kafka.protocol.parser", logging.DEBUG),  # Sending request SaslAuthenticateRequest_v2(... auth_bytes=...)
+        ("kafka.net.manager", logging.DEBUG),
+        ("httpx", logging.INFO),  # HTTP Request: POST https://hooks.slack.com/services/...
+        ("httpcore.http11", logging.DEBUG),
+        ("botocore.auth", logging.DEBUG),
+    ],
+)
+def test_what_libraries_tell_of_secrets_is_not_heard_at_debug(
+    library: str, level: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("debug", "json")
+    logging.getLogger(library).log(level, "password %s", "hunter2")
+    logging.getLogger(library).log(logging.WARNING, "heard")
+    (told,) = lines(capsys)
+    assert told["event"] == "heard"
+
+
 def test_people_get_no_json(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "console")
     structlog.get_logger("a").warning("drift", stream="camera")
