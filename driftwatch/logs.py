@@ -11,6 +11,7 @@ from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 SECRET = re.compile(r"password|passwd|secret|token|authorization|credential|api_?key|routing_key", re.IGNORECASE)
@@ -49,9 +50,14 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
         mask_secrets,
     ]
     if console:
-        last: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        colors = sys.stderr.isatty()
+        last: list[Processor] = [
+            structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+        ]
     else:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Without local variables, among which are passwords and samples.
+        tracebacks = ExceptionDictTransformer(show_locals=False)
+        last = [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -107,3 +108,25 @@ def test_a_crashed_thread_is_told_in_the_log(capsys: pytest.CaptureFixture[str])
     (told,) = lines(capsys)
     assert (told["level"], told["thread"]) == ("critical", "score")
     assert "of a fault" in str(told["exception"])
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_crash_tells_where_and_not_with_what(
+    format: Literal["json", "console"],  # noqa: A002 - the option's name
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("info", format)
+
+    def fail() -> None:
+        options = {"sasl_plain_password": "hunter2"}
+        samples = [31.5]
+        raise TypeError("of a fault", len(options) + len(samples))
+
+    thread = threading.Thread(target=fail, name="score")
+    thread.start()
+    thread.join()
+    told = capsys.readouterr().err
+    assert "of a fault" in told
+    assert "test_logs.py" in told
+    assert "hunter2" not in told.replace('options = {"sasl_plain_password": "hunter2"}', "")
+    assert "31.5]" not in told.replace("samples = [31.5]", "")
