@@ -27,10 +27,12 @@ from driftwatch.reference.precision import set_scoring_precision
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reloading import Asked, Reloading
 from driftwatch.running import (
+    Interrupted,
     Monitor,
     Role,
     build_monitor,
     intake_queue,
+    interruptible,
     noting_hangups,
     run_roles,
     serving,
@@ -284,9 +286,15 @@ def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None =
         closing(monitor.tracer),
         serving(config, monitor, queue),
     ):
-        daemon = Daemon(config, load_references(config), monitor, queue, Asked(hangup, reread))
-        if lack := lack_of_kernels(torch.device(choose_device(config.device))):
-            log.warning("scoring takes longer than it need", because=lack.what, remedy=lack.remedy)
-        daemon.prepare()
+        try:
+            with interruptible(stop):
+                daemon = Daemon(config, load_references(config), monitor, queue, Asked(hangup, reread))
+                if lack := lack_of_kernels(torch.device(choose_device(config.device))):
+                    log.warning("scoring takes longer than it need", because=lack.what, remedy=lack.remedy)
+                # Of many references minutes: whoever stops a daemon that has just been started waits half a minute.
+                daemon.prepare()
+        except Interrupted:
+            log.info("stopped before it began")
+            return 0
         spare_collector()
         return run_roles(daemon, stop)

@@ -28,6 +28,7 @@ from driftwatch.tracing import Tracer, open_tracer
 
 STALL_S = 120.0
 STOP_S = 4.0
+STOPS = (signal.SIGTERM, signal.SIGINT)
 SWITCH_S = 2e-5
 """After which a computing thread lets another one run, beside an HTTP intake. At Python's own 5 ms a request waits for
 scoring at each step of its way: 10 ms for one in a hundred, instead of 2.5 (benchmarks/intake.py)."""
@@ -169,9 +170,42 @@ def stop_on_signals() -> Iterator[threading.Event]:
         log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, ask) for number in STOPS}
     try:
         yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Interrupted(BaseException):
+    """A signal to stop came where there was nothing to finish."""
+
+
+@contextmanager
+def interruptible(stop: threading.Event) -> Iterator[None]:
+    """What is done meanwhile is left where it is when a signal to stop comes, or has come.
+
+    Args:
+        stop: of `stop_on_signals`.
+
+    Raises:
+        Interrupted: one did.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        note = before[signal.Signals(number)]
+        if callable(note):
+            note(number, frame)
+        raise Interrupted
+
+    before = {number: signal.getsignal(number) for number in STOPS}
+    for number in STOPS:
+        signal.signal(number, interrupt)
+    try:
+        if stop.is_set():
+            raise Interrupted
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import driftwatch.daemon
 from driftwatch.config import DaemonConfig
+from driftwatch.daemon import Daemon, run_daemon
 from driftwatch.running import FULL_COLLECTIONS, build_monitor, noting_hangups, spare_collector
 
 
@@ -52,3 +55,21 @@ def test_a_role_that_has_not_reached_its_source_yet_is_told_as_one_that_lost_it(
     text = build_monitor(config).metrics.render()[0].decode()
     found = dict(re.findall(r'^driftwatch_source_connected\{role="(.+)"\} (.+)$', text, re.MULTILINE))
     assert found == dict.fromkeys(roles, "0.0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_is_heeded_while_references_are_calibrated(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Of forty they take minutes, and who stops a daemon kills it after half of one."""
+
+    def prepare(_: Daemon) -> None:
+        signal.raise_signal(number)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(driftwatch.daemon, "configure_logging", lambda *_: None)
+    monkeypatch.setattr(Daemon, "prepare", prepare)
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    config = {"source": {"kind": "http"}, "streams": [{"name": "a", "reference": bundle}], "server": {"port": 0}}
+    assert run_daemon(DaemonConfig.model_validate(config)) == 0
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
