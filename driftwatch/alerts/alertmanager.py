@@ -40,6 +40,8 @@ QUIET_NAME = "ModelInputQuiet"
 API = "/api/v2/alerts"
 BATCH = 64
 WAKE_S = 0.2
+AWAY_S = 120.0
+"""How long it may be away before that is a failure: it is whenever it is updated, and hears all of it afterwards."""
 
 log = structlog.get_logger("driftwatch.alerts")
 
@@ -154,6 +156,7 @@ class AlertmanagerUpkeep:
         self._due = 0.0
         self._pause_s = FIRST_WAIT_S
         self._refused = ""
+        self._failing_since: float | None = None
         self._unsaved = False
         if saved is not None:
             self._standing.load(saved)
@@ -227,7 +230,7 @@ class AlertmanagerUpkeep:
                 span.fail(str(error))
                 self._failed(error, started)
                 return
-        self._pause_s = FIRST_WAIT_S
+        self._pause_s, self._failing_since = FIRST_WAIT_S, None
         if self._refused:
             log.info("Alertmanager takes alerts again", sink=self.sink)
             self._refused = ""
@@ -241,7 +244,9 @@ class AlertmanagerUpkeep:
         if str(error) != self._refused:
             self._refused = str(error)
             log.error("Alertmanager not told; trying again", sink=self.sink, error=self._refused)
-        self._observe(SinkFailed(self.sink, self._refused))
+        self._failing_since = self._failing_since or started
+        if isinstance(error, SinkError) or time.monotonic() - self._failing_since >= AWAY_S:
+            self._observe(SinkFailed(self.sink, self._refused))
         asked_s = error.after_s if isinstance(error, TryAgain) else 0.0
         self._due = started + max(asked_s, min(self._pause_s, self._client.config.resend_s))
         self._pause_s *= 2

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from driftwatch.alerts import alertmanager as alertmanager_module
 from driftwatch.alerts.alertmanager import BATCH, AlertmanagerClient, AlertmanagerUpkeep
 from driftwatch.alerts.sample import sample_alert, sample_resolution
 from driftwatch.alerts.standing import RESOLVED_TOLD_MS, Standing
@@ -151,7 +152,10 @@ class TestReal:
             eventually("resolution", lambda: not shown(alertmanager, "fashion")())
 
 
-def test_an_alertmanager_that_was_away_and_forgot_is_told_again_and_notifies(tmp_path: Path) -> None:
+def test_an_alertmanager_that_was_away_and_forgot_is_told_again_and_notifies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alertmanager_module, "AWAY_S", 0.0)
     events: list[Event] = []
     with receiver(Answer(200)) as pager, running_alertmanager(tmp_path, pager.url) as alertmanager:
         settings = config(alertmanager.url, resend_s=0.5, expires_s=60)
@@ -233,6 +237,20 @@ def test_refusals_are_counted_and_tried_again() -> None:
     failed = [event for event in events if isinstance(event, SinkFailed)]
     assert len(failed) == 1
     assert "400 (invalid label set)" in failed[0].error
+
+
+@pytest.mark.parametrize(("away_s", "failures"), [(alertmanager_module.AWAY_S, 0), (0.0, 2)])
+def test_to_be_away_for_a_moment_is_no_failure(monkeypatch: pytest.MonkeyPatch, away_s: float, failures: int) -> None:
+    """The rule on failures called people at night whenever one was updated while something fired."""
+    monkeypatch.setattr(alertmanager_module, "AWAY_S", away_s)
+    events: list[Event] = []
+    with (
+        receiver(Answer(503), Answer(503), Answer(200)) as server,
+        upkeep(config(server.url, resend_s=30, expires_s=60), events) as kept,
+    ):
+        kept.submit(firing())
+        eventually("delivery", lambda: SinkDelivered("alertmanager") in events)
+    assert len([event for event in events if isinstance(event, SinkFailed)]) == failures
 
 
 def test_what_is_refused_keeps_nothing_else_from_being_told() -> None:
