@@ -17,6 +17,7 @@ from driftwatch.stream.events import (
     ReferenceAwaited,
     ReferenceInUse,
     Reloaded,
+    StateKept,
     StreamsConfigured,
 )
 from driftwatch.stream.log import Partition
@@ -52,6 +53,7 @@ class Health:
         self._refused: dict[tuple[str, str], str] = {}
         self._awaited: set[tuple[str, str]] = set()
         self._gone: Counter[Partition] = Counter()
+        self._unkept = ""
         self._lock = Lock()
 
     def expect(self, streams: Collection[str]) -> None:
@@ -86,6 +88,9 @@ class Health:
         elif isinstance(event, MessagesGone):
             with self._lock:
                 self._gone[event.topic, event.partition] += event.count
+        elif isinstance(event, StateKept):
+            with self._lock:
+                self._unkept = event.trouble
         elif isinstance(event, ReferenceAwaited):
             with self._lock:
                 change = self._awaited.add if event.waiting else self._awaited.discard
@@ -131,7 +136,7 @@ class Health:
             f"{count:,} offsets of {topic}/{partition} were gone before they were read"
             for (topic, partition), count in sorted(self._gone.items())
         ]
-        return refused + awaited + gone
+        return refused + awaited + gone + ([self._unkept] if self._unkept else [])
 
     def _progress(self, role: _Role, event: Progress) -> None:
         if event.kind == "source_lost":

@@ -38,6 +38,7 @@ from driftwatch.stream.events import (
     SinkDelivered,
     SinkFailed,
     StageTimed,
+    StateKept,
     StreamPaced,
     StreamQuiet,
     StreamsConfigured,
@@ -312,3 +313,15 @@ def test_what_is_gone_is_told_beside_readiness_and_is_no_reason_against_it() -> 
     ready, told = health.ready()
     assert ready
     assert told["remarks"] == ["34 offsets of requests/3 were gone before they were read"]
+
+
+def test_a_state_that_is_not_kept_is_told_beside_readiness_until_it_is() -> None:
+    health = Health(["intake"], 60.0)
+    health.expect([])
+    health(Progress("source_connected", "intake"))
+    health(StateKept("intake.json: the state cannot be kept: No space left on device"))
+    ready, told = health.ready()
+    assert ready
+    assert told["remarks"] == ["intake.json: the state cannot be kept: No space left on device"]
+    health(StateKept())
+    assert "remarks" not in health.ready()[1]
