@@ -15,4 +15,11 @@ def main() -> None:
         from driftwatch.cli.app import main as run
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        # As services have it that only show a sidecar what they are asked: docs/client.md.
+        sys.stderr.write(
+            f"driftwatch: error: {error.name} is not installed, and without it there is driftwatch.client alone "
+            "(install driftwatch with what it needs, without --no-deps)\n"
+        )
+        sys.exit(2)
     run()
