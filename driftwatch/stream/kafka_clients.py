@@ -47,6 +47,9 @@ LOST_S = 10.0
 SHORT_S = 30.0
 """How long a log must end before what was read of it until that counts as lost by the brokers."""
 
+FENCED_S = 2.0
+"""How long a member may seem to be fenced; joining, it does so for a moment."""
+
 LAG_EVERY_S = 2.0
 
 log = structlog.get_logger("driftwatch.kafka")
@@ -70,13 +73,14 @@ class KafkaRole(Reconnecting):
         self._topic_identity: UUID | None = None
         self._short_since: dict[TopicPartition, float] = {}
         self._unsettled_since: float | None = None
+        self._fenced_since: float | None = None
         self._answered = self._asked = self._measured = 0.0
 
     def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
         """Subscribes to a topic whose partitions the consumer knows by then, so that it joins its group once only."""
         self._topic = topic
         self._paused.clear()
-        self._unsettled_since = None
+        self._unsettled_since = self._fenced_since = None
         self._answered = self._asked = time.monotonic()
         consumer.partitions_for_topic(topic)
         self._assignment, self._asked_for_partitions = Assignment(), False
@@ -100,7 +104,7 @@ class KafkaRole(Reconnecting):
         Raises:
             KafkaTimeoutError: the group does not settle, or the broker does not answer.
             OffsetOutOfRangeError: the topic no longer holds what is next.
-            Unready: the topic was deleted and made anew.
+            Unready: the topic was deleted and made anew, or another member has this one's name.
         """
         polled: dict[TopicPartition, list[ConsumerRecord]] = {}
         if busy:
@@ -127,6 +131,7 @@ class KafkaRole(Reconnecting):
         self._require_same_topic(consumer)
         self._ask_for_partitions(consumer)
         now = time.monotonic()
+        self._require_own_name(consumer, now)
         if self.settled(consumer):
             self._unsettled_since = None
         elif self._unsettled_since is None:
@@ -189,6 +194,24 @@ class KafkaRole(Reconnecting):
         before, self._topic_identity = self._topic_identity, identity
         if before is not None:
             raise Unready(f"topic {self._topic!r} was deleted and made anew")
+
+    def _require_own_name(self, consumer: KafkaConsumer, now: float) -> None:
+        """Gives up a membership that another member has taken over by its name.
+
+        kafka-python 3.0.12 stops the heartbeats of one that is fenced and says nothing: it would stay for ever, with
+        partitions that are another's, and never be given any again.
+        """
+        coordinator = consumer._coordinator
+        fenced = self.settled(consumer) and not coordinator._heartbeat_enabled
+        if self.source.instance is None or not fenced:
+            self._fenced_since = None
+            return
+        self._fenced_since = self._fenced_since or now
+        if now - self._fenced_since > FENCED_S:
+            raise Unready(
+                f"another member of group {coordinator.group_id!r} has taken the name {coordinator.group_instance_id!r}"
+                ": give each daemon a source.instance of its own"
+            )
 
     def _ask_for_partitions(self, consumer: KafkaConsumer) -> None:
         """Has the group share its partitions out anew, once, if this member comes back to none.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack, closing
 
+import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.kafka_clients import DELIVERY_TIMEOUT_MS, KafkaRole
+from driftwatch.stream.losses import Unready
 from driftwatch.stream.transaction import keep_requests
 from tests.broker import KafkaBroker
 from tests.chaos.proxy import Proxy, serving
@@ -86,6 +88,29 @@ def test_a_partition_that_was_paused_in_the_middle_of_what_was_fetched_goes_on(c
         assert role.read(consumer, other, 1) == [b"other"]
         consumer.resume(paused)
         assert role.read(consumer, paused, 50) == values[10:]
+
+
+def poll_on(role: Role, consumer: KafkaConsumer, times: int = 100) -> None:
+    for _ in range(times):
+        role.poll(consumer)
+
+
+def test_a_member_whose_name_another_has_taken_notices(cluster: Cluster) -> None:
+    """It stayed ready, read no more, and took nothing over when the other one left."""
+    cluster.create()
+    source = KafkaSource.model_validate({**cluster.source(instance="same"), "session_timeout_s": 1.0})
+    roles = [Role("read", source, lambda _: None) for _ in range(2)]
+    with ExitStack() as clients:
+        consumers = []
+        for role in roles:
+            consumer = role.consumer(clients, cluster.prefix)
+            role.subscribe(consumer, cluster.topic)
+            while not consumer.assignment():
+                role.poll(consumer)
+            consumers.append(consumer)
+        with pytest.raises(Unready, match=r"has taken the name 'same\.read': give each daemon a source\.instance of"):
+            poll_on(roles[0], consumers[0])
+        poll_on(roles[1], consumers[1], times=20)
 
 
 def test_transactions_and_crashes(own_broker: KafkaBroker) -> None:
