@@ -201,9 +201,10 @@ class KafkaRole(Reconnecting):
         kafka-python 3.0.12 stops the heartbeats of one that is fenced and says nothing: it would stay for ever, with
         partitions that are another's, and never be given any again.
         """
+        if self.source.instance is None:
+            return
         coordinator = consumer._coordinator
-        fenced = self.settled(consumer) and not coordinator._heartbeat_enabled
-        if self.source.instance is None or not fenced:
+        if coordinator._heartbeat_enabled or not self.settled(consumer):
             self._fenced_since = None
             return
         self._fenced_since = self._fenced_since or now
