@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
@@ -119,11 +119,6 @@ class KafkaRole(Reconnecting):
         wait_ms = JOIN_POLL_MS if not self.settled(consumer) else 0 if busy else POLL_MS
         try:
             polled = consumer.poll(timeout_ms=wait_ms)
-            if not busy and _bytes(polled) >= FETCH_MIN_BYTES:
-                # kafka-python 3.0.12 asks for no more once it has waited for an answer, and not while all is paused:
-                # what comes next would be waited for, too.
-                for place, more in consumer.poll(timeout_ms=0).items():
-                    polled.setdefault(place, []).extend(more)
         except (NoOffsetForPartitionError, OffsetOutOfRangeError):
             # Partitions that were just assigned may have no place to be read from: the role gives them one.
             if not self._assignment.waits:
@@ -308,10 +303,6 @@ class KafkaRole(Reconnecting):
         keep_requests(made)
         made.init_transactions()
         return made
-
-
-def _bytes(polled: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> int:
-    return sum(len(message.value or b"") for messages in polled.values() for message in messages)
 
 
 def free_slot(consumer: KafkaConsumer) -> None:

@@ -12,12 +12,10 @@ from kafka.structs import MemberState
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import Event, LagMeasured
-from driftwatch.stream.kafka_clients import FETCH_MIN_BYTES, POLL_MS, KafkaRole
+from driftwatch.stream.kafka_clients import KafkaRole
 
 SOURCE = KafkaSource(kind="kafka", bootstrap_servers=["broker:9092"], topic="requests")
 PLACES = [TopicPartition("requests", 0), TopicPartition("requests", 1)]
-
-Messages = dict[TopicPartition, list[SimpleNamespace]]
 
 
 class Role(KafkaRole):
@@ -30,10 +28,8 @@ class Role(KafkaRole):
 class Consumer:
     """Has given 500 messages of each partition, and fetched as many."""
 
-    def __init__(self, *, away: bool = False, answers: list[Messages] | None = None) -> None:
+    def __init__(self, *, away: bool = False) -> None:
         self._away = away
-        self._answers = answers or []
-        self.waited_ms: list[int] = []
         self._paused: set[TopicPartition] = set()
         self._cluster = SimpleNamespace(topic_id=lambda _: None)
         self._fetcher = SimpleNamespace(_next_partition_records=None)
@@ -47,9 +43,8 @@ class Consumer:
     def paused(self) -> set[TopicPartition]:
         return set(self._paused)
 
-    def poll(self, timeout_ms: int) -> Messages:
-        self.waited_ms.append(timeout_ms)
-        return self._answers.pop(0) if self._answers else {}
+    def poll(self, timeout_ms: int) -> dict[TopicPartition, list[object]]:
+        return {}
 
     def assignment(self) -> set[TopicPartition]:
         return set(PLACES)
@@ -89,13 +84,3 @@ def test_a_partition_that_its_role_has_paused_stays_so() -> None:
     for busy, paused in ((False, PLACES[:1]), (True, PLACES), (True, PLACES), (False, PLACES[:1])):
         assert role.poll(consumer, busy=busy) == {}
         assert consumer.paused() == set(paused)
-
-
-def test_what_comes_next_is_asked_for_with_a_large_answer_and_waited_for_with_a_small_one() -> None:
-    large, small = (SimpleNamespace(value=b"x" * size) for size in (FETCH_MIN_BYTES, 10))
-    answers: list[Messages] = [{PLACES[0]: [large]}, {PLACES[0]: [small], PLACES[1]: [small]}, {PLACES[0]: [small]}]
-    role, consumer = Role("score", SOURCE, lambda _: None), Consumer(answers=answers)
-    assert role.poll(consumer) == {PLACES[0]: [large, small], PLACES[1]: [small]}
-    assert consumer.waited_ms == [POLL_MS, 0]
-    assert role.poll(consumer) == {PLACES[0]: [small]}
-    assert consumer.waited_ms == [POLL_MS, 0, POLL_MS]
