@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from driftwatch.flows.base import Flow
-from driftwatch.reference.adam import Adam
 from driftwatch.reference.ema import MovingAverage, copy_weights
+
+BETAS = (0.9, 0.99)
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Weights:
@@ -25,7 +27,7 @@ class Weights:
         self._flow = flow
         self._names = tuple(named)
         self.parameters = tuple(named.values())
-        self._optimiser = Adam(self.parameters)
+        self.optimiser = torch.optim.Adam(self.parameters, betas=BETAS)
         self.average = MovingAverage(self.parameters, decay)
         self._best = [value.clone() for value in self.average.values]
 
@@ -53,16 +55,20 @@ class Weights:
             rate: learning rate.
             number: of the step, from 0.
         """
-        self._optimiser.step(rate)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
         self.average.update(number)
 
     def tensors(self) -> dict[str, Tensor]:
         """A copy of everything, by name."""
         tensors = {f"buffer/{name}": buffer.clone() for name, buffer in self._flow.named_buffers()}
-        for kind, values in self._kinds():
-            for name, value in zip(self._names, values, strict=True):
-                tensors[f"{kind}/{name}"] = value.detach().clone()
-        tensors["steps"] = torch.tensor(self._optimiser.steps)
+        for i, (name, parameter) in enumerate(zip(self._names, self.parameters, strict=True)):
+            tensors[f"parameter/{name}"] = parameter.detach().clone()
+            tensors[f"average/{name}"] = self.average.values[i].clone()
+            tensors[f"best/{name}"] = self._best[i].clone()
+            for moment, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"{moment}/{name}"] = value.clone()
         return tensors
 
     @torch.no_grad()
@@ -75,13 +81,12 @@ class Weights:
         """
         for name, buffer in self._flow.named_buffers():
             buffer.copy_(tensors[f"buffer/{name}"])
-        for kind, values in self._kinds():
+        for values, kind in ((self.parameters, "parameter"), (self.average.values, "average"), (self._best, "best")):
             copy_weights(values, [tensors[f"{kind}/{name}"] for name in self._names])
-        self._optimiser.steps = int(tensors["steps"])
-
-    def _kinds(self) -> Iterator[tuple[str, Sequence[Tensor]]]:
-        yield "parameter", self.parameters
-        yield "average", self.average.values
-        yield "best", self._best
-        yield "mean", self._optimiser.means
-        yield "square", self._optimiser.squares
+        for name, parameter in zip(self._names, self.parameters, strict=True):
+            state = {moment: tensors[f"{moment}/{name}"].clone() for moment in MOMENTS if f"{moment}/{name}" in tensors}
+            # Adam keeps its step count on the CPU, wherever the weights are.
+            self.optimiser.state[parameter] = {
+                moment: value.cpu() if moment == "step" else value.to(parameter.device)
+                for moment, value in state.items()
+            }
