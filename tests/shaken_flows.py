@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from driftwatch.flows.vector import VectorFlow
 F = TypeVar("F", bound=torch.nn.Module)
 
 
-def shaken(channels: int, height: int, width: int, *, hidden: int = 64) -> ImageFlow:
+def shaken(channels: int, height: int, width: int, *, steps: int = 2, **others: Any) -> ImageFlow:
     """A folded flow for images with other weights than it begins with."""
     torch.manual_seed(0)
-    folded = fold(_moved(ImageFlow(channels, height, width, steps=2, hidden=hidden), 0.05))
+    folded = fold(_moved(ImageFlow(channels, height, width, steps=steps, **others), 0.05))
     assert isinstance(folded, ImageFlow)
     return folded
 

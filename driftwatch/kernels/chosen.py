@@ -33,6 +33,7 @@ def _with_those_of_a_gpu(flow: ImageFlow, device: torch.device) -> None:
     flow.content_noise = content_noise_of
     if torch.backends.cudnn.allow_tf32:
         flow.kernels = kernels_of(flow, device)
+        flow.takes_pixels = 0 in flow.kernels
 
 
 def _with_those_of_a_cpu(flow: Flow, lanes: int) -> Flow:

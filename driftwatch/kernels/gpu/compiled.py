@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from ctypes import c_double, c_int, c_void_p
 from functools import lru_cache, partial
 from importlib.resources import files
@@ -13,6 +12,9 @@ import torch
 from torch import Tensor
 
 from driftwatch.errors import DriftwatchError
+
+Constants = tuple[tuple[str, int], ...]
+"""Names that a source leaves open, and their values."""
 
 OLDEST = (8, 0)
 """Compute capability from which on float16 tiles of 16x16 are multiplied, and copied aside."""
@@ -26,7 +28,7 @@ class Kernel:
 
     Args:
         name: of its function.
-        binary: that `compile_for` made of its source, for this GPU.
+        binary: that `binary_of` made of its source, for this GPU.
         threads: of a block.
         shared: bytes that a block shares.
         device: an NVIDIA GPU.
@@ -48,17 +50,26 @@ class Kernel:
             _checked(driver.cuFuncSetAttribute(self._function, limit, shared))
         self._launch = driver.cuLaunchKernel
 
+    def __deepcopy__(self, _: dict[int, Any]) -> Kernel:
+        """Itself: it has nothing that changes."""
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies are loaded anew: what is loaded belongs to a process."""
+        """Another process loads it anew: what is loaded belongs to one."""
         again = partial(Kernel, threads=self._threads, shared=self._shared, device=self._device)
         return again, (self._name, self._binary)
 
     def __call__(self, blocks: int, *arguments: Tensor | float | None) -> None:
-        """Runs it on the current stream of its GPU; tensors are passed as where they lie. No blocks do nothing."""
+        """Runs it on the current stream of its GPU; tensors are passed as where they lie. No blocks do nothing.
+
+        So that it can be recorded, it waits for nothing. The calling thread has put something on the GPU before.
+
+        Raises:
+            TypeError: if a tensor lies elsewhere, or not one number after another.
+        """
         if not blocks:
             return
-        values = tuple(each.data_ptr() if isinstance(each, Tensor) else each or 0 for each in arguments)
-        types = tuple(_c_type(each) for each in arguments)
+        values, types = arguments_of(self._device, *arguments)
         grid, block = (blocks, 1, 1), (self._threads, 1, 1)
         with torch.cuda.device(self._device):
             stream = torch.cuda.current_stream().cuda_stream
@@ -67,9 +78,17 @@ class Kernel:
 
 @lru_cache(maxsize=256)
 def kernel_for(
-    device: torch.device, name: str, *, threads: int, shared: int = 0, constants: tuple[tuple[str, int], ...] = ()
+    device: torch.device,
+    name: str,
+    *,
+    threads: int,
+    shared: int = 0,
+    constants: Constants = (),
+    parts: tuple[str, ...] = (),
 ) -> Kernel | None:
     """The kernel that `name` with ``.cu`` holds under the same name, for a device; None if there can be none.
+
+    It is loaded once for all that ask for it, and stays: graphs that were recorded run it.
 
     Args:
         device: where it is to run.
@@ -77,13 +96,14 @@ def kernel_for(
         threads: of a block.
         shared: bytes that a block shares; more than the device has for it make no kernel.
         constants: that its source leaves open.
+        parts: files that its source takes for granted, in this order.
 
     Raises:
         DriftwatchError: if it does not compile.
     """
     if not compiles_for(device) or shared > torch.cuda.get_device_properties(device).shared_memory_per_block_optin:
         return None
-    binary = compile_for(architecture_of(device), source_of(("threads.cu", f"{name}.cu")), dict(constants))
+    binary = binary_of(architecture_of(device), name, constants, parts)
     return Kernel(name, binary, threads=threads, shared=shared, device=device)
 
 
@@ -92,33 +112,36 @@ def compiles_for(device: torch.device) -> bool:
     """Whether kernels can be compiled for a device: an NVIDIA GPU, new enough, that the compiler library knows."""
     if device.type != "cuda" or torch.version.hip or not _has_bindings():
         return False
-    from cuda.bindings import nvrtc
+    try:
+        from cuda.bindings import nvrtc
 
+        known = _checked(nvrtc.nvrtcGetSupportedArchs())
+    except (ImportError, OSError, RuntimeError):  # bindings of another CUDA than PyTorch's find no library
+        return False
     major, minor = torch.cuda.get_device_capability(device)
-    return (major, minor) >= OLDEST and 10 * major + minor in _checked(nvrtc.nvrtcGetSupportedArchs())
+    return (major, minor) >= OLDEST and 10 * major + minor in known
 
 
 def architecture_of(device: torch.device) -> str:
-    """Of a GPU, as `compile_for` takes it."""
+    """Of a GPU, as `binary_of` takes it."""
     major, minor = torch.cuda.get_device_capability(device)
     return HOPPER if (major, minor) == (9, 0) else f"sm_{major}{minor}"
 
 
-def source_of(names: Sequence[str]) -> str:
-    """The text of files of this package, one after another."""
-    return "".join(files(__package__).joinpath(name).read_text("utf-8") for name in names)
-
-
-def compile_for(architecture: str, text: str, constants: Mapping[str, int]) -> bytes:
-    """Machine code of CUDA C++ for an architecture (``sm_90``); no GPU is needed for it.
+@lru_cache(maxsize=256)
+def binary_of(architecture: str, name: str, constants: Constants, parts: tuple[str, ...] = ()) -> bytes:
+    """Machine code for an architecture (``sm_90``); no GPU is needed for it. Other arguments as of `kernel_for`.
 
     Raises:
         DriftwatchError: with the compiler's words.
     """
+    text = "".join(
+        files(__package__).joinpath(part).read_text("utf-8") for part in ("threads.cu", *parts, f"{name}.cu")
+    )
     from cuda.bindings import nvrtc
 
-    program = _checked(nvrtc.nvrtcCreateProgram(text.encode(), b"driftwatch.cu", 0, [], []))
-    defined = [f"-D{name}={value}" for name, value in constants.items()]
+    program = _checked(nvrtc.nvrtcCreateProgram(text.encode(), f"{name}.cu".encode(), 0, [], []))
+    defined = [f"-D{constant}={value}" for constant, value in constants]
     options = [each.encode() for each in (f"--gpu-architecture={architecture}", "--std=c++17", *defined)]
     (result,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     try:
@@ -137,10 +160,24 @@ def compile_for(architecture: str, text: str, constants: Mapping[str, int]) -> b
         _checked(nvrtc.nvrtcDestroyProgram(program))
 
 
-def _c_type(value: Tensor | float | None) -> type[c_void_p | c_int | c_double]:
-    if value is None or isinstance(value, Tensor):
-        return c_void_p
-    return c_int if isinstance(value, int) else c_double
+def arguments_of(
+    device: torch.device, *arguments: Tensor | float | None
+) -> tuple[tuple[float, ...], tuple[type[c_void_p | c_int | c_double], ...]]:
+    """What a kernel on a device is given: values, those of tensors being where they lie, and their types in C."""
+    values, types = zip(*(_argument(device, each) for each in arguments), strict=True)
+    return values, types
+
+
+def _argument(device: torch.device, value: Tensor | float | None) -> tuple[float, type[c_void_p | c_int | c_double]]:
+    if isinstance(value, Tensor):
+        if value.device != device or not value.is_contiguous():
+            raise TypeError(
+                f"a kernel on {device} takes what lies there in one piece, not {value.device}, {value.stride()}"
+            )
+        return value.data_ptr(), c_void_p
+    if value is None:
+        return 0, c_void_p
+    return value, c_int if isinstance(value, int) else c_double
 
 
 def _has_bindings() -> bool:

@@ -36,6 +36,8 @@ class Block:
 
 def divergences(summaries: Tensor, blocks: Sequence[Block]) -> Tensor | None:
     """The divergence of windows ``(M, V)`` from the reference, nats, ``(M,)``; None if there is no kernel for it."""
+    if summaries.dtype != torch.float64:
+        return None
     found = [_kernel(summaries.device, block.length) for block in blocks]
     kernels = [kernel for kernel in found if kernel]
     if len(kernels) < len(blocks):

@@ -17,16 +17,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     Shared &shared = *reinterpret_cast<Shared *>(memory);
     unsigned own[OWN];
     for (int i = 0; i < OWN; i++) own[i] = neighbours(own_row(i));
-    const auto sample = [&](int row) { return static_cast<int>(blockIdx.x) * SAMPLES + sample_of(row); };
-    const auto real = [&](int row) { return sample_of(row) < SAMPLES && sample(row) < samples; };
+    const int first = static_cast<int>(blockIdx.x) * SAMPLES;
+    const int held = samples - first < SAMPLES ? samples - first : SAMPLES;
+    const auto real = [&](int row) { return sample_of(row) < held; };
+    // From here on places are those of a block, as those of a large batch are beyond an int.
+    const long long before = static_cast<long long>(first) * PIXELS;
+    input += before * CHANNELS, leaving += before * (SPLIT ? HALF : CHANNELS), staying += before * HALF;
+    log_det += first;
 
     fetch(shared.weights, weights, 0);
     for (int word = threadIdx.x; word < SAMPLES * CELLS * PAIRS; word += THREADS) shared.kept[word] = 0;
     for (int i = 0; i < OWN; i++) {
-        const int row = own_row(i), above = pixel_of(row) / WIDTH * 2, before = pixel_of(row) % WIDTH * 2;
+        const int row = own_row(i), top = pixel_of(row) / WIDTH * 2, left = pixel_of(row) % WIDTH * 2;
         for (int c = 0; c < CHANNELS; c++) {
-            const int y = above + c % 4 / 2, x = before + c % 2;
-            const int from = ((sample(row) * 2 * HEIGHT + y) * 2 * WIDTH + x) * (CHANNELS / 4) + c / 4;
+            const int y = top + c % 4 / 2, x = left + c % 2;
+            const int from = ((sample_of(row) * 2 * HEIGHT + y) * 2 * WIDTH + x) * (CHANNELS / 4) + c / 4;
             shared.x[c / 4][row][c % 4] = real(row) ? input[from] : 0.0f;
         }
     }
@@ -79,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         const int row = own_row(i);
         sums[row] = totals[i];
         if (!real(row)) continue;
-        const int start = sample(row) * PIXELS, at = start + pixel_of(row);
+        const int start = sample_of(row) * PIXELS, at = start + pixel_of(row);
         const int cut = start + place_in_patches(pixel_of(row));
         for (int c = 0; c < CHANNELS; c++) {
             const float value = shared.x[c / 4][row][c % 4];
@@ -99,5 +104,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     }
     synchronise();
     for (int i = 0; i < OWN; i++)
-        if (real(own_row(i)) && pixel_of(own_row(i)) == 0) log_det[sample(own_row(i))] += sums[own_row(i)];
+        if (real(own_row(i)) && pixel_of(own_row(i)) == 0) log_det[sample_of(own_row(i))] += sums[own_row(i)];
 }

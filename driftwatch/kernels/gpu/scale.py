@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from driftwatch.flows.image import ImageFlow
-from driftwatch.kernels.gpu.compiled import HOPPER, Kernel, architecture_of, compile_for, source_of
+from driftwatch.kernels.gpu.compiled import HOPPER, Constants, Kernel, architecture_of, binary_of, kernel_for
 from driftwatch.kernels.steps import StepWeights, constant_log_det, steps_of
 
-BY_WARPS = ("threads.cu", "warp_instructions.cu", "pixels.cu", "warps.cu", "scale.cu")
-BY_GROUPS = ("threads.cu", "warp_instructions.cu", "group_instructions.cu", "pixels.cu", "groups.cu", "scale.cu")
+BY_WARPS = ("warp_instructions.cu", "pixels.cu", "warps.cu")
+BY_GROUPS = ("warp_instructions.cu", "group_instructions.cu", "pixels.cu", "groups.cu")
 HIDDEN, TAPS = 64, 9
 ROWS = (256, 128)
 """Pixels that a block of threads may hold, best first, where samples have no more."""
@@ -135,22 +135,27 @@ class ScaleShape:
         """How many a multiprocessor is to hold that has so many bytes to share."""
         return max(1, min(memory // (self.shared + RESERVED), REGISTERS // (NEEDED[self.tiles] * self.threads)))
 
-    def constants(self, memory: int) -> dict[str, int]:
+    def constants(self, memory: int) -> Constants:
         """That `scale.cu` leaves open, for a multiprocessor with so many bytes to share."""
-        return {
-            "HEIGHT": self.height,
-            "WIDTH": self.width,
-            "CHANNELS": self.channels,
-            "STEPS": self.steps,
-            "SPLIT": int(self.split),
-            "PATCH": self.patch,
-            "ROWS": self.rows,
-            "TILES": self.tiles,
-            "PASSES": self.passes,
-            "GROUP": self.group,
-            "BLOCKS": self.blocks(memory),
-            "SHARED": self.shared,
-        }
+        return (
+            ("HEIGHT", self.height),
+            ("WIDTH", self.width),
+            ("CHANNELS", self.channels),
+            ("STEPS", self.steps),
+            ("SPLIT", int(self.split)),
+            ("PATCH", self.patch),
+            ("ROWS", self.rows),
+            ("TILES", self.tiles),
+            ("PASSES", self.passes),
+            ("GROUP", self.group),
+            ("BLOCKS", self.blocks(memory)),
+            ("SHARED", self.shared),
+        )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Sources that `scale.cu` takes for granted."""
+        return BY_GROUPS if self.by_groups else BY_WARPS
 
 
 def shape_of(flow: ImageFlow, scale: int, shared: int, *, by_groups: bool = False) -> ScaleShape | None:
@@ -181,18 +186,19 @@ class ScaleKernel:
 
     Args:
         shape: of its kernel.
-        binary: compiled for that shape and this GPU.
+        kernel: compiled for that shape.
         weights: of each step and the split, as `packed` gives them, ``(steps, words)``, on the GPU.
         log_det: of all 1x1 convolutions, for one sample.
     """
 
-    def __init__(self, shape: ScaleShape, binary: bytes, weights: Tensor, log_det: float) -> None:
+    def __init__(self, shape: ScaleShape, kernel: Kernel, weights: Tensor, log_det: float) -> None:
         self.shape, self.log_det = shape, log_det
-        self._weights = weights
-        self._kernel = Kernel("scale", binary, threads=shape.threads, shared=shape.shared, device=weights.device)
+        self._kernel, self._weights = kernel, weights
 
     def __call__(self, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `driftwatch.flows.image.Scale`."""
+        """As `driftwatch.flows.image.Scale`; the first scale takes pixels above the lowest value, as they are."""
+        if x.dtype != torch.float32:
+            raise TypeError(f"a scale's kernel takes float32, not {x.dtype}")
         shape, count = self.shape, len(x)
         leaving = x.new_empty((count, shape.pixels // shape.patch**2, shape.left * shape.patch**2))
         staying = x.new_empty((count, shape.height, shape.width, shape.channels - shape.left))
@@ -203,25 +209,40 @@ class ScaleKernel:
 
 
 def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
-    """The kernels of a folded flow's scales. Of more pixels than a block of threads can hold there is none."""
+    """The kernels of a folded flow's scales.
+
+    There is none for more pixels than a block of threads can hold, nor for weights that float16 does not.
+    """
     gpu, architecture = torch.cuda.get_device_properties(device), architecture_of(device)
-    room, by_groups = gpu.shared_memory_per_block_optin, architecture == HOPPER
-    found = [(scale, shape_of(flow, scale, room, by_groups=by_groups)) for scale in range(flow.scales)]
-    shapes = {scale: shape for scale, shape in found if shape}
-    constants = [tuple(shape.constants(gpu.shared_memory_per_multiprocessor).items()) for shape in shapes.values()]
-    with ThreadPoolExecutor() as pool:  # a second each
-        binaries = pool.map(partial(binary_of, architecture), constants)
-    flow.takes_pixels = 0 in shapes
-    return {
-        scale: ScaleKernel(shape, binary, step_weights(flow, scale, shape), constant_log_det(flow, scale))
-        for (scale, shape), binary in zip(shapes.items(), binaries, strict=True)
-    }
+    room, memory = gpu.shared_memory_per_block_optin, gpu.shared_memory_per_multiprocessor
+    shapes = {}
+    for scale in range(flow.scales):
+        shape = shape_of(flow, scale, room, by_groups=architecture == HOPPER)
+        if shape and fits(flow, scale):
+            shapes[scale] = shape
+    with ThreadPoolExecutor() as pool:  # a second each; what is compiled here is found below
+        for _ in pool.map(partial(_compile, architecture, memory), shapes.values()):
+            pass
+    found = {}
+    for scale, shape in shapes.items():
+        constants, weights = shape.constants(memory), step_weights(flow, scale, shape)
+        kernel = kernel_for(
+            device, "scale", threads=shape.threads, shared=shape.shared, constants=constants, parts=shape.parts
+        )
+        if kernel:
+            found[scale] = ScaleKernel(shape, kernel, weights, constant_log_det(flow, scale))
+    return found
 
 
-@lru_cache(maxsize=64)
-def binary_of(architecture: str, constants: tuple[tuple[str, int], ...]) -> bytes:
-    """The kernel for an architecture; references of one shape share it."""
-    return compile_for(architecture, source_of(BY_GROUPS if architecture == HOPPER else BY_WARPS), dict(constants))
+def _compile(architecture: str, memory: int, shape: ScaleShape) -> None:
+    binary_of(architecture, "scale", shape.constants(memory), shape.parts)
+
+
+def fits(flow: ImageFlow, scale: int) -> bool:
+    """Whether float16 holds all factors of a scale's products: weights, and the first convolution's bias."""
+    largest = torch.finfo(torch.float16).max
+    factors = [each for step in steps_of(flow, scale) for each in (*step.convolutions, step.biases[0])]
+    return all(bool((each.abs() <= largest).all()) for each in factors)
 
 
 def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> Tensor:

@@ -23,6 +23,6 @@ def shortened(vectors: Tensor, limit: float | Tensor) -> Tensor | None:
     given = vectors.contiguous()
     shorter = torch.empty_like(given)
     count, length = given.shape[:-1].numel(), given.shape[-1]
-    number, place = (0.0, limit) if isinstance(limit, Tensor) else (limit, None)
+    number, place = (0.0, limit.to(given)) if isinstance(limit, Tensor) else (float(limit), None)
     kernel(-(-count // VECTORS), given, shorter, count, length, number, place)
     return shorter

@@ -4,35 +4,60 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import torch
 from torch import Tensor
 
 from driftwatch.kernels.gpu import compiled
+from driftwatch.kernels.gpu.compiled import Constants, Kernel, arguments_of
 
 HERE = Path(__file__).parent
 SOURCES = Path(compiled.__file__).parent
-FLAGS = ("-std=c++17", "-O1", "-w", "-fno-strict-aliasing", "-shared", "-fPIC", f"-I{HERE}", f"-I{SOURCES}")
+FLAGS = ("-std=c++17", "-O1", "-w", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-shared", "-fPIC")
+CPU = torch.device("cpu")
 
 
-def emulated(driver: str, folder: Path, threads: int, constants: Mapping[str, int]) -> ctypes.CDLL:
-    """A library whose function ``run`` runs a kernel.
+class Emulated(Kernel):
+    """A kernel that is called as `driftwatch.kernels.gpu.compiled.Kernel` is.
 
     Args:
-        driver: the name of the file here that calls it.
-        folder: to compile in.
-        threads: of a block.
-        constants: that its source leaves open.
+        library: whose function ``run`` runs it.
     """
-    defined = {"LANES": threads, **constants}
-    library = folder / f"{'-'.join(f'{name}{value}' for name, value in defined.items())}.so"
-    command = ["g++", *FLAGS, *(f"-D{name}={value}" for name, value in defined.items())]
-    subprocess.run([*command, str(HERE / driver), "-o", str(library)], check=True, timeout=120)
-    return ctypes.CDLL(str(library))
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+
+    def __call__(self, blocks: int, *arguments: Tensor | float | None, first: int = 0) -> None:
+        """Runs blocks of threads from the `first` on."""
+        values, types = arguments_of(CPU, *arguments)
+        held = [kind(value) for kind, value in zip(types, values, strict=True)]  # type: ignore[arg-type]
+        places = (ctypes.c_void_p * len(held))(*map(ctypes.addressof, held))
+        self._library.run(first, blocks, places)
 
 
-def at(tensor: Tensor) -> ctypes.c_void_p:
-    """Where a contiguous tensor lies."""
-    assert tensor.is_contiguous()
-    return ctypes.c_void_p(tensor.data_ptr())
+@cache
+def emulated(
+    device: torch.device,
+    name: str,
+    *,
+    threads: int,
+    shared: int = 0,
+    constants: Constants = (),
+    parts: tuple[str, ...] = (),
+) -> Emulated:
+    """As `driftwatch.kernels.gpu.compiled.kernel_for`; what the hardware does is in `lanes.h`."""
+    assert device == CPU
+    assert shared <= 1 << 20
+    sources = [part for part in ("threads.cu", *parts, f"{name}.cu") if not part.endswith("_instructions.cu")]
+    included = [
+        word for each in (HERE / "lanes.h", *(SOURCES / part for part in sources)) for word in ("-include", each)
+    ]
+    defined = [f"-D{constant}={value}" for constant, value in (("LANES", threads), *constants)]
+    with TemporaryDirectory() as folder:
+        library = Path(folder) / "kernel.so"
+        command = ["g++", *FLAGS, *defined, f"-DKERNEL={name}", *included, HERE / "on_cpu.cpp", "-o", library]
+        subprocess.run(list(map(str, command)), check=True, timeout=120)
+        return Emulated(ctypes.CDLL(str(library)))

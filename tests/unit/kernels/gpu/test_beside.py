@@ -5,9 +5,7 @@ The kernels' own sources run on the CPU (`tests.unit.kernels.gpu.emulated`), cal
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,43 +14,29 @@ from torch import Tensor
 
 from driftwatch.flows.base import content_noise
 from driftwatch.kernels.gpu import compiled, descriptors, divergence, noise, shortened
-from driftwatch.kernels.gpu.compiled import HOPPER, compile_for, source_of
+from driftwatch.kernels.gpu.compiled import HOPPER, Constants, binary_of
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.decomposition import divergence as divergence_of
 from driftwatch.stats.descriptors import image_descriptors
 from driftwatch.stats.moments import shorten
 from driftwatch.stats.summary import Layout, Whitened, merge, summarise_each
-from tests.unit.kernels.gpu.emulated import at, emulated
+from tests.unit.kernels.gpu.emulated import Emulated, emulated
 
 MODULES = (noise, shortened, divergence, descriptors)
 
 
 @pytest.fixture
-def compiled_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+def compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names of kernels that were used, all of them on the CPU."""
     used = set()
 
-    def kernel_for(
-        device: torch.device, name: str, *, threads: int, shared: int = 0, constants: tuple[tuple[str, int], ...] = ()
-    ) -> Callable[..., None]:
-        assert device.type == "cpu"
-        library = emulated("beside_on_cpu.cpp", tmp_path, threads, {name.upper(): 1, **dict(constants)})
+    def kernel_for(device: torch.device, name: str, **what: Any) -> Emulated:
         used.add(name)
-
-        def kernel(blocks: int, *arguments: Tensor | float | None) -> None:
-            library.run(blocks, *(at(each) if isinstance(each, Tensor) else _as_c(each) for each in arguments))
-
-        return kernel
+        return emulated(device, name, **what)
 
     for module in MODULES:
         monkeypatch.setattr(module, "kernel_for", kernel_for)
     return used
-
-
-def _as_c(value: float | None) -> ctypes.c_int | ctypes.c_double | None:
-    if value is None:
-        return None
-    return ctypes.c_int(value) if isinstance(value, int) else ctypes.c_double(value)
 
 
 @pytest.mark.parametrize("dim", [1, 784, 1_031])
@@ -125,8 +109,8 @@ def test_images_are_described_alike(
 def test_they_compile(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled_ones = []
 
-    def kernel_for(device: torch.device, name: str, *, constants: tuple[tuple[str, int], ...], **_: int) -> None:
-        compiled_ones.append(compile_for(architecture, source_of(("threads.cu", f"{name}.cu")), dict(constants)))
+    def kernel_for(device: torch.device, name: str, *, constants: Constants, **_: int) -> None:
+        compiled_ones.append(binary_of(architecture, name, constants))
 
     for module in MODULES:
         monkeypatch.setattr(module, "kernel_for", kernel_for)

@@ -6,19 +6,22 @@ what a GPU makes of it is checked by ``python -m benchmarks.scoring``.
 
 from __future__ import annotations
 
+import copy
 import math
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
-from driftwatch.flows.image import ImageFlow
-from driftwatch.kernels.gpu.compiled import HOPPER, compiles_for
-from driftwatch.kernels.gpu.scale import ScaleShape, binary_of, shape_of, step_weights
+from driftwatch.flows.image import ImageFlow, steps_of_stage
+from driftwatch.kernels import chosen
+from driftwatch.kernels.chosen import with_kernels
+from driftwatch.kernels.gpu.compiled import HOPPER, binary_of, compiles_for
+from driftwatch.kernels.gpu.scale import ScaleKernel, ScaleShape, shape_of, step_weights
 from driftwatch.kernels.steps import constant_log_det
 from tests.shaken_flows import shaken
-from tests.unit.kernels.gpu.emulated import at, emulated
+from tests.unit.kernels.gpu.emulated import CPU, emulated
 
 H100 = (232_448, 233_472)
 """Bytes that a block, and all blocks of a multiprocessor, may share."""
@@ -35,18 +38,10 @@ def shapes(flow: ImageFlow, memory: int = H100[0], *, by_groups: bool = False) -
     return [each for each in found if each is not None]
 
 
-def on_cpu(shape: ScaleShape, folder: Path, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def on_cpu(shape: ScaleShape, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What the kernel makes of images."""
-    way = {"BY_GROUPS": 1} if shape.by_groups else {}
-    library = emulated("scale_on_cpu.cpp", folder, shape.threads, {**shape.constants(H100[1]), **way})
-    grid = (len(x), shape.height, shape.width)
-    leaving = torch.full((*grid, shape.left), torch.nan)
-    staying = torch.full((*grid, shape.channels - shape.left), torch.nan)
-    log_det = torch.zeros(len(x))
-    given = x.contiguous()
-    library.run(*map(at, (given, weights, leaving, staying, log_det)), len(x))
-    sub_vectors = (len(x), shape.pixels // shape.patch**2, shape.left * shape.patch**2)
-    return leaving.view(sub_vectors), staying, log_det
+    kernel = emulated(CPU, "scale", threads=shape.threads, constants=shape.constants(H100[1]), parts=shape.parts)
+    return ScaleKernel(shape, kernel, weights, 0.0)(x, torch.zeros(len(x)))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +59,7 @@ def on_cpu(shape: ScaleShape, folder: Path, x: Tensor, weights: Tensor) -> tuple
 )
 @torch.no_grad()
 def test_it_is_the_same_function_as_the_layers(
-    channels: int, height: int, width: int, samples: int, by_groups: bool, tmp_path: Path
+    channels: int, height: int, width: int, samples: int, by_groups: bool
 ) -> None:
     flow = shaken(channels, height, width)
     raw = torch.randint(0, 256, (samples, channels, height, width), generator=torch.Generator().manual_seed(1))
@@ -72,7 +67,7 @@ def test_it_is_the_same_function_as_the_layers(
     expected, expected_log_det = flow(x)
     h, log_det = x.permute(0, 2, 3, 1), -flow.dim * math.log(256)
     for scale, shape in enumerate(shapes(flow, by_groups=by_groups)):
-        leaving, h, more = on_cpu(shape, tmp_path, h, step_weights(flow, scale, shape))
+        leaving, h, more = on_cpu(shape, h, step_weights(flow, scale, shape))
         torch.testing.assert_close(leaving, expected[scale], rtol=0, atol=1e-2)  # float16 holds three digits
         log_det = log_det + more + constant_log_det(flow, scale)
     torch.testing.assert_close(log_det, expected_log_det, rtol=2e-3, atol=0.1)
@@ -80,24 +75,165 @@ def test_it_is_the_same_function_as_the_layers(
 
 @ways
 @torch.no_grad()
-def test_a_sample_is_the_same_in_every_place_to_the_bit(by_groups: bool, tmp_path: Path) -> None:
+def test_a_sample_is_the_same_in_every_place_to_the_bit(by_groups: bool) -> None:
     flow = shaken(1, 16, 16)
     h = torch.randn(9, 16, 16, 1, generator=torch.Generator().manual_seed(1))
     shape = shapes(flow, by_groups=by_groups)[0]
     weights = step_weights(flow, 0, shape)
-    first, moved = (on_cpu(shape, tmp_path, each, weights) for each in (h, h[2:]))
+    first, moved = (on_cpu(shape, each, weights) for each in (h, h[2:]))
     for one, other in zip(first, moved, strict=True):
         assert torch.equal(one[2:], other)
 
 
 @ways
 @torch.no_grad()
-def test_what_float16_cannot_hold_stays_a_number(by_groups: bool, tmp_path: Path) -> None:
+def test_what_float16_cannot_hold_stays_a_number(by_groups: bool) -> None:
     flow = shaken(1, 16, 16)
     h = torch.full((1, 16, 16, 1), 1e8)
     shape = shapes(flow, by_groups=by_groups)[0]
     weights = step_weights(flow, 0, shape)
-    assert all(bool(each.isfinite().all()) for each in on_cpu(shape, tmp_path, h, weights))
+    assert all(bool(each.isfinite().all()) for each in on_cpu(shape, h, weights))
+
+
+@ways
+@torch.no_grad()
+def test_what_is_no_number_stays_in_its_sample(by_groups: bool) -> None:
+    flow = shaken(1, 16, 16)
+    h = torch.randn(3, 16, 16, 1, generator=torch.Generator().manual_seed(1))
+    shape = shapes(flow, by_groups=by_groups)[0]
+    weights = step_weights(flow, 0, shape)
+    expected = on_cpu(shape, h, weights)
+    h[1, 5, 6] = torch.nan
+    found = on_cpu(shape, h, weights)
+    assert found[2][1].isnan()
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one[::2], other[::2])
+
+
+@ways
+@torch.no_grad()
+def test_places_in_a_large_batch_are_beyond_an_int(by_groups: bool) -> None:
+    flow = shaken(1, 16, 16)
+    shape = shapes(flow, by_groups=by_groups)[0]
+    weights, h = step_weights(flow, 0, shape), torch.randn(shape.samples, 16, 16, 1)
+    leaving, staying, log_det = on_cpu(shape, h, weights)
+    first = 2**31 // h.numel() + 1
+    count = (first + 1) * shape.samples
+    # Tensors that seem to begin so far ahead that this block's part of them is what is there.
+    far = [_Ahead(each, first) for each in (h, torch.empty_like(leaving), torch.empty_like(staying), log_det * 0)]
+    kernel = emulated(CPU, "scale", threads=shape.threads, constants=shape.constants(H100[1]), parts=shape.parts)
+    kernel(1, far[0], weights, far[1], far[2], far[3], count, first=first)
+    for one, other in zip(far[1:], (leaving, staying, log_det), strict=True):
+        assert torch.equal(one.as_subclass(Tensor), other)
+
+
+class _Ahead(Tensor):
+    """What lies where it would be the part of a block of a large batch."""
+
+    blocks: int
+
+    @staticmethod
+    def __new__(cls, part: Tensor, blocks: int) -> _Ahead:
+        ahead = part.as_subclass(cls)
+        ahead.blocks = blocks
+        return ahead
+
+    def data_ptr(self) -> int:
+        return super().data_ptr() - self.blocks * self.numel() * self.element_size()
+
+
+@pytest.fixture(params=["warps", "groups"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An H100, or as much of an older GPU, whose kernels run here."""
+    properties = SimpleNamespace(shared_memory_per_block_optin=H100[0], shared_memory_per_multiprocessor=H100[1])
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    architecture = HOPPER if request.param == "groups" else "sm_80"
+    monkeypatch.setattr("driftwatch.kernels.gpu.scale.architecture_of", lambda device: architecture)
+    monkeypatch.setattr("driftwatch.kernels.gpu.scale.binary_of", lambda *_: b"")
+    monkeypatch.setattr("driftwatch.kernels.gpu.scale.kernel_for", emulated)
+    monkeypatch.setattr("driftwatch.kernels.gpu.noise.kernel_for", emulated)
+    monkeypatch.setattr(chosen, "lanes_of", lambda device: None)
+    monkeypatch.setattr(chosen, "compiles_for", lambda device: True)
+
+
+def same(found: ImageFlow, flow: ImageFlow, raw: Tensor) -> None:
+    """Whether two flows are the same function, but for float16's rounding."""
+    x, expected_x = (each.prepare(raw, noise="content") for each in (found, flow))
+    assert torch.equal(x, expected_x)
+    (blocks, log_det), (expected, expected_log_det) = found(x), flow(x)
+    for one, other in zip(blocks, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-2)
+    torch.testing.assert_close(log_det, expected_log_det, rtol=2e-3, atol=0.1)
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("shape", "values", "scales", "steps"),
+    [
+        pytest.param((1, 8, 8), (0.0, 255.0, True), 3, 1, id="a single pixel at last, one step"),
+        pytest.param((1, 2, 1), (0.0, 1.0, False), 1, 1, id="one of one pixel alone"),
+        pytest.param((2, 6, 4), (-1.0, 1.0, False), 1, 2, id="around zero, one scale"),
+        pytest.param((5, 6, 7), (-7.0, 9.0, True), 2, 1, id="many channels, padded, below zero"),
+    ],
+)
+@torch.no_grad()
+def test_a_flow_with_kernels_is_the_same(
+    shape: tuple[int, int, int], values: tuple[float, float, bool], scales: int, steps: int
+) -> None:
+    low, high, integer = values
+    flow = shaken(*shape, low=low, high=high, integer=integer, scales=scales, steps=steps)
+    found = with_kernels(copy.deepcopy(flow))
+    assert isinstance(found, ImageFlow)
+    assert list(found.kernels) == list(range(scales))
+    raw = low + (high - low) * torch.rand(4, *shape, generator=torch.Generator().manual_seed(1))
+    same(found, flow, raw.round() if integer else raw)
+    same(copy.deepcopy(found), flow, raw.round() if integer else raw)
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("scale", [0, 1])
+@pytest.mark.parametrize("what", ["first.weight", "middle.weight", "last.weight", "first.bias"])
+@torch.no_grad()
+def test_a_scale_whose_weights_float16_does_not_hold_goes_by_layers(scale: int, what: str) -> None:
+    flow = shaken(1, 4, 4, scales=2, steps=1)
+    values = steps_of_stage(flow.stages[scale])[0].conditioner.get_parameter(what)
+    values[(0,) * values.ndim] = 1e5
+    found = with_kernels(copy.deepcopy(flow))
+    assert isinstance(found, ImageFlow)
+    assert list(found.kernels) == [1 - scale]
+
+
+@pytest.mark.usefixtures("gpu")
+@torch.no_grad()
+def test_a_kernel_goes_on_from_a_first_scale_by_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftwatch.kernels.gpu.scale.fits", lambda flow, scale: scale > 0)
+    flow = shaken(1, 8, 6, low=-1.0, high=1.0, integer=False)
+    found = with_kernels(copy.deepcopy(flow))
+    assert isinstance(found, ImageFlow)
+    assert list(found.kernels) == [1, 2]
+    same(found, flow, torch.rand(3, 1, 8, 6, generator=torch.Generator().manual_seed(1)))
+
+
+@pytest.mark.usefixtures("gpu")
+@torch.no_grad()
+def test_there_are_none_where_products_are_to_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    flow = shaken(1, 4, 4, scales=2)
+    found = with_kernels(copy.deepcopy(flow))
+    assert isinstance(found, ImageFlow)
+    assert (found.kernels, found.takes_pixels) == ({}, False)
+    same(found, flow, torch.full((3, 1, 4, 4), 7.0))
+
+
+@pytest.mark.usefixtures("gpu")
+@torch.no_grad()
+def test_a_batch_of_no_images_and_one_of_another_type() -> None:
+    flow = with_kernels(shaken(1, 4, 4, scales=2))
+    blocks, log_det = flow(torch.zeros(0, 1, 4, 4))
+    assert [each.shape for each in blocks] == [(0, block.vectors, block.dim) for block in flow.blocks]
+    assert log_det.shape == (0,)
+    with pytest.raises(TypeError, match="takes float32"):
+        flow(torch.zeros(1, 1, 4, 4, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +250,7 @@ def test_what_float16_cannot_hold_stays_a_number(by_groups: bool, tmp_path: Path
 )
 def test_it_compiles(architecture: str, channels: int, side: int) -> None:
     for shape in shapes(shaken(channels, side, side), by_groups=architecture == HOPPER):
-        assert binary_of(architecture, tuple(shape.constants(H100[1]).items()))
+        assert binary_of(architecture, "scale", shape.constants(H100[1]), shape.parts)
 
 
 def test_which_scales_have_a_kernel() -> None:
