@@ -183,6 +183,10 @@ class Reference:
         summaries = self._summariser(raw, count)
         return summaries, divergence(summaries, self.layout)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what was recorded on a GPU, of which a copy records its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_recorded"}
+
     @cached_property
     def device(self) -> torch.device:
         """Where the flow is."""

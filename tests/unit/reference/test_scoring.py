@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from threading import Lock
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -26,6 +30,15 @@ def test_scores_do_not_depend_on_the_batch(reference: Reference, cuts: list[int]
     for one, other in zip(pieces, whole, strict=True):
         np.testing.assert_array_equal(one.summary, other.summary)
         np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_what_a_gpu_recorded_stays_with_it(reference: Reference) -> None:
+    scored = copy.copy(reference)
+    scored._recorded[torch.Size([1]), torch.float32] = Lock()  # type: ignore[assignment]  # as little to be copied
+    again = copy.deepcopy(scored)
+    assert again._recorded == {}
+    assert len(scored._recorded) == 1
+    assert again.version == reference.version
 
 
 def test_parts_add_up_and_p_values_are_uniform(reference: Reference) -> None:
