@@ -48,7 +48,9 @@ def test_noise_is_the_same_to_the_bit(dim: int, compiled_kernels: set[str]) -> N
 
 
 @pytest.mark.parametrize("length", [1, 8, 32, 100])
-@pytest.mark.parametrize("limit", [5.0, torch.tensor(5.0, dtype=torch.float64)], ids=["number", "tensor"])
+@pytest.mark.parametrize(
+    "limit", [5.0, torch.tensor(5.0, dtype=torch.float64), torch.tensor(5.0)], ids=["number", "tensor", "float32"]
+)
 def test_vectors_are_shortened_alike(length: int, limit: float | Tensor, compiled_kernels: set[str]) -> None:
     vectors = 3 * torch.randn(5, 7, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     vectors[0, 0] = 0.0
@@ -103,6 +105,43 @@ def test_images_are_described_alike(
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
     assert compiled_kernels == {"describe"}
+
+
+def test_tensors_may_be_turned(compiled_kernels: set[str]) -> None:
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 3, generator=draw).T
+    assert torch.equal(noise.content_noise_of(x), content_noise(x))
+    vectors = torch.randn(4, 6, dtype=torch.float64, generator=draw).T
+    found = shortened.shortened(vectors, 1.0)
+    np.testing.assert_allclose(found, shorten(vectors.numpy(), 1.0), rtol=1e-12)
+    images = torch.rand(2, 8, 8, 3, generator=draw).permute(0, 3, 1, 2)
+    described = image_descriptors(images, low=0.0, high=1.0, noise=0.1)  # type: ignore[arg-type]
+    expected = image_descriptors(images.numpy(), low=0.0, high=1.0, noise=0.1)
+    for name, values in expected.items():
+        np.testing.assert_allclose(described[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
+    layout = Layout(dim=6, blocks=((3, 2),), axes=1)
+    summaries = _summaries(layout, 10)
+    turned = torch.from_numpy(summaries.T.copy()).T
+    np.testing.assert_allclose(divergence_of(turned, layout), decompose(summaries, layout).total, rtol=1e-9)
+    assert compiled_kernels == {"content_noise", "shorten", "describe", "divergence"}
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_batches_may_be_empty(rows: int, compiled_kernels: set[str]) -> None:
+    assert noise.content_noise_of(torch.zeros(rows, 3)).shape == (rows, 3)
+    found = shortened.shortened(torch.zeros(rows, 2, 3, dtype=torch.float64), 1.0)
+    assert found is not None
+    assert found.shape == (rows, 2, 3)
+    described = image_descriptors(torch.zeros(rows, 1, 4, 4), low=0.0, high=1.0, noise=1.0)  # type: ignore[arg-type]
+    assert {len(values) for values in described.values()} == {rows}
+    layout = Layout(dim=6, blocks=((3, 2),), axes=1)
+    assert divergence_of(torch.ones(rows, layout.size, dtype=torch.float64), layout).shape == (rows,)
+
+
+def test_numbers_of_another_size_are_none_of_theirs(compiled_kernels: set[str]) -> None:
+    assert shortened.shortened(torch.ones(2, 3), 1.0) is None
+    assert divergence.divergences(torch.ones(2, 9), [divergence.Block(1, 2, 3, 5)]) is None
+    assert not compiled_kernels
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", HOPPER])
