@@ -102,7 +102,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
             if (pixel < reach && pixel + reach < PIXELS && sample_of(row) < SAMPLES) sums[row] += sums[row + reach];
         }
     }
-    synchronise();
-    for (int i = 0; i < OWN; i++)
+    for (int i = 0; i < OWN; i++)  // the thread that added up the last two
         if (real(own_row(i)) && pixel_of(own_row(i)) == 0) log_det[sample_of(own_row(i))] += sums[own_row(i)];
 }

@@ -99,7 +99,22 @@ void go_on(int thread) {
     setcontext(&inside[thread]);
 }
 
-// All threads of one block, in every second one the last thread first: who reads what another writes must wait.
+// A warp goes on as far as it can before the next one begins, which is the worst for who forgot to wait.
+bool go_on_with_warp(int warp, bool backwards) {
+    bool any = false;
+    for (int turn = -1; turn != passed[warp];) {
+        turn = passed[warp];
+        for (int i = 0; i < 32; i++) {
+            const int thread = warp * 32 + (backwards ? 31 - i : i);
+            if (done[thread]) continue;
+            any = true;
+            go_on(thread);
+        }
+    }
+    return any;
+}
+
+// All threads of one block, in every second one the last thread first.
 void block(int number, void (*kernel)()) {
     blockIdx.x = number;
     work = kernel;
@@ -115,12 +130,7 @@ void block(int number, void (*kernel)()) {
     }
     for (bool any = true; any;) {
         any = false;
-        for (int i = 0; i < COUNT; i++) {
-            const int thread = number % 2 ? COUNT - 1 - i : i;
-            if (done[thread]) continue;
-            any = true;
-            go_on(thread);
-        }
+        for (int i = 0; i < ALL; i++) any |= go_on_with_warp(number % 2 ? ALL - 1 - i : i, number % 2);
     }
 }
 
