@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 from driftwatch.data.arrow_columns import is_number, is_text
 from driftwatch.data.cells import MISSING_TEXT
 from driftwatch.data.csv_lines import Lines, Row, below_first_row, rows_of, whole_lines
-from driftwatch.data.refused_rows import TOLERATED, Indices
+from driftwatch.data.refused_rows import Indices, is_most
 from driftwatch.errors import DataError
 
 NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for before in ("", " ") for after in ("", " ")})
@@ -117,7 +117,7 @@ def find_types(file: BinaryIO, where: str) -> Found:
         bad = bad or next(iter(block.bad.values()), None)
         for each in block.table.schema:
             types[each.name] = _wider(types.get(each.name, each.type), each.type)
-        if bad is not None and bad_lines > max(TOLERATED, rows):
+        if bad is not None and is_most(bad_lines, rows):
             told = f"{bad.what}; {bad_lines:,} of the first {rows + bad_lines:,} rows are such"
             raise DataError(told, where=f"{where}, line {bad.number}", remedy=REMEDY)
     schema = pa.schema([(name, types.get(name, pa.null())) for name in names])

@@ -20,6 +20,15 @@ TOLERATED = 100
 """Rows that may be refused even if they are more than those that can be read."""
 
 
+def is_most(refused: int, read: int) -> bool:
+    """Whether so many refused rows beside those that could be read are most of the data, a few aside.
+
+    >>> is_most(100, 0), is_most(101, 0), is_most(101, 101)
+    (False, True, False)
+    """
+    return refused > max(TOLERATED, read)
+
+
 @dataclass(frozen=True)
 class RefusedRow:
     """A row that cannot be read.
@@ -113,7 +122,7 @@ class Refusals:
                 index = int(indices[start])
                 where = ", ".join(filter(None, (file_of(index), fault.where)))
                 self.refuse(RefusedRow(index, where, reason), error)
-                if len(self.rows) - before > max(TOLERATED, self._read):
+                if is_most(len(self.rows) - before, self._read):
                     break
         return found
 
@@ -137,7 +146,7 @@ class Refusals:
             DataError: see above.
         """
         refused = bisect_right(self.rows, index, key=attrgetter("index"))
-        if self._first and refused > max(TOLERATED, self._read):
+        if self._first and is_most(refused, self._read):
             raise self._first
 
     def conclude(self) -> None:
@@ -146,7 +155,7 @@ class Refusals:
         Raises:
             DataError: see above.
         """
-        if self._first and (not self._read or len(self.rows) > max(TOLERATED, self._read)):
+        if self._first and (not self._read or is_most(len(self.rows), self._read)):
             raise self._first
 
     def index_of(self, place: NDArray[Any]) -> NDArray[np.int64]:

@@ -221,8 +221,7 @@ def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
         if shape and fits(flow, scale):
             shapes[scale] = shape
     with ThreadPoolExecutor() as pool:  # a second each; what is compiled here is found below
-        for _ in pool.map(partial(_compile, architecture, memory), shapes.values()):
-            pass
+        list(pool.map(partial(_compile, architecture, memory), shapes.values()))
     found = {}
     for scale, shape in shapes.items():
         constants, weights = shape.constants(memory), step_weights(flow, scale, shape)
