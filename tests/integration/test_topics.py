@@ -10,6 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
+from driftwatch.stream.kafka_clients import JOIN_POLL_MS
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.topics import Topics, look_at_topics
 from tests.integration.conftest import Cluster
@@ -30,9 +31,11 @@ def test_a_group_that_reads_another_topic_is_waited_for(cluster: Cluster) -> Non
         admin.create_topics({other.topic: {"num_partitions": 1}}, wait_for_metadata=True)
     alerts = source.topics.alerts
     with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=source.group)) as member:
+        # As roles join: knowing the partitions, and with time, since kafka-python may lose a membership otherwise.
+        assert member.partitions_for_topic(other.topic) == {0}
         member.subscribe([other.topic])
         while not member.assignment():
-            member.poll(timeout_ms=200)
+            member.poll(timeout_ms=JOIN_POLL_MS)
         said = f"group '{source.group}' reads {other.topic} by now, for another daemon"
         with pytest.raises(Unready, match=f"{said}.*give each a source.group of its own"):
             Topics(source, alerts, own_group=True).ensure()
