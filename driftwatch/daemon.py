@@ -115,28 +115,24 @@ class Daemon:
         self.monitor.metrics.expect_sinks(sink_names(plan.config))
         self.monitor.observe(StreamsConfigured(tuple(plan.references)))
         for stream, reference in plan.references.items():
-            standard = plan.factory.standard(reference)
-            if before is not None and before.find(stream) is standard:
+            known = before.references.get(stream) if before is not None and before.factory is plan.factory else None
+            if known is not None and known.version == reference.version:
                 continue
-            procedure, control = standard.procedure, standard.procedure.control
             self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version, reference.scores, now_ms))
+            bound = log.bind(stream=stream)
+            version = f"{reference.name}/{reference.version}"
+            if not plan.config.tests:
+                bound.info("scoring", reference=version)
+                continue
+            procedure = plan.factory.standard(reference).procedure
+            control, grid = procedure.control, procedure.grid
             self.monitor.observe(Calibrated(stream, control.budget, control.interval, procedure.satisfiable))
-            log.info(
-                "watching",
-                stream=stream,
-                reference=f"{reference.name}/{reference.version}",
-                alarm_at_p=float(f"{control.threshold:.3g}"),
-                budget_samples=control.budget,
-            )
-            if procedure.grid is not None:
-                log.info(
-                    "windows by time",
-                    stream=stream,
-                    least_samples=procedure.grid.least,
-                    most_samples=procedure.grid.most,
-                )
+            threshold = float(f"{control.threshold:.3g}")
+            bound.info("watching", reference=version, alarm_at_p=threshold, budget_samples=control.budget)
+            if grid is not None:
+                bound.info("windows by time", least_samples=grid.least, most_samples=grid.most)
             for remark in procedure.remarks:
-                log.info("calibration", stream=stream, remark=remark)
+                bound.info("calibration", remark=remark)
 
     def roles(self) -> Sequence[Role]:
         """What is to run."""

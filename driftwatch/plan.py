@@ -55,9 +55,13 @@ class Plan:
         return None
 
     def calibrate(self) -> None:
-        """Calibrates the standards of all references, which takes seconds for each that is new."""
-        for reference in self.known().values():
-            self.factory.standard(reference)
+        """Calibrates the standards of all references, which takes seconds for each that is new.
+
+        A daemon that only scores has no use for them: each of a fleet that starts would simulate the same streams.
+        """
+        if self.config.tests:
+            for reference in self.known().values():
+                self.factory.standard(reference)
 
 
 def make_plan(

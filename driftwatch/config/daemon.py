@@ -142,6 +142,11 @@ class DaemonConfig(Settings):
         return set(self.roles) == {"score", "test"}
 
     @property
+    def tests(self) -> bool:
+        """Whether windows are tested here, and thresholds needed; one that only scores leaves that to others."""
+        return "test" in self.roles
+
+    @property
     def forwards(self) -> bool:
         """Whether this is a forwarder: samples come by HTTP and go to Kafka as they are."""
         return isinstance(self.source, HttpSource) and self.source.forward is not None

@@ -13,7 +13,10 @@ import pytest
 import driftwatch.daemon
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import Daemon, run_daemon
+from driftwatch.reference.reference import Reference
 from driftwatch.running import FULL_COLLECTIONS, build_monitor, noting_hangups, spare_collector
+from driftwatch.stream.events import Calibrated, ReferenceInUse
+from tests.threads import daemon_of
 
 
 def test_a_hangup_that_came_before_anybody_listened_is_noted() -> None:
@@ -73,3 +76,25 @@ def test_a_stop_is_heeded_while_references_are_calibrated(
     config = {"source": {"kind": "http"}, "streams": [{"name": "a", "reference": bundle}], "server": {"port": 0}}
     assert run_daemon(DaemonConfig.model_validate(config)) == 0
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+@pytest.mark.parametrize("roles", [["score"], ["test"]])
+def test_only_who_tests_calibrates(roles: list[str], reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of windows that no bundle has a null of it takes half a minute, for each of a fleet that is to score at once."""
+    simulated: list[str] = []
+    procedure = Reference.procedure
+
+    def simulate(self: Reference, *sizes: Any, **options: Any) -> Any:
+        simulated.append(self.name)
+        return procedure(self, *sizes, **options)
+
+    monkeypatch.setattr(Reference, "procedure", simulate)
+    config = {
+        "source": {"kind": "kafka", "bootstrap_servers": ["broker:9092"], "topic": "t"},
+        "streams": [{"name": "a", "reference": "a"}],
+        "windows": {"sizes": [20], "step": 10},
+        "roles": roles,
+    }
+    _, events = daemon_of(config, reference)
+    assert sum(isinstance(each, ReferenceInUse) for each in events) == 1
+    assert sum(isinstance(each, Calibrated) for each in events) == len(simulated) == roles.count("test")
