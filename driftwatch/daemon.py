@@ -19,6 +19,7 @@ from driftwatch.config.durations import duration_ms
 from driftwatch.delivering import Delivering, outlets_of
 from driftwatch.errors import ConfigError
 from driftwatch.event_log import EventLog
+from driftwatch.freed_memory import keep_freed_memory
 from driftwatch.kernels.cpu.compiled import lack_of_kernels
 from driftwatch.logs import configure_logging
 from driftwatch.plan import Plan, Plans, make_plan
@@ -273,6 +274,7 @@ def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None =
         DriftwatchError: it cannot start, or the error that ended a role.
     """
     configure_logging(config.log.level, config.log.format)
+    keep_freed_memory()
     log.info("starting", version=__version__, source=config.source.kind)
     monitor = build_monitor(config, EventLog())
     queue = intake_queue(config.source) if isinstance(config.source, HttpSource) else None

@@ -1,6 +1,6 @@
 """What Kafka's clients cost: by the message, the byte and the transaction, on a broker of this machine.
 
-    python -m benchmarks.kafka_path IMAGES [--only reading|codecs|fetching|profile|writing|waiting]
+    python -m benchmarks.kafka_path IMAGES [--only reading|codecs|fetching|answers|profile|writing|waiting]
 
 Processor time of the client's process alone, all its threads, each measurement in a fresh process. IMAGES are of 28x28,
 such as Fashion-MNIST's. Where confluent-kafka is installed it is measured beside.
@@ -11,15 +11,16 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.kafka_path.material import KINDS, MANY, ONE_JSON, Spent, Topic, apart, cores, create, fill, images
-from benchmarks.kafka_path.reading import decode_all, drain, drain_librdkafka, profile
+from benchmarks.kafka_path.material import KINDS, MANY, MOST, ONE_JSON, Spent, Topic, apart, cores, create, fill, images
+from benchmarks.kafka_path.reading import Help, decode_all, drain, drain_librdkafka, profile
 from benchmarks.kafka_path.waiting import RATE, wait_for
 from benchmarks.kafka_path.writing import PANE, transact, transact_librdkafka
 from driftwatch.data.schema import Samples
@@ -38,6 +39,18 @@ FETCHES: tuple[Mapping[str, Any], ...] = (
     {"receive_buffer_bytes": 4 << 20},
     {"check_crcs": False},
 )
+ANSWERS: tuple[tuple[str, Mapping[str, Any], Sequence[Help]], ...] = (
+    ("kafka-python as it is", {"fetch_max_bytes": 52_428_800}, ()),
+    ("answers of 16 MB", {}, ()),
+    ("and freed memory kept", {}, ("keep_freed_memory",)),
+    ("and more received at once", {}, ("keep_freed_memory", "receive_more")),
+)
+"""From what the clients do by themselves to what the daemon has them do."""
+
+ANSWERS_BYTES = 320 << 20
+PARTITIONS = 8
+REPEATS = 5
+
 WRITES = ((1, 60), (10, 40), (100, 20))
 """Panes in a transaction, and how many transactions."""
 
@@ -51,6 +64,7 @@ def main() -> None:
         "reading": _reading,
         "codecs": _codecs,
         "fetching": _fetching,
+        "answers": _answers,
         "profile": _profile,
         "writing": _writing,
         "waiting": _waiting,
@@ -115,6 +129,29 @@ def _fetching(bootstrap: str, samples: Samples) -> None:
     for settings in FETCHES:
         named = ", ".join(f"`{name}={value}`" for name, value in settings.items()) or "as they are"
         _row(named, *(_told(apart(drain, bootstrap, topic, True, settings), topic) for topic in topics))
+
+
+def _answers(bootstrap: str, samples: Samples) -> None:
+    topics = [
+        fill(bootstrap, f"answers-{kind.samples}", kind, samples, most_bytes=ANSWERS_BYTES, partitions=PARTITIONS)
+        for kind in (MANY, MOST)
+    ]
+    print(
+        f"{PARTITIONS} partitions, median of {REPEATS} runs in turns: processor time in nanoseconds a byte, and by how "
+        "much the process grew at most.\n"
+    )
+    _head("", *(f"{topic.kind}: {what}" for topic in topics for what in ("ns a byte", "MB")))
+    spent = [
+        [[apart(drain, bootstrap, topic, True, options, helps) for _, options, helps in ANSWERS] for topic in topics]
+        for _ in range(REPEATS)
+    ]
+    for number, (name, _, _) in enumerate(ANSWERS):
+        cells = []
+        for place, topic in enumerate(topics):
+            runs = [run[place][number] for run in spent]
+            cells.append(f"{1e9 * median(each.processor_s for each in runs) / topic.size:.1f}")
+            cells.append(f"{median(each.grown for each in runs) / 1e6:,.0f}")
+        _row(name, *cells)
 
 
 def _profile(bootstrap: str, samples: Samples) -> None:

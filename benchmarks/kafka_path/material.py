@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -41,20 +42,22 @@ KINDS = (ONE_JSON, ONE, MANY, MOST)
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of one partition that is filled, and how many messages and bytes of values are in it."""
+    """A topic that is filled, and how many messages and bytes of values are in it."""
 
     name: str
     kind: Kind
     messages: int
     size: int
+    partitions: int = 1
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a process took: processor seconds of all its threads, and seconds."""
+    """What a process took: processor seconds of all its threads, seconds, and by how many bytes it grew at most."""
 
     processor_s: float
     wall_s: float
+    grown: int
 
 
 def images(path: Path) -> Samples:
@@ -62,24 +65,33 @@ def images(path: Path) -> Samples:
     return next(open_dataset(path).chunks(SCHEMA, POOL))
 
 
-def fill(bootstrap: str, name: str, kind: Kind, samples: Samples, codec: str | None = None) -> Topic:
+def fill(
+    bootstrap: str,
+    name: str,
+    kind: Kind,
+    samples: Samples,
+    codec: str | None = None,
+    *,
+    most_bytes: int = MOST_BYTES,
+    partitions: int = 1,
+) -> Topic:
     """Makes a topic and fills it as a producer with the usual settings would."""
     bodies = [encode(samples[i : i + kind.samples], SCHEMA, kind.form)[0] for i in range(0, len(samples), kind.samples)]
-    count = min(MOST_MESSAGES, MOST_BYTES * len(bodies) // sum(map(len, bodies)))
-    create(bootstrap, name)
+    count = min(MOST_MESSAGES, most_bytes * len(bodies) // sum(map(len, bodies)))
+    create(bootstrap, name, partitions=partitions)
     size = 0
     with closing(KafkaProducer(bootstrap_servers=bootstrap, compression_type=codec, linger_ms=5)) as producer:
         for i in range(count):
-            producer.send(name, value=bodies[i % len(bodies)], partition=0)
+            producer.send(name, value=bodies[i % len(bodies)], partition=i % partitions)
             size += len(bodies[i % len(bodies)])
         producer.flush()
-    return Topic(name, kind, count, size)
+    return Topic(name, kind, count, size, partitions)
 
 
-def create(bootstrap: str, *names: str) -> None:
-    """Makes topics of one partition."""
+def create(bootstrap: str, *names: str, partitions: int = 1) -> None:
+    """Makes topics."""
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-        admin.create_topics({name: {"num_partitions": 1} for name in names}, wait_for_metadata=True)
+        admin.create_topics({name: {"num_partitions": partitions} for name in names}, wait_for_metadata=True)
 
 
 def apart(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -97,11 +109,19 @@ class Meter:
     """Measures from when it is made."""
 
     def __init__(self) -> None:
+        self._size = _status("VmRSS")
         self._processor, self._wall = time.process_time(), time.perf_counter()
 
     def read(self) -> Spent:
         """What was spent since."""
-        return Spent(time.process_time() - self._processor, time.perf_counter() - self._wall)
+        processor_s, wall_s = time.process_time() - self._processor, time.perf_counter() - self._wall
+        return Spent(processor_s, wall_s, _status("VmHWM") - self._size)
+
+
+def _status(name: str) -> int:
+    """Of this process, bytes."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return 1024 * int(found[1]) if found else 0
 
 
 def cores() -> int:

@@ -6,21 +6,28 @@ import cProfile
 import pstats
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal, get_args
 
 from kafka import KafkaConsumer, TopicPartition
 
 from benchmarks.kafka_path.material import SCHEMA, Meter, Spent, Topic, without_library
 from driftwatch.data.codecs import decode
-from driftwatch.stream.kafka_clients import record_of
+from driftwatch.freed_memory import keep_freed_memory
+from driftwatch.stream.kafka_clients import FETCH_MAX_BYTES, record_of
+from driftwatch.stream.receiving import receive_more
 
-FETCH = {"max_partition_fetch_bytes": 16 << 20, "max_poll_records": 500}
+FETCH = {"max_partition_fetch_bytes": 16 << 20, "fetch_max_bytes": FETCH_MAX_BYTES, "max_poll_records": 500}
 """As the score role has them."""
 
+Help = Literal["keep_freed_memory", "receive_more"]
+HELPS: tuple[Help, ...] = get_args(Help)
 
-def drain(bootstrap: str, topic: Topic, library: bool, options: Mapping[str, Any]) -> Spent:
+
+def drain(
+    bootstrap: str, topic: Topic, library: bool, options: Mapping[str, Any], helps: Collection[Help] = HELPS
+) -> Spent:
     """Reads all of a topic with kafka-python, and does nothing with it.
 
     Args:
@@ -28,10 +35,13 @@ def drain(bootstrap: str, topic: Topic, library: bool, options: Mapping[str, Any
         topic: to read.
         library: whether checksums are computed by one.
         options: of the consumer, beside the usual ones.
+        helps: of the daemon's, beside its options.
     """
     if not library:
         without_library()
-    place = TopicPartition(topic.name, 0)
+    if "keep_freed_memory" in helps:
+        keep_freed_memory()
+    places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     with closing(
         KafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -41,8 +51,11 @@ def drain(bootstrap: str, topic: Topic, library: bool, options: Mapping[str, Any
             **{**FETCH, **options},
         )
     ) as consumer:
-        consumer.assign([place])
-        consumer.position(place)
+        if "receive_more" in helps:
+            receive_more(consumer)
+        consumer.assign(places)
+        for place in places:
+            consumer.position(place)
         meter, found = Meter(), 0
         while found < topic.messages:
             found += sum(map(len, consumer.poll(timeout_ms=200).values()))

@@ -20,12 +20,17 @@ from driftwatch.config import KafkaSource
 from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld
 from driftwatch.stream.log import Partition, Record, event_time
 from driftwatch.stream.losses import Unready
+from driftwatch.stream.receiving import receive_more
 from driftwatch.stream.reconnecting import Reconnecting
 from driftwatch.stream.topic_rules import batch_bytes
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS, keep_requests
 
 FETCH_MIN_BYTES = 1 << 20
 """Of input or panes for a transaction: brokers gather no longer once they have so much."""
+
+FETCH_MAX_BYTES = 16 << 20
+"""Of one answer of a broker, or its first message if that has more. It is copied several times on its way, each copy a
+piece of memory as large: of Kafka's own 50 MB a daemon needed 300 MB more, and took twice as long to read them."""
 
 POLL_MS = 200
 JOIN_POLL_MS = 2_000
@@ -283,6 +288,7 @@ class KafkaRole(Reconnecting):
                 stated["group_instance_id"] = f"{self.source.instance}.{self.name}"
         made = KafkaConsumer(**{**stated, **options}, **self.source.client_options())
         clients.callback(close_client, self.name, lambda: made.close(autocommit=False, timeout_ms=CLOSE_MS))
+        receive_more(made)
         return made
 
     def producer(self, clients: ExitStack, identity: str) -> KafkaProducer:

@@ -14,7 +14,14 @@ from kafka import KafkaConsumer, TopicPartition
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import MessagesGone, Observer, Progress, StageTimed
 from driftwatch.stream.gaps import Gap, encode_gap, find_gap, home
-from driftwatch.stream.kafka_clients import ANSWER_MS, FETCH_MIN_BYTES, Assignment, KafkaRole, record_of
+from driftwatch.stream.kafka_clients import (
+    ANSWER_MS,
+    FETCH_MAX_BYTES,
+    FETCH_MIN_BYTES,
+    Assignment,
+    KafkaRole,
+    record_of,
+)
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.pane_scoring import Abandoned
@@ -73,6 +80,7 @@ class ScoreRole(KafkaRole):
             auto_offset_reset="none",
             max_poll_records=self.source.max_poll_records,
             max_partition_fetch_bytes=self.source.max_message_bytes,
+            fetch_max_bytes=FETCH_MAX_BYTES,
             fetch_min_bytes=FETCH_MIN_BYTES,
             fetch_max_wait_ms=self.source.fetch_max_wait_ms,
         )

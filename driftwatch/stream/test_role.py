@@ -29,7 +29,7 @@ from driftwatch.stream.events import (
 )
 from driftwatch.stream.formats import NewerFormatError, require_format
 from driftwatch.stream.gaps import Gap, decode_gap, find_gap, home, is_gap
-from driftwatch.stream.kafka_clients import FETCH_MIN_BYTES, Assignment, KafkaRole, record_of
+from driftwatch.stream.kafka_clients import FETCH_MAX_BYTES, FETCH_MIN_BYTES, Assignment, KafkaRole, record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
@@ -108,6 +108,7 @@ class TestRole(KafkaRole):
             f"{self.source.group}.test",
             max_poll_records=MAX_POLL_PANES,
             auto_offset_reset="none",
+            fetch_max_bytes=FETCH_MAX_BYTES,
             fetch_min_bytes=FETCH_MIN_BYTES,
             fetch_max_wait_ms=self.source.fetch_max_wait_ms,
         )

@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from driftwatch.config import KafkaSource
 from driftwatch.stream.kafka_clients import DELIVERY_TIMEOUT_MS, KafkaRole
 from driftwatch.stream.losses import Unready
+from driftwatch.stream.receiving import RoomySocket
 from driftwatch.stream.transaction import keep_requests
 from tests.broker import KafkaBroker
 from tests.chaos.proxy import Proxy, serving
@@ -88,6 +89,19 @@ def test_a_partition_that_was_paused_in_the_middle_of_what_was_fetched_goes_on(c
         assert role.read(consumer, other, 1) == [b"other"]
         consumer.resume(paused)
         assert role.read(consumer, paused, 50) == values[10:]
+
+
+def test_much_is_received_at_once(cluster: Cluster) -> None:
+    cluster.create()
+    value = bytes(range(256)) * 3_000
+    cluster.send([(value, {})])
+    role = Role("read", KafkaSource.model_validate(cluster.source()), lambda _: None)
+    with ExitStack() as clients:
+        consumer = role.consumer(clients, cluster.prefix)
+        role.subscribe(consumer, cluster.topic)
+        assert role.read(consumer, TopicPartition(cluster.topic, 0), 1) == [value]
+        connections = consumer._manager._conns.values()
+        assert any(isinstance(each.transport._sock, RoomySocket) for each in connections if each.transport)
 
 
 def poll_on(role: Role, consumer: KafkaConsumer, times: int = 100) -> None:

@@ -32,6 +32,7 @@ ORDER = (
     "serve",
     "event_log",
     "logs",
+    "freed_memory",
     "running",
     "forwarder",
     "plan",
