@@ -186,7 +186,7 @@ def _draw(readings: list[Reading], seconds: float, path: Path) -> None:
     x = [each.second for each in readings]
     title(upper, f"Memory of its own, MiB; the burst is shaded ({RATE:,} to {RATE * TIMES:,} samples/s)")
     upper.plot(x, [each.own_mib for each in readings], color=BLUE)
-    upper.set_ylim(0)
+    upper.set_ylim(0, 1.2 * max(each.own_mib for each in readings))
     title(lower, "Messages that wait, of 64 samples")
     lower.plot(x, [each.lag for each in readings], color=ORANGE)
     lower.set_xlabel("seconds")
