@@ -203,4 +203,14 @@ class ReplaySource(Settings):
     stream: str
     batch: Annotated[int, Field(ge=1, le=65_536)] = 64
     rate: Annotated[float, Field(gt=0, description="samples per second; as fast as possible if absent")] | None = None
+    time: Annotated[
+        str | None,
+        Field(description="the column that says when each row happened; as if they came at the rate if absent"),
+    ] = None
     loop: bool = False
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if self.loop and self.time is not None:
+            raise ValueError("time: what comes again in a loop is not of the same time; leave out one of both")
+        return self

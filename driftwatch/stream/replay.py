@@ -13,12 +13,13 @@ from pathlib import Path
 import structlog
 
 from driftwatch.config import ReplaySource
-from driftwatch.data.codecs import encode
+from driftwatch.data.event_times import EventTimes
 from driftwatch.data.readers import Dataset, open_dataset
 from driftwatch.data.schema import Schema
 from driftwatch.errors import SourceError
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Observer, Progress
+from driftwatch.stream.file_records import TimeOf, file_records
 from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_scoring import Abandoned
@@ -123,21 +124,32 @@ class ReplayRole:
 
     def _records(self, datasets: list[Dataset], began: Snapshot) -> Iterator[Record]:
         """Messages of `batch` samples each, from the snapshot's position on."""
-        rate = self._source.rate or UNPACED_RATE
-        offset = 0
+        source, offset = self._source, 0
         while True:
             for dataset in datasets:
-                messages = -(-dataset.rows // self._source.batch)
+                messages = -(-dataset.rows // source.batch)
                 skipped = min(messages, max(0, began.position.offset - offset))
                 offset += skipped
                 if skipped == messages:
                     continue
-                start = skipped * self._source.batch
-                for samples in dataset.chunks(self._schema, rows=self._source.batch, start=start):
-                    value, headers = encode(samples, self._schema, "npy")
-                    time_ms = began.started_ms + int(1000 * offset * self._source.batch / rate)
-                    named = (*headers.items(), ("driftwatch-stream", self._source.stream.encode()))
-                    yield Record(TOPIC, 0, offset, time_ms, None, value, named)
-                    offset += 1
-            if not self._source.loop:
+                yield from file_records(
+                    dataset,
+                    self._schema,
+                    source.stream,
+                    (TOPIC, 0),
+                    self._time_of(dataset, began),
+                    batch=source.batch,
+                    offset=offset,
+                    start=skipped * source.batch,
+                )
+                offset += messages - skipped
+            if not source.loop:
                 return
+
+    def _time_of(self, dataset: Dataset, began: Snapshot) -> TimeOf:
+        """When messages happened: by their files, the newest of their rows; else as if they came at the rate."""
+        if self._source.time is not None:
+            times = EventTimes(dataset.path, self._source.time)
+            return lambda rows, _: int(times.of(rows).max())
+        rate = self._source.rate or UNPACED_RATE
+        return lambda _, offset: began.started_ms + int(1000 * offset * self._source.batch / rate)

@@ -197,6 +197,14 @@ def test_a_replay_takes_one_file_as_a_training_does(tmp_path: Path) -> None:
     assert loaded.data == [tmp_path / "x.npy"]
 
 
+def test_a_replay_with_times_does_not_begin_anew(tmp_path: Path) -> None:
+    source = {"kind": "replay", "data": "x.csv", "stream": "a", "time": "seen"}
+    assert load_config(write(tmp_path, config(source=source))).source.time == "seen"
+    assert "what comes again in a loop is not of the same time" in problem(
+        tmp_path, config(source={**source, "loop": True})
+    )
+
+
 HTTP = {"kind": "http"}
 FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
 

@@ -1,0 +1,123 @@
+"""When each row of a table happened, by a column of it that the reference need not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from driftwatch.data.arrow_columns import is_text
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.refused_rows import Refusals
+from driftwatch.errors import DataError
+from driftwatch.locations import Location
+
+READ_ROWS = 65_536
+EXPECTED = "expected dates, times, ISO 8601 texts, or seconds or milliseconds since 1970"
+
+MILLISECONDS = 1e11
+"""Numbers of that size and more are milliseconds, and smaller ones seconds: as seconds it is the year 5138."""
+
+_CELLS = ("us", "ns")
+_ZONED = r"(Z|[+-]\d{2}:?\d{2})$"
+
+
+class EventTimes:
+    """The event times of a table's rows, in milliseconds since the epoch; those without a zone are taken for UTC.
+
+    Args:
+        path: of the table.
+        column: that holds them.
+
+    Raises:
+        DataError: there is no such column.
+    """
+
+    def __init__(self, path: Location, column: str) -> None:
+        self._place = f"{path}, column {column}"
+        try:
+            self._dataset = open_dataset(path, columns=[column])
+        except DataError as error:
+            if "no columns to choose" not in error.what:
+                raise
+            raise DataError("is no table, and has no times", where=str(path), remedy="leave the column out") from None
+        self._blocks = self._read()
+        self._held: NDArray[np.int64] = np.empty(0, np.int64)
+        self._first = 0
+        self._newest: int | None = None
+        self.late = 0
+        """Rows so far that are older than one before them."""
+        self.latest_ms = 0
+        """By how much at most, milliseconds."""
+        self.first_late = 0
+        """Index of the first of them."""
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The times of some rows, by their indices: ascending, and none before those of an earlier call.
+
+        Raises:
+            DataError: some row has no time.
+        """
+        first, last = int(rows[0]), int(rows[-1])
+        while last >= self._first + len(self._held):
+            block = next(self._blocks)
+            passed = min(max(first - self._first, 0), len(self._held))
+            self._held = np.concatenate([self._held[passed:], block])
+            self._first += passed
+        return self._held[rows - self._first]
+
+    def _read(self) -> Iterator[NDArray[np.int64]]:
+        end = 0
+        # Lines that are no rows are refused where rows are read, or leave a gap.
+        for indices, table in self._dataset.pieces(None, READ_ROWS, 0, Refusals()):
+            if not len(indices):
+                continue
+            rows = np.asarray(indices)
+            times = self._milliseconds(table.column(0).combine_chunks(), rows)
+            before = int(times[0]) if self._newest is None else self._newest
+            newest = np.maximum.accumulate(np.maximum(times, before))
+            behind = newest - times
+            if not self.late and behind.any():
+                self.first_late = int(rows[np.flatnonzero(behind)[0]])
+            self.late += int(np.count_nonzero(behind))
+            self.latest_ms = max(self.latest_ms, int(behind.max()))
+            self._newest = int(newest[-1])
+            block = np.zeros(rows[-1] + 1 - end, np.int64)
+            block[rows - end] = times
+            end += len(block)
+            yield block
+
+    def _milliseconds(self, cells: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        if cells.null_count:
+            row = rows[np.flatnonzero(cells.is_null().to_numpy(zero_copy_only=False))[0]]
+            raise DataError(
+                f"row {row} has no time", where=self._place, remedy="leave such rows out, or name another column"
+            )
+        kind = cells.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            numbers = cells.to_numpy(zero_copy_only=False).astype(np.float64)
+            return (
+                np.asarray(np.where(np.abs(numbers) < MILLISECONDS, numbers * 1000, numbers)).round().astype(np.int64)
+            )
+        for unit in _CELLS:
+            try:
+                found = self._moments(cells, unit).cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
+            except pa.ArrowException as error:
+                fault = error
+            else:
+                return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+        raise DataError(f"holds what is no time: {fault}", where=self._place, remedy=EXPECTED)
+
+    @staticmethod
+    def _moments(cells: pa.Array, unit: str) -> pa.Array:
+        """As points in time of UTC."""
+        if is_text(cells.type):
+            cells = pc.cast(cells, pa.string())
+            zone = "UTC" if len(cells) and pc.match_substring_regex(cells.slice(0, 1), _ZONED)[0].as_py() else None
+            cells = pc.cast(cells, pa.timestamp(unit, zone))
+        elif not pa.types.is_timestamp(cells.type):
+            cells = pc.cast(cells, pa.timestamp(unit))
+        return cells.cast(pa.timestamp(cells.type.unit))
