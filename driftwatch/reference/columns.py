@@ -6,7 +6,7 @@ Values that are missing or unseen come before all that may follow from them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtrc, chdtrc, chdtri
 
 from driftwatch.data.flaws import Flaws
-from driftwatch.data.schema import TableSchema
+from driftwatch.data.schema import Schema, TableSchema
 from driftwatch.flows.features import MISSING_NAME as MISSING
 from driftwatch.stats.descriptors import MARGINALS, PAIRS
 from driftwatch.stats.hotelling import LOCATION
@@ -27,6 +27,7 @@ NOT_SURE = 1.001e-4
 """A p-value a little above that, so that rounding decides nothing when it is looked for quickly."""
 
 MOST_TOLD = 2
+TWO = 2
 NAMED = 4
 """Of the values of a category, the most that are named."""
 
@@ -64,6 +65,12 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
     return found
 
 
+def unordered_columns(schema: Schema) -> frozenset[str]:
+    """Columns of categories; of two, more of the second is a rise."""
+    columns = schema.columns if isinstance(schema, TableSchema) else ()
+    return frozenset(column.name for column in columns if len(column.categories) > TWO)
+
+
 def moved_columns(
     summaries: Array,
     layout: Layout,
@@ -71,8 +78,10 @@ def moved_columns(
     flawed: Sequence[Sequence[Found]] | None = None,
     *,
     rests_on: float = math.inf,
+    most: int = MOST_TOLD,
+    unordered: Collection[str] = (),
 ) -> list[list[str]]:
-    """Phrases on what moved in each window, at most `MOST_TOLD`, each column in one of them only.
+    """Phrases on what moved in each window, each column in one of them only.
 
     Each column is asked whether its mean moved and whether its distribution changed, and each pair whether the two go
     together in another way; p-values are corrected for the number of questions (Bonferroni). A column that rose has
@@ -84,6 +93,8 @@ def moved_columns(
         names: of the features of a row, ``D`` of them; nothing is told if there are none.
         flawed: what `flawed_columns` found in each window; nothing if None.
         rests_on: samples that the reference's means are of.
+        most: phrases of a window.
+        unordered: features that neither rise nor fall, since their values have no order.
     """
     mean = summaries / summaries[:, :1]
     means = {name: mean[:, place] for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
@@ -107,14 +118,17 @@ def moved_columns(
         related = _sure(n * np.square(np.maximum(beyond, 0.0)), 1)
     told = []
     for m, (shift, change, relation) in enumerate(zip(shifted, changed, related, strict=True)):
-        found = [_shifted(names[i], shifts[m, i], log_p) for i, log_p in shift]
+        found = [
+            _changed(names[i], log_p) if names[i] in unordered else _shifted(names[i], shifts[m, i], log_p)
+            for i, log_p in shift
+        ]
         moved = [i for i, _ in shift]
         # Marginals are whitened together, so a column that moved shows a little in those that go with it.
         surest = min((log_p for _, log_p in shift), default=SURE)
         found += [_changed(names[i], log_p) for i, log_p in change if log_p <= surest and i not in moved]
         found += [_related(names, pair, log_p) for pair, log_p in relation]
         # Flaws first, since all else may follow from them.
-        told.append(_phrases([*sorted(flawed[m] if flawed else ()), *sorted(found)]))
+        told.append(_phrases([*sorted(flawed[m] if flawed else ()), *sorted(found)], most))
     return told
 
 
@@ -165,11 +179,11 @@ def _pairs(features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.triu_indices(features)
 
 
-def _phrases(found: Sequence[Found]) -> list[str]:
+def _phrases(found: Sequence[Found], most: int) -> list[str]:
     phrases: list[str] = []
     told: set[str] = set()
     for _, columns, phrase in found:
-        if len(phrases) < MOST_TOLD and not told & set(columns):
+        if len(phrases) < most and not told & set(columns):
             told |= set(columns)
             phrases.append(phrase)
     return phrases

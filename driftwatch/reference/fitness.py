@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import Column, Samples, Schema, TableSchema, VectorSchema
 from driftwatch.flows.base import Flow
-from driftwatch.reference.columns import percent
+from driftwatch.reference.columns import percent, unordered_columns
 from driftwatch.reference.contents import Contents
 from driftwatch.reference.evaluation import auroc
 from driftwatch.reference.latents import latents_of
@@ -70,7 +70,9 @@ def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
     """Tests the order of samples ``(N, *sample_shape)``, of at most `MOST_SAMPLES` of them, evenly."""
     count = min(len(samples), MOST_SAMPLES)
     chosen = samples[np.arange(count) * len(samples) // count]
-    return examine_order(scorer.bank(chosen), scorer.layout, scorer.reference.feature_names, seed=seed)
+    reference = scorer.reference
+    unordered = unordered_columns(reference.schema)
+    return examine_order(scorer.bank(chosen), scorer.layout, reference.feature_names, unordered, seed=seed)
 
 
 def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> list[Unfit]:

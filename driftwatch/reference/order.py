@@ -9,7 +9,7 @@ short while is no drift.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,13 +48,21 @@ class Order:
     moved: tuple[str, ...]
 
 
-def examine_order(summaries: NDArray[np.floating], layout: Layout, names: Sequence[str] = (), *, seed: int) -> Order:
+def examine_order(
+    summaries: NDArray[np.floating],
+    layout: Layout,
+    names: Sequence[str] = (),
+    unordered: Collection[str] = (),
+    *,
+    seed: int,
+) -> Order:
     """Tests whether the order of samples means something.
 
     Args:
         summaries: of single samples, in order, ``(N, V)``, `SLICES` of them or more.
         layout: of the summaries.
         names: of the features of a row, if they have any.
+        unordered: those among them that neither rise nor fall.
         seed: of the random orders.
     """
     count = min(GRAINS, len(summaries) // SLICES) * SLICES
@@ -73,7 +81,7 @@ def examine_order(summaries: NDArray[np.floating], layout: Layout, names: Sequen
         p_value=float((strength >= strength[0]).mean()),
         effects=tuple(tested.effect[:SLICES].tolist()),
         most=most,
-        moved=tuple(moved_columns(_slices(grains, orders[:1])[most, None], layout, names)[0]),
+        moved=tuple(moved_columns(_slices(grains, orders[:1])[most, None], layout, names, unordered=unordered)[0]),
     )
 
 

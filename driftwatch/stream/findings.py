@@ -10,7 +10,7 @@ import numpy as np
 
 from driftwatch.data.flaws import Flaws
 from driftwatch.data.schema import TableSchema
-from driftwatch.reference.columns import Found, flawed_columns, moved_columns
+from driftwatch.reference.columns import MOST_TOLD, Found, flawed_columns, moved_columns, unordered_columns
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
@@ -46,14 +46,12 @@ def findings(
     off = deviations[:, : parts[0].size].reshape(len(parts), -1, len(PARTS)).tolist()
     groups_off = deviations[:, deviations.shape[1] - len(groups) :].tolist()
     squares = tested.features.hotelling.tolist()
-    flawed = _flawed(flaws, summaries, reference)
-    names, rests_on = reference.feature_names, float(reference.others[0])
-    moved = moved_columns(summaries, null.layout, names, flawed, rests_on=rests_on)
+    phrases = moved(summaries, reference, flaws)
 
     def explained(m: int) -> str:
         """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
-        if moved[m]:
-            return "; ".join([*moved[m], f"{effects[m]:+.3g} nats/sample in all"])
+        if phrases[m]:
+            return "; ".join([*phrases[m], f"{effects[m]:+.3g} nats/sample in all"])
         return explain(null, parts[m], deviations[m], geometry[m], blocks, effects[m])
 
     return [
@@ -70,6 +68,28 @@ def findings(
         )
         for m in range(len(summaries))
     ]
+
+
+def moved(
+    summaries: Array, reference: Reference, flaws: Sequence[Flaws] | None = None, most: int = MOST_TOLD
+) -> list[list[str]]:
+    """Phrases on which columns moved in each window, however long it is, the surest first; none without columns.
+
+    Args:
+        summaries: of the windows, ``(M, V)``.
+        reference: they are compared with.
+        flaws: of each window's values; none if None.
+        most: phrases of each.
+    """
+    return moved_columns(
+        summaries,
+        reference.layout,
+        reference.feature_names,
+        _flawed(flaws, summaries, reference),
+        rests_on=float(reference.others[0]),
+        most=most,
+        unordered=unordered_columns(reference.schema),
+    )
 
 
 @dataclass

@@ -16,7 +16,7 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
-from driftwatch.reference.columns import flawed_columns, moved_columns
+from driftwatch.reference.columns import flawed_columns, moved_columns, unordered_columns
 from driftwatch.reference.offline import score_dataset
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.scoring import Scorer
@@ -74,7 +74,14 @@ def told(reference: Reference, table: np.ndarray) -> list[str]:
     missing = reference.flow.features.missing_shares
     flawed = flawed_columns(FlawCounter(SCHEMA)(table), len(table), SCHEMA, missing)
     rests_on = float(reference.others[0])
-    (phrases,) = moved_columns(window[None], reference.layout, reference.feature_names, [flawed], rests_on=rests_on)
+    (phrases,) = moved_columns(
+        window[None],
+        reference.layout,
+        reference.feature_names,
+        [flawed],
+        rests_on=rests_on,
+        unordered=unordered_columns(SCHEMA),
+    )
     return phrases
 
 
@@ -160,6 +167,20 @@ def test_a_value_that_stands_still_is_told_as_a_shift(loans: Reference) -> None:
     table = rows(WINDOW, 1_000)
     table[:, 0] = 70
     assert told(loans, table) == ["age rose by 3 standard deviations"]
+
+
+def test_categories_neither_rise_nor_fall(loans: Reference) -> None:
+    table = rows(WINDOW, 1_000)
+    move_west(table, np.random.default_rng(0))
+    assert told(loans, table)[0] == "the distribution of region changed"
+
+
+def test_of_two_categories_more_of_the_second_is_a_rise() -> None:
+    kinds = {"age": (), "member": ("false", "true"), "town": ("Bonn", "Hof", "Ulm")}
+    columns = [
+        Column(name=name, kind="category" if held else "numeric", categories=held) for name, held in kinds.items()
+    ]
+    assert unordered_columns(TableSchema(columns=tuple(columns))) == {"town"}
 
 
 def test_nothing_is_named_where_nothing_moved(loans: Reference) -> None:
