@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from driftwatch import __version__
-from driftwatch.cli import INTERRUPTED, check, demo, evaluate, publish, recalibrate, run, schema, score, train
+from driftwatch.cli import INTERRUPTED, backtest, check, demo, evaluate, publish, recalibrate, run, schema, score, train
 from driftwatch.cli.console import print_error, print_remark
 from driftwatch.errors import DriftwatchError
 
@@ -47,6 +47,7 @@ app.command("train")(train.train)
 app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
+app.command("backtest")(backtest.backtest)
 app.command("recalibrate")(recalibrate.recalibrate)
 app.command("publish")(publish.publish)
 app.command("check")(check.check)

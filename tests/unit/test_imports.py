@@ -36,6 +36,7 @@ ORDER = (
     "running",
     "forwarder",
     "plan",
+    "backtest",
     "reloading",
     "delivering",
     "daemon",

@@ -1,0 +1,23 @@
+"""Stretches of time that are told of together, by their names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+By = Literal["auto", "hour", "day", "week", "month"]
+
+_NAMES = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
+MOST_DAYS = 62
+"""More than that are told as months, where nobody says how."""
+
+MONTH = len("2026-11")
+
+
+def period_name(time_ms: int, by: By) -> str:
+    """The period of UTC that a time is in; names of one kind sort as their periods do.
+
+    >>> [period_name(1_795_737_600_000, by) for by in ("hour", "auto", "week", "month")]
+    ['2026-11-27 00:00', '2026-11-27', '2026-W48', '2026-11']
+    """
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(_NAMES["day" if by == "auto" else by])

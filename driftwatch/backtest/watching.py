@@ -1,0 +1,117 @@
+"""Runs the daemon's stages over files as over a stream: the same panes, windows, thresholds and alerts."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from driftwatch.backtest.history import History
+from driftwatch.backtest.periods import By
+from driftwatch.config import DaemonConfig, StreamConfig
+from driftwatch.data.event_times import EventTimes
+from driftwatch.data.readers import Dataset
+from driftwatch.data.refused_rows import Refusals
+from driftwatch.errors import UsageError
+from driftwatch.plan import Plans, make_plan
+from driftwatch.reference.reference import Reference
+from driftwatch.stream.file_records import file_records
+from driftwatch.stream.log import Record
+from driftwatch.stream.monitor import example_rule
+from driftwatch.stream.replay import TOPIC
+from driftwatch.stream.score_stage import ScoreStage
+from driftwatch.stream.test_stage import Tests, TestStage
+
+PLACE = (TOPIC, 0)
+"""That of a replay: the same messages give alerts of the same ids."""
+
+AT_ONCE = 4_096
+"""Samples that are scored and tested together: the more, the less each of them costs."""
+
+
+class Backtest:
+    """Watches files as one stream of a configuration; source and sinks of that play no part.
+
+    Args:
+        config: the daemon's.
+        stream: of it, which is watched.
+        reference: of the stream.
+        dataset: the files, in the order in which their rows came.
+        time: the column that says when each row happened; None if there is none.
+
+    Raises:
+        UsageError: there are windows by time, and no times.
+        DataError: there is no such column.
+    """
+
+    def __init__(
+        self, config: DaemonConfig, stream: StreamConfig, reference: Reference, dataset: Dataset, time: str | None
+    ) -> None:
+        if time is None and config.windows.times_ms:
+            raise UsageError(
+                f"windows of {', '.join(config.windows.times_ms)} need to know when each row happened",
+                where="windows.sizes",
+                remedy="name the column by --time, or leave them out",
+            )
+        config = config.model_copy(update={"streams": [stream]})
+        self._config, self._stream, self._dataset = config, stream.name, dataset
+        self._reference = reference
+        self.times = None if time is None else EventTimes(dataset.path, time)
+        self._plans = Plans(make_plan(config, {stream.name: reference}))
+        # Where nothing is tested by time, that of a message is that of the newest row of a pane.
+        self.batch = 1 if config.windows.times_ms else config.windows.step
+        self.refusals = Refusals()
+
+    def prepare(self, by: By) -> History:
+        """Calibrates, which takes seconds, and gives the empty history; `by` is what a period of it is."""
+        return History(
+            self._plans.now.factory.standard(self._reference),
+            self.batch,
+            self.refusals,
+            rows=self._dataset.rows,
+            timed=self.times is not None,
+            by=by,
+        )
+
+    def run(self, history: History, progress: Callable[[int], None]) -> None:
+        """Watches all of it.
+
+        Args:
+            history: takes up what happens.
+            progress: told how many samples more were looked at.
+
+        Raises:
+            DataError: the data does not fit the reference.
+        """
+        windows, rule = self._config.windows, example_rule(self._config.alerts)
+        stage = ScoreStage(
+            self._plans.routes(),
+            windows.step,
+            tick_ms=windows.tick_ms,
+            examples=rule,
+            max_message_bytes=1 << 40,
+            committed=False,
+        )
+        tests, number = TestStage(self._plans.find), 0
+        records = self._records()
+        while queue := deque(islice(records, max(1, AT_ONCE // self.batch))):
+            while queue:
+                before = len(queue)
+                panes = stage.work(queue).panes
+                came = Tests()
+                tests.feed_all(list(enumerate(panes, number)), came)
+                number += len(panes)
+                history.take(panes, came)
+                progress((before - len(queue)) * self.batch)
+
+    def _records(self) -> Iterator[Record]:
+        times = self.times
+        return file_records(
+            self._dataset,
+            self._reference.schema,
+            self._stream,
+            PLACE,
+            (lambda rows, _: int(times.of(rows).max())) if times else (lambda *_: 0),
+            batch=self.batch,
+            refusals=self.refusals,
+        )

@@ -1,0 +1,122 @@
+"""``driftwatch backtest``: what a configuration would have told of data that came before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftwatch.backtest.periods import By
+from driftwatch.cli.console import DATA_HELP, OutputFormat, print_remark, sample_progress, stderr
+from driftwatch.locations import locate
+
+if TYPE_CHECKING:
+    from driftwatch.backtest.history import History
+    from driftwatch.backtest.watching import Backtest
+    from driftwatch.config import DaemonConfig, StreamConfig
+
+
+def backtest(
+    config: Annotated[Path, typer.Argument(help="Daemon configuration, YAML.", show_default=False)],
+    data: Annotated[str, typer.Argument(help=f"What came, in its order: {DATA_HELP}", show_default=False)],
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column that says when a row happened.")
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which stream of the configuration, if it has several.")
+    ] = None,
+    by: Annotated[
+        By, typer.Option(help="What is told of together; days if auto, or months if they are many.")
+    ] = "auto",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="Write the alarms, .csv, .parquet or .jsonl, to a path or URL; windows and periods go beside them, "
+            "to NAME.windows.SUFFIX and NAME.periods.SUFFIX."
+        ),
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it, as .png.")] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        OutputFormat, typer.Option(help="Tables for people, or JSON.")
+    ] = "table",
+) -> None:
+    """Tell what a configuration would have told: each alarm, when, why and until when, and what each month was like.
+
+    Windows, thresholds and alerts are those that the daemon would have had. Nothing is sent, and no broker is asked:
+    of the configuration source and sinks play no part.
+    """
+    from driftwatch.backtest.told import alarm_columns, period_columns, told_in_json, window_columns
+    from driftwatch.backtest.watching import Backtest
+    from driftwatch.cli.backtest_tables import show
+    from driftwatch.cli.tables import FileTable, check_place
+    from driftwatch.config import load_config
+    from driftwatch.daemon import load_references
+    from driftwatch.data.readers import open_dataset
+    from driftwatch.errors import UsageError
+
+    place = None if out is None else locate(out)
+    if place is not None:
+        check_place(place)
+    if picture is not None and picture.suffix != ".png":
+        raise UsageError(f"unknown suffix {picture.suffix!r}", where=str(picture), remedy="end it in .png")
+    loaded = load_config(config)
+    chosen = _stream(loaded, stream)
+    loaded = loaded.model_copy(update={"streams": [chosen]})
+    dataset = open_dataset(data)
+    with stderr().status("loading the reference and calibrating thresholds"):
+        (reference,) = load_references(loaded).values()
+        work = Backtest(loaded, chosen, reference, dataset, time)
+        history = work.prepare(by)
+    with sample_progress() as progress:
+        task = progress.add_task("watching", total=dataset.rows)
+        work.run(history, lambda samples: progress.advance(task, samples))
+    if place is not None:
+        tables = {"": alarm_columns(history), ".windows": window_columns(history), ".periods": period_columns(history)}
+        for kind, columns in tables.items():
+            with FileTable(place.with_name(f"{place.stem}{kind}{place.suffix}")) as table:
+                table.write(columns)
+    if picture is not None:
+        from driftwatch.backtest.picture import write_picture
+
+        write_picture(picture, history, chosen.name)
+    if format == "json":
+        import orjson
+
+        typer.echo(orjson.dumps(told_in_json(history, loaded, chosen.name)).decode())
+    else:
+        show(history, loaded, chosen.name)
+    for remark in _remarks(work, history, time):
+        print_remark(f"warning: {remark}")
+
+
+def _stream(config: DaemonConfig, name: str | None) -> StreamConfig:
+    """Which stream is watched.
+
+    Raises:
+        UsageError: there is none of that name, or one of several is not named.
+    """
+    from driftwatch.errors import UsageError
+
+    names = [each.name for each in config.streams]
+    if name is None and len(names) == 1:
+        return config.streams[0]
+    found = config.stream(name) if name is not None else None
+    if found is None:
+        told = f"no stream is called {name!r}" if name is not None else f"{len(names)} streams are configured"
+        raise UsageError(told, where="--stream", remedy=f"name one: {', '.join(names) or 'a forwarder has none'}")
+    return found
+
+
+def _remarks(work: Backtest, history: History, time: str | None) -> Iterator[str]:
+    """What speaks against what was told."""
+    times = work.times
+    if times is not None and times.late:
+        yield (
+            f"{times.late:,} rows are older than rows before them, the first at index {times.first_late:,}, by up to "
+            f"{times.latest_ms / 1000:,.0f} s: rows were taken as they stand (sort them by {time} if they came so)"
+        )
+    if refused := work.refusals.rows:
+        yield f"rows that cannot be read, and are left out: {len(refused):,}, the first {refused[0]}"
+    yield from history.standard.procedure.remarks
