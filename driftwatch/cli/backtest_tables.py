@@ -87,8 +87,9 @@ def _lines(history: History) -> Iterator[str]:
 
 
 def _counted(alarms: list[Alarm]) -> str:
-    on = sum(alarm.until_row is None for alarm in alarms)
-    return f"{len(alarms):,} alarm{'s' * (len(alarms) != 1)}{', one of them still on at the end' if on else ''}"
+    lasts = any(alarm.until_row is None for alarm in alarms)
+    on = ("" if len(alarms) == 1 else " the last") + " still on at the end"
+    return f"{len(alarms):,} alarm{'s' * (len(alarms) != 1)}{f',{on}' if lasts else ''}"
 
 
 def _cells(alarm: Alarm, *, timed: bool) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ import pytest
 import yaml
 from PIL import Image
 
+from driftwatch.backtest.history import Alarm
 from driftwatch.backtest.watching import Backtest
 from driftwatch.cli.app import _run
+from driftwatch.cli.backtest_tables import _counted
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import Daemon, load_references
 from driftwatch.data.readers import open_dataset
@@ -248,6 +250,20 @@ def test_what_cannot_be_is_told_before_the_work(
     assert backtest(config, data, "--out", tmp_path / "a.txt") == 2
     assert backtest(config, data, "--time", "sen") == 1
     assert "is it 'seen'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((), "0 alarms"),
+        ((5,), "1 alarm"),
+        ((None,), "1 alarm, still on at the end"),
+        ((5, None), "2 alarms, the last still on at the end"),
+    ],
+)
+def test_alarms_are_counted_in_words(ends: tuple[int | None, ...], told: str) -> None:
+    alarms = [Alarm(1, end, 0, None, "warning", 20, 1.0, 1.0, 1e-9, "", "") for end in ends]
+    assert _counted(alarms) == told
 
 
 def test_images_say_what_moved_most(bundle: Path, tmp_path: Path) -> None:
