@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftwatch.data.arrow_columns import is_number
+from driftwatch.data.arrow_sizes import unpacked_bytes
 from driftwatch.data.json_bodies import cells, compact
 from driftwatch.data.schema import Samples, Schema, TableSchema
 from driftwatch.errors import MessageError
@@ -21,6 +22,10 @@ NPY_MAGIC = b"\x93NUMPY"
 ARROW_MAGIC = b"\xff\xff\xff\xff"
 LONGEST_NPY_HEADER = 10_000
 """Bytes; NumPy refuses longer ones."""
+
+UNPACKED_BYTES, UNPACKED_TIMES = 64 << 20, 8
+"""What compressed buffers of a message may unpack to: so much, or so many times what it has. 100 KB of zstd can claim
+gigabytes."""
 
 SPARE_CELLS = 1 << 20
 # What NumPy's header parser raises for headers that are none; MemoryError is Python's parser giving up on nesting.
@@ -91,6 +96,10 @@ def read_arrow(value: bytes, schema: Schema) -> Any:
         MessageError: it is none, or holds no samples.
     """
     try:
+        if (claimed := unpacked_bytes(value)) > max(UNPACKED_BYTES, UNPACKED_TIMES * len(value)):
+            raise MessageError(
+                f"unpacks to {claimed} bytes", reason="too_large", where="arrow", remedy="send fewer rows at a time"
+            )
         with pa.ipc.open_stream(value) as reader:
             table = reader.read_all()
         columns = len(schema.columns) if isinstance(schema, TableSchema) else table.num_columns

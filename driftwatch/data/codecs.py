@@ -100,6 +100,13 @@ def decode(
         MessageError: the message cannot be used; for any bytes whatever, nothing else is raised.
         RegistryError: the registry does not answer, and it is needed.
     """
+    try:
+        return _decoded(value, headers, schema, format, registry)
+    except RecursionError:  # parsers take deeper nests than Python can print
+        raise MessageError("is nested too deeply", reason="malformed") from None
+
+
+def _decoded(value: bytes, headers: Headers, schema: Schema, format: str, registry: SchemaRegistry | None) -> Coerced:  # noqa: A002
     if not value:
         raise MessageError("is empty", reason="empty", remedy="send samples")
     if format in ("auto", *REGISTERED):

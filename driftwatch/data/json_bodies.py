@@ -35,6 +35,8 @@ V2_TYPES = {
 UNSEEN = "(unseen)"
 NOT_FINITE = re.compile(rb"[\[,:]\s*-?(NaN|Infinity)\s*[\],}]")
 EXACT_INTEGER = 2.0**53
+MOST_AXES = 32
+"""That every NumPy has. The product of as many sizes as a body has room for takes minutes."""
 
 
 def load_json(value: bytes) -> Any:
@@ -104,6 +106,8 @@ def _tensor(tensor: Mapping[str, Any]) -> NDArray[Any]:
     where = f"input {name!r}"[:100]
     if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
         raise MessageError("has no list 'shape' of sizes", reason="schema", where=where)
+    if len(shape) > MOST_AXES:
+        raise MessageError(f"has a shape of {len(shape)} axes", reason="shape", where=where)
     if not isinstance(data, list):
         raise MessageError("has no list 'data'", reason="schema", where=where, remedy="binary tensors are not read")
     if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in V2_TYPES):
@@ -112,7 +116,7 @@ def _tensor(tensor: Mapping[str, Any]) -> NDArray[Any]:
     try:
         if array.size == math.prod(shape):
             return array.reshape(shape)
-    except ValueError:  # more axes than NumPy has
+    except ValueError:  # beside a zero NumPy wants no sizes that overflow
         pass
     raise MessageError(f"has shape {shape} but {array.size} values"[:200], reason="shape", where=where)
 

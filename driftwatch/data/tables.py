@@ -76,7 +76,8 @@ def columns_of_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str], whe
     try:
         return {name: [row[name] for row in rows] for name in names}
     except KeyError:
-        missing = [name for name in names if not any(name in row for row in rows)]
+        held = set[str]().union(*rows)
+        missing = [name for name in names if name not in held]
     if missing:
         raise _lacking(missing, names, rows[0], where)
     number, row = next((i, row) for i, row in enumerate(rows) if any(name not in row for name in names))

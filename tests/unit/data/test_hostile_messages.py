@@ -45,6 +45,18 @@ def arrow(columns: Mapping[str, pa.Array], names: list[str] | None = None) -> by
     return bytes(sink.getvalue())
 
 
+def bomb() -> bytes:
+    """A stream of a compressed column whose buffer claims a terabyte."""
+    table = pa.table({"age": np.zeros(1_000)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    claim = (8_000).to_bytes(8, "little")
+    stream = bytes(sink.getvalue())
+    assert stream.count(claim + b"\x28\xb5\x2f\xfd") == 1  # and zstd's magic number
+    return stream.replace(claim + b"\x28\xb5\x2f\xfd", (1 << 40).to_bytes(8, "little") + b"\x28\xb5\x2f\xfd")
+
+
 HOSTILE: dict[str, tuple[bytes, Schema]] = {
     "datatype is a list": (v2(datatype=[]), VECTOR),
     "datatype is unknown": (v2(datatype="FP7"), VECTOR),
@@ -52,6 +64,11 @@ HOSTILE: dict[str, tuple[bytes, Schema]] = {
     "shape overflows": (v2(shape=[2**62, 2**62]), VECTOR),
     "shape is not of integers": (v2(shape=[1.5, True]), VECTOR),
     "shape is long": (v2(shape=[1] * 100), VECTOR),
+    "shape is long, and its product longer": (v2(shape=[2**39] * 100_000), VECTOR),
+    "name is nested more deeply than can be printed": (
+        v2(name=0).replace(b'"name": 0', b'"name": ' + b"[" * 1_000 + b"]" * 1_000),
+        VECTOR,
+    ),
     "data is an object": (v2(data={"a": 1}), VECTOR),
     "data is a text": (v2(data="123"), VECTOR),
     "inputs is null": (b'{"inputs": null}', VECTOR),
@@ -75,6 +92,7 @@ HOSTILE: dict[str, tuple[bytes, Schema]] = {
     "npy: cut short": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}")[:60], VECTOR),
     "arrow: cut short": (arrow({"x": pa.array([1.0, 2.0])})[:-40], VECTOR),
     "arrow: a column twice": (arrow({"a": pa.array([1]), "b": pa.array(["Ulm"])}, ["age", "age"]), TABLE),
+    "arrow: claims a terabyte": (bomb(), TABLE),
     "arrow: ragged lists": (arrow({"x": pa.array([[1.0, 2.0, 3.0], [1.0]])}), VECTOR),
     "arrow: nothing but magic": (b"\xff\xff\xff\xff", VECTOR),
     "CloudEvent in CloudEvents": (b'{"specversion": "1.0", "data": {"specversion": "1.0", "data": [1]}}', GREY),
@@ -90,3 +108,16 @@ def test_refused_with_a_reason_and_a_short_message(what: str) -> None:
         decode(value, {}, schema)
     assert caught.value.reason
     assert 5 < len(str(caught.value)) < 500
+
+
+def test_what_an_arrow_stream_claims_to_unpack_to_is_refused_before_it_is_unpacked() -> None:
+    with pytest.raises(MessageError, match="unpacks to 1099511627776 bytes") as caught:
+        decode(bomb(), {}, TABLE)
+    assert caught.value.reason == "too_large"
+
+
+@pytest.mark.timeout(20)
+def test_a_column_is_looked_for_once_in_all_rows() -> None:
+    table = TableSchema(columns=tuple(Column(name=f"column {i}", kind="numeric") for i in range(1_000)))
+    with pytest.raises(MessageError, match="is missing, and 999 more"):
+        decode(b"[" + b",".join([b"{}"] * 200_000) + b"]", {}, table)
