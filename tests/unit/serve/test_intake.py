@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,6 +264,48 @@ def test_what_is_no_request_disturbs_nobody(serve: Any, nonsense: bytes) -> None
     told = served.raw(nonsense)
     assert not told or told.startswith(b"HTTP/1.1 4")
     assert served.client.post("/", content=b"[]").status_code == 202
+
+
+class TestConnections:
+    """More than there is room for."""
+
+    @pytest.fixture(autouse=True)
+    def _few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 4)
+
+    def test_idle_ones_make_room_the_longest_idle_first(self, serve: Any) -> None:
+        served = serve()
+        with contextlib.ExitStack() as opened:
+            idle = [
+                opened.enter_context(socket.create_connection(("127.0.0.1", served.listener.port), timeout=10))
+                for _ in range(4)
+            ]
+            for connection in (idle[1], idle[0], idle[2], idle[3]):
+                connection.sendall(HEAD + b"[]")
+                assert connection.recv(1_000).startswith(b"HTTP/1.1 202 ")
+            assert served.client.post("/", content=b"[]").status_code == 202
+            with contextlib.suppress(ConnectionResetError):
+                assert idle[1].recv(1) == b""
+            idle[0].sendall(HEAD + b"[]")
+            assert idle[0].recv(1_000).startswith(b"HTTP/1.1 202 ")
+
+    def test_one_that_is_being_answered_is_never_given_up(self, serve: Any) -> None:
+        served = serve()
+        with contextlib.ExitStack() as opened:
+            busy = [
+                opened.enter_context(socket.create_connection(("127.0.0.1", served.listener.port), timeout=10))
+                for _ in range(4)
+            ]
+            for connection in busy:
+                connection.sendall(HEAD + b"[")
+            asked = time.monotonic()
+            while served.queue.depth().bytes < 4 and time.monotonic() - asked < 10:
+                threading.Event().wait(0.01)
+            with pytest.raises(httpx.TransportError):
+                served.client.post("/", content=b"[]")
+            for connection in busy:
+                connection.sendall(b"]")
+                assert connection.recv(1_000).startswith(b"HTTP/1.1 202 ")
 
 
 class TestHeads:
