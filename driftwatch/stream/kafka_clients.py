@@ -18,6 +18,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld
+from driftwatch.stream.kafka_batches import Unreadable, bound_batches
 from driftwatch.stream.log import Partition, Record, event_time
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.receiving import receive_more
@@ -289,6 +290,7 @@ class KafkaRole(Reconnecting):
         made = KafkaConsumer(**{**stated, **options}, **self.source.client_options())
         clients.callback(close_client, self.name, lambda: made.close(autocommit=False, timeout_ms=CLOSE_MS))
         receive_more(made)
+        bound_batches(made, self.source.max_message_bytes)
         return made
 
     def producer(self, clients: ExitStack, identity: str) -> KafkaProducer:
@@ -377,4 +379,5 @@ def record_of(message: ConsumerRecord) -> Record:
         key=message.key,
         value=message.value or b"",
         headers=tuple((name, value or b"") for name, value in message.headers or ()),
+        refused=message.value.error if isinstance(message.value, Unreadable) else None,
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from driftwatch.errors import MessageError
+
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
@@ -25,6 +27,7 @@ class Record:
         key: of the message.
         value: its body.
         headers: in their order; a name may repeat.
+        refused: why there is no more of it than its place; None of a message that could be read.
     """
 
     topic: str
@@ -34,6 +37,12 @@ class Record:
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+    refused: MessageError | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, body and headers."""
+        return len(self.key or b"") + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
 
     @property
     def place(self) -> Partition:

@@ -233,7 +233,10 @@ def _messages(work: Work, source: KafkaSource, spread: int) -> list[Outgoing]:
 
 
 def dead_letter(letter: DeadLetter, source: KafkaSource) -> Outgoing:
-    """The message as it came, with headers that say where it came from and what is wrong with it."""
+    """The message as it came, with headers that say where it came from and what is wrong with it.
+
+    What is too large of it is left out, be it body or key and headers: the topic would not take it.
+    """
     record = letter.record
     told = {
         "driftwatch-reason": letter.error.reason,
@@ -243,9 +246,10 @@ def dead_letter(letter: DeadLetter, source: KafkaSource) -> Outgoing:
         "driftwatch-offset": str(record.offset),
         "driftwatch-bytes": str(len(record.value)),
     }
+    labelled = record.size - len(record.value) <= source.max_message_bytes
     return Outgoing(
         source.topics.dead_letters,
-        record.key,
+        record.key if labelled else None,
         record.value if letter.error.reason != "too_large" else b"",
-        headers=(*record.headers, *((name, text.encode()) for name, text in told.items())),
+        headers=(*(record.headers if labelled else ()), *((name, text.encode()) for name, text in told.items())),
     )

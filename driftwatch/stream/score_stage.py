@@ -289,9 +289,11 @@ class ScoreStage:
             work.heard[record.place, route.stream] = record.offset, record.timestamp_ms
 
     def _route(self, record: Record) -> Route:
-        if len(record.value) > self._max_message_bytes:
+        if record.refused is not None:
+            raise record.refused
+        if record.size > self._max_message_bytes:
             raise MessageError(
-                f"has {len(record.value)} bytes", reason="too_large", remedy=f"at most {self._max_message_bytes}"
+                f"has {record.size} bytes", reason="too_large", remedy=f"at most {self._max_message_bytes}"
             )
         names = stream_names(record.header, record.key, record.topic, record.value)
         for name in names:
