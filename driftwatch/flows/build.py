@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+
+from torch import Tensor
 
 from driftwatch.errors import BundleError, TrainingError
 from driftwatch.flows.base import Flow
@@ -15,6 +18,19 @@ from driftwatch.flows.vector import VectorFlow
 FlowPart = TypeVar("FlowPart")
 
 REMEDY = "train the reference again with this version"
+REPEATED = ("scales", "steps", "layers")
+"""Of an architecture how often something is there that has weights of its own."""
+
+LEAST = (
+    *((name,) for name in REPEATED),
+    ("hidden", "hidden"),
+    ("channels", "channels"),
+    ("channels", "hidden"),
+    ("columns", "bins", "hidden"),
+    ("columns", "knots"),
+    ("indicators",),
+)
+"""Sizes of an architecture whose product is no more than the weights of any flow of it."""
 
 
 def build_flow(architecture: Mapping[str, Any]) -> Flow:
@@ -34,6 +50,26 @@ def build_flow(architecture: Mapping[str, Any]) -> Flow:
         values["features"] = _build(FeatureTransform.from_structure, dict(structure), "architecture.features")
         return _build(VectorFlow, values, "architecture")
     raise BundleError(f"unknown kind {kind!r}", where="architecture", remedy="known kinds are image and vector")
+
+
+def require_weights(architecture: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Sees to it, before a flow is built, that there are weights for what is largest in it.
+
+    Raises:
+        BundleError: there are not: it would fill the memory, or take for ever.
+    """
+    features = architecture.get("features")
+    stated = {**architecture, **(features if isinstance(features, Mapping) else {})}
+    sizes = {name: value for name, value in stated.items() if isinstance(value, int)}
+    if sizes.get("columns", 2) + sizes.get("indicators", 0) < 2:
+        sizes["hidden"] = 1  # of which there is nothing: one number depends on no other
+    there = sum(each.numel() for each in weights.values())
+    for names in LEAST:
+        asked = math.prod(sizes.get(name, 1) for name in names)
+        most = len(weights) if names[0] in REPEATED else there
+        if asked > most:
+            what = f"{' x '.join(dict.fromkeys(names))} is {asked}, more than there are weights"
+            raise BundleError(what, where="architecture", remedy=REMEDY)
 
 
 def _build(make: Callable[..., FlowPart], values: Mapping[str, Any], where: str) -> FlowPart:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from driftwatch import __version__
 from driftwatch.data.schema import Schema, parse_schema
 from driftwatch.errors import BundleError, DataError
 from driftwatch.flows.base import Flow
-from driftwatch.flows.build import build_flow
+from driftwatch.flows.build import build_flow, require_weights
 from driftwatch.locations import Location, RemotePath, locate, try_folder
 from driftwatch.reference.bundle_places import (
     CALIBRATION,
@@ -210,6 +211,7 @@ def peek_version(place: Location) -> str:
     """
     file = place / MANIFEST
     try:
+        _require_file(file)
         with file.open("rb") as opened:
             return str(orjson.loads(opened.read(MAX_MANIFEST_BYTES))["version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -239,8 +241,12 @@ def _load(folder: Path, path: Location, device: str) -> Bundle:
             raise BundleError("its version is not that of its contents", where=str(path), remedy=DAMAGED)
         contents = {file: _verified(folder, path, file, stated) for file, stated in manifest["files"].items()}
         schema = parse_schema(manifest["schema"], where=f"{path}: schema")
+        weights = load_tensors(contents[FLOW])
+        require_weights(manifest["architecture"], weights)
+        if broken := [name for name, each in weights.items() if bool(torch.isnan(each).any())]:
+            raise BundleError(f"{broken[0]} holds weights that are no numbers", where=str(path), remedy=DAMAGED)
         flow = build_flow(manifest["architecture"])
-        flow.load_state_dict(load_tensors(contents[FLOW]))
+        flow.load_state_dict(weights)
         calibration = load_arrays(contents[CALIBRATION])
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"does not hold together: {error}"
@@ -254,6 +260,7 @@ def _load(folder: Path, path: Location, device: str) -> Bundle:
 def _manifest(folder: Path, path: Location) -> dict[str, Any]:
     file = folder / MANIFEST
     try:
+        _require_file(file)
         if file.stat().st_size > MAX_MANIFEST_BYTES:
             raise BundleError("is too large for a manifest", where=str(path / MANIFEST), remedy=DAMAGED)
         manifest = orjson.loads(file.read_bytes())
@@ -285,6 +292,7 @@ def _verified(folder: Path, path: Location, file: str, stated: Mapping[str, Any]
         raise BundleError(f"names a file {file!r} that no bundle has", where=str(path), remedy=DAMAGED)
     place, held = path / file, folder / file
     try:
+        _require_file(held)
         size = held.stat().st_size
         content = held.read_bytes() if size == stated["bytes"] else b""
     except OSError as error:
@@ -295,6 +303,12 @@ def _verified(folder: Path, path: Location, file: str, stated: Mapping[str, Any]
     if _sha256(content) != stated["sha256"]:
         raise BundleError("is damaged: its checksum is wrong", where=str(place), remedy=DAMAGED)
     return content
+
+
+def _require_file(file: Location) -> None:
+    """Refuses what has no end, or waits for a writer: a pipe, a device, or a link to one."""
+    if isinstance(file, Path) and not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
+        raise OSError("it is no regular file")
 
 
 def _sha256(content: bytes) -> str:

@@ -226,21 +226,28 @@ def load_reference(path: str | Location, device: str = "cpu") -> Reference:
 
 
 def reference_from(bundle: Bundle) -> Reference:
-    """The reference that a bundle holds."""
+    """The reference that a bundle holds.
+
+    Raises:
+        BundleError: its calibration is none.
+    """
+    try:
+        return _reference_from(bundle)
+    except (LookupError, ValueError, TypeError, OverflowError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not hold together: {error}"
+        raise BundleError(f"calibration {what}", where=str(bundle.path), remedy="train the reference again") from None
+
+
+def _reference_from(bundle: Bundle) -> Reference:
     arrays = bundle.calibration
     shapes = tuple((block.vectors, block.dim) for block in bundle.flow.blocks)
-    try:
-        moments, description = Moments.from_arrays(arrays), Description.from_arrays(arrays)
-        latents = tuple(arrays[f"bank_latents.{s}"] for s in range(len(shapes)))
-        described = tuple(arrays[f"bank_groups.{g}"] for g in range(len(description.groups.each)))
-        nll, others = arrays["bank_nll"], arrays["others"]
-        tau, block = arrays["memory"]
-        layout = description.layout(moments.layout(shapes))
-        stored = stored_null(arrays, layout)
-    except KeyError as missing:
-        raise BundleError(
-            f"calibration lacks {missing}", where=str(bundle.path), remedy="train the reference again"
-        ) from None
+    moments, description = Moments.from_arrays(arrays), Description.from_arrays(arrays)
+    latents = tuple(arrays[f"bank_latents.{s}"] for s in range(len(shapes)))
+    described = tuple(arrays[f"bank_groups.{g}"] for g in range(len(description.groups.each)))
+    nll, others = arrays["bank_nll"], arrays["others"]
+    tau, block = arrays["memory"]
+    layout = description.layout(moments.layout(shapes))
+    stored = stored_null(arrays, layout)
     bank = np.empty((len(nll), layout.size), dtype=np.float32)
     for start in range(0, len(nll), CHUNK):
         chunk = slice(start, start + CHUNK)

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 import pytest
 import torch
+from safetensors.numpy import load_file, save
 
 from driftwatch.errors import BundleError
 from driftwatch.flows.image import ImageFlow
@@ -167,6 +168,25 @@ def swap_for_folder(path: Path) -> None:
     (path / FLOW).mkdir()
 
 
+def wait_for_a_writer(path: Path) -> None:
+    (path / MANIFEST).unlink()
+    os.mkfifo(path / MANIFEST)
+
+
+def never_end(path: Path) -> None:
+    (path / FLOW).unlink()
+    (path / FLOW).symlink_to("/dev/zero")
+    edited(lambda m: m["files"][FLOW].update(bytes=0), sealed=True)(path)
+
+
+def tell_no_numbers(path: Path) -> None:
+    weights = load_file(path / FLOW)
+    content = save({**weights, "mix": np.full(3, np.nan)})
+    (path / FLOW).write_bytes(content)
+    told = {"bytes": len(content), "sha256": module._sha256(content)}
+    edited(lambda m: m["files"][FLOW].update(told), sealed=True)(path)
+
+
 def point_outside(manifest: dict[str, Any]) -> None:
     manifest["files"]["../bundle/" + FLOW] = manifest["files"].pop(FLOW)
 
@@ -197,11 +217,17 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no architecture": edited(lambda m: m.update(architecture=None), sealed=True),
     "other architecture": edited(lambda m: m["architecture"].update(hidden=5), sealed=True),
     "senseless architecture": edited(lambda m: m["architecture"].update(hidden="many"), sealed=True),
+    "endless architecture": edited(lambda m: m["architecture"].update(steps=10**8), sealed=True),
+    "vast architecture": edited(lambda m: m["architecture"].update(hidden=40_000), sealed=True),
+    "a pipe for a manifest": wait_for_a_writer,
+    "a device for weights": never_end,
+    "weights that are no numbers": tell_no_numbers,
     "bytes of a wrong type": edited(lambda m: m["files"][FLOW].update(bytes="many"), sealed=True),
     "files of a wrong type": edited(lambda m: m.update(files=[FLOW])),
 }
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_refuses_damage_in_one_line_with_a_remedy(copied: Path, damage: Callable[[Path], object]) -> None:
     try:
