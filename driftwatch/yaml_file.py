@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import yaml
 
 from driftwatch.errors import ConfigError
 from driftwatch.settings_places import KeyPath
+
+MOST_VALUES = 200_000
+"""Of a file, each counted wherever an alias (``*name``) has it again: ten lines of those can say billions."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def parse(path: Path, otherwise: str) -> Document:
         otherwise: what to do where it is no text.
 
     Raises:
-        ConfigError: it is missing or no YAML, or states a key twice.
+        ConfigError: it is missing or no YAML, states a key twice, or far too much.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -78,7 +83,7 @@ def parse(path: Path, otherwise: str) -> Document:
             root = loader.get_single_node()
             if root is None:
                 return Document(path, None, None)
-            _refuse_repeated_keys(root, path)
+            _refuse_repeated_keys(root, path, count(1))
             return Document(path, root, loader.construct_document(root))
         finally:
             loader.dispose()
@@ -87,6 +92,8 @@ def parse(path: Path, otherwise: str) -> Document:
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         what = " ".join(part for part in (error.context, error.problem) if part)
         raise ConfigError(f"is not valid YAML: {what}", where=place, remedy=_mended(text, mark)) from None
+    except RecursionError:
+        raise ConfigError("is nested too deeply, or in itself", where=str(path)) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"is not valid YAML: {error}", where=str(path)) from None
 
@@ -100,7 +107,9 @@ def _mended(text: str, mark: yaml.Mark | None) -> str:
     return 'within braces write it in quotes: "${NAME}"' if "${" in line else ""
 
 
-def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
+def _refuse_repeated_keys(node: yaml.Node, path: Path, counted: Iterator[int]) -> None:
+    if next(counted) > MOST_VALUES:
+        raise ConfigError(f"holds more than {MOST_VALUES} values", where=str(path), remedy="use fewer aliases")
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
@@ -113,10 +122,10 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
                     remedy=f"keep one; the other is on line {seen[name]}",
                 )
             seen[name] = line
-            _refuse_repeated_keys(value, path)
+            _refuse_repeated_keys(value, path, counted)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _refuse_repeated_keys(value, path)
+            _refuse_repeated_keys(value, path, counted)
 
 
 def dotted(location: KeyPath) -> str:

@@ -1,4 +1,4 @@
-"""Files of state: whole at any instant, whenever the process ends."""
+"""Files of state: whole at any instant, whenever the process ends, and readable by its own user alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_whole(path: Path, content: Iterable[bytes]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with partial.open("wb", buffering=AT_ONCE) as file:
+        with open(partial, "wb", buffering=AT_ONCE, opener=_private) as file:  # noqa: PTH123 - a Path takes no opener
             file.writelines(content)
             file.flush()
             # Some file systems notice only now that they are full.
@@ -59,7 +59,7 @@ def append_whole(path: Path, line: bytes, *, sync: bool = False) -> int:
     Raises:
         OSError: it cannot be written.
     """
-    with path.open("ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=_private) as file:  # noqa: PTH123 - likewise
         before = file.tell()
         if file.write(line) < len(line):
             file.truncate(before)
@@ -67,3 +67,8 @@ def append_whole(path: Path, line: bytes, *, sync: bool = False) -> int:
         if sync:
             os.fsync(file.fileno())
         return file.tell()
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that nobody else can read if it is made now: alerts that wait may hold samples."""
+    return os.open(path, flags, 0o600)

@@ -27,6 +27,10 @@ KAFKA = {"kind": "kafka", "bootstrap_servers": ["broker:9092"], "topic": "sample
 STREAMS = [{"name": "a", "reference": "bundles/a"}]
 
 
+LAUGHS = "a0: &a0 ha\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+"""Nine times nine times ... nine."""
+
+
 def write(folder: Path, text: str | dict[str, Any]) -> Path:
     path = folder / "daemon.yaml"
     path.write_text(text if isinstance(text, str) else yaml.safe_dump(text))
@@ -348,6 +352,9 @@ class TestFiles:
             ("a:\n\tb: 2\n", "(indent by spaces, not tabs)"),
             ("streams:\n  - {name: a, reference: ${BUNDLE}}\n", '(within braces write it in quotes: "${NAME}")'),
             ("source: {}\nstreams: []\nsource: {}\n", "daemon.yaml:3: key 'source' is stated twice"),
+            ("source: &a {kind: *a}\n", "is nested too deeply, or in itself"),
+            ("source: " + "[" * 2_000, "is nested too deeply, or in itself"),
+            (LAUGHS, "daemon.yaml: holds more than 200000 values (use fewer aliases)"),
             ("", "holds nothing, expected keys and values"),
             ("- a\n", "holds a list, expected keys and values"),
             ("a: !!python/object/apply:os.system [id]\n", "is not valid YAML"),

@@ -26,3 +26,9 @@ def test_a_line_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
         append_whole(path, b"b" * 59 + b"\n")
     assert append_whole(path, b"c\n") == 62
     assert path.read_bytes() == b"a" * 59 + b"\nc\n"
+
+
+def test_nobody_else_can_read_what_is_kept(tmp_path: Path) -> None:
+    write_whole(tmp_path / "state.json", [b"state"])
+    append_whole(tmp_path / "lines", b"a line\n")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
