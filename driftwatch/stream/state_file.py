@@ -33,7 +33,7 @@ def write_whole(path: Path, content: Iterable[bytes]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with open(partial, "wb", buffering=AT_ONCE, opener=_private) as file:  # noqa: PTH123 - a Path takes no opener
+        with open(partial, "wb", buffering=AT_ONCE, opener=_private) as file:
             file.writelines(content)
             file.flush()
             # Some file systems notice only now that they are full.
@@ -59,7 +59,7 @@ def append_whole(path: Path, line: bytes, *, sync: bool = False) -> int:
     Raises:
         OSError: it cannot be written.
     """
-    with open(path, "ab", buffering=0, opener=_private) as file:  # noqa: PTH123 - likewise
+    with open(path, "ab", buffering=0, opener=_private) as file:
         before = file.tell()
         if file.write(line) < len(line):
             file.truncate(before)
