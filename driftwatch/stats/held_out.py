@@ -30,4 +30,4 @@ class HeldOut:
     @cached_property
     def mean(self) -> Array:
         """Of the bank, ``(V,)``."""
-        return self.bank.mean(0, dtype=np.float64)  # type: ignore[no-any-return]
+        return np.asarray(self.bank.mean(0, dtype=np.float64))
