@@ -119,7 +119,6 @@ def test_the_daemon_reads_what_was_shown(batch: Any, schema: Any, expected: Any)
         (b'[[1], {"age": 1}]', "application/json", "body"),
         (b"[[NaN]]", "application/json", "body"),
         (b"[" * 5_000 + b"]" * 5_000, "application/json", "body"),
-        (b"[" * 2_000 + b"]" * 2_000, "application/json", "body"),
         (b"{", "application/json", "body"),
         (b"[[1e999]]", "application/json", "body"),
         (b'[{"city": "\\ud800"}]', "application/json", "body"),
@@ -138,6 +137,13 @@ def test_small_json_bodies_are_opened_and_others_go_as_they_are(body: bytes, con
         assert (observation.body, observation.content_type, observation.group) == (body, content_type, None)
     else:
         assert observation.group is not None
+
+
+def test_a_body_that_is_nested_too_deeply_for_the_daemon_shares_no_message() -> None:
+    """Python 3.11 cannot open it; 3.13 can, and writes it anew."""
+    body = b"[" * 2_000 + b"]" * 2_000
+    observation = seen(body, "application/json")
+    assert (observation.group, observation.body) == (None, body if observation.form == "body" else body[1:-1])
 
 
 @pytest.mark.parametrize(
