@@ -40,7 +40,7 @@ def demo(
     """Train a small reference, replay a stream with a drift in it, and watch the alert fire and resolve."""
     _clear(out)
     from driftwatch.demo.plot import write_plot
-    from driftwatch.demo.story import train_camera, watch_camera
+    from driftwatch.demo.story import ANEW, train_camera, watch_camera
     from driftwatch.logs import configure_logging
     from driftwatch.reference.checkpoint import Interrupted
     from driftwatch.running import stop_on_signals
@@ -54,7 +54,7 @@ def demo(
             with _Screen(console) as screen:
                 train_camera(out, stop, screen.teller())
         except Interrupted as stopped:
-            raise Interrupted("stopped", remedy="a demo always starts anew") from stopped
+            raise Interrupted("stopped", remedy=ANEW) from stopped
         console.print(
             "\n[bold]2. Watch[/] a stream of 6,000 images; windows of 50 and 200, a false alarm in 1e6 samples"
         )

@@ -17,6 +17,7 @@ from driftwatch.daemon import Daemon, load_references
 from driftwatch.demo.camera import out_of_focus, sharp
 from driftwatch.demo.record import Chronicle
 from driftwatch.errors import UsageError
+from driftwatch.reference.checkpoint import Interrupted
 from driftwatch.reference.train import train
 from driftwatch.reference.train_config import DataConfig, FlowConfig, OutputConfig, TrainConfig, TrainingConfig
 from driftwatch.reference.trained import Listener, Trained
@@ -31,6 +32,9 @@ STEPS, MINUTES = 1_200, 0.4
 RATE = 240.0
 PORT = 9464
 SEED = 7
+
+ANEW = "a demo always starts anew"
+"""What is said to whoever stopped one."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,11 @@ def train_camera(folder: Path, stop: threading.Event, teller: Teller) -> Trained
 
 @contextmanager
 def watch_camera(folder: Path, stop: threading.Event, teller: Teller) -> Iterator[Outcome]:
-    """Replays the stream against the reference; serves metrics until left."""
+    """Replays the stream against the reference; serves metrics until left.
+
+    Raises:
+        Interrupted: it was told to stop before the end, and has no story to tell.
+    """
     config = daemon_config(folder)
     chronicle = Chronicle(teller.alert)
     monitor = build_monitor(config, chronicle)
@@ -101,6 +109,8 @@ def watch_camera(folder: Path, stop: threading.Event, teller: Teller) -> Iterato
         finally:
             done.set()
             shown.join()
+        if stop.is_set():
+            raise Interrupted("stopped", remedy=ANEW)
         yield Outcome(chronicle, drift_span())
 
 
