@@ -64,23 +64,38 @@ def decompose(values: Array, layout: Layout) -> Decomposition:
     """
     xp, n = namespace(values), values[:, 0]
     parts = xp.empty((len(values), len(layout.blocks), len(PARTS)), dtype=xp.float64, device=device(values))
-    for s, ((vectors, length), (first, second)) in enumerate(zip(layout.blocks, layout.block_slices, strict=True)):
+    # Samples with one sub-vector each have one covariance, all of them; a GPU would have to be waited for to tell.
+    single = is_numpy_array(values) and len(values) > 0 and bool((n == 1).all())
+    for s, ((vectors, _), (first, second)) in enumerate(zip(layout.blocks, layout.block_slices, strict=True)):
         count = n * vectors
         mean = values[:, first] / count[:, None]
-        covariance = values[:, second].reshape(-1, length, length) / count[:, None, None]
-        covariance = covariance - mean[:, :, None] * mean[:, None, :]
-        covariance = xp.where(count[:, None, None] > 1, covariance, 0.0)
-        shrinkage = (length / (length + count))[:, None, None]
-        covariance = (1 - shrinkage) * covariance + shrinkage * xp.eye(length, device=device(values))
-        variance = xp.clip(xp.linalg.diagonal(covariance), min=1e-12)
-        # On a host LAPACK is quicker. Not all of a GPU's libraries can be recorded in a graph, as scoring wants it.
-        log_det = np.linalg.slogdet(covariance)[1] if is_numpy_array(covariance) else eliminated_log_det(covariance)
-        log_variance = xp.log(variance)
         parts[:, s, 0] = 0.5 * xp.sum(xp.square(mean), axis=1)
-        parts[:, s, 1] = 0.5 * xp.sum(variance - 1 - log_variance, axis=1)
-        parts[:, s, 2] = xp.clip(0.5 * (xp.sum(log_variance, axis=1) - log_det), min=0.0)
+        some = slice(1 if single and vectors == 1 else None)
+        parts[:, s, 1], parts[:, s, 2] = _spread(mean[some], values[some, second], count[some])
         parts[:, s] *= vectors
     return Decomposition(parts)
+
+
+def _spread(mean: Array, squares: Array, count: Array) -> tuple[Array, Array]:
+    """Scale and dependence of a block, ``(M,)`` each, nats per sub-vector.
+
+    Args:
+        mean: of the sub-vectors, ``(M, l)``.
+        squares: sums of their products, ``(M, l * l)``.
+        count: how many they are, ``(M,)``.
+    """
+    xp, length = namespace(mean), mean.shape[1]
+    covariance = squares.reshape(-1, length, length) / count[:, None, None]
+    covariance = covariance - mean[:, :, None] * mean[:, None, :]
+    covariance = xp.where(count[:, None, None] > 1, covariance, 0.0)
+    shrinkage = (length / (length + count))[:, None, None]
+    covariance = (1 - shrinkage) * covariance + shrinkage * xp.eye(length, device=device(mean))
+    variance = xp.clip(xp.linalg.diagonal(covariance), min=1e-12)
+    # On a host LAPACK is quicker. Not all of a GPU's libraries can be recorded in a graph, as scoring wants it.
+    log_det = np.linalg.slogdet(covariance)[1] if is_numpy_array(covariance) else eliminated_log_det(covariance)
+    log_variance = xp.log(variance)
+    dependence: Array = xp.clip(0.5 * (xp.sum(log_variance, axis=1) - log_det), min=0.0)
+    return 0.5 * xp.sum(variance - 1 - log_variance, axis=1), dependence
 
 
 def eliminated_log_det(matrices: Array) -> Array:

@@ -95,3 +95,11 @@ def test_elimination_finds_the_determinant_of_shrunk_covariances(
     np.testing.assert_allclose(eliminated_log_det(covariance), expected, rtol=1e-9, atol=1e-9)
     found = eliminated_log_det(torch.from_numpy(covariance))  # type: ignore[arg-type]
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("vectors", [1, 3])
+def test_single_samples_have_the_divergence_that_they_have_beside_others(vectors: int) -> None:
+    layout = layout_of(4, vectors)
+    each = summaries(np.random.default_rng(3).normal(size=(50, vectors, 4)), layout)
+    beside = np.concatenate([each, merge(each)[None]])
+    np.testing.assert_array_equal(decompose(each, layout).parts, decompose(beside, layout).parts[:50])
