@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
-from driftwatch.flows.features import ColumnKind, FeatureTransform
+from driftwatch.flows import features
+from driftwatch.flows.features import ColumnKind, FeatureTransform, reached
 
 ROWS = 8_000
 Array = NDArray[np.float64]
@@ -171,3 +172,25 @@ def test_structure_and_state_make_the_same_transform() -> None:
     twin = FeatureTransform.from_structure(**transform.structure())
     twin.load_state_dict(transform.state_dict())
     np.testing.assert_array_equal(features_of(twin, rows[:100]), features_of(transform, rows[:100]))
+
+
+@pytest.mark.parametrize("knots", [1, 2, 7, 232, 256, 300])
+def test_values_reach_as_many_knots_as_a_search_finds(knots: int) -> None:
+    drawn = np.sort(rng().integers(0, 2 * knots, (3, knots)).astype(float), axis=1)
+    drawn[0, knots // 2 :] = np.inf
+    sought = np.concatenate(
+        [rng().integers(-1, 2 * knots + 1, (3, 200)), rng().random((3, 200)), [[np.inf]] * 3], axis=1
+    )
+    found = reached(torch.from_numpy(drawn), torch.from_numpy(sought))
+    for row, values, expected in zip(drawn, sought, found.numpy(), strict=True):
+        np.testing.assert_array_equal(np.searchsorted(row, values, side="right"), expected)
+
+
+def test_what_is_missing_or_far_out_is_the_same_wherever_it_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = with_missing(0.2)
+    transform = FeatureTransform.fit(rows, ["numeric", "integer"])
+    rows[::7] *= 100
+    seldom = features_of(transform, rows)
+    assert np.abs(seldom).max() > 6  # some are far out
+    monkeypatch.setattr(features, "_places", lambda mask: ...)  # as on a GPU
+    np.testing.assert_array_equal(features_of(transform, rows), seldom)
