@@ -5,9 +5,10 @@ Such a value shows in the features of its row, but a window's sums do not tell a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftwatch.data.schema import Coerced, Schema, TableSchema
 
@@ -29,10 +30,26 @@ class FlawCounter:
 
     def __call__(self, rows: Coerced) -> Flaws:
         """Of coerced rows ``(N, columns)``."""
+        (flaws,) = self.of_runs(rows, [len(rows)])
+        return flaws
+
+    def of_runs(self, rows: Coerced, ends: Sequence[int]) -> list[Flaws]:
+        """Of each run of rows, from where the one before it ends."""
+        found: list[dict[str, tuple[int, int]]] = [{} for _ in ends]
         if not self._names:
-            return {}
-        missing, unseen = np.isnan(rows).sum(0), (rows == self._unseen).sum(0)
-        return {self._names[j]: (int(missing[j]), int(unseen[j])) for j in np.flatnonzero(missing + unseen)}
+            return list(found)
+        missing, unseen = (_by_run(flaw, ends) for flaw in (np.isnan(rows), rows == self._unseen))
+        for run, j in np.argwhere(missing + unseen).tolist():
+            found[run][self._names[j]] = int(missing[run, j]), int(unseen[run, j])
+        return list(found)
+
+
+def _by_run(flaw: NDArray[np.bool_], ends: Sequence[int]) -> NDArray[np.int64]:
+    """How many rows of each run have a flaw, by column."""
+    so_far = np.zeros((len(flaw) + 1, flaw.shape[1]), dtype=np.int64)
+    np.cumsum(flaw, axis=0, out=so_far[1:])
+    counts: NDArray[np.int64] = np.diff(so_far[[0, *ends]], axis=0)
+    return counts
 
 
 def add_flaws(each: Iterable[Flaws]) -> Flaws:

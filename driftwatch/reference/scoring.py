@@ -25,6 +25,7 @@ from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.martingale import Ranks, grades
 from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
+from driftwatch.stats.run_sums import RunSums
 from driftwatch.stats.summary import Array, Layout, on_grid
 
 
@@ -155,31 +156,42 @@ class Scorer:
         ends = list(accumulate(map(len, panes)))
         if not self.works_aside:
             samples = np.concatenate(panes)
-            return lambda: self._results(samples, ends, *self._measure(samples, ends, between))
+            return lambda: self._results(samples, ends, *self._on_a_cpu(samples, ends, between))
         pinned = _pinned(panes)
-        measured = self._measure(pinned, ends, between)
+        measured = self._on_a_gpu(pinned, ends, between)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
 
         def results() -> list[ScoredPane]:
             # It holds the samples until then: nobody else knows that the GPU still copies from there.
             done.synchronize()
-            return self._results(pinned, ends, *measured)
+            return self._results(pinned, ends, *(each.numpy() for each in measured))
 
         return results
 
-    def _measure(
-        self, samples: Coerced, ends: Sequence[int], between: Callable[[], None]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The summary of each pane; the score and the surprise of each sample. Of a GPU they are on their way."""
+    def _measured(self, samples: Coerced, between: Callable[[], None]) -> Iterator[tuple[tuple[Array, Array], int]]:
+        """Summaries and scores of the samples of each batch, and how many are real."""
 
         def batches() -> Iterator[tuple[Coerced, int]]:
             for batch in fixed_batches(samples, self.batch_size, self._multiple):
                 between()
                 yield batch
 
+        return each_batch(self.reference.flow, self.reference.measure, batches())
+
+    def _on_a_cpu(self, samples: Coerced, ends: Sequence[int], between: Callable[[], None]) -> tuple[Array, ...]:
+        """The summary of each pane; the score and the surprise of each sample."""
+        panes, scores, surprises = RunSums(ends, self.layout.size), [], []
+        for (summaries, score), count in self._measured(samples, between):
+            panes.add(summaries[:count])
+            scores.append(score[:count])
+            surprises.append(summaries[:count, self.layout.surprise].copy())  # and not all else with it
+        return on_grid(panes.sums), np.concatenate(scores), np.concatenate(surprises)
+
+    def _on_a_gpu(self, samples: Coerced, ends: Sequence[int], between: Callable[[], None]) -> tuple[Tensor, ...]:
+        """Likewise, on their way to the host."""
         start, scores = 0, []
-        for measured, count in each_batch(self.reference.flow, self.reference.measure, batches()):
+        for measured, count in self._measured(samples, between):
             summary, score = map(torch.as_tensor, measured)
             if not start:
                 every = summary.new_empty((len(samples), summary.shape[1]))
@@ -193,15 +205,15 @@ class Scorer:
             torch.segment_reduce(every, "sum", lengths=lengths, unsafe=True)  # type: ignore[arg-type]
         )
         found = (sums, torch.cat(scores), every[:, self.layout.surprise])
-        return tuple(each.to("cpu", non_blocking=True) for each in found)  # type: ignore[return-value]
+        return tuple(each.to("cpu", non_blocking=True) for each in found)
 
     def _results(
-        self, samples: Coerced, ends: Sequence[int], sums: Tensor, scores: Tensor, surprise: Tensor
+        self, samples: Coerced, ends: Sequence[int], sums: Array, scores: Array, surprise: Array
     ) -> list[ScoredPane]:
-        graded, score = grades(surprise.numpy()), scores.numpy()
+        graded, flaws = grades(surprise), self._flaws.of_runs(samples, ends)
         return [
-            ScoredPane(summary, score[start:end], graded[start:end], self._flaws(samples[start:end]))
-            for summary, (start, end) in zip(sums.numpy(), pairwise([0, *ends]), strict=True)
+            ScoredPane(summary, scores[start:end], graded[start:end], found)
+            for summary, found, (start, end) in zip(sums, flaws, pairwise([0, *ends]), strict=True)
         ]
 
 

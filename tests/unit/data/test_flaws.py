@@ -27,6 +27,13 @@ def test_columns_are_told_that_have_any() -> None:
     assert FlawCounter(VectorSchema(dim=2))(rows) == {}
 
 
+def test_each_run_of_rows_has_its_own() -> None:
+    rows = np.array([[np.nan, 2.0], [2.0, 2.0], [2.0, 1.0], [2.0, np.nan], [np.nan, 0.0]])
+    found = FlawCounter(SCHEMA).of_runs(rows, [2, 3, 5])
+    assert found == [{"age": (1, 0), "town": (0, 2)}, {}, {"age": (1, 0), "town": (1, 0)}]
+    assert FlawCounter(VectorSchema(dim=2)).of_runs(rows, [2, 5]) == [{}, {}]
+
+
 def pane(number: int, samples: int, found: Flaws) -> Pane:
     return Pane("a", "v", samples, keep(np.zeros(1)), number, number, "in", 0, (number, 0), (number, 0), flaws=found)
 
