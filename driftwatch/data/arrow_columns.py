@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from driftwatch.errors import MessageError
@@ -36,10 +38,24 @@ def floats(column: Any) -> NDArray[np.float64] | None:
     """A column of numbers as float64 with NaN for null; None if it holds something else."""
     if not (is_number(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
         return None
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    exact = column if pa.types.is_float64(column.type) else column.cast(pa.float64(), safe=False)
+    return np.asarray(exact.to_numpy(), dtype=np.float64)
 
 
-def distinct(column: Any, where: str) -> tuple[list[Any], Rows, Rows]:
+def text_codes(column: Any, categories: tuple[str, ...]) -> NDArray[np.float64]:
+    """Of a column of plain texts the index of each that is a category's very text; NaN for all else, ``(N,)``."""
+    if not categories or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return np.full(len(column), np.nan)
+    found = pc.index_in(column, value_set=_texts(categories, column.type)).to_numpy(zero_copy_only=False)
+    return np.array(found, dtype=np.float64)
+
+
+@lru_cache(maxsize=1_024)
+def _texts(categories: tuple[str, ...], kind: pa.DataType) -> pa.Array:
+    return pa.array(categories, kind)
+
+
+def distinct(column: Any, where: str, places: Rows | None = None) -> tuple[list[Any], Rows, Rows]:
     """The values that occur in a column, once each.
 
     A dictionary's long value may stand in every row of a short message, so rows are never unfolded.
@@ -47,6 +63,7 @@ def distinct(column: Any, where: str) -> tuple[list[Any], Rows, Rows]:
     Args:
         column: Arrow array or chunked array ``(N,)``.
         where: for messages.
+        places: the rows ``(N,)`` that the column's values come from, if not from 0 to N - 1.
 
     Returns:
         Python values ``(K,)`` with None for null; which of them each row holds ``(N,)``; first rows ``(K,)``.
@@ -67,6 +84,7 @@ def distinct(column: Any, where: str) -> tuple[list[Any], Rows, Rows]:
     encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
     index = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     used, first, rows = np.unique(index, return_index=True, return_inverse=True)
+    first = first if places is None else places[first]
     found = encoded.dictionary.take(pa.array(used[used >= 0]))
     # Of a damaged file even texts may be no UTF-8.
     known = (found.cast(pa.large_binary()) if is_text(found.type) else found).to_pylist()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MISSING_TEXT = frozenset(
     (
@@ -31,6 +32,37 @@ def number(cell: Any) -> float:
     """
     missing = cell is None or (isinstance(cell, str) and cell.strip() in MISSING_TEXT)
     return math.nan if missing else float(cell)
+
+
+PLAIN = frozenset((int, float, bool, type(None)))
+"""Types of cells that are numbers as they are, or missing."""
+
+
+def plain_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
+    """Numeric cells ``(N,)`` all at once; None where some are to be looked at one by one.
+
+    >>> plain_numbers([1, None, 2.5]).tolist(), plain_numbers([1, "2"])
+    ([1.0, nan, 2.5], None)
+    """
+    if not PLAIN.issuperset(map(type, cells)):
+        return None
+    try:
+        return np.array(cells, dtype=np.float64)
+    except OverflowError:
+        return None
+
+
+def exact_codes(cells: Sequence[Any], categories: tuple[str, ...]) -> NDArray[np.float64]:
+    """The index of each cell that is a category's very text ``(N,)``; NaN for what is to be looked at by itself.
+
+    >>> exact_codes(["b", "B", "a", 1, None], ("a", "b")).tolist()
+    [1.0, nan, 0.0, nan, nan]
+    """
+    known, _ = _codes(categories)
+    try:
+        return np.array(list(map(known.get, cells)), dtype=np.float64)
+    except TypeError:  # lists, for one, are no keys
+        return np.full(len(cells), np.nan)
 
 
 def category_reader(categories: tuple[str, ...]) -> Callable[[Any], float]:

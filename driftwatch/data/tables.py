@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.cells import category_reader, number
+from driftwatch.data.cells import category_reader, exact_codes, number, plain_numbers
 from driftwatch.errors import MessageError
 
 SHOWN_NAMES = 12
@@ -17,6 +18,9 @@ SHOWN_NAME = 40
 """Characters: whoever sends a message may name its columns as they like."""
 
 COMPARED_NAMES = 100
+
+MANY = 16
+"""Cells of a column from which on it is quicker to read them all at once."""
 
 
 class ColumnLike(Protocol):
@@ -74,7 +78,7 @@ def columns_of_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str], whe
         MessageError: a row has not.
     """
     try:
-        return {name: [row[name] for row in rows] for name in names}
+        return {name: list(map(itemgetter(name), rows)) for name in names}
     except KeyError:
         held = set[str]().union(*rows)
         missing = [name for name in names if name not in held]
@@ -129,7 +133,7 @@ def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mappin
             if not _is_sequence(cells):
                 raise MessageError(f"column {name!r} is no list, others are", reason="schema", where=where)
     elif is_rows(value):
-        if not all(isinstance(row, Mapping) for row in value):
+        if not all(issubclass(kind, Mapping) for kind in set(map(type, value))):
             raise MessageError("mixes rows by name with other values", reason="schema", where=where)
         return columns_of_rows(value, names, where)
     else:
@@ -212,27 +216,42 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _column(values: Any, column: ColumnLike, where: str) -> NDArray[np.float64]:
-    read = category_reader(column.categories) if column.kind == "category" else number
     if hasattr(values, "to_pylist"):
-        from driftwatch.data.arrow_columns import distinct, floats
-
-        if column.kind == "numeric" and (numbers := floats(values)) is not None:
-            return numbers
-        cells, rows, first = distinct(values, where)
-        return _cells(cells, read, where, first)[rows]
+        return _arrow_column(values, column, where)
     if isinstance(values, np.ndarray):
         if column.kind == "numeric" and values.dtype.kind in "biuf" and values.ndim == 1:
             return values.astype(np.float64)
         values = values.tolist()
-    return _cells(values, read, where)
+    return _cells(values, column, where)
+
+
+def _arrow_column(values: Any, column: ColumnLike, where: str) -> NDArray[np.float64]:
+    from driftwatch.data.arrow_columns import distinct, floats, text_codes
+
+    if column.kind == "numeric" and (numbers := floats(values)) is not None:
+        return numbers
+    out = text_codes(values, column.categories)
+    left = np.flatnonzero(np.isnan(out))
+    if len(left):
+        cells, rows, first = distinct(values.take(left) if len(left) < len(out) else values, where, left)
+        out[left] = _cells(cells, column, where, first)[rows]
+    return out
 
 
 def _cells(
-    cells: Sequence[Any], read: Callable[[Any], float], where: str, rows: NDArray[np.int64] | None = None
+    cells: Sequence[Any], column: ColumnLike, where: str, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
     """Cells as numbers ``(N,)``; `rows` are their row numbers where those are not 0 to N - 1."""
-    out = np.empty(len(cells))
-    for i, cell in enumerate(cells):
+    category = column.kind == "category"
+    read = category_reader(column.categories) if category else number
+    found = None
+    if len(cells) >= MANY:
+        found = exact_codes(cells, column.categories) if category else plain_numbers(cells)
+    if found is not None and not category:
+        return found
+    out = np.empty(len(cells)) if found is None else found
+    for i in range(len(cells)) if found is None else np.flatnonzero(np.isnan(out)).tolist():
+        cell = cells[i]
         try:
             out[i] = read(cell)
         except (TypeError, ValueError, OverflowError):

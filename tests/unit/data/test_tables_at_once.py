@@ -1,0 +1,77 @@
+"""A column's cells are read all at once where they can be, and are then what each is by itself."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from driftwatch.data import tables
+from driftwatch.data.schema import Column
+from driftwatch.data.tables import MANY, coerce_table
+from driftwatch.errors import MessageError
+
+NUMERIC = (Column(name="x", kind="numeric"),)
+CATEGORY = (Column(name="x", kind="category", categories=("7", "NA", "a", "true")),)
+
+NUMBERS: dict[str, list[Any]] = {
+    "plain": [1, 2.5, None, True, float("nan"), -0.0, 2**60 + 1],
+    "texts among them": [1, "2.5", " NA ", "", None, "1e3"],
+    "decimals": [Decimal("1.5"), 2, None],
+    "too large a number": [1, 10**400],
+    "a list": [1, [2]],
+    "lists": [[1], [2]],
+}
+CATEGORIES: dict[str, list[Any]] = {
+    "known": ["a", "7", "true", "NA"],
+    "otherwise written": ["a", 7, 7.0, "7.0", True, "TRUE", b"a"],
+    "unseen and missing": ["b", None, "", "null", float("nan"), "a"],
+    "a list": ["a", ["a"]],
+    "a tuple": ["a", ("a",)],
+}
+COLUMNS = [*((NUMERIC, cells) for cells in NUMBERS.values()), *((CATEGORY, cells) for cells in CATEGORIES.values())]
+
+
+def read(cells: list[Any], columns: tuple[Column, ...]) -> list[float] | str:
+    try:
+        found = coerce_table([{"x": cell} for cell in cells], columns, "json")[:, 0]
+    except MessageError as error:
+        return str(error)
+    return [float(each) for each in found]
+
+
+@pytest.mark.parametrize(("columns", "cells"), COLUMNS, ids=[*NUMBERS, *(f"{name} (category)" for name in CATEGORIES)])
+def test_cells_are_what_each_is_by_itself(
+    columns: tuple[Column, ...], cells: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = cells * MANY
+    at_once = read(cells, columns)
+    monkeypatch.setattr(tables, "MANY", len(cells) + 1)
+    one_by_one = read(cells, columns)
+    if isinstance(at_once, str) or isinstance(one_by_one, str):
+        assert at_once == one_by_one
+    else:
+        np.testing.assert_array_equal(at_once, one_by_one)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
+def test_texts_of_arrow_are_what_those_of_rows_are(kind: pa.DataType) -> None:
+    cells = ["a", "b", None, "7", "7.0", "TRUE", "NA", "", "a", "c"]
+    column = pa.chunked_array([pa.array(cells[:4], kind), pa.array(cells[4:], kind)])
+    found = coerce_table(pa.table({"x": column}), CATEGORY, "arrow")[:, 0]
+    np.testing.assert_array_equal(found, read(cells, CATEGORY))
+
+
+def test_a_text_that_is_no_utf8_is_told_with_its_row() -> None:
+    bad = pa.array([b"a", b"b", b"\xff", b"7"]).view(pa.string())
+    with pytest.raises(MessageError, match="row 2 holds"):
+        coerce_table(pa.table({"x": bad}), CATEGORY, "arrow")
+
+
+def test_numbers_of_arrow_may_be_missing() -> None:
+    for kind in (pa.float64(), pa.int32()):
+        found = coerce_table(pa.table({"x": pa.array([1, None, 3], kind)}), NUMERIC, "arrow")[:, 0]
+        np.testing.assert_array_equal(found, [1.0, np.nan, 3.0])
