@@ -31,8 +31,9 @@ BATCH_SIZE = 64
 GPU_BATCH_SIZE = 1_024
 """A GPU takes hardly longer for so many: benchmarks/scoring.py."""
 
-BULK_BATCH_SIZE = 512
-"""Of vectors, where a kernel passes them through the flow: what is done beside it takes half as long by the row."""
+BULK_BATCH_SIZES = ((64, 1_024), (65_536, 512))
+"""Of vectors of up to so many dimensions, where a kernel passes them through the flow: what is done beside it is some
+hundred calls a batch. Larger batches of longer vectors would not stay in the cache: benchmarks/NOTES.md."""
 
 LATENT_LIMIT = 1e4
 NLL_LIMIT = 1e9
@@ -116,8 +117,9 @@ def batch_rows(flow: Flow) -> tuple[int, int]:
     """The most rows of a flow's batches, and of what their number is a multiple, as suits its device."""
     if device_of(flow).type != "cpu":
         return GPU_BATCH_SIZE, GPU_BATCH_SIZE
-    bulk = flow.batch_invariant and not isinstance(flow, ImageFlow)
-    return (BULK_BATCH_SIZE if bulk else BATCH_SIZE), BATCH_SIZE
+    if isinstance(flow, ImageFlow) or not flow.batch_invariant:
+        return BATCH_SIZE, BATCH_SIZE
+    return next(rows for most, rows in BULK_BATCH_SIZES if flow.dim <= most), BATCH_SIZE
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from scipy.special import ndtri
 
 from driftwatch.kernels.gpu.descriptors import Measured, measured
 from driftwatch.stats.moments import times
-from driftwatch.stats.summary import Array, namespace
+from driftwatch.stats.summary import Array, namespace, products
 
 LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY = "latent moments", "layout", "spectrum", "intensity"
 VALUES, PAIRS, MARGINALS = "values", "pairs", "marginals"
@@ -51,8 +51,7 @@ def latent_moments(blocks: Sequence[Array]) -> Array:
     for u in blocks:
         vectors, length = u.shape[1:]
         paired = u[:, :, :MAX_PAIRED]
-        products = xp.matmul(xp.matrix_transpose(paired), paired) / vectors
-        columns += [xp.mean(u, axis=1), _pairs(products)]
+        columns += [xp.mean(u, axis=1), _pairs(products(paired) / vectors)]
         if length > MAX_PAIRED:
             columns.append(xp.mean(xp.square(u[:, :, MAX_PAIRED:]), axis=1))
     moments: Array = xp.concat(columns, axis=1)
@@ -98,7 +97,7 @@ def vector_descriptors(features: NDArray[np.floating], projection: Array, bins: 
 
     Args:
         features: standard normal one by one, ``(N, D)``.
-        projection: to the few dimensions that are taken in pairs, ``(D, k)``.
+        projection: to the few dimensions that are taken in pairs, ``(D, k)``; as they are, if that is all of them.
         bins: of each column (see `bins_for`).
 
     Returns:
@@ -107,7 +106,7 @@ def vector_descriptors(features: NDArray[np.floating], projection: Array, bins: 
     """
     xp = namespace(features)
     every: Array = xp.astype(features, xp.float64)
-    few = times(every, projection)
+    few = every if projection.shape[0] == projection.shape[1] else times(every, projection)
     groups = {
         VALUES: every if bins else few,
         PAIRS: _pairs(few[:, :, None] * few[:, None, :]),

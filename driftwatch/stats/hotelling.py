@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,15 @@ class Group:
 
     def standard(self, descriptors: Mapping[str, Array]) -> Array:
         """Standard vectors ``(N, K')`` of samples."""
-        taken = _together(descriptors, self.sources)
-        return shorten(times(taken - self.mean, self.whitener), self.limit)
+        centred = _together(descriptors, self.sources) - self.mean
+        standard = times(centred, self.whitener) if self._scales is None else centred * self._scales
+        return shorten(standard, self.limit)
+
+    @cached_property
+    def _scales(self) -> Array | None:
+        """The whitener's diagonal where it has nothing else, as those of copies; None otherwise, and on a GPU."""
+        scales = np.diagonal(self.whitener) if isinstance(self.whitener, np.ndarray) else None
+        return scales if scales is not None and np.array_equal(np.diag(scales), self.whitener) else None
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Groups:
     def surprise(self, standard: tuple[Array, ...]) -> Array:
         """``-ln p`` of each sample's point score, nats, ``(N,)``; bounded, so that no sample decides a window alone."""
         xp = namespace(standard[0])
-        surprise: Array = xp.clip(-xp.log(self.null.p_value(point_score(standard))), max=MOST_SURPRISE)
+        surprise: Array = (-xp.log(self.null.p_value(point_score(standard)))).clip(max=MOST_SURPRISE)
         return surprise
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -148,7 +156,7 @@ def hotelling(values: Array, layout: Layout) -> Array:
 
 def _together(descriptors: Mapping[str, Array], sources: Sequence[str]) -> Array:
     taken = [descriptors[source] for source in sources]
-    together: Array = namespace(taken[0]).concat(taken, axis=1)
+    together: Array = namespace(taken[0]).concat(taken, axis=1) if len(taken) > 1 else taken[0]
     return together
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.kernels.gpu.shortened import shortened
-from driftwatch.stats.summary import Array, Layout, Whitened, namespace
+from driftwatch.stats.summary import Array, Layout, Whitened, namespace, norms
 
 AXES = 16
 MIN_DEVIATION = 1e-3
@@ -57,7 +57,7 @@ class Moments:
                 exact, self.block_means, self.block_whiteners, self.block_limits, strict=True
             )
         )
-        return Whitened(full, times(full, self.projection), blocks, xp.clip(nll, *self.nll_limits))
+        return Whitened(full, times(full, self.projection), blocks, nll.clip(*self.nll_limits))
 
     def layout(self, blocks: tuple[tuple[int, int], ...]) -> Layout:
         """The layout of summaries whitened by these moments, for blocks of ``(P, l)``."""
@@ -140,11 +140,10 @@ def shorten(vectors: Array, limit: float) -> Array:
     array([[0.6, 0.8],
            [0.3, 0.4]])
     """
-    if isinstance(vectors, torch.Tensor) and (shorter := shortened(vectors, limit)) is not None:
-        return shorter
-    xp = namespace(vectors)
-    length = xp.linalg.vector_norm(vectors, axis=-1, keepdims=True)
-    return vectors * xp.clip(limit / xp.clip(length, min=1e-300), max=1.0)  # type: ignore[no-any-return]
+    if isinstance(vectors, torch.Tensor) and (found := shortened(vectors, limit)) is not None:
+        return found
+    shorter: Array = vectors * (limit / norms(vectors).clip(min=1e-300)).clip(max=1.0)
+    return shorter
 
 
 def _limit(vectors: Array) -> float:

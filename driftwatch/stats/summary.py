@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
+from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from driftwatch.stats.single_columns import ColumnStatistic
@@ -34,7 +34,7 @@ NATIVE = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 def namespace(array: NDArray[np.floating]) -> Any:
     """The functions that the array API standard has for an array, NumPy's or torch's."""
     # Without the layer of array_api_compat, where it is not needed, small arrays cost a third.
-    return np if NATIVE and is_numpy_array(array) else array_namespace(array)
+    return np if NATIVE and isinstance(array, np.ndarray) else array_namespace(array)
 
 
 @dataclass(frozen=True)
@@ -138,16 +138,36 @@ def summarise_each(latents: Whitened, layout: Layout, described: Described | Non
     out: Array = xp.empty((n, layout.size), dtype=z.dtype, device=device(z))
     out[:, 0], out[:, 1], out[:, 2] = 1.0, square, latents.nll
     out[:, layout.sum_z] = z
-    out[:, layout.sum_unit] = z / xp.sqrt(xp.clip(square, min=1e-30))[:, None]
-    y = latents.axes / xp.clip(xp.linalg.vector_norm(latents.axes, axis=1), min=1e-15)[:, None]
+    out[:, layout.sum_unit] = z / xp.sqrt(square.clip(min=1e-30))[:, None]
+    y = latents.axes / norms(latents.axes).clip(min=1e-15)
     out[:, layout.sum_axes] = (y[:, :, None] * y[:, None, :]).reshape(n, -1)
     for u, (first, second) in zip(latents.blocks, layout.block_slices, strict=True):
         out[:, first] = xp.sum(u, axis=1)
-        out[:, second] = xp.matmul(xp.matrix_transpose(u), u).reshape(n, -1)
+        out[:, second] = products(u).reshape(n, -1)
     out[:, layout.surprise] = described.surprise if described else 0.0
     for y, place in zip(described.groups if described else (), layout.group_slices, strict=True):
         out[:, place] = y
     return out
+
+
+def norms(vectors: Array) -> Array:
+    """The lengths of vectors ``(..., l)``, ``(..., 1)``.
+
+    >>> norms(np.array([[3.0, 4.0]])).tolist()
+    [[5.0]]
+    """
+    xp = namespace(vectors)
+    lengths: Array = xp.sqrt(xp.sum(vectors * vectors, axis=-1, keepdims=True))
+    return lengths
+
+
+def products(sub_vectors: Array) -> Array:
+    """Of sub-vectors ``(N, P, l)`` the products of all dimensions, summed over those of a sample, ``(N, l, l)``."""
+    if sub_vectors.shape[1] == 1:  # a product of matrices for each sample takes twice as long
+        return sub_vectors[:, 0, :, None] * sub_vectors
+    xp = namespace(sub_vectors)
+    summed: Array = xp.matmul(xp.matrix_transpose(sub_vectors), sub_vectors)
+    return summed
 
 
 def on_grid(sums: Array) -> Array:

@@ -48,16 +48,16 @@ class Tail:
         if self._leeway:
             statistic = statistic - self._leeway
         level = quantiles[-1]
-        above = xp.clip(xp.searchsorted(quantiles, statistic, side="right"), 1, last)
+        above = xp.searchsorted(quantiles, statistic, side="right").clip(1, last)
         low, high = quantiles[above - 1], quantiles[above]
-        between = xp.clip((statistic - low) / xp.clip(high - low, min=1e-300), 0.0, 1.0)
+        between = ((statistic - low) / (high - low).clip(min=1e-300)).clip(0.0, 1.0)
         body = 1.0 - (1.0 - self.share) / last * (above - 1 + between)
-        excess = xp.clip(statistic - level, min=0.0) / self.scale
+        excess = (statistic - level).clip(min=0.0) / self.scale
         if self.shape > 1e-6:
             beyond = self.share * xp.exp(-xp.log1p(self.shape * excess) / self.shape)
         else:
             beyond = self.share * xp.exp(-excess)
-        p_value: Array = xp.clip(xp.where(statistic > level, beyond, body), SMALLEST_P, 1.0)
+        p_value: Array = xp.where(statistic > level, beyond, body).clip(SMALLEST_P, 1.0)
         return p_value
 
     @cached_property

@@ -55,7 +55,9 @@ def test_vectors_that_a_kernel_passes_through_come_in_larger_batches(monkeypatch
     flow = vector_flow(3)
     assert batch_rows(flow) == (64, 64)
     monkeypatch.setattr(flow, "batch_invariant", True)
-    assert batch_rows(flow) == (512, 64)
+    assert batch_rows(flow) == (1_024, 64)
+    monkeypatch.setattr(long := vector_flow(65), "batch_invariant", True)
+    assert batch_rows(long) == (512, 64)
     monkeypatch.setattr(image := shaken(1, 12, 12), "batch_invariant", True)
     assert batch_rows(image) == (64, 64)
 
