@@ -27,6 +27,7 @@ from driftwatch.stats.null import WindowNull, fit_window_null
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.run_sums import RunSums
 from driftwatch.stats.summary import Array, Layout, on_grid
+from driftwatch.stats.sums import Sums, keep_each
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,16 +65,21 @@ class ScoredPane:
     """What is kept of a pane's samples.
 
     Args:
-        summary: their summed summary, ``(V,)``, on `GRID`.
+        sums: their summed summary, ``(V,)``, on `GRID`.
         scores: of each, nats, ``(n,)``.
         grades: of each, how surprising it is, ``(n,)`` (see `driftwatch.stats.martingale`).
         flaws: of their values.
     """
 
-    summary: Array
+    sums: Sums
     scores: Array
     grades: Ranks
     flaws: Flaws
+
+    @property
+    def summary(self) -> Array:
+        """The sums in double precision, ``(V,)``; not to be written to."""
+        return self.sums.values
 
 
 class Scorer:
@@ -212,8 +218,8 @@ class Scorer:
     ) -> list[ScoredPane]:
         graded, flaws = grades(surprise), self._flaws.of_runs(samples, ends)
         return [
-            ScoredPane(summary, scores[start:end], graded[start:end], found)
-            for summary, found, (start, end) in zip(sums, flaws, pairwise([0, *ends]), strict=True)
+            ScoredPane(kept, scores[start:end], graded[start:end], found)
+            for kept, found, (start, end) in zip(keep_each(sums), flaws, pairwise([0, *ends]), strict=True)
         ]
 
 

@@ -62,6 +62,17 @@ class Sums:
         return len(self.units)
 
 
+def keep_each(summaries: Array) -> list[Sums]:
+    """Each of several summaries ``(M, V)`` as it is kept; all of them at once, where none has large numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        units = np.rint(summaries * (1.0 / GRID))
+        small = bool(np.abs(units).max(initial=0.0) < MOST) and np.array_equal(units * GRID, summaries)
+    if not small:
+        return [keep(values) for values in summaries]
+    # Copied, since one may be kept for longer than the others.
+    return [Sums(each.copy(), None, MOST) for each in units.astype(np.int32)]
+
+
 def keep(values: Array) -> Sums:
     """Sums ``(V,)`` as they are kept.
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from heapq import nlargest, nsmallest
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from driftwatch.data.previews import preview
 from driftwatch.data.schema import Coerced, Schema
@@ -67,7 +66,8 @@ def candidates(
         schema: of a sample.
     """
     told = scores.tolist()
-    farthest, nearest = (np.argsort(by, kind="stable")[: rule.count].tolist() for by in (-scores, scores))
+    # Of equal ones those that came first. Sorting a few numbers takes NumPy ten times as long.
+    farthest, nearest = (few(rule.count, range(len(told)), key=told.__getitem__) for few in (nlargest, nsmallest))
     return tuple(
         Candidate(told[i], mark(i), preview(samples[i], schema) if rule.include_samples else None)
         for i in dict.fromkeys([*farthest, *reversed(nearest)])

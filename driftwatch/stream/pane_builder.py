@@ -7,8 +7,9 @@ replaying gives the same panes, windows and alerts.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,15 +179,20 @@ class PaneBuilder:
             self._begun[stream] = pending.before + pending.n
         return RawPane(
             stream=stream,
-            samples=np.concatenate([part.samples for part in parts]),
+            samples=_joined([part.samples for part in parts]),
             start_ms=min(part.time_ms for part in parts),
             end_ms=max(part.time_ms for part in parts),
             topic=self._place[0],
             partition=self._place[1],
             offsets=np.repeat([part.offset for part in parts], [len(part.rows) for part in parts]),
-            rows=np.concatenate([part.rows for part in parts]),
+            rows=_joined([part.rows for part in parts]),
             trace=pending.trace,
             share=self.share,
             unfinished=unfinished,
             seen_ms=seen_ms,
         )
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """One after another; mostly there is one alone, which is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

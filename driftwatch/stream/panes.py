@@ -135,7 +135,7 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
         stream=raw.stream,
         reference=reference,
         n=len(raw.samples),
-        sums=keep(scored.summary),
+        sums=scored.sums,
         start_ms=raw.start_ms,
         end_ms=raw.end_ms,
         topic=raw.topic,

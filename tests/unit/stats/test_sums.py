@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.stats.summary import GRID, on_grid
-from driftwatch.stats.sums import EXACT_UNITS, MOST, keep
+from driftwatch.stats.sums import EXACT_UNITS, MOST, keep, keep_each
 
 ON_GRID = st.integers(-EXACT_UNITS, EXACT_UNITS).map(lambda units: units * GRID)
 SMALL = st.integers(1 - MOST, MOST - 1).map(lambda units: units * GRID)
@@ -18,6 +18,14 @@ SMALL = st.integers(1 - MOST, MOST - 1).map(lambda units: units * GRID)
 def test_every_sum_comes_back(numbers: list[float]) -> None:
     values = np.array(numbers, dtype=np.float64)
     assert np.array_equal(keep(values).values, values, equal_nan=True)
+
+
+@given(st.lists(st.lists(st.one_of(st.floats(), SMALL), min_size=3, max_size=3), max_size=4))
+def test_several_are_kept_as_each_would_be(summaries: list[list[float]]) -> None:
+    values = np.array(summaries, dtype=np.float64).reshape(-1, 3)
+    for found, expected in zip(keep_each(values), map(keep, values), strict=True):
+        assert (found.bound, found.units.dtype) == (expected.bound, expected.units.dtype)
+        np.testing.assert_array_equal(found.values, expected.values)
 
 
 @given(st.lists(st.one_of(ON_GRID, SMALL), min_size=1))
