@@ -28,7 +28,7 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import TesterFactory, tester_factory
-from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.pane_codec import decode_pane, encode_panes
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_stage import WORK_BATCHES, Route, ScoreStage
 from driftwatch.stream.test_stage import Tests, TestStage
@@ -92,16 +92,16 @@ def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, ste
         tester = threading.Thread(target=tested, args=(iter(handed.get, None),))
         tester.start()
         for unit in _scored(scorer, step, records):
-            handed.put([encode_pane(pane) for pane in unit])
+            handed.put(encode_panes(unit))
         handed.put(None)
         tester.join()
 
-    kept = [[encode_pane(pane) for pane in unit] for unit in _scored(scorer, step, records)]
+    kept = [encode_panes(unit) for unit in _scored(scorer, step, records)]
     rates = [
         len(samples) / _seconds(work)
         for work in (
             lambda: score_bare(scorer, panes),
-            lambda: deque((encode_pane(pane) for unit in _scored(scorer, step, records) for pane in unit), 0),
+            lambda: deque(map(encode_panes, _scored(scorer, step, records)), 0),
             lambda: tested(iter(kept)),
             together,
         )

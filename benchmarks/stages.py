@@ -27,7 +27,7 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import tester_factory
-from driftwatch.stream.pane_codec import decode_pane, encode_pane
+from driftwatch.stream.pane_codec import decode_pane, encode_panes
 from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.test_stage import Tests, TestStage
 
@@ -89,7 +89,7 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
     panes = list[bytes]()
     found = []
     scoring = _processor_s(lambda: [found.extend(stage.work(queue).panes) for _ in iter(lambda: bool(queue), False)])
-    coding = _processor_s(lambda: panes.extend(map(encode_pane, found)))
+    coding = _processor_s(lambda: panes.extend(encode_panes(found)))
     coding += _processor_s(lambda: [decode_pane(each) for each in panes])
     tests = Tests()
     run = list(enumerate(found))

@@ -7,7 +7,12 @@ double precision: nothing is ever lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from driftwatch.errors import MessageError
 from driftwatch.stats.summary import GRID
@@ -18,6 +23,9 @@ CHUNK = 32
 
 DOUBLE = 8
 """The width of double precision; of whole numbers it is less."""
+
+AT_ONCE = 64
+"""Sums that are packed together; more are no quicker."""
 
 _LIMITS = 2.0 ** (8 * np.arange(1, DOUBLE) - 1)
 """Whole numbers under the first are of one byte with their sign, and so on."""
@@ -46,6 +54,37 @@ def pack(sums: Sums) -> bytes:
         numbers = doubles[widths == DOUBLE] if width == DOUBLE else units[widths == width].astype(_whole(width))
         parts.append(numbers.reshape(-1, 1).view(np.uint8).T[:width].tobytes())
     return b"".join(parts)
+
+
+def pack_each(sums: Sequence[Sums]) -> list[bytes]:
+    """`pack` of each of several sums; those that four bytes a number hold, as nearly all do, some at once."""
+    packed: dict[int, bytes] = {}
+    alike: dict[int, list[int]] = {}
+    for place, each in enumerate(sums):
+        if each.units.dtype == np.int32 and each.large is None:
+            alike.setdefault(len(each), []).append(place)
+        else:
+            packed[place] = pack(each)
+    for places in alike.values():
+        for some in (places[first : first + AT_ONCE] for first in range(0, len(places), AT_ONCE)):
+            packed.update(zip(some, _pack_units(np.stack([sums[place].units for place in some])), strict=True))
+    return [packed[place] for place in range(len(sums))]
+
+
+def _pack_units(units: NDArray[Any]) -> list[bytes]:
+    """Of ``(M, V)`` units in four bytes."""
+    chunks = -(-units.shape[1] // CHUNK)
+    whole = np.zeros((len(units), chunks, CHUNK), _whole(4))
+    whole.reshape(len(units), -1)[:, : units.shape[1]] = units
+    widths = 1 + np.searchsorted(_LIMITS, np.abs(whole).max(axis=2, initial=0), side="right")
+    parts = [[each.tobytes()] for each in widths.astype(np.uint8)]
+    for width in np.unique(widths).tolist():
+        chosen = widths == width
+        planes = np.ascontiguousarray(whole[chosen].reshape(-1, 1).view(np.uint8).T[:width])
+        ends = (CHUNK * np.cumsum(np.count_nonzero(chosen, axis=1))).tolist()
+        for part, (start, end) in zip(parts, pairwise([0, *ends]), strict=True):
+            part.append(planes[:, start:end].tobytes())
+    return [b"".join(part) for part in parts]
 
 
 def unpack(packed: bytes, count: int) -> Sums:

@@ -23,7 +23,7 @@ from driftwatch.stream.kafka_clients import (
     record_of,
 )
 from driftwatch.stream.log import Partition, Record
-from driftwatch.stream.pane_codec import encode_pane
+from driftwatch.stream.pane_codec import encode_panes
 from driftwatch.stream.pane_scoring import Abandoned
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.quiet_watch import QuietWatch
@@ -224,10 +224,8 @@ def _offsets(positions: Mapping[Partition, Position]) -> dict[Partition, tuple[i
 def _messages(work: Work, source: KafkaSource, spread: int) -> list[Outgoing]:
     headers = trace_headers(work.trace)
     panes = [
-        Outgoing(
-            source.topics.panes, pane.stream.encode(), encode_pane(pane), home(pane.stream, spread), headers=headers
-        )
-        for pane in work.panes
+        Outgoing(source.topics.panes, pane.stream.encode(), value, home(pane.stream, spread), headers=headers)
+        for pane, value in zip(work.panes, encode_panes(work.panes), strict=True)
     ]
     return panes + [dead_letter(each, source) for each in work.dead]
 

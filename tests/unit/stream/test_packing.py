@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from driftwatch.errors import MessageError
 from driftwatch.stats.summary import GRID, on_grid
 from driftwatch.stats.sums import keep
-from driftwatch.stream.packing import CHUNK, pack, unpack
+from driftwatch.stream.packing import AT_ONCE, CHUNK, pack, pack_each, unpack
 
 ON_GRID = st.integers(-(1 << 60), 1 << 60).map(lambda units: units * GRID)
 
@@ -28,6 +28,27 @@ def test_a_number_is_as_wide_as_it_must_be(width: int, sign: int) -> None:
     packed = pack(keep(np.full(CHUNK, largest * GRID)))
     assert len(packed) == 1 + CHUNK * width
     assert (unpack(packed, CHUNK).values == largest * GRID).all()
+
+
+@given(
+    st.lists(
+        st.lists(st.one_of(ON_GRID, st.floats(), st.integers(-(1 << 31), 1 << 31).map(lambda units: units * GRID))),
+        max_size=6,
+    )
+)
+def test_several_are_packed_as_each_by_itself(several: list[list[float]]) -> None:
+    sums = [keep(np.array(numbers, dtype=np.float64)) for numbers in several]
+    assert pack_each(sums) == [pack(each) for each in sums]
+
+
+@pytest.mark.parametrize("count", [1, AT_ONCE, 2 * AT_ONCE + 1])
+def test_many_of_one_length_are_packed_as_each_by_itself(count: int) -> None:
+    rng = np.random.default_rng(count)
+    scales = 10.0 ** rng.integers(-3, 6, (count, 1, 5))
+    values = on_grid((rng.standard_normal((count, 50, 5)) * scales).reshape(count, -1))
+    sums = [keep(each) for each in values]
+    assert count == 1 or len({each.large is None for each in sums}) == 2
+    assert pack_each(sums) == [pack(each) for each in sums]
 
 
 def test_sums_take_a_third_of_double_precision() -> None:
