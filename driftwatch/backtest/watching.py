@@ -8,7 +8,7 @@ from itertools import islice
 
 from driftwatch.backtest.history import History
 from driftwatch.backtest.periods import By
-from driftwatch.config import DaemonConfig, StreamConfig
+from driftwatch.config import DaemonConfig
 from driftwatch.data.event_times import EventTimes
 from driftwatch.data.readers import Dataset
 from driftwatch.data.refused_rows import Refusals
@@ -33,8 +33,7 @@ class Backtest:
     """Watches files as one stream of a configuration; source and sinks of that play no part.
 
     Args:
-        config: the daemon's.
-        stream: of it, which is watched.
+        config: the daemon's, with the one stream that is watched.
         reference: of the stream.
         dataset: the files, in the order in which their rows came.
         time: the column that says when each row happened; None if there is none.
@@ -44,16 +43,14 @@ class Backtest:
         DataError: there is no such column.
     """
 
-    def __init__(
-        self, config: DaemonConfig, stream: StreamConfig, reference: Reference, dataset: Dataset, time: str | None
-    ) -> None:
+    def __init__(self, config: DaemonConfig, reference: Reference, dataset: Dataset, time: str | None) -> None:
         if time is None and config.windows.times_ms:
             raise UsageError(
                 f"windows of {', '.join(config.windows.times_ms)} need to know when each row happened",
                 where="windows.sizes",
                 remedy="name the column by --time, or leave them out",
             )
-        config = config.model_copy(update={"streams": [stream]})
+        (stream,) = config.streams
         self._config, self._stream, self._dataset = config, stream.name, dataset
         self._reference = reference
         self.times = None if time is None else EventTimes(dataset.path, time)

@@ -67,7 +67,7 @@ def backtest(
     dataset = open_dataset(data)
     with stderr().status("loading the reference and calibrating thresholds"):
         (reference,) = load_references(loaded).values()
-        work = Backtest(loaded, chosen, reference, dataset, time)
+        work = Backtest(loaded, reference, dataset, time)
         history = work.prepare(by)
     with sample_progress() as progress:
         task = progress.add_task("watching", total=dataset.rows)

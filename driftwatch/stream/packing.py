@@ -46,7 +46,7 @@ def pack(sums: Sums) -> bytes:
             units = np.rint(doubles * (1.0 / GRID))
     else:
         sums.add_to(units.ravel()[: len(sums)])
-    widths = 1 + np.searchsorted(_LIMITS, np.abs(units).max(axis=1), side="right")
+    widths = _widths(units)
     if sums.bound is None:
         widths[(units * GRID != doubles).any(axis=1)] = DOUBLE
     parts = [widths.astype(np.uint8).tobytes()]
@@ -76,7 +76,7 @@ def _pack_units(units: NDArray[Any]) -> list[bytes]:
     chunks = -(-units.shape[1] // CHUNK)
     whole = np.zeros((len(units), chunks, CHUNK), _whole(4))
     whole.reshape(len(units), -1)[:, : units.shape[1]] = units
-    widths = 1 + np.searchsorted(_LIMITS, np.abs(whole).max(axis=2, initial=0), side="right")
+    widths = _widths(whole)
     parts = [[each.tobytes()] for each in widths.astype(np.uint8)]
     for width in np.unique(widths).tolist():
         chosen = widths == width
@@ -114,6 +114,12 @@ def unpack(packed: bytes, count: int) -> Sums:
         values[chosen] = (part if narrow or width == DOUBLE else part * GRID).reshape(-1, CHUNK)
     found = values.ravel()[:count]
     return Sums(found, None, MOST) if narrow else keep(found)
+
+
+def _widths(units: NDArray[Any]) -> NDArray[np.intp]:
+    """Bytes that the numbers of each chunk need, of units ``(..., CHUNK)``."""
+    widths: NDArray[np.intp] = 1 + np.searchsorted(_LIMITS, np.abs(units).max(axis=-1), side="right")
+    return widths
 
 
 def _whole(width: int) -> np.dtype[np.signedinteger]:

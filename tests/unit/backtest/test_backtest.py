@@ -271,7 +271,7 @@ def test_images_say_what_moved_most(bundle: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "cam.npy", stream.astype(np.uint8))
     told = DaemonConfig.model_validate(settings(bundle))
     (reference,) = load_references(told).values()
-    work = Backtest(told, told.streams[0], reference, open_dataset(str(tmp_path / "cam.npy")), None)
+    work = Backtest(told, reference, open_dataset(str(tmp_path / "cam.npy")), None)
     history = work.prepare("auto")
     seen: list[int] = []
     work.run(history, seen.append)

@@ -273,13 +273,15 @@ class TestConnections:
     def _few(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 4)
 
+    @staticmethod
+    def _as_many_as_may_be(served: Any, opened: contextlib.ExitStack) -> list[socket.socket]:
+        address = ("127.0.0.1", served.listener.port)
+        return [opened.enter_context(socket.create_connection(address, timeout=10)) for _ in range(4)]
+
     def test_idle_ones_make_room_the_longest_idle_first(self, serve: Any) -> None:
         served = serve()
         with contextlib.ExitStack() as opened:
-            idle = [
-                opened.enter_context(socket.create_connection(("127.0.0.1", served.listener.port), timeout=10))
-                for _ in range(4)
-            ]
+            idle = self._as_many_as_may_be(served, opened)
             for connection in (idle[1], idle[0], idle[2], idle[3]):
                 connection.sendall(HEAD + b"[]")
                 assert connection.recv(1_000).startswith(b"HTTP/1.1 202 ")
@@ -292,10 +294,7 @@ class TestConnections:
     def test_one_that_is_being_answered_is_never_given_up(self, serve: Any) -> None:
         served = serve()
         with contextlib.ExitStack() as opened:
-            busy = [
-                opened.enter_context(socket.create_connection(("127.0.0.1", served.listener.port), timeout=10))
-                for _ in range(4)
-            ]
+            busy = self._as_many_as_may_be(served, opened)
             for connection in busy:
                 connection.sendall(HEAD + b"[")
             asked = time.monotonic()
