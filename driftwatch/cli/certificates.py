@@ -6,6 +6,7 @@ import ssl
 
 from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, SecurityConfig
 from driftwatch.config.certificates import own_certificate, trust
+from driftwatch.config.http import tls_context
 
 
 def require_certificates(config: DaemonConfig) -> None:
@@ -30,6 +31,8 @@ def require_certificates(config: DaemonConfig) -> None:
 
 
 def _of_brokers(security: SecurityConfig, where: str) -> None:
+    if security.oauth is not None:
+        tls_context(security.oauth.ca_file, f"{where}.oauth")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if security.ssl_cafile is not None:
         trust(context, security.ssl_cafile, f"{where}.ssl_cafile")

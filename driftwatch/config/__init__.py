@@ -20,6 +20,7 @@ from driftwatch.config.daemon import (
     load_config,
 )
 from driftwatch.config.intake import ForwardConfig, HttpSource, QueueConfig, TlsConfig, is_loopback
+from driftwatch.config.kafka_security import OAuthConfig, SecurityConfig
 from driftwatch.config.sinks import (
     AlertmanagerSinkConfig,
     AnySinkConfig,
@@ -37,7 +38,6 @@ from driftwatch.config.source import (
     KafkaSource,
     ReplaySource,
     SchemaRegistryConfig,
-    SecurityConfig,
     TopicsConfig,
 )
 from driftwatch.config.tracing import TracingConfig
@@ -58,6 +58,7 @@ __all__ = [
     "LogConfig",
     "LogSinkConfig",
     "MessageFormat",
+    "OAuthConfig",
     "QueueConfig",
     "ReferencesConfig",
     "ReplaySource",

@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from driftwatch.config.durations import Duration
 from driftwatch.config.http import HttpClientConfig, ServersConfig, ServerUrls
-from driftwatch.config.secrets import Secret, UserName
-from driftwatch.settings import ConfigLocation, ConfigPath, Settings, listed
+from driftwatch.config.kafka_security import SecurityConfig
+from driftwatch.settings import ConfigLocation, Settings, listed
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -29,9 +29,6 @@ def _check_server(value: str) -> str:
 
 _GROUP = r"^[A-Za-z0-9._-]{1,200}$"
 DEFAULT_GROUP = "driftwatch"
-RECONNECT_MS = 1_000
-"""The longest pause between attempts to connect, as other Kafka clients have it; kafka-python's own 30 s outlast most
-of what a network or a broker is away."""
 
 _TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
 
@@ -44,39 +41,6 @@ def _check_topic(value: str) -> str:
 
 Topic = Annotated[str, AfterValidator(_check_topic), Field(json_schema_extra={"pattern": _TOPIC})]
 Server = Annotated[str, AfterValidator(_check_server)]
-
-
-class SecurityConfig(Settings):
-    """How a Kafka client proves who it is, and checks whom it talks to."""
-
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    ssl_cafile: ConfigPath | None = None
-    ssl_certfile: ConfigPath | None = None
-    ssl_keyfile: ConfigPath | None = None
-    ssl_password: Annotated[Secret | None, Field(description="of ssl_keyfile, if it is encrypted")] = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: UserName | None = None
-    sasl_password: Secret | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        credentials = ("sasl_mechanism", "sasl_username", "sasl_password")
-        given = [name for name in credentials if getattr(self, name) is not None]
-        if self.protocol.startswith("SASL"):
-            missing = [name for name in credentials if name not in given]
-            if missing:
-                raise ValueError(f"protocol {self.protocol} needs {', '.join(missing)}")
-        elif given:
-            raise ValueError(f"{', '.join(given)} without a SASL protocol; set protocol to SASL_SSL or SASL_PLAINTEXT")
-        files = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
-        stated = [name for name in files if getattr(self, name) is not None]
-        if stated and not self.protocol.endswith("SSL"):
-            raise ValueError(f"{', '.join(stated)} without TLS; set protocol to SSL or SASL_SSL")
-        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
-            raise ValueError("ssl_certfile and ssl_keyfile go together; give both or neither")
-        if self.ssl_password is not None and self.ssl_keyfile is None:
-            raise ValueError("ssl_password is of an ssl_keyfile, and there is none")
-        return self
 
 
 class TopicsConfig(Settings):
@@ -103,24 +67,6 @@ class KafkaConnection(Settings):
     bootstrap_servers: Annotated[list[Server], BeforeValidator(_split_commas), Field(min_length=1)]
     security: SecurityConfig = SecurityConfig()
     max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
-
-    def client_options(self) -> dict[str, Any]:
-        """What every kafka-python client needs to connect: servers, and security with the password in clear."""
-        security = self.security
-        options: dict[str, Any] = {"security_protocol": security.protocol}
-        stated = {
-            "ssl_cafile": security.ssl_cafile,
-            "ssl_certfile": security.ssl_certfile,
-            "ssl_keyfile": security.ssl_keyfile,
-            # Without one OpenSSL would ask for that of an encrypted key at the terminal.
-            "ssl_password": security.ssl_password.get_secret_value() if security.ssl_password else "",
-            "sasl_mechanism": security.sasl_mechanism,
-            "sasl_plain_username": security.sasl_username,
-            "sasl_plain_password": security.sasl_password and security.sasl_password.get_secret_value(),
-        }
-        options.update({key: str(value) for key, value in stated.items() if value is not None})
-        servers = list(self.bootstrap_servers)
-        return {"bootstrap_servers": servers, "reconnect_backoff_max_ms": RECONNECT_MS, **options}
 
 
 class SchemaRegistryConfig(ServersConfig, HttpClientConfig):

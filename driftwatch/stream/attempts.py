@@ -19,10 +19,10 @@ REMEDIES = (
     ),
     (("WRONG_VERSION_NUMBER", "EOF occurred", "Handshake failed: [Errno"), "this port may not speak TLS: see protocol"),
     (("Invalid frame length",), "this port may speak TLS: see protocol"),
-    (
-        ("socket disconnected", "Connection reset"),
-        "brokers hang up where a password or sasl_mechanism is wrong, or TLS is missing",
-    ),
+    (("invalid_token",), "brokers do not believe the token: see its audience, scope, issuer and time"),
+    (("Invalid username or password", "invalid credentials"), "see sasl_username and sasl_password"),
+    (("UNSUPPORTED_SASL_MECHANISM", "UnsupportedSaslMechanism"), "see sasl_mechanism"),
+    (("socket disconnected", "Connection reset"), "brokers hang up where TLS or SASL is missing: see protocol"),
 )
 """What to look at in the configuration's ``security``, by what an attempt failed of."""
 

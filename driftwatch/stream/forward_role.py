@@ -22,6 +22,7 @@ from kafka.errors import (
 from driftwatch.config import ForwardConfig, HttpSource
 from driftwatch.errors import MessageError
 from driftwatch.stream.alert import rfc3339
+from driftwatch.stream.connecting import client_options
 from driftwatch.stream.dead_letter_file import DeadLetterFile
 from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Observer, Progress, StageTimed
 from driftwatch.stream.intake import WAIT_S, Closing, IntakeQueue, record_of
@@ -88,7 +89,7 @@ class ForwardRole(Reconnecting):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Forwards until told to stop, and then what is queued."""
-        options: dict[str, Any] = {**self._target.client_options(), "allow_auto_create_topics": False}
+        options: dict[str, Any] = {**client_options(self._target), "allow_auto_create_topics": False}
         consumer = KafkaConsumer(group_id=None, **options)
         clients.callback(close_client, self.name, lambda: consumer.close(timeout_ms=CLOSE_MS))
         if not (partitions := consumer.partitions_for_topic(self._target.topic)):

@@ -17,6 +17,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, NoOffsetForPartitionErro
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.config import KafkaSource
+from driftwatch.stream.connecting import client_options
 from driftwatch.stream.events import LagMeasured, Observer, PartitionsHeld
 from driftwatch.stream.kafka_batches import Unreadable, bound_batches
 from driftwatch.stream.log import Partition, Record, event_time
@@ -287,7 +288,7 @@ class KafkaRole(Reconnecting):
             stated |= {"session_timeout_ms": session_ms, "heartbeat_interval_ms": session_ms // 3}
             if self.source.instance is not None:
                 stated["group_instance_id"] = f"{self.source.instance}.{self.name}"
-        made = KafkaConsumer(**{**stated, **options}, **self.source.client_options())
+        made = KafkaConsumer(**{**stated, **options}, **client_options(self.source))
         clients.callback(close_client, self.name, lambda: made.close(autocommit=False, timeout_ms=CLOSE_MS))
         receive_more(made)
         bound_batches(made, self.source.max_message_bytes)
@@ -305,7 +306,7 @@ class KafkaRole(Reconnecting):
             batch_size=batch_bytes(self.source),
             linger_ms=2,
             allow_auto_create_topics=False,
-            **self.source.client_options(),
+            **client_options(self.source),
         )
         clients.callback(close_client, self.name, lambda: made.close(timeout=CLOSE_MS / 1000))
         keep_requests(made)

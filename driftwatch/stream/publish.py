@@ -26,6 +26,7 @@ from driftwatch.data.schema import Samples, Schema, TableSchema
 from driftwatch.data.sent_tables import rows_to_send
 from driftwatch.data.table_files import TableDataset
 from driftwatch.errors import SourceError, UsageError
+from driftwatch.stream.connecting import client_options
 from driftwatch.stream.losses import words_of
 from driftwatch.stream.registry import open_registry
 
@@ -142,7 +143,7 @@ def ensure_topic(source: KafkaSource, partitions: int) -> bool:
         SourceError: the broker cannot be reached, or refuses.
     """
     try:
-        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **source.client_options())) as admin:
+        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(source))) as admin:
             admin.create_topics({source.topic: {"num_partitions": partitions}}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
         return False
@@ -203,7 +204,7 @@ def _producer(source: KafkaSource) -> KafkaProducer:
             max_request_size=source.max_message_bytes,
             bootstrap_timeout_ms=CONNECT_MS,
             max_block_ms=CONNECT_MS,
-            **source.client_options(),
+            **client_options(source),
         )
     except KafkaConfigurationError as error:
         raise SourceError(f"Kafka client: {error}") from error
@@ -245,7 +246,7 @@ def _refused(error: BaseException, plan: PublishPlan, source: KafkaSource) -> So
 
 def _is_missing(topic: str, source: KafkaSource) -> bool:
     try:
-        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **source.client_options())) as admin:
+        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(source))) as admin:
             return topic not in admin.list_topics()
     except (KafkaError, OSError):
         return False

@@ -19,6 +19,7 @@ from kafka.errors import (
 
 from driftwatch.config import KafkaConnection, KafkaSource
 from driftwatch.errors import SourceError
+from driftwatch.stream.connecting import client_options
 from driftwatch.stream.groups import shared_with
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.topic_rules import Complaint, TopicFound, TopicPlan, complaints, plan_topics
@@ -178,4 +179,4 @@ def _settings(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Mappin
 
 def connect(kafka: KafkaConnection) -> KafkaAdminClient:
     """A client that may ask for topics and make them."""
-    return KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **kafka.client_options())
+    return KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(kafka))

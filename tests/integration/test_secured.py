@@ -99,7 +99,8 @@ def test_samples_are_scored_and_tested(
     ("changes", "told"),
     [
         ({"ssl_cafile": "another.pem"}, "ssl_cafile is to hold the authority of the brokers' certificates"),
-        ({"sasl_password": "wrong"}, "brokers hang up where a password or sasl_mechanism is wrong"),
+        ({"sasl_password": "wrong"}, "Invalid username or password; see sasl_username and sasl_password"),
+        ({"sasl_mechanism": "SCRAM-SHA-256"}, "see sasl_mechanism"),
     ],
 )
 def test_readiness_tells_why_there_is_no_connection(

@@ -22,8 +22,10 @@ from driftwatch.config import (
 )
 from driftwatch.errors import ConfigError
 from driftwatch.settings import ConfigErrors, load_yaml_model
+from driftwatch.stream.connecting import client_options
 
 KAFKA = {"kind": "kafka", "bootstrap_servers": ["broker:9092"], "topic": "samples"}
+BEARER = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
 STREAMS = [{"name": "a", "reference": "bundles/a"}]
 
 
@@ -159,6 +161,20 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"source": {**KAFKA, "security": {"protocol": "SASL_SSL"}}}, "needs sasl_mechanism, sasl_username"),
         ({"source": {**KAFKA, "security": {"sasl_username": "me"}}}, "without a SASL protocol"),
         ({"source": {**KAFKA, "security": {"ssl_cafile": "ca.pem"}}}, "without TLS"),
+        ({"source": {**KAFKA, "security": {"oauth_token_file": "t"}}}, "oauth_token_file without a SASL protocol"),
+        ({"source": {**KAFKA, "security": BEARER}}, "OAUTHBEARER needs oauth or oauth_token_file, one of both"),
+        (
+            {"source": {**KAFKA, "security": {**BEARER, "oauth_token_file": "t", "sasl_username": "me"}}},
+            "sasl_mechanism OAUTHBEARER has no use for sasl_username; leave out",
+        ),
+        (
+            {"source": {**KAFKA, "security": {**BEARER, "oauth": {"token_url": "https://x", "client_id": "me"}}}},
+            "source.security.oauth.client_secret: is required",
+        ),
+        (
+            {"source": {**KAFKA, "security": {**BEARER, "oauth_token_file": "t", "oauth_extensions": {"auth": "x"}}}},
+            "source.security.oauth_extensions: 'auth' cannot be sent",
+        ),
         (
             {"source": {**KAFKA, "security": {"protocol": "SSL", "ssl_certfile": "c.pem"}}},
             "ssl_certfile and ssl_keyfile go together",
@@ -322,7 +338,7 @@ class TestSecrets:
         assert "hunter2" not in repr(loaded)
         assert "hunter2" not in str(loaded)
         assert isinstance(loaded.source, KafkaSource)
-        assert loaded.source.client_options()["sasl_plain_password"] == "hunter2"
+        assert client_options(loaded.source)["sasl_plain_password"] == "hunter2"
         sink = loaded.sinks[0]
         assert isinstance(sink, WebhookSinkConfig)
         assert sink.headers == {"Authorization": "Bearer hunter2"}

@@ -93,3 +93,10 @@ def test_a_listener_asks_nobody_for_a_pass_phrase(files: Path) -> None:
     tls = {"certfile": str(files / "own.pem"), "keyfile": str(files / "locked.key")}
     with pytest.raises(ConfigError, match=r"source\.tls\.keyfile: .*locked\.key is encrypted.*openssl pkey"):
         require_certificates(config({"kind": "http", "port": 0, "tls": tls}))
+
+
+def test_the_authority_of_an_authorization_server_is_tried_too(files: Path) -> None:
+    oauth = {"token_url": "https://x/", "client_id": "me", "client_secret": "pw", "ca_file": str(files / "own.key")}
+    security = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth": oauth}
+    with pytest.raises(ConfigError, match=r"source\.security\.oauth: ca_file: .*own\.key holds no cert"):
+        require_certificates(config({**KAFKA, "security": security}))

@@ -17,6 +17,7 @@ from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.attempts import LOGGER, RECENT_S, Attempts
+from driftwatch.stream.connecting import client_options
 from driftwatch.stream.losses import words_of
 
 
@@ -50,7 +51,7 @@ def hang_up(connection: socket.socket) -> None:
 
 def failure(port: int, **security: Any) -> str:
     stated = {"kind": "kafka", "topic": "t", "bootstrap_servers": [f"127.0.0.1:{port}"], "security": security}
-    options = KafkaSource.model_validate(stated).client_options()
+    options = client_options(KafkaSource.model_validate(stated))
     with pytest.raises(KafkaTimeoutError) as caught:
         KafkaAdminClient(bootstrap_timeout_ms=500, **options)
     return words_of(caught.value)
@@ -83,7 +84,7 @@ def test_tls_where_none_is_spoken(listen: Any) -> None:
 
 
 def test_a_broker_that_hangs_up(listen: Any) -> None:
-    assert "brokers hang up where a password or sasl_mechanism is wrong" in failure(listen(hang_up))
+    assert "brokers hang up where TLS or SASL is missing: see protocol" in failure(listen(hang_up))
 
 
 def test_no_tls_where_it_is_spoken(listen: Any) -> None:

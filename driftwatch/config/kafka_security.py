@@ -1,0 +1,85 @@
+"""How a Kafka client proves who it is, and checks whom it talks to."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from driftwatch.config.http import check_url
+from driftwatch.config.secrets import Secret, UserName
+from driftwatch.settings import ConfigPath, Settings
+
+_EXTENSION, _SEEN = re.compile(r"[A-Za-z]+"), re.compile(r"[\x21-\x7e \t\r\n]+")
+
+
+def _check_extensions(extensions: dict[str, str]) -> dict[str, str]:
+    for name, value in extensions.items():
+        # By RFC 7628; "auth" is the token itself.
+        if not _EXTENSION.fullmatch(name) or name == "auth" or not _SEEN.fullmatch(value):
+            raise ValueError(f"{name!r} cannot be sent: names are letters, values visible ASCII characters")
+    return extensions
+
+
+class OAuthConfig(Settings):
+    """An authorization server that gives tokens for client credentials (OAuth 2.0, RFC 6749, 4.4)."""
+
+    token_url: Annotated[str, AfterValidator(check_url)]
+    client_id: UserName
+    client_secret: Secret
+    scope: Annotated[str | None, Field(min_length=1)] = None
+    parameters: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="what else to ask for a token with, such as an audience"
+    )
+    ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+
+class SecurityConfig(Settings):
+    """How a Kafka client proves who it is, and checks whom it talks to."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_cafile: ConfigPath | None = None
+    ssl_certfile: ConfigPath | None = None
+    ssl_keyfile: ConfigPath | None = None
+    ssl_password: Annotated[Secret | None, Field(description="of ssl_keyfile, if it is encrypted")] = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    sasl_username: UserName | None = None
+    sasl_password: Secret | None = None
+    oauth: Annotated[OAuthConfig | None, Field(description="where tokens for OAUTHBEARER are from")] = None
+    oauth_token_file: Annotated[
+        ConfigPath | None, Field(description="or that: read for each connection, and kept fresh by something else")
+    ] = None
+    oauth_extensions: Annotated[dict[str, str], AfterValidator(_check_extensions)] = Field(
+        default_factory=dict, description="told to brokers beside a token, such as logicalCluster"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        self._check_sasl()
+        files = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+        stated = [name for name in files if getattr(self, name) is not None]
+        if stated and not self.protocol.endswith("SSL"):
+            raise ValueError(f"{', '.join(stated)} without TLS; set protocol to SSL or SASL_SSL")
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            raise ValueError("ssl_certfile and ssl_keyfile go together; give both or neither")
+        if self.ssl_password is not None and self.ssl_keyfile is None:
+            raise ValueError("ssl_password is of an ssl_keyfile, and there is none")
+        return self
+
+    def _check_sasl(self) -> None:
+        password, tokens = ("sasl_username", "sasl_password"), ("oauth", "oauth_token_file", "oauth_extensions")
+        given = [name for name in ("sasl_mechanism", *password, *tokens) if getattr(self, name)]
+        if not self.protocol.startswith("SASL"):
+            if given:
+                told = ", ".join(given)
+                raise ValueError(f"{told} without a SASL protocol; set protocol to SASL_SSL or SASL_PLAINTEXT")
+            return
+        bearer = self.sasl_mechanism == "OAUTHBEARER"
+        if missing := [name for name in ("sasl_mechanism", *password) if name not in given and not bearer]:
+            raise ValueError(f"protocol {self.protocol} needs {', '.join(missing)}")
+        if bearer and (self.oauth is None) == (self.oauth_token_file is None):
+            raise ValueError("sasl_mechanism OAUTHBEARER needs oauth or oauth_token_file, one of both")
+        if others := [name for name in (password if bearer else tokens) if name in given]:
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} has no use for {', '.join(others)}; leave out")

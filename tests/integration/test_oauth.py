@@ -1,0 +1,90 @@
+"""A daemon on a broker that wants OAuth 2.0 tokens: from an authorization server, which may be away, or from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.broker import KafkaBroker, start_broker
+from tests.broker.broker import QUICK_START
+from tests.cluster import Cluster
+from tests.integration.conftest import StartDaemon, require_apache_kafka
+from tests.integration.test_recovery import config, messages
+from tests.issuer import SCOPE, Signer, allowed, issuer, listener
+from tests.synthetic import waves
+
+LIFE_S = 8.0
+
+
+@pytest.fixture(scope="module")
+def signer() -> Signer:
+    return Signer()
+
+
+@pytest.fixture(scope="module")
+def guarded(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    require_apache_kafka()
+    keys = tmp_path_factory.mktemp("keys") / "jwks.json"
+    keys.write_text(json.dumps(signer.keys()))
+    with start_broker(None, listener(keys), java=(*QUICK_START, allowed(keys))) as broker:
+        yield broker
+
+
+def by_tokens(broker: KafkaBroker, cluster: Cluster, bundle: Path, **security: Any) -> dict[str, Any]:
+    stated = config(cluster, bundle, log={"level": "debug"})
+    stated["source"]["bootstrap_servers"] = [f"127.0.0.1:{broker.proxied}"]
+    stated["source"]["security"] = {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER", **security}
+    return stated
+
+
+def test_tokens_are_renewed_while_samples_are_scored(
+    guarded: KafkaBroker, signer: Signer, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster = Cluster(guarded.bootstrap, "tokens")
+    cluster.create()
+    cluster.send(messages(waves(100, seed=1)))
+    with issuer(signer, LIFE_S) as server:
+        oauth = {"token_url": server.url, "client_id": "me", "client_secret": "hunter2", "scope": SCOPE}
+        daemon = start_daemon(by_tokens(guarded, cluster, bundle, oauth=oauth))
+        daemon.wait_for("scores", lambda: daemon.metric("driftwatch_samples_total") == 100)
+        first = len(server.asked)
+        # Connections live on: the broker would end them at the end of a token's life.
+        daemon.wait_for("three more tokens", lambda: len(server.asked) >= first + 3)
+        cluster.send(messages(waves(100, seed=2)))
+        daemon.wait_for("more scores", lambda: daemon.metric("driftwatch_samples_total") == 200)
+        assert [line for line in daemon.lines() if line["event"] == "source lost"] == []
+        assert daemon.get("/readyz").status_code == 200
+        written = "".join(map(json.dumps, daemon.lines()))
+        assert "hunter2" not in written
+        assert "eyJ" not in written, "how a token begins"
+        assert daemon.stop() < 10
+
+
+def test_readiness_tells_why_there_is_no_token(
+    guarded: KafkaBroker, signer: Signer, bundle: Path, start_daemon: StartDaemon
+) -> None:
+    cluster = Cluster(guarded.bootstrap, "none")
+    with issuer(signer) as server:
+        oauth = {"token_url": server.url, "client_id": "me", "client_secret": "barley"}
+        daemon = start_daemon(by_tokens(guarded, cluster, bundle, oauth=oauth))
+        told = f"authorization server {server.url.removesuffix('/token')} answered 401 invalid_client who is this?"
+        daemon.wait_for("a reason", lambda: told in daemon.get("/readyz").text)
+        assert daemon.get("/healthz").status_code == 200
+
+
+def test_a_token_in_a_file_is_taken_once_brokers_believe_it(
+    guarded: KafkaBroker, signer: Signer, bundle: Path, tmp_path: Path, start_daemon: StartDaemon
+) -> None:
+    cluster = Cluster(guarded.bootstrap, "file")
+    cluster.create()
+    cluster.send(messages(waves(100, seed=1)))
+    file = tmp_path / "token"
+    file.write_text(Signer().token(3_600))
+    daemon = start_daemon(by_tokens(guarded, cluster, bundle, oauth_token_file=str(file)))
+    daemon.wait_for("a reason", lambda: "brokers do not believe the token" in daemon.get("/readyz").text)
+    file.write_text(signer.token(3_600) + "\n")
+    daemon.wait_for("scores", lambda: daemon.metric("driftwatch_samples_total") == 100)
