@@ -105,6 +105,14 @@ class KafkaSource(KafkaConnection):
         ),
     ] = None
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
+    rack: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="where the daemon runs, such as its availability zone: partitions are read from the replica "
+            "there (broker.rack), if brokers have the RackAwareReplicaSelector",
+        ),
+    ] = None
     topics: TopicsConfig = TopicsConfig()
     schema_registry: Annotated[
         SchemaRegistryConfig | None, Field(description="that knows the schemas of Avro and Protobuf messages")

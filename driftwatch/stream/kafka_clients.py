@@ -282,6 +282,7 @@ class KafkaRole(Reconnecting):
             "allow_auto_create_topics": False,
             "max_poll_interval_ms": MAX_POLL_INTERVAL_MS,
             "metadata_max_age_ms": 30_000,
+            "client_rack": self.source.rack or "",
         }
         if group is not None:
             session_ms = int(self.source.session_timeout_s * 1000)

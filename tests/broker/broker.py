@@ -52,6 +52,8 @@ group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 log.segment.bytes=67108864
 log.cleaner.enable=true
+broker.rack=rack-{number}
+replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 """
 
 QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")

@@ -55,8 +55,11 @@ class Fleet:
 
     def start(self, name: str) -> RunningDaemon:
         """Starts a replica."""
-        instance = name if name != NAMES[-1] else None
-        config = {**self._config, "source": {**self._config["source"], "instance": instance}}
+        own: dict[str, Any] = {"instance": name if name != NAMES[-1] else None}
+        if self._version == PRESENT:
+            # Of three nodes each has its reader, and the last replica reads from leaders.
+            own["rack"] = f"rack-{NAMES.index(name) + 1}"
+        config = {**self._config, "source": {**self._config["source"], **own}}
         file = f"{len(self._started):03}-{name}"
         daemon = launch(config, self._folder, file, environment=self.clocks.environment(name), code=self._version)
         self._started.append(daemon)
