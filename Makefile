@@ -58,7 +58,7 @@ $(PEERS)/.ready: benchmarks/peers.lock .ci/install
 lock:  ## resolve the pinned dependencies anew
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
-	uv pip compile pyproject.toml --extra cpu --extra schema-registry --extra remote --extra otel --extra mlflow \
+	uv pip compile pyproject.toml --extra cpu --extra schema-registry --extra aws --extra remote --extra otel --extra mlflow \
 		--constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet -o requirements.runtime.lock
 	uv pip compile benchmarks/peers.in --universal --python-version 3.11 --generate-hashes \

@@ -1,16 +1,18 @@
-"""The certificates of brokers and listeners, tried before the work."""
+"""What brokers and listeners are to be shown, tried before the work."""
 
 from __future__ import annotations
 
 import ssl
+from importlib.util import find_spec
 
 from driftwatch.config import DaemonConfig, HttpSource, KafkaSource, SecurityConfig
 from driftwatch.config.certificates import own_certificate, trust
 from driftwatch.config.http import tls_context
+from driftwatch.errors import ConfigError
 
 
 def require_certificates(config: DaemonConfig) -> None:
-    """Refuses certificates that Kafka's clients, or senders of samples, could not use: no retry would mend them.
+    """Refuses what Kafka's clients, or senders of samples, could not use: no retry would help.
 
     Raises:
         ConfigError: see above.
@@ -31,6 +33,9 @@ def require_certificates(config: DaemonConfig) -> None:
 
 
 def _of_brokers(security: SecurityConfig, where: str) -> None:
+    if security.sasl_mechanism == "AWS_MSK_IAM" and find_spec("botocore") is None:
+        remedy = "pip install 'driftwatch[aws]'"
+        raise ConfigError("AWS_MSK_IAM needs botocore", where=f"{where}.sasl_mechanism", remedy=remedy)
     if security.oauth is not None:
         tls_context(security.oauth.ca_file, f"{where}.oauth")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -44,7 +44,7 @@ class SecurityConfig(Settings):
     ssl_certfile: ConfigPath | None = None
     ssl_keyfile: ConfigPath | None = None
     ssl_password: Annotated[Secret | None, Field(description="of ssl_keyfile, if it is encrypted")] = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None = None
     sasl_username: UserName | None = None
     sasl_password: Secret | None = None
     oauth: Annotated[OAuthConfig | None, Field(description="where tokens for OAUTHBEARER are from")] = None
@@ -76,10 +76,19 @@ class SecurityConfig(Settings):
                 told = ", ".join(given)
                 raise ValueError(f"{told} without a SASL protocol; set protocol to SASL_SSL or SASL_PLAINTEXT")
             return
-        bearer = self.sasl_mechanism == "OAUTHBEARER"
-        if missing := [name for name in ("sasl_mechanism", *password) if name not in given and not bearer]:
+        needed: tuple[str, ...]
+        other: tuple[str, ...]
+        if self.sasl_mechanism == "OAUTHBEARER":
+            needed, other = (), password
+            if (self.oauth is None) == (self.oauth_token_file is None):
+                raise ValueError("sasl_mechanism OAUTHBEARER needs oauth or oauth_token_file, one of both")
+        elif self.sasl_mechanism == "AWS_MSK_IAM":
+            needed, other = (), (*password, *tokens)
+            if self.protocol != "SASL_SSL":
+                raise ValueError("sasl_mechanism AWS_MSK_IAM needs protocol SASL_SSL")
+        else:
+            needed, other = ("sasl_mechanism", *password), tokens
+        if missing := [name for name in needed if name not in given]:
             raise ValueError(f"protocol {self.protocol} needs {', '.join(missing)}")
-        if bearer and (self.oauth is None) == (self.oauth_token_file is None):
-            raise ValueError("sasl_mechanism OAUTHBEARER needs oauth or oauth_token_file, one of both")
-        if others := [name for name in (password if bearer else tokens) if name in given]:
-            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} has no use for {', '.join(others)}; leave out")
+        if useless := [name for name in other if name in given]:
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} has no use for {', '.join(useless)}; leave out")

@@ -21,6 +21,7 @@ REMEDIES = (
     (("Invalid frame length",), "this port may speak TLS: see protocol"),
     (("invalid_token",), "brokers do not believe the token: see its audience, scope, issuer and time"),
     (("Invalid username or password", "invalid credentials"), "see sasl_username and sasl_password"),
+    (("get_frozen_credentials",), "no credentials of AWS: see its environment variables, profile, or the pod's role"),
     (("UNSUPPORTED_SASL_MECHANISM", "UnsupportedSaslMechanism"), "see sasl_mechanism"),
     (("socket disconnected", "Connection reset"), "brokers hang up where TLS or SASL is missing: see protocol"),
 )

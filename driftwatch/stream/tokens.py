@@ -68,7 +68,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
                 except KafkaConnectionError as error:
                     if self._clock() >= self._end_s:
                         raise
-                    log.warning("no new token, the old one is used on", error=str(error))
+                    log.warning("token not renewed; using the old one until it expires", error=str(error))
                     self._renewal_s = self._clock() + RETRY_S
             return self._token
 

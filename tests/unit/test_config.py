@@ -162,6 +162,14 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"source": {**KAFKA, "security": {"sasl_username": "me"}}}, "without a SASL protocol"),
         ({"source": {**KAFKA, "security": {"ssl_cafile": "ca.pem"}}}, "without TLS"),
         ({"source": {**KAFKA, "security": {"oauth_token_file": "t"}}}, "oauth_token_file without a SASL protocol"),
+        (
+            {"source": {**KAFKA, "security": {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "AWS_MSK_IAM"}}},
+            "sasl_mechanism AWS_MSK_IAM needs protocol SASL_SSL",
+        ),
+        (
+            {"source": {**KAFKA, "security": {**BEARER, "sasl_mechanism": "AWS_MSK_IAM", "oauth_token_file": "t"}}},
+            "sasl_mechanism AWS_MSK_IAM has no use for oauth_token_file; leave out",
+        ),
         ({"source": {**KAFKA, "security": BEARER}}, "OAUTHBEARER needs oauth or oauth_token_file, one of both"),
         (
             {"source": {**KAFKA, "security": {**BEARER, "oauth_token_file": "t", "sasl_username": "me"}}},

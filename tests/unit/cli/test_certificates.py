@@ -100,3 +100,11 @@ def test_the_authority_of_an_authorization_server_is_tried_too(files: Path) -> N
     security = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth": oauth}
     with pytest.raises(ConfigError, match=r"source\.security\.oauth: ca_file: .*own\.key holds no cert"):
         require_certificates(config({**KAFKA, "security": security}))
+
+
+def test_what_aws_wants_is_asked_for_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = config({**KAFKA, "security": {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}})
+    require_certificates(watched)
+    monkeypatch.setattr("driftwatch.cli.certificates.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"sasl_mechanism: AWS_MSK_IAM needs botocore .*driftwatch\[aws\]"):
+        require_certificates(watched)
