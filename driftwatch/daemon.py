@@ -288,7 +288,7 @@ def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None =
             with interruptible(stop):
                 daemon = Daemon(config, load_references(config), monitor, queue, Asked(hangup, reread))
                 if lack := lack_of_kernels(torch.device(choose_device(config.device))):
-                    log.warning("scoring takes longer than it need", because=lack.what, remedy=lack.remedy)
+                    log.warning("scoring is slower than necessary", because=lack.what, remedy=lack.remedy)
                 # Of many references minutes: whoever stops a daemon that has just been started waits half a minute.
                 daemon.prepare()
         except Interrupted:

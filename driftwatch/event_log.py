@@ -41,9 +41,9 @@ class EventLog:
                     )
             case RequestAnswered(outcome="shed" | "refused" | "unauthorized" | "too_large" as outcome, detail=detail):
                 if count := self._tell("intake", outcome):
-                    log.warning("request not taken in", outcome=outcome, count=count, detail=detail)
+                    log.warning("request rejected", outcome=outcome, count=count, detail=detail)
             case MessagesGone():
-                log.error("messages are gone that were not read", **vars(event))
+                log.error("messages were lost before they were read", **vars(event))
             case PartitionCrowded():
                 log.warning(
                     "too many streams share a partition: panes are closed short, with more false alarms than asked for",

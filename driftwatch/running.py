@@ -148,7 +148,7 @@ def run_roles(daemon: Runs, stop: threading.Event) -> int:
     failed = [thread for thread in threads if not thread.completed and not thread.is_alive()]
     for thread in threads:
         if thread.is_alive():
-            log.warning("did not stop in time; what it held is not committed", role=thread.role.name)
+            log.warning("did not stop in time; what it was doing is not committed", role=thread.role.name)
     for thread in threads:
         if thread.completed and not stop.is_set():
             daemon.monitor.health.role_done(thread.role.name)

@@ -81,13 +81,13 @@ def _of_silence(alert: QuietAlert, there: Mapping[str, str]) -> Message:
         )
     return Message(
         title=f"{alert.severity.upper()}: {alert.stream} is silent, nothing since {moment(alert.since_ms)}",
-        lead=f"No sample of {alert.stream} comes any more: nobody can tell whether its inputs drift.",
+        lead=f"{alert.stream} has stopped sending samples, so drift in it cannot be detected.",
         facts={
             "Last sample": f"{moment(alert.since_ms)}; {place}",
             "Allowed": f"{duration(alert.after_ms)} without a sample (alerts.quiet_after)",
         },
         steps=(
-            "Does the model still get requests? If not, there is nothing to watch, and nothing to mend here.",
+            "Does the model still get requests? If not, nothing needs fixing here.",
             "If it does, look at what sends its inputs: the logger, its credentials, the topic and the stream's name.",
             "The alert is resolved by the next sample.",
         ),
@@ -193,7 +193,7 @@ def _steps(alert: Alert, links: Links) -> Sequence[str]:
     return (
         f"{page}: is it this stream alone, and does it start with a deployment or a change upstream?",
         *(["Look at the samples named above: they differ most."] if first else []),
-        "If the inputs are broken, mend what sends them; the alert is resolved by itself.",
+        "If the inputs are broken, fix their source; the alert then resolves by itself.",
         "If they are right and here to stay, judge the model on them, then make a new reference "
         "(driftwatch recalibrate).",
     )

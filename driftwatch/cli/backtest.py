@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 
 def backtest(
     config: Annotated[Path, typer.Argument(help="Daemon configuration, YAML.", show_default=False)],
-    data: Annotated[str, typer.Argument(help=f"What came, in its order: {DATA_HELP}", show_default=False)],
-    time: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column that says when a row happened.")
-    ] = None,
+    data: Annotated[str, typer.Argument(help=f"Past data, in its original order: {DATA_HELP}", show_default=False)],
+    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with the event time of each row.")] = None,
     stream: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which stream of the configuration, if it has several.")
     ] = None,
-    by: Annotated[
-        By, typer.Option(help="What is told of together; days if auto, or months if they are many.")
-    ] = "auto",
+    by: Annotated[By, typer.Option(help="Period to summarise by; auto is days, or months if there are many.")] = "auto",
     out: Annotated[
         str | None,
         typer.Option(
@@ -37,12 +33,12 @@ def backtest(
             "to NAME.windows.SUFFIX and NAME.periods.SUFFIX."
         ),
     ] = None,
-    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it, as .png.")] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot the result, as .png.")] = None,
     format: Annotated[  # noqa: A002 - the option's name
         OutputFormat, typer.Option(help="Tables for people, or JSON.")
     ] = "table",
 ) -> None:
-    """Tell what a configuration would have told: each alarm, when, why and until when, and what each month was like.
+    """Report the alarms that a configuration would have raised on past data, and what moved in each month.
 
     Windows, thresholds and alerts are those that the daemon would have had. Nothing is sent, and no broker is asked:
     of the configuration source and sinks play no part.

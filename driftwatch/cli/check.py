@@ -273,7 +273,9 @@ def _by_time(windows: WindowsConfig) -> str:
 
 
 def _anytime(alpha: float) -> str:
-    return f"chance {alpha:g} of ever a false alarm on single samples" if alpha else "no alarm on single samples"
+    if not alpha:
+        return "no alarm on single samples"
+    return f"probability {alpha:g} of ever alarming on single samples without drift"
 
 
 def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[StreamPlan]:

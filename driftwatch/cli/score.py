@@ -49,7 +49,7 @@ def score(
     Without --out the rows go to the terminal: of the samples, or with --window of the windows, each with its effect
     (nats per sample), the p-value of the combined statistic, whether it would alarm, and what moved.
 
-    Rows that cannot be read are left out and told of, with --out in NAME.refused.SUFFIX; if most are such, it fails.
+    Rows that cannot be read are skipped and reported, with --out in NAME.refused.SUFFIX; if most are such, it fails.
     """
     from driftwatch.cli.tables import FileTable, JsonLines, TextTable, check_place
 
@@ -145,7 +145,7 @@ def _told_rule(window: int, alarms: int) -> Sequence[str]:
     return (
         f"{alarms:,} would alarm: {rule}, one false alarm in {budget} samples",
         "p is of the combined statistic, effects are in nats/sample",
-        "a daemon's windows overlap: driftwatch check tells the p that it alarms at",
+        "a daemon's windows overlap and alarm at another p: run driftwatch check to see it",
     )
 
 

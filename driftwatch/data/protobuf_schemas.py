@@ -120,7 +120,7 @@ def _type_name(file: FileDescriptorProto, indexes: tuple[int, ...]) -> str:
     types = list(file.message_type)
     for index in indexes:
         if not 0 <= index < len(types):
-            raise MessageError(f"is of a type that its schema has not, {indexes}"[:200], reason="malformed")
+            raise MessageError(f"has a message type that is not in its schema, {indexes}"[:200], reason="malformed")
         names.append(types[index].name)
         # A map's entries are a nested type too, which Confluent's serializer for Java does not count.
         types = [nested for nested in types[index].nested_type if not nested.options.map_entry]

@@ -150,7 +150,7 @@ def refuse_existing(out: Location, *, overwrite: bool = False) -> None:
     """
     if isinstance(out, RemotePath) and out.scheme in SCHEMES:
         remedy = "write it to a folder, and let output.mlflow of a training log it there"
-        raise BundleError("MLflow says itself where it keeps a bundle", where=str(out), remedy=remedy)
+        raise BundleError("a bundle cannot be written to an MLflow address", where=str(out), remedy=remedy)
     if not _holds_something(out):
         return
     if not overwrite:

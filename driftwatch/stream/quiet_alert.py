@@ -58,10 +58,10 @@ class QuietAlert:
         """What happened, for people."""
         place = f"{self.topic}/{self.partition} offset {self.offset}"
         if self.state == "resolved":
-            return f"samples come again, first at {place}"
+            return f"samples are arriving again, first at {place}"
         minutes = self.after_ms / 60_000
         allowed = f"{minutes:g} min" if minutes >= 1 else f"{self.after_ms / 1000:g} s"
-        return f"no sample has come for more than {allowed}, the last at {place}"
+        return f"no sample for more than {allowed}, the last at {place}"
 
     def to_data(self) -> dict[str, Any]:
         """The ``data`` of the CloudEvent."""

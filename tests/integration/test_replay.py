@@ -55,7 +55,7 @@ def test_a_cpu_without_kernels_is_told_of_in_the_log(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]))
     daemon = start_daemon(config(bundle, data, device="cpu"), serving=False)
     assert daemon.process.wait(60) == 0, daemon.log.read_text()
-    (told,) = events(daemon.lines(), "scoring takes longer than it need")
+    (told,) = events(daemon.lines(), "scoring is slower than necessary")
     assert (told["level"], told["because"]) == ("warning", "llvmlite does not load")
     assert told["remedy"] == "pip install 'driftwatch[cpu]'"
 

@@ -36,7 +36,7 @@ def test_words_say_since_when_and_what_to_look_at() -> None:
     assert told.title == "WARNING: fashion is silent, nothing since 2023-11-14 22:13:20 UTC"
     assert told.facts["Last sample"] == "2023-11-14 22:13:20 UTC; requests/2 offset 17"
     assert compose(HEARD, LINKS).title == "RESOLVED: fashion, after 1 h 6 min of silence"
-    assert SILENT.explanation == "no sample has come for more than 10 min, the last at requests/2 offset 17"
+    assert SILENT.explanation == "no sample for more than 10 min, the last at requests/2 offset 17"
 
 
 def test_silence_and_drift_of_one_stream_are_two_incidents() -> None:

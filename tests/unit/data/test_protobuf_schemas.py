@@ -112,7 +112,7 @@ def test_a_message_that_is_not_the_first_is_found_by_its_indexes() -> None:
     assert read(FIRST) == {"note": "", "self": None}
     line = message_class(ORDER_FILE, "shop.Order.Line")(price=2.5)
     assert read(SECOND_S_LINE + line.SerializeToString()) == {"price": 2.5}
-    with pytest.raises(MessageError, match="is of a type that its schema has not"):
+    with pytest.raises(MessageError, match="has a message type that is not in its schema"):
         read(b"\x02\x08")
 
 

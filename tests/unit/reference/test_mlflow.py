@@ -163,7 +163,7 @@ def test_what_mlflow_does_not_have_is_told_in_one_line(
 
 @pytest.mark.parametrize("place", ["runs:/0123/bundle", "models:/mine/1"])
 def test_no_bundle_is_written_to_an_address_that_is_mlflow_s_to_give(place: str) -> None:
-    with pytest.raises(BundleError, match=f"^{place}: MLflow says itself where it keeps a bundle"):
+    with pytest.raises(BundleError, match=f"^{place}: a bundle cannot be written to an MLflow address"):
         refuse_existing(locate(place))
 
 
