@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from driftwatch.data.decimals import decimal_number
+from driftwatch.data.protobuf_sizes import BodySizes
 from driftwatch.data.schema_framing import message_indexes
 from driftwatch.errors import MessageError
 
@@ -60,16 +61,24 @@ def protobuf_reader(schema: str, imported: Mapping[str, str]) -> Callable[[bytes
     file = _file(schema, ROOT)
     files = {name: _file(text, name) for name, text in imported.items()}
     pool = DescriptorPool()
-    _add(pool, file, files, set())
+    try:
+        _add(pool, file, files, set())
+    except RecursionError:
+        raise _too_deep() from None
     types: dict[tuple[int, ...], tuple[Any, Reader]] = {}
     readers: dict[str, Reader] = {}
+    sizes = BodySizes(pool, SPECIAL)
 
     def read(body: bytes) -> Any:
         indexes, written = message_indexes(body)
         if indexes not in types:
             descriptor = pool.FindMessageTypeByName(_type_name(file, indexes))
-            types[indexes] = GetMessageClass(descriptor), _message_reader(descriptor, readers)
+            try:
+                types[indexes] = GetMessageClass(descriptor), _message_reader(descriptor, readers)
+            except RecursionError:
+                raise _too_deep() from None
         message_class, plain = types[indexes]
+        sizes.require_room(written, message_class.DESCRIPTOR)
         try:
             return plain(message_class.FromString(written))
         except (DecodeError, ArithmeticError) as error:
@@ -92,6 +101,10 @@ def _file(schema: str, name: str) -> FileDescriptorProto:
         ) from None
     file.name = name
     return file
+
+
+def _too_deep() -> MessageError:
+    return MessageError("is nested too deeply", reason="unsupported_format", where="protobuf")
 
 
 def _add(

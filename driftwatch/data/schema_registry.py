@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections import OrderedDict
@@ -18,14 +19,18 @@ from uuid import UUID
 import httpx
 
 from driftwatch.data.schema_framing import SchemaKey
+from driftwatch.data.schema_references import MOST_BYTES, SERIALIZED, SchemaSources
 from driftwatch.errors import ConfigError, MessageError, RegistryError
 
 MOST_KEPT = 1_000
+MOST_KEPT_BYTES = 16 << 20
+"""Of the texts of those that are kept; parsed they may take thirty times as much."""
+
+ANSWER_S = 30.0
+"""How long an answer may take: `timeout_s` begins anew with each byte of it."""
+
 ASK_AGAIN_S = 30.0
 """After which a schema that could not be had or used is asked for again: it may have been registered since."""
-
-SERIALIZED = "?format=serialized"
-"""Asks for a Protobuf schema as a descriptor instead of a text, which only protoc could read."""
 
 UNKNOWN_CODES = frozenset({40401, 40402, 40403})
 """No such subject, version, schema."""
@@ -48,6 +53,7 @@ class RegisteredSchema:
 class _Kept:
     found: RegisteredSchema | MessageError
     until_s: float
+    size: int = 0
 
 
 class SchemaRegistry:
@@ -72,6 +78,7 @@ class SchemaRegistry:
         self._client = client
         self._clock = clock
         self._kept: OrderedDict[SchemaKey, _Kept] = OrderedDict()
+        self._kept_bytes = 0
         self._lost = False
 
     def schema(self, key: SchemaKey) -> RegisteredSchema:
@@ -83,9 +90,8 @@ class SchemaRegistry:
         """
         kept = self._kept.get(key)
         if kept is None or kept.until_s < self._clock():
-            kept = self._kept[key] = self._ask(key)
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+            kept = self._ask(key)
+            self._keep(key, kept)
         self._kept.move_to_end(key)
         if isinstance(kept.found, MessageError):
             raise kept.found.with_traceback(None)  # else it would hold on to every message it was raised for
@@ -126,48 +132,46 @@ class SchemaRegistry:
         """Lets go of its connections."""
         self._client.close()
 
+    def _keep(self, key: SchemaKey, kept: _Kept) -> None:
+        if (before := self._kept.pop(key, None)) is not None:
+            self._kept_bytes -= before.size
+        self._kept[key] = kept
+        self._kept_bytes += kept.size
+        while len(self._kept) > 1 and (len(self._kept) > MOST_KEPT or self._kept_bytes > MOST_KEPT_BYTES):
+            self._kept_bytes -= self._kept.popitem(last=False)[1].size
+
     def _ask(self, key: SchemaKey) -> _Kept:
         path = f"/schemas/guids/{key}" if isinstance(key, UUID) else f"/schemas/ids/{key}"
         try:
-            return _Kept(self._registered(path), math.inf)
+            found, size = self._registered(path)
+            return _Kept(found, math.inf, size)
         except MessageError as error:
             told = MessageError(f"schema {key} {error.what}", reason=error.reason, remedy=error.remedy)
             return _Kept(told, self._clock() + ASK_AGAIN_S)
         except (KeyError, TypeError, ValueError):  # of references
             raise self._lost_by(f"answers {path} as no schema registry does") from None
 
-    def _registered(self, path: str) -> RegisteredSchema:
+    def _registered(self, path: str) -> tuple[RegisteredSchema, int]:
+        """The schema at a path, and the bytes of its text and of those that it refers to."""
         stored = self._stored(path)
         kind = stored.get("schemaType", "AVRO")
         if kind == "AVRO":
             from driftwatch.data.avro_schemas import avro_reader
 
-            return RegisteredSchema("avro", avro_reader(stored["schema"], list(self._referenced(stored).values())))
+            sources = SchemaSources(self._stored)
+            text = sources.counted(stored)
+            return RegisteredSchema("avro", avro_reader(text, list(sources.referenced(stored).values()))), sources.size
         if kind == "PROTOBUF":
             from driftwatch.data.protobuf_schemas import protobuf_reader
 
-            imported = self._referenced(stored, SERIALIZED)
-            return RegisteredSchema("protobuf", protobuf_reader(self._stored(path + SERIALIZED)["schema"], imported))
+            sources = SchemaSources(self._stored, SERIALIZED)
+            text = sources.at(path)
+            return RegisteredSchema("protobuf", protobuf_reader(text, sources.referenced(stored))), sources.size
         if kind == "JSON":
-            return RegisteredSchema("json", bytes)
+            return RegisteredSchema("json", bytes), 0
         raise MessageError(
             f"is of type {kind!r}"[:100], reason="unsupported_format", remedy="expected AVRO, PROTOBUF or JSON"
         )
-
-    def _referenced(self, stored: Mapping[str, Any], form: str = "") -> dict[str, str]:
-        """The schemas that one refers to, by the name of the reference; each after those that it refers to itself."""
-        found: dict[str, str] = {}
-        for reference in stored.get("references") or ():
-            if reference["name"] in found:
-                continue
-            # A schema in use may refer to one that was deleted since.
-            subject, version = quote(reference["subject"], safe=""), int(reference["version"])
-            schema = self._stored(f"/subjects/{subject}/versions/{version}?deleted=true")
-            found |= self._referenced(schema, form)
-            if form:
-                schema = self._stored(f"/schemas/ids/{schema['id']}{form}")
-            found[reference["name"]] = schema["schema"]
-        return found
 
     def _stored(self, path: str) -> dict[str, Any]:
         answer = self._call("GET", path)
@@ -185,9 +189,8 @@ class SchemaRegistry:
         problem = ""
         for url in self._urls:
             try:
-                response = self._client.request(method, url + path, json=content)
-                answer = response.json()
-            except (httpx.HTTPError, ValueError) as error:
+                response, answer = self._answer(method, url + path, content)
+            except (httpx.HTTPError, ValueError, RecursionError) as error:
                 problem = f"gives no answer: {str(error) or type(error).__name__}"
                 continue
             if response.is_success:
@@ -203,6 +206,27 @@ class SchemaRegistry:
                 )
             problem = f"answered {response.status_code} {said.get('message', '')}"
         raise self._lost_by(problem)
+
+    def _answer(self, method: str, url: str, content: Mapping[str, str] | None) -> tuple[httpx.Response, Any]:
+        """An answer, and what it holds.
+
+        Raises:
+            httpx.HTTPError: there is none.
+            ValueError: it is too long, takes too long, or is no JSON.
+            RecursionError: its JSON is nested too deeply.
+        """
+        began, body = self._clock(), bytearray()
+        # Not compressed, for what it unpacks to could not be bounded.
+        with self._client.stream(method, url, json=content, headers={"accept-encoding": "identity"}) as response:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ValueError("compressed, though it should not be")
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
+                if self._clock() > began + ANSWER_S:
+                    raise ValueError(f"not whole after {ANSWER_S:g} s")
+        return response, json.loads(body)
 
     def _lost_by(self, problem: str) -> RegistryError:
         self._lost = True
