@@ -20,6 +20,9 @@ from driftwatch.errors import DataError
 from driftwatch.locations import Location
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
+"""That a file may have whatever its name says. Pillow knows more, EPS say, of which another program would be run."""
+
 DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 """Pillow's names for grey of more than 8 bits: to convert these clips them."""
 
@@ -76,10 +79,11 @@ class FolderDataset(Dataset):
     def infer_schema(self) -> Schema:
         look = self._survey()
         width, height = look.size
+        schema = image_of((3 if look.mode == "RGB" else 1, height, width), str(self.path))
         if look.mode in DEEP_MODES:
             pixels = (_pixels(file, look) for file in self._files)
             return ranged_schema(pixels, (1, height, width), str(self.path))
-        return image_of((1 if look.mode == "L" else 3, height, width), str(self.path))
+        return schema
 
     def files(self) -> Sequence[Location]:
         return self._files
@@ -188,8 +192,16 @@ def _pixels(path: Location, look: _Look) -> NDArray[Any]:
     Raises:
         DataError: it cannot be read, or is not of this look.
     """
-    image = _image(path)
-    mode = _read_as(image, path)
+    with _opened(path) as image:
+        mode = _read_as(image, path)
+        # Before it is unpacked: half a megabyte may say that it has 170 million pixels.
+        _require(look, mode, image, path)
+        image.load()
+    pixels = np.asarray(image if mode in DEEP_MODES else image.convert(look.mode))
+    return pixels.transpose(2, 0, 1) if look.mode == "RGB" else pixels[None]
+
+
+def _require(look: _Look, mode: str, image: Image.Image, path: Location) -> None:
     if mode != look.mode and not DEEP_MODES.isdisjoint((mode, look.mode)):
         raise DataError(
             f"is an image of mode {image.mode}, the first image of {look.mode}",
@@ -208,8 +220,6 @@ def _pixels(path: Location, look: _Look) -> NDArray[Any]:
             where=str(path),
             remedy="bring all to one size, as the model gets them",
         )
-    pixels = np.asarray(image if mode in DEEP_MODES else image.convert(look.mode))
-    return pixels.transpose(2, 0, 1) if look.mode == "RGB" else pixels[None]
 
 
 def _looked_at(path: Location) -> _Look:
@@ -218,16 +228,10 @@ def _looked_at(path: Location) -> _Look:
         return _Look(image.size, _read_as(image, path))
 
 
-def _image(path: Location) -> Image.Image:
-    with _opened(path) as image:
-        image.load()
-        return image
-
-
 @contextmanager
 def _opened(path: Location) -> Iterator[Image.Image]:
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UnidentifiedImageError:
         what = "is no image, whatever its name says, or damaged from its beginning"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import ImageSchema
@@ -108,3 +111,50 @@ def test_photographs_that_are_too_large_are_told(tmp_path: Path) -> None:
     Image.new("RGB", (4_100, 2)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"holds images of 3 channels and 2x4100 pixels \(.*make them smaller"):
         open_dataset(tmp_path).infer_schema()
+
+
+def vast(path: Path, depth: int, colour: int) -> None:
+    """The head of a PNG of 13,000x13,000 pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", 13_000, 13_000, depth, colour, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(100))
+    chunks = (struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in (head, data))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(("depth", "colour"), [(8, 2), (8, 0), (16, 0)])
+def test_an_image_of_vast_size_is_not_unpacked(
+    tmp_path: Path, depth: int, colour: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vast(tmp_path / "a.png", depth, colour)
+
+    def unpacked(_: object) -> None:
+        raise AssertionError("unpacked")
+
+    monkeypatch.setattr(Image.Image, "load", unpacked)
+    monkeypatch.setattr(PngImageFile, "load", unpacked, raising=False)
+    dataset = open_dataset(tmp_path)
+    with pytest.raises(DataError, match="make them smaller"):
+        dataset.infer_schema()
+    for channels in (1, 3):
+        with pytest.raises(DataError, match=r"is of 13000x13000 pixels|in colour"):
+            list(dataset.chunks(ImageSchema(channels=channels, height=28, width=28)))
+
+
+def test_no_other_program_is_run_for_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "gs"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 7 6\n%%EndComments\n1 1 moveto\n")
+    with pytest.raises(DataError, match="is no image, whatever its name says"):
+        list(open_dataset(tmp_path).chunks(ImageSchema(channels=3, height=6, width=7)))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF"])
+def test_an_image_is_what_it_holds_whatever_its_name_says(tmp_path: Path, kind: str) -> None:
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png", format=kind)
+    (chunk,) = open_dataset(tmp_path).chunks(ImageSchema(channels=3, height=6, width=7))
+    assert chunk.shape == (1, 3, 6, 7)
