@@ -14,6 +14,8 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
+from driftwatch.terminal import printable
+
 SECRET = re.compile(r"password|passwd|secret|token|authorization|credential|api_?key|routing_key", re.IGNORECASE)
 MASK = "***"
 LEAST = {
@@ -52,7 +54,8 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     if console:
         colors = sys.stderr.isatty()
         last: list[Processor] = [
-            structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+            _show,
+            structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
         ]
     else:
         # Without local variables, among which are passwords and samples.
@@ -116,6 +119,11 @@ def _log_crash(crash: threading.ExceptHookArgs) -> None:
     structlog.get_logger("driftwatch").critical(
         "crashed: a fault in driftwatch, please report it", thread=getattr(crash.thread, "name", ""), exc_info=told
     )
+
+
+def _show(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Shows what would steer a terminal; JSON escapes it by itself."""
+    return {printable(key): printable(told) if isinstance(told, str) else told for key, told in event.items()}
 
 
 def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -41,7 +41,9 @@ def write_picture(path: Path, history: History, name: str) -> None:
     )
     alarms = history.alarms
     upper.set_title(
-        f"{name}: {len(alarms):,} alarm{'s' * (len(alarms) != 1)} in {history.samples:,} samples (red)", loc="left"
+        f"{name}: {len(alarms):,} alarm{'s' * (len(alarms) != 1)} in {history.samples:,} samples (red)",
+        loc="left",
+        parse_math=False,
     )
     upper.set(ylabel="effect (nats per sample)")
     lower.set(ylabel="p-value", ylim=(LEAST_P / 3, 3))

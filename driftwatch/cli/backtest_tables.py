@@ -32,19 +32,19 @@ def show(history: History, config: DaemonConfig, stream: str) -> None:
         f"{alerts.min_effect:g} nats/sample or more",
         "",
     ):
-        console.print(line, markup=False)
+        console.print(line)
     alarms = history.alarms
     if alarms:
         made = table("", "since", "until", "severity", "window", "effect", "p", "what moved", numeric=("window", "p"))
         for alarm in alarms[:MOST_ALARMS]:
             made.add_row(*_cells(alarm, timed=history.timed))
-        console.print(made, markup=False)
+        console.print(made)
         if len(alarms) > MOST_ALARMS:
             console.print(f"and {len(alarms) - MOST_ALARMS:,} alarms more: --out writes them all")
         console.print()
     _show_periods(history)
     for line in _lines(history):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _show_periods(history: History) -> None:
@@ -56,7 +56,7 @@ def _show_periods(history: History) -> None:
         nats = [f"{each.median:.2g}, {each.upper:.2g}" if each else "" for each in told]
         firing = f"{100 * period.firing:.0f} %"
         made.add_row(period.name, f"{period.samples:,}", str(period.alarms), firing, *nats, _short(period.moved))
-    stdout().print(made, markup=False)
+    stdout().print(made)
     stdout().print(
         "on: share of the tests with an alarm on; effect: nats/sample in windows of a size, the median, and what one "
         "in twenty exceeds; sd: the reference's standard deviations\n"

@@ -167,7 +167,7 @@ class _Report:
         }
         width = max(map(len, rows)) + 2
         for name, value in rows.items():
-            console.print(f"{name.ljust(width)}{value}", markup=False)
+            console.print(f"{name.ljust(width)}{value}")
         if self.streams:
             console.print()
             self._show_streams(console)
@@ -179,7 +179,7 @@ class _Report:
             console.print(made)
         for each in self.complaints:
             weight = "refused" if each.refused else "warning"
-            console.print(f"{each.topic}: {weight}: {each.what}; {each.remedy}", markup=False, soft_wrap=True)
+            console.print(f"{each.topic}: {weight}: {each.what}; {each.remedy}", soft_wrap=True)
 
     def _show_streams(self, console: Console) -> None:
         from driftwatch.stats.remarks import two_digits
@@ -194,9 +194,9 @@ class _Report:
         console.print(made)
         for s in self.streams:
             for remark in s.remarks:
-                console.print(f"{s.stream}: {remark}", markup=False)
+                console.print(f"{s.stream}: {remark}")
             for warning in s.warnings:
-                console.print(f"{s.stream}: warning: {warning}", markup=False)
+                console.print(f"{s.stream}: warning: {warning}")
         if detected := detectable_table({s.reference: s.detectable for s in self.streams}):
             console.print()
             console.print(detected)
@@ -309,12 +309,12 @@ def _rehearse(config: DaemonConfig) -> None:
         told = rehearse(config)
     console = stderr()
     for each in told:
-        console.print(f"test alert to {each.sink}: {each.error or 'arrived'}", markup=False)
+        console.print(f"test alert to {each.sink}: {each.error or 'arrived'}")
     failed = [each.sink for each in told if each.error]
     if failed:
         raise SinkError(f"the test alert did not reach {', '.join(failed)}", where="sinks")
     if not told:
-        console.print("test alert: there is no sink to send it to", markup=False)
+        console.print("test alert: there is no sink to send it to")
 
 
 def _require_fit(config: DaemonConfig, source: ReplaySource, references: Mapping[str, Reference]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import typer
 from rich.console import Console
@@ -22,31 +22,44 @@ from rich.text import Text
 
 from driftwatch.errors import DriftwatchError
 from driftwatch.settings import ConfigErrors
+from driftwatch.terminal import printable
 
 DATA_HELP = ".npz, .npy, .parquet, .csv (also .gz), IDX or a folder of images or tables; a path or URL."
 OutputFormat = Literal["table", "json"]
 
 
+class PlainConsole(Console):
+    """Shows texts as they are, for they may be of data: no markup unless it is asked for, and nothing that steers."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See `rich.console.Console`."""
+        return super().render_str(printable(text), **options)
+
+
 def stdout() -> Console:
     """The console for results."""
-    return Console(highlight=False, soft_wrap=True)
+    return PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def stderr() -> Console:
     """The console for progress and remarks."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return PlainConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def print_error(error: DriftwatchError | str) -> None:
     """Print an error to stderr: one line, or one for each problem of a configuration file."""
     problems = error.problems if isinstance(error, ConfigErrors) else (error,)
     for problem in problems:
-        typer.secho(f"driftwatch: error: {' '.join(str(problem).split())}", err=True)
+        typer.secho(f"driftwatch: error: {_line(problem)}", err=True)
 
 
 def print_remark(remark: DriftwatchError | str) -> None:
     """Print a line to stderr that is no error."""
-    typer.secho(f"driftwatch: {' '.join(str(remark).split())}", err=True)
+    typer.secho(f"driftwatch: {_line(remark)}", err=True)
+
+
+def _line(told: DriftwatchError | str) -> str:
+    return printable(" ".join(str(told).split()))
 
 
 def table(title: str, *columns: str, numeric: tuple[str, ...] = ()) -> Table:

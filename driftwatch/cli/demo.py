@@ -47,8 +47,10 @@ def demo(
 
     configure_logging("error", "auto")
     console = stdout()
-    console.print("[bold]driftwatch demo[/]: a camera watches a wall; for a while its lens goes out of focus\n")
-    console.print("[bold]1. Train[/] a reference on 12,000 sharp images (16x16, generated)")
+    console.print(
+        "[bold]driftwatch demo[/]: a camera watches a wall; for a while its lens goes out of focus\n", markup=True
+    )
+    console.print("[bold]1. Train[/] a reference on 12,000 sharp images (16x16, generated)", markup=True)
     with stop_on_signals() as stop:
         try:
             with _Screen(console) as screen:
@@ -56,7 +58,8 @@ def demo(
         except Interrupted as stopped:
             raise Interrupted("stopped", remedy=ANEW) from stopped
         console.print(
-            "\n[bold]2. Watch[/] a stream of 6,000 images; windows of 50 and 200, a false alarm in 1e6 samples"
+            "\n[bold]2. Watch[/] a stream of 6,000 images; windows of 50 and 200, a false alarm in 1e6 samples",
+            markup=True,
         )
         screen = _Screen(console)
         with screen, watch_camera(out, stop, screen.teller()) as outcome:
@@ -98,7 +101,7 @@ class _Screen:
         return Teller(say=self._say, training=self._training, alert=self._alert, watching=self._watching)
 
     def _say(self, line: str) -> None:
-        self._console.print(f"   {line}", markup=False)
+        self._console.print(f"   {line}")
 
     def _training(self, told: Told) -> None:
         bar = _bar(told.share)
@@ -109,10 +112,11 @@ class _Screen:
         colour = "bold red" if firing else "bold green"
         self._console.print(
             f"   [{colour}]{alert.state.upper()}[/] at sample {sample:,}: {alert.severity}, "
-            f"p = {alert.p_value:.1g}, effect {alert.effect.nats:.2f} nats/sample (windows of {alert.window.size})"
+            f"p = {alert.p_value:.1g}, effect {alert.effect.nats:.2f} nats/sample (windows of {alert.window.size})",
+            markup=True,
         )
         if firing:
-            self._console.print(f"            {alert.explanation}", markup=False)
+            self._console.print(f"            {alert.explanation}")
 
     def _watching(self, chronicle: Chronicle) -> None:
         if not chronicle.windows:
@@ -127,11 +131,13 @@ class _Screen:
         )
 
     def _line(self, text: str, number: int, every: int) -> None:
+        from rich.text import Text
+
         if self._live:
-            self._live.update(text)
+            self._live.update(Text.from_markup(text))
         elif number >= self._next:
             self._next = number - number % every + every
-            self._console.print(text)
+            self._console.print(text, markup=True)
 
 
 if TYPE_CHECKING:
@@ -158,7 +164,7 @@ def _conclude(console: Console, outcome: Outcome, out: Path) -> None:
     tested = outcome.chronicle.windows[min(outcome.chronicle.windows)]
     before = [-each.nll for each in tested if each.sample <= began]
     during = [-each.nll for each in tested if began + 50 <= each.sample <= ended]
-    console.print("\n[bold]3. What happened[/]")
+    console.print("\n[bold]3. What happened[/]", markup=True)
     if fired:
         console.print(f"   The alert fired {fired[0] - began} samples after the lens went out of focus")
     if resolved:
@@ -170,7 +176,7 @@ def _conclude(console: Console, outcome: Outcome, out: Path) -> None:
             f"   Meanwhile the mean log-likelihood {'rose' if change > 0 else 'fell'} by {abs(change):.1f} nats: "
             + ("a likelihood monitor sees nothing wrong." if change > 0 else "a likelihood monitor could see it too.")
         )
-    console.print(f"   Picture: {out / 'demo.png'}   reference: {out / 'reference'}", markup=False)
+    console.print(f"   Picture: {out / 'demo.png'}   reference: {out / 'reference'}")
 
 
 def _spark(p_value: float) -> str:

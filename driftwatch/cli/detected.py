@@ -22,10 +22,10 @@ def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit], r
         console.print(detected)
     for warning in warnings:
         console.print()
-        console.print(f"warning: {warning}", markup=False)
+        console.print(f"warning: {warning}")
     for remark in remarks:
         console.print()
-        console.print(f"with the usual windows: {remark}", markup=False)
+        console.print(f"with the usual windows: {remark}")
 
 
 def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table | None:

@@ -9,6 +9,7 @@ import typer
 
 from driftwatch.cli.console import OutputFormat, stderr, stdout, table
 from driftwatch.errors import DataError, UsageError
+from driftwatch.terminal import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,7 @@ def evaluate(
     named = _named(shifted)
 
     import orjson
+    from rich.text import Text
 
     from driftwatch.cli.bundles import open_scorer
     from driftwatch.reference.evaluation import DEFAULT_BUDGET
@@ -53,14 +55,14 @@ def evaluate(
     moved = {name: _read(path, schema, samples) for name, path in named.items()}
     held = {reference: len(clean)} | {named[name]: len(found) for name, found in moved.items()}
     for line in _repeating(sizes, held | {f"the bank of {bundle}": len(scorer.reference.bank)}):
-        stderr().print(line, markup=False)
+        stderr().print(line)
     rows = []
     with stderr().status("evaluating") as status:
         for row in evaluations(
             scorer, clean, moved, windows=sizes, with_parts=parts, with_baselines=baselines, seed=seed
         ):
             rows.append(row)
-            status.update(f"evaluated {row.shift}, windows of {row.window}")
+            status.update(Text(printable(f"evaluated {row.shift}, windows of {row.window}")))
     if format == "json":
         typer.echo(orjson.dumps([row.to_json() for row in rows]).decode())
         return

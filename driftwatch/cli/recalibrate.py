@@ -48,15 +48,12 @@ def recalibrate(
             overwrite=overwrite,
         )
     console = stdout()
-    console.print(
-        f"{place} (version {done.version}), the flow of {loaded.version} on {len(found):,} samples", markup=False
-    )
+    console.print(f"{place} (version {done.version}), the flow of {loaded.version} on {len(found):,} samples")
     if ordered:
         tau = done.memory.tau
         console.print(
             f"the stream remembers {tau:,.0f} samples: {len(found):,} are worth {len(found) / tau:,.0f} on their own"
             if tau > 1
             else "no memory was found: samples in a row are as independent as any",
-            markup=False,
         )
     show_findings(done.detectable, done.warnings, done.remarks)

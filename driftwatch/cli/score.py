@@ -163,11 +163,11 @@ def _tell_refused(refused: Sequence[RefusedRow], out: Location | None) -> None:
             table.write(columns)
         named = f" -> {beside}"
     told = f"warning: rows that cannot be read, and are left out: {len(refused):,}{named}"
-    console.print(told, markup=False, soft_wrap=True)
+    console.print(told, soft_wrap=True)
     for row in refused[:SHOWN_REFUSED]:
-        console.print(f"  {row}", markup=False, soft_wrap=True)
+        console.print(f"  {row}", soft_wrap=True)
     if len(refused) > SHOWN_REFUSED:
-        console.print(f"  and {len(refused) - SHOWN_REFUSED:,} more", markup=False)
+        console.print(f"  and {len(refused) - SHOWN_REFUSED:,} more")
 
 
 def windows_path(out: Location) -> Location:

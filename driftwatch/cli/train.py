@@ -84,7 +84,7 @@ class _Bar:
 
     def say(self, line: str) -> None:
         """Prints a line that stays."""
-        self._progress.console.print(line, markup=False)
+        self._progress.console.print(line)
 
     def doing(self, what: str, share: float) -> None:
         """Shows what goes on beside training."""
@@ -147,7 +147,7 @@ def _show(trained: Trained) -> None:
         "report": str(trained.path / "report.png"),
     }
     for name, value in rows.items():
-        console.print(f"{name:<10}{value}", markup=False)
+        console.print(f"{name:<10}{value}")
     console.print()
     windows = [f"n={size}" for size in sorted({row.window for row in trained.evaluations})]
     title = "AUROC on built-in shifts, % (combined detector)"

@@ -15,6 +15,7 @@ from driftwatch.reference.reference import Reference
 from driftwatch.stats.null import Tested, WindowNull
 from driftwatch.stats.summary import Array
 from driftwatch.stream.findings import findings
+from driftwatch.terminal import printable
 
 LEAST_TEXT = 30
 """Characters for what moved, however narrow the terminal."""
@@ -53,7 +54,7 @@ class WindowTable:
 
     def _line(self, rows: str, effect: str, p_value: str, alarm: str, moved: str) -> None:
         head = self._head.format(rows, effect, p_value, alarm)
-        folded = textwrap.wrap(moved, self._width)
+        folded = textwrap.wrap(printable(moved), self._width)
         sys.stdout.write(head + f"\n{' ' * len(head)}".join(folded) + "\n")
 
 

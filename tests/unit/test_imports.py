@@ -31,6 +31,7 @@ ORDER = (
     "alerts",
     "serve",
     "event_log",
+    "terminal",
     "logs",
     "freed_memory",
     "running",

@@ -161,6 +161,8 @@ def test_tables_and_a_picture_are_written(
     config: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "told.png"
+    # No formula, though it looks like one.
+    config.write_text(config.read_text().replace("name: people", r"name: a$\frac$[/b]"))
     assert backtest(config, data, "--time", "seen", "--out", tmp_path / "told.parquet", "--picture", picture) == 0
     out = capsys.readouterr().out
     assert "2026-03-0" in out
