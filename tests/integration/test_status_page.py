@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -20,11 +22,13 @@ from driftwatch.stream.events import (
     AlertRaised,
     BetsMade,
     Calibrated,
+    DeadLettered,
     Event,
     LagMeasured,
     Progress,
     ReferenceInUse,
     SamplesScored,
+    StateKept,
     StreamPaced,
     StreamQuiet,
     StreamState,
@@ -203,6 +207,43 @@ def test_texts_from_messages_are_texts(browser: Browser, served: Served) -> None
         assert HOSTILE in seen.text("#headline")
         assert "<b>fine texture</b> changed" in seen.text("#alerts li:first-child").replace("\n", " ")
         assert seen.page.title() == f"DRIFT: {HOSTILE}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["__proto__", "constructor", "javascript:document.title=1", "\"'><svg onload=document.title=1>", "${1}\u202egnp"],
+)
+def test_names_that_mean_something_to_a_page_are_texts(browser: Browser, name: str) -> None:
+    evil = f"{name}<script>document.title=1</script>"
+    made = Served(Watched((name, evil), (50,), ("score", "test")))
+    excess = {evil: {part: Excess(1.5, 12.0) for part in ("location", "scale", "dependence")}}
+    made.tell(
+        *EVENTS[:2],
+        ReferenceInUse(name, evil, evil, np.linspace(1, 10, 200)),
+        SamplesScored(name, np.linspace(2, 30, 100), NOW_MS),
+        replace(window(0, 1e-30), stream=name, excess=excess, groups={evil: 7.0}, explanation=evil),
+        LagMeasured(evil, 0, 7),
+        DeadLettered(name, "malformed", evil),
+        StateKept(evil),
+        AlertRaised(replace(ALERT, stream=name, explanation=evil, severity=evil, reference=(evil, evil))),
+        StreamState(name, True, 1e-6, evil, NOW_MS + 59_000),
+    )
+    made.server.start()
+    try:
+        with visit(browser, made.server.url, Links("/").stream(name)) as seen:
+            seen.wait_for(f"document.getElementById('stream-name').textContent === {json.dumps(name)}")
+            seen.wait_for("document.querySelectorAll('#moved-tables table').length === 2")
+            seen.page.locator("#alerts summary").first.click()
+            assert evil in seen.text("#moved-words")
+            assert evil in seen.text("#alerts")
+            assert seen.page.title() == f"DRIFT: {name}"
+            assert seen.page.evaluate("document.querySelectorAll('body svg[onload], body script').length") == 0
+            seen.page.locator("#streams a").nth(1).click()
+            seen.wait_for(f"document.getElementById('stream-name').textContent === {json.dumps(evil)}")
+        with visit(browser, made.server.url, f"/#stream=gone{quote(evil)}") as seen:
+            seen.wait_for(f"document.getElementById('gone').textContent.includes({json.dumps(evil)})")
+    finally:
+        made.server.stop()
 
 
 def test_names_of_columns_are_left_as_they_are(browser: Browser, served: Served) -> None:
