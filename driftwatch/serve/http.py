@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from driftwatch.config import TlsConfig
 from driftwatch.errors import SourceError
 from driftwatch.serve.certificate import RenewedCertificate
+from driftwatch.serve.handshakes import TlsServer
 from driftwatch.serve.health import Health
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.protocol import BoundedProtocol
@@ -112,9 +113,7 @@ class Listener:
             timeout_graceful_shutdown=1,
         )
         config.load()
-        if certificate is not None:
-            config.ssl = certificate.context
-        self._server = uvicorn.Server(config)
+        self._server = TlsServer(config, certificate.context) if certificate is not None else uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listening]}, name="http", daemon=True
         )

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from starlette.types import Receive, Scope, Send
 
 from driftwatch.config import HttpSource
+from driftwatch.config.intake import is_loopback
 from driftwatch.stream.events import Observer, Outcome, RequestAnswered
 from driftwatch.stream.intake import RESPONSE_TYPE, IntakeQueue, Posted, size_of
 from driftwatch.tracing import UNTRACED, Tracer, context_of, is_sampled
@@ -56,6 +57,12 @@ _STOPPING = _Answer(HTTPStatus.SERVICE_UNAVAILABLE, "refused", "stopping", (RETR
 _UNAUTHORIZED = _Answer(
     HTTPStatus.UNAUTHORIZED, "unauthorized", "no token, or a wrong one", ((b"www-authenticate", b"Bearer"), CLOSE)
 )
+_FOREIGN = _Answer(
+    HTTPStatus.FORBIDDEN,
+    "unauthorized",
+    "of a page of another site: set source.token, or source.anonymous: true if a mirror passes on what browsers send",
+    (CLOSE,),
+)
 _NOT_FOUND = _Answer(
     HTTPStatus.NOT_FOUND, "refused", "no such path: post to /, /v1/models/NAME:predict or /v2/models/NAME/infer"
 )
@@ -85,6 +92,8 @@ class Intake:
         tracer: Tracer = UNTRACED,
     ) -> None:
         self._token = source.token.get_secret_value().encode() if source.token else None
+        # Only this machine reaches it then, and so do the pages that a browser of it has open, of whatever site.
+        self._trusts_machine = source.token is None and not source.anonymous
         self._ignores_responses = source.responses == "ignore"
         self._most = source.max_message_bytes
         self._too_large = _Answer(
@@ -114,8 +123,8 @@ class Intake:
 
     def _without_body(self, scope: Scope, headers: Mapping[bytes, bytes]) -> _Answer | None:
         """The answer to a request whose body need not be read; None if it is to be read."""
-        if self._token is not None and not self._shows_token(headers.get(b"authorization", b"")):
-            return _UNAUTHORIZED
+        if refusal := self._distrusts(headers):
+            return refusal
         if scope["method"] != "POST":
             return _NOT_POST
         if scope["raw_path"] != b"/" and MODEL.fullmatch(scope["raw_path"]) is None:
@@ -140,6 +149,12 @@ class Intake:
             return _ACCEPTED
         self._queue.release(posted.size)
         return _STOPPING if self._queue.closed else _SHED
+
+    def _distrusts(self, headers: Mapping[bytes, bytes]) -> _Answer | None:
+        """The answer to one who may not post; None if its sender may."""
+        if self._token is not None and not self._shows_token(headers.get(b"authorization", b"")):
+            return _UNAUTHORIZED
+        return _FOREIGN if self._trusts_machine and _is_foreign(headers.get(b"origin")) else None
 
     def _shows_token(self, authorization: bytes) -> bool:
         scheme, _, shown = authorization.partition(b" ")
@@ -179,3 +194,13 @@ class Intake:
         if size + more > self._most:
             return self._too_large
         return None if self._queue.claim(more) else _SHED
+
+
+def _is_foreign(origin: bytes | None) -> bool:
+    """Whether a request is of a page that is not of this machine: browsers say of which it is, and nobody else does."""
+    if origin is None:
+        return False
+    try:
+        return not is_loopback(urlsplit(origin.decode("latin-1")).hostname or "")
+    except ValueError:
+        return True

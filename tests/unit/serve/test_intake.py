@@ -18,7 +18,7 @@ import trustme
 
 from driftwatch.config import HttpSource, TlsConfig
 from driftwatch.errors import ConfigError
-from driftwatch.serve import http, protocol
+from driftwatch.serve import handshakes, http, protocol
 from driftwatch.serve import intake as face
 from driftwatch.serve.health import Health
 from driftwatch.serve.http import HttpServer, Listener
@@ -266,6 +266,30 @@ def test_what_is_no_request_disturbs_nobody(serve: Any, nonsense: bytes) -> None
     assert served.client.post("/", content=b"[]").status_code == 202
 
 
+FOREIGN = ["http://evil.example", "https://127.0.0.1.evil.example", "null", "http://[", "http://evil.example:9464", ""]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_pages_of_other_sites_post_nothing_to_who_trusts_this_machine(serve: Any, origin: str) -> None:
+    served = serve()
+    told = served.client.post("/", content=b"[]", headers={"origin": origin, "host": "evil.example:9464"})
+    assert told.status_code == 403
+    assert "source.token, or source.anonymous" in told.text
+    assert served.outcomes() == {"unauthorized": 1}
+    assert not served.taken()
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080"])
+def test_pages_of_this_machine_post(serve: Any, origin: str) -> None:
+    assert serve().client.post("/", content=b"[]", headers={"origin": origin}).status_code == 202
+
+
+@pytest.mark.parametrize("more", [{"anonymous": True}, {"token": TOKEN}])
+def test_what_a_mirror_passes_on_of_browsers_is_taken_where_that_is_said(serve: Any, more: dict[str, Any]) -> None:
+    headers = {"origin": FOREIGN[0], "host": "model.example", "authorization": f"Bearer {TOKEN}"}
+    assert serve(**more).client.post("/", content=b"[]", headers=headers).status_code == 202
+
+
 class TestConnections:
     """More than there is room for."""
 
@@ -374,6 +398,58 @@ def test_tls(serve: Any, tmp_path: Path) -> None:
     assert httpx.post(served.listener.url, content=b"[]", verify=trusting(authority)).status_code == 202
     with pytest.raises(httpx.ConnectError):
         httpx.post(served.listener.url, content=b"[]")
+
+
+class TestHandshakes:
+    """Of connections that do not get any further."""
+
+    @pytest.fixture
+    def secured(self, serve: Any, tmp_path: Path) -> Any:
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
+        certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+        served = serve(tls={"certfile": str(tmp_path / "both.pem"), "keyfile": str(tmp_path / "both.pem")})
+        served.client = httpx.Client(base_url=served.listener.url, verify=trusting(authority))
+        return served
+
+    @staticmethod
+    def hello(context: ssl.SSLContext) -> bytes:
+        out = ssl.MemoryBIO()
+        with pytest.raises(ssl.SSLWantReadError):
+            context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="127.0.0.1").do_handshake()
+        return out.read()
+
+    def test_are_given_up(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(handshakes, "HANDSHAKE_S", 0.3)
+        hello = self.hello(ssl.create_default_context())
+        for sent in (b"", hello[:20], hello, b"GET / HTTP/1.1\r\n\r\n"):
+            asked = time.monotonic()
+            secured.raw(sent)
+            assert time.monotonic() - asked < 5
+        assert secured.client.post("/", content=b"[]").status_code == 202
+
+    def test_make_room_the_oldest_first(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", 3)
+        address = ("127.0.0.1", secured.listener.port)
+        with contextlib.ExitStack() as opened:
+            silent = [opened.enter_context(socket.create_connection(address, timeout=5)) for _ in range(3)]
+            assert secured.client.post("/", content=b"[]").status_code == 202
+            with contextlib.suppress(ConnectionResetError):
+                assert silent[0].recv(1) == b""
+            for each in silent[1:]:
+                each.settimeout(0.2)
+                with pytest.raises(TimeoutError):
+                    each.recv(1)
+
+    def test_end_with_the_listener(self, secured: Any) -> None:
+        address = ("127.0.0.1", secured.listener.port)
+        with socket.create_connection(address, timeout=5) as connection:
+            assert secured.client.post("/", content=b"[]").status_code == 202
+            secured.listener.stop()
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=5)
 
 
 def test_a_certificate_is_renewed_without_a_restart(serve: Any, tmp_path: Path) -> None:
