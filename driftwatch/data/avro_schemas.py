@@ -13,6 +13,7 @@ import fastavro
 from fastavro.read import LOGICAL_READERS
 from fastavro.schema import SchemaParseException, UnknownType
 
+from driftwatch.data.collecting import uncollected
 from driftwatch.data.decimals import decimal_number
 from driftwatch.data.record_sizes import RECORD, Room
 from driftwatch.errors import MessageError
@@ -82,7 +83,8 @@ def avro_reader(schema: str, referenced: Sequence[str]) -> Callable[[bytes], Any
         room.open(len(body))
         stream = io.BytesIO(body)
         try:
-            record: Any = fastavro.schemaless_reader(stream, parsed, None)
+            with uncollected(len(body)):
+                record: Any = fastavro.schemaless_reader(stream, parsed, None)
         except FAULTS as error:
             told = str(error) or type(error).__name__
             raise MessageError(f"does not fit its schema: {told}"[:200], reason="malformed", where="avro") from None

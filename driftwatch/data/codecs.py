@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from driftwatch.data.array_bodies import ARROW_MAGIC, NPY_MAGIC, read_arrow, read_npy, write_arrow, write_npy
+from driftwatch.data.collecting import uncollected
 from driftwatch.data.json_bodies import load_json, rows, rows_body, v1_body, v1_instances, v2_body, v2_tensors
 from driftwatch.data.records import record_samples
 from driftwatch.data.schema import Coerced, Samples, Schema
@@ -195,7 +196,8 @@ def is_structured_event(headers: Headers) -> bool:
 def structured_attributes(value: bytes) -> dict[str, str]:
     """The attributes of a structured CloudEvent that are texts; none if it is no such thing."""
     try:
-        event = orjson.loads(value)
+        with uncollected(len(value)):
+            event = orjson.loads(value)
     except orjson.JSONDecodeError:
         return {}  # decoding says what is wrong with it
     if not isinstance(event, dict):

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from driftwatch.data.collecting import uncollected
 from driftwatch.data.schema import Samples, Schema, TableSchema
 from driftwatch.errors import MessageError, UsageError
 
@@ -46,7 +47,8 @@ def load_json(value: bytes) -> Any:
         MessageError: it is no JSON.
     """
     try:
-        return orjson.loads(value)
+        with uncollected(len(value)):
+            return orjson.loads(value)
     except orjson.JSONDecodeError as error:
         if NOT_FINITE.search(value):
             raise MessageError(

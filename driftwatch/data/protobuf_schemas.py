@@ -15,6 +15,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
+from driftwatch.data.collecting import uncollected
 from driftwatch.data.decimals import decimal_number
 from driftwatch.data.protobuf_sizes import BodySizes
 from driftwatch.data.schema_framing import message_indexes
@@ -80,7 +81,8 @@ def protobuf_reader(schema: str, imported: Mapping[str, str]) -> Callable[[bytes
         message_class, plain = types[indexes]
         sizes.require_room(written, message_class.DESCRIPTOR)
         try:
-            return plain(message_class.FromString(written))
+            with uncollected(len(written)):
+                return plain(message_class.FromString(written))
         except (DecodeError, ArithmeticError) as error:
             raise MessageError(
                 f"does not fit its schema: {error}"[:200], reason="malformed", where="protobuf"
