@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -278,6 +278,19 @@ def _anytime(alpha: float) -> str:
     return f"probability {alpha:g} of ever alarming on single samples without drift"
 
 
+def _timeless(config: DaemonConfig) -> Iterator[str]:
+    """That windows by time mean little in a replay which knows no times."""
+    from driftwatch.config import ReplaySource
+    from driftwatch.stream.replay import UNPACED_RATE
+
+    source, sizes = config.source, config.windows.times_ms
+    if isinstance(source, ReplaySource) and source.time is None and sizes:
+        yield (
+            f"windows of {', '.join(sizes)} go by times as if {source.rate or UNPACED_RATE:,g} samples came a second, "
+            "for the replay knows none; name their column in source.time, or take windows by count alone"
+        )
+
+
 def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[StreamPlan]:
     from driftwatch.reference.detectable import told_detectable
     from driftwatch.reference.fitness import told_warnings
@@ -294,7 +307,7 @@ def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[Stre
             threshold=(procedure := factory.procedure(reference)).control.threshold,
             samples_between_false_alarms=procedure.control.interval,
             remarks=procedure.remarks,
-            warnings=told_warnings(reference.manifest),
+            warnings=(*told_warnings(reference.manifest), *_timeless(config)),
             detectable=told_detectable(reference.manifest),
         )
         for stream in config.streams

@@ -10,7 +10,10 @@ import pytest
 import yaml
 
 from driftwatch.cli.app import _run
+from driftwatch.cli.check import _timeless
+from driftwatch.config import DaemonConfig
 from driftwatch.kernels.cpu import compiled
+from tests.synthetic import waves
 
 TOKEN = "long enough"
 
@@ -61,3 +64,34 @@ def test_json_says_why_scoring_is_slow(
     assert _run(["check", str(tmp_path / "slow.yaml"), "--offline", "--format", "json"]) == 0
     told = orjson.loads(capsys.readouterr().out)["device"]
     assert told == "cpu, layer by layer: llvmlite 0.44.0 is older than 0.45 (pip install 'driftwatch[cpu]')"
+
+
+@pytest.mark.parametrize(
+    ("more", "sizes", "told"),
+    [
+        ({}, [50, "5m", "1h"], "windows of 5m, 1h go by times as if 1,000 samples came a second"),
+        ({"rate": 20}, [50, "5m"], "windows of 5m go by times as if 20 samples came a second"),
+        ({"time": "seen"}, [50, "5m"], ""),
+        ({}, [50], ""),
+    ],
+)
+def test_windows_by_time_of_a_replay_without_times_are_told(
+    more: dict[str, object], sizes: list[int | str], told: str
+) -> None:
+    source = {"kind": "replay", "data": ["mine.csv"], "stream": "mine", **more}
+    streams = [{"name": "mine", "reference": "bundles/mine"}]
+    config = DaemonConfig.model_validate({"source": source, "streams": streams, "windows": {"sizes": sizes}})
+    assert " ".join(_timeless(config)).startswith(told)
+    assert bool(told) == bool(list(_timeless(config)))
+
+
+def test_warnings_are_of_each_stream(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "waves.npy", waves(64, seed=5).astype(np.uint8))
+    settings = {
+        "source": {"kind": "replay", "data": ["waves.npy"], "stream": "waves", "rate": 100},
+        "streams": [{"name": "waves", "reference": str(bundle)}],
+        "windows": {"sizes": [20, "1m"], "step": 10},
+    }
+    (tmp_path / "replay.yaml").write_text(yaml.safe_dump(settings))
+    assert _run(["check", str(tmp_path / "replay.yaml"), "--offline"]) == 0
+    assert "waves: warning: windows of 1m go by times as if 100 samples came a second" in capsys.readouterr().out
