@@ -26,6 +26,9 @@ HELD = OWN + "held"
 ROOM = OWN + "room"
 """Where the schema of one has its `Room`."""
 
+PARSED = "__"
+"""Of the keys by which fastavro knows a schema that it has parsed: one that claims to be would be looked at no more."""
+
 CONTAINERS = ("record", "error", "array", "map")
 DEEPEST = 100
 """Levels of a schema, as many as Protobuf's messages may have: fastavro's stack is C's."""
@@ -109,6 +112,7 @@ def _with_own_types(schema: Any, room: Room, depth: int = 0) -> Any:
     owned = {
         key: _with_own_types(value, room, depth + 1) if key in ("type", "items", "values", "fields") else value
         for key, value in schema.items()
+        if not key.startswith(PARSED)
     }
     if schema.get("type") in CONTAINERS:
         owned |= {"logicalType": HELD, ROOM: room}

@@ -25,6 +25,9 @@ Reader = Callable[[Any], Any]
 """A message's or a value's plain form."""
 
 DECIMAL = "confluent.type.Decimal"
+
+# What protobuf raises for files that make no types.
+FAULTS = (TypeError, ValueError, LookupError, RecursionError)
 ROOT = "driftwatch-message.proto"
 WELL_KNOWN = {
     f"google/protobuf/{name}.proto": import_module(f"google.protobuf.{name}_pb2").DESCRIPTOR.serialized_pb
@@ -59,25 +62,24 @@ def protobuf_reader(schema: str, imported: Mapping[str, str]) -> Callable[[bytes
     Raises:
         MessageError: the schema cannot be used.
     """
-    file = _file(schema, ROOT)
-    files = {name: _file(text, name) for name, text in imported.items()}
     pool = DescriptorPool()
     try:
-        _add(pool, file, files, set())
-    except RecursionError:
-        raise _too_deep() from None
+        file = _file(schema, ROOT)
+        _add(pool, file, {name: _file(text, name) for name, text in imported.items()}, set())
+    except FAULTS as error:
+        raise _unusable(error) from None
     types: dict[tuple[int, ...], tuple[Any, Reader]] = {}
-    readers: dict[str, Reader] = {}
     sizes = BodySizes(pool, SPECIAL)
 
     def read(body: bytes) -> Any:
         indexes, written = message_indexes(body)
         if indexes not in types:
-            descriptor = pool.FindMessageTypeByName(_type_name(file, indexes))
+            name = _type_name(file, indexes)
             try:
-                types[indexes] = GetMessageClass(descriptor), _message_reader(descriptor, readers)
-            except RecursionError:
-                raise _too_deep() from None
+                descriptor = pool.FindMessageTypeByName(name)
+                types[indexes] = GetMessageClass(descriptor), _message_reader(descriptor, {})
+            except FAULTS as error:
+                raise _unusable(error) from None
         message_class, plain = types[indexes]
         sizes.require_room(written, message_class.DESCRIPTOR)
         try:
@@ -105,8 +107,9 @@ def _file(schema: str, name: str) -> FileDescriptorProto:
     return file
 
 
-def _too_deep() -> MessageError:
-    return MessageError("is nested too deeply", reason="unsupported_format", where="protobuf")
+def _unusable(error: Exception) -> MessageError:
+    what = "is nested too deeply" if isinstance(error, RecursionError) else f"is incomplete: {error}"
+    return MessageError(what[:200], reason="unsupported_format", where="protobuf")
 
 
 def _add(
@@ -124,10 +127,7 @@ def _add(
         else:
             # Most often it holds options alone; if a type is missing, the pool says which.
             pool.AddSerializedFile(FileDescriptorProto(name=name).SerializeToString())
-    try:
-        pool.AddSerializedFile(file.SerializeToString())
-    except TypeError as error:
-        raise MessageError(f"is incomplete: {error}"[:200], reason="unsupported_format", where="protobuf") from None
+    pool.AddSerializedFile(file.SerializeToString())
 
 
 def _type_name(file: FileDescriptorProto, indexes: tuple[int, ...]) -> str:

@@ -100,6 +100,13 @@ def test_deep_avro_schemas_are_refused(schema: str, referenced: list[str]) -> No
     assert caught.value.reason == "unsupported_format"
 
 
+def test_an_avro_schema_that_claims_to_be_parsed_is_looked_at_all_the_same() -> None:
+    within = {name: record(name, ["null", other]) for name, other in (("R", "S"), ("S", "R"))}
+    claim = record("Q") | {"__fastavro_parsed": True, "__named_schemas": within}
+    with pytest.raises(MessageError, match="UnknownType: R"):
+        avro_reader('"R"', [json.dumps(claim)])
+
+
 def rows(columns: int, kind: str = "optional double") -> FileDescriptorProto:
     file = proto_file(name="rows")
     add_fields(file.message_type.add(name="Batch"), rows="repeated .Row")
@@ -178,6 +185,18 @@ def test_deep_protobuf_schemas_are_refused_each_time() -> None:
     encoded = {name: base64.b64encode(each.SerializeToString()).decode() for name, each in imports.items()}
     with pytest.raises(MessageError, match="is nested too deeply"):
         protobuf_reader(base64.b64encode(proto_file(imports=["i0"]).SerializeToString()).decode(), encoded)
+
+
+@pytest.mark.parametrize(
+    ("raw", "imported"), [(b"\x1a\x01\xff", {}), (b"\x1a\x01a", {"a": b"\x22\x03\x0a\x01\xff"}), (b"\x62\x01x", {})]
+)
+def test_protobuf_schemas_that_make_no_types_are_no_fault_of_the_registry(
+    raw: bytes, imported: dict[str, bytes]
+) -> None:
+    encoded = {name: base64.b64encode(each).decode() for name, each in imported.items()}
+    with pytest.raises(MessageError, match="is incomplete") as caught:
+        protobuf_reader(base64.b64encode(raw).decode(), encoded)
+    assert caught.value.reason == "unsupported_format"
 
 
 def answering(answer: Any, asked: list[str] | None = None, **options: Any) -> SchemaRegistry:
