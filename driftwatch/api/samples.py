@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pa_parquet
 import torch
 from numpy.typing import NDArray
 
+from driftwatch.api.columns import arrow_table
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.refused_rows import data_error
 from driftwatch.data.schema import Samples, Schema, as_floats
@@ -73,21 +74,22 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
             raise data_error(error, WHERE, start + (error.row or 0), f"a {schema.describe()}") from None
 
 
-def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:
+def in_memory(data: InMemory, names: Collection[str] | None = None, unread: Collection[str] = ()) -> Any:
     """Data of any library as an array or as an Arrow table; copied only where it must be.
 
     Args:
         data: see `InMemory`.
-        names: of rows, the columns that are needed; all that any row has if None.
+        names: of a table, the columns that are needed; all if None.
+        unread: of a table, columns that are not.
 
     Raises:
-        DataError: it is of no kind that is known, or a single value, its columns have no type of Arrow's, or a row
-            lacks one.
+        DataError: it is of no kind that is known, or a single value, a column holds what is no cell of a table, or a
+            row lacks one.
     """
     try:
-        held = _converted(data, names)
+        held = _converted(data, names, unread)
     except MessageError as error:
-        raise DataError(error.what, where=WHERE, remedy=error.remedy) from None
+        raise DataError(error.what, where=": ".join(filter(None, (WHERE, error.where))), remedy=error.remedy) from None
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(f"cannot be read: {error}", where=WHERE) from None
     if held is None:
@@ -102,17 +104,17 @@ def in_memory(data: InMemory, names: Sequence[str] | None = None) -> Any:
     return held
 
 
-def _converted(data: Any, names: Sequence[str] | None) -> Any:
+def _converted(data: Any, names: Collection[str] | None, unread: Collection[str]) -> Any:
     if isinstance(data, torch.Tensor):
         return _of_tensor(data)
-    if (by_name := _by_name(data, names)) is not None:
+    if (by_name := _by_name(data, names, unread)) is not None:
         return by_name
     if isinstance(data, list | tuple) and data:
         data = _stacked(data)
     if hasattr(data, "to_list"):  # a column of pandas or polars, of numbers or of lists of them
         data = np.asarray(data.to_list())
     if hasattr(data, "iloc"):  # pandas: its index is no column
-        return pa.Table.from_pandas(data, preserve_index=False)
+        return arrow_table([(str(name), data.iloc[:, i]) for i, name in enumerate(data.columns)], names, unread)
     if hasattr(data, "to_arrow"):  # polars: without types of its own
         return data.to_arrow()
     if hasattr(data, "__arrow_c_stream__"):
@@ -120,20 +122,20 @@ def _converted(data: Any, names: Sequence[str] | None) -> Any:
     return np.asarray(data) if hasattr(data, "__array__") else None
 
 
-def _by_name(data: Any, names: Sequence[str] | None) -> pa.Table | None:
+def _by_name(data: Any, names: Collection[str] | None, unread: Collection[str]) -> pa.Table | None:
     """Columns by name, a row or a list of rows as a table; none if it is nothing of these."""
-    wanted = set(names or ())
     if names is not None and hasattr(data, "iloc") and not hasattr(data, "columns"):  # pandas: a row, if of such names
         row = dict(data.items())
-        data = row if wanted.intersection(row) else data
+        data = row if set(names).intersection(row) else data
     if isinstance(data, Mapping):
         if any(_is_column(value) for value in data.values()):
-            return pa.table({name: values for name, values in data.items() if names is None or name in wanted})
+            return arrow_table(list(data.items()), names, unread)
         data = [data]
     if not (isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data)):
         return None
     found = dict.fromkeys(name for row in data for name in row)
-    return pa.table(columns_of_rows(data, [name for name in found if names is None or name in wanted], ""))
+    needed = [name for name in found if name not in unread and (names is None or name in names)]
+    return arrow_table(list((dict.fromkeys(found) | columns_of_rows(data, needed, "")).items()), names, unread)
 
 
 def _is_column(value: Any) -> bool:
@@ -161,13 +163,21 @@ def _matrix(table: pa.Table) -> NDArray[np.float64]:
     return np.column_stack(columns) if columns else np.empty((len(table), 0))
 
 
-def in_file(data: InMemory, folder: Path) -> Path:
+def in_file(
+    data: InMemory, folder: Path, columns: Collection[str] | None = None, exclude: Collection[str] = ()
+) -> Path:
     """Data in memory as a file in a folder, to be read as any other.
+
+    Args:
+        data: see `InMemory`.
+        folder: where to write it.
+        columns: of a table, those that will be read; all if None.
+        exclude: of a table, those that will not be.
 
     Raises:
         DataError: it is of no kind that is known.
     """
-    held = in_memory(data)
+    held = in_memory(data, columns, exclude)
     if isinstance(held, pa.Table):
         path = folder / f"{WHERE}.parquet"
         pa_parquet.write_table(held, path)

@@ -56,10 +56,10 @@ def train(
         DriftwatchError: the data cannot be learned from, a setting is not allowed, or nothing can be written.
     """
     with tempfile.TemporaryDirectory(prefix="driftwatch-data-") as folder:
-        files = _files(data, Path(folder))
-        chosen = {"columns": None if columns is None else _names(columns), "exclude": _names(exclude)}
+        chosen, left_out = None if columns is None else _names(columns), _names(exclude)
+        files = _files(data, Path(folder), chosen, left_out)
         stated: dict[str, dict[str, Any]] = {
-            "data": {"train": files, **chosen},
+            "data": {"train": files, "columns": chosen, "exclude": left_out},
             "training": {"minutes": minutes, "device": device, "seed": seed},
             "output": {"name": name},
         }
@@ -77,13 +77,13 @@ def _names(columns: str | Sequence[str]) -> list[str]:
     return [columns] if isinstance(columns, str) else list(columns)
 
 
-def _files(data: Any, folder: Path) -> list[str | Location]:
+def _files(data: Any, folder: Path, columns: Sequence[str] | None, exclude: Sequence[str]) -> list[str | Location]:
     """The paths of the data, which are written first if it is in memory."""
     if isinstance(data, str | Path | RemotePath):
         return [data]
     if isinstance(data, list | tuple) and data and all(isinstance(each, str | Path | RemotePath) for each in data):
         return list(data)
-    return [in_file(data, folder)]
+    return [in_file(data, folder, columns, exclude)]
 
 
 @contextmanager

@@ -22,6 +22,10 @@ for all, since the same row must be the same to a training as to a daemon, whate
 
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 
+_DIGITS = {"false": "0", "true": "1"}
+"""Truth values as databases, one-hot encoders and formats without such a type write them. To a model they are the same,
+so where a column knows no other values, they are here."""
+
 
 def number(cell: Any) -> float:
     """A numeric cell; NaN if its value is missing.
@@ -30,8 +34,14 @@ def number(cell: Any) -> float:
         TypeError: it is no number.
         ValueError: likewise.
     """
-    missing = cell is None or (isinstance(cell, str) and cell.strip() in MISSING_TEXT)
-    return math.nan if missing else float(cell)
+    if cell is None or (isinstance(cell, str) and cell.strip() in MISSING_TEXT):
+        return math.nan
+    try:
+        return float(cell)
+    except TypeError:
+        if not isinstance(cell, list | tuple | dict) and is_missing(cell):  # pandas.NA, which is no number
+            return math.nan
+        raise
 
 
 PLAIN = frozenset((int, float, bool, type(None)))
@@ -86,7 +96,10 @@ def category_reader(categories: tuple[str, ...]) -> Callable[[Any], float]:
 def _codes(categories: tuple[str, ...]) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """The codes of categories, by their names and by their plain ones, of which the first counts."""
     known = {name: float(i) for i, name in enumerate(categories)}
-    return known, {_plain(name): code for name, code in reversed(known.items())}
+    alike = {_plain(name): code for name, code in reversed(known.items())}
+    if alike.keys() <= _DIGITS.keys():
+        alike |= {_DIGITS[name]: code for name, code in alike.items()}
+    return known, alike
 
 
 def _plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,16 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         ([*ROWS, {"age": 31}], r"^data: row 1 lacks 'income', and 1 more \(every row has every column"),
         ([{"age": 31}, *ROWS], r"^data: row 0 lacks 'income', and 1 more"),
         (FRAME.assign(age="old"), r"^data, row 0, column age: holds 'old' \(expected a number\)"),
-        (pd.DataFrame({"age": [1, "old"]}), r"^data: cannot be read: "),
+        (FRAME[:2].assign(age=[1, "old"]), r"^data, row 1, column age: holds 'old' \(expected a number\)"),
+        (FRAME[:1].assign(town=[{"name": "Ulm"}]), r"^data, rows from 0, column town: is of type struct"),
+        (FRAME[:2].assign(town=["Ulm", {"Ulm"}]), r"^data: column town: row 1 holds set \(expected numbers, booleans"),
+        (pd.concat([FRAME, FRAME[["age"]]], axis=1), r"^data, rows from 0: column 'age' is there 2 times \(rename one"),
+        (
+            {"age": [1, 2], "income": [1], "town": ["Ulm"]},
+            r"^data: cannot be read: Column 1 named income expected length",
+        ),
+        (FRAME.rename(columns={"age": "Age"}), r"^data, rows from 0: column 'age' is missing \(is it 'Age'\? "),
+        (FRAME.rename(columns={"age": "Age"}).to_dict("records"), r"column 'age' is missing \(is it 'Age'\? "),
         (np.float64(1.0), r"^data: is a single value"),
         (torch.tensor(1.0), r"^data: is a single value"),
         (FRAME[:0], r"^data, rows from 0: holds no samples"),
@@ -120,6 +130,12 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         "an earlier one",
         "text",
         "mixed",
+        "mapping",
+        "mixed with a set",
+        "column twice",
+        "columns of two lengths",
+        "another name",
+        "another name in rows",
         "number",
         "tensor of a number",
         "no rows",
@@ -140,6 +156,31 @@ def test_one_row_need_be_in_no_list(people: driftwatch.Reference, row: Any) -> N
 def test_what_is_missing_from_a_row_is_none_and_what_is_more_is_left_out(people: driftwatch.Reference) -> None:
     plain, nulls = people.score(ROWS), people.score([*ROWS, {**ROWS[0], "age": None, "more": 1}])
     assert plain.score[0] == nulls.score[0] != nulls.score[1]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("column", ["age", "town"])
+def test_however_python_holds_what_is_missing(people: driftwatch.Reference, column: str, missing: Any) -> None:
+    expected = people.score(FRAME.assign(**{column: FRAME[column].where(FRAME.index > 2)})).score
+    objects = FRAME.astype(object)
+    objects.loc[:2, column] = missing
+    for data in (objects, objects.to_dict("records"), objects.to_dict("list"), objects.to_numpy()):
+        np.testing.assert_allclose(people.score(data).score, expected, rtol=1e-9)
+
+
+def test_values_of_several_types_are_read_one_by_one(people: driftwatch.Reference) -> None:
+    mixed = FRAME.astype(object)
+    mixed.loc[0, "age"], mixed.loc[1, "age"] = str(FRAME.age[0]), Decimal(str(FRAME.age[1]))
+    mixed.loc[0, "town"] = 7
+    of_one_type = FRAME.assign(town=FRAME.town.where(FRAME.index > 0, "7"))
+    for data in (mixed, mixed.to_dict("records"), mixed.to_dict("list")):
+        np.testing.assert_allclose(people.score(data).score, people.score(of_one_type).score, rtol=1e-9)
+
+
+def test_columns_that_are_not_read_may_hold_anything(people: driftwatch.Reference) -> None:
+    more = FRAME.assign(more=[{1}, "a", *[3j] * (len(FRAME) - 2)])
+    for data in (more, more.to_dict("records"), more.to_dict("list"), more.iloc[0]):
+        assert people.score(data).score[0] == people.score(FRAME).score[0]
 
 
 def test_the_row_that_does_not_fit_is_told_in_a_long_array(pictures: driftwatch.Reference) -> None:

@@ -59,6 +59,23 @@ def test_settings_that_are_not_allowed_are_told(tmp_path: Path) -> None:
         driftwatch.train(rows(2_000, seed=0), tmp_path / "out", minutes=0)
 
 
+@pytest.mark.parametrize("choice", [{"exclude": ["visit"]}, {"columns": ["age", "income", "town"]}])
+def test_what_is_not_learned_may_hold_anything(
+    people: driftwatch.Reference, choice: dict[str, list[str]], tmp_path: Path
+) -> None:
+    visits = rows(2_000, seed=0).assign(visit=[{1}, *["a"] * 1_999])
+    with pytest.raises(driftwatch.DriftwatchError, match=r"^data: column visit: row 0 holds set"):
+        driftwatch.train(visits, tmp_path / "all", settings=SETTINGS)
+    left = driftwatch.train(visits, tmp_path / "mine", settings=SETTINGS, **choice)
+    np.testing.assert_allclose(left.score(visits[:9]).score, people.score(visits[:9]).score, rtol=1e-9)
+
+
+def test_a_column_of_numbers_and_texts_is_one_of_categories(tmp_path: Path) -> None:
+    codes = rows(2_000, seed=0).assign(code=[7, "B12", None, 7.0] * 500)
+    learned = driftwatch.train(codes, tmp_path / "mine", settings=SETTINGS)
+    assert learned.schema.columns[-1].categories == ("7", "B12")  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("choice", [{"exclude": "visit"}, {"columns": "visit"}])
 def test_a_single_column_need_be_in_no_list(choice: dict[str, str], tmp_path: Path) -> None:
     few = rows(100, seed=0).assign(visit=np.arange(100.0))

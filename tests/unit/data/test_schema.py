@@ -147,6 +147,17 @@ def test_a_missing_category_is_missing_whatever_stands_for_it(cell: Any) -> None
     np.testing.assert_array_equal(TABLE.coerce([{"age": 1, "town": cell}]), [[1, np.nan]])
 
 
+@pytest.mark.parametrize("cell", [1, 1.0, "1", "1.0", np.True_, "TRUE", "true"])
+def test_true_is_one_where_a_column_knows_no_other_values(cell: Any) -> None:
+    flags = TableSchema(columns=(Column(name="flag", kind="category", categories=("false", "true")),))
+    assert flags.coerce([{"flag": cell}]).tolist() == [[1.0]]
+    assert flags.coerce([{"flag": 0}, {"flag": 2}]).tolist() == [[0.0], [2.0]]
+    always = TableSchema(columns=(Column(name="flag", kind="category", categories=("true",)),))
+    assert always.coerce([{"flag": cell}, {"flag": 0}]).tolist() == [[0.0], [1.0]]
+    answers = TableSchema(columns=(Column(name="flag", kind="category", categories=("false", "true", "unknown")),))
+    assert answers.coerce([{"flag": 1}]).tolist() == [[3.0]]
+
+
 def test_what_was_learned_as_a_category_is_one_though_it_reads_as_missing(tmp_path: Path) -> None:
     schema = TableSchema(columns=(Column(name="country", kind="category", categories=("NA", "ZA")),))
     np.testing.assert_array_equal(schema.coerce([{"country": "NA"}, {"country": "NULL"}]), [[0], [np.nan]])
