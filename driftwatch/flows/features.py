@@ -126,6 +126,22 @@ class FeatureTransform(nn.Module):
         shares[self.indicated.cpu().numpy()] = 1.0 - self.upto[first : first + self.indicators, 0].cpu().numpy()
         return shares
 
+    def atoms(self) -> list[Array]:
+        """Of each feature the probabilities below the single values that have one, and up to and with them, ``(K, 2)``.
+
+        Those of whole numbers are where their noise begins and ends, if there are few.
+        """
+        integer = [*self.integer.tolist(), *[False] * (self.dim - self.columns)]
+        found = []
+        for j, last in enumerate(self.last.tolist()):
+            knots, below, upto = (each[j, : last + 1].cpu().numpy() for each in (self.knots, self.below, self.upto))
+            if integer[j] and np.floor(knots[-1]) - np.floor(knots[0]) < KNOTS:
+                ends = np.interp(np.arange(np.floor(knots[0]), np.floor(knots[-1]) + 2.0), knots, upto)
+                below, upto = ends[:-1], ends[1:]
+            held = upto > below
+            found.append(np.stack([below[held], upto[held]], axis=1))
+        return found
+
     def structure(self) -> dict[str, Any]:
         """What `from_structure` needs to make an unfitted twin; its state dict does the rest."""
         return {

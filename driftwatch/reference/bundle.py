@@ -40,7 +40,9 @@ from driftwatch.reference.bundle_places import (
 from driftwatch.reference.folders import write_folder
 from driftwatch.reference.mlflow_client import SCHEMES
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+OLDEST_VERSION = 3
+"""Where the values of columns are cut was not kept; it was between equal shares."""
 VERSION_LENGTH = 12
 MAX_MANIFEST_BYTES = 16 << 20
 DAMAGED = "copy the bundle again, or train the reference again"
@@ -274,9 +276,9 @@ def _manifest(folder: Path, path: Location) -> dict[str, Any]:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise BundleError("is no manifest of a bundle", where=str(path / MANIFEST), remedy=DAMAGED)
     found = manifest.get("format_version")
-    if found != FORMAT_VERSION:
+    if found not in range(OLDEST_VERSION, FORMAT_VERSION + 1):
         raise BundleError(
-            f"is of format version {found}, this driftwatch reads {FORMAT_VERSION}",
+            f"is of format version {found}, this driftwatch reads {OLDEST_VERSION} to {FORMAT_VERSION}",
             where=str(path),
             remedy="upgrade driftwatch" if _is_newer(found) else "train the reference again with this version",
         )

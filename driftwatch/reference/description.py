@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftwatch.flows.base import Flow
 from driftwatch.flows.image import ImageFlow
+from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.latents import Latents
 from driftwatch.stats.descriptors import (
     INTENSITY,
@@ -19,6 +20,7 @@ from driftwatch.stats.descriptors import (
     SPECTRUM,
     VALUES,
     bins_for,
+    edges_for,
     image_descriptors,
     latent_moments,
     vector_descriptors,
@@ -30,6 +32,8 @@ from driftwatch.stats.summary import Array, Described, Layout, Whitened
 PROJECTED = 24
 """Dimensions that are taken in pairs: all of a table's of so many features, else those in which they vary most."""
 
+NO_ATOMS = np.empty((0, 2))
+
 
 @dataclass(frozen=True)
 class Description:
@@ -38,14 +42,16 @@ class Description:
     Args:
         groups: fitted.
         projection: of a vector's features, ``(D, k)``; empty for images.
+        edges: where each of them is cut, ``(D, bins - 1)``.
     """
 
     groups: Groups
     projection: Array
+    edges: Array
 
     def describe(self, flow: Flow, latents: Latents, whitened: Whitened) -> Described:
         """Descriptors of samples, in standard coordinates."""
-        standard = self.groups.standard(_descriptors(flow, latents, whitened, self.projection, self.bins))
+        standard = self.groups.standard(_descriptors(flow, latents, whitened, self.projection, self.edges))
         return self.restore(standard)
 
     def restore(self, standard: tuple[Array, ...]) -> Described:
@@ -57,18 +63,12 @@ class Description:
         return Layout(latent.dim, latent.blocks, latent.axes, self.groups.shapes, self._columns)
 
     @property
-    def bins(self) -> int:
-        """Into how many equal shares of the reference the values of each column are sorted; 0 if not at all."""
-        marginals = next((group for group in self.groups.each if group.name == MARGINALS), None)
-        return len(marginals.mean) // len(self.projection) + 1 if marginals else 0
-
-    @property
     def _columns(self) -> tuple[ColumnStatistic, ...]:
         """What is asked of each column by itself; nothing where they are not sorted."""
-        if not self.bins:
+        width = self.edges.shape[1]
+        if not width:
             return ()
         places = {group.name: (place, group.whitener) for place, group in enumerate(self.groups.each)}
-        width = self.bins - 1
         return (
             moved_alone(*places[VALUES], width=1),
             moved_alone(*places[MARGINALS], width=width),
@@ -77,12 +77,17 @@ class Description:
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Named arrays, for a bundle."""
-        return {**self.groups.to_arrays(), "projection_pairs": self.projection}
+        return {**self.groups.to_arrays(), "projection_pairs": self.projection, "edges": self.edges}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.float64]]) -> Description:
         """The inverse of `to_arrays`."""
-        return Description(Groups.from_arrays(arrays), arrays["projection_pairs"])
+        groups, projection = Groups.from_arrays(arrays), arrays["projection_pairs"]
+        marginals = next((len(group.mean) for group in groups.each if group.name == MARGINALS), 0)
+        edges = arrays["edges"] if "edges" in arrays else _equal_shares(len(projection), marginals)
+        if edges.ndim != 2 or len(edges) != len(projection) or edges.size != marginals:
+            raise ValueError(f"edges are of shape {edges.shape}")
+        return Description(groups, projection, edges)
 
 
 def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tuple[Latents, Whitened]) -> Description:
@@ -95,20 +100,28 @@ def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tup
     """
     image = isinstance(flow, ImageFlow)
     projection = np.empty((0, 0)) if image else _leading(fitting[0].observed)
-    bins = bins_for(len(projection))
+    atoms = flow.features.atoms() if isinstance(flow, VectorFlow) else ()
+    edges = edges_for(atoms, 0 if image else bins_for(len(projection)))
     groups = fit_groups(
-        _descriptors(flow, *fitting, projection, bins),
-        _descriptors(flow, *held_out, projection, bins),
+        _descriptors(flow, *fitting, projection, edges),
+        _descriptors(flow, *held_out, projection, edges),
         (LAYOUT, SPECTRUM, INTENSITY) if image else (VALUES,),
     )
-    return Description(groups, projection)
+    return Description(groups, projection, edges)
 
 
-def _descriptors(flow: Flow, latents: Latents, whitened: Whitened, projection: Array, bins: int) -> Mapping[str, Array]:
+def _equal_shares(columns: int, marginals: int) -> Array:
+    """The edges of a bundle of format 3, which kept none."""
+    return edges_for([NO_ATOMS] * columns, marginals // columns + 1 if marginals else 0)
+
+
+def _descriptors(
+    flow: Flow, latents: Latents, whitened: Whitened, projection: Array, edges: Array
+) -> Mapping[str, Array]:
     if isinstance(flow, ImageFlow):
         observed = image_descriptors(latents.observed, low=flow.low, high=flow.high, noise=flow.noise_width)
     else:
-        observed = vector_descriptors(latents.observed, projection, bins)
+        observed = vector_descriptors(latents.observed, projection, edges)
     return {LATENT_MOMENTS: latent_moments(whitened.blocks), **observed}
 
 

@@ -37,7 +37,10 @@ FAINTEST = 0.3
 """Energy, in squares of the noise, that is added before taking a logarithm: what is flat has no spectrum."""
 
 BINS = ((16, 8), (100, 4))
-"""Up to so many columns, into how many equal shares of the reference each one's values are sorted."""
+"""Up to so many columns, into how many shares of the reference each one's values are sorted."""
+
+LEAST_SHARE = 0.25
+"""Of an equal one: where values are few, what is sorted apart is not so rare that chance alone decides on it."""
 
 
 def latent_moments(blocks: Sequence[Array]) -> Array:
@@ -88,31 +91,61 @@ def _by_a_kernel(images: torch.Tensor, low: float, high: float, noise: float) ->
 
 
 def bins_for(columns: int) -> int:
-    """Into how many equal shares of the reference the values of each of so many columns are sorted; 0 if not at all."""
+    """Into how many shares of the reference the values of each of so many columns are sorted; 0 if not at all."""
     return next((bins for most, bins in BINS if columns <= most), 0)
 
 
-def vector_descriptors(features: NDArray[np.floating], projection: Array, bins: int) -> Mapping[str, Array]:
+def edges_for(atoms: Sequence[Array], bins: int) -> Array:
+    """Where the values of columns are cut: into equal shares, but between single values and not through them.
+
+    A category is spread by noise over its share of a feature. A cut through it tells nothing, and what moves from one
+    category to the next one would be seen less, the more of both lies on one side. Edges that are equal, or that are
+    infinite, part nothing.
+
+    Args:
+        atoms: of each column the shares below its single values, and up to and with them, ascending, ``(K, 2)``;
+            ``(0, 2)`` where no value has a share of its own.
+        bins: into how many shares.
+
+    Returns:
+        Edges of standard normal features, ascending, ``(D, bins - 1)``; of no width for no bins.
+    """
+    cuts = np.array([_between(bins, each) for each in atoms]).reshape(len(atoms), max(bins - 1, 0))
+    return np.asarray(ndtri(cuts))
+
+
+def _between(bins: int, atoms: Array) -> list[float]:
+    """Equal shares, each moved out of the atom that it lies in to its nearer end; the one before if it leaves none."""
+    cuts, last = [], 0.0
+    for share in (place / bins for place in range(1, bins)):
+        through = atoms[(atoms[:, 0] < share) & (share < atoms[:, 1])].ravel().tolist()
+        cut = min(through, key=lambda end: abs(end - share), default=share)
+        last = cut if min(cut - last, 1.0 - cut) >= LEAST_SHARE / bins else last
+        cuts.append(last)
+    return cuts
+
+
+def vector_descriptors(features: NDArray[np.floating], projection: Array, edges: Array) -> Mapping[str, Array]:
     """Values, pairs and marginals of rows.
 
     Args:
         features: standard normal one by one, ``(N, D)``.
         projection: to the few dimensions that are taken in pairs, ``(D, k)``; as they are, if that is all of them.
-        bins: of each column (see `bins_for`).
+        edges: where the values of each column are cut (see `edges_for`), ``(D, bins - 1)``.
 
     Returns:
-        By group, ``(N, K)`` each: the values (projected, if there are no bins); products of all pairs of projected
-        values; if there are bins, in which of the reference's equal shares each column's value lies, but for the last.
+        By group, ``(N, K)`` each: the values (projected, if there are no edges); products of all pairs of projected
+        values; if there are edges, between which of them each column's value lies, but for the last share.
     """
     xp = namespace(features)
     every: Array = xp.astype(features, xp.float64)
     few = every if projection.shape[0] == projection.shape[1] else times(every, projection)
     groups = {
-        VALUES: every if bins else few,
+        VALUES: every if edges.shape[1] else few,
         PAIRS: _pairs(few[:, :, None] * few[:, None, :]),
     }
-    if bins:
-        above = xp.stack([every > edge for edge in _normal_quantiles(bins)], axis=2)
+    if edges.shape[1]:
+        above = every[:, :, None] > edges
         share = xp.concat([~above[:, :, :1], above[:, :, :-1] & ~above[:, :, 1:]], axis=2)
         groups[MARGINALS] = xp.astype(share.reshape(len(every), -1), xp.float64)
     return groups
@@ -181,7 +214,3 @@ def _histogram(x: Array, low: float, high: float) -> Array:
     ones = torch.ones((), dtype=torch.float64, device=index.device).expand(index.shape)
     counts = torch.zeros(n, kinds, INTENSITIES, dtype=torch.float64, device=index.device).scatter_add_(2, index, ones)
     return xp.sqrt(xp.asarray(counts).reshape(n, -1) / place.shape[2])  # type: ignore[no-any-return]
-
-
-def _normal_quantiles(bins: int) -> Array:
-    return np.asarray(ndtri(np.arange(1, bins) / bins))

@@ -194,3 +194,20 @@ def test_what_is_missing_or_far_out_is_the_same_wherever_it_is_looked_for(monkey
     assert np.abs(seldom).max() > 6  # some are far out
     monkeypatch.setattr(features, "_places", lambda mask: ...)  # as on a GPU
     np.testing.assert_array_equal(features_of(transform, rows), seldom)
+
+
+def test_atoms_are_the_shares_of_single_values() -> None:
+    codes, whole = np.array([0, 0, 0, 1] * 2_000), np.array([3, 4, 4, 6] * 2_000)
+    rain = np.where(codes, rng().exponential(1.0, len(codes)), 0.0)
+    raw = np.column_stack([codes, whole, rain, rng().integers(0, 10**6, len(codes)), rng().standard_normal(len(codes))])
+    kinds: list[ColumnKind] = ["category", "integer", "numeric", "integer", "numeric"]
+    *found, missing = FeatureTransform.fit(raw, kinds, cardinalities=[2, 0, 0, 0, 0]).atoms()
+    np.testing.assert_allclose(found[0][:2], [[0, 0.75], [0.75, 1]], atol=1e-3)
+    np.testing.assert_allclose(
+        found[1][np.diff(found[1])[:, 0] > 0.01], [[0, 0.25], [0.25, 0.75], [0.75, 1]], atol=1e-2
+    )
+    np.testing.assert_allclose(found[2][0], [0, 0.75], atol=1e-3)
+    assert np.diff(found[2][1:]).max(initial=0.0) < 0.01
+    assert len(found[3]) == 0
+    assert np.diff(found[4]).max(initial=0.0) < 0.01
+    np.testing.assert_allclose(missing[0], [0, 1], atol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from driftwatch.stats.descriptors import (
     INTENSITY,
@@ -13,11 +14,13 @@ from driftwatch.stats.descriptors import (
     SPECTRUM,
     VALUES,
     bins_for,
+    edges_for,
     image_descriptors,
     latent_moments,
     vector_descriptors,
 )
 
+NO_ATOMS = np.empty((0, 2))
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 9, 14), (64, 8, 8), (1, 1, 5), (1, 2, 2)]
 
 
@@ -83,7 +86,7 @@ def test_long_sub_vectors_keep_squares_only() -> None:
 
 def test_rows_have_values_pairs_and_marginals() -> None:
     x = np.random.default_rng(2).standard_normal((20_000, 3))
-    found = vector_descriptors(x, np.eye(3), 8)
+    found = vector_descriptors(x, np.eye(3), edges_for([NO_ATOMS] * 3, 8))
     np.testing.assert_array_equal(found[VALUES], x)
     np.testing.assert_allclose(found[PAIRS][:, 1], x[:, 0] * x[:, 1])
     np.testing.assert_allclose(found[MARGINALS].mean(0), 1 / 8, atol=0.01)
@@ -91,10 +94,26 @@ def test_rows_have_values_pairs_and_marginals() -> None:
 
 def test_many_columns_are_projected() -> None:
     x = np.random.default_rng(3).standard_normal((10, 100))
-    found = vector_descriptors(x, np.eye(100)[:, :5], 0)
+    found = vector_descriptors(x, np.eye(100)[:, :5], edges_for([NO_ATOMS] * 100, 0))
     np.testing.assert_array_equal(found[VALUES], x[:, :5])
     assert MARGINALS not in found
     assert found[PAIRS].shape == (10, 15)
+
+
+def test_columns_are_cut_between_single_values_and_not_through_them() -> None:
+    """Atoms as they lie in [0, 1], and where eight shares of each end."""
+    columns: dict[str, tuple[list[list[float]], list[float]]] = {
+        "no single values": ([], [1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8]),
+        "three categories": ([[0, 0.7], [0.7, 0.9], [0.9, 1]], [0, 0, 0.7, 0.7, 0.7, 0.7, 0.9]),
+        "rain, mostly none": ([[0, 0.6]], [0, 0, 0.6, 0.6, 0.6, 6 / 8, 7 / 8]),
+        "a rare one between": ([[0, 0.13], [0.13, 0.14], [0.14, 1]], [0.13, 0.13, 0.13, 0.13, 0.13, 0.13, 0.13]),
+        "a rare last one": ([[0, 0.49], [0.49, 0.98], [0.98, 1]], [0, 0.49, 0.49, 0.49, 0.49, 0.49, 0.49]),
+        "one value": ([[0, 1]], [0] * 7),
+    }
+    edges = edges_for([np.reshape(atoms, (-1, 2)) for atoms, _ in columns.values()], 8)
+    for name, found, (_, cuts) in zip(columns, ndtr(edges), columns.values(), strict=True):
+        np.testing.assert_allclose(found, cuts, atol=1e-12, err_msg=name)
+    assert edges_for([NO_ATOMS] * 3, 0).shape == (3, 0)
 
 
 def test_the_more_columns_the_fewer_shares() -> None:

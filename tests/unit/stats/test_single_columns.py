@@ -7,11 +7,12 @@ import pytest
 from scipy import stats
 from scipy.special import ndtri
 
-from driftwatch.stats.descriptors import MARGINALS, VALUES, vector_descriptors
+from driftwatch.stats.descriptors import MARGINALS, VALUES, edges_for, vector_descriptors
 from driftwatch.stats.hotelling import Groups, fit_groups
 from driftwatch.stats.single_columns import ColumnStatistic, apart, moved_alone
 
 COLUMNS, BINS, SIZE = 3, 8, 50
+NO_ATOMS = np.empty((0, 2))
 ALIKE = 0.95
 """The correlation of the first two columns."""
 
@@ -23,7 +24,7 @@ def rows(seed: int, n: int) -> np.ndarray:
 
 
 def described(x: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(vector_descriptors(x, np.eye(COLUMNS), BINS))
+    return dict(vector_descriptors(x, np.eye(COLUMNS), edges_for([NO_ATOMS] * COLUMNS, BINS)))
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,24 @@ def test_distance_is_that_of_distribution_functions(groups: Groups) -> None:
     found = measured(groups, MARGINALS, apart, BINS - 1, x)[0]
     below = (x[:, :, None] <= ndtri(np.arange(1, BINS) / BINS)).mean(0) - np.arange(1, BINS) / BINS
     assert found == pytest.approx(SIZE * np.square(below).mean(1).max(), rel=0.1)
+
+
+def test_a_column_of_categories_is_asked_as_pearson_would() -> None:
+    usual, drifted = np.array([0.7, 0.2, 0.1]), np.array([0.7, 0.1, 0.2])
+    ends = np.cumsum(usual)
+    edges = edges_for([np.stack([ends - usual, ends], axis=1), NO_ATOMS], BINS)
+
+    def spread(shares: np.ndarray, seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        codes = rng.choice(3, n, p=shares)
+        features = np.stack([ndtri(ends[codes] - usual[codes] * rng.random(n)), rng.standard_normal(n)], axis=1)
+        return codes, vector_descriptors(features, np.eye(2), edges)[MARGINALS]
+
+    (_, fitting), (_, held_out) = (spread(usual, seed, 40_000) for seed in (1, 2))
+    group = fit_groups({MARGINALS: fitting}, {MARGINALS: held_out}, (MARGINALS,)).each[0]
+    codes, shares = spread(drifted, 3, 400)
+    found = moved_alone(0, group.whitener, BINS - 1)(
+        group.standard({MARGINALS: shares}).sum(0)[None], np.array([400.0])
+    )
+    counted = stats.chisquare(np.bincount(codes), 400 * usual).statistic
+    assert found[0] == pytest.approx(counted, rel=0.1)
