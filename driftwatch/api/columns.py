@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from driftwatch.data.arrow_columns import is_number
 from driftwatch.data.cells import category_text, is_missing, number
 from driftwatch.errors import MessageError
 
@@ -70,3 +71,18 @@ def arrow_column(values: Any, where: str) -> pa.Array | pa.ChunkedArray:
     if not any(isinstance(cell, _TEXTS) for cell in cells):
         return pa.array([number(cell) for cell in cells], pa.float64(), from_pandas=True)
     return pa.array([None if is_missing(cell) else category_text(cell) for cell in cells], pa.string())
+
+
+def with_category_names(table: pa.Table) -> pa.Table:
+    """A table whose dictionaries of numbers are of texts: who made categories of numbers means names, not sizes.
+
+    >>> ratings = pa.table({"rating": pa.array([5, 1, None, 5]).dictionary_encode()})
+    >>> with_category_names(ratings)["rating"].to_pylist()
+    ['5', '1', None, '5']
+    """
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and is_number(field.type.value_type):
+            table = table.set_column(
+                place, field.name, table.column(place).cast(field.type.value_type).cast(pa.string())
+            )
+    return table

@@ -12,7 +12,7 @@ import pyarrow.parquet as pa_parquet
 import torch
 from numpy.typing import NDArray
 
-from driftwatch.api.columns import arrow_table
+from driftwatch.api.columns import arrow_table, with_category_names
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.refused_rows import data_error
 from driftwatch.data.schema import Samples, Schema, as_floats
@@ -180,7 +180,7 @@ def in_file(
     held = in_memory(data, columns, exclude)
     if isinstance(held, pa.Table):
         path = folder / f"{WHERE}.parquet"
-        pa_parquet.write_table(held, path)
+        pa_parquet.write_table(with_category_names(held), path)
     else:
         path = folder / f"{WHERE}.npy"
         np.save(path, held, allow_pickle=False)

@@ -27,6 +27,7 @@ def train(
     name: str | None = None,
     columns: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] = (),
+    categories: str | Sequence[str] = (),
     minutes: float = 15.0,
     device: str = "auto",
     seed: int = 0,
@@ -42,6 +43,8 @@ def train(
         name: of the reference; that of `out` if None.
         columns: of a table, which to learn from, in which order, or a single one; all if None.
         exclude: of a table, which not to learn from, or a single one.
+        categories: of a table, columns of numbers that are names, or a single one; those that a data frame has as
+            categories are so anyway.
         minutes: to train at most.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         seed: of all that is random.
@@ -59,7 +62,7 @@ def train(
         chosen, left_out = None if columns is None else _names(columns), _names(exclude)
         files = _files(data, Path(folder), chosen, left_out)
         stated: dict[str, dict[str, Any]] = {
-            "data": {"train": files, "columns": chosen, "exclude": left_out},
+            "data": {"train": files, "columns": chosen, "exclude": left_out, "categories": _names(categories)},
             "training": {"minutes": minutes, "device": device, "seed": seed},
             "output": {"name": name},
         }

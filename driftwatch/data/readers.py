@@ -168,7 +168,13 @@ class ArrayDataset(Dataset):
             yield range(first, first + len(piece)), piece
 
 
-def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> Dataset:
+def open_dataset(
+    path: str | Location,
+    *,
+    columns: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    categories: Sequence[str] = (),
+) -> Dataset:
     """A data set by its path or URL.
 
     Args:
@@ -178,6 +184,7 @@ def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, 
             hidden there, are left out.
         columns: of a table, which to read and in which order; all if None.
         exclude: of a table, which to leave out of all.
+        categories: of a table, columns of numbers that are names, for whoever asks what a row is.
 
     Raises:
         DataError: the file is missing, empty, damaged, or of no known kind.
@@ -193,9 +200,9 @@ def open_dataset(path: str | Location, *, columns: Sequence[str] | None = None, 
     tables = parts_of_table(path, files)
     # A folder of images may have a table of labels beside them.
     if tables and not any(is_image(file) for file in files):
-        return TableDataset(path, tables, columns, exclude)
-    if columns is not None or exclude:
-        told = "columns" if columns is not None else "exclude"
+        return TableDataset(path, tables, columns, exclude, categories)
+    chosen = {"columns": columns is not None, "exclude": bool(exclude), "categories": bool(categories)}
+    if told := next((key for key, given in chosen.items() if given), ""):
         raise DataError("has no columns to choose", where=str(path), remedy=f"leave data.{told} out")
     if files != (path,):
         return FolderDataset(path, files)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from driftwatch.data.arrow_columns import distinct, is_bytes, is_text
+from driftwatch.data.arrow_columns import distinct, is_bytes, is_number, is_text
 from driftwatch.data.cells import category_text, is_missing
 from driftwatch.data.csv_tables import text_columns
 from driftwatch.data.readers import Dataset
@@ -35,10 +35,16 @@ class TableDataset(Dataset):
         parts: the files, in the order in which they are read.
         columns: which to read, in which order; all if None.
         exclude: which to leave out of all.
+        categories: which are of categories, though they hold numbers, to learn what a row is.
     """
 
     def __init__(
-        self, path: Location, parts: Sequence[Location], columns: Sequence[str] | None, exclude: Sequence[str] = ()
+        self,
+        path: Location,
+        parts: Sequence[Location],
+        columns: Sequence[str] | None,
+        exclude: Sequence[str] = (),
+        categories: Sequence[str] = (),
     ) -> None:
         super().__init__(path)
         suffixes = sorted({table_suffix(place) for place in parts})
@@ -48,8 +54,9 @@ class TableDataset(Dataset):
         self._columns = list(columns) if columns is not None else None
         if exclude:
             self._columns = self._all_but(exclude)
+        self._categories = frozenset(categories)
         for part in self._parts:
-            part.require(self._columns or ())
+            part.require([*(self._columns or ()), *categories])
         if self.rows == 0:
             raise DataError("has no rows", where=str(path), remedy="give at least one row below the header")
 
@@ -88,7 +95,7 @@ class TableDataset(Dataset):
         texts: dict[str, set[str]] = {}
         names = self._columns or self._parts[0].schema.names
         parts = [*self._parts, *(part for other in others for part in other._parts)]
-        as_texts = text_columns(part.schema for part in parts if part.suffix != ".parquet")
+        as_texts = {*text_columns(part.schema for part in parts if part.suffix != ".parquet"), *self._categories}
         for part in parts:
             part.require(names)
             part.require_rows()
@@ -97,7 +104,7 @@ class TableDataset(Dataset):
                 for name in names:
                     column = block.table.column(name)
                     kinds[name] = self._one_kind(part, name, kinds.get(name, column.type), column.type)
-                    if _is_category(column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
+                    if self._is_category(name, column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
                         values = _values(column, str(part.place), name, row)
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
                 row += block.rows
@@ -130,7 +137,7 @@ class TableDataset(Dataset):
         """The type of a column that was of one type so far, and now is of another; what is empty may become any."""
         if pa.types.is_null(first):
             return kind
-        if _is_category(first) != _is_category(kind) and not pa.types.is_null(kind):
+        if self._is_category(name, first) != self._is_category(name, kind) and not pa.types.is_null(kind):
             raise DataError(
                 f"holds {kind}, in {self._parts[0].place.name} {first}",
                 where=f"{part.place}: column {name}",
@@ -163,26 +170,26 @@ class TableDataset(Dataset):
 
     def _column(self, name: str, kind: pa.DataType, values: set[str]) -> Column:
         where = f"{self.path}: column {name}"
-        if _is_category(kind):
+        if self._is_category(name, kind):
             if len(values) > MAX_CATEGORIES:
+                by_wish = "leave it out of data.categories" if name in self._categories else ""
                 raise DataError(
                     f"has more than {MAX_CATEGORIES} different texts",
                     where=where,
-                    remedy=_number_hint(values) or f"leave it out ({KEYS})",
+                    remedy=by_wish or _number_hint(values) or f"leave it out ({KEYS})",
                 )
             return Column(name=name, kind="category", categories=tuple(sorted(values)))
-        if not (
-            pa.types.is_integer(kind)
-            or pa.types.is_floating(kind)
-            or pa.types.is_null(kind)
-            or pa.types.is_decimal(kind)
-        ):
+        if not _holds_numbers(kind):
             raise DataError(f"is of type {kind}", where=where, remedy=f"leave it out ({KEYS}), or make it a number")
         return Column(name=name, kind="numeric")
 
+    def _is_category(self, name: str, kind: pa.DataType) -> bool:
+        texts = is_text(kind) or bool(pa.types.is_boolean(kind) or pa.types.is_dictionary(kind))
+        return texts or (name in self._categories and _holds_numbers(kind))
 
-def _is_category(kind: pa.DataType) -> bool:
-    return is_text(kind) or bool(pa.types.is_boolean(kind) or pa.types.is_dictionary(kind))
+
+def _holds_numbers(kind: pa.DataType) -> bool:
+    return is_number(kind) or bool(pa.types.is_null(kind) or pa.types.is_decimal(kind))
 
 
 def _values(column: pa.Array, place: str, name: str, row: int) -> Sequence[Any]:

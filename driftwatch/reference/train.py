@@ -150,7 +150,10 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
     settings = config.training
     listener.doing("reading", 0.0)
     chosen = config.data
-    datasets = [open_dataset(path, columns=chosen.columns, exclude=chosen.exclude) for path in chosen.train]
+    datasets = [
+        open_dataset(path, columns=chosen.columns, exclude=chosen.exclude, categories=chosen.categories)
+        for path in chosen.train
+    ]
     schema = config.sample or one_schema(datasets)
     data = TrainingData(
         datasets,

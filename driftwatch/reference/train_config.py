@@ -21,6 +21,9 @@ class DataConfig(Settings):
         list[str] | None, Field(min_length=1, description="of a table: which, in which order; all if absent")
     ] = None
     exclude: Annotated[tuple[str, ...], BeforeValidator(listed), Field(description="of a table: all but these")] = ()
+    categories: Annotated[
+        tuple[str, ...], BeforeValidator(listed), Field(description="of a table: columns of numbers that are names")
+    ] = ()
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:

@@ -76,6 +76,17 @@ def test_a_column_of_numbers_and_texts_is_one_of_categories(tmp_path: Path) -> N
     assert learned.schema.columns[-1].categories == ("7", "B12")  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("as_category", [False, True])
+def test_numbers_may_be_names(as_category: bool, tmp_path: Path) -> None:
+    plans = rows(2_000, seed=0).assign(plan=[10, 2, 7, 7] * 500)
+    data, choice = (plans.astype({"plan": "category"}), {}) if as_category else (plans, {"categories": "plan"})
+    learned = driftwatch.train(data, tmp_path / "mine", settings=SETTINGS, **choice)  # type: ignore[arg-type]
+    assert learned.schema.columns[-1].categories == ("10", "2", "7")  # type: ignore[union-attr]
+    new = plans[:100].assign(plan=8)
+    assert "plan has values that the reference never had in 100 % of rows" in learned.test(new).explanation
+    np.testing.assert_array_equal(learned.score(data[:9]).score, learned.score(plans[:9].astype({"plan": str})).score)
+
+
 @pytest.mark.parametrize("choice", [{"exclude": "visit"}, {"columns": "visit"}])
 def test_a_single_column_need_be_in_no_list(choice: dict[str, str], tmp_path: Path) -> None:
     few = rows(100, seed=0).assign(visit=np.arange(100.0))

@@ -347,6 +347,27 @@ def test_columns_may_be_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_of_numbers_may_be_names(suffix: str, tmp_path: Path) -> None:
+    codes = pd.DataFrame({"ward": [7, 12, 7, 3], "age": [31, 45, 31, 7], "id": range(4)})
+    path = tmp_path / f"codes{suffix}"
+    codes.to_csv(path, index=False) if suffix == ".csv" else codes.to_parquet(path)
+    dataset = open_dataset(path, categories=["ward"])
+    schema = dataset.infer_schema()
+    assert [(column.kind, column.categories) for column in schema.columns] == [  # type: ignore[union-attr]
+        ("category", ("12", "3", "7")),
+        ("numeric", ()),
+        ("numeric", ()),
+    ]
+    np.testing.assert_array_equal(next(dataset.chunks(schema))[:, 0], [2, 0, 2, 1])
+    with pytest.raises(DataError, match=r"has no column 'wrad' \(is it 'ward'\?"):
+        open_dataset(path, categories=["wrad"])
+    many = pd.DataFrame({"ward": range(100)})
+    many.to_csv(path, index=False) if suffix == ".csv" else many.to_parquet(path)
+    with pytest.raises(DataError, match=r"column ward: has more than 64 .* \(leave it out of data.categories\)"):
+        open_dataset(path, categories=["ward"]).infer_schema()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_the_names_of_folders_are_a_column_if_it_is_asked_for(tmp_path: Path, suffix: str) -> None:
     folder = write_parts(tmp_path, suffix)
     schema = open_dataset(folder, columns=["region", "age"]).infer_schema()
