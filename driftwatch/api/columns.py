@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from driftwatch.data.arrow_columns import is_number
+from driftwatch.data.arrow_columns import is_cell, is_number
 from driftwatch.data.cells import category_text, is_missing, number
 from driftwatch.errors import MessageError
 
@@ -44,7 +44,7 @@ def arrow_column(values: Any, where: str) -> pa.Array | pa.ChunkedArray:
     """A column as Arrow's, with null for None, NaN and ``pandas.NA``.
 
     Values of several types have no type of Arrow's. Numbers of several kinds become floats; where some are texts, all
-    do, since by these categories are known and numbers are read.
+    do, since by these categories are known and numbers are read. So do categories of other things, such as intervals.
 
     >>> arrow_column([True, 2, 0.5], "").to_pylist(), arrow_column([31, None, "Ulm"], "").to_pylist()
     ([1.0, 2.0, 0.5], ['31', None, 'Ulm'])
@@ -57,9 +57,12 @@ def arrow_column(values: Any, where: str) -> pa.Array | pa.ChunkedArray:
         MessageError: it holds what is no cell of a table.
     """
     try:
-        return pa.array(values, from_pandas=True)
+        found = pa.array(values, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         cells = list(values)
+    else:
+        named = pa.types.is_dictionary(found.type) and not is_cell(found.type.value_type)
+        return _texts(values) if named else found
     for row, cell in enumerate(cells):
         if not isinstance(cell, _CELLS) and not is_missing(cell):
             raise MessageError(
@@ -70,6 +73,10 @@ def arrow_column(values: Any, where: str) -> pa.Array | pa.ChunkedArray:
             )
     if not any(isinstance(cell, _TEXTS) for cell in cells):
         return pa.array([number(cell) for cell in cells], pa.float64(), from_pandas=True)
+    return _texts(cells)
+
+
+def _texts(cells: Iterable[Any]) -> pa.Array:
     return pa.array([None if is_missing(cell) else category_text(cell) for cell in cells], pa.string())
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.api.columns import arrow_table, with_category_names
+from driftwatch.data.arrow_columns import is_list
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.refused_rows import data_error
 from driftwatch.data.schema import Samples, Schema, as_floats
@@ -156,6 +157,10 @@ def _of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
 
 def _matrix(table: pa.Table) -> NDArray[np.float64]:
     """A table of numbers alone, ``(N, columns)``."""
+    for field in table.schema:
+        if is_list(field.type):
+            told = f"column {field.name!r} is of type {field.type}"
+            raise DataError(told, where=WHERE, remedy=f"give that column alone: frame[{field.name!r}]")
     try:
         columns = [column.cast(pa.float64(), safe=False).to_numpy() for column in table.columns]
     except pa.ArrowException as error:

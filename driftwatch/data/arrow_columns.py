@@ -29,6 +29,11 @@ def is_text(kind: pa.DataType) -> bool:
     )
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type is of lists, such as the vectors of a column of embeddings."""
+    return any(holds(kind) for holds in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+
+
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether a type is of bytes."""
     return any(holds(kind) for holds in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
@@ -72,7 +77,7 @@ def distinct(column: Any, where: str, places: Rows | None = None) -> tuple[list[
         MessageError: its type cannot be a cell of a table, or it holds bytes that are no text.
     """
     kind = column.type
-    if not _is_cell(kind.value_type if pa.types.is_dictionary(kind) else kind):
+    if not is_cell(kind.value_type if pa.types.is_dictionary(kind) else kind):
         remedy = "expected numbers, booleans or texts"
         raise MessageError(f"is of type {kind}", reason="schema", where=where, remedy=remedy)
     if isinstance(column, pa.ChunkedArray):
@@ -103,7 +108,8 @@ def _as_text(value: Any, row: int, where: str) -> Any:
         raise MessageError(told, reason="schema", where=where, row=row, remedy="expected texts in UTF-8") from None
 
 
-def _is_cell(kind: pa.DataType) -> bool:
+def is_cell(kind: pa.DataType) -> bool:
+    """Whether a type is of what a cell of a table may hold."""
     return bool(
         is_number(kind)
         or pa.types.is_boolean(kind)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from driftwatch.data.arrow_columns import distinct, is_bytes, is_number, is_text
+from driftwatch.data.arrow_columns import distinct, is_bytes, is_list, is_number, is_text
 from driftwatch.data.cells import category_text, is_missing
 from driftwatch.data.csv_tables import text_columns
 from driftwatch.data.readers import Dataset
@@ -180,7 +180,8 @@ class TableDataset(Dataset):
                 )
             return Column(name=name, kind="category", categories=tuple(sorted(values)))
         if not _holds_numbers(kind):
-            raise DataError(f"is of type {kind}", where=where, remedy=f"leave it out ({KEYS}), or make it a number")
+            instead = "learn its vectors by themselves, as an array (N, D)" if is_list(kind) else "make it a number"
+            raise DataError(f"is of type {kind}", where=where, remedy=f"leave it out ({KEYS}), or {instead}")
         return Column(name=name, kind="numeric")
 
     def _is_category(self, name: str, kind: pa.DataType) -> bool:

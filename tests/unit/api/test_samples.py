@@ -195,6 +195,21 @@ def test_one_long_vector_is_one_sample() -> None:
     np.testing.assert_array_equal(found, [np.arange(schema.dim)])
 
 
+def test_intervals_are_categories_by_their_names(people: driftwatch.Reference) -> None:
+    towns = pd.cut(pd.Series([1.0, 2.0, 9.0, None] * 25), [0.0, 1.5, 5.0])
+    names = [None if pd.isna(town) else str(town) for town in towns]
+    np.testing.assert_array_equal(
+        people.score(FRAME.assign(town=towns)).score, people.score(FRAME.assign(town=names)).score
+    )
+
+
+def test_a_column_of_vectors_is_told_to_be_given_alone(pictures: driftwatch.Reference) -> None:
+    frame = pd.DataFrame({"id": range(len(IMAGES)), "pixels": list(IMAGES.reshape(len(IMAGES), -1).astype(float))})
+    with pytest.raises(driftwatch.DriftwatchError, match=r"^data: column 'pixels' is .* alone: frame\['pixels'\]\)$"):
+        pictures.score(frame)
+    np.testing.assert_array_equal(pictures.score(frame["pixels"]).score, pictures.score(IMAGES).score)
+
+
 def test_a_frame_of_texts_is_no_image(pictures: driftwatch.Reference) -> None:
     with pytest.raises(driftwatch.DriftwatchError, match="data: holds no numbers"):
         pictures.score(FRAME)

@@ -346,6 +346,12 @@ def test_columns_may_be_left_out(tmp_path: Path) -> None:
         open_dataset(write(tmp_path, ".npy"), exclude=["age"])
 
 
+def test_a_column_of_vectors_is_told_to_be_learned_by_itself(tmp_path: Path) -> None:
+    pd.DataFrame({"age": [1.0, 2.0], "embedding": [[1.0, 2.0], [3.0, 4.0]]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"column embedding: is of type list.* its vectors .* as an array \(N, D\)"):
+        open_dataset(tmp_path / "t.parquet").infer_schema()
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_columns_of_numbers_may_be_names(suffix: str, tmp_path: Path) -> None:
     codes = pd.DataFrame({"ward": [7, 12, 7, 3], "age": [31, 45, 31, 7], "id": range(4)})
