@@ -106,8 +106,9 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_daemon_starts_without_what_takes_half_a_second_to_import() -> None:
-    code = "import sys, driftwatch.daemon; print([m for m in ('scipy.stats', 'matplotlib') if m in sys.modules])"
+@pytest.mark.parametrize("module", ["driftwatch.daemon", "driftwatch.api.reference"])
+def test_daemons_and_users_scripts_start_without_what_takes_half_a_second_to_import(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('scipy.stats', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
 
