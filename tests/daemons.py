@@ -18,6 +18,8 @@ import httpx
 import orjson
 import yaml
 
+from tests.forked import Forked, fork
+
 WAIT_S = 90.0
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -26,7 +28,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 class RunningDaemon:
     """A daemon in a process of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     log: Path
     url: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -80,8 +82,7 @@ def launch(
         environment: variables beside this process's own.
         code: folder that has the package; None for the one that is here.
     """
-    path, log = folder / f"{name}.yaml", folder / f"{name}.log"
-    path.write_text(yaml.safe_dump({"server": {"port": 0}, "log": {"format": "json"}, **config}))
+    path, log = _written(config, folder, name)
     with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "driftwatch", "run", str(path)],
@@ -91,3 +92,17 @@ def launch(
             cwd=code,
         )
     return RunningDaemon(process, log)
+
+
+def launch_forked(config: Mapping[str, Any], folder: Path, name: str) -> RunningDaemon:
+    """Likewise, but sooner: Python and the libraries have started already."""
+    path, log = _written(config, folder, name)
+    with log.open("wb") as file:
+        return RunningDaemon(fork(["run", str(path)], file, environment=os.environ), log)
+
+
+def _written(config: Mapping[str, Any], folder: Path, name: str) -> tuple[Path, Path]:
+    """The file of its configuration, and that of its log."""
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"server": {"port": 0}, "log": {"format": "json"}, **config}))
+    return path, path.with_suffix(".log")

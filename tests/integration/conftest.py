@@ -15,7 +15,7 @@ from tests.broker import KafkaBroker, start_broker
 from tests.broker.fallback import PACKAGE, WARNING, start_fallback
 from tests.broker.jars import missing_tools
 from tests.cluster import Cluster
-from tests.daemons import RunningDaemon, launch
+from tests.daemons import RunningDaemon, launch, launch_forked
 
 _numbers = itertools.count()
 
@@ -64,11 +64,11 @@ StartDaemon = Callable[..., RunningDaemon]
 
 @pytest.fixture
 def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
-    """Starts daemons from a configuration; whichever still runs at the end is killed."""
+    """Starts daemons from a configuration, forked or anew; whichever still runs at the end is killed."""
     running: list[RunningDaemon] = []
 
-    def start(config: Mapping[str, Any], *, serving: bool = True) -> RunningDaemon:
-        daemon = launch(config, tmp_path, f"daemon-{len(running)}")
+    def start(config: Mapping[str, Any], *, serving: bool = True, anew: bool = False) -> RunningDaemon:
+        daemon = (launch if anew else launch_forked)(config, tmp_path, f"daemon-{len(running)}")
         running.append(daemon)
         if serving:
             daemon.wait_for("address", lambda: any("url" in line for line in daemon.lines()))
@@ -78,5 +78,4 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     yield start
     for daemon in running:
         if daemon.process.poll() is None:
-            daemon.process.kill()
-            daemon.process.wait()
+            daemon.kill()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,24 +10,13 @@ import pytest
 import yaml
 
 from tests.datasets import fashion_mnist, mnist_digits
+from tests.forked import run as driftwatch
 from tests.integration.conftest import Cluster, StartDaemon
 
 BATCH = 25
 BEFORE, DURING, AFTER = 2_500, 1_000, 1_500
-TRAINING_STEPS = 200
+TRAINING_STEPS = 100
 ALERT_WITHIN = 50
-
-
-def driftwatch(*arguments: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "driftwatch", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +28,9 @@ def fashion_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         yaml.safe_dump(
             {
                 "data": {"train": str(fashion_mnist() / "train-images-idx3-ubyte.gz")},
-                "flow": {"steps": 4, "hidden": 32},
+                "flow": {"steps": 2, "hidden": 32},
                 # Few to try shifts on, which takes longer than this training.
-                "training": {"minutes": None, "max_steps": TRAINING_STEPS, "validation_fraction": 0.005},
+                "training": {"minutes": None, "max_steps": TRAINING_STEPS, "validation_fraction": 0.0015},
                 # Enough that windows of 500 are not large beside them, which would be simulated at a higher price.
                 "calibration": {"samples": 4_000},
             }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from driftwatch.data.codecs import encode
 from driftwatch.data.schema import VectorSchema
 from driftwatch.stream.log import Record
 from driftwatch.stream.sampling import watched
+from tests.forked import run as driftwatch
 from tests.integration.conftest import Cluster, StartDaemon
 
 ROWS = 6_000
@@ -61,9 +60,7 @@ def train(folder: Path, name: str, data: Path) -> Path:
     training["validation_fraction"] = 0.015  # too few to look for the smallest shifts in, which takes its time
     flow = {"layers": 4, "hidden": 32}
     config.write_text(yaml.safe_dump({"data": {"train": str(data)}, "flow": flow, "training": training}))
-    command = [sys.executable, "-m", "driftwatch", "train", str(config), "--out", str(folder / name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
-    assert done.returncode == 0, done.stderr
+    driftwatch("train", config, "--out", folder / name)
     return folder / name
 
 

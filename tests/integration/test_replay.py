@@ -53,7 +53,7 @@ def test_a_cpu_without_kernels_is_told_of_in_the_log(
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "llvmlite.py").write_text("raise ImportError('built for another C library')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]))
-    daemon = start_daemon(config(bundle, data, device="cpu"), serving=False)
+    daemon = start_daemon(config(bundle, data, device="cpu"), serving=False, anew=True)
     assert daemon.process.wait(60) == 0, daemon.log.read_text()
     (told,) = events(daemon.lines(), "scoring is slower than necessary")
     assert (told["level"], told["because"]) == ("warning", "llvmlite does not load")
