@@ -16,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-detection chaos lock broker clean
+.PHONY: help demo test lint tools bench bench-detection chaos lock broker clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,8 @@ demo: $(READY)  ## train a small reference, replay a drift, watch the alert
 	$(BIN)/driftwatch demo
 
 # Where Python may not keep what it compiled, each of the processes that tests start would compile driftwatch anew.
-test: lint  ## every check and every test
-	@.ci/tools
+test:  ## every check and every test
+	@$(MAKE) --no-print-directory -j2 lint tools
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: $(READY)  ## formatting, style, types
@@ -34,14 +34,17 @@ lint: $(READY)  ## formatting, style, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Takes minutes the first time, as Python's packages do: `test` gets both at once.
+tools:
+	@.ci/tools
+
 bench: $(READY)  ## measure speed and accuracy; prints tables
 	$(BIN)/python -m benchmarks
 
 bench-detection: $(PEERS)/.ready  ## measure detection beside peers, which have an environment of their own
 	$(PEERS)/bin/python -m benchmarks.detection $(DETECTION)
 
-chaos: $(READY)  ## strike daemons with faults (FAULTS=200 SEED=1 NODES=3 KINDS= BEFORE=), and compare what is left with what it should be
-	@.ci/tools
+chaos: $(READY) tools  ## strike daemons with faults (FAULTS=200 SEED=1 NODES=3 KINDS= BEFORE=), and compare what is left with what it should be
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --nodes $(NODES) $(if $(BEFORE),--before $(BEFORE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KINDS),--kinds '$(KINDS)')
 
 broker: $(READY)  ## run a Kafka broker on this machine to try things out with

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,17 +18,12 @@ from driftwatch.reference.detectable import (
     detectable,
     told_detectable,
 )
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.sequential import simulate_null
+from driftwatch.stats.sequential import Procedure, simulate_null
 from tests.synthetic import shuffled_rows, waves
-
-
-@pytest.fixture(scope="module")
-def reference(bundle: Path) -> Reference:
-    return load_reference(bundle)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +50,17 @@ def test_larger_windows_detect_smaller_shifts(told: tuple[Sequence[Detectable], 
     assert any(sizes[row.shift, 500] < sizes[row.shift, 50] for row in told[0])
 
 
+@pytest.fixture(scope="module")
+def procedure(reference: Reference) -> Procedure:
+    return simulate_null(HeldOut(reference.bank), reference.layout, WINDOWS, STEP).procedure(BUDGET, RESOLVE_AFTER)
+
+
 @pytest.mark.parametrize("name", ["blur", "noise", "darker"])
 def test_the_power_holds_on_other_samples(
-    reference: Reference, told: tuple[Sequence[Detectable], list[str]], name: str
+    reference: Reference, procedure: Procedure, told: tuple[Sequence[Detectable], list[str]], name: str
 ) -> None:
     row = next(row for row in told[0] if (row.shift, row.window) == (name, 50))
     shift = next(shift for shift in graded_shifts(reference.schema, waves(10)) if shift.name == name)
-    procedure = simulate_null(HeldOut(reference.bank), reference.layout, WINDOWS, STEP).procedure(BUDGET, RESOLVE_AFTER)
 
     def power(size: float) -> float:
         rng, fresh = np.random.default_rng(1), waves(3_000, seed=71)
