@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,12 @@ def _surplus(count: int, n: float, usual: float, questions: int) -> float:
     share = max(usual, LEAST_SHARE)
     if count <= n * share:  # as is mostly so, and no news
         return 0.0
+    return _log_chance(count, n, share, questions)
+
+
+@lru_cache(maxsize=4096)
+def _log_chance(count: int, n: float, share: float, questions: int) -> float:
+    """Kept, since windows of one size ask about the same few counts again and again, and one takes ten microseconds."""
     with np.errstate(divide="ignore"):
         return float(np.log(bdtrc(count - 1, n, share)) + np.log(questions))
 

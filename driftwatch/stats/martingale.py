@@ -36,7 +36,13 @@ POWERS = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.2, 1.6, 2.5, 5.0])
 LOG_POWERS = np.log(POWERS)
 
 AT_ONCE = 128
-"""Scores whose ranks are worked out together: work grows with the square of it."""
+"""Scores whose ranks are worked out together: work grows with the square of it, and a byte counts them."""
+
+SPLITMIX = [
+    np.array(each, dtype=np.uint64)
+    for each in (1, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 30, 27, 31, 11)
+]
+"""The generator's numbers, as arrays: NumPy takes those in half of the time that it takes for single numbers."""
 
 
 def grades(surprise: Array) -> Ranks:
@@ -122,12 +128,18 @@ def _asleep(rounds: int) -> float:
 def _ranks(counts: Counts, found: Ranks) -> Array:
     """The rank of each of a few scores, among all that came before it, in ``(0, 1)``, ``(n,)``."""
     place = found.astype(np.intp)
-    totals = int(counts.sum()) + np.arange(len(found))
-    before = _before(len(found))
-    below = (np.cumsum(counts) - counts)[place] + ((place < place[:, None]) & before).sum(1)
-    same = counts[place] + ((place == place[:, None]) & before).sum(1)
+    up_to = np.cumsum(counts)
+    totals = int(up_to[-1]) + np.arange(len(found))
+    below = (up_to - counts)[place] + _before_each(found < found[:, None])
+    same = counts[place] + _before_each(found == found[:, None])
     ranks: Array = (below + _uniform(totals) * (same + 1)) / (totals + 1)
     return ranks
+
+
+def _before_each(those: NDArray[np.bool_]) -> Ranks:
+    """Of each score, how many of those of its row ``(n, n)`` come before it, ``(n,)``: a byte is enough."""
+    counted: Ranks = np.add.reduce((those & _before(len(those))).view(np.uint8), axis=1, dtype=np.uint8)
+    return counted
 
 
 @cache
@@ -141,7 +153,15 @@ def _uniform(numbers: Counts) -> Array:
 
     As the splitmix64 generator makes them; products wrap.
     """
-    v = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((v ^ (v >> np.uint64(31))) >> np.uint64(11) | np.uint64(1)) / float(1 << 53)
+    one, step, first, second, *shifts = SPLITMIX
+    v = numbers.astype(np.uint64)
+    v += one
+    v *= step
+    v ^= v >> shifts[0]
+    v *= first
+    v ^= v >> shifts[1]
+    v *= second
+    v ^= v >> shifts[2]
+    v >>= shifts[3]
+    v |= one
+    return v / float(1 << 53)

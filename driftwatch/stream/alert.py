@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -283,6 +284,7 @@ def _examples(data: Mapping[str, Any]) -> Examples:
     return Examples(farthest, nearest)
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(milliseconds: int) -> str:
     """UTC, to the millisecond.
 

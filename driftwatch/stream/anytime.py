@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from driftwatch.stats.martingale import Martingale, Ranks, start
 
 NAME = "martingale"
@@ -88,8 +86,7 @@ class AnytimeAlarm:
 
     def advance(self, state: AnytimeState, grades: Ranks) -> AnytimeState:
         """Takes the grades of a pane's samples, ``(n,)``, in their order."""
-        chosen = grades[(state.seen + np.arange(len(grades))) % self.every == 0]
-        martingale = state.martingale.bet(chosen)
+        martingale = state.martingale.bet(grades[-state.seen % self.every :: self.every])
         seen, held = state.seen + len(grades), max(0, state.held - len(grades))
         if martingale.log_wealth < self.limit:
             return AnytimeState(martingale, seen, held, state.passed)

@@ -29,6 +29,13 @@ CHANGED = {
     AGREEMENT: "samples resemble each other more than they should",
 }
 NOTABLE_DEVIATIONS = 4.0
+CALM = "nothing stands out"
+
+
+def calm(deviations: Array) -> list[bool]:
+    """Of each of several windows, ``(M, F)``, whether `CALM` is all there is to say."""
+    found: list[bool] = (np.abs(deviations).max(axis=1) <= NOTABLE_DEVIATIONS).tolist()
+    return found
 
 
 def explain(
@@ -39,7 +46,7 @@ def explain(
     blocks: Sequence[str],
     effect: float,
 ) -> str:
-    """Says what moved most in a window.
+    """Says what moved most in a window that is not `calm`.
 
     Args:
         null: of the window's size.
@@ -49,8 +56,6 @@ def explain(
         blocks: names of the blocks.
         effect: of the window, nats per sample.
     """
-    if np.abs(deviations).max() <= NOTABLE_DEVIATIONS:
-        return "nothing stands out"
     excess = parts - null.parts_mean
     standard = deviations[: parts.size].reshape(parts.shape)
     notable = (standard > NOTABLE_DEVIATIONS) & (excess > 0)

@@ -16,7 +16,7 @@ from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import DetectorResult
-from driftwatch.stream.explain import explain
+from driftwatch.stream.explain import CALM, calm, explain
 from driftwatch.stream.results import Findings, excess
 
 
@@ -46,13 +46,13 @@ def findings(
     off = deviations[:, : parts[0].size].reshape(len(parts), -1, len(PARTS)).tolist()
     groups_off = deviations[:, deviations.shape[1] - len(groups) :].tolist()
     squares = tested.features.hotelling.tolist()
-    phrases = moved(summaries, reference, flaws)
+    phrases, nothing = moved(summaries, reference, flaws), calm(deviations)
 
     def explained(m: int) -> str:
         """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
         if phrases[m]:
             return "; ".join([*phrases[m], f"{effects[m]:+.3g} nats/sample in all"])
-        return explain(null, parts[m], deviations[m], geometry[m], blocks, effects[m])
+        return CALM if nothing[m] else explain(null, parts[m], deviations[m], geometry[m], blocks, effects[m])
 
     return [
         Findings(

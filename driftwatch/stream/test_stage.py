@@ -125,13 +125,20 @@ class TestStage:
                 if isinstance(entry, Pane) and entry.stream in outcomes:
                     self._take(entry, next(outcomes[entry.stream]), tests)
         for stream in outcomes:
-            tester = self._testers[stream]
-            state = tester.state().to_json()
-            if state != self._written.get(stream):
-                tests.states[stream] = self._written[stream] = state
-            newest = tester.newest
-            if newest is not None and (rate := pace(newest.latest(PACED))) is not None:
-                tests.events.append(StreamPaced(stream, rate))
+            self._sum_up(stream, tests)
+
+    def _sum_up(self, stream: str, tests: Tests) -> None:
+        """Adds what stands after the last of a run's panes: nobody is told of what stood between them."""
+        tester = self._testers[stream]
+        state = tester.state().to_json()
+        if state != self._written.get(stream):
+            tests.states[stream] = self._written[stream] = state
+        if (newest := tester.newest) is None:
+            return
+        if newest.log_wealth is not None:
+            tests.events.append(BetsMade(stream, newest.log_wealth, newest.wealth_limit))
+        if (rate := pace(newest.latest(PACED))) is not None:
+            tests.events.append(StreamPaced(stream, rate))
 
     def _listen(self, entry: Entry, tests: Tests) -> None:
         """Notes what an entry says of its stream's silence."""
@@ -161,9 +168,6 @@ class TestStage:
         tests.events += [AlertRaised(alert) for alert in alerts]
         if outcome.late or outcome.untested:
             tests.events.append(NotTested(pane.stream, outcome.late, outcome.untested))
-        newest = tester.newest
-        if newest is not None and newest.log_wealth is not None:
-            tests.events.append(BetsMade(pane.stream, newest.log_wealth, newest.wealth_limit))
         if outcome.alerts:
             tests.events.append(state_event(tester))
 

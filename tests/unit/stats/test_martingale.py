@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from driftwatch.stats.martingale import GRADES, Martingale, grades, start
+from driftwatch.stats.martingale import GRADES, LOG_POWERS, POWERS, Martingale, grades, start
 
 PANE = 10
 
@@ -48,6 +48,30 @@ def test_a_drift_is_found_early_or_late(before: int, scale: float, within: int) 
     stream = grades(np.concatenate([rng.exponential(size=before), scale * rng.exponential(size=within)]))
     assert played(calibration, stream[:before]).deepest < math.log(100)
     assert played(calibration, stream).deepest >= math.log(1_000)
+
+
+def tie(number: int) -> float:
+    """That of the score of a number: what the splitmix64 generator gives, in arithmetic without limits."""
+    most = (1 << 64) - 1
+    v = (number + 1) * 0x9E3779B97F4A7C15 & most
+    v = (v ^ (v >> 30)) * 0xBF58476D1CE4E5B9 & most
+    v = (v ^ (v >> 27)) * 0x94D049BB133111EB & most
+    return ((v ^ (v >> 31)) >> 11 | 1) / (1 << 53)
+
+
+@pytest.mark.parametrize("kinds", [1, 3, GRADES])
+@pytest.mark.parametrize("scores", [1, 127, 128, 129, 300])
+def test_a_score_is_ranked_among_all_that_came_before_it(kinds: int, scores: int) -> None:
+    rng = np.random.default_rng(scores)
+    calibration, stream = rng.integers(0, kinds, 500).astype(np.uint8), rng.integers(0, kinds, scores).astype(np.uint8)
+    before, logs = calibration.tolist(), []
+    for grade in stream.tolist():
+        below, same = sum(each < grade for each in before), before.count(grade)
+        logs.append(math.log((below + tie(len(before)) * (same + 1)) / (len(before) + 1)))
+        before.append(grade)
+    begun = start(calibration)
+    gained = begun.bet(stream).active - begun.bet(stream[:0]).active
+    assert gained == pytest.approx(scores * LOG_POWERS + (POWERS - 1.0) * sum(logs), rel=1e-9)
 
 
 def test_it_survives_being_told() -> None:

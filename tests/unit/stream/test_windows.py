@@ -11,6 +11,7 @@ from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert, rfc3339
+from driftwatch.stream.events import BetsMade
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.switching import FindStandard
@@ -203,6 +204,21 @@ def test_an_anytime_alarm_that_is_taken_away_ends_and_one_that_is_added_begins(
     tester.hold_to(quiet)
     assert tester.log_wealth == 0.0
     assert any(tester.feed(pane).alerts for pane in panes[60:80])
+
+
+def test_of_panes_tested_together_the_wealth_after_the_last_one_is_told(
+    reference: Reference, panes: list[Pane]
+) -> None:
+    one_by_one, together = Tests(), Tests()
+    for stage, tests, runs in (
+        (TestStage(standards(reference)), one_by_one, [[each] for each in enumerate(panes[:30])]),
+        (TestStage(standards(reference)), together, [list(enumerate(panes[:30]))]),
+    ):
+        for each in runs:
+            stage.feed_all(each, tests)
+    told = [[event for event in tests.events if isinstance(event, BetsMade)] for tests in (one_by_one, together)]
+    assert len(told[0]) == 30
+    assert told[1] == told[0][-1:]
 
 
 def test_no_window_reaches_over_a_gap_and_stopping_after_it_changes_nothing(
