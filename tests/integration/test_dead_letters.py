@@ -52,7 +52,7 @@ def test_a_thousand_malformed_messages_lose_no_good_one(
         {
             "source": cluster.source(),
             "streams": [{"name": "waves", "reference": str(bundle)}],
-            "windows": {"sizes": [20], "step": 10},
+            "windows": {"sizes": [20, 100], "step": 10},
         }
     )
     dead = cluster.read("dead_letters", lambda found: len(found) >= 1_000)
