@@ -20,8 +20,8 @@ from driftwatch.config.http import fits_header, origin, tls_context
 
 log = structlog.get_logger(__name__)
 
-RENEWED_AFTER = 0.8
-"""Of a token's life: what is left of it outlasts an authorization server that is away for a while."""
+RENEWED_AFTER = 0.5
+"""Of a token's life: what is left is how long a connection lasts, and an authorization server may be away."""
 RENEWED_S = 300.0
 """But none is used longer for new connections: that brokers no longer take it is not told here."""
 RETRY_S = 10.0

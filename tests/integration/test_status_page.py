@@ -180,7 +180,7 @@ def test_a_silent_stream_is_told_and_is_not_green(browser: Browser, served: Serv
     with visit(browser, served.server.url) as seen:
         seen.wait_for(f"document.getElementById('headline').textContent.startsWith({LONG + ' is silent since '!r})")
         assert "Silent" in seen.text("#streams li:first-child")
-        assert "no sample has come" in seen.text("#alerts li:first-child")
+        assert "no sample for more than" in seen.text("#alerts li:first-child")
         seen.wait_for("document.getElementById('stream-remarks').textContent.startsWith('At 20 samples a day')")
         assert seen.barriers() == []
 
