@@ -53,7 +53,7 @@ def failure(port: int, **security: Any) -> str:
     stated = {"kind": "kafka", "topic": "t", "bootstrap_servers": [f"127.0.0.1:{port}"], "security": security}
     options = client_options(KafkaSource.model_validate(stated))
     with pytest.raises(KafkaTimeoutError) as caught:
-        KafkaAdminClient(bootstrap_timeout_ms=500, **options)
+        KafkaAdminClient(bootstrap_timeout_ms=2_000, **options)
     return words_of(caught.value)
 
 
