@@ -25,7 +25,6 @@ from driftwatch.settings import ConfigErrors, load_yaml_model
 from driftwatch.stream.connecting import client_options
 
 KAFKA = {"kind": "kafka", "bootstrap_servers": ["broker:9092"], "topic": "samples"}
-BEARER = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
 STREAMS = [{"name": "a", "reference": "bundles/a"}]
 
 
@@ -161,28 +160,6 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"source": {**KAFKA, "security": {"protocol": "SASL_SSL"}}}, "needs sasl_mechanism, sasl_username"),
         ({"source": {**KAFKA, "security": {"sasl_username": "me"}}}, "without a SASL protocol"),
         ({"source": {**KAFKA, "security": {"ssl_cafile": "ca.pem"}}}, "without TLS"),
-        ({"source": {**KAFKA, "security": {"oauth_token_file": "t"}}}, "oauth_token_file without a SASL protocol"),
-        (
-            {"source": {**KAFKA, "security": {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "AWS_MSK_IAM"}}},
-            "sasl_mechanism AWS_MSK_IAM needs protocol SASL_SSL",
-        ),
-        (
-            {"source": {**KAFKA, "security": {**BEARER, "sasl_mechanism": "AWS_MSK_IAM", "oauth_token_file": "t"}}},
-            "sasl_mechanism AWS_MSK_IAM has no use for oauth_token_file; leave out",
-        ),
-        ({"source": {**KAFKA, "security": BEARER}}, "OAUTHBEARER needs oauth or oauth_token_file, one of both"),
-        (
-            {"source": {**KAFKA, "security": {**BEARER, "oauth_token_file": "t", "sasl_username": "me"}}},
-            "sasl_mechanism OAUTHBEARER has no use for sasl_username; leave out",
-        ),
-        (
-            {"source": {**KAFKA, "security": {**BEARER, "oauth": {"token_url": "https://x", "client_id": "me"}}}},
-            "source.security.oauth.client_secret: is required",
-        ),
-        (
-            {"source": {**KAFKA, "security": {**BEARER, "oauth_token_file": "t", "oauth_extensions": {"auth": "x"}}}},
-            "source.security.oauth_extensions: 'auth' cannot be sent",
-        ),
         (
             {"source": {**KAFKA, "security": {"protocol": "SSL", "ssl_certfile": "c.pem"}}},
             "ssl_certfile and ssl_keyfile go together",
