@@ -35,10 +35,9 @@ def guarded(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def by_tokens(broker: KafkaBroker, cluster: Cluster, bundle: Path, **security: Any) -> dict[str, Any]:
-    stated = config(cluster, bundle, log={"level": "debug"})
-    stated["source"]["bootstrap_servers"] = [f"127.0.0.1:{broker.proxied}"]
-    stated["source"]["security"] = {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER", **security}
-    return stated
+    bearer = {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER", **security}
+    source = cluster.source(bootstrap_servers=[f"127.0.0.1:{broker.proxied}"], security=bearer)
+    return config(cluster, bundle, source=source, log={"level": "debug"})
 
 
 def test_tokens_are_renewed_while_samples_are_scored(

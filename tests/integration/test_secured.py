@@ -66,9 +66,7 @@ def secured_broker(folder: Path) -> Iterator[KafkaBroker]:
 
 
 def secured(broker: KafkaBroker, folder: Path, cluster: Cluster, bundle: Path, **changes: Any) -> dict[str, Any]:
-    stated = config(cluster, bundle)
-    stated["source"]["bootstrap_servers"] = [f"127.0.0.1:{broker.proxied}"]
-    stated["source"]["security"] = {
+    security = {
         "protocol": "SASL_SSL",
         "ssl_cafile": str(folder / "ca.pem"),
         "ssl_certfile": str(folder / "client.pem"),
@@ -79,7 +77,8 @@ def secured(broker: KafkaBroker, folder: Path, cluster: Cluster, bundle: Path, *
         "sasl_password": "secret",
         **changes,
     }
-    return stated
+    source = cluster.source(bootstrap_servers=[f"127.0.0.1:{broker.proxied}"], security=security)
+    return config(cluster, bundle, source=source)
 
 
 def test_samples_are_scored_and_tested(

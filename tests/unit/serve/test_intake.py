@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import trustme
 
-from driftwatch.config import HttpSource, TlsConfig
-from driftwatch.errors import ConfigError
-from driftwatch.serve import handshakes, http, protocol
+from driftwatch.config import HttpSource
+from driftwatch.serve import http, protocol
 from driftwatch.serve import intake as face
 from driftwatch.serve.health import Health
-from driftwatch.serve.http import HttpServer, Listener
+from driftwatch.serve.http import HttpServer
 from driftwatch.serve.intake import Intake
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status
-from driftwatch.stream.events import Event, RequestAnswered
-from driftwatch.stream.intake import IntakeQueue, Posted
+from driftwatch.stream.intake import IntakeQueue
 
 TOKEN = "correct-horse-battery"
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
@@ -45,58 +38,6 @@ REQUEST = {
     "authorization": "Bearer of-the-model's-own-client",
 }
 """As KServe's agent posts what its documentation sends by curl."""
-
-
-class Served:
-    """An intake behind a real listener, and what it did."""
-
-    def __init__(self, **source: Any) -> None:
-        self.source = HttpSource.model_validate({"kind": "http", "port": 0, **source})
-        self.queue = IntakeQueue(self.source.queue.messages, self.source.queue.bytes)
-        self.events: list[Event] = []
-        self.told = threading.Event()
-        self.intake = Intake(self.source, self.queue, self.observe, clock=lambda: 1_000.0)
-        self.listener = Listener("127.0.0.1", 0, self.intake, name="source", tls=self.source.tls)
-        self.listener.start()
-        self.client = httpx.Client(base_url=self.listener.url)
-
-    def observe(self, event: Event) -> None:
-        self.events.append(event)
-        self.told.set()
-
-    def close(self) -> None:
-        self.client.close()
-        self.listener.stop()
-
-    def outcomes(self) -> dict[str, int]:
-        return Counter(event.outcome for event in self.events if isinstance(event, RequestAnswered))
-
-    def taken(self) -> list[Posted]:
-        return self.queue.take(0)
-
-    def raw(self, *pieces: bytes) -> bytes:
-        """What the server answers to bytes as they are, until it hangs up."""
-        with socket.create_connection(("127.0.0.1", self.listener.port), timeout=10) as connection:
-            for piece in pieces:
-                connection.sendall(piece)
-            answer = b""
-            with contextlib.suppress(ConnectionResetError):  # it hung up on what was still under way
-                while received := connection.recv(4096):
-                    answer += received
-            return answer
-
-
-@pytest.fixture
-def serve() -> Iterator[Any]:
-    running: list[Served] = []
-
-    def start(**source: Any) -> Served:
-        running.append(Served(**source))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.close()
 
 
 def test_an_event_of_kserve_is_accepted_with_what_matters_of_its_headers(serve: Any) -> None:
@@ -380,114 +321,6 @@ class TestHeads:
                     connection.sendall(piece)
                 connection.settimeout(10)
                 assert connection.recv(4096).startswith(b"HTTP/1.1 202 ")
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-def test_tls(serve: Any, tmp_path: Path) -> None:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    served = serve(tls={"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
-    assert served.listener.url.startswith("https://")
-    assert httpx.post(served.listener.url, content=b"[]", verify=trusting(authority)).status_code == 202
-    with pytest.raises(httpx.ConnectError):
-        httpx.post(served.listener.url, content=b"[]")
-
-
-class TestHandshakes:
-    """Of connections that do not get any further."""
-
-    @pytest.fixture
-    def secured(self, serve: Any, tmp_path: Path) -> Any:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("127.0.0.1")
-        certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
-        served = serve(tls={"certfile": str(tmp_path / "both.pem"), "keyfile": str(tmp_path / "both.pem")})
-        served.client = httpx.Client(base_url=served.listener.url, verify=trusting(authority))
-        return served
-
-    @staticmethod
-    def hello(context: ssl.SSLContext) -> bytes:
-        out = ssl.MemoryBIO()
-        with pytest.raises(ssl.SSLWantReadError):
-            context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="127.0.0.1").do_handshake()
-        return out.read()
-
-    def test_are_given_up(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(handshakes, "HANDSHAKE_S", 0.3)
-        hello = self.hello(ssl.create_default_context())
-        for sent in (b"", hello[:20], hello, b"GET / HTTP/1.1\r\n\r\n"):
-            asked = time.monotonic()
-            secured.raw(sent)
-            assert time.monotonic() - asked < 5
-        assert secured.client.post("/", content=b"[]").status_code == 202
-
-    def test_make_room_the_oldest_first(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", 3)
-        address = ("127.0.0.1", secured.listener.port)
-        with contextlib.ExitStack() as opened:
-            silent = [opened.enter_context(socket.create_connection(address, timeout=5)) for _ in range(3)]
-            assert secured.client.post("/", content=b"[]").status_code == 202
-            with contextlib.suppress(ConnectionResetError):
-                assert silent[0].recv(1) == b""
-            for each in silent[1:]:
-                each.settimeout(0.2)
-                with pytest.raises(TimeoutError):
-                    each.recv(1)
-
-    def test_end_with_the_listener(self, secured: Any) -> None:
-        address = ("127.0.0.1", secured.listener.port)
-        with socket.create_connection(address, timeout=5) as connection:
-            assert secured.client.post("/", content=b"[]").status_code == 202
-            secured.listener.stop()
-            with contextlib.suppress(ConnectionResetError):
-                assert connection.recv(1) == b""
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address, timeout=5)
-
-
-def test_a_certificate_is_renewed_without_a_restart(serve: Any, tmp_path: Path) -> None:
-    """As cert-manager and Kubernetes do it, by a link, and as people do it, one file after the other."""
-    before, after = trustme.CA(), trustme.CA()
-    for folder, authority in (("before", before), ("after", after)):
-        (tmp_path / folder).mkdir()
-        certificate = authority.issue_cert("127.0.0.1", "localhost")
-        certificate.private_key_pem.write_to_path(tmp_path / folder / "tls.key")
-        certificate.cert_chain_pems[0].write_to_path(tmp_path / folder / "tls.crt")
-    now = tmp_path / "now"
-    now.symlink_to("before")
-    url = serve(tls={"certfile": str(now / "tls.crt"), "keyfile": str(now / "tls.key")}).listener.url
-
-    def is_shown(authority: trustme.CA, host: str = "127.0.0.1") -> bool:
-        try:
-            answer = httpx.post(url.replace("127.0.0.1", host), content=b"[]", verify=trusting(authority))
-        except httpx.ConnectError:
-            return False
-        return answer.status_code == 202
-
-    assert is_shown(before)
-    (tmp_path / "next").symlink_to("after")
-    (tmp_path / "next").rename(now)
-    assert is_shown(after)
-    assert is_shown(after, "localhost")
-    assert not is_shown(before)
-    for name, shown in (("tls.crt", after), ("tls.key", before)):
-        (now / name).write_bytes((tmp_path / "before" / name).read_bytes())
-        assert is_shown(shown), name
-    (now / "tls.key").unlink()
-    assert is_shown(before)
-
-
-def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    tls = TlsConfig(certfile=tmp_path / "none.pem", keyfile=tmp_path / "none.pem")
-    with pytest.raises(ConfigError, match=r"source\.tls\.certfile: .*none\.pem cannot be read"):
-        Listener("127.0.0.1", 0, lambda *_: None, name="source", tls=tls).start()  # type: ignore[arg-type,return-value]
 
 
 def test_the_server_of_metrics_takes_in_what_is_posted_and_counts_it() -> None:
