@@ -39,15 +39,15 @@ RATE = f"sum by (stream) (rate(driftwatch_samples_total{{{CHOSEN}}}[$__rate_inte
 
 def fleet() -> dashboard.Dashboard:
     """The dashboard."""
-    made = board(FLEET, "driftwatch / Fleet", "All streams that driftwatch watches, and how its daemons are.")
+    made = board(FLEET, "driftwatch / Fleet", "All streams that driftwatch watches, and the state of its daemons.")
     made = made.variables(daemon_variables()).link(link("One stream", STREAM))
     for panel in _figures():
         made = made.with_panel(panel)
     for title, panels in (
         ("Streams", (_states(), _p_values(), _streams())),
         ("Throughput", (_samples(), _lag(), _messages(), _stages())),
-        ("Samples by HTTP", (_requests(), _queue("messages"), _queue("bytes"))),
-        ("Alerts and trouble", (_alerts(), _dead_letters(), _sinks(), _roles())),
+        ("HTTP intake", (_requests(), _queue("messages"), _queue("bytes"))),
+        ("Alerts and problems", (_alerts(), _dead_letters(), _sinks(), _roles())),
     ):
         made = made.with_row(boards.Row(title))
         for panel in panels:
@@ -66,25 +66,25 @@ def _figures() -> Sequence[Panel]:
         ),
         figure(
             "Streams",
-            "Streams that are compared with a reference.",
+            "Streams that have a reference.",
             query(f"count(count by (stream) (driftwatch_reference_info{{{CHOSEN}}}))"),
             graph=False,
         ),
         figure(
             "Samples per second",
-            "Scored, in all streams.",
+            "Samples scored, all streams.",
             query(f"sum(rate(driftwatch_samples_total{{{CHOSEN}}}[$__rate_interval]))"),
             steps=((None, "blue"),),
         ),
         figure(
             "Messages waiting",
-            "In Kafka, of all topics that driftwatch reads. Empty without Kafka.",
+            "In all Kafka topics that driftwatch reads. Empty without Kafka.",
             query(f"sum(driftwatch_consumer_lag{{{CHOSEN}}})"),
             steps=((None, "green"), (1_000, "yellow"), (10_000, "red")),
         ),
         figure(
             "Dead letters",
-            "Messages in the time range that could not be used; why, by reason, is below.",
+            "Unusable messages in the time range; the reasons are below.",
             query(
                 f'sum(increase(driftwatch_batches_total{{{CHOSEN}, outcome="dead_letter"}}[$__range]))', instant=True
             ),
@@ -94,7 +94,7 @@ def _figures() -> Sequence[Panel]:
         ),
         figure(
             "Daemons up",
-            "Targets that answer Prometheus.",
+            "Targets that Prometheus can scrape.",
             query('sum(up{job=~"$job", instance=~"$instance"} and on (job, instance) group by (job, instance) '
                   '(last_over_time(driftwatch_build_info[1h])))'),
             steps=((None, "red"), (1, "green")),
@@ -112,8 +112,8 @@ def _states() -> Panel:
 def _p_values() -> Panel:
     panel = lines(
         "Smallest p-value by stream",
-        "Of the newest window of any size, all detectors combined. Small is drift; each stream's own limit is on its "
-        f"dashboard. What is below {LEAST_P:g} is drawn there.",
+        "The newest window of any size, all detectors combined. Small values mean drift; each stream's threshold is on "
+        f"its dashboard. Values below {LEAST_P:g} are drawn at {LEAST_P:g}.",
         query(f"clamp_min({P_VALUE}, {LEAST_P:g})", "{{stream}}"),
         unit="sci",
         height=9,
@@ -125,15 +125,15 @@ def _p_values() -> Panel:
 
 def boards_link(label: str) -> boards.DashboardLink:
     """A data link of a line to its stream's dashboard."""
-    told = to_stream(label)
-    return boards.DashboardLink(str(told["title"])).url(str(told["url"]))
+    target = to_stream(label)
+    return boards.DashboardLink(str(target["title"])).url(str(target["url"]))
 
 
 def _streams() -> Panel:
     panel = rows(
         "Streams now",
-        "The newest values of each stream; a name leads to its dashboard. Budget is unsure where the reference has too "
-        "few held-out samples to vouch for it.",
+        "The newest values of each stream; its name links to its dashboard. Budget is unsure if the reference has too "
+        "few held-out samples to guarantee it.",
         query(f"max by (stream) (driftwatch_drift{{{CHOSEN}}})", ref="A", instant=True, kind="table"),
         query(P_VALUE, ref="B", instant=True, kind="table"),
         query(f"max by (stream) (driftwatch_window_threshold{{{CHOSEN}}})", ref="C", instant=True, kind="table"),
@@ -187,14 +187,13 @@ def _styled(panel: table.Panel) -> table.Panel:
 
 
 def _samples() -> Panel:
-    return lines("Samples per second by stream", "Scored, in all replicas together.", query(RATE, "{{stream}}"))
+    return lines("Samples per second by stream", "Samples scored, all replicas together.", query(RATE, "{{stream}}"))
 
 
 def _lag() -> Panel:
     return lines(
         "Messages waiting by topic",
-        "How far reading is behind, over all partitions; a topic of panes is what testing is behind by. Empty without "
-        "Kafka.",
+        "Backlog over all partitions. For a topic of panes it is the backlog of testing. Empty without Kafka.",
         query(f"sum by (topic) (driftwatch_consumer_lag{{{CHOSEN}}})", "{{topic}}"),
     ).min(0)
 
@@ -202,7 +201,7 @@ def _lag() -> Panel:
 def _messages() -> Panel:
     return lines(
         "Messages per second by outcome",
-        "ok: watched; skipped: left out by sample_fraction; dead_letter: could not be used.",
+        "ok: scored; skipped: left out by sample_fraction; dead_letter: unusable.",
         query(f"sum by (outcome) (rate(driftwatch_batches_total{{{CHOSEN}}}[$__rate_interval]))", "{{outcome}}"),
     ).min(0)
 
@@ -210,9 +209,9 @@ def _messages() -> Panel:
 def _stages() -> Panel:
     buckets = f"sum by (stage, le) (rate(driftwatch_stage_seconds_bucket{{{CHOSEN}}}[$__rate_interval]))"
     return lines(
-        "Time of a stage, 99th percentile",
-        "Of one pass: decode and score work on a batch, test on the panes that have come, commit is a transaction, "
-        "sink one alert.",
+        "Duration of each stage, 99th percentile",
+        "One pass: decode and score process a batch, test the panes that arrived, commit is a transaction, sink "
+        "delivers one alert.",
         query(f"histogram_quantile(0.99, {buckets})", "{{stage}}"),
         unit="s",
         fill=0,
@@ -223,8 +222,8 @@ def _requests() -> Panel:
     answered = f"sum by (outcome) (rate(driftwatch_intake_requests_total{{{CHOSEN}}}[$__rate_interval]))"
     return lines(
         "Requests per second by outcome",
-        "What the intake answered. accepted: taken in; ignored: a response event; shed: the queue was full; refused, "
-        "too_large and unauthorized: never taken. Empty where all comes from Kafka.",
+        "Answers of the intake. accepted: queued for scoring; ignored: a response event; shed: the queue was full; "
+        "refused, too_large and unauthorized: rejected. Empty if samples come from Kafka.",
         query(answered, "{{outcome}}"),
         width=8,
     ).min(0)
@@ -234,7 +233,7 @@ def _queue(what: str) -> Panel:
     asked = f"and on (job, instance) driftwatch_intake_requests_total{{{CHOSEN}}}"
     return lines(
         f"{what.capitalize()} waiting in the intake",
-        f"Between the answer and the scoring, by daemon. Beyond source.queue.{what} requests are shed.",
+        f"Accepted and not yet scored, by daemon. Above source.queue.{what} requests are shed.",
         query(
             f"max by (instance) (driftwatch_intake_queue_{what}{{{CHOSEN}}} {asked})",
             "{{instance}}",
@@ -246,13 +245,13 @@ def _queue(what: str) -> Panel:
 
 def _alerts() -> Panel:
     written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{CHOSEN}}}[$__rate_interval]))"
-    about = "Alarms that started, got worse or ended, by severity."
+    about = "Alarms that started, worsened or ended, by severity."
     return bars(lines("Alerts written", about, query(written, "{{state}}, {{severity}}")))
 
 
 def _dead_letters() -> Panel:
     lost = f"sum by (stream, reason) (increase(driftwatch_dead_letters_total{{{CHOSEN}}}[$__rate_interval]))"
-    about = "Messages that could not be used, by stream and reason; the dead-letter topic has them with their places."
+    about = "Unusable messages, by stream and reason. The dead-letter topic has them, with topic, partition and offset."
     return bars(lines("Dead letters", about, query(lost, "{{stream}}: {{reason}}")))
 
 
@@ -260,7 +259,7 @@ def _sinks() -> Panel:
     asked = "sum by (sink) (increase(driftwatch_sink_{}_total{{{}}}[$__range]))"
     panel = rows(
         "Sinks",
-        "Alerts in the time range that reached each sink, and those that were given up.",
+        "Alerts in the time range that were delivered to each sink, and those given up.",
         query(asked.format("deliveries", CHOSEN), ref="A", instant=True, kind="table"),
         query(asked.format("failures", CHOSEN), ref="B", instant=True, kind="table"),
         width=12,

@@ -1,4 +1,4 @@
-"""One stream: whether it drifts, what moved, and how it flows."""
+"""One stream: whether it drifts, what moved, and throughput."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WINDOWS = f'{OF_STREAM}, window=~"$window"'
 
 def stream() -> dashboard.Dashboard:
     """The dashboard."""
-    made = board(STREAM, "driftwatch / Stream", "One stream: whether it drifts, what moved, and how it flows.")
+    made = board(STREAM, "driftwatch / Stream", "One stream: whether it drifts, what moved, and throughput.")
     streams = f"label_values(driftwatch_reference_info{{{CHOSEN}}}, stream)"
     sizes = f"label_values(driftwatch_window_p_value{{{OF_STREAM}}}, window)"
     made = made.variables(
@@ -53,7 +53,7 @@ def stream() -> dashboard.Dashboard:
     for title, panels in (
         ("Does it drift?", (_p_values(), _effect(), _detectors(), _wealth())),
         ("What moved?", (*_parts(), _scores(), _descriptors())),
-        ("How does it flow?", (_samples(), _messages(), _age(), _lag(), _alerts(), _stages())),
+        ("Is it keeping up?", (_samples(), _messages(), _age(), _lag(), _alerts(), _stages())),
     ):
         made = made.with_row(boards.Row(title))
         for panel in panels:
@@ -63,14 +63,14 @@ def stream() -> dashboard.Dashboard:
 
 def _alarm_on() -> Marks:
     on = f"max by (stream) (driftwatch_drift{{{OF_STREAM}}}) == 1"
-    return Marks("Alarm on", on, "red", "Drift of {{stream}}", "The alarm was on.")
+    return Marks("Alarm on", on, "red", "Drift in {{stream}}", "The alarm was on.")
 
 
 def _new_reference() -> Marks:
     known = f"max by (stream, bundle, version) (driftwatch_reference_info{{{OF_STREAM}}})"
     before = f"max by (stream, bundle, version) (driftwatch_reference_info{{{OF_STREAM}}} offset 5m)"
     title = "Reference {{bundle}}/{{version}}"
-    return Marks("New reference", f"{known} unless {before}", "blue", title, "In use from here on.")
+    return Marks("New reference", f"{known} unless {before}", "blue", title, "In use from this time on.")
 
 
 def _figures() -> Sequence[Panel]:
@@ -87,21 +87,21 @@ def _figures() -> Sequence[Panel]:
         .color_mode(common.BigValueColorMode.BACKGROUND),
         figure(
             "Smallest p-value",
-            "Of the newest window of any size, all detectors combined.",
+            "The newest window of any size, all detectors combined.",
             query(f'min(driftwatch_window_p_value{{{OF_STREAM}, detector="combined"}})'),
             unit="sci",
             decimals=1,
         ),
         figure(
             "Effect",
-            "How far the newest windows are from the reference, in nats per sample, less what chance comes to. "
-            "0.01 is next to nothing, 1 is plain to see.",
+            "Divergence of the newest windows from the reference in nats per sample, with the share of chance "
+            "subtracted. 0.01 is negligible, 1 is obvious.",
             query(f"max(driftwatch_window_effect_nats{{{OF_STREAM}}})"),
             decimals=2,
         ),
         figure(
             "Newest sample",
-            "How old it is, by its event time.",
+            "Its age, by event time.",
             query(age),
             unit="s",
             steps=((None, "green"), (300, "yellow"), (1_800, "red")),
@@ -109,7 +109,7 @@ def _figures() -> Sequence[Panel]:
         ),
         figure(
             "Samples between false alarms",
-            "Bounds of what they truly are (95 %): far apart where the reference has few held-out samples.",
+            "95 % bounds for the true value. They are far apart if the reference has few held-out samples.",
             query(f'max(driftwatch_budget_interval_samples{{{OF_STREAM}, bound="low"}})', "at least"),
             graph=False,
         ).with_target(
@@ -126,9 +126,9 @@ def _figures() -> Sequence[Panel]:
 
 def _p_values() -> Panel:
     panel = lines(
-        "P-value by window, and the limit",
-        "All detectors combined, of the newest window of each size. At or below the dashed line a window starts an "
-        f"alarm, and red shows how long it lasts. What is below {LEAST_P:g} is drawn there.",
+        "P-value by window, and threshold",
+        "All detectors combined, for the newest window of each size. A window at or below the dashed line starts an "
+        f"alarm; red marks how long it lasts. Values below {LEAST_P:g} are drawn at {LEAST_P:g}.",
         query(
             f'clamp_min(min by (window) (driftwatch_window_p_value{{{WINDOWS}, detector="combined"}}), {LEAST_P:g})',
             "{{window}} samples",
@@ -146,8 +146,8 @@ def _p_values() -> Panel:
 def _effect() -> Panel:
     return lines(
         "Effect by window",
-        "Divergence from the reference in nats per sample, less what chance comes to: large windows do not make it "
-        "larger, only surer.",
+        "Divergence from the reference in nats per sample, with the share of chance subtracted. Larger windows make it "
+        "more certain, not larger.",
         query(f"max by (window) (driftwatch_window_effect_nats{{{WINDOWS}}})", "{{window}} samples"),
         width=8,
     )
@@ -156,8 +156,9 @@ def _effect() -> Panel:
 def _detectors() -> Panel:
     panel = lines(
         "P-value by detector",
-        "The smallest over the windows. Which detector saw it: kl is divergence in the latent space, geometry the "
-        "shape of the latents, moments the descriptors, nll the likelihood, typicality how far out samples are.",
+        "The smallest over the window sizes. It shows which detector responds: kl is divergence in latent space, "
+        "geometry the shape of the latents, moments the descriptors, nll the likelihood, typicality its distance "
+        "from the reference's mean.",
         query(
             f'clamp_min(min by (detector) (driftwatch_window_p_value{{{WINDOWS}, detector!="combined"}}), {LEAST_P:g})',
             "{{detector}}",
@@ -172,9 +173,9 @@ def _detectors() -> Panel:
 
 def _wealth() -> Panel:
     panel = lines(
-        "Bets against the reference",
-        "Wealth (its logarithm, nats) of a gambler who bets that single samples are not as the reference's. At the "
-        "dashed line the anytime alarm goes off. Empty if alerts.anytime_alpha is 0.",
+        "Anytime alarm: wealth",
+        "Logarithm (nats) of the wealth of a gambler who bets that single samples differ from the reference. The "
+        "anytime alarm fires at the dashed line. Empty if alerts.anytime_alpha is 0.",
         query(f"max(driftwatch_martingale_log_wealth{{{OF_STREAM}}})", "log wealth"),
         query(f"max(driftwatch_martingale_log_wealth_limit{{{OF_STREAM}}})", "alarm at or above", ref="B"),
         width=8,
@@ -183,31 +184,31 @@ def _wealth() -> Panel:
 
 
 def _parts() -> Sequence[Panel]:
-    told = {
-        "location": "Where the mean of each block of the latent space is off",
-        "scale": "Where spreads are off",
-        "dependence": "Where dimensions hang together otherwise",
+    meanings = {
+        "location": "Shifts of the mean of each block of the latent space",
+        "scale": "Changes of spread",
+        "dependence": "Changes in how dimensions depend on each other",
     }
     return [
         lines(
             f"{part.capitalize()} by block",
-            f"{about}: that part of the divergence, nats per sample. In small windows chance alone comes to more than "
-            "nothing: compare with quiet times.",
+            f"{about}: their part of the divergence, in nats per sample. Small windows have values above zero by "
+            "chance alone: compare with times without drift.",
             query(
                 f'max by (block, window) (driftwatch_window_block_nats{{{WINDOWS}, part="{part}"}})',
                 "{{block}}, {{window}}",
             ),
             width=8,
         )
-        for part, about in told.items()
+        for part, about in meanings.items()
     ]
 
 
 def _scores() -> Panel:
     return scores(
         "Scores of single samples",
-        "Divergence of each sample from the reference, nats: how many fell where. A drift that windows are sure of is "
-        "often hardly to be seen here.",
+        "Histogram of the divergence of single samples from the reference, in nats. A drift that is certain in windows "
+        "is often hardly visible here.",
         query(
             f"sum by (le) (increase(driftwatch_sample_score_bucket{{{OF_STREAM}}}[$__rate_interval]))",
             "{{le}}",
@@ -221,7 +222,7 @@ def _scores() -> Panel:
 def _descriptors() -> Panel:
     return gauges(
         "Descriptors of the newest windows",
-        "Hotelling's T-squared of each group of descriptors: which plain properties of the samples moved. Larger "
+        "Hotelling's T-squared of each group of descriptors: which simple properties of the samples moved. Larger "
         "windows give larger values.",
         query(
             f'max by (part) (driftwatch_window_statistic{{{WINDOWS}, detector="moments", part!="total"}})', "{{part}}"
@@ -235,7 +236,7 @@ def _descriptors() -> Panel:
 def _samples() -> Panel:
     return lines(
         "Samples per second",
-        "Scored, by daemon.",
+        "Samples scored, by daemon.",
         query(f"sum by (instance) (rate(driftwatch_samples_total{{{OF_STREAM}}}[$__rate_interval]))", "{{instance}}"),
         width=8,
     ).min(0)
@@ -244,7 +245,7 @@ def _samples() -> Panel:
 def _messages() -> Panel:
     return lines(
         "Messages per second by outcome",
-        "ok: watched; skipped: left out by sample_fraction; dead_letter: could not be used.",
+        "ok: scored; skipped: left out by sample_fraction; dead_letter: unusable.",
         query(f"sum by (outcome) (rate(driftwatch_batches_total{{{OF_STREAM}}}[$__rate_interval]))", "{{outcome}}"),
         width=8,
     ).min(0)
@@ -253,8 +254,8 @@ def _messages() -> Panel:
 def _age() -> Panel:
     ends = f"time() - max by (window) (driftwatch_window_end_timestamp_seconds{{{WINDOWS}}})"
     return lines(
-        "Age of what is known",
-        "How old the newest scored sample is, and the newest sample of the newest window, by event time.",
+        "Age of the newest results",
+        "Age of the newest scored sample, and of the newest sample in the newest window, by event time.",
         query(f"time() - max(driftwatch_last_sample_timestamp_seconds{{{OF_STREAM}}})", "newest sample"),
         query(ends, "window of {{window}}", ref="B"),
         unit="s",
@@ -266,7 +267,7 @@ def _age() -> Panel:
 def _lag() -> Panel:
     return lines(
         "Messages waiting by topic",
-        "Of the daemons chosen, which may watch other streams too. Empty without Kafka.",
+        "For the chosen daemons, which may watch other streams too. Empty without Kafka.",
         query(f"sum by (topic) (driftwatch_consumer_lag{{{CHOSEN}}})", "{{topic}}"),
         width=8,
     ).min(0)
@@ -274,15 +275,15 @@ def _lag() -> Panel:
 
 def _alerts() -> Panel:
     written = f"sum by (state, severity) (increase(driftwatch_alerts_total{{{OF_STREAM}}}[$__rate_interval]))"
-    about = "Marks that started, got worse or ended, by severity."
+    about = "Alarms that started, worsened or ended, by severity."
     return bars(lines("Alerts written", about, query(written, "{{state}}, {{severity}}"), width=8))
 
 
 def _stages() -> Panel:
     buckets = f"sum by (stage, le) (rate(driftwatch_stage_seconds_bucket{{{CHOSEN}}}[$__rate_interval]))"
     return lines(
-        "Time of a stage, median",
-        "Of one pass, in the daemons chosen.",
+        "Duration of each stage, median",
+        "One pass, in the chosen daemons.",
         query(f"histogram_quantile(0.5, {buckets})", "{{stage}}"),
         unit="s",
         width=8,

@@ -141,13 +141,13 @@ def test_the_drift_of_a_real_run_is_shown(
     with visit(browser, daemon.url) as seen:
         seen.wait_for("document.title === 'DRIFT: waves'")
         alert = next(line for line in daemon.lines() if line["event"] == "drift")
-        assert seen.text("#headline").startswith("waves drifts since ")
+        assert seen.text("#headline").startswith("waves has drifted since ")
         assert "Drift, " in seen.text("#stream-state")
         assert alert["explanation"] in seen.text("#alerts li:last-child")
         seen.wait_for("document.querySelectorAll('#history .firing-cap').length === 1")
         seen.wait_for("document.querySelectorAll('#history path.line').length === 2")
         seen.wait_for("document.querySelectorAll('#moved-tables .notable').length > 2")
-        seen.wait_for("/reference 7/.test(document.getElementById('scores-note').innerText)")
+        seen.wait_for("/reference: 7/.test(document.getElementById('scores-note').innerText)")
         assert seen.barriers() == []
         before = seen.text("#inspected")
         seen.wait_for(f"document.getElementById('inspected').textContent !== {before!r}")
@@ -178,7 +178,7 @@ def test_a_silent_stream_is_told_and_is_not_green(browser: Browser, served: Serv
     served.tell(StreamState(HOSTILE, False, 1e-6), StreamQuiet(LONG, NOW_MS), AlertRaised(silent))
     served.tell(StreamPaced(HOSTILE, 20 / 86_400))
     with visit(browser, served.server.url) as seen:
-        seen.wait_for(f"document.getElementById('headline').textContent.startsWith({LONG + ' is silent since '!r})")
+        seen.wait_for(f"document.getElementById('headline').textContent.startsWith({LONG + ' has been silent since '!r})")
         assert "Silent" in seen.text("#streams li:first-child")
         assert "no sample for more than" in seen.text("#alerts li:first-child")
         seen.wait_for("document.getElementById('stream-remarks').textContent.startsWith('At 20 samples a day')")
@@ -192,7 +192,7 @@ def test_what_came_all_at_once_is_drawn_in_its_order(browser: Browser, served: S
         served.tell(replace(window(0, 1e-9 if on else 0.3), end_ms=NOW_MS), StreamState(HOSTILE, on, 1e-6, "info"))
     with visit(browser, served.server.url) as seen:
         seen.wait_for("document.querySelectorAll('#history .firing-cap').length === 2")
-        assert "in the order they came" in str(seen.page.locator("#history").text_content())
+        assert "in order of arrival" in str(seen.page.locator("#history").text_content())
         seen.page.locator("#inspect").focus()
         for key, place, words in (("ArrowLeft", "598", "p 0.3"), ("PageDown", "538", "p 0.3"), ("Home", "0", "p 0.3")):
             seen.page.keyboard.press(key)
@@ -267,7 +267,7 @@ def test_the_link_in_an_alert_leads_to_its_stream(browser: Browser, served: Serv
 
 def test_a_link_to_a_stream_that_is_gone_says_so(browser: Browser, served: Served) -> None:
     with visit(browser, served.server.url, Links("/").stream("renamed")) as seen:
-        seen.wait_for("document.getElementById('gone').innerText.startsWith('No stream is called renamed here')")
+        seen.wait_for("document.getElementById('gone').innerText.startsWith('There is no stream renamed here')")
         assert not seen.page.locator("#detail").is_visible()
         assert seen.barriers() == []
         seen.page.locator("#streams a").first.click()
@@ -377,7 +377,7 @@ def test_a_daemon_that_is_away_is_told_and_comes_back(browser: Browser, served: 
             seen.wait_for("document.getElementById('lost').innerText === ''")
             assert seen.text("#headline") == "No result yet"
             assert "not connected yet" in seen.text("#health")
-            assert "comes after 50 samples" in seen.text("#history-note")
+            assert "needs 50 samples" in seen.text("#history-note")
             assert seen.barriers() == []
         finally:
             again.server.stop()

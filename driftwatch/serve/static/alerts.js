@@ -1,4 +1,4 @@
-// The last alerts: what happened in words, and more for who opens one.
+// The last alerts: what happened in words, and details on request.
 
 import { at, defined, html, keyed, setText, svg } from "./dom.js";
 import { mark } from "./states.js";
@@ -19,10 +19,10 @@ export function showAlerts(alerts, now) {
   );
 }
 
-// Whether an alarm was on when this alert told of it: it began earlier, or has told of itself before.
+// Whether this alert continues an alarm that was already on: it began earlier, or has been reported before.
 function isWorse(alert, alerts) {
   const about = (each) => each.stream === alert.stream && each.kind === alert.kind;
-  // Of one instant may be several alarms, one after another: the one before may be over.
+  // Several alarms can share an instant, one after another: the previous one may be over.
   const before = alerts.slice(alerts.indexOf(alert) + 1).find(about);
   const goesOn = before?.state === "firing" && before.since === alert.since;
   return Date.parse(alert.end) > Date.parse(alert.since) || goesOn;
@@ -63,7 +63,7 @@ function silence(alert, since, end, now) {
       { class: "alert-head" },
       mark(firing ? "quiet" : "ok"),
       html("strong", {}, alert.stream),
-      ` ${firing ? `is silent since ${moment(since, now)}` : `is heard again after ${duration(end - since)}`}`,
+      ` ${firing ? `has been silent since ${moment(since, now)}` : `is sending again after ${duration(end - since)}`}`,
       html("time", { datetime: alert.end }, moment(end, now)),
     ),
     html("p", {}, alert.explanation),
@@ -121,7 +121,7 @@ export function startAlerts() {
   at("alerts-all").addEventListener("click", () => {
     at("alerts").classList.add("all");
     at("alerts-all").hidden = true;
-    // The button is gone: the reader goes on at the first alert that it has brought.
+    // The button is gone: move the focus to the first alert that it revealed.
     at("alerts").children[SHORT].querySelector("summary").focus();
   });
 }

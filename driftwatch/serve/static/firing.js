@@ -2,9 +2,9 @@
 
 import { svg } from "./dom.js";
 
-const MERGED_PX = 6; // Alarms that come and go within so few pixels are drawn as one.
+const MERGED_PX = 6; // Alarms closer together than this are drawn as one.
 
-/** When the alarm was on between two times, in pixels; if it still is, until now. */
+/** The times at which the alarm was on between two times, in pixels; until now if it still is. */
 export function periodsIn(periods, { first, last, now }, place) {
   const seen = periods.filter(({ start_ms: start, end_ms: end }) => (end ?? last) >= first && start <= last);
   return seen.map(({ start_ms: start, end_ms: end }) => ({
@@ -13,7 +13,7 @@ export function periodsIn(periods, { first, last, now }, place) {
   }));
 }
 
-/** Windows in a row that found the alarm on, in pixels. */
+/** Runs of windows at which the alarm was on, in pixels. */
 export function runs(alarm, place) {
   const found = alarm.map((on, i) =>
     on ? { from: place(null, i - 1, alarm.length), to: place(null, i, alarm.length) } : null,
@@ -21,7 +21,7 @@ export function runs(alarm, place) {
   return found.filter((each) => each !== null);
 }
 
-/** Marks spans; those that are next to each other are one to the eye. */
+/** Marks spans; merges those that would look like one. */
 export function drawFiring(frame, spans) {
   const merged = [];
   for (const { from, to } of spans) {

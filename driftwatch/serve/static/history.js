@@ -1,4 +1,4 @@
-// The p-values of a stream's windows over time: the threshold, when the alarm was on, and a slider that reads values off.
+// The p-values of a stream's windows over time: the threshold, when the alarm was on, and a slider to inspect single windows.
 
 import { columns, framed, rows, sample, scale, timeTicks } from "./charts.js";
 import { at, html, setText, svg } from "./dom.js";
@@ -9,14 +9,14 @@ import { count, FLOOR, moment, number, pValue, time } from "./words.js";
 const HEIGHT = 260;
 const SIDES = { left: 58, right: 14, top: 14, bottom: 28 };
 const DEEPEST = -Math.log10(FLOOR);
-const BURST_MS = 2000; // What came all at once, as from a file, has no time to be drawn along: it is drawn in order.
-const LONG_GAP = 20; // Times the usual distance: nothing is known of a time without windows, so no line crosses it.
-const TOLD = 30;
+const BURST_MS = 2000; // Windows that arrived at once, as from a file, are drawn in order and not along a time axis.
+const LONG_GAP = 20; // Times the median distance: no line crosses a longer time without windows.
+const TABLE_ROWS = 30;
 
-let shown = null; // what the last update told
-let held = null; // { ms, nth } of the window that is read off, the nth of that time; null for the newest
-let series = []; // [{ size, times, p, alarm, span }], smallest windows first; a value is of the `span` ms before its time
-let place = null; // from a time, or an index if all came at once, to a pixel
+let shown = null; // the last update
+let held = null; // { ms, nth } of the inspected window, the nth at that time; null for the newest
+let series = []; // [{ size, times, p, alarm, span }], smallest windows first; a value covers the `span` ms before its time
+let place = null; // maps a time, or an index if all arrived at once, to a pixel
 
 const depth = (p) => Math.min(DEEPEST, -Math.log10(Math.max(p, FLOOR)));
 const reach = () => document.querySelector("input[name=reach]:checked").value;
@@ -74,11 +74,11 @@ function drawSeries(frame, y) {
       marks.map((tick) => ({ x: place(tick.at), words: tick.words })),
     );
   } else {
-    // The newest windows of all sizes belong together; large ones began later.
+    // The newest windows of all sizes end together; series of large ones began later.
     const most = finest.times.length;
     place = (_, i, length) => scale(0, most, frame.left, frame.right)(i + 1 + most - length);
     drawFiring(frame, runs(finest.alarm, place));
-    columns(frame, [{ x: middle, words: `in the order they came, all at ${time(last)}` }]);
+    columns(frame, [{ x: middle, words: `in order of arrival, all at ${time(last)}` }]);
   }
   series.forEach((each, i) =>
     frame.node.append(svg("path", { class: `line series-${1 + (i % 3)}`, d: path(each, y) })),
@@ -112,7 +112,7 @@ function path({ times, p, span }, y) {
     open = true;
     last = ms;
     const height = y(depth(p[i])).toFixed(1);
-    // A line to its own start draws a dot, should no other point follow.
+    // A line to its own start draws a dot where no other point follows.
     return `${step}${place(ms - span, i, times.length).toFixed(1)} ${height}H${place(ms, i, times.length).toFixed(1)}`;
   });
   return parts.join("");
@@ -125,7 +125,7 @@ function inspect(finest, y, frame) {
   const index = heldIndex(times);
   slider.value = index;
   const ms = times[index];
-  // Windows of all sizes end with the same samples, but one message may bring many of them at one time.
+  // Windows of all sizes end with the same samples, but one message may bring many at one time.
   const later = times.lastIndexOf(ms) - index;
   const found = series
     .map((each) => ({ size: each.size, p: each.p[each.times.findLastIndex((other) => other <= ms) - later] }))
@@ -146,7 +146,7 @@ function inspect(finest, y, frame) {
   );
 }
 
-/** Where the window that is read off is by now. */
+/** The present index of the inspected window. */
 function heldIndex(times) {
   const begin = held === null ? -1 : times.findIndex((ms) => ms >= held.ms);
   return begin < 0 ? times.length - 1 : Math.min(begin + held.nth, times.length - 1);
@@ -156,10 +156,10 @@ function summary() {
   const { detail, stream, sizes, roles, now } = shown;
   if (stream.state === "elsewhere" || !tests(roles)) return "Another daemon tests its windows.";
   if (series.length === 0) {
-    if (["drift", "ok"].includes(stream.state)) return "No window was tested since the daemon started.";
+    if (["drift", "ok"].includes(stream.state)) return "No window has been tested since the daemon started.";
     const least = Math.min(...sizes.filter(Number.isInteger));
     return Number.isFinite(least)
-      ? `The first result comes after ${count(least)} samples; ${count(stream.samples)} came so far.`
+      ? `The first result needs ${count(least)} samples; ${count(stream.samples)} have arrived.`
       : "";
   }
   const threshold = stream.threshold === null ? "" : ` The alarm starts at p ≤ ${number(stream.threshold)}.`;
@@ -193,7 +193,7 @@ function table(now) {
   every.sort((a, b) => b.ms - a.ms || b.i - a.i);
   at("history-rows").replaceChildren(
     ...every
-      .slice(0, TOLD)
+      .slice(0, TABLE_ROWS)
       .map((each) =>
         html(
           "tr",

@@ -1,24 +1,24 @@
-// Which parts of the newest window are not as in the reference: by latent block, and by group of descriptors.
+// Which parts of the newest window differ from the reference: by latent block, and by group of descriptors.
 
 import { at, html, setText, svg } from "./dom.js";
 import { moment, number, pValue } from "./words.js";
 
-const NOTABLE = 4; // Standard deviations of chance: what is less is not shown as moved.
+const NOTABLE = 4; // Standard deviations of chance from which a part is shown as moved.
 const PARTS = [
-  ["location", "Location", "the mean is another"],
-  ["scale", "Scale", "the spread is another"],
-  ["dependence", "Dependence", "parts vary together in another way"],
+  ["location", "Location", "the mean changed"],
+  ["scale", "Scale", "the spread changed"],
+  ["dependence", "Dependence", "how parts vary together changed"],
 ];
 
 export function showMoved(moved, firing, now) {
   const words = moved ? moved.explanation.split("; ").filter(Boolean) : [];
   at("moved-words").replaceChildren(...words.map((each) => html("li", {}, each)));
   if (moved === null) {
-    setText(at("moved-note"), "Nothing is tested yet.");
+    setText(at("moved-note"), "No window has been tested yet.");
     at("moved-tables").replaceChildren();
     return;
   }
-  const chance = firing ? "" : " Without an alarm this is what chance does, more or less.";
+  const chance = firing ? "" : " Without an alarm, differences such as these are mostly chance.";
   setText(
     at("moved-note"),
     `The newest window of ${moved.window}, until ${moment(moved.end_ms, now)}: p ${pValue(moved.p_value)}, ${number(moved.effect_nats)} nats per sample.${chance}`,
@@ -89,7 +89,7 @@ function groups(each) {
   return html(
     "table",
     { class: "bars" },
-    html("caption", {}, "How far each kind of descriptor is off, in standard deviations of chance"),
+    html("caption", {}, "Distance of each kind of descriptor from the reference, in standard deviations of chance"),
     html("thead", {}, head),
     html("tbody", {}, ...lines),
   );

@@ -11,9 +11,9 @@ const SIDES = { left: 10, right: 10, top: 14, bottom: 40 };
 let shown = null;
 let none = "";
 
-export function showScores(told, roles) {
-  shown = told;
-  none = scores(roles) ? "No sample is scored yet." : "Another daemon scores its samples.";
+export function showScores(comparison, roles) {
+  shown = comparison;
+  none = scores(roles) ? "No sample has been scored yet." : "Another daemon scores its samples.";
   draw();
 }
 
@@ -46,7 +46,7 @@ function draw() {
     svg(
       "text",
       { class: "tick middle", x: (frame.left + frame.right) / 2, y: HEIGHT - 4 },
-      "nats; what is beyond either end is counted there",
+      "nats (the outer bars include all values beyond them)",
     ),
   );
   columns(
@@ -58,12 +58,12 @@ function draw() {
   );
   setText(
     at("scores-note"),
-    `Median ${number(shown.median)} nats, of the reference ${number(shown.reference_median)}. ${percent(shown.beyond_tail)} of the samples lie beyond where ${percent(shown.tail_share)} of the reference's do.`,
+    `Median ${number(shown.median)} nats (reference: ${number(shown.reference_median)}). ${percent(shown.beyond_tail)} of the samples score above the dotted line, as ${percent(shown.tail_share)} of the reference does.`,
   );
   at("scores-legend").replaceChildren(
     html("span", {}, sample("line recent"), `newest ${count(shown.samples)} samples`),
     html("span", {}, sample("line reference"), `reference, ${count(shown.held_out)} held out`),
-    html("span", {}, sample("tail"), `99 % of the reference`),
+    html("span", {}, sample("tail"), `99th percentile of the reference`),
   );
 }
 

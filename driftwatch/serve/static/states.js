@@ -1,4 +1,4 @@
-// What a stream's state is, as a mark and in words.
+// A stream's state as a mark and in words.
 
 import { svg } from "./dom.js";
 
@@ -13,11 +13,11 @@ const MARKS = {
 export const mark = (state) =>
   svg("svg", { class: `mark ${state}`, viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: MARKS[state] }));
 
-/** Whether this daemon tests windows, and whether it scores samples: with Kafka another one may. */
+/** Whether this daemon tests windows, and whether it scores samples: with Kafka another daemon may. */
 export const tests = (roles) => roles.includes("test") || !roles.includes("score");
 export const scores = (roles) => roles.includes("score") || !roles.includes("test");
 
-/** What a stream's state is in words. */
+/** A stream's state in words. */
 export function stateWords(stream, roles) {
   if (stream.state === "drift") return `Drift, ${stream.severity}`;
   if (stream.state === "quiet") return "Silent";

@@ -1,4 +1,4 @@
-// The status page: asks the daemon every second while it is looked at, and shows what it says.
+// The status page: polls the daemon every second while the page is visible, and shows the answer.
 
 import { at, setText } from "./dom.js";
 import { showAlerts, startAlerts } from "./alerts.js";
@@ -15,9 +15,9 @@ const EVERY_MS = 1000;
 const PATIENCE_MS = 5000;
 
 let chosen = null; // the stream that the reader has chosen
-let waiting = null; // the timer of the next question
-let asked = 0; // questions so far, so that a late answer to an earlier one is dropped
-let answered = null; // when the last answer came, by this machine's clock
+let waiting = null; // the timer of the next request
+let asked = 0; // requests so far: a late answer to an earlier one is dropped
+let answered = null; // when the last answer arrived, by this machine's clock
 
 async function refresh() {
   clearTimeout(waiting);
@@ -28,23 +28,23 @@ async function refresh() {
     if (!response.ok) throw new Error(`it answered ${response.status}`);
     const status = await response.json();
     if (mine !== asked) return;
-    // Ages are reckoned by the daemon's clock, whatever this machine's says.
+    // Ages are computed from the daemon's clock; this machine's may differ.
     show(status, Date.parse(response.headers.get("date")) || Date.now());
     answered = Date.now();
-    told(null);
+    showConnection(null);
   } catch (error) {
     if (mine !== asked) return;
-    told(error);
+    showConnection(error);
   }
   if (!document.hidden) waiting = setTimeout(refresh, EVERY_MS);
 }
 
-function told(error) {
+function showConnection(error) {
   const lost = error !== null;
   document.body.classList.toggle("stale", lost);
   const age = answered === null ? "" : ` for ${duration(Date.now() - answered)}`;
   setText(at("connection-words"), lost ? `no answer${age}` : "live");
-  // An alert to screen readers, so it says nothing that changes by the second.
+  // Screen readers announce each change, so this must not change every second.
   const since = answered === null ? "" : ` since ${moment(answered, Date.now())}. What you see is from then`;
   setText(at("lost"), lost ? `No answer from the daemon${since}. Trying again …` : "");
 }
@@ -60,7 +60,7 @@ function show(status, now) {
   showStreams(status.streams, stream?.name, status.roles, now);
   at("detail").hidden = !stream;
   const gone = chosen !== null && !stream && status.streams.length > 0;
-  setText(at("gone"), gone ? `No stream is called ${chosen} here (any more). Choose one from the list.` : "");
+  setText(at("gone"), gone ? `There is no stream ${chosen} here (any more). Choose one from the list.` : "");
   if (stream) {
     showTiles(stream, detail, status.roles, now);
     showHistory(detail, stream, status, now);
@@ -72,8 +72,8 @@ function show(status, now) {
 }
 
 function choose() {
-  const told = new URLSearchParams(location.hash.slice(1));
-  if (told.has("stream")) chosen = told.get("stream");
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  if (fragment.has("stream")) chosen = fragment.get("stream");
   else if (location.hash === "") chosen = null;
   refresh();
 }

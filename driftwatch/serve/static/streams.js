@@ -1,4 +1,4 @@
-// The list of streams, those that drift first.
+// The list of streams, drifting ones first.
 
 import { at, html, keyed, setText } from "./dom.js";
 import { mark, stateWords } from "./states.js";
@@ -6,7 +6,7 @@ import { ago } from "./words.js";
 
 const URGENT_FIRST = ["drift", "quiet", "ok", "waiting", "elsewhere"];
 
-let shown = null; // the chosen stream that was brought into view
+let shown = null; // the chosen stream that was scrolled into view
 
 export function showStreams(streams, chosen, roles, now) {
   const ordered = [...streams].sort((a, b) => URGENT_FIRST.indexOf(a.state) - URGENT_FIRST.indexOf(b.state));
@@ -34,7 +34,7 @@ export function showStreams(streams, chosen, roles, now) {
   shown = chosen;
 }
 
-// Within the list alone: the page stays where the reader has it.
+// Scrolls the list only, not the page.
 function bringIntoView() {
   const link = at("streams").querySelector("[aria-current]");
   if (!link) return;

@@ -30,18 +30,18 @@ export function showTiles(stream, detail, roles, now) {
       longest ? `${number(longest[1].effect_nats)}` : "none yet",
       longest ? `nats per sample, windows of ${longest[0]}` : "",
     ],
-    ["Throughput", `${rate(stream.samples_per_second)}/s`, `${count(stream.samples)} samples in all`],
+    ["Throughput", `${rate(stream.samples_per_second)}/s`, `${count(stream.samples)} samples in total`],
     [
       "Newest sample",
       stream.last_sample_ms === null ? "none yet" : ago(stream.last_sample_ms, now),
-      stream.last_sample_ms === null ? "" : `of ${moment(stream.last_sample_ms, now)}`,
+      stream.last_sample_ms === null ? "" : `at ${moment(stream.last_sample_ms, now)}`,
     ],
   ];
   if (bets && bets.limit)
     tiles.push([
       "Evidence",
       percent(Math.max(0, bets.log_wealth) / bets.limit),
-      "of what sets the alarm off, sample by sample",
+      "of the evidence that sets off the anytime alarm",
     ]);
   keyed(
     at("tiles"),
@@ -58,7 +58,7 @@ export function showTiles(stream, detail, roles, now) {
 function comparison(reference, budget, now) {
   if (!reference) return "Its reference is not loaded yet.";
   const allowed = budget
-    ? `; one false alarm is allowed in ${number(budget.samples)} samples${budget.satisfiable ? "" : ", which it has too few held-out samples to vouch for"}`
+    ? `; budget: one false alarm in ${number(budget.samples)} samples${budget.satisfiable ? "" : " (too few held-out samples to guarantee it)"}`
     : "";
   const since = reference.since_ms === null ? "" : `, since ${moment(reference.since_ms, now)}`;
   return `Compared with ${reference.bundle}, version ${reference.version.slice(0, 12)}${since}${allowed}.`;

@@ -1,4 +1,4 @@
-// How many samples are scored, and how much waits to be.
+// Samples scored over time, and the backlog.
 
 import { columns, framed, rows, scale } from "./charts.js";
 import { at, defined, setText, svg } from "./dom.js";

@@ -1,4 +1,4 @@
-// The verdict over all streams: what somebody who has just been woken wants to know first.
+// The verdict over all streams: what a person on call needs first.
 
 import { at, setText } from "./dom.js";
 import { tests } from "./states.js";
@@ -20,26 +20,28 @@ export function showVerdict(status, now) {
 
 function verdict({ streams, roles, alerts }, firing, quiet, fine, now) {
   if (roles.includes("forward"))
-    return ["This daemon forwards samples to Kafka", "Drift is told by the daemon that reads them there."];
+    return ["This daemon forwards samples to Kafka", "The daemon that reads them there reports drift."];
   if (firing.length === 1) {
     const [stream] = firing;
     const alert = alerts.find((each) => each.stream === stream.name && each.state === "firing");
     return [
-      `${stream.name} drifts${stream.since_ms === null ? "" : ` since ${moment(stream.since_ms, now)}`}`,
-      alert?.explanation ?? "", // as it is: it may begin with a column's name
+      stream.since_ms === null
+        ? `${stream.name} is drifting`
+        : `${stream.name} has drifted since ${moment(stream.since_ms, now)}`,
+      alert?.explanation ?? "", // not capitalised: it may begin with a column's name
     ];
   }
   if (firing.length)
     return [
-      `${firing.length} of ${streams.length} streams drift`,
+      `${firing.length} of ${streams.length} streams are drifting`,
       firing.map((stream) => `${stream.name} (${stream.severity})`).join(", "),
     ];
   if (quiet.length)
     return [
       quiet.length === 1
-        ? `${quiet[0].name} is silent since ${moment(quiet[0].quiet_since_ms, now)}`
+        ? `${quiet[0].name} has been silent since ${moment(quiet[0].quiet_since_ms, now)}`
         : `${quiet.length} of ${streams.length} streams are silent`,
-      `${quiet.length === 1 ? "" : `${quiet.map((stream) => stream.name).join(", ")}: `}No samples come, so nobody can tell whether they drift.`,
+      `${quiet.length === 1 ? "" : `${quiet.map((stream) => stream.name).join(", ")}: `}No samples arrive, so drift cannot be detected.`,
     ];
   if (fine.length) {
     const those =
@@ -49,13 +51,13 @@ function verdict({ streams, roles, alerts }, firing, quiet, fine, now) {
     const rest = streams.length - fine.length;
     return [
       "No drift",
-      rest ? `${those} Nothing is known here of ${rest === 1 ? "another one" : `${rest} others`}.` : those,
+      rest ? `${those} There is no result here for ${rest === 1 ? "another one" : `${rest} others`}.` : those,
     ];
   }
   return [
     "No result yet",
     tests(roles)
-      ? "Results come as soon as the first window is full."
-      : "This daemon scores samples; drift is tested by another one.",
+      ? "The first result appears once a window is full."
+      : "This daemon scores samples; another one tests for drift.",
   ];
 }

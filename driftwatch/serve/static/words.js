@@ -1,6 +1,6 @@
-// Numbers and times as people read them.
+// Numbers and times for people to read.
 
-export const FLOOR = 1e-16; // What a chart shows of p-values; below it only the exponent of a fitted tail would differ.
+export const FLOOR = 1e-16; // Charts clip p-values here: smaller ones differ only in the exponent of a fitted tail.
 
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
@@ -37,7 +37,7 @@ export function pValue(p) {
 
 export const time = (ms) => clock.format(ms);
 
-/** With its day, where that is not today. */
+/** A time of day, with its date unless that is today. */
 export function moment(ms, now) {
   const today = day.format(ms) === day.format(now);
   return today ? time(ms) : `${day.format(ms)}, ${time(ms)}`;
@@ -57,7 +57,7 @@ export function rate(perSecond) {
   return perSecond < 10 ? String(Number(perSecond.toPrecision(2))) : count(Math.round(perSecond));
 }
 
-/** With a capital. */
+/** Capitalises the first letter. */
 export const sentence = (text) => (text.length ? text[0].toUpperCase() + text.slice(1) : text);
 
 export const percent = (share) => `${Number((100 * share).toPrecision(2))} %`;
