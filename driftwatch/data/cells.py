@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 MISSING_TEXT = frozenset(
@@ -62,44 +63,77 @@ def plain_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
         return None
 
 
-def exact_codes(cells: Sequence[Any], categories: tuple[str, ...]) -> NDArray[np.float64]:
-    """The index of each cell that is a category's very text ``(N,)``; NaN for what is to be looked at by itself.
+@dataclass(frozen=True)
+class Codes:
+    """The numbers that stand for a column's categories.
 
-    >>> exact_codes(["b", "B", "a", 1, None], ("a", "b")).tolist()
+    Args:
+        exact: of categories, by their very texts; and of other texts that were met and are known.
+        alike: of categories, by their plain texts, of which the first counts.
+        others: digests of the other values that are known (see `digest`).
+        other: stands for each of these.
+        unseen: stands for a value that is not known.
+    """
+
+    exact: dict[str, float]
+    alike: Mapping[str, float]
+    others: frozenset[int]
+    other: float
+    unseen: float
+
+
+def codes_of(categories: Sequence[str], others: Iterable[int] = ()) -> Codes:
+    """The codes of categories, their places, and of all other known values together, given by their digests."""
+    exact = {name: float(i) for i, name in enumerate(categories)}
+    alike = {_plain(name): code for name, code in reversed(exact.items())}
+    if alike.keys() <= _DIGITS.keys():
+        alike |= {_DIGITS[name]: code for name, code in alike.items()}
+    known = frozenset(others)
+    return Codes(exact, alike, known, float(len(exact)), float(len(exact) + bool(known)))
+
+
+def digest(text: str) -> int:
+    """By what a value is known that has no category of its own: eight bytes, however long it is, that do not tell it.
+
+    >>> digest("7") == digest("7.0") != digest("007")
+    True
+    """
+    return xxhash.xxh3_64_intdigest(_plain(text).encode(errors="surrogatepass"))
+
+
+def exact_codes(cells: Sequence[Any], codes: Codes) -> NDArray[np.float64]:
+    """The code of each cell that is a known text as it is ``(N,)``; NaN for what is to be looked at by itself.
+
+    >>> exact_codes(["b", "B", "a", 1, None], codes_of(("a", "b"))).tolist()
     [1.0, nan, 0.0, nan, nan]
     """
-    known, _ = _codes(categories)
     try:
-        return np.array(list(map(known.get, cells)), dtype=np.float64)
+        return np.array(list(map(codes.exact.get, cells)), dtype=np.float64)
     except TypeError:  # lists, for one, are no keys
         return np.full(len(cells), np.nan)
 
 
-def category_reader(categories: tuple[str, ...]) -> Callable[[Any], float]:
-    """Reads a cell as the index of its category: ``len(categories)`` for an unseen one, NaN if its value is missing."""
-    known, alike = _codes(categories)
+def category_reader(codes: Codes) -> Callable[[Any], float]:
+    """Reads a cell as its code; NaN if its value is missing."""
+    exact, alike, others = codes.exact, codes.alike, codes.others
+    most = int(codes.other) + len(others)
 
     def read(cell: Any) -> float:
         if isinstance(cell, list | tuple | dict):
             raise TypeError
         # What was learned as a category is one, even if it reads as missing.
         text = category_text(cell)
-        code = known.get(text)
+        code = exact.get(text)
         if code is None:
-            code = alike.get(_plain(text))
-        return code if code is not None else math.nan if is_missing(cell) else float(len(known))
+            code = alike.get(plain := _plain(text))
+            if code is None and others and digest(text) in others:
+                code = codes.other
+                # From now on it is found as categories are. Other ways to write it are not kept, as they have no end.
+                if plain == text and len(exact) < most:
+                    exact[text] = code
+        return code if code is not None else math.nan if is_missing(cell) else codes.unseen
 
     return read
-
-
-@lru_cache(maxsize=1_024)
-def _codes(categories: tuple[str, ...]) -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """The codes of categories, by their names and by their plain ones, of which the first counts."""
-    known = {name: float(i) for i, name in enumerate(categories)}
-    alike = {_plain(name): code for name, code in reversed(known.items())}
-    if alike.keys() <= _DIGITS.keys():
-        alike |= {_DIGITS[name]: code for name, code in alike.items()}
-    return known, alike
 
 
 def _plain(text: str) -> str:

@@ -26,7 +26,7 @@ class FlawCounter:
     def __init__(self, schema: Schema) -> None:
         columns = schema.columns if isinstance(schema, TableSchema) else ()
         self._names = [column.name for column in columns]
-        self._unseen = np.array([len(each.categories) if each.kind == "category" else np.inf for each in columns])
+        self._unseen = np.array([each.unseen if each.kind == "category" else np.inf for each in columns])
 
     def __call__(self, rows: Coerced) -> Flaws:
         """Of coerced rows ``(N, columns)``."""
@@ -42,6 +42,15 @@ class FlawCounter:
         for run, j in np.argwhere(missing + unseen).tolist():
             found[run][self._names[j]] = int(missing[run, j]), int(unseen[run, j])
         return list(found)
+
+
+def unseen_shares(rows: Coerced, schema: Schema) -> NDArray[np.float64]:
+    """The share of each column's values that are an unseen category, ``(columns,)``; of no width for what is no row."""
+    if not isinstance(schema, TableSchema):
+        return np.empty(0)
+    found = FlawCounter(schema)(rows)
+    counts = [found.get(column.name, (0, 0))[1] for column in schema.columns]
+    return np.array(counts, dtype=np.float64) / max(1, len(rows))
 
 
 def _by_run(flaw: NDArray[np.bool_], ends: Sequence[int]) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ V2_TYPES = {
     "FP32": "float32",
     "FP64": "float64",
 }
-UNSEEN = "(unseen)"
+OTHER, UNSEEN = "(other)", "(unseen)"
 NOT_FINITE = re.compile(rb"[\[,:]\s*-?(NaN|Infinity)\s*[\],}]")
 EXACT_INTEGER = 2.0**53
 MOST_AXES = 32
@@ -170,7 +170,7 @@ def cells(batch: Samples, schema: TableSchema) -> dict[str, list[Any]]:
     for j, column in enumerate(schema.columns):
         values = batch[:, j].tolist()
         if column.kind == "category":
-            texts = (*column.categories, UNSEEN)
+            texts = (*column.categories, *([OTHER] if column.others else []), UNSEEN)
             columns[column.name] = [None if math.isnan(v) else texts[int(v)] for v in values]
         else:
             columns[column.name] = [None if math.isnan(v) else v for v in values]

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from driftwatch.data.cells import Codes, codes_of, digest
 from driftwatch.data.tables import coerce_table, is_rows
 from driftwatch.errors import DataError, DeadLetterReason, MessageError
 
@@ -17,6 +30,12 @@ Coerced = NDArray[np.floating | np.uint8]
 """Samples as a stream carries them: images in bytes stay in bytes, a quarter of the memory to pass on."""
 
 COLOURS = frozenset({1, 3, 4})
+
+DIGEST_BYTES = 8
+MOST_KNOWN = 100_000
+"""Values of a column that are told apart from new ones. Of ten such columns a manifest has room."""
+
+MOST_OTHERS_LENGTH = 4 * -(-MOST_KNOWN * DIGEST_BYTES // 3)
 
 LARGEST = 1e100
 """In size, of a number. What is larger, such as the largest float, is no measurement but what a program wrote for one
@@ -147,19 +166,54 @@ class VectorSchema(_Schema):
 
 
 class Column(_Schema):
-    """A column of a table. A category is one of `categories`; any other value counts as unseen."""
+    """A column of a table. A category is one of `categories`, or one of the known others; all else counts as unseen.
+
+    Its number is its place in `categories`, that of all others together the next one, and that of the unseen the last.
+    `others` are the digests of those, ascending and of eight bytes each, in base64: they may be many, long and private.
+    """
 
     name: str
     kind: Literal["numeric", "category"]
     categories: tuple[str, ...] = ()
+    others: Annotated[str, Field(max_length=MOST_OTHERS_LENGTH)] = ""
+
+    @field_validator("others")
+    @classmethod
+    def _digests(cls, others: str) -> str:
+        if len(base64.b64decode(others, validate=True)) % DIGEST_BYTES:
+            raise ValueError("others are no digests of eight bytes each")
+        return others
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if self.categories and self.kind == "numeric":
             raise ValueError(f"column {self.name!r} is numeric, but has categories")
+        if self.others and self.kind == "numeric":
+            raise ValueError(f"column {self.name!r} is numeric, but has others")
         if len(set(self.categories)) < len(self.categories):
             raise ValueError(f"column {self.name!r} has a category twice")
         return self
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The numbers that stand for its values."""
+        return codes_of(self.categories, np.frombuffer(base64.b64decode(self.others), dtype="<u8").tolist())
+
+    @property
+    def unseen(self) -> int:
+        """The number that stands for a value that is not known."""
+        return len(self.categories) + bool(self.others)
+
+    @model_serializer(mode="wrap")
+    def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `others` where there are none, as an older driftwatch reads it."""
+        return {key: value for key, value in dump(self).items() if key != "others" or value}
+
+
+def digests(texts: Iterable[str]) -> str:
+    """The digests of values, as a column has them of its others."""
+    found = np.unique(np.array([digest(text) for text in texts], dtype="<u8"))
+    return base64.b64encode(found.tobytes()).decode()
 
 
 class TableSchema(_Schema):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -15,13 +17,20 @@ from driftwatch.data.cells import category_text, is_missing
 from driftwatch.data.csv_tables import text_columns
 from driftwatch.data.readers import Dataset
 from driftwatch.data.refused_rows import Indices, Refusals, RefusedRow, data_error
-from driftwatch.data.schema import Column, Schema, TableSchema
+from driftwatch.data.schema import MOST_KNOWN, Column, Schema, TableSchema
 from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part, table_suffix
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location
 
-MAX_CATEGORIES = 64
 READ_ROWS = 16_384
+MOST_DIFFERENT = 0.5
+"""Of the rows with a value: where more have one of their own, a column holds ids or free texts, and the next is new."""
+
+FEW = 64
+"""Different texts that any column may have, be they dates or as many as rows; each is a category."""
+
+_TIME = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
+_CODE = re.compile(r"\d+")
 
 
 class TableDataset(Dataset):
@@ -93,6 +102,7 @@ class TableDataset(Dataset):
         """
         kinds: dict[str, pa.DataType] = {}
         texts: dict[str, set[str]] = {}
+        filled: Counter[str] = Counter()
         names = self._columns or self._parts[0].schema.names
         parts = [*self._parts, *(part for other in others for part in other._parts)]
         as_texts = {*text_columns(part.schema for part in parts if part.suffix != ".parquet"), *self._categories}
@@ -104,11 +114,12 @@ class TableDataset(Dataset):
                 for name in names:
                     column = block.table.column(name)
                     kinds[name] = self._one_kind(part, name, kinds.get(name, column.type), column.type)
-                    if self._is_category(name, column.type) and len(texts.setdefault(name, set())) <= MAX_CATEGORIES:
+                    if self._is_category(name, column.type) and len(texts.setdefault(name, set())) <= MOST_KNOWN:
                         values = _values(column, str(part.place), name, row)
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
+                        filled[name] += len(column) - column.null_count
                 row += block.rows
-        return TableSchema(columns=self._learned(kinds, texts))
+        return TableSchema(columns=self._learned(kinds, texts, filled))
 
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
@@ -145,7 +156,9 @@ class TableDataset(Dataset):
             )
         return first
 
-    def _learned(self, kinds: Mapping[str, pa.DataType], texts: Mapping[str, set[str]]) -> tuple[Column, ...]:
+    def _learned(
+        self, kinds: Mapping[str, pa.DataType], texts: Mapping[str, set[str]], filled: Mapping[str, int]
+    ) -> tuple[Column, ...]:
         """The columns, as they are learned.
 
         Raises:
@@ -155,7 +168,7 @@ class TableDataset(Dataset):
         refused: dict[str, DataError] = {}
         for name, kind in kinds.items():
             try:
-                learned.append(self._column(name, kind, texts.get(name, set())))
+                learned.append(self._column(name, kind, texts.get(name, set()), filled[name]))
             except DataError as error:
                 refused[name] = error
         if len(refused) > 1:
@@ -168,16 +181,12 @@ class TableDataset(Dataset):
             raise only
         return tuple(learned)
 
-    def _column(self, name: str, kind: pa.DataType, values: set[str]) -> Column:
+    def _column(self, name: str, kind: pa.DataType, values: set[str], filled: int) -> Column:
         where = f"{self.path}: column {name}"
         if self._is_category(name, kind):
-            if len(values) > MAX_CATEGORIES:
-                by_wish = "leave it out of data.categories" if name in self._categories else ""
-                raise DataError(
-                    f"has more than {MAX_CATEGORIES} different texts",
-                    where=where,
-                    remedy=by_wish or _number_hint(values) or f"leave it out ({KEYS})",
-                )
+            what, remedy = _no_categories(values, filled, by_wish=name in self._categories)
+            if what:
+                raise DataError(what, where=where, remedy=remedy)
             return Column(name=name, kind="category", categories=tuple(sorted(values)))
         if not _holds_numbers(kind):
             instead = "learn its vectors by themselves, as an array (N, D)" if is_list(kind) else "make it a number"
@@ -201,6 +210,32 @@ def _values(column: pa.Array, place: str, name: str, row: int) -> Sequence[Any]:
         return distinct(column, f"column {name}")[0]
     except MessageError as error:
         raise data_error(error, place, row + (error.row or 0), f"texts, or leave it out ({KEYS})") from None
+
+
+def _no_categories(texts: set[str], filled: int, *, by_wish: bool) -> tuple[str, str]:
+    """Why the values of a column are no categories, and the remedy; nothing if they are.
+
+    Args:
+        texts: its different values.
+        filled: rows that have one.
+        by_wish: whether the user says that they are.
+    """
+    leave = f"leave it out ({KEYS})"
+    if by_wish and all(map(_is_number, texts)):
+        leave = "leave it out of data.categories"
+    hint = "" if by_wish else _number_hint(texts)
+    if len(texts) <= FEW:
+        return "", ""
+    if len(texts) > MOST_KNOWN:
+        return f"has more than {MOST_KNOWN:,} different texts", f"{leave}, or group them"
+    if len(texts) > MOST_DIFFERENT * filled:
+        return f"has {len(texts):,} different texts in {filled:,} rows, as ids and free texts have", hint or leave
+    unless = "or name it in data.categories if these are codes"
+    if not by_wish and all(_TIME.fullmatch(text) for text in texts):
+        return f"has {len(texts):,} different dates or times, of which the next is new", f"{leave}, {unless}"
+    if hint and not all(_CODE.fullmatch(text) for text in texts):
+        return f"has {len(texts):,} different texts", f"{hint}, {unless}"
+    return "", ""
 
 
 def _number_hint(texts: set[str]) -> str:

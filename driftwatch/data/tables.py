@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.cells import category_reader, exact_codes, number, plain_numbers
+from driftwatch.data.cells import Codes, category_reader, exact_codes, number, plain_numbers
 from driftwatch.errors import MessageError
 
 SHOWN_NAMES = 12
@@ -36,7 +36,15 @@ class ColumnLike(Protocol):
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The known values of a category, in order."""
+        """The known values of a category that count by themselves, in order."""
+
+    @property
+    def codes(self) -> Codes:
+        """The numbers that stand for its values."""
+
+    @property
+    def unseen(self) -> int:
+        """The number that stands for a value that is not known, which follows on those of all that are."""
 
 
 def is_rows(value: Any) -> bool:
@@ -45,7 +53,7 @@ def is_rows(value: Any) -> bool:
 
 
 def coerce_table(value: Any, columns: Sequence[ColumnLike], where: str) -> NDArray[np.float64]:
-    """Rows as numbers ``(N, columns)``: a category is its index, an unseen one ``len(categories)``, NaN is missing.
+    """Rows as numbers ``(N, columns)``: a category is its index, any other value its column's code, NaN is missing.
 
     Args:
         value: rows by column name, columns by name, an Arrow table, a data frame, or rows in the columns' order. In an
@@ -105,12 +113,12 @@ def _coded(array: NDArray[Any], columns: Sequence[ColumnLike], where: str) -> ND
         if column.kind != "category":
             continue
         codes = out[:, j][~np.isnan(out[:, j])]
-        if not bool(((codes == np.rint(codes)) & (codes >= 0) & (codes <= len(column.categories))).all()):
+        if not bool(((codes == np.rint(codes)) & (codes >= 0) & (codes <= column.unseen)).all()):
             raise MessageError(
                 f"column {column.name!r} holds numbers that are no index of a category",
                 reason="schema",
                 where=where,
-                remedy=f"expected 0 to {len(column.categories)}, or send rows with the categories' names",
+                remedy=f"expected 0 to {column.unseen}, or send rows with the categories' names",
             )
     return out
 
@@ -243,10 +251,10 @@ def _cells(
 ) -> NDArray[np.float64]:
     """Cells as numbers ``(N,)``; `rows` are their row numbers where those are not 0 to N - 1."""
     category = column.kind == "category"
-    read = category_reader(column.categories) if category else number
+    read = category_reader(column.codes) if category else number
     found = None
     if len(cells) >= MANY:
-        found = exact_codes(cells, column.categories) if category else plain_numbers(cells)
+        found = exact_codes(cells, column.codes) if category else plain_numbers(cells)
     if found is not None and not category:
         return found
     out = np.empty(len(cells)) if found is None else found

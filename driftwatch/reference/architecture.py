@@ -45,7 +45,7 @@ def new_flow(size: FlowConfig, schema: Schema, samples: Samples, *, seed: int = 
             _numeric_kind(rows[:, j]) if column.kind == "numeric" else "category"
             for j, column in enumerate(schema.columns)
         ]
-        cardinalities = [len(column.categories) for column in schema.columns]
+        cardinalities = [column.unseen for column in schema.columns]
         features = FeatureTransform.fit(rows, kinds, cardinalities=cardinalities, seed=seed)
     else:
         kind: ColumnKind = "integer" if schema.integer else "numeric"

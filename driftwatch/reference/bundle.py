@@ -22,7 +22,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from driftwatch import __version__
-from driftwatch.data.schema import Schema, parse_schema
+from driftwatch.data.schema import Schema, TableSchema, parse_schema
 from driftwatch.errors import BundleError, DataError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.build import build_flow, require_weights
@@ -40,7 +40,10 @@ from driftwatch.reference.bundle_places import (
 from driftwatch.reference.folders import write_folder
 from driftwatch.reference.mlflow_client import SCHEMES
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+PLAIN_VERSION = 4
+"""Of bundles without columns of many categories, of which an older driftwatch can make nothing."""
+
 OLDEST_VERSION = 3
 """Where the values of columns are cut was not kept; it was between equal shares."""
 VERSION_LENGTH = 12
@@ -109,7 +112,7 @@ def write_bundle(
     described = {"schema": schema.model_dump(mode="json"), "architecture": flow.architecture(), "name": name}
     version = _version(described, checksums)
     manifest: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if _gathers(schema) else PLAIN_VERSION,
         "version": version,
         **described,
         "created_by": {
@@ -283,6 +286,10 @@ def _manifest(folder: Path, path: Location) -> dict[str, Any]:
             remedy="upgrade driftwatch" if _is_newer(found) else "train the reference again with this version",
         )
     return manifest
+
+
+def _gathers(schema: Schema) -> bool:
+    return isinstance(schema, TableSchema) and any(column.others for column in schema.columns)
 
 
 def _is_newer(version: object) -> bool:

@@ -38,7 +38,7 @@ Found = tuple[float, tuple[str, ...], str]
 """The logarithm of a corrected p-value (the p-value itself may be too small for a number), columns, and phrase."""
 
 
-def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) -> list[Found]:
+def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array, new: Array) -> list[Found]:
     """Columns with more missing or unseen values than the reference has, for `moved_columns` to tell of.
 
     Args:
@@ -46,10 +46,11 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
         n: samples in the window.
         schema: of a row.
         missing: the share of each column's values that were missing in the reference, ``(columns,)``.
+        new: the share of those that were unseen in its held-out samples, ``(columns,)``.
     """
     found: list[Found] = []
     questions = 2 * len(schema.columns)
-    for column, usual in zip(schema.columns, missing.tolist(), strict=True):
+    for column, usual, usually_new in zip(schema.columns, missing.tolist(), new.tolist(), strict=True):
         if column.name not in flaws:
             continue
         absent, unseen = flaws[column.name]
@@ -57,10 +58,11 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
             also = (f"{MISSING}{column.name}", f"{MISSING}values")
             phrase = f"{column.name} is missing in {percent(absent / n)} of rows ({percent(usual)} in the reference)"
             found.append((log_p, (column.name, *also), phrase))
-        if (log_p := _surplus(unseen, n, 0.0, questions)) <= SURE:
-            known = ", ".join(column.categories[:NAMED]) + (", ..." if column.categories[NAMED:] else "")
-            share = percent(unseen / n)
-            phrase = f"{column.name} has values that the reference never had in {share} of rows (it knows {known})"
+        if (log_p := _surplus(unseen, n, usually_new, questions)) <= SURE:
+            known = ", ".join(column.categories[:NAMED]) + (", ..." if column.unseen > NAMED else "")
+            expected = f"{percent(usually_new)} are usual, " if usually_new else ""
+            share = f"{percent(unseen / n)} of rows ({expected}it knows {known})"
+            phrase = f"{column.name} has values that the reference never had in {share}"
             found.append((log_p, (column.name,), phrase))
     return found
 
@@ -68,7 +70,7 @@ def flawed_columns(flaws: Flaws, n: float, schema: TableSchema, missing: Array) 
 def unordered_columns(schema: Schema) -> frozenset[str]:
     """Columns of categories; of two, more of the second is a rise."""
     columns = schema.columns if isinstance(schema, TableSchema) else ()
-    return frozenset(column.name for column in columns if len(column.categories) > TWO)
+    return frozenset(column.name for column in columns if column.unseen > TWO)
 
 
 def moved_columns(

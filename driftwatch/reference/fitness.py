@@ -156,7 +156,8 @@ def _told_nothing(values: NDArray[np.floating], column: Column) -> Unfit | None:
         )
     if len(different) == 1 and len(known) == len(values):
         # What is no category of the schema has the number behind the last.
-        texts = (*map(repr, column.categories), "none of its categories")
+        others = ["one of many"] if column.others else []
+        texts = (*map(repr, column.categories), *others, "none of its categories")
         value = f"{known[0]:g}" if column.kind == "numeric" else texts[int(known[0])]
         return Unfit(
             "constant-column",

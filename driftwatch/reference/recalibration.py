@@ -15,7 +15,7 @@ from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.contents import contents_of
 from driftwatch.reference.detectable import Detectable, detectable
 from driftwatch.reference.fitness import Unfit, assess_fitness, order_of
-from driftwatch.reference.reference import reference_from, store_null
+from driftwatch.reference.reference import reference_from, store_null, store_unseen
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.training_data import MIN_HELD_OUT, require_variety
 from driftwatch.stats.memory import NONE, Memory, measure_memory
@@ -87,6 +87,7 @@ def recalibrate(
     described = int(DESCRIBED_SHARE * len(samples))
     to_describe = samples[order[:described]]
     arrays = calibrate(bundle.flow, samples[order[described:]], to_describe, bank_size=bank_size, memory=memory)
+    store_unseen(samples[order[described:]], bundle.schema, arrays)
     doing("setting thresholds", 0.0)
     reference = store_null(reference_from(replace(bundle, calibration=arrays)), arrays)
     doing("looking for drift within the data", 0.0)

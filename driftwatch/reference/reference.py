@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from driftwatch.data.flaws import unseen_shares
 from driftwatch.data.schema import Coerced, Schema, TableSchema
 from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow, device_of
@@ -37,6 +38,9 @@ from driftwatch.stats.sequential import SIMULATED, Procedure, SlidingNull, simul
 from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
+UNSEEN = "unseen"
+"""The array of a bundle that says what share of each column's held-out values is unseen."""
+
 MOST_THREADS = 8
 """That calibrate: more would save little, and take memory."""
 
@@ -58,6 +62,7 @@ class Reference:
         memory: of the stream that the bank is a stretch of; none where its samples are independent.
         manifest: as written by the trainer.
         stored: the null of the usual windows, if the bundle has it.
+        unseen: the share of each column's held-out values that were unseen, ``(columns,)``; None if none were.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Reference:
     memory: Memory
     manifest: Mapping[str, Any]
     stored: SlidingNull | None = None
+    unseen: Array | None = None
 
     @cached_property
     def block_names(self) -> tuple[str, ...]:
@@ -106,6 +112,11 @@ class Reference:
         if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
             return np.empty(0)
         return self.flow.features.missing_shares
+
+    @property
+    def unseen_shares(self) -> Array:
+        """The share of each column's values that were an unseen category, as `missing_shares` has it."""
+        return self.unseen if self.unseen is not None else np.zeros(len(self.missing_shares))
 
     def size_remarks(self, longest: int = max(SIZES)) -> tuple[str, ...]:
         """What is said of windows of `longest` samples if they are large beside the held-out ones."""
@@ -216,6 +227,12 @@ def store_null(reference: Reference, arrays: dict[str, NDArray[np.floating]]) ->
     return replace(reference, stored=simulated)
 
 
+def store_unseen(rows: NDArray[np.floating], schema: Schema, arrays: dict[str, NDArray[np.floating]]) -> None:
+    """Adds the shares of unseen values among held-out rows to the arrays of a bundle, if there are any."""
+    if (shares := unseen_shares(rows, schema)).any():
+        arrays[UNSEEN] = shares
+
+
 def load_reference(path: str | Location, device: str = "cpu") -> Reference:
     """Loads and verifies a bundle, of a folder or a URL.
 
@@ -236,6 +253,18 @@ def reference_from(bundle: Bundle) -> Reference:
     except (LookupError, ValueError, TypeError, OverflowError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"does not hold together: {error}"
         raise BundleError(f"calibration {what}", where=str(bundle.path), remedy="train the reference again") from None
+
+
+def _unseen(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> Array | None:
+    """The shares that `store_unseen` added.
+
+    Raises:
+        ValueError: they are none.
+    """
+    shares = arrays.get(UNSEEN)
+    if shares is not None and (shares.shape != schema.shape or not bool(((shares >= 0) & (shares <= 1)).all())):
+        raise ValueError(f"{UNSEEN} holds no share of each column")
+    return shares
 
 
 def _reference_from(bundle: Bundle) -> Reference:
@@ -266,4 +295,5 @@ def _reference_from(bundle: Bundle) -> Reference:
         memory=Memory(float(tau), int(block)),
         manifest=bundle.manifest,
         stored=stored,
+        unseen=_unseen(arrays, bundle.schema),
     )

@@ -34,7 +34,7 @@ from driftwatch.reference.likelihood import to_bits_per_dim
 from driftwatch.reference.mlflow_run import mlflow_run
 from driftwatch.reference.precision import compute_dtype
 from driftwatch.reference.processes import Processes, join_processes
-from driftwatch.reference.reference import Reference, reference_from, store_null
+from driftwatch.reference.reference import Reference, reference_from, store_null, store_unseen
 from driftwatch.reference.report import report_png
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import TrainConfig
@@ -154,14 +154,15 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
         open_dataset(path, columns=chosen.columns, exclude=chosen.exclude, categories=chosen.categories)
         for path in chosen.train
     ]
-    schema = config.sample or one_schema(datasets)
     data = TrainingData(
         datasets,
-        schema,
+        config.sample or one_schema(datasets),
         fractions=(settings.validation_fraction, settings.calibration_fraction),
         seed=settings.seed,
         memory_bytes=settings.memory_bytes,
+        gather=config.sample is None,
     )
+    schema = data.schema
     values = math.prod(schema.shape)
     # By a hash, so that about as many are taken: twice what is needed is surely enough.
     fitting = max(2 * MIN_HELD_OUT, settings.memory_bytes // (HELD_BYTES * values))
@@ -183,6 +184,8 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
         )
     require_variety(parts.calibration, data.where)
     listener.say(f"{data.rows:,} samples, each a {schema.describe()}; {len(parts.calibration):,} held out to calibrate")
+    for each in data.gathered:
+        listener.say(each.told)
     return data, parts
 
 
@@ -231,6 +234,7 @@ def _conclude(
     arrays = calibrate(
         flow, parts.calibration, parts.fit[:DESCRIBED_ROWS], bank_size=config.calibration.bank_size, seed=seed
     )
+    store_unseen(parts.calibration, data.schema, arrays)
     bits = to_bits_per_dim(float(arrays["bank_nll"].mean()), flow)
     doing("setting thresholds", 0.0)
     reference = store_null(reference_from(Bundle(out, name, "", data.schema, flow, arrays, {})), arrays)

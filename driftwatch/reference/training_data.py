@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.data.readers import Dataset
-from driftwatch.data.schema import Samples, Schema, VectorSchema
+from driftwatch.data.schema import Samples, Schema, TableSchema, VectorSchema
 from driftwatch.data.table_files import TableDataset
 from driftwatch.errors import DataError, TrainingError
 from driftwatch.reference.contents import Contents, contents_of
+from driftwatch.reference.many_categories import Gathered, count_values, many, with_columns
 from driftwatch.reference.shuffling import batched, shuffled
 
 Part = Literal["fit", "validation", "calibration"]
@@ -36,6 +37,7 @@ class TrainingData:
         fractions: of rows for validation and for calibration.
         seed: of the split and of the shuffle.
         memory_bytes: the most to hold at a time.
+        gather: whether columns of many categories are gathered; `schema` then has that for its own.
 
     Raises:
         TrainingError: there are too few rows.
@@ -49,9 +51,11 @@ class TrainingData:
         fractions: tuple[float, float],
         seed: int = 0,
         memory_bytes: int = 2 << 30,
+        gather: bool = False,
     ) -> None:
         self._datasets = tuple(datasets)
-        self.schema = schema
+        self._read_by = self.schema = schema
+        self.gathered: tuple[Gathered, ...] = ()
         self._fractions = fractions
         self._seed = seed
         self.rows = sum(dataset.rows for dataset in datasets)
@@ -68,6 +72,9 @@ class TrainingData:
         self.sample_bytes = int(np.prod(schema.shape)) * np.dtype(self._held_type).itemsize
         self.buffer_rows = max(MIN_BUFFER_ROWS, memory_bytes // self.sample_bytes)
         self._held: Samples | None = None
+        if gather and isinstance(schema, TableSchema):
+            self.gathered = self._gather(schema)
+            self.schema = with_columns(schema, self.gathered)
 
     @property
     def where(self) -> str:
@@ -134,7 +141,7 @@ class TrainingData:
             for part, found in chosen.items():
                 mine = (parts == PARTS.index(part)) & (draw < kept[part])
                 if mine.any():
-                    found.append(chunk[mine])
+                    found.append(self._rewritten(chunk[mine], part))
         for part, found in chosen.items():
             if not found:
                 raise TrainingError(
@@ -179,13 +186,29 @@ class TrainingData:
             first = (rank - seen) % world
             seen += len(fit)
             if first < len(fit):
-                yield fit[first::world].astype(self._held_type)
+                yield self._rewritten(fit[first::world].astype(self._held_type), "fit")
+
+    def _gather(self, schema: TableSchema) -> tuple[Gathered, ...]:
+        """Gathers the columns of many categories, by one pass over the samples to fit."""
+        if not (places := many(schema)):
+            return ()
+        counts = [np.zeros(len(schema.columns[place].categories), dtype=np.int64) for place in places]
+        for rows, chunk in self._chunks():
+            found = count_values(chunk[self._part_of(rows) == PARTS.index("fit")], places, schema)
+            counts = [before + more for before, more in zip(counts, found, strict=True)]
+        return tuple(Gathered.of(j, schema.columns[j], found) for j, found in zip(places, counts, strict=True))
+
+    def _rewritten(self, samples: Samples, part: Part) -> Samples:
+        """Samples of a part, which are nobody else's, by the schema that they have in the end."""
+        for each in self.gathered:
+            each.rewrite(samples, fit=part == "fit")
+        return samples
 
     def _chunks(self) -> Iterator[tuple[NDArray[np.int64], Samples]]:
-        """All samples in order, with the numbers of their rows."""
+        """All samples in order, as they are read, with the numbers of their rows."""
         row = 0
         for dataset in self._datasets:
-            for chunk in dataset.chunks(self.schema):
+            for chunk in dataset.chunks(self._read_by):
                 yield np.arange(row, row + len(chunk)), chunk
                 row += len(chunk)
 

@@ -152,9 +152,9 @@ def _flawed(flaws: Sequence[Flaws] | None, summaries: Array, reference: Referenc
     schema = reference.schema
     if flaws is None or not isinstance(schema, TableSchema):
         return None
-    missing = reference.missing_shares
+    missing, new = reference.missing_shares, reference.unseen_shares
     return [
-        flawed_columns(each, n, schema, missing) if each else []
+        flawed_columns(each, n, schema, missing, new) if each else []
         for each, n in zip(flaws, summaries[:, 0].tolist(), strict=True)
     ]
 

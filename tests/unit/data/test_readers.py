@@ -211,7 +211,7 @@ def broken(folder: Path, what: str) -> Path:
         ("no-ubyte", "is no IDX file"),
         ("empty-folder", "holds no images"),
         ("mixed-folder", "holds images of 2 sizes: 1 of 2 are 7x6 pixels, b.png is 7x3 pixels"),
-        ("texts.csv", "column name: has more than 64 different texts"),
+        ("texts.csv", "column name: has 100 different texts in 100 rows, as ids and free texts have"),
         ("dates.csv", r"column when: is of type date32\[day\] \(leave it out \(data.exclude, or data.columns without"),
     ],
 )
@@ -369,7 +369,7 @@ def test_columns_of_numbers_may_be_names(suffix: str, tmp_path: Path) -> None:
         open_dataset(path, categories=["wrad"])
     many = pd.DataFrame({"ward": range(100)})
     many.to_csv(path, index=False) if suffix == ".csv" else many.to_parquet(path)
-    with pytest.raises(DataError, match=r"column ward: has more than 64 .* \(leave it out of data.categories\)"):
+    with pytest.raises(DataError, match=r"column ward: has 100 .* \(leave it out of data.categories\)"):
         open_dataset(path, categories=["ward"]).infer_schema()
 
 
@@ -448,24 +448,58 @@ def test_a_table_of_labels_beside_images_is_left_alone(tmp_path: Path) -> None:
 def test_all_columns_that_cannot_be_learned_are_told_at_once(tmp_path: Path) -> None:
     rows = [f"2026-01-{1 + i % 28:02},customer {i},{i}" for i in range(100)]
     (tmp_path / "a.csv").write_text("\n".join(["day,note,age", *rows, ""]))
-    told = r"column day is of type date32\[day\]; column note has more than 64 .*data.exclude: \[day, note\]"
+    told = r"column day is of type date32\[day\]; column note has 100 .*data.exclude: \[day, note\]"
     with pytest.raises(DataError, match=told):
         open_dataset(tmp_path / "a.csv").infer_schema()
     assert open_dataset(tmp_path / "a.csv", exclude=["day", "note"]).infer_schema().shape == (1,)
 
 
+LATER = "or name it in data.categories if these are codes"
+
+
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
-        ([f"{i},5" for i in range(100)], r"\(they are numbers with commas, as '0,5': save them with points\)"),
-        ([str(i) for i in range(100)], r"\(all are numbers: save it as a column of numbers\)"),
-        ([*map(str, range(100)), "old"], r"\(nearly all are numbers, but not 'old': mend those, or leave them empty\)"),
-        ([f"customer {i}" for i in range(100)], r"\(leave it out"),
+        ([f"{i},5" for i in range(100)], rf"they are numbers with commas, as '0,5': save them with points, {LATER}"),
+        ([f"{i}.5" for i in range(100)], rf"all are numbers: save it as a column of numbers, {LATER}"),
+        ([*map(str, range(100)), "old"], rf"nearly all are numbers, but not 'old': mend those, or leave .*, {LATER}"),
+        ([f"2026-0{1 + i // 28}-{1 + i % 28:02}" for i in range(100)], rf"leave it out .*, {LATER}"),
+        ([f"{i // 60:02}:{i % 60:02}" for i in range(100)], rf"leave it out .*, {LATER}"),
     ],
 )
-def test_what_keeps_texts_from_being_numbers_is_told(texts: list[str], told: str, tmp_path: Path) -> None:
-    pa_parquet.write_table(pa.table({"age": texts}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=rf"column age: has more than 64 different texts {told}"):
+def test_what_keeps_texts_from_being_categories_is_told(texts: list[str], told: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pa_parquet.write_table(pa.table({"age": texts * 3}), path)
+    with pytest.raises(DataError, match=rf"column age: has 10[01] different .* \({told}\)"):
+        open_dataset(path).infer_schema()
+    # Whoever knows better says so.
+    assert open_dataset(path, categories=["age"]).infer_schema().columns[0].kind == "category"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [f"customer {i}" for i in range(100)],
+        [f"{i:05}" for i in range(100)],
+        [*(f"{i}.1" for i in range(40)), *(f"E{i}" for i in range(60))],
+    ],
+    ids=["names", "codes of digits", "codes of letters and digits"],
+)
+def test_texts_that_come_again_are_categories_however_many(texts: list[str], tmp_path: Path) -> None:
+    pa_parquet.write_table(pa.table({"code": texts * 2}), tmp_path / "a.parquet")
+    (column,) = open_dataset(tmp_path / "a.parquet").infer_schema().columns  # type: ignore[union-attr]
+    assert column.categories == tuple(sorted(texts))
+    pa_parquet.write_table(pa.table({"code": [*texts, None] * 2}).slice(0, 150), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match="has 100 different texts in 149 rows"):
+        open_dataset(tmp_path / "b.parquet").infer_schema()
+
+
+def test_more_texts_than_can_be_told_apart_from_new_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driftwatch.data.table_files.MOST_KNOWN", 150)
+    pa_parquet.write_table(pa.table({"code": [f"c{i % 200}" for i in range(1_000)]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"has more than 150 different texts \(leave it out .*, or group them\)"):
         open_dataset(tmp_path / "a.parquet").infer_schema()
 
 

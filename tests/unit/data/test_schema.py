@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from driftwatch.data.readers import open_dataset
-from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, parse_schema
+from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, digests, parse_schema
 from driftwatch.errors import DataError, MessageError
 
 GREY = ImageSchema(channels=1, height=4, width=5)
@@ -183,3 +183,18 @@ def test_a_schema_survives_json(schema: Any) -> None:
 def test_a_broken_schema_is_refused() -> None:
     with pytest.raises(DataError, match="channels"):
         parse_schema({"kind": "image", "channels": 0, "height": 1, "width": 1})
+
+
+def test_the_others_of_a_column_are_digests() -> None:
+    column = {"name": "town", "kind": "category", "categories": ["Bonn"], "others": digests(["Ulm", "Hof", "Ulm"])}
+    table = parse_schema({"kind": "table", "columns": [column]})
+    assert isinstance(table, TableSchema)
+    np.testing.assert_array_equal(
+        table.coerce({"town": ["Hof", "Ulm", "Bonn", "Rom", None]})[:, 0], [1, 1, 0, 2, np.nan]
+    )
+    np.testing.assert_array_equal(table.coerce(np.array([[2.0]])), [[2.0]])
+    with pytest.raises(MessageError, match=r"expected 0 to 2"):
+        table.coerce(np.array([[3.0]]))
+    for others, kind in (("AAAA", "category"), ("no base64", "category"), (digests(["Ulm"]), "numeric")):
+        with pytest.raises(DataError, match="others"):
+            parse_schema({"kind": "table", "columns": [{"name": "town", "kind": kind, "others": others}]})

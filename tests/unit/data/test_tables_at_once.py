@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 
 from driftwatch.data import tables
-from driftwatch.data.schema import Column
+from driftwatch.data.schema import Column, digests
 from driftwatch.data.tables import MANY, coerce_table
 from driftwatch.errors import MessageError
 
 NUMERIC = (Column(name="x", kind="numeric"),)
 CATEGORY = (Column(name="x", kind="category", categories=("7", "NA", "a", "true")),)
+WITH_OTHERS = (Column(name="x", kind="category", categories=("a", "7"), others=digests(["b", "8", "true"])),)
 
 NUMBERS: dict[str, list[Any]] = {
     "plain": [1, 2.5, None, True, float("nan"), -0.0, 2**60 + 1],
@@ -32,7 +33,13 @@ CATEGORIES: dict[str, list[Any]] = {
     "a list": ["a", ["a"]],
     "a tuple": ["a", ("a",)],
 }
+OTHERS: dict[str, list[Any]] = {
+    "others": ["a", "b", "8", "true", "7", "b"],
+    "others otherwise written": [8, 8.0, "8.0", True, "TRUE", b"b", "a", 7],
+    "new and missing": ["c", "B", 9, "b", None, "NA", "a"],
+}
 COLUMNS = [*((NUMERIC, cells) for cells in NUMBERS.values()), *((CATEGORY, cells) for cells in CATEGORIES.values())]
+COLUMNS += [(WITH_OTHERS, cells) for cells in OTHERS.values()]
 
 
 def read(cells: list[Any], columns: tuple[Column, ...]) -> list[float] | str:
@@ -43,7 +50,9 @@ def read(cells: list[Any], columns: tuple[Column, ...]) -> list[float] | str:
     return [float(each) for each in found]
 
 
-@pytest.mark.parametrize(("columns", "cells"), COLUMNS, ids=[*NUMBERS, *(f"{name} (category)" for name in CATEGORIES)])
+@pytest.mark.parametrize(
+    ("columns", "cells"), COLUMNS, ids=[*NUMBERS, *(f"{name} (category)" for name in CATEGORIES), *OTHERS]
+)
 def test_cells_are_what_each_is_by_itself(
     columns: tuple[Column, ...], cells: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,12 +66,23 @@ def test_cells_are_what_each_is_by_itself(
         np.testing.assert_array_equal(at_once, one_by_one)
 
 
+def test_other_values_are_one_and_new_ones_follow() -> None:
+    assert read(["a", "7", "b", 8.0, "TRUE", "c", "9"], WITH_OTHERS) == [0.0, 1.0, 2.0, 2.0, 2.0, 3.0, 3.0]
+
+
+def test_what_was_met_is_kept_but_not_all_ways_to_write_it() -> None:
+    column = Column(name="x", kind="category", others=digests(["8", "b"]))
+    assert read(["b", "8." + "0" * 9, "8." + "0" * 99, "c"], (column,)) == [0.0, 0.0, 0.0, 1.0]
+    assert column.codes.exact == {"b": 0.0}
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
 def test_texts_of_arrow_are_what_those_of_rows_are(kind: pa.DataType) -> None:
     cells = ["a", "b", None, "7", "7.0", "TRUE", "NA", "", "a", "c"]
     column = pa.chunked_array([pa.array(cells[:4], kind), pa.array(cells[4:], kind)])
-    found = coerce_table(pa.table({"x": column}), CATEGORY, "arrow")[:, 0]
-    np.testing.assert_array_equal(found, read(cells, CATEGORY))
+    for columns in (CATEGORY, WITH_OTHERS):
+        found = coerce_table(pa.table({"x": column}), columns, "arrow")[:, 0]
+        np.testing.assert_array_equal(found, read(cells, columns))
 
 
 def test_a_text_that_is_no_utf8_is_told_with_its_row() -> None:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save
 
+from driftwatch.data.schema import Column, TableSchema, digests
 from driftwatch.errors import BundleError
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference import bundle as module
@@ -23,6 +24,8 @@ from driftwatch.reference.bundle import (
     FLOW,
     FORMAT_VERSION,
     MANIFEST,
+    OLDEST_VERSION,
+    PLAIN_VERSION,
     REPORT,
     load_bundle,
     refuse_existing,
@@ -49,7 +52,7 @@ def write(out: Path, seed: int = 0, name: str = "cam", **options: Any) -> str:
     return write_bundle(
         out,
         name=name,
-        schema=SCHEMA,
+        schema=options.pop("schema", SCHEMA),
         flow=flow(seed),
         calibration=CALIBRATION_ARRAYS,
         facts=facts,
@@ -241,11 +244,24 @@ def test_refuses_damage_in_one_line_with_a_remedy(copied: Path, damage: Callable
     assert str(copied) in str(raised.value) or raised.value.where.startswith("architecture")
 
 
-@pytest.mark.parametrize(("step", "remedy"), [(1, "upgrade driftwatch"), (-2, "train the reference again")])
-def test_another_format_is_told_with_what_helps(copied: Path, step: int, remedy: str) -> None:
-    edited(lambda m: m.update(format_version=FORMAT_VERSION + step), sealed=True)(copied)
+@pytest.mark.parametrize(
+    ("found", "remedy"),
+    [(FORMAT_VERSION + 1, "upgrade driftwatch"), (OLDEST_VERSION - 1, "train the reference again")],
+)
+def test_another_format_is_told_with_what_helps(copied: Path, found: int, remedy: str) -> None:
+    edited(lambda m: m.update(format_version=found), sealed=True)(copied)
     with pytest.raises(BundleError, match=remedy):
         load_bundle(copied)
+
+
+def test_only_what_an_older_driftwatch_cannot_read_is_of_a_newer_format(tmp_path: Path) -> None:
+    for others in ("", digests(["Hof", "Ulm"])):
+        column = Column(name="town", kind="category", categories=("Bonn",), others=others)
+        write(tmp_path / f"b{others}", schema=TableSchema(columns=(column,)))
+        bundle = load_bundle(tmp_path / f"b{others}")
+        assert bundle.schema == TableSchema(columns=(column,))
+        assert bundle.manifest["format_version"] == (FORMAT_VERSION if others else PLAIN_VERSION)
+        assert ("others" in bundle.manifest["schema"]["columns"][0]) == bool(others)
 
 
 def test_a_report_is_not_needed_to_load(copied: Path) -> None:

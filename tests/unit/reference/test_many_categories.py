@@ -1,0 +1,135 @@
+"""Of a long tail the commonest values are categories, the others one; what is new is as usual among fresh rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from driftwatch.data.readers import open_dataset
+from driftwatch.data.schema import Column, TableSchema, digests
+from driftwatch.reference.many_categories import LEAST_ROWS, OWN, Gathered, many
+from driftwatch.reference.training_data import PARTS, TrainingData, one_schema
+
+ROWS = 20_000
+MERCHANTS = 5_000
+EVERY = dict.fromkeys(PARTS, ROWS)
+
+
+def merchants(rows: int, seed: int, *, of: int = MERCHANTS, power: float = 1.1) -> pd.DataFrame:
+    """The n-th commonest comes as often as ``n ** -power``, some rows have none; amounts go with the merchant."""
+    rng = np.random.default_rng(seed)
+    weights = np.arange(1, of + 1) ** -power
+    drawn = rng.choice(of, rows, p=weights / weights.sum())
+    names = [f"m{n:04}" for n in drawn]
+    table = pd.DataFrame({"amount": np.log1p(drawn) + rng.normal(size=rows), "merchant": names})
+    table.loc[rng.random(rows) < 0.02, "merchant"] = None
+    return table
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    path = tmp_path_factory.mktemp("data") / "merchants.parquet"
+    merchants(ROWS, 0).to_parquet(path)
+    return opened(path)
+
+
+def opened(path: Path) -> TrainingData:
+    datasets = [open_dataset(path)]
+    return TrainingData(datasets, one_schema(datasets), fractions=(0.05, 0.2), gather=True)
+
+
+def learned(data: TrainingData) -> Column:
+    assert isinstance(data.schema, TableSchema)
+    return data.schema.columns[1]
+
+
+def shares(rows: np.ndarray, column: Column) -> dict[str, float]:
+    codes = rows[:, 1]
+    other, unseen = len(column.categories), column.unseen
+    return {
+        "own": (codes < other).mean(),
+        "other": (codes == other).mean(),
+        "unseen": (codes == unseen).mean(),
+        "missing": np.isnan(codes).mean(),
+    }
+
+
+def test_the_commonest_values_are_categories_the_commonest_first(data: TrainingData) -> None:
+    column = learned(data)
+    assert len(column.categories) == OWN
+    # Of the tail's chance order nothing is said; the head is sure.
+    assert column.categories[:5] == tuple(f"m{n:04}" for n in range(5))
+    assert column.unseen == OWN + 1
+    (told,) = (each.told for each in data.gathered)
+    assert told.startswith("merchant: 63 values of their own, 2,")
+    assert "others together, 3" in told
+
+
+def test_a_value_is_read_by_the_schema_as_it_was_in_training(data: TrainingData) -> None:
+    rows = pd.DataFrame({"amount": 0.0, "merchant": ["m0000", "m0200", "nobody", None]})
+    codes = data.schema.coerce(rows)[:, 1]  # type: ignore[union-attr]
+    np.testing.assert_array_equal(codes, [0, OWN, OWN + 1, np.nan])
+
+
+def test_held_out_rows_are_as_fresh_ones_are(data: TrainingData) -> None:
+    column, found = learned(data), data.samples(EVERY)
+    fresh = data.schema.coerce(merchants(100_000, 1))  # type: ignore[union-attr]
+    expected = shares(fresh, column)
+    assert expected["unseen"] > 0.03  # of so long a tail some are new, always
+    for part in PARTS:
+        for name, share in shares(found[part], column).items():
+            # Four standard deviations; rows to fit chose what is common, and that shows a little.
+            allowed = 4 * np.sqrt(expected[name] / len(found[part])) + (0.012 if part == "fit" else 0.0)
+            assert share == pytest.approx(expected[name], abs=allowed), (part, name)
+
+
+def test_batches_are_the_samples_to_fit(data: TrainingData) -> None:
+    (batch,) = data.batches(data.fit_rows, 0)
+    fit = data.samples({"fit": ROWS})["fit"]
+    order = [np.lexsort(np.nan_to_num(rows, nan=-1.0).T) for rows in (batch, fit)]
+    np.testing.assert_array_equal(batch[order[0]], fit[order[1]])
+
+
+def test_what_is_common_by_chance_is_not_taken_for_common(tmp_path: Path) -> None:
+    path = tmp_path / "flat.parquet"
+    merchants(4_000, 0, of=1_500, power=0.0).to_parquet(path)
+    data = opened(path)
+    assert learned(data).categories == ()
+    assert learned(data).unseen == 1
+    assert "merchant: 0 values of their own" in data.gathered[0].told
+
+
+def test_few_values_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "few.parquet"
+    merchants(4_000, 0, of=64, power=0.0).to_parquet(path)
+    data = opened(path)
+    assert not data.gathered
+    assert learned(data).categories == tuple(f"m{n:04}" for n in range(64))
+
+
+def test_a_schema_that_is_given_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "merchants.parquet"
+    merchants(4_000, 0, of=200, power=0.5).to_parquet(path)
+    datasets = [open_dataset(path)]
+    schema = one_schema(datasets)
+    assert TrainingData(datasets, schema, fractions=(0.05, 0.2)).schema == schema
+
+
+def test_numbers_are_written_anew_where_they_stand() -> None:
+    column = Column(name="c", kind="category", categories=tuple(f"v{n:02}" for n in range(70)))
+    counts = np.full(70, LEAST_ROWS)
+    counts[[3, 4, 5, 6]] = 100, 0, 1, 2
+    assert many(TableSchema(columns=(column, Column(name="x", kind="numeric")))) == [0]
+    gathered = Gathered.of(0, column, counts)
+    assert gathered.column.categories[0] == "v03"
+    assert gathered.column.others == digests(["v05", "v06", "v66", "v67", "v68", "v69"])
+    rows = np.array([[3.0, 9.0], [4.0, 9.0], [5.0, 9.0], [6.0, 9.0], [np.nan, 9.0], [70.0, 9.0]])
+    fitted = rows.copy()
+    gathered.rewrite(rows, fit=False)
+    np.testing.assert_array_equal(rows[:, 0], [0, 64, 63, 63, np.nan, 64])
+    gathered.rewrite(fitted, fit=True)
+    np.testing.assert_array_equal(fitted[:, 0], [0, 64, 64, 63, np.nan, 64])
+    np.testing.assert_array_equal(rows[:, 1], 9.0)
