@@ -178,7 +178,8 @@ def test_a_silent_stream_is_told_and_is_not_green(browser: Browser, served: Serv
     served.tell(StreamState(HOSTILE, False, 1e-6), StreamQuiet(LONG, NOW_MS), AlertRaised(silent))
     served.tell(StreamPaced(HOSTILE, 20 / 86_400))
     with visit(browser, served.server.url) as seen:
-        seen.wait_for(f"document.getElementById('headline').textContent.startsWith({LONG + ' has been silent since '!r})")
+        headline = f"{LONG} has been silent since "
+        seen.wait_for(f"document.getElementById('headline').textContent.startsWith({headline!r})")
         assert "Silent" in seen.text("#streams li:first-child")
         assert "no sample for more than" in seen.text("#alerts li:first-child")
         seen.wait_for("document.getElementById('stream-remarks').textContent.startsWith('At 20 samples a day')")
