@@ -98,7 +98,7 @@ def contrasts(path: Path, material: Material) -> None:
         axes.axvline(equal, color=RED, linestyle=":", label=f"as likely as clothes ({equal:.3f})")
         axes.axhline(50, color=GREY, linewidth=0.8)
         axes.annotate("chance", (min(factors), 51), fontsize=8, color=GREY)
-        axes.set(xlabel="contrast of the digits", ylim=(35, 103))
+        axes.set(xlabel="contrast of the digits", ylim=(20, 103))
         title(axes, "single images" if size == 1 else f"windows of {size}")
     panels[0].set_ylabel("AUROC, %")
     panels[-1].legend(frameon=False, fontsize=8, loc="center left")
