@@ -6,7 +6,7 @@ Values that are missing or unseen come before all that may follow from them.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, lru_cache
 
 import numpy as np
@@ -33,6 +33,9 @@ NAMED = 4
 
 LEAST_SHARE = 1e-3
 """That is expected of flaws: a few in a long window are no news."""
+
+OfCategories = Callable[[int, str, Array], str]
+"""From a column's place and name, and a window's mean standard vector of marginals, to a phrase; or to nothing."""
 
 Found = tuple[float, tuple[str, ...], str]
 """The logarithm of a corrected p-value (the p-value itself may be too small for a number), columns, and phrase."""
@@ -82,6 +85,7 @@ def moved_columns(
     rests_on: float = math.inf,
     most: int = MOST_TOLD,
     unordered: Collection[str] = (),
+    of_categories: OfCategories | None = None,
 ) -> list[list[str]]:
     """Phrases on what moved in each window, each column in one of them only.
 
@@ -97,6 +101,7 @@ def moved_columns(
         rests_on: samples that the reference's means are of.
         most: phrases of a window.
         unordered: features that neither rise nor fall, since their values have no order.
+        of_categories: what is said of a column's categories, if anything is.
     """
     mean = summaries / summaries[:, :1]
     means = {name: mean[:, place] for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
@@ -120,14 +125,21 @@ def moved_columns(
         related = _sure(n * np.square(np.maximum(beyond, 0.0)), 1)
     told = []
     for m, (shift, change, relation) in enumerate(zip(shifted, changed, related, strict=True)):
+
+        def named(i: int, m: int = m) -> str:
+            """What is said of a column's categories, however it moved."""
+            return of_categories(i, names[i], means[MARGINALS][m]) if of_categories and MARGINALS in means else ""
+
         found = [
-            _changed(names[i], log_p) if names[i] in unordered else _shifted(names[i], shifts[m, i], log_p)
+            _changed(names[i], log_p, named(i))
+            if names[i] in unordered
+            else _shifted(names[i], shifts[m, i], log_p, named(i))
             for i, log_p in shift
         ]
         moved = [i for i, _ in shift]
         # Marginals are whitened together, so a column that moved shows a little in those that go with it.
         surest = min((log_p for _, log_p in shift), default=SURE)
-        found += [_changed(names[i], log_p) for i, log_p in change if log_p <= surest and i not in moved]
+        found += [_changed(names[i], log_p, named(i)) for i, log_p in change if log_p <= surest and i not in moved]
         found += [_related(names, pair, log_p) for pair, log_p in relation]
         # Flaws first, since all else may follow from them.
         told.append(_phrases([*sorted(flawed[m] if flawed else ()), *sorted(found)], most))
@@ -197,14 +209,14 @@ def _phrases(found: Sequence[Found], most: int) -> list[str]:
     return phrases
 
 
-def _shifted(name: str, moved: float, log_p: float) -> Found:
+def _shifted(name: str, moved: float, log_p: float, named: str) -> Found:
     size = f"{abs(moved):.2g}"
     phrase = f"{name} {'rose' if moved > 0 else 'fell'} by {size} standard deviation{'' if size == '1' else 's'}"
-    return log_p, (name,), _share(name) or phrase
+    return log_p, (name,), _share(name) or named or phrase
 
 
-def _changed(name: str, log_p: float) -> Found:
-    return log_p, (name,), _share(name) or f"the distribution of {name} changed"
+def _changed(name: str, log_p: float, named: str) -> Found:
+    return log_p, (name,), _share(name) or named or f"the distribution of {name} changed"
 
 
 def _related(names: Sequence[str], pair: int, log_p: float) -> Found:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.reference.columns import moved_columns
+from driftwatch.reference.columns import OfCategories, moved_columns
 from driftwatch.stats.null import features, fit_window_null, join
 from driftwatch.stats.summary import Array, Layout
 
@@ -53,6 +53,7 @@ def examine_order(
     layout: Layout,
     names: Sequence[str] = (),
     unordered: Collection[str] = (),
+    of_categories: OfCategories | None = None,
     *,
     seed: int,
 ) -> Order:
@@ -63,6 +64,7 @@ def examine_order(
         layout: of the summaries.
         names: of the features of a row, if they have any.
         unordered: those among them that neither rise nor fall.
+        of_categories: what is said of a column's categories, if anything is.
         seed: of the random orders.
     """
     count = min(GRAINS, len(summaries) // SLICES) * SLICES
@@ -76,12 +78,14 @@ def examine_order(
     tested = fit_window_null(measured, layout, count * size // SLICES).judge(measured)
     statistics = tested.statistics["combined"].reshape(ORDERS, SLICES)
     most = int(np.argmax(statistics[0]))
+    differs_most = _slices(grains, orders[:1])[most, None]
+    (moved,) = moved_columns(differs_most, layout, names, unordered=unordered, of_categories=of_categories)
     strength = np.square(statistics).mean(1)
     return Order(
         p_value=float((strength >= strength[0]).mean()),
         effects=tuple(tested.effect[:SLICES].tolist()),
         most=most,
-        moved=tuple(moved_columns(_slices(grains, orders[:1])[most, None], layout, names, unordered=unordered)[0]),
+        moved=tuple(moved),
     )
 
 

@@ -22,6 +22,7 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.kernels.chosen import with_kernels
 from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
+from driftwatch.reference.category_shares import CategoryShares, category_shares
 from driftwatch.reference.description import Description
 from driftwatch.reference.recorded import Recorded
 from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
@@ -112,6 +113,13 @@ class Reference:
         if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
             return np.empty(0)
         return self.flow.features.missing_shares
+
+    @cached_property
+    def category_shares(self) -> CategoryShares | None:
+        """What is counted of a table's columns of categories; None where nothing is."""
+        if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
+            return None
+        return category_shares(self.schema, self.flow.features, self.description, self.missing_shares)
 
     @property
     def unseen_shares(self) -> Array:

@@ -89,6 +89,7 @@ def moved(
         rests_on=float(reference.others[0]),
         most=most,
         unordered=unordered_columns(reference.schema),
+        of_categories=reference.category_shares.phrase if reference.category_shares else None,
     )
 
 

@@ -16,7 +16,7 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
-from driftwatch.reference.columns import flawed_columns, moved_columns, unordered_columns
+from driftwatch.reference.columns import flawed_columns, moved_columns, percent, unordered_columns
 from driftwatch.reference.offline import score_dataset
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.scoring import Scorer
@@ -72,7 +72,7 @@ def told(reference: Reference, table: np.ndarray) -> list[str]:
     window = merge(np.concatenate(list(Scorer(reference).summaries(table))))
     assert isinstance(reference.flow, VectorFlow)
     missing = reference.flow.features.missing_shares
-    flawed = flawed_columns(FlawCounter(SCHEMA)(table), len(table), SCHEMA, missing)
+    flawed = flawed_columns(FlawCounter(SCHEMA)(table), len(table), SCHEMA, missing, reference.unseen_shares)
     rests_on = float(reference.others[0])
     (phrases,) = moved_columns(
         window[None],
@@ -81,6 +81,7 @@ def told(reference: Reference, table: np.ndarray) -> list[str]:
         [flawed],
         rests_on=rests_on,
         unordered=unordered_columns(SCHEMA),
+        of_categories=reference.category_shares.phrase if reference.category_shares else None,
     )
     return phrases
 
@@ -134,7 +135,7 @@ PLANTED: dict[str, tuple[Change, tuple[str, ...]]] = {
     "score more often missing": (drop(4), ("score is missing in 2", "% of rows (", "% in the reference)")),
     "age missing, which it never was": (drop(0), ("age is missing in", "% of rows (0 % in the reference)")),
     "income missing in all rows": (drop(1, 1.0), ("income is missing in 100 % of rows",)),
-    "more from the west": (move_west, ("region",)),
+    "more from the west": (move_west, ("region is west in 3", " % of rows (")),
     "some from where nobody was": (unknown(0.2), ("region has values that the reference never had in",)),
     "all from where nobody was": (unknown(1.0), ("region has values", "(it knows north, east, south, west)")),
 }
@@ -169,10 +170,12 @@ def test_a_value_that_stands_still_is_told_as_a_shift(loans: Reference) -> None:
     assert told(loans, table) == ["age rose by 3 standard deviations"]
 
 
-def test_categories_neither_rise_nor_fall(loans: Reference) -> None:
+def test_categories_neither_rise_nor_fall_but_are_named_with_their_share(loans: Reference) -> None:
     table = rows(WINDOW, 1_000)
     move_west(table, np.random.default_rng(0))
-    assert told(loans, table)[0] == "the distribution of region changed"
+    now = percent(float((table[:, 5] == 3).mean()))
+    assert told(loans, table)[0].startswith(f"region is west in {now} of rows (")
+    assert told(loans, table)[0].endswith(" % in the reference)")
 
 
 def test_of_two_categories_more_of_the_second_is_a_rise() -> None:
@@ -185,6 +188,14 @@ def test_of_two_categories_more_of_the_second_is_a_rise() -> None:
 
 def test_nothing_is_named_where_nothing_moved(loans: Reference) -> None:
     assert [told(loans, rows(WINDOW, 2_000 + trial)) for trial in range(100)] == [[]] * 100
+
+
+def test_as_many_new_values_as_are_usual_are_no_news() -> None:
+    missing, usual = np.zeros(len(SCHEMA.columns)), np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.05])
+    for unseen, expected in ((25, []), (60, ["region has values that the reference never had in 12 % of rows (5 % "])):
+        found = flawed_columns({"region": (0, unseen)}, 500, SCHEMA, missing, usual)
+        assert [phrase[: len(told)] for (_, _, phrase), told in zip(found, expected, strict=True)] == expected
+    assert flawed_columns({"region": (0, 25)}, 500, SCHEMA, missing, np.zeros(len(SCHEMA.columns)))
 
 
 def test_windows_of_a_data_set_have_the_flaws_of_their_rows(loans: Reference) -> None:

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from driftwatch.data.schema import TableSchema
 from driftwatch.errors import BundleError, DataError, DriftwatchError, TrainingError, UsageError
 from driftwatch.locations import Location, RemotePath
 from driftwatch.reference.checkpoint import Interrupted
@@ -248,6 +249,33 @@ def test_a_table_with_everything_in_it(tmp_path: Path) -> None:
     assert load_reference(trained.path).schema.kind == "table"
     assert [row.shift for row in trained.detectable] == ["mean", "spread", "missing", "columns apart"]
     assert {"shift", "scale", "permute", "missing"} == {row.shift for row in trained.evaluations}
+
+
+def test_a_column_of_many_categories_is_learned_and_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = np.arange(1, 1_001) ** -1.2
+    drawn = rng.choice(1_000, (2, 6_000), p=weights / weights.sum())
+    learned, fresh = (pd.DataFrame({"price": rng.normal(size=6_000), "zip": 10_000 + each}) for each in drawn)
+    learned.to_csv(tmp_path / "table.csv", index=False)
+    settings = config(tmp_path / "table.csv")
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update={"categories": ("zip",)})})
+    ear = Ear()
+    reference = load_reference(ear.train(settings, tmp_path / "table").path)
+    assert any(line.startswith("zip: ") and "new values are expected in" in line for line in ear.lines), ear.lines
+    assert isinstance(reference.schema, TableSchema)
+    column = reference.schema.columns[1]
+    # Of the held-out rows as many are new as of fresh ones, and windows of these are as usual.
+    rows = reference.schema.coerce(fresh)
+    assert reference.unseen_shares[1] == pytest.approx((rows[:, 1] == column.unseen).mean(), abs=0.012)
+    assert reference.unseen_shares[1] > 0.02
+    windows = Scorer(reference).bank(rows).reshape(120, 50, -1).sum(1, dtype=np.float64)
+    p_values = reference.window_null(50, count=1_000).test(windows).p_values["combined"]
+    assert 0.02 < (p_values < 0.1).mean() < 0.22
+    assert p_values.min() > 1e-4
+    new = rows[:50].copy()
+    new[:15, 1] = column.unseen
+    window = Scorer(reference).bank(new).sum(0, dtype=np.float64)[None]
+    assert reference.window_null(50, count=1_000).test(window).p_values["combined"][0] < 1e-3
 
 
 def test_warns_of_data_that_is_unfit_and_takes_it(tmp_path: Path) -> None:

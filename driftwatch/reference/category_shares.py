@@ -1,0 +1,118 @@
+"""Which categories of a column moved in a window: those of the share of its values that moved most, by their names.
+
+A table's values are counted between its categories (see `driftwatch.stats.descriptors`), so that each share that is
+counted is that of one category, or of a few that are rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from driftwatch.data.schema import Column, TableSchema
+from driftwatch.flows.features import FeatureTransform
+from driftwatch.reference.columns import percent
+from driftwatch.reference.description import Description
+from driftwatch.stats.descriptors import MARGINALS
+from driftwatch.stats.summary import Array
+
+OTHERS = "other values"
+NAMED = 3
+"""Categories of one share that are named at most, the commonest."""
+
+LONGEST = 40
+"""Characters of a name."""
+
+CLOSE = 1e-9
+
+
+@dataclass(frozen=True)
+class CategoryShares:
+    """What is counted of a reference's columns of categories.
+
+    Args:
+        usual: the reference's shares, ``(columns, shares)``.
+        unwhitened: maps a window's mean standard vector to how far its shares are from those, but for the last ones.
+        missing: the part of each share that is of missing values, which are spread over them, ``(columns, shares)``.
+        names: by column, those of the categories of each share.
+    """
+
+    usual: Array
+    unwhitened: Array
+    missing: Array
+    names: Mapping[int, Sequence[str]]
+
+    def phrase(self, column: int, name: str, standard: Array) -> str:
+        """What is said of a column; nothing if its categories are not counted apart.
+
+        Args:
+            column: its place.
+            name: of it.
+            standard: the window's mean standard vector of marginals, ``(K,)``.
+        """
+        if column not in self.names:
+            return ""
+        width = self.usual.shape[1] - 1
+        moved = standard @ self.unwhitened[:, column * width : (column + 1) * width]
+        moved = np.append(moved, -moved.sum())
+        before = self.usual[column] - self.missing[column]
+        named = np.array([bool(each) for each in self.names[column]])
+        most = int(np.argmax(named * np.square(moved) / np.maximum(before, CLOSE)))
+        now = max(0.0, before[most] + moved[most])
+        known = self.names[column][most]
+        return f"{name} is {known} in {percent(now)} of rows ({percent(before[most])} in the reference)"
+
+
+def category_shares(
+    schema: TableSchema, features: FeatureTransform, description: Description, missing: Array
+) -> CategoryShares | None:
+    """What is counted of a reference's columns of categories; None if nothing is.
+
+    Args:
+        schema: of a row.
+        features: of its columns.
+        description: of samples.
+        missing: the share of each column's values that is missing, ``(columns,)``.
+    """
+    group = next((each for each in description.groups.each if each.name == MARGINALS), None)
+    if group is None:
+        return None
+    cuts = ndtr(description.edges[: len(schema.columns)])
+    width = cuts.shape[1]
+    held = group.mean.reshape(-1, width)[: len(cuts)]
+    ends = np.concatenate([np.zeros((len(cuts), 1)), cuts, np.ones((len(cuts), 1))], axis=1)
+    below, upto = (each.cpu().numpy() for each in (features.below, features.upto))
+    names = {
+        j: found
+        for j, column in enumerate(schema.columns)
+        if column.kind == "category" and (found := _names(column, below[j], upto[j], ends[j]))
+    }
+    return CategoryShares(
+        usual=np.concatenate([held, 1.0 - held.sum(1, keepdims=True)], axis=1),
+        unwhitened=np.asarray(np.linalg.inv(group.whitener), dtype=np.float64),
+        missing=np.diff(ends) * missing[:, None],
+        names=names,
+    )
+
+
+def _names(column: Column, below: Array, upto: Array, ends: Array) -> list[str]:
+    """The names of each share between `ends`; none at all if these cut through categories, as once they did."""
+    known = [*column.categories, *([OTHERS] if column.others else [])]
+    below, upto = below[: len(known)], upto[: len(known)]
+    inside = (below[:, None] + CLOSE < ends) & (ends < upto[:, None] - CLOSE)
+    if not known or bool(inside.any()):
+        return []
+    place = np.searchsorted(ends, (below + upto) / 2, side="right") - 1
+    return [_listed(known, np.flatnonzero(place == share), upto - below) for share in range(len(ends) - 1)]
+
+
+def _listed(known: Sequence[str], places: NDArray[np.intp], shares: Array) -> str:
+    ordered = places[np.argsort(-shares[places], kind="stable")].tolist()
+    told = [known[place][:LONGEST] for place in ordered[:NAMED]]
+    if ordered[NAMED:]:
+        told.append(f"{len(ordered) - NAMED} more")
+    return " or ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
