@@ -1,1 +1,1 @@
-"""Kernels of our own, compiled where they run."""
+"""Hand-written kernels for scoring, compiled on the machine that runs them."""

@@ -1,4 +1,4 @@
-"""Which kernels a flow is scored by: those of a GPU, of a CPU, or PyTorch's layer by layer."""
+"""The choice of kernels for a flow: those for GPUs, those for CPUs, or PyTorch's layer by layer."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from driftwatch.kernels.gpu.compiled import compiles_for
 
 @torch.no_grad()
 def with_kernels(flow: Flow) -> Flow:
-    """The same folded flow of float32, done by kernels where that can be.
+    """Use kernels for a folded flow in float32, where possible; returns the same flow.
 
-    On NVIDIA's GPUs there are some for images. They round factors to 10 bits, so that there are none where convolutions
-    are to be as exact as float32. On a CPU they are as exact as the layers.
+    On NVIDIA GPUs, there are kernels for images. They round factors to 10 bits, so they are not used if convolutions
+    must have the full precision of float32. On a CPU, kernels are as exact as the layers.
     """
     device = device_of(flow)
     if lanes := lanes_of(device):
-        return _with_those_of_a_cpu(flow, lanes)
+        return _use_cpu_kernels(flow, lanes)
     if isinstance(flow, ImageFlow) and compiles_for(device):
-        _with_those_of_a_gpu(flow, device)
+        _use_gpu_kernels(flow, device)
     return flow
 
 
-def _with_those_of_a_gpu(flow: ImageFlow, device: torch.device) -> None:
+def _use_gpu_kernels(flow: ImageFlow, device: torch.device) -> None:
     from driftwatch.kernels.gpu.noise import content_noise_of
     from driftwatch.kernels.gpu.scale import kernels_of
 
@@ -36,7 +36,7 @@ def _with_those_of_a_gpu(flow: ImageFlow, device: torch.device) -> None:
         flow.takes_pixels = 0 in flow.kernels
 
 
-def _with_those_of_a_cpu(flow: Flow, lanes: int) -> Flow:
+def _use_cpu_kernels(flow: Flow, lanes: int) -> Flow:
     from driftwatch.kernels.cpu.scale import kernels_of
     from driftwatch.kernels.cpu.vector_flow import kernel_of
 

@@ -1,4 +1,4 @@
-"""What kernels need of a folded image flow: each step's weights, and the log-determinant that no sample changes."""
+"""The parts of a folded image flow that kernels need: each step's weights, and the constant log-determinants."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from driftwatch.flows.image import FlowStep, ImageFlow, steps_of_stage
 
 @dataclass(frozen=True)
 class StepWeights:
-    """Of a step, or of a split, which mixes nothing.
+    """The weights of a flow step, or of a split, which has no 1x1 convolution.
 
     Args:
-        mix: matrix ``(C, C)`` and shift ``(C,)`` of the 1x1 convolution; None of a split.
-        convolutions: weights of the coupling's three, ``(outputs, inputs, side, side)`` each.
-        biases: likewise, ``(outputs,)`` each.
+        mix: matrix ``(C, C)`` and shift ``(C,)`` of the 1x1 convolution; None for a split.
+        convolutions: weights of the coupling's three convolutions, ``(outputs, inputs, side, side)`` each.
+        biases: of these convolutions, ``(outputs,)`` each.
     """
 
     mix: tuple[Tensor, Tensor] | None
@@ -28,7 +28,7 @@ class StepWeights:
 
 
 def steps_of(flow: ImageFlow, scale: int) -> Iterator[StepWeights]:
-    """The steps of a folded flow's scale, and its split where there is one."""
+    """The steps of one scale of a folded flow, and its split if it has one."""
     for step in steps_of_stage(flow.stages[scale]):
         mix = _mix(step)
         yield StepWeights((mix.weight, mix.bias), *_coupling(step.conditioner))
@@ -37,7 +37,7 @@ def steps_of(flow: ImageFlow, scale: int) -> Iterator[StepWeights]:
 
 
 def constant_log_det(flow: ImageFlow, scale: int) -> float:
-    """Of a scale's 1x1 convolutions, for one sample."""
+    """The log-determinant of a scale's 1x1 convolutions, for one sample."""
     height, width = (side >> scale + 1 for side in flow.padded)
     return math.fsum(height * width * _mix(step).log_det for step in steps_of_stage(flow.stages[scale]))
 
@@ -48,7 +48,7 @@ def _mix(step: FlowStep) -> FoldedMix:
 
 
 def _coupling(conditioner: nn.Module) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Weights and biases of its convolutions, folded or not."""
+    """Weights and biases of a conditioner's convolutions, folded or not."""
     layers = [each for each in conditioner.children() if isinstance(each, nn.Conv2d)]
     biases = tuple(each.bias.detach() for each in layers if each.bias is not None)
     return tuple(each.weight.detach() for each in layers), biases

@@ -1,1 +1,1 @@
-"""Kernels for CPUs with vector units, put together here and compiled by LLVM."""
+"""Kernels for CPUs with vector units: LLVM code generated here, and compiled by llvmlite."""

@@ -1,4 +1,4 @@
-"""Machine code for this CPU, by the compiler that llvmlite brings: no tools are needed."""
+"""Compilation of LLVM code for this CPU by llvmlite, which needs no other tools."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from torch import Tensor
 Shape = TypeVar("Shape")
 
 OLDEST = (0, 45)
-"""Version of llvmlite from which on pointers are written as they are here."""
+"""The first version of llvmlite with the pointer syntax used here."""
 
 _compiling = Lock()
-"""LLVM's ways to a machine are set up once for a process, by one thread."""
+"""LLVM's targets are initialized once per process, by one thread at a time."""
 
 
 class Function:
-    """One function, loaded.
+    """A compiled and loaded function.
 
     Args:
-        name: of it.
-        text: in LLVM's language.
-        pointers: how many of its arguments are those.
-        counts: how many follow them.
+        name: of the function.
+        text: its LLVM code.
+        pointers: number of its pointer arguments.
+        counts: number of the integer arguments that follow them.
     """
 
     def __init__(self, name: str, text: str, *, pointers: int, counts: int) -> None:
@@ -40,24 +40,24 @@ class Function:
             self._engine.finalize_object()
         kind = CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * counts)
         self._function = kind(self._engine.get_function_address(name))
-        self._made_of = (name, text, pointers, counts)
+        self._source = (name, text, pointers, counts)
 
     def __call__(self, *arguments: Tensor | int) -> None:
-        """Runs it, without Python's lock; tensors, of float32, are passed as where they lie."""
+        """Run it, without the GIL; tensors, which must be float32, are passed as pointers to their data."""
         self._function(*(_place_of(each) if isinstance(each, Tensor) else each for each in arguments))
 
     def __deepcopy__(self, _: dict[int, Any]) -> Function:
-        """Itself: it has nothing that changes."""
+        """Itself, since it has no mutable state."""
         return self
 
     def __reduce__(self) -> tuple[Callable[..., Function], tuple[Any, ...]]:
-        """Its text: another process compiles it anew."""
-        return _compiled_again, self._made_of
+        """Pickle the source, which another process compiles anew."""
+        return _compiled_again, self._source
 
 
 @lru_cache(maxsize=128)
 def function_of(write: Callable[[Shape], str], shape: Shape) -> Function:
-    """The function `kernel` that is written for a shape, of four pointers and two counts; references share it."""
+    """The function `kernel` generated for a shape, with four pointers and two counts; shared between references."""
     return Function("kernel", write(shape), pointers=4, counts=2)
 
 
@@ -67,7 +67,7 @@ def _compiled_again(name: str, text: str, pointers: int, counts: int) -> Functio
 
 def _place_of(tensor: Tensor) -> int:
     if tensor.dtype != torch.float32 or not tensor.is_contiguous():
-        raise TypeError(f"a kernel takes float32, one after another, not {tensor.dtype}, {tensor.stride()}")
+        raise TypeError(f"a kernel takes contiguous float32, not {tensor.dtype} with strides {tensor.stride()}")
     return tensor.data_ptr()
 
 
@@ -76,8 +76,8 @@ class Lack:
     """Why flows are scored layer by layer on a CPU.
 
     Args:
-        what: is missing.
-        remedy: against it.
+        what: the missing requirement.
+        remedy: how to provide it.
     """
 
     what: str
@@ -85,26 +85,26 @@ class Lack:
 
 
 def lack_of_kernels(device: torch.device) -> Lack | None:
-    """What this CPU's kernels lack; None if it has all they need, or if the device is no CPU."""
+    """The first missing requirement of CPU kernels; None if there is none, or if the device is not a CPU."""
     if device.type != "cpu":
         return None
     if lack := _lack_of_compiler():
         return lack
     if _lanes() is None:
         return Lack(
-            "this CPU tells of no AVX2 and FMA, no AVX-512 and no ARM vectors",
-            "a virtual machine tells of them if it is given its host's CPU",
+            "this CPU reports neither AVX2 and FMA, nor AVX-512, nor ARM vectors",
+            "a virtual machine reports them if it is configured to pass through its host's CPU",
         )
     return None
 
 
 def lanes_of(device: torch.device) -> int | None:
-    """Samples of the widest vector that this CPU multiplies and adds at once; None if there are to be no kernels."""
+    """Numbers in this CPU's widest vector; None if kernels are not available."""
     return None if device.type != "cpu" or _lack_of_compiler() else _lanes()
 
 
 def _lack_of_compiler() -> Lack | None:
-    """None if there is a llvmlite that loads, and none that is too old: what else is installed may want one that is."""
+    """None if llvmlite loads and is recent enough; other packages may have installed an older version."""
     remedy = "pip install 'driftwatch[cpu]'"
     try:
         found = version("llvmlite")
@@ -112,7 +112,7 @@ def _lack_of_compiler() -> Lack | None:
             return Lack(f"llvmlite {found} is older than {'.'.join(map(str, OLDEST))}", remedy)
         from llvmlite import binding
 
-        # Its library is loaded at the first call: built for another C library, it is found only then to be of no use.
+        # Its library loads at the first call; a build for another C library fails only then.
         binding.get_process_triple()
     except PackageNotFoundError:
         return Lack("llvmlite is not installed", remedy)
@@ -133,7 +133,7 @@ def _lanes() -> int | None:
 
 
 def _machine() -> Any:
-    """This one. Code that is written as it is to run needs none of LLVM's passes."""
+    """The target for this CPU. The generated code needs none of LLVM's optimization passes."""
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -143,7 +143,7 @@ def _machine() -> Any:
 
 
 def _features() -> Any:
-    """What this CPU can do; nothing, where LLVM cannot tell."""
+    """Features of this CPU; none if LLVM cannot detect them."""
     from llvmlite import binding
 
     try:

@@ -1,11 +1,11 @@
-"""All steps of one scale of an image flow, for as many samples at once as a vector holds.
+"""Code generator for all steps of one scale of an image flow, on as many samples at once as a vector holds.
 
-A sample keeps its place in the vectors: nothing is shuffled, and no two samples ever meet. Two pixels' hidden
-activations are computed from first to last while they are in the nearest cache; the last convolution is a product too,
-of what each pixel gives to its nine neighbours.
+A sample keeps its lane in all vectors, so nothing is ever shuffled. The hidden activations of two pixels are computed
+from first to last while they are in the nearest cache. The last convolution is computed as a product, too: of what each
+pixel contributes to its nine neighbours.
 
-A row of three taps takes two outputs from four inputs, or gives two inputs to four outputs: four products instead of
-six, of sums and differences.
+A row of three taps maps four inputs to two outputs, or two inputs to four outputs, with four products of sums and
+differences instead of six (Winograd).
 
 Reference:
     Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308), section 4.
@@ -21,25 +21,25 @@ from driftwatch.kernels.cpu.products import COLUMNS, Part, add_products, outputs
 from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 
 SIDE = 3
-"""Of the convolutions."""
+"""Side of the 3x3 convolutions."""
 
 POINTS = 4
-"""Products of one row of taps for two pixels."""
+"""Products per row of taps and two pixels."""
 
 OVERFLOW = 30.0
-"""Beyond so many, the bound of a log-scale is met to the last bit."""
+"""Beyond this, the bounded log-scale equals its bound to the last bit."""
 
 
 @dataclass(frozen=True)
 class ScaleShape:
-    """What a scale's code is written for.
+    """Parameters of a scale's code.
 
     Args:
         height: of the squeezed image.
-        width: likewise.
-        channels: likewise, a multiple of four.
+        width: of the squeezed image.
+        channels: of the squeezed image, a multiple of four.
         hidden: channels of a coupling's hidden layers.
-        lanes: samples of a vector.
+        lanes: samples per vector.
     """
 
     height: int
@@ -50,27 +50,27 @@ class ScaleShape:
 
     @property
     def half(self) -> int:
-        """Channels that condition, and those that are moved."""
+        """Number of conditioning channels, and of transformed ones."""
         return self.channels // 2
 
     @property
     def outputs(self) -> int:
-        """Of a product, summed at once."""
+        """Outputs of a product that are summed at once."""
         return outputs_of(self.lanes)
 
     @property
     def pointed(self) -> int:
-        """Likewise, where each is four sums."""
+        """Outputs that are summed at once if each is four sums."""
         return self.outputs // 2
 
     @property
     def padded(self) -> int:
-        """Columns of whole pairs, and one beside them on each side."""
+        """Columns rounded up to pairs, plus one on each side."""
         return self.width + self.width % 2 + 2
 
     @property
     def weights(self) -> Mapping[str, int]:
-        """Floats of each part of a step's weights."""
+        """Number of floats in each part of a step's weights."""
         return {
             "matrix": self.channels**2,
             "shift": self.channels,
@@ -84,7 +84,7 @@ class ScaleShape:
 
     @property
     def scratch(self) -> Mapping[str, int]:
-        """Vectors of each part of what a thread needs beside images; at first, zeros."""
+        """Number of vectors in each part of a thread's scratch memory, which must be zero at first."""
         return {
             "kept": self.height * self.padded * self.half,
             "output": self.height * self.padded * self.channels,
@@ -96,9 +96,9 @@ class ScaleShape:
 
 
 def code_of(shape: ScaleShape) -> str:
-    """The function ``kernel(images, weights, scratch, log_dets, groups, steps)``, in LLVM's language.
+    """The code of ``kernel(images, weights, scratch, log_dets, groups, steps)``.
 
-    Images ``(groups, H, W, C, lanes)`` are worked on in place, and log-determinants ``(groups, lanes)`` are added to.
+    Images ``(groups, H, W, C, lanes)`` are transformed in place, and log-determinants are added to ``(groups, lanes)``.
     Weights are ``(steps, sum of shape.weights)``.
     """
     code = Code(shape.lanes)
@@ -113,10 +113,10 @@ def code_of(shape: ScaleShape) -> str:
 
 
 class _Step(Part[ScaleShape]):
-    """One flow step."""
+    """Code of one flow step."""
 
     def write(self, image: Pointer, log_det: Pointer) -> None:
-        """All of it."""
+        """Write the whole step."""
         shape = self.shape
         for y in self.code.each(shape.height):
             for x in self.code.each(shape.width):
@@ -159,20 +159,20 @@ class _Step(Part[ScaleShape]):
             (output + self._vectors(k)).store((self.weights["last bias"] + k).spread())
 
     def _couple(self, y: Index, x: Index, *, alone: bool) -> None:
-        """What two pixels give to the outputs around them, or one that is alone: the other is beyond the image."""
-        # Of the three rows that a convolution reaches, those of the image: the first of them, and how many.
+        """Contributions of two pixels to the outputs around them; `alone`: the second one is outside the image."""
+        # The rows that a convolution reaches which lie within the image: the first of the three, and their number.
         top, bottom = y.equals(0), y.equals(self.shape.height - 1)
         rows = self.code.number(SIDE) - top - bottom
         self._take(self.spare("kept", ((y + top - 1) * self.shape.padded + x) * self.shape.half), rows)
         self._first(top, rows)
         self._middle(alone=alone)
         for row in self.code.each(rows):
-            # What a tap takes from the row above, this row gives to the one below.
+            # The tap that takes from the row above contributes to the row below.
             tap = row + bottom
             self._give((y + 1 - tap) * self.shape.padded + x, tap)
 
     def _take(self, above: Pointer, rows: Index) -> None:
-        """Sums and differences of the four pixels of each row that two outputs are taken from."""
+        """Sums and differences of the four pixels in each row, from which two outputs are computed."""
         half = self.shape.half
         for row in self.code.each(rows):
             for channel in self.code.each(half):
@@ -182,7 +182,7 @@ class _Step(Part[ScaleShape]):
                     self.spare("taken", (row * half + channel) * POINTS + point).store(each)
 
     def _first(self, top: Index, rows: Index) -> None:
-        """The 3x3 convolution of two pixels, where it is positive."""
+        """The 3x3 convolution of two pixels, and ReLU."""
         shape, some = self.shape, self.shape.pointed
         size = shape.half * POINTS * some
         for outputs in self.code.each(shape.hidden // some):
@@ -198,7 +198,7 @@ class _Step(Part[ScaleShape]):
                     self.spare("hidden", outputs * some + (pixel * shape.hidden + k)).store(value.at_least(0.0))
 
     def _middle(self, *, alone: bool) -> None:
-        """The 1x1 convolution where it is positive: of two pixels, their sum and their difference."""
+        """The 1x1 convolution of two pixels and ReLU, then their sum and difference."""
         shape, some = self.shape, self.shape.outputs
         for outputs in self.code.each(shape.hidden // some):
             sums = [(self.weights["middle bias"] + outputs * some + k).spread() for k in range(some)] * COLUMNS
@@ -212,7 +212,7 @@ class _Step(Part[ScaleShape]):
                     self.spare("given", outputs * some + (point * shape.hidden + k)).store(each)
 
     def _give(self, place: Index, tap: Index) -> None:
-        """What two pixels give to one row of outputs, from the column before them to the one after."""
+        """Contributions of two pixels to one row of outputs, from the column before them to the one after."""
         shape, some = self.shape, self.shape.pointed
         for outputs in self.code.each(shape.channels // some):
             sums = [self.code.constant(0.0)] * (POINTS * some)
@@ -227,7 +227,7 @@ class _Step(Part[ScaleShape]):
                     output.store(output.load() + value)
 
     def _pointwise(self, line: Pointer, between: int, weights: Pointer, sums: list[Vector]) -> None:
-        """Adds products of one factor's four points, which lie so many vectors apart, with weights of their own."""
+        """Add products of one factor's four points, `between` vectors apart, with the weights of each point."""
         some = self.shape.pointed
         for point in range(POINTS):
             factor = (line + self._vectors(point * between)).load()
@@ -236,11 +236,11 @@ class _Step(Part[ScaleShape]):
                 sums[place] = sums[place].plus_product(factor, (weights + place).spread())
 
     def _move(self, moved: Pointer, output: Pointer, log_det: Pointer) -> None:
-        """Shifts and scales a pixel's other channels."""
+        """Shift and scale the transformed channels of a pixel."""
         total = [log_det.load()]
         for k in self.code.each(self.shape.half, total):
             shift, raw = ((output + self._vectors(k + part * self.shape.half)).load() for part in range(2))
-            # A bound by tanh, of exponentials.
+            # tanh bounds the log-scale; it is computed from exponentials.
             doubled = (raw * (2 / MAX_LOG_SCALE)).at_least(-OVERFLOW).at_most(OVERFLOW)
             most = self.code.constant(MAX_LOG_SCALE)
             log_scale = most - (most + most) / (doubled.exp() + 1.0)
@@ -250,5 +250,5 @@ class _Step(Part[ScaleShape]):
         log_det.store(total[0])
 
     def _vectors(self, count: Index | int) -> Index | int:
-        """So many vectors, in floats."""
+        """Convert a number of vectors to floats."""
         return count * self.shape.lanes

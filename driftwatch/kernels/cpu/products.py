@@ -1,7 +1,7 @@
-"""Products of matrices with vectors of samples: what all layers of a flow are made of.
+"""Products of matrices with vectors of samples, of which all layers of a flow consist.
 
-Two columns of factors are multiplied at once (two pixels, or two vectors' samples), so that each weight that is fetched
-serves twice.
+Two columns of factors are multiplied at once (two pixels, or two vectors of samples), so each weight that is loaded is
+used twice.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ COLUMNS = 2
 
 
 def outputs_of(lanes: int) -> int:
-    """Outputs that are summed at once. AVX2 has 16 registers: eight took 1.4 times as long as four there."""
+    """Outputs that are summed at once. With the 16 registers of AVX2, eight took 1.4 times as long as four."""
     return 4 if lanes == 8 else 8
 
 
 def add_products(line: Pointer, stride: int, weights: Pointer, sums: list[Vector]) -> None:
-    """Adds the products of one factor and its weights to sums.
+    """Add the products of one factor with its weights to sums.
 
     Args:
-        line: where the first column's factor lies.
-        stride: from a column to the next, in vectors.
-        weights: for as many outputs as are summed at once.
+        line: the first column's factor.
+        stride: between columns, in vectors.
+        weights: of the outputs that are summed at once.
         sums: of each column's outputs; replaced in place.
     """
     outputs = outputs_of(line.code.lanes)
@@ -42,19 +42,19 @@ def add_products(line: Pointer, stride: int, weights: Pointer, sums: list[Vector
 
 
 def parts_of(start: Pointer, sizes: Mapping[str, int], unit: int) -> dict[str, Pointer]:
-    """Where parts of given sizes lie that follow each other."""
+    """Pointers to consecutive parts of the given sizes."""
     return {name: start + end * unit for name, end in zip(sizes, accumulate(sizes.values(), initial=0), strict=False)}
 
 
 @dataclass(frozen=True)
 class Part(Generic[Shape]):
-    """What is written of a part of a flow.
+    """Code of a part of a flow.
 
     Args:
-        code: that is written.
-        shape: of what the part belongs to.
-        weights: where each part of them lies.
-        scratch: likewise.
+        code: to write to.
+        shape: parameters of the code.
+        weights: pointer to each part of the weights.
+        scratch: pointer to each part of the scratch memory.
     """
 
     code: Code
@@ -63,5 +63,5 @@ class Part(Generic[Shape]):
     scratch: Mapping[str, Pointer]
 
     def spare(self, name: str, vectors: Index | int) -> Pointer:
-        """So many vectors into a part of the scratch."""
+        """Pointer to a vector in a part of the scratch memory."""
         return self.scratch[name] + vectors * self.code.lanes

@@ -1,4 +1,4 @@
-"""All steps of one scale of an image flow as one function, for scoring on a CPU (`couplings.py`)."""
+"""CPU kernels for image flows: all steps of one scale in one function (`couplings.py`)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HIDDEN_MULTIPLE = 8
 
 
 class ScaleKernel:
-    """One scale on a CPU, by the thread that calls it.
+    """One scale on a CPU, computed by the calling thread.
 
     Args:
         shape: of its code.
         function: compiled for that shape.
-        weights: of each step, as `packed` gives them, ``(steps, words)``.
+        weights: of each step, as returned by `packed`, ``(steps, words)``.
         log_det: of all 1x1 convolutions, for one sample.
         split: whether half of the channels leave.
     """
@@ -34,7 +34,7 @@ class ScaleKernel:
         self._function, self._weights = function, weights
 
     def __call__(self, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `driftwatch.flows.image.Scale`."""
+        """See `driftwatch.flows.image.Scale`."""
         shape, count = self.shape, len(x)
         groups = max(1, -(-count // shape.lanes))
         filled = F.pad(x, (0, 0) * 3 + (0, groups * shape.lanes - count))
@@ -43,8 +43,8 @@ class ScaleKernel:
         log_dets = x.new_zeros(groups, shape.lanes)
         scratch = x.new_zeros(sum(shape.scratch.values()), shape.lanes)
         self._function(images, self._weights, scratch, log_dets, groups, len(self._weights))
-        whole = images.view(groups, shape.height, shape.width, shape.channels, shape.lanes)
-        z = whole.permute(0, 4, 1, 2, 3).reshape(-1, shape.height, shape.width, shape.channels)[:count]
+        transformed = images.view(groups, shape.height, shape.width, shape.channels, shape.lanes)
+        z = transformed.permute(0, 4, 1, 2, 3).reshape(-1, shape.height, shape.width, shape.channels)[:count]
         log_det = log_det + (log_dets.flatten()[:count] + self.log_det)
         if not self.split:
             return z, z[..., :0], log_det
@@ -53,20 +53,20 @@ class ScaleKernel:
 
 
 def shape_of(flow: ImageFlow, scale: int, lanes: int) -> ScaleShape:
-    """The shape of a scale's code, on a CPU whose vectors hold so many numbers."""
+    """The shape of a scale's code on a CPU with `lanes` numbers per vector."""
     height, width = (side >> scale + 1 for side in flow.padded)
     return ScaleShape(height, width, flow.image_shape[0] * 2 ** (scale + 2), flow.hidden, lanes)
 
 
 def kernels_of(flow: ImageFlow, lanes: int) -> dict[int, ScaleKernel]:
-    """The kernels of a folded flow's scales; none for hidden layers that do not fill its sums."""
+    """The kernels of a folded flow's scales; none if hidden layers are no multiple of the outputs summed at once."""
     if flow.hidden % HIDDEN_MULTIPLE:
         return {}
     return {scale: kernel_of(flow, scale, lanes) for scale in range(flow.scales)}
 
 
 def kernel_of(flow: ImageFlow, scale: int, lanes: int) -> ScaleKernel:
-    """That of one scale."""
+    """The kernel of one scale."""
     shape = shape_of(flow, scale, lanes)
     weights = torch.stack([packed(shape, step) for step in steps_of(flow, scale)])
     split = scale < flow.scales - 1
@@ -74,9 +74,9 @@ def kernel_of(flow: ImageFlow, scale: int, lanes: int) -> ScaleKernel:
 
 
 def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
-    """A step's weights as its code reads them, ``(sum of shape.weights,)``."""
+    """A step's weights in the order in which its code reads them, ``(sum of shape.weights,)``."""
     first, middle, last = step.convolutions
-    # A split moves what leaves and is conditioned by what stays, which is the other way round: halves change places.
+    # A split is conditioned by what stays and transforms what leaves, so the halves are swapped first.
     matrix, shift = step.mix or (torch.eye(shape.channels).roll(shape.half, 0), torch.zeros(shape.channels))
     parts = {
         "matrix": matrix,
@@ -95,6 +95,6 @@ def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
 
 
 def _points(taps: Tensor) -> Tensor:
-    """Of rows of three taps ``(..., 3)``, as polynomials: what they are at 0, halves at 1 and -1, the highest."""
+    """Rows of three taps ``(..., 3)`` as polynomials: their values at 0, half those at 1 and -1, and the last one."""
     a, b, c = taps.unbind(-1)
     return torch.stack([a, (a + b + c) / 2, (a - b + c) / 2, c], dim=-1)

@@ -1,4 +1,4 @@
-"""All layers of a vector flow, for twice as many samples at once as a vector holds."""
+"""Code generator for all layers of a vector flow, on twice as many samples at once as a vector holds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from driftwatch.kernels.cpu.vectors import Code, Index, Pointer, Vector
 
 @dataclass(frozen=True)
 class VectorShape:
-    """What a vector flow's code is written for.
+    """Parameters of a vector flow's code.
 
     Args:
-        dim: of the features, two at least.
+        dim: of the features, at least two.
         hidden: width of the couplings' networks.
         bins: of each spline.
-        lanes: samples of a vector.
+        lanes: samples per vector.
     """
 
     dim: int
@@ -28,17 +28,17 @@ class VectorShape:
 
     @property
     def kept(self) -> int:
-        """Dimensions that condition."""
+        """Number of conditioning dimensions."""
         return self.dim // 2
 
     @property
     def moved(self) -> int:
-        """Dimensions that go through splines."""
+        """Number of dimensions transformed by splines."""
         return self.dim - self.kept
 
     @property
     def products(self) -> Mapping[str, tuple[int, int]]:
-        """Of a layer: factors and outputs of each product."""
+        """Factors and outputs of each product in a layer."""
         square = (self.hidden, self.hidden)
         return {
             "mix": (self.dim, self.dim),
@@ -49,12 +49,12 @@ class VectorShape:
 
     @property
     def weights(self) -> Mapping[str, int]:
-        """Floats of each product's weights, biases first; those of a layer, of which the last mix is the first part."""
+        """Number of floats of each product's weights in a layer, biases first; the last mix has only the first part."""
         return {name: self.filled(outputs) * (factors + 1) for name, (factors, outputs) in self.products.items()}
 
     @property
     def scratch(self) -> Mapping[str, int]:
-        """Vectors of each part of what a thread needs beside the features."""
+        """Number of vectors in each part of a thread's scratch memory."""
         hidden = COLUMNS * self.filled(self.hidden)
         return {
             "mixed": COLUMNS * self.filled(self.dim),
@@ -65,15 +65,15 @@ class VectorShape:
         }
 
     def filled(self, outputs: int) -> int:
-        """So many outputs, filled up to as many as are summed at once."""
+        """Round a number of outputs up to a multiple of those that are summed at once."""
         return -(-outputs // outputs_of(self.lanes)) * outputs_of(self.lanes)
 
 
 def code_of(shape: VectorShape) -> str:
-    """The function ``kernel(features, weights, scratch, log_dets, groups, layers)``, in LLVM's language.
+    """The code of ``kernel(features, weights, scratch, log_dets, groups, layers)``.
 
-    Features ``(groups, 2, dim, lanes)`` are worked on in place, log-determinants ``(groups, 2, lanes)`` are added to.
-    Weights are ``(layers, sum of shape.weights)`` and those of the last mix.
+    Features ``(groups, 2, dim, lanes)`` are transformed in place, and log-determinants are added to
+    ``(groups, 2, lanes)``. Weights are ``(layers, sum of shape.weights)``, followed by those of the last mix.
     """
     code = Code(shape.lanes)
     with code.function("kernel", pointers=4, counts=2) as ((features, weights, scratch, log_dets), (groups, layers)):
@@ -88,10 +88,10 @@ def code_of(shape: VectorShape) -> str:
 
 
 class _Layer(Part[VectorShape]):
-    """One layer."""
+    """Code of one layer."""
 
     def write(self, features: Pointer, log_det: Pointer) -> None:
-        """All of it."""
+        """Write the whole layer."""
         shape, scratch = self.shape, self.scratch
 
         def begin(place: Index | int, value: Vector) -> None:
@@ -125,7 +125,7 @@ class _Layer(Part[VectorShape]):
                 slopes.store(slopes.load() + log_slope)
 
     def mix(self, features: Pointer) -> None:
-        """The linear map of all dimensions, in place."""
+        """Write the linear map of all dimensions, in place."""
         shape = self.shape
         self._product("mix", features, shape.dim, lambda place, value: self.spare("mixed", place).store(value))
         for column in range(COLUMNS):
@@ -134,7 +134,7 @@ class _Layer(Part[VectorShape]):
                 (features + (number + column * shape.dim) * shape.lanes).store(source.load())
 
     def _product(self, name: str, source: Pointer, stride: int, store: Callable[[Index | int, Vector], None]) -> None:
-        """One product; `store` gets each output, and which it is among those of both columns."""
+        """Write one product; `store` gets each output's index, among those of both columns, and its value."""
         shape, some = self.shape, outputs_of(self.shape.lanes)
         factors, outputs = shape.products[name]
         filled = shape.filled(outputs)
@@ -147,7 +147,7 @@ class _Layer(Part[VectorShape]):
                 store(block * some + (k // some * filled + k % some), value)
 
     def _spline(self, x: Vector, raw: Pointer) -> tuple[Vector, Vector]:
-        """As `driftwatch.flows.spline.rational_quadratic_spline`."""
+        """Write `driftwatch.flows.spline.rational_quadratic_spline`."""
         bins = self.shape.bins
         parameters = [(raw + k * self.shape.lanes).load() for k in range(parameter_count(bins))]
         widths, heights = self._sizes(parameters[:bins]), self._sizes(parameters[bins : 2 * bins])
@@ -173,7 +173,7 @@ class _Layer(Part[VectorShape]):
         return inside.choose(mapped, x), inside.choose((ratio * ratio * numerator).log(), 0.0)
 
     def _sizes(self, raw: list[Vector]) -> list[Vector]:
-        """Of all bins, which fill the span."""
+        """Sizes of all bins, which add up to the span."""
         most = raw[0]
         for each in raw[1:]:
             most = each.reaches(most).choose(each, most)
@@ -185,11 +185,11 @@ class _Layer(Part[VectorShape]):
         return [self.code.constant(2 * TAIL_BOUND * MIN_BIN).plus_product(each, unit) for each in shares]
 
     def _slope(self, raw: Vector) -> Vector:
-        """A knot's, by softplus."""
+        """Slope at a knot, by softplus."""
         shifted = raw + UNIT_SLOPE
         positive, negative = shifted.at_least(0.0), shifted.at_most(0.0)
         small = (negative - positive).at_least(-80.0).exp()
         whole = small + 1.0
-        # What was lost of a small number beside one is added again.
+        # Adds the part of `small` that was lost in rounding `small + 1`.
         rest = (small - (whole - 1.0)) / whole
         return positive + whole.log() + rest + MIN_SLOPE

@@ -1,4 +1,4 @@
-"""All layers of a vector flow as one function, for scoring on a CPU (`splines.py`)."""
+"""CPU kernels for vector flows: all layers in one function (`splines.py`)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from driftwatch.kernels.cpu.splines import VectorShape, code_of
 
 
 class VectorKernel:
-    """A vector flow on a CPU, by the thread that calls it.
+    """A vector flow on a CPU, computed by the calling thread.
 
     Args:
         shape: of its code.
         function: compiled for that shape.
-        weights: of each layer, as `packed` gives them, and of the last mix.
-        layers: how many.
+        weights: of each layer, as returned by `packed`, and of the last mix.
+        layers: number of layers.
         log_det: of all mixes.
     """
 
@@ -33,7 +33,7 @@ class VectorKernel:
         self._function, self._weights = function, weights
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(N, dim)`` to all latent dimensions, likewise, and log-determinants ``(N,)``."""
+        """Map features ``(N, dim)`` to all latent dimensions ``(N, dim)``, and log-determinants ``(N,)``."""
         shape, count = self.shape, len(x)
         groups = max(1, -(-count // (COLUMNS * shape.lanes)))
         filled = F.pad(x, (0, 0, 0, groups * COLUMNS * shape.lanes - count))
@@ -46,7 +46,7 @@ class VectorKernel:
 
 
 def kernel_of(flow: VectorFlow, lanes: int) -> VectorKernel | None:
-    """The kernel of a folded flow; None of a single dimension, which nothing conditions."""
+    """The kernel of a folded flow; None for a single dimension, which has nothing to be conditioned on."""
     if flow.dim < 2:
         return None
     shape = VectorShape(flow.dim, flow.hidden, flow.bins, lanes)
@@ -59,7 +59,7 @@ def kernel_of(flow: VectorFlow, lanes: int) -> VectorKernel | None:
 
 
 def packed(shape: VectorShape, layer: CouplingLayer) -> Tensor:
-    """A layer's weights as the code reads them, ``(sum of shape.weights,)``."""
+    """A layer's weights in the order in which the code reads them, ``(sum of shape.weights,)``."""
     mix, network = _folded(layer), layer.conditioner
     linears = (network.first, *network.middle, network.last)
     products = [(each.weight, each.bias) for each in linears if isinstance(each, nn.Linear)]
@@ -72,7 +72,7 @@ def _folded(module: nn.Module) -> FoldedMix:
 
 
 def _product(shape: VectorShape, weight: Tensor, bias: Tensor) -> Tensor:
-    """Biases and weights of outputs that are summed at once, one factor after another."""
+    """Biases, then the weights of outputs that are summed at once, factor by factor."""
     some, missing = outputs_of(shape.lanes), shape.filled(len(bias)) - len(bias)
     weight, bias = F.pad(weight.detach(), (0, 0, 0, missing)), F.pad(bias.detach(), (0, missing))
     return torch.cat([bias, weight.view(-1, some, weight.shape[1]).transpose(1, 2).flatten()])

@@ -1,7 +1,7 @@
-"""Code on vectors of samples, put together by Python that reads as what it does, in LLVM's language.
+"""A small language for vector code: Python expressions that emit LLVM code.
 
-A vector holds one number of each of so many samples. A loop over `range` is unrolled; a loop over `Code.each` is a loop
-of the code.
+A vector holds one number of each of several samples. A loop over `range` is unrolled; a loop over `Code.each` becomes a
+loop in the emitted code.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from dataclasses import dataclass
 EXPONENT_BITS, EXPONENT_OF_ONE = 23, 127
 BITS_OF_ROOT_HALF = 0x3F3504F3
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
-"""Their sum is ln 2; a small whole number times the first has no rounding error."""
+"""They add up to ln 2; the product of a small integer with the first is exact."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """A whole number that is known once the code runs.
+    """An integer that is known when the code runs.
 
     Args:
-        code: that it is part of.
-        name: of its value there.
+        code: that it belongs to.
+        name: of its value in that code.
     """
 
     code: Code
     name: str
 
     def __add__(self, other: Index | int) -> Index:
-        return self._made("add", other)
+        return self._binary("add", other)
 
     def __sub__(self, other: Index | int) -> Index:
-        return self._made("sub", other)
+        return self._binary("sub", other)
 
     def __mul__(self, other: Index | int) -> Index:
-        return self._made("mul", other)
+        return self._binary("mul", other)
 
     def equals(self, other: Index | int) -> Index:
-        """1 or 0."""
+        """1 if equal, else 0."""
         same = self.code.value(f"icmp eq i64 {self.name}, {self.code.index(other)}")
         return Index(self.code, self.code.value(f"zext i1 {same} to i64"))
 
-    def _made(self, operation: str, other: Index | int) -> Index:
+    def _binary(self, operation: str, other: Index | int) -> Index:
         return Index(self.code, self.code.value(f"{operation} i64 {self.name}, {self.code.index(other)}"))
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """Where floats lie.
+    """A pointer to floats.
 
     Args:
-        code: that it is part of.
-        name: of its value there.
+        code: that it belongs to.
+        name: of its value in that code.
     """
 
     code: Code
@@ -64,11 +64,11 @@ class Pointer:
         return Pointer(self.code, self.code.value(f"getelementptr inbounds float, ptr {self.name}, i64 {offset}"))
 
     def load(self) -> Vector:
-        """A vector that lies there."""
+        """Load a vector."""
         return Vector(self.code, self.code.value(f"load {self.code.floats}, ptr {self.name}, align 4"))
 
     def spread(self) -> Vector:
-        """One float that lies there, for all samples."""
+        """Load one float into all lanes."""
         kind, words = self.code.floats, self.code.words
         one = self.code.value(f"load float, ptr {self.name}, align 4")
         first = self.code.value(f"insertelement {kind} undef, float {one}, i32 0")
@@ -77,52 +77,52 @@ class Pointer:
         )
 
     def store(self, vector: Vector) -> None:
-        """Puts a vector there."""
+        """Store a vector."""
         self.code.line(f"store {self.code.floats} {vector.name}, ptr {self.name}, align 4")
 
 
 @dataclass(frozen=True)
 class Vector:
-    """One float of each sample.
+    """One float per sample.
 
     Args:
-        code: that it is part of.
-        name: of its value there.
+        code: that it belongs to.
+        name: of its value in that code.
     """
 
     code: Code
     name: str
 
     def __add__(self, other: Vector | float) -> Vector:
-        return self._made("fadd", other)
+        return self._binary("fadd", other)
 
     def __sub__(self, other: Vector | float) -> Vector:
-        return self._made("fsub", other)
+        return self._binary("fsub", other)
 
     def __mul__(self, other: Vector | float) -> Vector:
-        return self._made("fmul", other)
+        return self._binary("fmul", other)
 
     def __truediv__(self, other: Vector | float) -> Vector:
-        return self._made("fdiv", other)
+        return self._binary("fdiv", other)
 
     def plus_product(self, one: Vector, other: Vector | float) -> Vector:
-        """This and a product, rounded once."""
+        """This plus a product, rounded once."""
         return self.code.called("fma", one, self.code.vector(other), self)
 
     def reaches(self, other: Vector | float) -> Mask:
-        """Where this is as much, or more."""
+        """Mask of lanes in which this is greater or equal."""
         return self._compared("oge", other)
 
     def at_least(self, bound: float) -> Vector:
-        """This, or the bound where that is more, or where this is no number."""
+        """The maximum of this and a bound; the bound for NaN."""
         return self._compared("ogt", bound).choose(self, bound)
 
     def at_most(self, bound: float) -> Vector:
-        """This, or the bound where that is less, or where this is no number."""
+        """The minimum of this and a bound; the bound for NaN."""
         return self._compared("olt", bound).choose(self, bound)
 
     def exp(self) -> Vector:
-        """The exponential, of -87 to 88, to two units in the last place."""
+        """The exponential, for -87 to 88, to two units in the last place."""
         code = self.code
         whole = code.called("rint", self * 1.4426950408889634)
         rest = self.plus_product(whole, -LN2_HIGH).plus_product(whole, -LN2_LOW)
@@ -135,7 +135,7 @@ class Vector:
         return series * Vector(code, code.value(f"bitcast {code.words} {bits} to {code.floats}"))
 
     def log(self) -> Vector:
-        """The natural logarithm, of normal positive numbers, to two units in the last place."""
+        """The natural logarithm, for normal positive numbers, to two units in the last place."""
         code = self.code
         bits = code.value(f"bitcast {code.floats} {self.name} to {code.words}")
         above = code.value(f"sub {code.words} {bits}, {code.every_word(BITS_OF_ROOT_HALF)}")
@@ -144,7 +144,7 @@ class Vector:
         left = code.value(f"sub {code.words} {bits}, {exponent}")
         rest = Vector(code, code.value(f"bitcast {code.words} {left} to {code.floats}"))
         whole = Vector(code, code.value(f"sitofp {code.words} {power} to {code.floats}"))
-        # Of what is left, between the roots of a half and of two, by the series of the inverse hyperbolic tangent.
+        # The rest, between the roots of 1/2 and 2, by the series of the inverse hyperbolic tangent.
         share = (rest - 1.0) / (rest + 1.0)
         square = share * share
         series = code.constant(1 / 9)
@@ -154,7 +154,7 @@ class Vector:
         small = (twice + whole * LN2_LOW).plus_product(twice * square, series)
         return small.plus_product(whole, LN2_HIGH)
 
-    def _made(self, operation: str, other: Vector | float) -> Vector:
+    def _binary(self, operation: str, other: Vector | float) -> Vector:
         other = self.code.vector(other)
         return Vector(self.code, self.code.value(f"{operation} {self.code.floats} {self.name}, {other.name}"))
 
@@ -165,11 +165,11 @@ class Vector:
 
 @dataclass(frozen=True)
 class Mask:
-    """Something that is true of some samples.
+    """A truth value per sample.
 
     Args:
-        code: that it is part of.
-        name: of its value there.
+        code: that it belongs to.
+        name: of its value in that code.
     """
 
     code: Code
@@ -179,17 +179,17 @@ class Mask:
         return Mask(self.code, self.code.value(f"and {self.code.truths} {self.name}, {other.name}"))
 
     def choose(self, one: Vector | float, other: Vector | float) -> Vector:
-        """One where it is true, the other elsewhere."""
+        """`one` in lanes where the mask is true, `other` elsewhere."""
         kind, one, other = self.code.floats, self.code.vector(one), self.code.vector(other)
         chosen = f"select {self.code.truths} {self.name}, {kind} {one.name}, {kind} {other.name}"
         return Vector(self.code, self.code.value(chosen))
 
 
 class Code:
-    """One function, written as it is run through.
+    """One function, emitted instruction by instruction.
 
     Args:
-        lanes: samples of a vector.
+        lanes: samples per vector.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -201,7 +201,7 @@ class Code:
 
     @contextmanager
     def function(self, name: str, *, pointers: int, counts: int) -> Iterator[tuple[list[Pointer], list[Index]]]:
-        """Its arguments: pointers to floats that do not overlap, then counts."""
+        """Emit a function with pointers to floats that do not overlap, then counts; yields its arguments."""
         places = [Pointer(self, f"%p{k}") for k in range(pointers)]
         numbers = [Index(self, f"%n{k}") for k in range(counts)]
         arguments = [f"ptr noalias {each.name}" for each in places] + [f"i64 {each.name}" for each in numbers]
@@ -210,11 +210,11 @@ class Code:
         self._lines.append("  ret void\n}")
 
     def each(self, count: Index | int, carried: MutableSequence[Vector] | None = None) -> Iterator[Index]:
-        """A loop of the code, run at least once: what is written in its body is run for 0, 1, ... up to the count.
+        """Emit a loop that runs at least once, with an index of 0, 1, ... up to `count`; the body is emitted once.
 
         Args:
-            count: of rounds.
-            carried: vectors that each round replaces: before the loop, from what they are; after it, what they became.
+            count: of iterations.
+            carried: vectors that each iteration replaces; initialized before the loop, and final after it.
         """
         carried = [] if carried is None else carried
         before, first = self._block, [each.name for each in carried]
@@ -236,42 +236,42 @@ class Code:
         self._begin(after)
 
     def number(self, number: int) -> Index:
-        """One that is known now."""
+        """An integer constant."""
         return Index(self, str(number))
 
     def constant(self, number: float) -> Vector:
-        """The same for all samples."""
+        """The same number in all lanes."""
         (rounded,) = struct.unpack("f", struct.pack("f", number))
         bits = struct.pack(">d", rounded).hex().upper()
         return Vector(self, f"<{', '.join([f'float 0x{bits}'] * self.lanes)}>")
 
     def vector(self, number: Vector | float) -> Vector:
-        """A vector, of a number too."""
+        """A vector; numbers are converted."""
         return number if isinstance(number, Vector) else self.constant(number)
 
     def every_word(self, number: int) -> str:
-        """A whole number for all samples."""
+        """The same integer in all lanes."""
         return f"<{', '.join([f'i32 {number}'] * self.lanes)}>"
 
     def index(self, number: Index | int) -> str:
-        """How a whole number is written."""
+        """The text of an integer."""
         return number.name if isinstance(number, Index) else str(number)
 
     def called(self, intrinsic: str, *vectors: Vector) -> Vector:
-        """What one of LLVM's functions makes of vectors."""
+        """Emit a call of an LLVM intrinsic on vectors."""
         name = f"@llvm.{intrinsic}.v{self.lanes}f32"
         self._declared[name] = f"declare {self.floats} {name}({', '.join([self.floats] * len(vectors))})"
         arguments = ", ".join(f"{self.floats} {each.name}" for each in vectors)
         return Vector(self, self.value(f"call {self.floats} {name}({arguments})"))
 
     def value(self, instruction: str) -> str:
-        """The name of what an instruction gives."""
+        """Emit an instruction; returns the name of its result."""
         name = self._name()
         self.line(f"{name} = {instruction}")
         return name
 
     def line(self, instruction: str) -> None:
-        """Writes an instruction that gives nothing."""
+        """Emit an instruction without a result."""
         self._lines.append(f"  {instruction}")
 
     def _name(self) -> str:

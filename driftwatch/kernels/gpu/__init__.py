@@ -1,1 +1,1 @@
-"""Kernels for NVIDIA's GPUs, in CUDA C++."""
+"""Kernels for NVIDIA GPUs, in CUDA C++."""

@@ -1,4 +1,4 @@
-"""CUDA C++, compiled where it runs by a library that comes with PyTorch for NVIDIA's GPUs: no tools are needed."""
+"""Compilation of CUDA C++ by NVRTC, which comes with PyTorch for NVIDIA GPUs, so no other tools are needed."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from torch import Tensor
 from driftwatch.errors import DriftwatchError
 
 Constants = tuple[tuple[str, int], ...]
-"""Names that a source leaves open, and their values."""
+"""Preprocessor constants that a source requires, with their values."""
 
 OLDEST = (8, 0)
-"""Compute capability from which on float16 tiles of 16x16 are multiplied, and copied aside."""
+"""First compute capability with products of 16x16 tiles of float16, and asynchronous copies."""
 
 HOPPER = "sm_90a"
-"""The architecture whose tensor cores work for groups of warps; later ones do so in another way."""
+"""The architecture with products of warp groups (`wgmma`); later ones have other instructions for them."""
 
 
 class Kernel:
-    """One kernel, loaded on one GPU.
+    """A kernel, loaded on one GPU.
 
     Args:
         name: of its function.
-        binary: that `binary_of` made of its source, for this GPU.
-        threads: of a block.
-        shared: bytes that a block shares.
+        binary: compiled for this GPU by `binary_of`.
+        threads: per block.
+        shared: bytes of shared memory per block.
         device: an NVIDIA GPU.
 
     Raises:
-        DriftwatchError: if it cannot be loaded.
+        DriftwatchError: it cannot be loaded.
     """
 
     def __init__(self, name: str, binary: bytes, *, threads: int, shared: int, device: torch.device) -> None:
@@ -43,7 +43,7 @@ class Kernel:
         self._name, self._binary = name, binary
         self._threads, self._shared, self._device = threads, shared, device
         with torch.cuda.device(device):
-            torch.cuda.current_stream().synchronize()  # makes PyTorch's context that of this thread
+            torch.cuda.current_stream().synchronize()  # makes PyTorch's context current in this thread
             self._module = _checked(driver.cuModuleLoadData(binary))
             self._function = _checked(driver.cuModuleGetFunction(self._module, name.encode()))
             limit = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -51,21 +51,22 @@ class Kernel:
         self._launch = driver.cuLaunchKernel
 
     def __deepcopy__(self, _: dict[int, Any]) -> Kernel:
-        """Itself: it has nothing that changes."""
+        """Itself, since it has no mutable state."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process loads it anew: what is loaded belongs to one."""
+        """Pickle the binary, which another process loads anew."""
         again = partial(Kernel, threads=self._threads, shared=self._shared, device=self._device)
         return again, (self._name, self._binary)
 
     def __call__(self, blocks: int, *arguments: Tensor | float | None) -> None:
-        """Runs it on the current stream of its GPU; tensors are passed as where they lie. No blocks do nothing.
+        """Launch it on the GPU's current stream; tensors are passed as pointers. With 0 blocks, nothing happens.
 
-        So that it can be recorded, it waits for nothing. The calling thread has put something on the GPU before.
+        The launch does not synchronize, so it can be captured in a CUDA graph. The calling thread must have used the
+        GPU before.
 
         Raises:
-            TypeError: if a tensor lies elsewhere, or not one number after another.
+            TypeError: a tensor is on another device, or not contiguous.
         """
         if not blocks:
             return
@@ -86,20 +87,20 @@ def kernel_for(
     constants: Constants = (),
     parts: tuple[str, ...] = (),
 ) -> Kernel | None:
-    """The kernel that `name` with ``.cu`` holds under the same name, for a device; None if there can be none.
+    """The kernel `name` in the file `name` with ``.cu``, for a device; None if the device cannot run it.
 
-    It is loaded once for all that ask for it, and stays: graphs that were recorded run it.
+    It is loaded once and never unloaded, since recorded CUDA graphs refer to it.
 
     Args:
-        device: where it is to run.
+        device: to run it on.
         name: of the file and its function.
-        threads: of a block.
-        shared: bytes that a block shares; more than the device has for it make no kernel.
-        constants: that its source leaves open.
-        parts: files that its source takes for granted, in this order.
+        threads: per block.
+        shared: bytes of shared memory per block; the result is None if the device has less.
+        constants: that its source requires.
+        parts: files to include before the source, in this order.
 
     Raises:
-        DriftwatchError: if it does not compile.
+        DriftwatchError: it does not compile.
     """
     if not compiles_for(device) or shared > torch.cuda.get_device_properties(device).shared_memory_per_block_optin:
         return None
@@ -116,24 +117,24 @@ def compiles_for(device: torch.device) -> bool:
         from cuda.bindings import nvrtc
 
         known = _checked(nvrtc.nvrtcGetSupportedArchs())
-    except (ImportError, OSError, RuntimeError):  # bindings of another CUDA than PyTorch's find no library
+    except (ImportError, OSError, RuntimeError):  # bindings for another CUDA version than PyTorch's find no library
         return False
     major, minor = torch.cuda.get_device_capability(device)
     return (major, minor) >= OLDEST and 10 * major + minor in known
 
 
 def architecture_of(device: torch.device) -> str:
-    """Of a GPU, as `binary_of` takes it."""
+    """The architecture of a GPU, as an argument for `binary_of`."""
     major, minor = torch.cuda.get_device_capability(device)
     return HOPPER if (major, minor) == (9, 0) else f"sm_{major}{minor}"
 
 
 @lru_cache(maxsize=256)
 def binary_of(architecture: str, name: str, constants: Constants, parts: tuple[str, ...] = ()) -> bytes:
-    """Machine code for an architecture (``sm_90``); no GPU is needed for it. Other arguments as of `kernel_for`.
+    """Machine code for an architecture (``sm_90``); needs no GPU. For the other arguments, see `kernel_for`.
 
     Raises:
-        DriftwatchError: with the compiler's words.
+        DriftwatchError: with the compiler's messages.
     """
     text = "".join(
         files(__package__).joinpath(part).read_text("utf-8") for part in ("threads.cu", *parts, f"{name}.cu")
@@ -146,12 +147,12 @@ def binary_of(architecture: str, name: str, constants: Constants, parts: tuple[s
     (result,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     try:
         if result != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            told = bytearray(_checked(nvrtc.nvrtcGetProgramLogSize(program)))
-            _checked(nvrtc.nvrtcGetProgramLog(program, told))
+            messages = bytearray(_checked(nvrtc.nvrtcGetProgramLogSize(program)))
+            _checked(nvrtc.nvrtcGetProgramLog(program, messages))
             raise DriftwatchError(
-                f"a kernel does not compile: {told.decode(errors='replace')}",
+                f"a kernel does not compile: {messages.decode(errors='replace')}",
                 where="driftwatch.kernels",
-                remedy="report it; `device: cpu` does without",
+                remedy="report it; `device: cpu` avoids it",
             )
         binary = bytearray(_checked(nvrtc.nvrtcGetCUBINSize(program)))
         _checked(nvrtc.nvrtcGetCUBIN(program, binary))
@@ -163,7 +164,7 @@ def binary_of(architecture: str, name: str, constants: Constants, parts: tuple[s
 def arguments_of(
     device: torch.device, *arguments: Tensor | float | None
 ) -> tuple[tuple[float, ...], tuple[type[c_void_p | c_int | c_double], ...]]:
-    """What a kernel on a device is given: values, those of tensors being where they lie, and their types in C."""
+    """A kernel's arguments as values, with pointers for tensors, and their C types."""
     values, types = zip(*(_argument(device, each) for each in arguments), strict=True)
     return values, types
 
@@ -172,7 +173,7 @@ def _argument(device: torch.device, value: Tensor | float | None) -> tuple[float
     if isinstance(value, Tensor):
         if value.device != device or not value.is_contiguous():
             raise TypeError(
-                f"a kernel on {device} takes what lies there in one piece, not {value.device}, {value.stride()}"
+                f"a kernel on {device} takes contiguous tensors there, not on {value.device} with {value.stride()}"
             )
         return value.data_ptr(), c_void_p
     if value is None:
@@ -181,17 +182,17 @@ def _argument(device: torch.device, value: Tensor | float | None) -> tuple[float
 
 
 def _has_bindings() -> bool:
-    """Newer versions of PyTorch for NVIDIA's GPUs bring them; with others flows go layer by layer."""
+    """Recent versions of PyTorch for NVIDIA GPUs install them; without them, flows run layer by layer."""
     return find_spec("cuda") is not None and find_spec("cuda.bindings") is not None
 
 
 def _checked(answer: tuple[Any, ...]) -> Any:
-    """What a call of CUDA's libraries gives beside its result code."""
+    """The results of a CUDA call, without its result code."""
     result, *values = answer
     if int(result) != 0:
         raise DriftwatchError(
             f"CUDA answers {result!r}",
             where="driftwatch.kernels",
-            remedy="see what else runs on the GPU; `device: cpu` does without",
+            remedy="check what else runs on the GPU; `device: cpu` avoids it",
         )
     return values[0] if values else None

@@ -1,7 +1,6 @@
-// Uniform noise that depends on each row's own values and nothing else, to the bit that of
-// `driftwatch.flows.base.content_noise`.
-
-// Set by the host: THREADS (of a block, a multiple of 32).
+// Uniform noise that depends only on each row's own values, equal to `driftwatch.flows.base.content_noise` to the bit.
+//
+// Set by the host: THREADS (per block, a multiple of 32).
 
 typedef unsigned long long Word;
 
@@ -11,7 +10,7 @@ __device__ Word mixed(Word v) {
     return v ^ v >> 31 & 0x1ffffffffull;
 }
 
-// x and noise: (rows, dim), a block of threads to a row.
+// x and noise: (rows, dim), one block of threads per row.
 extern "C" __global__ void __launch_bounds__(THREADS) content_noise(const float *x, float *noise, int dim) {
     extern __shared__ __align__(16) char memory[];
     const long long start = static_cast<long long>(blockIdx.x) * dim;

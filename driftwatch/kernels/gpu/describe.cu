@@ -1,8 +1,8 @@
-// What is measured of images beside their latents: `driftwatch.stats.descriptors.image_descriptors`.
+// Descriptors of images: `driftwatch.stats.descriptors.image_descriptors`.
 //
-// Set by the host: CHANNELS, HEIGHT, WIDTH; SIDE (of the grid of means), KINDS (of channels that have a histogram each,
-// or 1), INTENSITIES (of a histogram), ORDERS (of differences, at most), LEVELS (of details, at most), SHARED (bytes that a block
-// shares), THREADS (of one, a multiple of 32).
+// Set by the host: CHANNELS, HEIGHT, WIDTH; SIDE (of the grid of means), KINDS (number of histograms), INTENSITIES (bins
+// of a histogram), ORDERS (most orders of differences), LEVELS (most levels of details), SHARED (bytes of shared memory
+// per block), THREADS (per block, a multiple of 32).
 
 constexpr int PLANE = HEIGHT * WIDTH, SIZE = CHANNELS * PLANE;
 
@@ -19,19 +19,19 @@ __device__ constexpr int levels() {
 constexpr int ENERGIES = 2 * (DOWN + ACROSS) + 3 * levels() + 1;
 
 struct Shared {
-    double x[SIZE];                     // in units of the noise, and ever smoother
+    double x[SIZE];                     // in units of the noise; smoother from level to level
     double smooth[(SIZE + 3) / 4 + 1];
     double energies[ENERGIES], aside[THREADS / 32];
     unsigned counts[KINDS * INTENSITIES];
 };
-static_assert(sizeof(Shared) == SHARED, "what the host gives a block");
+static_assert(sizeof(Shared) == SHARED, "must equal what the host allocates");
 
 template <int ORDER> __device__ double difference(const double *x, int stride) {
     if constexpr (ORDER == 0) return *x;
     else return difference<ORDER - 1>(x + stride, stride) - difference<ORDER - 1>(x, stride);
 }
 
-// Mean squares and absolute values of differences of up to MOST orders, down or across.
+// Mean squares and mean absolute values of differences of up to MOST orders, down or across.
 template <int ORDER, int MOST, bool IS_DOWN> __device__ void differences(Shared &shared, int energy) {
     if constexpr (ORDER <= MOST) {
         constexpr int ROWS = HEIGHT - (IS_DOWN ? ORDER : 0), COLUMNS = WIDTH - (IS_DOWN ? 0 : ORDER);
@@ -53,7 +53,7 @@ template <int ORDER, int MOST, bool IS_DOWN> __device__ void differences(Shared 
     }
 }
 
-// Of each four pixels the three details' energies, and their mean in `to`.
+// The energies of the three details of each 2x2 pixels, and the pixels' mean in `to`.
 __device__ void halve(Shared &shared, double *from, double *to, int height, int width, int energy) {
     const int rows = height / 2, columns = width / 2, count = CHANNELS * rows * columns;
     double sums[3] = {};
@@ -71,7 +71,7 @@ __device__ void halve(Shared &shared, double *from, double *to, int height, int 
     }
 }
 
-// images: (samples, CHANNELS, HEIGHT, WIDTH); what is found: (samples, K) each. A block of threads to an image.
+// images: (samples, CHANNELS, HEIGHT, WIDTH); outputs: (samples, K) each. One block of threads per image.
 extern "C" __global__ void __launch_bounds__(THREADS)
     describe(const float *images, double *layout, double *spectrum, double *intensity, double low, double high,
              double noise, double faintest) {

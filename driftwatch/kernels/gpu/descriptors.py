@@ -1,4 +1,4 @@
-"""What is measured of images beside their latents, in one kernel (`describe.cu`)."""
+"""Descriptors of images in one GPU kernel (`describe.cu`)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ THREADS = 256
 
 @dataclass(frozen=True)
 class Measured:
-    """What is measured of images.
+    """Parameters of the descriptors of images.
 
     Args:
-        low: the lowest value of a pixel.
-        high: the highest.
-        noise: the unit of energies.
-        faintest: energy that is added before a logarithm is taken.
-        side: of the grid whose cells' means are taken.
-        intensities: of a histogram.
-        most_colours: channels up to which each has a histogram.
-        orders: of differences, at most.
-        levels: of details, at most.
+        low: least pixel value.
+        high: greatest pixel value.
+        noise: unit of energies.
+        faintest: energy added before taking logarithms.
+        side: of the grid of means.
+        intensities: bins of a histogram.
+        most_colours: up to so many channels, each has its own histogram.
+        orders: most orders of differences.
+        levels: most levels of details.
     """
 
     low: float
@@ -39,7 +39,7 @@ class Measured:
     levels: int
 
     def constants(self, channels: int, height: int, width: int) -> dict[str, int]:
-        """That `describe.cu` leaves open."""
+        """The constants that `describe.cu` requires."""
         size, counters = channels * height * width, self.kinds(channels) * self.intensities
         doubles = size + (size + 3) // 4 + 1 + self.energies(height, width) + THREADS // 32
         return {
@@ -56,11 +56,11 @@ class Measured:
         }
 
     def kinds(self, channels: int) -> int:
-        """Of histograms."""
+        """Number of histograms."""
         return channels if channels <= self.most_colours else 1
 
     def energies(self, height: int, width: int) -> int:
-        """Their number: of differences' squares and sizes, of details, and of what is left."""
+        """Number of energies: of differences and their absolute values, of details, and of the remaining means."""
         shorter, levels = min(height, width), 0
         while levels < self.levels and shorter >> levels >= 2:
             levels += 1
@@ -68,7 +68,7 @@ class Measured:
 
 
 def measured(images: Tensor, what: Measured) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Layout, spectrum and intensities of images ``(N, C, H, W)``, ``(N, K)`` each; None if no kernel does it."""
+    """Layout, spectrum and intensities of images ``(N, C, H, W)``, ``(N, K)`` each; None without a kernel."""
     channels, height, width = images.shape[1:]
     constants = what.constants(channels, height, width)
     kernel = kernel_for(

@@ -1,15 +1,17 @@
-// The divergence of windows from the reference by one block: `driftwatch.stats.decomposition.decompose`, parts summed.
+// The divergence of windows from the reference in one block of the latent: the sum of the parts of
+// `driftwatch.stats.decomposition.decompose`.
 //
-// Set by the host: LENGTH (dimensions of a sub-vector), THREADS (of a block of threads, a multiple of 32), SHARED
-// (bytes that a block shares).
+// Set by the host: LENGTH (dimensions of a sub-vector), THREADS (per block of threads, a multiple of 32), SHARED (bytes
+// of shared memory per block).
 
 struct Shared {
-    double rest[LENGTH][LENGTH];  // of a matrix, in the course of its elimination
+    double rest[LENGTH][LENGTH];  // of the matrix during elimination
     double mean[LENGTH], aside[THREADS / 32];
 };
-static_assert(sizeof(Shared) == SHARED, "what the host gives a block");
+static_assert(sizeof(Shared) == SHARED, "must equal what the host allocates");
 
-// summaries: (windows, size); total: (windows,), what other blocks gave, if there are some. A block of threads to each.
+// summaries: (windows, size); total: (windows,), holding the sum over earlier blocks if `others`. One block of threads
+// per window.
 extern "C" __global__ void __launch_bounds__(THREADS)
     divergence(const double *summaries, double *total, int size, int vectors, int first, int second, int others) {
     extern __shared__ __align__(16) char memory[];

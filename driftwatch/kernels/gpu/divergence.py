@@ -1,4 +1,4 @@
-"""How far windows are from the reference, a kernel to a block of their latents (`divergence.cu`)."""
+"""Divergence of windows on a GPU, with one kernel launch per block of the latent (`divergence.cu`)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from driftwatch.kernels.gpu.compiled import Kernel, kernel_for
 
 BYTES = 8
 FEW = 16
-"""Dimensions of a sub-vector up to which `FEW_THREADS` eliminate as fast as more of them."""
+"""Dimensions of a sub-vector up to which `FEW_THREADS` eliminate as fast as more threads."""
 
 FEW_THREADS, MANY_THREADS = 64, 256
 
 
 @dataclass(frozen=True)
 class Block:
-    """Where summaries hold a block's sums.
+    """The position of a block's sums in summaries.
 
     Args:
-        vectors: sub-vectors of a sample.
+        vectors: sub-vectors per sample.
         length: dimensions of a sub-vector.
-        first: the place of ``sum u``.
-        second: the place of ``sum u u^T``.
+        first: index of ``sum u``.
+        second: index of ``sum u u^T``.
     """
 
     vectors: int
@@ -35,7 +35,7 @@ class Block:
 
 
 def divergences(summaries: Tensor, blocks: Sequence[Block]) -> Tensor | None:
-    """The divergence of windows ``(M, V)`` from the reference, nats, ``(M,)``; None if there is no kernel for it."""
+    """The divergence of windows ``(M, V)`` from the reference, nats, ``(M,)``; None without a kernel."""
     if summaries.dtype != torch.float64:
         return None
     found = [_kernel(summaries.device, block.length) for block in blocks]

@@ -1,15 +1,15 @@
-// What products of four warps take from the hardware (compute capability 9.0 alone: `wgmma`).
+// Instructions for products by groups of four warps (`wgmma`, only on compute capability 9.0).
 
-// Where the tensor cores find tiles of 8x8 float16: those of one depth next to each other, of each eight columns the
-// upper and the lower one.
+// Describes tiles of 8x8 float16 to the tensor cores: tiles of one depth are adjacent, the upper one of each eight
+// columns before the lower one.
 __device__ unsigned long long described(const float *tiles) {
     const auto place = static_cast<unsigned long long>(__cvta_generic_to_shared(tiles));
     constexpr unsigned long long LOWER = 128 >> 4, NEXT = 256 >> 4;
     return (place >> 4 & 0x3fff) | LOWER << 16 | NEXT << 32;
 }
 
-// Starts to add to 16 x N sums of each warp the product of its 16x16 factors and the 16 x N at `weights`; where it does
-// not add to them, it replaces them.
+// Starts to add the product of each warp's 16x16 factors and the 16 x N weights to its 16 x N sums, or to replace the
+// sums by it unless `add`.
 template <int N>
 __device__ void multiply(float (&sums)[N / 2], const unsigned (&factor)[4], const float *weights, bool add);
 
@@ -64,7 +64,7 @@ __device__ void multiply<72>(float (&sums)[36], const unsigned (&factor)[4], con
 #undef FOUR
 #undef FACTORS
 
-// What is multiplied next is in its registers when this returns.
+// Ensures that factors are in registers before the following products read them.
 template <int D> __device__ void settle(const unsigned (&factors)[D][4]) {
 #pragma unroll
     for (int depth = 0; depth < D; depth++)
@@ -73,7 +73,7 @@ template <int D> __device__ void settle(const unsigned (&factors)[D][4]) {
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
 
-// Waits for all that is multiplied; sums may be read then.
+// Waits for all started products; afterwards, sums may be read.
 template <int N> __device__ void wait_for_products(float (&sums)[N]) {
     asm volatile("wgmma.commit_group.sync.aligned;\n wgmma.wait_group.sync.aligned 0;" ::: "memory");
 #pragma unroll

@@ -1,9 +1,9 @@
-// Products of a coupling's convolutions by groups of four warps, a tile of each at once. Tensor cores go on with them
-// while the warps of other groups do something else (compute capability 9.0 alone).
+// Products of a coupling's convolutions by groups of four warps, with one tile per warp at a time. Tensor cores compute
+// them while the warps of other groups do something else (only on compute capability 9.0).
 
-static_assert(TILES == 1, "other groups fill the time, not other tiles");
+static_assert(TILES == 1, "other groups hide the latency, not other tiles");
 
-// Starts the product of factors and weights, and waits for it.
+// Starts the product of factors and weights, and waits for its result.
 template <int N, int D>
 __device__ void multiply_all(float (&sums)[N / 2], const unsigned (&factors)[D][4], const float *weights) {
     settle(factors);
@@ -12,14 +12,14 @@ __device__ void multiply_all(float (&sums)[N / 2], const unsigned (&factors)[D][
     wait_for_products(sums);
 }
 
-// Two tiles of 8 channels of sums, for 16 pixels, become one of 16 channels of factors.
+// Converts pairs of tiles of 8 channels of sums, for 16 pixels, to tiles of 16 channels of factors.
 __device__ void rectify(unsigned (&hidden)[DEPTH][4], const float (&sums)[COLUMNS * 4]) {
 #pragma unroll
     for (int two = 0; two < COLUMNS * 2; two++)
         hidden[two / 4][two % 4] = rectified(sums[two * 2], sums[two * 2 + 1]);
 }
 
-// The hidden activations of a group's pixels: a 3x3 convolution of the channels that condition, and a 1x1 convolution.
+// The hidden activations of a group's pixels: a 3x3 convolution of the conditioning channels, then a 1x1 convolution.
 __device__ void activate(const Shared &shared, Hidden &hidden, int pass) {
     float sums[COLUMNS * 4];
     unsigned factors[FIRST_DEPTH][4], between[DEPTH][4];
@@ -36,7 +36,7 @@ __device__ void activate(const Shared &shared, Hidden &hidden, int pass) {
     rectify(hidden[0], sums);
 }
 
-// What each pixel gives to its neighbours, of one chunk of outputs.
+// Contributions of each pixel to its neighbours, for one chunk of outputs.
 __device__ void give(Shared &shared, const Hidden &hidden, int pass, int chunk) {
     float sums[GIVEN * 4];
     multiply_all<GIVEN * 8>(sums, hidden[0], shared.weights + LAST + chunk * DEPTH * GIVEN * 64);

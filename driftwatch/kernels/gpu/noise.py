@@ -1,4 +1,4 @@
-"""Noise that depends on a row's own values, in one kernel (`content_noise.cu`)."""
+"""Content noise in one GPU kernel (`content_noise.cu`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONSTANTS = (("THREADS", THREADS),)
 
 
 def content_noise_of(x: Tensor) -> Tensor:
-    """As `driftwatch.flows.base.content_noise`, to the bit."""
+    """Equal to `driftwatch.flows.base.content_noise` to the bit."""
     kernel = kernel_for(x.device, "content_noise", threads=THREADS, shared=THREADS // 32 * BYTES, constants=CONSTANTS)
     if kernel is None:
         return content_noise(x)

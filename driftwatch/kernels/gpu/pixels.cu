@@ -1,32 +1,32 @@
-// What a block of threads holds of a scale's pixels, and what is done with them outside of products.
+// The pixels of a scale that a block of threads holds, and everything done with them except products.
 //
-// Set by the host: HEIGHT, WIDTH, CHANNELS (of the squeezed image), STEPS, SPLIT (0 or 1), PATCH (the side of
-// those that are sub-vectors), ROWS (pixels of a block),
-// TILES (of 16 pixels, that one warp multiplies at once), PASSES (in which it does so), GROUP (threads that hold whole
-// samples), SHARED (bytes that a block shares), BLOCKS (on a multiprocessor).
+// Set by the host: HEIGHT, WIDTH, CHANNELS (of the squeezed image), STEPS, SPLIT (0 or 1), PATCH (side of the patches
+// that are sub-vectors), ROWS (pixels per block), TILES (of 16 pixels that one warp multiplies at once), PASSES (of a
+// warp over its pixels), GROUP (threads that hold whole samples), SHARED (bytes of shared memory per block), BLOCKS (per
+// multiprocessor).
 
 constexpr int HIDDEN = 64, TAPS = 9;
 constexpr int PIXELS = HEIGHT * WIDTH;
-constexpr int HALF = CHANNELS / 2, PAIRS = HALF / 2;      // channels that condition, and those that are moved
+constexpr int HALF = CHANNELS / 2, PAIRS = HALF / 2;      // conditioning channels, and as many transformed ones
 constexpr int FIRST_DEPTH = (TAPS * HALF + 2 + 15) / 16;  // of the first convolution and its biases, in tiles of 16
 constexpr int DEPTH = HIDDEN / 16, COLUMNS = HIDDEN / 8;
 constexpr int CHUNK = CHANNELS % 8 == 0 ? 8 : 4;          // outputs of the last convolution that are computed at once:
-constexpr int CHUNKS = CHANNELS / CHUNK;                  // half of them shifts, and the log-scales that go with them
-constexpr int GIVEN = (TAPS * CHUNK + 7) / 8;             // what a pixel gives to its neighbours, in tiles of 8
+constexpr int CHUNKS = CHANNELS / CHUNK;                  // half of them shifts, the others their log-scales
+constexpr int GIVEN = (TAPS * CHUNK + 7) / 8;             // contributions of a pixel to its neighbours, in tiles of 8
 constexpr int PASS_ROWS = TILES * 16;                     // pixels that a warp multiplies at once
-constexpr int WARP_ROWS = PASSES * PASS_ROWS;             // and in all
+constexpr int WARP_ROWS = PASSES * PASS_ROWS;             // and in all passes
 constexpr int THREADS = ROWS / WARP_ROWS * 32;
 constexpr int GROUP_ROWS = GROUP / 32 * WARP_ROWS, GROUP_SAMPLES = GROUP_ROWS / PIXELS;
 constexpr int SAMPLES = ROWS / GROUP_ROWS * GROUP_SAMPLES;
-constexpr int OWN = ROWS / THREADS;                       // pixels of a thread, where no products are made
-constexpr int LINE = WIDTH + 2, CELLS = LINE * (HEIGHT + 2);  // of a sample with zeros around it
-// Whether a lane's rows lie equally far from its first one in all samples.
+constexpr int OWN = ROWS / THREADS;                       // pixels per thread outside of products
+constexpr int LINE = WIDTH + 2, CELLS = LINE * (HEIGHT + 2);  // of a sample with a border of zeros
+// Whether the distance from a lane's first row to its other rows is the same in all samples.
 constexpr bool REGULAR = GROUP_SAMPLES * PIXELS == GROUP_ROWS && WARP_ROWS % WIDTH == 0 &&
                          (WARP_ROWS % PIXELS == 0 || PIXELS % WARP_ROWS == 0) && (WIDTH % 8 == 0 || 8 % WIDTH == 0) &&
                          (PIXELS % 8 == 0 || 8 % PIXELS == 0);
-constexpr int PLANE = ROWS * CHUNK / 2 + (CHUNK == 4 ? 16 : 0);  // so that what a warp writes lies in different banks
+constexpr int PLANE = ROWS * CHUNK / 2 + (CHUNK == 4 ? 16 : 0);  // padded, so that a warp writes to different banks
 
-// Of a step's weights, in words of 4 bytes.
+// Offsets in a step's weights, in 4-byte words.
 constexpr int MIX = 0;
 constexpr int MIX_BIAS = MIX + CHANNELS * CHANNELS;
 constexpr int MIDDLE_BIAS = MIX_BIAS + CHANNELS;
@@ -42,16 +42,16 @@ template <int N> struct alignas(N * 4) Pairs { unsigned at[N]; };  // of float16
 struct Shared {
     float weights[WEIGHTS];
     float x[CHANNELS / 4][ROWS][4];
-    unsigned given[TAPS][PLANE];                             // pairs of float16
-    unsigned kept[(SAMPLES * CELLS * PAIRS + 3) / 4 * 4];  // likewise
+    unsigned given[TAPS][PLANE];                             // contributions to neighbours, pairs of float16
+    unsigned kept[(SAMPLES * CELLS * PAIRS + 3) / 4 * 4];  // conditioning channels, pairs of float16
 };
-static_assert(sizeof(Shared) == SHARED, "what the host gives a block");
-constexpr unsigned ONES = 0x3c003c00;  // a pair of float16
+static_assert(sizeof(Shared) == SHARED, "must equal what the host allocates");
+constexpr unsigned ONES = 0x3c003c00;  // two float16
 
-// The hidden activations of a warp's pixels, as factors of the next product: [tile of 16 pixels][of channels].
+// The hidden activations of a warp's pixels, as factors of the next product: [tile of 16 pixels][tile of channels].
 typedef unsigned Hidden[TILES][DEPTH][4];
 
-// Which sample of a block a row belongs to; beyond the last one where it holds no pixel.
+// The sample of a block that a row belongs to; SAMPLES if it holds no pixel.
 __device__ int sample_of(int row) {
     const int within = row % GROUP_ROWS / PIXELS;
     return within < GROUP_SAMPLES ? row / GROUP_ROWS * GROUP_SAMPLES + within : SAMPLES;
@@ -59,20 +59,20 @@ __device__ int sample_of(int row) {
 
 __device__ int pixel_of(int row) { return row % GROUP_ROWS % PIXELS; }
 
-// Which one a pixel is where patches follow one another.
+// The index of a pixel in the order of patches.
 __device__ int place_in_patches(int pixel) {
     const int y = pixel / WIDTH, x = pixel % WIDTH, patch = y / PATCH * (WIDTH / PATCH) + x / PATCH;
     return (patch * PATCH + y % PATCH) * PATCH + x % PATCH;
 }
 
-// Where a row's channels that condition are kept.
+// The position of a row's conditioning channels.
 __device__ int cell_of(int row) {
     const int pixel = pixel_of(row), sample = sample_of(row);
     const int cell = (pixel / WIDTH + 1) * LINE + pixel % WIDTH + 1;
     return sample < SAMPLES ? (sample * CELLS + cell) * PAIRS : LINE * PAIRS + PAIRS;
 }
 
-// Which of a pixel's nine neighbours lie in the image, a bit each; none of a row that holds no pixel.
+// A bit mask of the nine neighbours of a pixel that lie within the image; 0 for a row without a pixel.
 __device__ unsigned neighbours(int row) {
     if (sample_of(row) == SAMPLES) return 0;
     const int y = pixel_of(row) / WIDTH, x = pixel_of(row) % WIDTH;
@@ -84,10 +84,10 @@ __device__ unsigned neighbours(int row) {
     return mask;
 }
 
-// One of the pixels of a thread, where no products are made.
+// The i-th pixel of this thread outside of products.
 __device__ int own_row(int i) { return threadIdx.x / GROUP * GROUP_ROWS + threadIdx.x % GROUP + i * GROUP; }
 
-// The first of the rows of a lane, of which each tile has two, eight apart.
+// The first row of this lane; each tile has two of its rows, eight apart.
 __device__ int lane_row() { return threadIdx.x / 32 * WARP_ROWS + threadIdx.x % 32 / 4; }
 
 __device__ void fetch(float *to, const float *weights, int step) {
@@ -110,7 +110,7 @@ __device__ void mix(Shared &shared, int row) {
     }
 }
 
-// Keeps the channels that condition, from `channel` on.
+// Stores the conditioning channels, which start at `channel`.
 __device__ void keep(Shared &shared, int row, int channel) {
     if (sample_of(row) == SAMPLES) return;
     for (int c = 0; c < HALF; c += 2) {
@@ -119,7 +119,7 @@ __device__ void keep(Shared &shared, int row, int channel) {
     }
 }
 
-// Where the channels are kept of a row of a lane, so far after its first one.
+// The position of the conditioning channels of a lane's row, `rows` after its first one.
 __device__ int cell_after(int first, int rows) {
     if constexpr (REGULAR)
         return cell_of(first) + (rows / PIXELS * CELLS + rows % PIXELS / WIDTH * LINE + rows % WIDTH) * PAIRS;
@@ -127,7 +127,7 @@ __device__ int cell_after(int first, int rows) {
         return cell_of(first + rows);
 }
 
-// The factors of the first convolution for a tile of 16 pixels. Biases are factors, too: those of two ones.
+// The factors of the first convolution for a tile of 16 pixels. Biases are weights of two factors of one.
 __device__ void gather(const Shared &shared, unsigned (&factors)[FIRST_DEPTH][4], int tile) {
     const int pair = threadIdx.x % 4;
 #pragma unroll
@@ -140,7 +140,7 @@ __device__ void gather(const Shared &shared, unsigned (&factors)[FIRST_DEPTH][4]
 #pragma unroll
             for (int place = 0; place < 2; place++) {
                 unsigned &factor = factors[depth][half * 2 + place];
-                factor = ONES;  // or anything finite, which weights of zero are for
+                factor = ONES;  // or any finite number where the weight is zero
                 if (k >= TAPS * HALF) continue;
                 const unsigned kept = shared.kept[cell_after(lane_row(), tile * 16 + place * 8) + from];
                 if (last < TAPS * HALF || own < TAPS * HALF) factor = kept;
@@ -148,7 +148,7 @@ __device__ void gather(const Shared &shared, unsigned (&factors)[FIRST_DEPTH][4]
         }
 }
 
-// Keeps what pixels give to their neighbours: of eight outputs two of a lane, for two rows of a tile.
+// Stores contributions of pixels to their neighbours: two of eight outputs per lane, for two rows of a tile.
 __device__ void lay(Shared &shared, const float (&sums)[4], int column, int tile) {
     const int n = column * 8 + threadIdx.x % 4 * 2, tap = n / CHUNK;
     if (column * 8 + 8 > TAPS * CHUNK && tap >= TAPS) return;
@@ -157,7 +157,7 @@ __device__ void lay(Shared &shared, const float (&sums)[4], int column, int tile
         to[(tile * 16 + place * 8) * (CHUNK / 2)] = halves(sums[place * 2], sums[place * 2 + 1]);
 }
 
-// Adds up what a pixel is given.
+// Sums the contributions to a pixel.
 __device__ void receive(const Shared &shared, float (&output)[CHUNK], int row, unsigned mask) {
 #pragma unroll
     for (int tap = 0; tap < TAPS; tap++) {

@@ -1,16 +1,16 @@
 // All steps of one scale of an image flow, and the split that follows them, in one kernel.
 //
-// A block of threads holds ROWS pixels: whole samples, at all channels, and stays with them from step to step. A
-// coupling's hidden activations (64 to a pixel) never leave the registers of the warp that computes them: what one
-// product accumulates lies as the next one takes its factor. The last convolution is a product too, from a pixel's
-// activations to what that pixel gives to its nine neighbours; the neighbours then add up what they are given.
+// A block of threads holds ROWS pixels, which are whole samples with all channels, through all steps. A coupling's
+// hidden activations (64 per pixel) never leave the registers of the warp that computes them: the sums of one product
+// have the register layout of the next one's factors. The last convolution is a product, too, from a pixel's activations
+// to its contributions to its nine neighbours, which then sum up what they get.
 //
-// Factors are float16, which has the same 10 bits of fraction as TF32, and so is what pixels give; sums, biases and all
-// else are float32.
+// Factors and contributions are float16, which has the same 10 fraction bits as TF32; sums, biases and everything else
+// are float32.
 
-// input: (samples, 2 HEIGHT, 2 WIDTH, CHANNELS / 4), squeezed here; leaving: sub-vectors of PATCH x PATCH pixels, of HALF
-// channels each with a split, of all without; staying: (samples, HEIGHT, WIDTH, HALF), with a split. log_det is added
-// to.
+// input: (samples, 2 HEIGHT, 2 WIDTH, CHANNELS / 4), squeezed here; leaving: sub-vectors of PATCH x PATCH pixels, with
+// HALF of the channels if there is a split, otherwise all; staying: (samples, HEIGHT, WIDTH, HALF), only with a split.
+// Log-determinants are added to log_det.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     scale(const float *input, const float *weights, float *leaving, float *staying, float *log_det, int samples) {
     extern __shared__ __align__(128) char memory[];
@@ -20,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     const int first = static_cast<int>(blockIdx.x) * SAMPLES;
     const int held = samples - first < SAMPLES ? samples - first : SAMPLES;
     const auto real = [&](int row) { return sample_of(row) < held; };
-    // From here on places are those of a block, as those of a large batch are beyond an int.
+    // From here on, indices are relative to the block, since those of a large batch would overflow an int.
     const long long before = static_cast<long long>(first) * PIXELS;
     input += before * CHANNELS, leaving += before * (SPLIT ? HALF : CHANNELS), staying += before * HALF;
     log_det += first;
@@ -102,6 +102,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
             if (pixel < reach && pixel + reach < PIXELS && sample_of(row) < SAMPLES) sums[row] += sums[row + reach];
         }
     }
-    for (int i = 0; i < OWN; i++)  // the thread that added up the last two
+    for (int i = 0; i < OWN; i++)  // only the thread that added the last two
         if (real(own_row(i)) && pixel_of(own_row(i)) == 0) log_det[sample_of(own_row(i))] += sums[own_row(i)];
 }

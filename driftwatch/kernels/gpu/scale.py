@@ -1,4 +1,4 @@
-"""All steps of one scale of an image flow as one kernel, for scoring on a GPU (`scale.cu`)."""
+"""GPU kernels for image flows: all steps of one scale in one kernel (`scale.cu`)."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ BY_WARPS = ("warp_instructions.cu", "pixels.cu", "warps.cu")
 BY_GROUPS = ("warp_instructions.cu", "group_instructions.cu", "pixels.cu", "groups.cu")
 HIDDEN, TAPS = 64, 9
 ROWS = (256, 128)
-"""Pixels that a block of threads may hold, best first, where samples have no more."""
+"""Pixels per block of threads, best first, for samples with no more pixels than that."""
 
 MANY_ROWS = (512, 1_024)
-"""Where they have more."""
+"""Pixels per block for larger samples."""
 
 FEW_CHANNELS = 4
-"""Up to so many, a warp by itself best multiplies four tiles (benchmarks/NOTES.md): with more, registers run out."""
+"""Up to so many channels, four tiles per warp are fastest (benchmarks/NOTES.md); with more, registers run out."""
 
 WARPS = 8
-"""Of a block, at most."""
+"""Most warps per block."""
 
 GROUP_WARPS, GROUP_ROWS = 4, 64
-"""Of a group that Hopper's tensor cores work for, and the pixels that it multiplies at once."""
+"""Warps of a Hopper warp group, and the pixels that it multiplies at once."""
 
 NEEDED = {1: 96, 2: 128, 4: 168}
-"""Registers of a thread, by its warp's tiles, with which it need not put them aside in memory."""
+"""Registers per thread, by tiles per warp, that avoid spilling to memory."""
 
 REGISTERS = 65_536
-"""Of a multiprocessor, of every GPU since 2012."""
+"""Registers per multiprocessor, on every GPU since 2012."""
 
 RESERVED = 1_024
-"""Bytes of a multiprocessor's memory that each block takes beside what it asks for."""
+"""Bytes of shared memory that each block takes in addition to what it requests."""
 
 
 @dataclass(frozen=True)
 class ScaleShape:
-    """What a scale's kernel is compiled for.
+    """Parameters that a scale's kernel is compiled for.
 
     Args:
         height: of the squeezed image.
-        width: likewise.
-        channels: likewise, a multiple of four.
+        width: of the squeezed image.
+        channels: of the squeezed image, a multiple of four.
         steps: of the flow.
-        split: whether half of the channels leave after them.
-        patch: the side of those patches that are sub-vectors of what leaves.
-        rows: pixels that a block of threads holds, whole samples.
-        tiles: of 16 pixels that a warp multiplies at once: the more, the less often it reads weights.
-        passes: in which it does so.
-        by_groups: whether warps multiply by groups of four, as Hopper's tensor cores want it, or each by itself.
+        split: whether half of the channels leave after the steps.
+        patch: side of the patches that are the sub-vectors of what leaves.
+        rows: pixels per block of threads, which holds whole samples.
+        tiles: of 16 pixels that a warp multiplies at once; with more, it reads weights less often.
+        passes: in which a warp multiplies all its pixels.
+        by_groups: whether warps multiply in Hopper's groups of four, or each by itself.
     """
 
     height: int
@@ -71,39 +71,39 @@ class ScaleShape:
 
     @property
     def half(self) -> int:
-        """Channels that condition, and those that are moved."""
+        """Number of conditioning channels, and of transformed ones."""
         return self.channels // 2
 
     @property
     def left(self) -> int:
-        """Channels that leave after the scale."""
+        """Number of channels that leave after the scale."""
         return self.half if self.split else self.channels
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads per block."""
         return self.rows // (16 * self.tiles * self.passes) * 32
 
     @property
     def pixels(self) -> int:
-        """Of a sample."""
+        """Pixels per sample."""
         return self.height * self.width
 
     @property
     def group(self) -> int:
-        """Threads that hold whole samples."""
+        """Number of threads that hold whole samples."""
         own = GROUP_WARPS * 32
         return own if self.by_groups and self.pixels <= self.rows * own // self.threads else self.threads
 
     @property
     def samples(self) -> int:
-        """Held by a block."""
+        """Samples per block."""
         groups = self.threads // self.group
         return groups * (self.rows // groups // self.pixels)
 
     @property
     def depth(self) -> int:
-        """Of the first convolution: factors of one output and two of its bias, filled up to whole tiles."""
+        """Depth of the first convolution's product: factors of one output and two for its bias, in whole tiles."""
         return -(-(TAPS * self.half + 2) // 16) * 16
 
     @property
@@ -113,30 +113,30 @@ class ScaleShape:
 
     @property
     def given(self) -> int:
-        """What a pixel gives to its neighbours of a chunk, filled up to whole tiles."""
+        """Contributions of a pixel to its neighbours in one chunk, in whole tiles."""
         return -(-TAPS * self.chunk // 8) * 8
 
     @property
     def words(self) -> int:
-        """Of one step's weights, 4 bytes each."""
+        """Size of one step's weights, in 4-byte words."""
         chunks = self.channels // self.chunk
         plain = self.channels * (self.channels + 2) + HIDDEN
         return plain + HIDDEN * (self.depth + HIDDEN + chunks * self.given) // 2
 
     @property
     def shared(self) -> int:
-        """Bytes that a block shares: what is given, channels, conditioning channels and weights."""
+        """Bytes of shared memory per block: contributions, channels, conditioning channels and weights."""
         plane = self.rows * self.chunk // 2 + (16 if self.chunk == 4 else 0)
         cells = self.samples * (self.height + 2) * (self.width + 2)
         kept = -(-(cells * self.half // 2) // 4) * 4
         return 4 * (self.words + self.rows * self.channels + TAPS * plane + kept)
 
     def blocks(self, memory: int) -> int:
-        """How many a multiprocessor is to hold that has so many bytes to share."""
+        """Blocks that a multiprocessor with `memory` bytes of shared memory should hold."""
         return max(1, min(memory // (self.shared + RESERVED), REGISTERS // (NEEDED[self.tiles] * self.threads)))
 
     def constants(self, memory: int) -> Constants:
-        """That `scale.cu` leaves open, for a multiprocessor with so many bytes to share."""
+        """The constants that `scale.cu` requires, for a multiprocessor with `memory` bytes of shared memory."""
         return (
             ("HEIGHT", self.height),
             ("WIDTH", self.width),
@@ -154,12 +154,12 @@ class ScaleShape:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Sources that `scale.cu` takes for granted."""
+        """Sources to include before `scale.cu`."""
         return BY_GROUPS if self.by_groups else BY_WARPS
 
 
 def shape_of(flow: ImageFlow, scale: int, shared: int, *, by_groups: bool = False) -> ScaleShape | None:
-    """The shape of a scale's kernel where a block may share so many bytes; None if there is no kernel for it."""
+    """The shape of a scale's kernel, given the bytes of shared memory per block; None if no kernel fits."""
     height, width = (side >> scale + 1 for side in flow.padded)
     channels = flow.image_shape[0] * 2 ** (scale + 2)
     if flow.hidden != HIDDEN:
@@ -174,7 +174,7 @@ def shape_of(flow: ImageFlow, scale: int, shared: int, *, by_groups: bool = Fals
 
 
 def _work_of_a_warp(rows: int, pixels: int, channels: int, *, by_groups: bool) -> tuple[int, int]:
-    """The tiles that it multiplies at once, and how many times: so that a group holds whole samples, if it can."""
+    """Tiles per warp, and passes, chosen so that a group holds whole samples if it can."""
     if by_groups:
         return 1, 2 if pixels <= 2 * GROUP_ROWS else 4
     tiles = 4 if channels <= FEW_CHANNELS else 2
@@ -187,7 +187,7 @@ class ScaleKernel:
     Args:
         shape: of its kernel.
         kernel: compiled for that shape.
-        weights: of each step and the split, as `packed` gives them, ``(steps, words)``, on the GPU.
+        weights: of each step and the split, as returned by `packed`, ``(steps, words)``, on the GPU.
         log_det: of all 1x1 convolutions, for one sample.
     """
 
@@ -196,7 +196,7 @@ class ScaleKernel:
         self._kernel, self._weights = kernel, weights
 
     def __call__(self, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `driftwatch.flows.image.Scale`; the first scale takes pixels above the lowest value, as they are."""
+        """See `driftwatch.flows.image.Scale`; the first scale takes raw pixels minus the least pixel value."""
         if x.dtype != torch.float32:
             raise TypeError(f"a scale's kernel takes float32, not {x.dtype}")
         shape, count = self.shape, len(x)
@@ -211,7 +211,7 @@ class ScaleKernel:
 def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
     """The kernels of a folded flow's scales.
 
-    There is none for more pixels than a block of threads can hold, nor for weights that float16 does not.
+    A scale has none if a sample has more pixels than a block of threads can hold, or weights overflow float16.
     """
     gpu, architecture = torch.cuda.get_device_properties(device), architecture_of(device)
     room, memory = gpu.shared_memory_per_block_optin, gpu.shared_memory_per_multiprocessor
@@ -220,7 +220,7 @@ def kernels_of(flow: ImageFlow, device: torch.device) -> dict[int, ScaleKernel]:
         shape = shape_of(flow, scale, room, by_groups=architecture == HOPPER)
         if shape and fits(flow, scale):
             shapes[scale] = shape
-    with ThreadPoolExecutor() as pool:  # a second each; what is compiled here is found below
+    with ThreadPoolExecutor() as pool:  # compiling takes a second each; the results are cached for use below
         list(pool.map(partial(_compile, architecture, memory), shapes.values()))
     found = {}
     for scale, shape in shapes.items():
@@ -238,7 +238,7 @@ def _compile(architecture: str, memory: int, shape: ScaleShape) -> None:
 
 
 def fits(flow: ImageFlow, scale: int) -> bool:
-    """Whether float16 holds all factors of a scale's products: weights, and the first convolution's bias."""
+    """Whether float16 can hold all factors of a scale's products: weights, and the first convolution's bias."""
     largest = torch.finfo(torch.float16).max
     factors = [each for step in steps_of(flow, scale) for each in (*step.convolutions, step.biases[0])]
     return all(bool((each.abs() <= largest).all()) for each in factors)
@@ -247,7 +247,7 @@ def fits(flow: ImageFlow, scale: int) -> bool:
 def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> Tensor:
     """The weights of each step of a folded flow's scale and of its split, ``(steps, words)``.
 
-    The first step of all takes pixels above the lowest value, ``0`` to the flow's span, as they are.
+    The very first step takes raw pixels minus the least pixel value, between ``0`` and the flow's span.
     """
     steps = list(steps_of(flow, scale))
     if scale == 0:
@@ -256,7 +256,7 @@ def step_weights(flow: ImageFlow, scale: int, shape: ScaleShape) -> Tensor:
 
 
 def _from_pixels(step: StepWeights, span: float) -> StepWeights:
-    """The same step of what lies between ``0`` and `span`, and not between -0.5 and 0.5."""
+    """The same step for inputs between ``0`` and `span` instead of -0.5 and 0.5."""
     if step.mix is None:
         return step
     matrix, shift = (each.double() for each in step.mix)
@@ -269,7 +269,7 @@ def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
     first, middle, last = step.convolutions
     matrix, shift = step.mix or (first.new_zeros(shape.channels, shape.channels), first.new_zeros(shape.channels))
     half, chunk = shape.half, shape.chunk
-    # Of each chunk the shifts first, then the log-scales that go with them.
+    # Each chunk consists of shifts, followed by their log-scales.
     order = torch.arange(shape.channels).view(2, -1, chunk // 2).transpose(0, 1).flatten().to(last.device)
     gathering = first.new_zeros(shape.depth, HIDDEN)
     gathering[: TAPS * half] = first.permute(2, 3, 1, 0).reshape(TAPS * half, HIDDEN)
@@ -293,7 +293,7 @@ def packed(shape: ScaleShape, step: StepWeights) -> Tensor:
 
 
 def _tiles(factors: Tensor) -> Tensor:
-    """Factors ``(K, N)`` in tiles of 8x8, the sums' dimension last, pairs of float16 in one float32.
+    """Factors ``(K, N)`` in tiles of 8x8, the summed dimension last, with pairs of float16 in one float32.
 
     Returns:
         ``(K / 16, N / 8, upper and lower, 8, 4)``, flat.

@@ -1,10 +1,10 @@
-// Vectors no longer than a limit: `driftwatch.stats.moments.shorten`.
-
-// Set by the host: THREADS (of a block).
+// Shortens vectors to a limit: `driftwatch.stats.moments.shorten`.
+//
+// Set by the host: THREADS (per block).
 
 constexpr int WARPS = THREADS / 32;
 
-// vectors and shorter: (count, length), a warp to each; the limit is a number, or where one lies.
+// vectors and shorter: (count, length), one warp per vector; the limit is at `place` if that is given, else `limit`.
 extern "C" __global__ void __launch_bounds__(THREADS)
     shorten(const double *vectors, double *shorter, int count, int length, double limit, const double *place) {
     const int which = blockIdx.x * WARPS + threadIdx.x / 32;

@@ -1,4 +1,4 @@
-"""Vectors no longer than a limit, in one kernel (`shorten.cu`)."""
+"""Shortening of vectors to a limit in one GPU kernel (`shorten.cu`)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from driftwatch.kernels.gpu.compiled import kernel_for
 THREADS = 256
 CONSTANTS = (("THREADS", THREADS),)
 VECTORS = THREADS // 32
-"""That a block of threads shortens."""
+"""Vectors per block of threads."""
 
 
 def shortened(vectors: Tensor, limit: float | Tensor) -> Tensor | None:
-    """Vectors ``(..., l)``, those longer than a limit shortened to it; None if there is no kernel for it."""
+    """Vectors ``(..., l)``, those longer than a limit shortened to it; None without a kernel."""
     if vectors.dtype != torch.float64:
         return None
     kernel = kernel_for(vectors.device, "shorten", threads=THREADS, constants=CONSTANTS)

@@ -1,16 +1,16 @@
-// How the threads of a block wait for each other, and count together.
+// Synchronization and sums within a block of threads.
 
 __device__ void synchronise() { __syncthreads(); }
 
 __device__ void count(unsigned *place) { atomicAdd(place, 1u); }
 
-// The sum of a value of each lane of a warp, which all of them get.
+// The sum of a value over the lanes of a warp, for all lanes.
 template <typename T> __device__ T sum_of_warp(T value) {
     for (int reach = 16; reach; reach /= 2) value += __shfl_xor_sync(0xffffffff, value, reach);
     return value;
 }
 
-// The sum of a value of each of so many threads, which all of them get; `aside` holds one for each warp.
+// The sum of a value over MANY threads, for all threads; `aside` has room for one value per warp.
 template <int MANY, typename T> __device__ T sum_of_all(T value, T *aside) {
     value = sum_of_warp(value);
     synchronise();

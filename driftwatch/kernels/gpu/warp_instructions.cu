@@ -1,6 +1,6 @@
-// What the stages of an image flow take from the hardware (compute capability 8.0 and later).
+// Instructions used by the stages of an image flow (compute capability 8.0 and later).
 
-// Adds to a 16x8 tile of float32 sums the product of a 16x16 and a 16x8 tile of float16, over the lanes of a warp.
+// Adds the product of a 16x16 and a 16x8 tile of float16 to a 16x8 tile of float32 sums, over the lanes of a warp.
 __device__ void multiply(float (&sums)[4], const unsigned (&factor)[4], unsigned upper, unsigned lower) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
                  "{%0, %1, %2, %3};"
@@ -8,7 +8,7 @@ __device__ void multiply(float (&sums)[4], const unsigned (&factor)[4], unsigned
                  : "r"(factor[0]), "r"(factor[1]), "r"(factor[2]), "r"(factor[3]), "r"(upper), "r"(lower));
 }
 
-// Four tiles of 8x8 float16, from where each of the lanes says that 16 bytes of them lie, as factors of products.
+// Loads four tiles of 8x8 float16 as factors of products; each lane points to 16 bytes of them.
 __device__ uint4 four_tiles(const void *bytes) {
     const unsigned place = static_cast<unsigned>(__cvta_generic_to_shared(bytes));
     uint4 tiles;
@@ -19,7 +19,7 @@ __device__ uint4 four_tiles(const void *bytes) {
     return tiles;
 }
 
-// Two numbers as float16, the largest finite ones in place of larger ones.
+// Converts two numbers to float16, with larger ones clamped to the largest finite number.
 __device__ unsigned halves(float left, float right) {
     unsigned both;
     asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(right), "f"(left));
@@ -41,13 +41,13 @@ __device__ float2 numbers(unsigned pair) {
     return two;
 }
 
-// Starts to copy 16 bytes into the memory that a block shares.
+// Starts to copy 16 bytes into shared memory.
 __device__ void copy_aside(float *to, const float *from) {
     const unsigned place = static_cast<unsigned>(__cvta_generic_to_shared(to));
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(place), "l"(from) : "memory");
 }
 
-// What came is seen by those who synchronise afterwards: threads, and Hopper's tensor cores.
+// Waits for copies, so that threads and Hopper's tensor cores see them after synchronizing.
 __device__ void wait_for_copies() {
     asm volatile("cp.async.commit_group;\n cp.async.wait_group 0;" ::: "memory");
 #if __CUDA_ARCH__ >= 900
@@ -55,7 +55,7 @@ __device__ void wait_for_copies() {
 #endif
 }
 
-// As `synchronise`, among the threads of one of the groups of so many that a block has.
+// Like `synchronise`, but only among this thread's group of MANY threads.
 template <int MANY> __device__ void synchronise_group() {
     asm volatile("bar.sync %0, %1;" ::"r"(1 + threadIdx.x / MANY), "n"(MANY) : "memory");
 }

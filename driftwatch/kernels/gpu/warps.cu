@@ -1,7 +1,7 @@
-// Products of a coupling's convolutions, each warp by itself.
+// Products of a coupling's convolutions, with each warp by itself.
 
-// One tile of 8 columns of the product of hidden activations, for all of a warp's pixels. Of a 16x8 tile's factors the
-// upper and the lower 8x8 follow one another; tiles of one depth do, too.
+// One tile of 8 columns of the product of hidden activations, for all of a warp's pixels. The upper and the lower 8x8 of
+// a 16x8 tile of weights are adjacent, and so are tiles of one depth.
 template <int WIDE> __device__ void column_of(float (&sums)[TILES][4], const Hidden &hidden, const float *weights) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
@@ -12,7 +12,7 @@ template <int WIDE> __device__ void column_of(float (&sums)[TILES][4], const Hid
     }
 }
 
-// Two tiles of 8 channels of sums, for 16 pixels, become one of 16 channels of factors.
+// Converts two tiles of 8 channels of sums, for 16 pixels, to one of 16 channels of factors.
 __device__ void rectify(unsigned (&hidden)[4], const float (&left)[4], const float (&right)[4]) {
     hidden[0] = rectified(left[0], left[1]);
     hidden[1] = rectified(left[2], left[3]);
@@ -20,7 +20,7 @@ __device__ void rectify(unsigned (&hidden)[4], const float (&left)[4], const flo
     hidden[3] = rectified(right[2], right[3]);
 }
 
-// The hidden activations of a warp's pixels: a 3x3 convolution of the channels that condition, and a 1x1 convolution.
+// The hidden activations of a warp's pixels: a 3x3 convolution of the conditioning channels, then a 1x1 convolution.
 __device__ void activate(const Shared &shared, Hidden &hidden, int pass) {
     unsigned factors[TILES][FIRST_DEPTH][4];
     for (int tile = 0; tile < TILES; tile++) gather(shared, factors[tile], pass * TILES + tile);
@@ -56,7 +56,7 @@ __device__ void activate(const Shared &shared, Hidden &hidden, int pass) {
     }
 }
 
-// What each pixel gives to its neighbours, of one chunk of outputs.
+// Contributions of each pixel to its neighbours, for one chunk of outputs.
 __device__ void give(Shared &shared, const Hidden &hidden, int pass, int chunk) {
 #pragma unroll
     for (int column = 0; column < GIVEN; column++) {
