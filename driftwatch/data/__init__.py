@@ -1,1 +1,1 @@
-"""Samples at the edge: their schemas, wire codecs, file readers, and corruptions to test detectors with."""
+"""Samples: their schemas, wire codecs, file readers, and corruptions to test detectors with."""

@@ -1,4 +1,4 @@
-"""Samples in binary bodies: npy arrays and Arrow streams."""
+"""Samples in binary message bodies: npy arrays and Arrow streams."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from driftwatch.errors import MessageError
 NPY_MAGIC = b"\x93NUMPY"
 ARROW_MAGIC = b"\xff\xff\xff\xff"
 LONGEST_NPY_HEADER = 10_000
-"""Bytes; NumPy refuses longer ones."""
+"""Bytes; NumPy refuses longer headers."""
 
 UNPACKED_BYTES, UNPACKED_TIMES = 64 << 20, 8
-"""What compressed buffers of a message may unpack to: so much, or so many times what it has. 100 KB of zstd can claim
-gigabytes."""
+"""Limit for the unpacked size of a message's compressed buffers, in bytes, or relative to the message if that is more:
+100 KB of zstd can claim gigabytes."""
 
 SPARE_CELLS = 1 << 20
-# What NumPy's header parser raises for headers that are none; MemoryError is Python's parser giving up on nesting.
+# Exceptions of NumPy's parser on invalid headers; MemoryError means that nesting is too deep for Python's parser.
 NPY_FAULTS = (
     ValueError,
     TypeError,
@@ -44,10 +44,10 @@ NPY_FAULTS = (
 
 
 def read_npy(value: bytes) -> NDArray[Any]:
-    """The array in an npy body, a view of it; nothing is allocated for what a header merely declares.
+    """A view of the array in an npy body; nothing is allocated because of what a header merely declares.
 
     Raises:
-        MessageError: it is none, or not of numbers.
+        MessageError: it is not an array of numbers.
     """
     try:
         shape, fortran, dtype, length = _npy_header(_npy_head(value))
@@ -65,14 +65,14 @@ def read_npy(value: bytes) -> NDArray[Any]:
 
 
 def _npy_head(value: bytes) -> bytes:
-    """The bytes of an npy body up to its numbers, or as many as NumPy would look at."""
+    """The head of an npy body up to its numbers, but not longer than NumPy accepts."""
     start = 10 if value[6:7] == b"\x01" else 12
     return value[: start + min(int.from_bytes(value[8:start], "little"), LONGEST_NPY_HEADER)]
 
 
 @lru_cache(maxsize=64)
 def _npy_header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, order and type that the head of a body declares, and its length; a stream's messages share a few heads."""
+    """Shape, order, type and length that a head declares; cached, since the messages of a stream share a few heads."""
     buffer = io.BytesIO(head)
     version = np.lib.format.read_magic(buffer)
     if version not in {(1, 0), (2, 0), (3, 0)}:
@@ -83,7 +83,7 @@ def _npy_header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
 
 
 def write_npy(batch: Samples, schema: Schema) -> bytes:
-    """Samples as an npy body; a category is its index."""
+    """Samples as an npy body; categories are written as indices."""
     buffer = io.BytesIO()
     np.save(buffer, compact(batch, schema), allow_pickle=False)
     return buffer.getvalue()
@@ -93,7 +93,7 @@ def read_arrow(value: bytes, schema: Schema) -> Any:
     """The table in an Arrow stream, or the array of samples in its columns.
 
     Raises:
-        MessageError: it is none, or holds no samples.
+        MessageError: it is not an Arrow stream, or contains no samples.
     """
     try:
         if (claimed := unpacked_bytes(value)) > max(UNPACKED_BYTES, UNPACKED_TIMES * len(value)):
@@ -103,7 +103,7 @@ def read_arrow(value: bytes, schema: Schema) -> Any:
         with pa.ipc.open_stream(value) as reader:
             table = reader.read_all()
         columns = len(schema.columns) if isinstance(schema, TableSchema) else table.num_columns
-        # Columns of nulls take no room in a message, whatever their length.
+        # Columns of nulls take no space in a message, whatever their length.
         if table.num_rows * columns > 8 * len(value) + SPARE_CELLS:
             raise MessageError(
                 f"declares {table.num_rows} rows in {len(value)} bytes",
@@ -119,7 +119,7 @@ def read_arrow(value: bytes, schema: Schema) -> Any:
 
 
 def write_arrow(batch: Samples, schema: Schema) -> bytes:
-    """Samples as an Arrow stream: a table's columns by name, or a column of lists with a flat sample in each row."""
+    """Samples as an Arrow stream: a table's columns by name, or one column of lists with a flat sample per row."""
     if isinstance(schema, TableSchema):
         table = pa.table(cells(batch, schema))
     else:
@@ -133,8 +133,8 @@ def write_arrow(batch: Samples, schema: Schema) -> bytes:
 
 
 def _without_views(table: pa.Table, size: int) -> pa.Table:
-    """With plain texts for views of texts, of which many may show the same bytes."""
-    for i, name in enumerate(table.column_names):  # also reads the names, which may be no Unicode
+    """Convert views of text to plain text; many views may refer to the same bytes."""
+    for i, name in enumerate(table.column_names):  # also fails for names that are not valid Unicode
         column = table.column(i)
         if not pa.types.is_string_view(column.type):
             continue
@@ -145,7 +145,7 @@ def _without_views(table: pa.Table, size: int) -> pa.Table:
             if count
         )
         if shown > 8 * size + SPARE_CELLS:
-            raise MessageError(f"column {name!r} shows the same texts again and again", reason="too_large")
+            raise MessageError(f"column {name!r} repeats the same text too often", reason="too_large")
         table = table.set_column(i, name, column.cast(pa.large_string()))
     return table
 

@@ -1,4 +1,4 @@
-"""Columns of Arrow tables as numbers, or as their distinct values, without unfolding what is stored once."""
+"""Columns of Arrow tables as numbers or distinct values, without expanding what is stored only once."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ SHOWN_BYTES = 40
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether a type is of integers or floats."""
+    """Whether a type is an integer or floating-point type."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a type is of texts; of bytes, too, which are texts where a writer did not say so."""
+    """Whether a type is a text type, or one of bytes, which is what text is if its writer did not declare it."""
     return is_bytes(kind) or any(
         holds(kind) for holds in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     )
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether a type is of lists, such as the vectors of a column of embeddings."""
+    """Whether a type is a list type, like that of a column of embeddings."""
     return any(holds(kind) for holds in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Whether a type is of bytes."""
+    """Whether a type is one of bytes."""
     return any(holds(kind) for holds in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
 
 
 def floats(column: Any) -> NDArray[np.float64] | None:
-    """A column of numbers as float64 with NaN for null; None if it holds something else."""
+    """A numeric column as float64, with NaN for null; None for other columns."""
     if not (is_number(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
         return None
     exact = column if pa.types.is_float64(column.type) else column.cast(pa.float64(), safe=False)
@@ -48,7 +48,7 @@ def floats(column: Any) -> NDArray[np.float64] | None:
 
 
 def text_codes(column: Any, categories: tuple[str, ...]) -> NDArray[np.float64]:
-    """Of a column of plain texts the index of each that is a category's very text; NaN for all else, ``(N,)``."""
+    """The index of each text that equals a category's, in a column of plain text; NaN for everything else, ``(N,)``."""
     if not categories or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return np.full(len(column), np.nan)
     found = pc.index_in(column, value_set=_texts(categories, column.type)).to_numpy(zero_copy_only=False)
@@ -61,20 +61,20 @@ def _texts(categories: tuple[str, ...], kind: pa.DataType) -> pa.Array:
 
 
 def distinct(column: Any, where: str, places: Rows | None = None) -> tuple[list[Any], Rows, Rows]:
-    """The values that occur in a column, once each.
+    """The distinct values of a column.
 
-    A dictionary's long value may stand in every row of a short message, so rows are never unfolded.
+    A dictionary's long value may occur in every row of a short message, so rows are never expanded.
 
     Args:
         column: Arrow array or chunked array ``(N,)``.
-        where: for messages.
-        places: the rows ``(N,)`` that the column's values come from, if not from 0 to N - 1.
+        where: for error messages.
+        places: row numbers ``(N,)`` of the column's values, if not 0 to N - 1.
 
     Returns:
-        Python values ``(K,)`` with None for null; which of them each row holds ``(N,)``; first rows ``(K,)``.
+        Python values ``(K,)`` with None for null; the index of each row's value ``(N,)``; first rows ``(K,)``.
 
     Raises:
-        MessageError: its type cannot be a cell of a table, or it holds bytes that are no text.
+        MessageError: its type cannot be that of a table cell, or it contains bytes that are not text.
     """
     kind = column.type
     if not is_cell(kind.value_type if pa.types.is_dictionary(kind) else kind):
@@ -82,7 +82,7 @@ def distinct(column: Any, where: str, places: Rows | None = None) -> tuple[list[
         raise MessageError(f"is of type {kind}", reason="schema", where=where, remedy=remedy)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # of which Arrow takes none by their places
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # Arrow's `take` does not support views
         column = column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
     if pa.types.is_null(kind):
         return [None], np.zeros(len(column), np.int64), np.zeros(1, np.int64)
@@ -91,25 +91,25 @@ def distinct(column: Any, where: str, places: Rows | None = None) -> tuple[list[
     used, first, rows = np.unique(index, return_index=True, return_inverse=True)
     first = first if places is None else places[first]
     found = encoded.dictionary.take(pa.array(used[used >= 0]))
-    # Of a damaged file even texts may be no UTF-8.
+    # In damaged files, even text columns may contain invalid UTF-8.
     known = (found.cast(pa.large_binary()) if is_text(found.type) else found).to_pylist()
     values = [None] * int((used < 0).sum()) + known
     return [_as_text(value, row, where) for value, row in zip(values, first.tolist(), strict=True)], rows, first
 
 
 def _as_text(value: Any, row: int, where: str) -> Any:
-    """Bytes as the text that they are in UTF-8; anything else as it is."""
+    """Decode bytes as UTF-8 text; anything else is returned unchanged."""
     if not isinstance(value, bytes):
         return value
     try:
         return value.decode()
     except UnicodeDecodeError:
-        told = f"row {row} holds {value[:SHOWN_BYTES]!r}"
-        raise MessageError(told, reason="schema", where=where, row=row, remedy="expected texts in UTF-8") from None
+        what = f"row {row} holds {value[:SHOWN_BYTES]!r}"
+        raise MessageError(what, reason="schema", where=where, row=row, remedy="expected texts in UTF-8") from None
 
 
 def is_cell(kind: pa.DataType) -> bool:
-    """Whether a type is of what a cell of a table may hold."""
+    """Whether a type can be that of a table cell."""
     return bool(
         is_number(kind)
         or pa.types.is_boolean(kind)

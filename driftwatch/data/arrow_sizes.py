@@ -1,4 +1,4 @@
-"""What the compressed batches of an Arrow stream claim to unpack to, read before any is: Arrow takes their word for it.
+"""The declared unpacked size of an Arrow stream's compressed batches, read before unpacking: Arrow trusts it blindly.
 
 References:
     Apache Arrow, ``Message.fbs``, "Buffer compression"; FlatBuffers, "Internals".
@@ -12,20 +12,20 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 DICTIONARY, BATCH = 2, 3
-"""Of the kinds of messages those with buffers."""
+"""Kinds of messages that have buffers."""
 
 HEADER_TYPE, HEADER = 1, 2
 DATA = 1
 BUFFERS, COMPRESSION = 2, 3
-"""Numbers of fields, in a message, a dictionary and a batch."""
+"""Field numbers in a message, a dictionary and a batch."""
 
 
 def unpacked_bytes(value: bytes) -> int:
-    """What all compressed buffers of a stream claim to unpack to, bytes; 0 where none is compressed.
+    """The bytes that all compressed buffers of a stream claim to unpack to; 0 if none is compressed.
 
     Raises:
-        ValueError: it is no Arrow stream.
-        pyarrow.ArrowException: likewise.
+        ValueError: it is not an Arrow stream.
+        pyarrow.ArrowException: it is not an Arrow stream.
     """
     reader = pa.ipc.MessageReader.open_stream(value)
     total = 0
@@ -39,7 +39,7 @@ def unpacked_bytes(value: bytes) -> int:
 
 
 def _claims(metadata: bytes, body: memoryview) -> Iterator[int]:
-    """What each buffer of a message claims: a number before its bytes, -1 where they are as they are."""
+    """The claim of each buffer of a message: a number before its bytes, or -1 if they are not compressed."""
     try:
         message = _offset(metadata, 0)
         kind, header = _field(metadata, message, HEADER_TYPE), _field(metadata, message, HEADER)
@@ -61,12 +61,12 @@ def _claims(metadata: bytes, body: memoryview) -> Iterator[int]:
 
 
 def _offset(data: bytes, at: int) -> int:
-    """Where what is referred to from a place is."""
+    """The target of the relative offset at a position."""
     return int(at + struct.unpack_from("<I", data, at)[0])
 
 
 def _field(data: bytes, table: int, number: int) -> int:
-    """Where a field of a table is; 0 if it has its default."""
+    """The position of a table's field; 0 if it has its default value."""
     (back,) = struct.unpack_from("<i", data, table)
     (size,) = struct.unpack_from("<H", data, table - back)
     entry = 4 + 2 * number

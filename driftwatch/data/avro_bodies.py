@@ -1,4 +1,4 @@
-"""Samples as Avro records in Confluent's wire format: a batch is one record with a list of them."""
+"""Encoding of samples as Avro records in Confluent's wire format: a batch is one record with a list of samples."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def avro_schema(schema: Schema) -> dict[str, Any]:
-    """The Avro schema of batches: rows by column name, images of bytes as bytes, other samples as lists of numbers.
+    """The Avro schema of batches: rows by column name, 8-bit images as bytes, other samples as lists of numbers.
 
     Raises:
-        UsageError: a column's name is none in Avro.
+        UsageError: a column's name is not valid in Avro.
     """
     items: Any
     if isinstance(schema, TableSchema):
         kinds = {column.name: "string" if column.kind == "category" else "double" for column in schema.columns}
         odd = [name for name in kinds if not NAME.fullmatch(name)]
         if odd:
-            raise UsageError(f"column {odd[0]!r} can have no such name in Avro", remedy="use rows, v2 or arrow")
+            raise UsageError(f"{odd[0]!r} is not a valid column name in Avro", remedy="use rows, v2 or arrow")
         fields = [{"name": name, "type": ["null", kind], "default": None} for name, kind in kinds.items()]
         items = {"type": "record", "name": "Row", "fields": fields}
     elif schema.kind == "image":
@@ -41,10 +41,10 @@ def avro_schema(schema: Schema) -> dict[str, Any]:
 
 
 def avro_writer(schema: Schema, schema_id: int) -> Callable[[Samples, Schema], tuple[bytes, dict[str, bytes]]]:
-    """What writes samples ``(N, *schema.shape)`` as a message and its headers, see `driftwatch.data.codecs.encode`.
+    """Make a function that encodes samples ``(N, *schema.shape)`` as `driftwatch.data.codecs.encode` does.
 
     Args:
-        schema: of one sample; that of samples to write may know other categories.
+        schema: of one sample; the samples to encode may have other categories.
         schema_id: of its `avro_schema` in the registry.
     """
     parsed = fastavro.parse_schema(avro_schema(schema))

@@ -1,4 +1,4 @@
-"""Avro schemas of a registry: bodies to records."""
+"""Decoding of bodies with Avro schemas of a registry to records."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from driftwatch.data.decimals import decimal_number
 from driftwatch.data.record_sizes import RECORD, Room
 from driftwatch.errors import MessageError
 
-WHOLE = "driftwatch_message"
+WRAPPER = "driftwatch_message"
 OWN = "driftwatch-"
 HELD = OWN + "held"
-"""The logical type of whatever holds other values: fastavro has no other way to tell that it has read one."""
+"""The logical type of all containers: fastavro has no other hook for having read one."""
 
 ROOM = OWN + "room"
-"""Where the schema of one has its `Room`."""
+"""Key of a container's schema under which its `Room` is stored."""
 
 PARSED = "__"
-"""Of the keys by which fastavro knows a schema that it has parsed: one that claims to be would be looked at no more."""
+"""Prefix of the keys by which fastavro recognizes a parsed schema: one with such a key would not be checked."""
 
 CONTAINERS = ("record", "error", "array", "map")
 DEEPEST = 100
-"""Levels of a schema, as many as Protobuf's messages may have: fastavro's stack is C's."""
+"""Most levels of a schema, as for Protobuf messages: fastavro recurses on the C stack."""
 
 SECONDS: Mapping[str, float] = {
     "int-date": 86_400,
@@ -50,18 +50,18 @@ FAULTS = (EOFError, ValueError, LookupError, TypeError, ArithmeticError, MemoryE
 
 @dataclass(frozen=True)
 class _Extent:
-    """Whether a value of a type takes up any bytes at all, and how many levels it may have."""
+    """Whether a value of a type takes any bytes at all, and how many levels it may have."""
 
     sized: bool
     levels: int
 
 
 def avro_reader(schema: str, referenced: Sequence[str]) -> Callable[[bytes], Any]:
-    """What reads bodies that are written by a schema; times are seconds, since 1970 or of the day.
+    """Make a function that decodes bodies written with a schema; times become seconds since 1970 or of the day.
 
     Args:
         schema: as JSON.
-        referenced: schemas that it names types of, as JSON; each after those that it refers to itself.
+        referenced: schemas whose types it uses, as JSON, each after those that it refers to itself.
 
     Raises:
         MessageError: the schema cannot be used.
@@ -71,10 +71,10 @@ def avro_reader(schema: str, referenced: Sequence[str]) -> Callable[[bytes], Any
     try:
         for text in referenced:
             fastavro.parse_schema(_with_own_types(json.loads(text), room), named_schemas=named)
-        # fastavro parses a schema that is no record anew for every body. A record of one field is written as that is.
+        # fastavro parses schemas other than records anew for every body; a record of one field has the same encoding.
         held = {"name": "held", "type": _with_own_types(json.loads(schema), room)}
         parsed = fastavro.parse_schema(
-            {"type": "record", "name": WHOLE, "fields": [held]}, named_schemas=named, expand=True
+            {"type": "record", "name": WRAPPER, "fields": [held]}, named_schemas=named, expand=True
         )
         _require_bounded(parsed, (), {})
     except RecursionError:
@@ -89,17 +89,17 @@ def avro_reader(schema: str, referenced: Sequence[str]) -> Callable[[bytes], Any
             with uncollected(len(body)):
                 record: Any = fastavro.schemaless_reader(stream, parsed, None)
         except FAULTS as error:
-            told = str(error) or type(error).__name__
-            raise MessageError(f"does not fit its schema: {told}"[:200], reason="malformed", where="avro") from None
+            what = str(error) or type(error).__name__
+            raise MessageError(f"does not fit its schema: {what}"[:200], reason="malformed", where="avro") from None
         if left := len(body) - stream.tell():
-            raise MessageError(f"holds {left} bytes more than its schema has", reason="malformed", where="avro")
+            raise MessageError(f"has {left} bytes after its schema's last value", reason="malformed", where="avro")
         return record["held"]
 
     return read
 
 
 def _with_own_types(schema: Any, room: Room, depth: int = 0) -> Any:
-    """A schema whose logical types are read by this module, and whose records, lists and maps are counted.
+    """Replace logical types by this module's own, and give containers one that counts them.
 
     fastavro makes objects of dates, which may be out of their range, and of decimals, however long.
     """
@@ -122,19 +122,20 @@ def _with_own_types(schema: Any, room: Room, depth: int = 0) -> Any:
 
 
 def _require_bounded(schema: Any, within: tuple[str, ...], known: dict[int, _Extent]) -> _Extent:
-    """Refuses what a short body could blow up.
+    """Refuse schemas with which a short body could take unlimited resources.
 
-    A type within itself may nest as deeply as a body has bytes, and fastavro's stack is C's; of values of no size an
-    array holds as many as a body claims.
+    A type within itself may nest as deeply as a body has bytes, and fastavro recurses on the C stack; an array of
+    values without size holds as many of them as a body claims.
 
     Args:
-        schema: expanded: a type that is named in many places is one object.
-        within: names of the records around it.
-        known: of records that were seen: of thirty that hold the one before twice the last holds a billion.
+        schema: expanded, so a type that is named in many places is one object.
+        within: names of the enclosing records.
+        known: results for records seen before: in a chain of thirty records of which each contains the previous one
+            twice, the last one contains a billion.
     """
     if isinstance(schema, str):
         if schema in within:
-            raise _unusable(f"nests {schema} in itself, which is not read")
+            raise _unusable(f"nests {schema} in itself, which is not supported")
         return _Extent(schema != "null", 1)
     if id(schema) in known:
         return known[id(schema)]
@@ -149,7 +150,7 @@ def _require_bounded(schema: Any, within: tuple[str, ...], known: dict[int, _Ext
     held = [_require_bounded(part, around, known) for part in parts]
     sized = any(each.sized for each in held)
     if kind == "array" and not sized:
-        raise _unusable("has an array of values without any size, which is not read")
+        raise _unusable("has an array of values without any size, which is not supported")
     if kind not in ("record", "error"):
         sized = bool(schema["size"]) if kind == "fixed" else kind != "null"
     extent = _Extent(sized, 1 + max((each.levels for each in held), default=0))
@@ -160,7 +161,7 @@ def _require_bounded(schema: Any, within: tuple[str, ...], known: dict[int, _Ext
 
 
 def _too_deep() -> MessageError:
-    return _unusable(f"is nested too deeply: {DEEPEST} levels are the most")
+    return _unusable(f"is nested too deeply: at most {DEEPEST} levels are supported")
 
 
 def _unusable(what: str) -> MessageError:

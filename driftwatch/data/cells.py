@@ -1,4 +1,4 @@
-"""Cells of tables: numbers, categories, and what stands for neither."""
+"""Reading of table cells as numbers, categories, or missing values."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ MISSING_TEXT = frozenset(
         *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
     )
 )
-"""Texts that stand for no value in every column, file and message: those that `pandas.read_csv` takes for it. One rule
-for all, since the same row must be the same to a training as to a daemon, whatever carried it."""
+"""Text that stands for a missing value in every column, file and message, as in `pandas.read_csv`. There is one rule
+for all formats, since training and the daemon must read a row alike, whatever format it came in."""
 
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 
 _DIGITS = {"false": "0", "true": "1"}
-"""Truth values as databases, one-hot encoders and formats without such a type write them. To a model they are the same,
-so where a column knows no other values, they are here."""
+"""Truth values as written by databases, one-hot encoders and formats without a boolean type. Models treat both alike,
+so they are equivalent in columns that have no other categories."""
 
 
 def number(cell: Any) -> float:
     """A numeric cell; NaN if its value is missing.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: likewise.
+        TypeError: it is not a number.
+        ValueError: it is not a number.
     """
     if cell is None or (isinstance(cell, str) and cell.strip() in MISSING_TEXT):
         return math.nan
     try:
         return float(cell)
     except TypeError:
-        if not isinstance(cell, list | tuple | dict) and is_missing(cell):  # pandas.NA, which is no number
+        if not isinstance(cell, list | tuple | dict) and is_missing(cell):  # pandas.NA does not convert to float
             return math.nan
         raise
 
 
 PLAIN = frozenset((int, float, bool, type(None)))
-"""Types of cells that are numbers as they are, or missing."""
+"""Types of cells that are numbers or missing, without further checks."""
 
 
 def plain_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
-    """Numeric cells ``(N,)`` all at once; None where some are to be looked at one by one.
+    """Convert numeric cells ``(N,)`` at once; None if some need to be read one by one.
 
     >>> plain_numbers([1, None, 2.5]).tolist(), plain_numbers([1, "2"])
     ([1.0, nan, 2.5], None)
@@ -65,14 +65,14 @@ def plain_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True)
 class Codes:
-    """The numbers that stand for a column's categories.
+    """The codes of a column's categories and other known values.
 
     Args:
-        exact: of categories, by their very texts; and of other texts that were met and are known.
-        alike: of categories, by their plain texts, of which the first counts.
-        others: digests of the other values that are known (see `digest`).
-        other: stands for each of these.
-        unseen: stands for a value that is not known.
+        exact: codes of categories by their text, and of other known texts that were met before.
+        alike: codes of categories by their plain text, of which the first one counts.
+        others: digests of known values without a category of their own (see `digest`).
+        other: the code of all of these.
+        unseen: the code of unknown values.
     """
 
     exact: dict[str, float]
@@ -83,7 +83,7 @@ class Codes:
 
 
 def codes_of(categories: Sequence[str], others: Iterable[int] = ()) -> Codes:
-    """The codes of categories, their places, and of all other known values together, given by their digests."""
+    """The codes of categories, which are their indices, and the common code of other known values, given by digest."""
     exact = {name: float(i) for i, name in enumerate(categories)}
     alike = {_plain(name): code for name, code in reversed(exact.items())}
     if alike.keys() <= _DIGITS.keys():
@@ -93,7 +93,7 @@ def codes_of(categories: Sequence[str], others: Iterable[int] = ()) -> Codes:
 
 
 def digest(text: str) -> int:
-    """By what a value is known that has no category of its own: eight bytes, however long it is, that do not tell it.
+    """The digest that identifies a known value without a category: eight bytes, which do not reveal it.
 
     >>> digest("7") == digest("7.0") != digest("007")
     True
@@ -102,33 +102,33 @@ def digest(text: str) -> int:
 
 
 def exact_codes(cells: Sequence[Any], codes: Codes) -> NDArray[np.float64]:
-    """The code of each cell that is a known text as it is ``(N,)``; NaN for what is to be looked at by itself.
+    """The code of each cell that equals a known text ``(N,)``; NaN for cells that need to be read one by one.
 
     >>> exact_codes(["b", "B", "a", 1, None], codes_of(("a", "b"))).tolist()
     [1.0, nan, 0.0, nan, nan]
     """
     try:
         return np.array(list(map(codes.exact.get, cells)), dtype=np.float64)
-    except TypeError:  # lists, for one, are no keys
+    except TypeError:  # unhashable cells, such as lists
         return np.full(len(cells), np.nan)
 
 
 def category_reader(codes: Codes) -> Callable[[Any], float]:
-    """Reads a cell as its code; NaN if its value is missing."""
+    """Make a function that reads a cell as its code; NaN if its value is missing."""
     exact, alike, others = codes.exact, codes.alike, codes.others
     most = int(codes.other) + len(others)
 
     def read(cell: Any) -> float:
         if isinstance(cell, list | tuple | dict):
             raise TypeError
-        # What was learned as a category is one, even if it reads as missing.
+        # A learned category counts as such even if its text would otherwise mean a missing value.
         text = category_text(cell)
         code = exact.get(text)
         if code is None:
             code = alike.get(plain := _plain(text))
             if code is None and others and digest(text) in others:
                 code = codes.other
-                # From now on it is found as categories are. Other ways to write it are not kept, as they have no end.
+                # Found like a category from now on. Other spellings of it are not stored, since there is no end of them.
                 if plain == text and len(exact) < most:
                     exact[text] = code
         return code if code is not None else math.nan if is_missing(cell) else codes.unseen
@@ -137,7 +137,7 @@ def category_reader(codes: Codes) -> Callable[[Any], float]:
 
 
 def _plain(text: str) -> str:
-    """The text of a whole number or a truth value, however a writer of CSV wrote it.
+    """Normalize the text of an integer or a truth value, however it was written to CSV.
 
     >>> [_plain(text) for text in ("7", "7.0", "-7.00", "007", "7.5", "TRUE", "Ulm")]
     ['7', '7', '-7', '007', '7.5', 'true', 'Ulm']
@@ -148,7 +148,7 @@ def _plain(text: str) -> str:
 
 
 def is_missing(cell: Any) -> bool:
-    """Whether a cell stands for no value.
+    """Whether a cell stands for a missing value.
 
     >>> [is_missing(cell) for cell in (None, float("nan"), "", " NA", "a", 0)]
     [True, True, True, True, False, False]
@@ -157,7 +157,7 @@ def is_missing(cell: Any) -> bool:
 
 
 def category_text(cell: Any) -> str:
-    """The text by which a category is known: the same for ``1`` and ``1.0``, ``True`` and ``true``."""
+    """The text that identifies a category: the same for ``1`` and ``1.0``, ``True`` and ``true``."""
     if isinstance(cell, bytes):
         return cell.decode(errors="replace")
     if isinstance(cell, bool | np.bool_):

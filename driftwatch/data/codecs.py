@@ -1,4 +1,4 @@
-"""Wire formats: the bytes of a message to samples, and back.
+"""Wire formats: decoding of messages to samples, and encoding.
 
 References:
     KServe V1 and V2 (Open Inference Protocol) inference requests; CloudEvents 1.0, binary and structured mode;
@@ -38,20 +38,20 @@ CONTENT_TYPES = {
 }
 
 SILENT = frozenset({"application/x-www-form-urlencoded", "application/octet-stream", "text/plain"})
-"""Content types that clients put on whatever they send: they say nothing of it."""
+"""Content types that clients send by default, whatever the body is."""
 
 
 def stream_names(headers: Headers, key: bytes | None, topic: str, value: bytes = b"") -> tuple[str, ...]:
-    """The names by which a message's stream may be known, the most explicit first.
+    """The names that a message's stream may have, most explicit first.
 
-    That is the ``driftwatch-stream`` header alone where there is one; else the CloudEvents attributes
+    That is only the ``driftwatch-stream`` header if it exists; otherwise the CloudEvents attributes
     ``inferenceservicename`` and ``source``, the key, and the topic.
 
     Args:
         headers: of the message, by lower-case name.
         key: of the message.
-        topic: it came from.
-        value: read only for the attributes of a structured CloudEvent.
+        topic: of the message.
+        value: parsed only for the attributes of a structured CloudEvent.
     """
     if headers.get(STREAM_HEADER):
         return (headers[STREAM_HEADER].decode(errors="replace"),)
@@ -65,13 +65,13 @@ def stream_names(headers: Headers, key: bytes | None, topic: str, value: bytes =
     return tuple(dict.fromkeys((*names, topic)))
 
 
-def content_type_of(value: bytes, told: str = "") -> str:
-    """What a body is by its own first bytes; what its sender told only where those do not say.
+def content_type_of(value: bytes, declared: str = "") -> str:
+    """The content type of a body, from its first bytes; from its sender's declaration only if these are ambiguous.
 
-    A model's clients label bodies as they like, and whoever passes them on passes the label on: `curl` calls JSON
+    Clients of models label bodies arbitrarily, and labels are passed on: `curl` declares JSON as
     ``application/x-www-form-urlencoded``, as KServe's own documentation does.
     """
-    media = _media_type(told)
+    media = _media_type(declared)
     if value.startswith(NPY_MAGIC):
         return "application/x-npy"
     if value.startswith(ARROW_MAGIC):
@@ -88,22 +88,22 @@ def decode(
     format: str = "auto",  # noqa: A002
     registry: SchemaRegistry | None = None,
 ) -> Coerced:
-    """The samples of a message, ``(N, *schema.shape)``.
+    """Decode the samples of a message, ``(N, *schema.shape)``.
 
     Args:
         value: the message's body.
-        headers: by lower-case name; ``content-type`` or ``ce_datacontenttype`` tell the format.
+        headers: by lower-case name; ``content-type`` or ``ce_datacontenttype`` declare the format.
         schema: of one sample.
-        format: ``auto``, or the one format that is accepted.
-        registry: that knows the schemas of messages which name one.
+        format: ``auto``, or the only format to accept.
+        registry: has the schemas that messages refer to.
 
     Raises:
-        MessageError: the message cannot be used; for any bytes whatever, nothing else is raised.
-        RegistryError: the registry does not answer, and it is needed.
+        MessageError: the message cannot be used; malformed input of any kind raises nothing else.
+        RegistryError: the registry is needed, but does not answer.
     """
     try:
         return _decoded(value, headers, schema, format, registry)
-    except RecursionError:  # parsers take deeper nests than Python can print
+    except RecursionError:  # parsers accept deeper nesting than Python can print
         raise MessageError("is nested too deeply", reason="malformed") from None
 
 
@@ -115,12 +115,12 @@ def _decoded(value: bytes, headers: Headers, schema: Schema, format: str, regist
         if frame or format != "auto":
             return _registered_samples(frame, schema, format, registry)
     if format == "auto":
-        format = _told_format(_content_type(headers)) or _sniffed_format(value)  # noqa: A001
+        format = _declared_format(_content_type(headers)) or _sniffed_format(value)  # noqa: A001
     return schema.coerce(_DECODERS[format](value, schema), where=format)
 
 
 def encode(batch: Samples, schema: Schema, format: str = "json") -> tuple[bytes, dict[str, bytes]]:  # noqa: A002
-    """A message with samples, and its headers.
+    """Encode samples as a message; returns its body and headers.
 
     Args:
         batch: coerced samples ``(N, *schema.shape)``.
@@ -147,9 +147,9 @@ def _registered_samples(frame: Framed | None, schema: Schema, format: str, regis
         )
     if registry is None:
         raise MessageError(
-            f"is written by schema {frame.schema} of a schema registry",
+            f"was written with schema {frame.schema} of a schema registry",
             reason="unsupported_format",
-            remedy="tell by source.schema_registry where it is",
+            remedy="set source.schema_registry to its address",
         )
     registered = registry.schema(frame.schema)
     if format not in ("auto", registered.format):
@@ -170,7 +170,7 @@ def _media_type(text: str) -> str:
     return text.split(";", maxsplit=1)[0].strip().lower()
 
 
-def _told_format(content_type: str) -> str:
+def _declared_format(content_type: str) -> str:
     if content_type in SILENT:
         return ""
     if content_type and content_type not in CONTENT_TYPES and not content_type.endswith("+json"):
@@ -189,20 +189,20 @@ def _sniffed_format(value: bytes) -> str:
 
 
 def is_structured_event(headers: Headers) -> bool:
-    """Whether a message's sender calls it a structured CloudEvent."""
+    """Whether a message's sender declares it to be a structured CloudEvent."""
     return _content_type(headers) == CLOUDEVENTS_JSON
 
 
 def structured_attributes(value: bytes) -> dict[str, str]:
-    """The attributes of a structured CloudEvent that are texts; none if it is no such thing."""
+    """The text attributes of a structured CloudEvent; empty if the body is none."""
     try:
         with uncollected(len(value)):
             event = orjson.loads(value)
     except orjson.JSONDecodeError:
-        return {}  # decoding says what is wrong with it
+        return {}  # decoding reports the problem
     if not isinstance(event, dict):
         return {}
-    return {name: told for name, told in event.items() if name != "data" and isinstance(told, str)}
+    return {name: text for name, text in event.items() if name != "data" and isinstance(text, str)}
 
 
 def _structured_names(value: bytes) -> list[str]:
@@ -211,7 +211,7 @@ def _structured_names(value: bytes) -> list[str]:
 
 
 def _json_samples(body: Any, schema: Schema) -> Any:
-    """What a JSON body of any of the known forms holds."""
+    """The samples in a JSON body of any known form."""
     if isinstance(body, dict):
         if "instances" in body or isinstance(body.get("predictions"), list):
             return v1_instances(body)
@@ -236,8 +236,8 @@ def _event_samples(event: Any, schema: Schema) -> Any:
             value = base64.b64decode(event["data_base64"], validate=True)
         except (binascii.Error, TypeError, ValueError):
             raise MessageError("'data_base64' is not base64", reason="malformed") from None
-        told = event.get("datacontenttype")
-        inner = _told_format(_media_type(told) if isinstance(told, str) else "") or _sniffed_format(value)
+        declared = event.get("datacontenttype")
+        inner = _declared_format(_media_type(declared) if isinstance(declared, str) else "") or _sniffed_format(value)
         if not value:
             raise MessageError("has empty 'data_base64'", reason="empty")
         return (

@@ -1,4 +1,4 @@
-"""Python's garbage collector while a large body is parsed."""
+"""Suspension of Python's garbage collector while a large body is parsed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LARGE = 1 << 20
-"""Bytes of a body. Of less there are no lists enough to matter."""
+"""Bytes of a body; smaller ones do not contain enough lists to matter."""
 
 
 @contextmanager
 def uncollected(size: int) -> Iterator[None]:
-    """Keeps the collector out of the parsing of a body.
+    """Suspend the garbage collector while a large body is parsed.
 
-    All lists that parsing makes are in use, and the collector walks through them again and again: of 16 MiB of short
-    lists for three of four seconds, in which no other thread of the process runs.
+    All lists that parsing creates stay in use, but the collector walks through them again and again: for 16 MiB of
+    short lists during three of four seconds, in which no other thread of the process runs.
 
     Args:
+        size: of the body, in bytes.
         size: of the body, bytes.
     """
     if size < LARGE or not gc.isenabled():

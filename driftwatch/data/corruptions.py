@@ -1,4 +1,4 @@
-"""Named shifts of reference data, to see what a reference would catch before any real drift happens."""
+"""Named shifts of reference data, to find out what a reference detects before any real drift happens."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ DESCRIBED: Mapping[str, str] = {
     "permute": "each column by itself in another order",
     "missing": f"{MISSING:.0%} of all values",
 }
-"""What each shift does, and how much of it."""
+"""What each shift does, and by how much."""
 
 
 def corruptions_for(schema: Schema) -> Mapping[str, Corruption]:
-    """The shifts that make sense for such samples, each from ``(N, *sample_shape)`` to the same shape."""
+    """The shifts for samples of a schema, each a function of ``(N, *sample_shape)`` to the same shape."""
     if isinstance(schema, ImageSchema):
         return _image_corruptions(schema)
     if isinstance(schema, TableSchema):
@@ -72,14 +72,14 @@ def _image_corruptions(schema: ImageSchema) -> Mapping[str, Corruption]:
 
 
 def apart(x: Samples, rng: Generator) -> Samples:
-    """Rows ``(N, columns)`` with each column by itself in another order."""
+    """Permute each column of rows ``(N, columns)`` independently."""
     return np.stack([rng.permutation(column) for column in x.T], axis=1)
 
 
 def _row_corruptions(numeric: list[int], *, missing: bool) -> Mapping[str, Corruption]:
     def scaled(x: Samples, shift: float, factor: float) -> Samples:
         out = x.astype(np.float64)
-        # A column that holds nothing has no mean, and stays as it is.
+        # An empty column has no mean, so it stays as it is.
         held = [j for j in numeric if not np.isnan(out[:, j]).all()]
         values = out[:, held]
         centre, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)

@@ -1,7 +1,7 @@
-"""The rows of CSV files as bytes, some at a time: cut where no value is, since one in quotes may hold line breaks.
+"""Splitting of CSV files into rows as bytes, block by block, without cutting values in quotes that hold line breaks.
 
-A quote at the beginning of a value opens it, as Arrow has it; elsewhere it is a letter. One that nothing closes would
-take in all the rows below it, up to the next quote, so that its line, which is torn, is told apart.
+A quote at the start of a value opens it, as in Arrow; elsewhere it is an ordinary character. A quote that is never
+closed would swallow all rows up to the next quote, so its line, which is torn, is reported separately.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import BinaryIO, cast
 from driftwatch.errors import DataError
 
 BLOCK_BYTES = 1 << 20
-"""Read at a time. A row may not be longer."""
+"""Bytes per read, and the longest row."""
 
 _CLOSED = re.compile(rb'(?:[^"]++|(?<![^,\r\n])"(?:[^"\r\n]++|"")*+"|(?<=[^,\r\n])")*+')
-"""As far as each value that a quote opens is closed in its line."""
+"""Matches as far as every value that a quote opens is closed in the same line."""
 
 _VALUE = re.compile(rb'"(?:[^"]++|"")*+(")?')
-"""A value from its first quote on, in any number of lines."""
+"""Matches a value from its opening quote on, over any number of lines."""
 
 _ROW = re.compile(rb'(?:[^"\r\n]++|(?<![^,\r\n])"(?:[^"]++|"")*+"|(?<=[^,\r\n])")*+(?:\r\n|\r|\n|\Z)')
 _IN_QUOTES = re.compile(rb'(?<![^,\r\n])"(?:[^"]++|"")*+"')
@@ -29,12 +29,12 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True)
 class Lines:
-    """Whole rows of a file.
+    """Complete rows of a file.
 
     Args:
-        text: of them.
+        text: of the rows.
         number: of the first line, from 1.
-        torn: where lines begin and end in which a quote opens a value and nothing closes it.
+        torn: start and end of each line in which a quote opens a value and is never closed.
     """
 
     text: bytes
@@ -44,12 +44,12 @@ class Lines:
 
 @dataclass(frozen=True)
 class Row:
-    """One row, not empty.
+    """One row that is not empty.
 
     Args:
-        text: of it, with its line end.
+        text: of the row, including its line end.
         number: of its first line, from 1.
-        values: how many it has; 0 if it is torn.
+        values: number of values; 0 if it is torn.
     """
 
     text: bytes
@@ -61,7 +61,7 @@ def whole_lines(file: BinaryIO, where: str) -> Iterator[Lines]:
     """All rows of a file, in order.
 
     Raises:
-        DataError: one is too long.
+        DataError: a row is too long.
     """
     rest, number, at_end = b"", 1, False
     while not at_end:
@@ -75,12 +75,12 @@ def whole_lines(file: BinaryIO, where: str) -> Iterator[Lines]:
             number += _line_ends(lines.text)
         rest = text[end:]
         if len(rest) > BLOCK_BYTES:
-            told = f"has a line of more than {BLOCK_BYTES >> 20} MiB"
-            raise DataError(told, where=f"{where}, line {number}", remedy="is it CSV, one row a line?")
+            what = f"has a line of more than {BLOCK_BYTES >> 20} MiB"
+            raise DataError(what, where=f"{where}, line {number}", remedy="is it CSV, with one row per line?")
 
 
 def rows_of(lines: Lines) -> Iterator[Row]:
-    """Lines row by row; empty ones are no rows."""
+    """The rows of some lines, except empty ones."""
     number, place = lines.number, 0
     for start, end in (*lines.torn, (len(lines.text), len(lines.text))):
         for found in _ROW.finditer(lines.text, place, start):
@@ -95,7 +95,7 @@ def rows_of(lines: Lines) -> Iterator[Row]:
 
 
 def below_first_row(lines: Lines) -> tuple[Row, Lines]:
-    """The first row of lines that have one, and what is below it."""
+    """The first row of some lines, which must have one, and the lines below it."""
     row = next(rows_of(lines))
     end = lines.text.index(row.text) + len(row.text)
     torn = [(start - end, stop - end) for start, stop in lines.torn if start >= end]
@@ -103,10 +103,10 @@ def below_first_row(lines: Lines) -> tuple[Row, Lines]:
 
 
 def _cut(text: bytes, *, at_end: bool) -> tuple[int, Sequence[tuple[int, int]]]:
-    """How far a text has whole rows, and which lines of these are torn; more may come, unless it is `at_end`."""
+    """The end of the last complete row, and the torn lines before it; unless `at_end`, more text may follow."""
     torn = list[tuple[int, int]]()
     row = broken = place = 0
-    """Where the row begins that has the last value with line breaks, and where that value ends."""
+    # row: start of the row with the last multi-line value; broken: end of that value.
     while (place := _matched(_CLOSED, text, place).end()) < len(text):
         line = _line_start(text, place)
         row = line if line >= broken else row
@@ -127,7 +127,7 @@ def _cut(text: bytes, *, at_end: bool) -> tuple[int, Sequence[tuple[int, int]]]:
 
 
 def _matched(pattern: re.Pattern[bytes], text: bytes, place: int) -> re.Match[bytes]:
-    """What matches at a place, where something does: anything is `_CLOSED` that far, and a quote opens `_VALUE`."""
+    """Match a pattern that always matches here: `_CLOSED` anywhere, `_VALUE` at a quote."""
     return cast("re.Match[bytes]", pattern.match(text, place))
 
 
@@ -141,7 +141,7 @@ def _line_start(text: bytes, place: int) -> int:
 
 
 def _line_end(text: bytes, place: int, *, at_end: bool) -> int | None:
-    """Where the next line begins; None if more of the text may be needed to tell."""
+    """The start of the next line; None if that depends on text that is still to come."""
     found = _LINE_END.search(text, place)
     if found is None or (found[0] == b"\r" and found.end() == len(text)):
         return len(text) if at_end else None

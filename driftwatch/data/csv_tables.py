@@ -1,4 +1,4 @@
-"""CSV files as tables whose columns have one type from the first row to the last, in bounded memory."""
+"""CSV files as tables with one type per column from the first row to the last, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from driftwatch.data.refused_rows import Indices, is_most
 from driftwatch.errors import DataError
 
 NULL_VALUES = sorted({f"{before}{text}{after}" for text in MISSING_TEXT for before in ("", " ") for after in ("", " ")})
-"""With blanks around them too: Arrow leaves those out around numbers, but not around these."""
+"""Also with blanks around them: Arrow strips blanks around numbers, but not around these."""
 
 OTHER_KINDS = {
     b"\xff\xfe": "UTF-16",
@@ -31,21 +31,21 @@ OTHER_KINDS = {
     b"PK\x03\x04": "zip or Excel",
     b"PAR1": "Parquet (.parquet)",
 }
-"""What begins with such bytes."""
+"""Other kinds of files, by their first bytes."""
 
 SHOWN = 60
-"""Characters of a line."""
+"""Characters of a line that messages show."""
 
 REMEDY = "the first line names the columns, and every row has as many values"
 
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line that is no row.
+    """A line that is not a row.
 
     Args:
-        number: of it in the file, from 1.
-        what: is wrong with it.
+        number: of the line in its file, from 1.
+        what: the problem.
     """
 
     number: int
@@ -54,12 +54,12 @@ class BadLine:
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows of a file.
+    """Consecutive rows of a file.
 
     Args:
-        table: of those that are rows; without columns if none is.
-        places: of these among all of the block's, ascending.
-        bad: the lines that are none, by their places among all.
+        table: the valid rows; without columns if there are none.
+        places: positions of the valid rows within the block, ascending.
+        bad: the invalid lines, by position within the block.
     """
 
     table: pa.Table
@@ -68,19 +68,19 @@ class Block:
 
     @property
     def rows(self) -> int:
-        """How many there are, lines that are none among them."""
+        """The number of rows, including invalid lines."""
         return len(self.places) + len(self.bad)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is in a file.
+    """The contents of a file.
 
     Args:
         schema: the narrowest type that holds all values of each column.
-        rows: how many there are, lines that are none among them.
-        bad: the first of these lines.
-        bad_lines: how many there are.
+        rows: number of rows, including invalid lines.
+        bad: the first invalid line.
+        bad_lines: number of invalid lines.
     """
 
     schema: pa.Schema
@@ -89,24 +89,24 @@ class Found:
     bad_lines: int = 0
 
     def require_rows(self, where: str) -> None:
-        """Refuses a file with bad lines.
+        """Refuse a file with invalid lines.
 
         Raises:
             DataError: it has some.
         """
         if self.bad is not None:
-            more = f"; {self.bad_lines:,} of {self.rows:,} rows are such" if self.bad_lines > 1 else ""
+            more = f"; {self.bad_lines:,} of {self.rows:,} rows are like this" if self.bad_lines > 1 else ""
             raise DataError(self.bad.what + more, where=f"{where}, line {self.bad.number}", remedy=REMEDY)
 
 
 def find_types(file: BinaryIO, where: str) -> Found:
-    """What columns a file has, and how many rows.
+    """Find the columns of a file and their types, and count its rows.
 
-    Arrow itself takes the types from the first block, and fails where a later one holds others.
+    Arrow itself infers types from the first block, and fails if a later one holds other types.
 
     Raises:
-        DataError: it is empty, or a line too long, or most are no rows, or something else parts its columns.
-        pa.ArrowException: it is no CSV file.
+        DataError: the file is empty, a line is too long, most lines are invalid, or the separator is not a comma.
+        pa.ArrowException: it is not a CSV file.
     """
     names, lines = _opened(file, where)
     types: dict[str, pa.DataType] = {}
@@ -118,8 +118,8 @@ def find_types(file: BinaryIO, where: str) -> Found:
         for each in block.table.schema:
             types[each.name] = _wider(types.get(each.name, each.type), each.type)
         if bad is not None and is_most(bad_lines, rows):
-            told = f"{bad.what}; {bad_lines:,} of the first {rows + bad_lines:,} rows are such"
-            raise DataError(told, where=f"{where}, line {bad.number}", remedy=REMEDY)
+            what = f"{bad.what}; {bad_lines:,} of the first {rows + bad_lines:,} rows are like this"
+            raise DataError(what, where=f"{where}, line {bad.number}", remedy=REMEDY)
     schema = pa.schema([(name, types.get(name, pa.null())) for name in names])
     found = Found(schema, rows + bad_lines, bad, bad_lines)
     if not rows:
@@ -128,7 +128,7 @@ def find_types(file: BinaryIO, where: str) -> Found:
 
 
 def text_columns(schemas: Iterable[pa.Schema]) -> Collection[str]:
-    """The columns of which some file has texts that are no numbers: they are texts in all files of a table.
+    """The columns with text that is not a number in some file, which count as text in all files of a table.
 
     >>> january = pa.schema({"ward": pa.int64(), "age": pa.int64()})
     >>> february = pa.schema({"ward": pa.string(), "age": pa.float64()})
@@ -143,13 +143,13 @@ def text_columns(schemas: Iterable[pa.Schema]) -> Collection[str]:
 
 
 def read_blocks(file: BinaryIO, where: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[Block]:
-    """The rows of a file in order, a block at a time.
+    """The rows of a file in order, block by block.
 
     Args:
-        file: to be read.
-        where: it is.
+        file: to read.
+        where: it is, for error messages.
         schema: its columns with their types.
-        columns: to read; none stands for all.
+        columns: to read; all if empty.
 
     Raises:
         pa.ArrowException: it is not as it was when its types were found.
@@ -159,7 +159,7 @@ def read_blocks(file: BinaryIO, where: str, schema: pa.Schema, columns: Sequence
 
 
 def _opened(file: BinaryIO, where: str) -> tuple[Sequence[str], Iterator[Lines]]:
-    """The names of the columns, and the lines below them."""
+    """The names of the columns, and the lines below the header."""
     blocks = whole_lines(file, where)
     for lines in blocks:
         if not lines.text.strip(b"\r\n"):
@@ -168,9 +168,9 @@ def _opened(file: BinaryIO, where: str) -> tuple[Sequence[str], Iterator[Lines]]
         _require_commas(lines.text, where)
         header, below = below_first_row(lines)
         if header.values == 0:
-            told = _bad_line(header, 0)
-            raise DataError(told.what, where=f"{where}, line {told.number}", remedy="it is to name the columns")
-        # Arrow finds nothing in a first line without an end.
+            bad = _bad_line(header, 0)
+            raise DataError(bad.what, where=f"{where}, line {bad.number}", remedy="it must name the columns")
+        # Arrow finds nothing in a first line without a line end.
         return _read(header.text + b"\n", None, _conversion()).column_names, chain([below], blocks)
     raise DataError("is empty", where=where, remedy="the first line names the columns")
 
@@ -187,7 +187,7 @@ def _blocks(blocks: Iterator[Lines], names: Sequence[str], conversion: pa_csv.Co
 
 
 def _sifted(lines: Lines, names: Sequence[str], conversion: pa_csv.ConvertOptions) -> Block:
-    """Lines of which some are torn, or have too few values, or too many."""
+    """A block of lines of which some are torn, or have the wrong number of values."""
     rows = list(rows_of(lines))
     fits = np.array([row.values == len(names) for row in rows])
     good = b"".join(row.text for row in rows if row.values == len(names))
@@ -207,21 +207,21 @@ def _read(text: bytes, names: Sequence[str] | None, conversion: pa_csv.ConvertOp
 
 
 def _conversion(schema: pa.Schema | None = None, columns: Sequence[str] = ()) -> pa_csv.ConvertOptions:
-    # Texts stay as they are: what reads them knows which are missing, in CSV as elsewhere.
+    # Text is kept as it is: its readers know which values are missing, in CSV and elsewhere.
     return pa_csv.ConvertOptions(column_types=schema, include_columns=columns, null_values=NULL_VALUES)
 
 
 def _require_text(lines: bytes, where: str) -> None:
-    """Refuses what is another kind of file, whatever its name says."""
+    """Refuse a file of another kind than its name says."""
     kind = next((kind for start, kind in OTHER_KINDS.items() if lines.startswith(start)), "")
     kind = kind or ("UTF-16" if b"\0" in lines.splitlines()[0] else "")
     if kind:
-        mend = "name it so" if "(" in kind else "save it as CSV in UTF-8"
+        mend = "name it accordingly" if "(" in kind else "save it as CSV in UTF-8"
         raise DataError(f"is {kind}, whatever its name says", where=where, remedy=mend)
 
 
 def _require_commas(lines: bytes, where: str) -> None:
-    """Refuses lines whose values are parted by another sign: they would be one column, or of several lengths."""
+    """Refuse lines with another separator: they would be a single column, or have varying numbers of values."""
     header, *rows = lines.lstrip(b"\r\n").splitlines()[:2]
     commas = header.count(b",")
     if not rows or 0 < commas == rows[0].count(b","):

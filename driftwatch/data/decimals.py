@@ -1,16 +1,16 @@
-"""Decimals as Avro and Protobuf write them: a whole number in bytes, and how many of its digits are decimal places."""
+"""Decimals of Avro and Protobuf: an integer in bytes, and the number of its decimal places."""
 
 from __future__ import annotations
 
 LONGEST = 64
-"""Bytes. A number that no column holds would only take time: the square of its length to read."""
+"""Most bytes of a decimal. No column has longer ones, and reading takes time quadratic in the length."""
 
 
 def decimal_number(value: bytes, scale: int) -> float:
-    """The number.
+    """Decode a decimal.
 
     Args:
-        value: two's complement, the most significant byte first.
+        value: two's complement, most significant byte first.
         scale: decimal places.
 
     Raises:

@@ -1,4 +1,4 @@
-"""When each row of a table happened, by a column of it that the reference need not know."""
+"""Event times of a table's rows, from a column that the reference need not know."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ READ_ROWS = 65_536
 EXPECTED = "expected dates, times, ISO 8601 texts, or seconds or milliseconds since 1970"
 
 MILLISECONDS = 1e11
-"""Numbers of that size and more are milliseconds, and smaller ones seconds: as seconds it is the year 5138."""
+"""Numbers of at least this size are milliseconds, smaller ones seconds; in seconds, it would be the year 5138."""
 
 _CELLS = ("us", "ns")
 _ZONED = r"(Z|[+-]\d{2}:?\d{2})$"
 
 
 class EventTimes:
-    """The event times of a table's rows, in milliseconds since the epoch; those without a zone are taken for UTC.
+    """The event times of a table's rows, in milliseconds since the epoch; times without a zone are taken as UTC.
 
     Args:
         path: of the table.
-        column: that holds them.
+        column: with the times.
 
     Raises:
         DataError: there is no such column.
@@ -43,23 +43,23 @@ class EventTimes:
         except DataError as error:
             if "no columns to choose" not in error.what:
                 raise
-            raise DataError("is no table, and has no times", where=str(path), remedy="leave the column out") from None
+            raise DataError("is not a table, so it has no times", where=str(path), remedy="name no column") from None
         self._blocks = self._read()
         self._held: NDArray[np.int64] = np.empty(0, np.int64)
         self._first = 0
         self._newest: int | None = None
         self.late = 0
-        """Rows so far that are older than one before them."""
+        """Number of rows so far that are older than an earlier row."""
         self.latest_ms = 0
-        """By how much at most, milliseconds."""
+        """Largest delay of such a row, milliseconds."""
         self.first_late = 0
-        """Index of the first of them."""
+        """Index of the first such row."""
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The times of some rows, by their indices: ascending, and none before those of an earlier call.
+        """The times of some rows, by their indices, which must be ascending and not before those of earlier calls.
 
         Raises:
-            DataError: some row has no time.
+            DataError: a row has no time.
         """
         first, last = int(rows[0]), int(rows[-1])
         while last >= self._first + len(self._held):
@@ -71,7 +71,7 @@ class EventTimes:
 
     def _read(self) -> Iterator[NDArray[np.int64]]:
         end = 0
-        # Lines that are no rows are refused where rows are read, or leave a gap.
+        # Invalid lines are reported where rows are read; here they only leave a gap.
         for indices, table in self._dataset.pieces(None, READ_ROWS, 0, Refusals()):
             if not len(indices):
                 continue
@@ -109,11 +109,11 @@ class EventTimes:
                 fault = error
             else:
                 return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
-        raise DataError(f"holds what is no time: {fault}", where=self._place, remedy=EXPECTED)
+        raise DataError(f"contains a value that is not a time: {fault}", where=self._place, remedy=EXPECTED)
 
     @staticmethod
     def _moments(cells: pa.Array, unit: str) -> pa.Array:
-        """As points in time of UTC."""
+        """Cells as timestamps in UTC."""
         if is_text(cells.type):
             cells = pc.cast(cells, pa.string())
             zone = "UTC" if len(cells) and pc.match_substring_regex(cells.slice(0, 1), _ZONED)[0].as_py() else None

@@ -1,4 +1,4 @@
-"""The file formats of arrays: npy, npz, IDX."""
+"""File formats of arrays: npy, npz, IDX."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from driftwatch.locations import Location, local_file
 
 ARRAY_NAMES = ("x", "X", "data", "images", "samples", "arr_0")
 SHOWN = 8
-"""Names of arrays."""
+"""Names of arrays that a message lists at most."""
 
-NOT_KEPT = "an archive's array is read as a whole: save it as .npy, of which no more is held than is needed"
+NOT_KEPT = "arrays in archives are loaded as a whole: save it as .npy, of which only the needed part is loaded"
 FAULTS = (*NPY_FAULTS, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
-"""What NumPy and zipfile raise for files that are damaged, or no such files."""
+"""What NumPy and zipfile raise for files that are damaged or of another kind."""
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 def open_array(path: Location) -> Dataset | None:
-    """An array file, or None if it is none."""
+    """Open an array file; None if the path is not one."""
     name = path.name.removesuffix(".gz")
     try:
         if path.suffix.lower() in (".npy", ".npz"):
-            with local_file(path) as file:  # a map outlives its file's name
+            with local_file(path) as file:  # a memory map remains valid after its file is deleted
                 loaded = np.load(file, mmap_mode="r", allow_pickle=False)
                 return ArrayDataset(path, loaded) if isinstance(loaded, np.ndarray) else _chosen(loaded, path)
         if name.endswith(("-ubyte", ".idx")):
@@ -69,7 +69,7 @@ def _chosen(loaded: np.lib.npyio.NpzFile, path: Location) -> ArrayDataset:
 
 
 class IdxDataset(Dataset):
-    """The format of MNIST and its kin, gzipped or not; read as a stream."""
+    """A data set in the format of MNIST, gzipped or not; read as a stream."""
 
     def __init__(self, path: Location) -> None:
         super().__init__(path)

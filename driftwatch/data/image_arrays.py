@@ -1,4 +1,4 @@
-"""Which images an array holds: where its channels are, and the range of its values."""
+"""Schemas of arrays of images: the position of the channels, and the range of the values."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from driftwatch.data.schema import COLOURS, ImageSchema, image_of
 from driftwatch.errors import DataError
 
 LOOKED_AT = 2048
-"""Images whose range is looked up at a time."""
+"""Images per piece when the range is determined."""
 
 WIDEST = 1e30
-"""Range of pixels: flows calculate with them in float32, and square them."""
+"""Largest range of pixels: flows compute with them in float32, and square them."""
 
 
 def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
-    """The schema of images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; their range is looked up.
+    """The schema of images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``, with their range of values.
 
     Raises:
         DataError: the array holds no images.
@@ -45,22 +45,22 @@ def image_schema(array: NDArray[Any], where: str) -> ImageSchema:
 
 
 def _channels_last(first: int, middle: int, last: int) -> bool:
-    """Whether ``(first, middle, last)`` is ``(H, W, C)``: colours are 1, 3 or 4, and more channels those of squares."""
+    """Whether ``(first, middle, last)`` is ``(H, W, C)``: by 1, 3 or 4 channels, or any number if images are square."""
     if COLOURS & {first, last}:
         return first not in COLOURS
     return first == middle != last
 
 
 def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], where: str) -> ImageSchema:
-    """The schema of images of which `pieces` holds all pixels; bytes that come as other numbers are bytes.
+    """The schema of images of which `pieces` holds all pixels; integers from 0 to 255 of any type count as bytes.
 
     Args:
         pieces: arrays of any shape.
         shape: of one image, ``(C, H, W)``.
-        where: for messages.
+        where: for error messages.
 
     Raises:
-        DataError: a pixel is not finite, or all are the same, or some are too far apart.
+        DataError: a pixel is not finite, all pixels are equal, or their range is too wide.
     """
     low, high, whole = np.inf, -np.inf, True
     for piece in pieces:
@@ -70,7 +70,7 @@ def ranged_schema(pieces: Iterable[NDArray[Any]], shape: tuple[int, int, int], w
         low, high = min(low, least), max(high, most)
         whole = whole and (piece.dtype.kind in "biu" or bool((piece == np.rint(piece)).all()))
     if high - low > WIDEST:
-        raise DataError(f"pixels lie in [{low:g}, {high:g}]", where=where, remedy="scale them, to 0 to 1 for example")
+        raise DataError(f"pixels lie in [{low:g}, {high:g}]", where=where, remedy="scale them, for example to 0 to 1")
     if low == high:
         raise DataError(f"every pixel is {low:g}", where=where, remedy="there is nothing to learn from it")
     if low >= 0 and high <= 1:

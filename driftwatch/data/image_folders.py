@@ -1,4 +1,4 @@
-"""Folders of images as data sets: what is wrong with them is told before the work."""
+"""Folders of images as data sets, checked before any work begins."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from driftwatch.locations import Location
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
-"""That a file may have whatever its name says. Pillow knows more, EPS say, of which another program would be run."""
+"""Formats that are read, whatever a file's name says. Pillow knows more; for EPS, say, it would run another program."""
 
 DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
-"""Pillow's names for grey of more than 8 bits: to convert these clips them."""
+"""Pillow's modes for grey images of more than 8 bits, whose values a conversion would clip."""
 
 GREY_MODES = frozenset({"1", "L", "LA", "La"})
 COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV"})
@@ -39,13 +39,13 @@ UNREADABLE = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises where images are damaged."""
+"""What Pillow raises for damaged images."""
 
-REMEDY = "leave it out, or put a good one in its place"
+REMEDY = "leave it out, or replace it by a good one"
 
 
 class _Look(NamedTuple):
-    """What images look like: width and height, and the mode that they are read in."""
+    """The common properties of images: width and height, and the mode to read them in."""
 
     size: tuple[int, int]
     mode: str
@@ -54,12 +54,12 @@ class _Look(NamedTuple):
 class FolderDataset(Dataset):
     """Images in a folder and the folders below it, in the order of their paths.
 
-    They are 8-bit grey or RGB, or grey of 16 or 32 bits, whose values stay as they are. A photograph without colour is
-    stored as grey often, so grey and RGB may be mixed, and are RGB then.
+    They are 8-bit grey or RGB, or 16-bit or 32-bit grey with unchanged values. A photograph without colour is often
+    stored as grey, so grey and RGB may be mixed, which are then read as RGB.
 
     Args:
         path: of the folder.
-        files: all that are in it, in order; those that are no images are left out.
+        files: all files in it, in order; those that are not images are ignored.
     """
 
     def __init__(self, path: Location, files: Sequence[Location]) -> None:
@@ -94,7 +94,7 @@ class FolderDataset(Dataset):
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
     ) -> Iterator[tuple[Indices, Any]]:
-        look = self._first_look()
+        look = self._first_readable()
         if isinstance(schema, ImageSchema):
             mode = look.mode if look.mode in DEEP_MODES else "L" if schema.channels == 1 else "RGB"
             look = _Look((schema.width, schema.height), mode)
@@ -116,11 +116,11 @@ class FolderDataset(Dataset):
         if held:
             yield range(len(self._files) - len(held), len(self._files)), np.stack(held)
 
-    def _first_look(self) -> _Look:
-        """At the first image that can be read.
+    def _first_readable(self) -> _Look:
+        """The look of the first image that can be read.
 
         Raises:
-            DataError: none can be, of more than may be refused.
+            DataError: none of the first `TOLERATED` + 1 images can be read.
         """
         damaged = list[DataError]()
         for file in self._files[: TOLERATED + 1]:
@@ -131,10 +131,10 @@ class FolderDataset(Dataset):
         raise damaged[0]
 
     def _survey(self) -> _Look:
-        """At the heads of all images, so that what is wrong with many is told at once, and before the work.
+        """The common look of all images, from their headers, so that all problems are reported before the work.
 
         Raises:
-            DataError: some are no images, or not of one size.
+            DataError: some are not images, or sizes differ.
         """
         bad = list[DataError]()
         sizes: dict[tuple[int, int], list[Location]] = {}
@@ -148,27 +148,27 @@ class FolderDataset(Dataset):
             sizes.setdefault(look.size, []).append(file)
             modes[look.mode] = None
         if bad:
-            more = f"; {len(bad):,} of {len(self._files):,} are such" if len(bad) > 1 else ""
+            more = f"; {len(bad):,} of {len(self._files):,} are like this" if len(bad) > 1 else ""
             raise DataError(bad[0].what + more, where=bad[0].where, remedy=bad[0].remedy)
         if len(sizes) > 1:
             common, *_, rare = sorted(sizes, key=lambda size: -len(sizes[size]))
             raise DataError(
                 f"holds images of {len(sizes):,} sizes: {len(sizes[common]):,} of {len(self._files):,} are "
-                f"{_told(common)}, {sizes[rare][0].name} is {_told(rare)}",
+                f"{_shown(common)}, {sizes[rare][0].name} is {_shown(rare)}",
                 where=str(self.path),
-                remedy="bring all to one size, as the model gets them",
+                remedy="resize all to one size, as the model gets them",
             )
         (size,), first = sizes, next(iter(modes))
         return _Look(size, "RGB" if first == "L" and "RGB" in modes else first)
 
 
 def is_image(path: Location) -> bool:
-    """Whether a file's name is that of an image."""
+    """Whether a file has the name of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _read_as(image: Image.Image, path: Location) -> str:
-    """The mode in which an image keeps its values."""
+    """The mode that preserves an image's values."""
     if image.mode in GREY_MODES:
         return "L"
     if image.mode in DEEP_MODES:
@@ -182,19 +182,19 @@ def _read_as(image: Image.Image, path: Location) -> str:
     )
 
 
-def _told(size: tuple[int, int]) -> str:
+def _shown(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]} pixels"
 
 
 def _pixels(path: Location, look: _Look) -> NDArray[Any]:
-    """Of an image, ``(C, H, W)``.
+    """The pixels of an image, ``(C, H, W)``.
 
     Raises:
-        DataError: it cannot be read, or is not of this look.
+        DataError: it cannot be read, or does not have this look.
     """
     with _opened(path) as image:
         mode = _read_as(image, path)
-        # Before it is unpacked: half a megabyte may say that it has 170 million pixels.
+        # Checked before decompression: half a megabyte may declare 170 million pixels.
         _require(look, mode, image, path)
         image.load()
     pixels = np.asarray(image if mode in DEEP_MODES else image.convert(look.mode))
@@ -206,24 +206,24 @@ def _require(look: _Look, mode: str, image: Image.Image, path: Location) -> None
         raise DataError(
             f"is an image of mode {image.mode}, the first image of {look.mode}",
             where=str(path),
-            remedy="bring all to one mode, or give an array (.npy), which keeps the values",
+            remedy="convert all to one mode, or give an array (.npy), which keeps the values",
         )
     if (mode, look.mode) == ("RGB", "L"):
         raise DataError(
             "is in colour, and the others or the reference are grey",
             where=str(path),
-            remedy="make it grey, as the model gets it: image.convert('L')",
+            remedy="convert it to grey, as the model gets it: image.convert('L')",
         )
     if image.size != look.size:
         raise DataError(
-            f"is of {_told(image.size)}, not of {_told(look.size)}",
+            f"is of {_shown(image.size)}, not of {_shown(look.size)}",
             where=str(path),
-            remedy="bring all to one size, as the model gets them",
+            remedy="resize all to one size, as the model gets them",
         )
 
 
 def _looked_at(path: Location) -> _Look:
-    """By its head alone."""
+    """The look of an image, from its header."""
     with _opened(path) as image:
         return _Look(image.size, _read_as(image, path))
 
@@ -234,7 +234,7 @@ def _opened(path: Location) -> Iterator[Image.Image]:
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UnidentifiedImageError:
-        what = "is no image, whatever its name says, or damaged from its beginning"
+        what = "is no image, whatever its name says, or its beginning is damaged"
         raise DataError(what, where=str(path), remedy=REMEDY) from None
     except UNREADABLE as error:
         raise DataError(f"cannot be read: {error}", where=str(path), remedy=REMEDY) from None

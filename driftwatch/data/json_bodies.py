@@ -1,4 +1,4 @@
-"""Samples in JSON: KServe's inference requests V1 and V2, rows by column name, plain arrays.
+"""Samples in JSON bodies: KServe's inference requests V1 and V2, rows by column name, plain arrays.
 
 References:
     KServe V1 data plane; Open Inference Protocol (V2).
@@ -37,14 +37,14 @@ OTHER, UNSEEN = "(other)", "(unseen)"
 NOT_FINITE = re.compile(rb"[\[,:]\s*-?(NaN|Infinity)\s*[\],}]")
 EXACT_INTEGER = 2.0**53
 MOST_AXES = 32
-"""That every NumPy has. The product of as many sizes as a body has room for takes minutes."""
+"""The limit of all NumPy versions. Multiplying as many sizes as a body has room for would take minutes."""
 
 
 def load_json(value: bytes) -> Any:
     """The parsed body.
 
     Raises:
-        MessageError: it is no JSON.
+        MessageError: it is not JSON.
     """
     try:
         with uncollected(len(value)):
@@ -52,15 +52,15 @@ def load_json(value: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if NOT_FINITE.search(value):
             raise MessageError(
-                "holds NaN or Infinity, which JSON has not",
+                "holds NaN or Infinity, which JSON does not allow",
                 reason="non_finite",
-                remedy="send numbers, and null for what is missing from a table",
+                remedy="send numbers, and null for a value that is missing from a table",
             ) from None
         raise MessageError(f"is not valid JSON: {error}", reason="malformed") from None
 
 
 def v1_instances(body: Any) -> list[Any]:
-    """The samples of a V1 request, or of the response to one."""
+    """The samples of a V1 request, or of a response to one."""
     instances = body.get("instances", body.get("predictions")) if isinstance(body, dict) else None
     if not isinstance(instances, list):
         raise MessageError("has no list 'instances'", reason="schema", remedy="see KServe's V1 protocol")
@@ -75,7 +75,7 @@ def rows(body: Any) -> Any:
 
 
 def v2_tensors(body: Any, schema: Schema) -> Any:
-    """The tensor of a V2 request or of the response to one, or for tables its columns by name."""
+    """The tensor of a V2 request or a response to one, or for tables its columns by name."""
     inputs = body.get("inputs", body.get("outputs")) if isinstance(body, dict) else None
     if not isinstance(inputs, list) or not inputs or not all(isinstance(each, dict) for each in inputs):
         raise MessageError("has no list 'inputs' of tensors", reason="schema", remedy="see KServe's V2 protocol")
@@ -118,7 +118,7 @@ def _tensor(tensor: Mapping[str, Any]) -> NDArray[Any]:
     try:
         if array.size == math.prod(shape):
             return array.reshape(shape)
-    except ValueError:  # beside a zero NumPy wants no sizes that overflow
+    except ValueError:  # NumPy refuses sizes that overflow even if another size is zero
         pass
     raise MessageError(f"has shape {shape} but {array.size} values"[:200], reason="shape", where=where)
 
@@ -165,7 +165,7 @@ def compact(batch: Samples, schema: Schema) -> NDArray[Any]:
 
 
 def cells(batch: Samples, schema: TableSchema) -> dict[str, list[Any]]:
-    """A table's columns by name, as numbers and the texts of categories; None for missing."""
+    """A table's columns by name, as numbers and category texts; None for missing values."""
     columns: dict[str, list[Any]] = {}
     for j, column in enumerate(schema.columns):
         values = batch[:, j].tolist()
@@ -181,7 +181,7 @@ def rows_body(batch: Samples, schema: Schema) -> Any:
     """Samples as rows by column name.
 
     Raises:
-        UsageError: they are no table's.
+        UsageError: the samples are not rows of a table.
     """
     if not isinstance(schema, TableSchema):
         raise UsageError("format rows is for tables", remedy="use json, v2, npy or arrow")
@@ -195,7 +195,7 @@ def v1_body(batch: Samples, schema: Schema) -> Any:
 
 
 def v2_body(batch: Samples, schema: Schema) -> Any:
-    """Samples as a V2 request; a table has an input for each column."""
+    """Samples as a V2 request; a table has one input per column."""
     if isinstance(schema, TableSchema):
         columns = cells(batch, schema)
         return {

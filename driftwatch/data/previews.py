@@ -1,4 +1,4 @@
-"""One sample as JSON that a person can look at, of bounded size: a picture, a row by column name, or a list."""
+"""A sample as human-readable JSON of bounded size: a picture, a row by column name, or a list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from driftwatch.data.json_bodies import compact, rows_body
 from driftwatch.data.schema import COLOURS, ImageSchema, Schema, TableSchema
 
 MOST_BYTES = 32_768
-"""Of one sample's JSON. An alert holds at most sixteen, which fits into a message of Kafka's usual size."""
+"""Largest JSON of one sample. An alert has at most sixteen, which fit into a Kafka message of the default size."""
 
 
 def preview(sample: NDArray[np.floating], schema: Schema) -> Any:
@@ -26,20 +26,20 @@ def preview(sample: NDArray[np.floating], schema: Schema) -> Any:
         schema: of the sample.
 
     Returns:
-        Of an image ``{"media_type": "image/png", "base64": ...}``, its sides halved until it fits; of a table's row an
-        object by column name; of a vector a list of numbers. None if it does not fit into `MOST_BYTES`, or is an image
-        of other than 1, 3 or 4 channels.
+        For an image ``{"media_type": "image/png", "base64": ...}``, halved until it fits; for a row an object by column
+        name; for a vector a list of numbers. None if it does not fit into `MOST_BYTES`, or if an image's channels are
+        not 1, 3 or 4.
     """
     if isinstance(schema, ImageSchema):
         return _picture(sample, schema)
-    made = rows_body(sample[None], schema)[0] if isinstance(schema, TableSchema) else compact(sample, schema).tolist()
-    return made if len(orjson.dumps(made)) <= MOST_BYTES else None
+    found = rows_body(sample[None], schema)[0] if isinstance(schema, TableSchema) else compact(sample, schema).tolist()
+    return found if len(orjson.dumps(found)) <= MOST_BYTES else None
 
 
 def _picture(sample: NDArray[np.floating], schema: ImageSchema) -> dict[str, str] | None:
     if schema.channels not in COLOURS:
         return None
-    # Bytes as they came; floats are spread over the range that the reference has.
+    # Bytes are shown as they are; floats are scaled from the range of the reference.
     levels = sample if schema.dtype == "uint8" else (sample - schema.low) * (255 / (schema.high - schema.low))
     pixels = np.clip(np.rint(levels), 0, 255).astype(np.uint8).transpose(1, 2, 0)
     image = Image.fromarray(pixels[:, :, 0] if schema.channels == 1 else pixels)

@@ -1,4 +1,4 @@
-"""Protobuf schemas of a registry: bodies to records."""
+"""Decoding of bodies with Protobuf schemas of a registry to records."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from driftwatch.data.schema_framing import message_indexes
 from driftwatch.errors import MessageError
 
 Reader = Callable[[Any], Any]
-"""A message's or a value's plain form."""
+"""Converts a message or value to its plain form."""
 
 DECIMAL = "confluent.type.Decimal"
 
-# What protobuf raises for files that make no types.
+# What protobuf raises for files that do not define valid types.
 FAULTS = (TypeError, ValueError, LookupError, RecursionError)
 ROOT = "driftwatch-message.proto"
 WELL_KNOWN = {
@@ -39,7 +39,7 @@ WELL_KNOWN = {
 
 
 def _decimal_file() -> FileDescriptorProto:
-    """Confluent's own decimals, which its registry knows without being told."""
+    """Confluent's decimals, which its registry knows without references."""
     package, _, name = DECIMAL.rpartition(".")
     file = FileDescriptorProto(name="confluent/type/decimal.proto", package=package, syntax="proto3")
     message = file.message_type.add(name=name)
@@ -53,11 +53,11 @@ WELL_KNOWN["confluent/type/decimal.proto"] = _decimal_file().SerializeToString()
 
 
 def protobuf_reader(schema: str, imported: Mapping[str, str]) -> Callable[[bytes], Any]:
-    """What reads bodies that are written by a schema.
+    """Make a function that decodes bodies written with a schema.
 
     Args:
-        schema: a `FileDescriptorProto` in base64, which registries write for ``?format=serialized``.
-        imported: files that it imports, and those that they import, likewise, by the name of the import.
+        schema: a `FileDescriptorProto` in base64, as registries return it for ``?format=serialized``.
+        imported: the files that it imports, directly or indirectly, in the same form, by the name of the import.
 
     Raises:
         MessageError: the schema cannot be used.
@@ -115,7 +115,7 @@ def _unusable(error: Exception) -> MessageError:
 def _add(
     pool: DescriptorPool, file: FileDescriptorProto, files: Mapping[str, FileDescriptorProto], added: set[str]
 ) -> None:
-    """Adds a file, what it imports before it."""
+    """Add a file after the files that it imports."""
     for name in file.dependency:
         if name in added:
             continue
@@ -125,7 +125,7 @@ def _add(
         elif name in WELL_KNOWN:
             _add(pool, FileDescriptorProto.FromString(WELL_KNOWN[name]), files, added)
         else:
-            # Most often it holds options alone; if a type is missing, the pool says which.
+            # Usually it only defines options; if a type is missing, the pool reports it.
             pool.AddSerializedFile(FileDescriptorProto(name=name).SerializeToString())
     pool.AddSerializedFile(file.SerializeToString())
 
@@ -137,17 +137,17 @@ def _type_name(file: FileDescriptorProto, indexes: tuple[int, ...]) -> str:
         if not 0 <= index < len(types):
             raise MessageError(f"has a message type that is not in its schema, {indexes}"[:200], reason="malformed")
         names.append(types[index].name)
-        # A map's entries are a nested type too, which Confluent's serializer for Java does not count.
+        # Confluent's serializer for Java does not count the nested types of map entries.
         types = [nested for nested in types[index].nested_type if not nested.options.map_entry]
     return ".".join(names)
 
 
 def _message_reader(descriptor: Descriptor, known: dict[str, Reader]) -> Reader:
-    """What makes a mapping of a message: all fields by name, None where one that can be absent is.
+    """Make a function that converts a message to a mapping: all fields by name, None for absent optional ones.
 
     Args:
         descriptor: of the message.
-        known: readers by name, to which it adds; a message may hold messages of its own type.
+        known: readers by type name, to which this one is added; a message may contain messages of its own type.
     """
     name = descriptor.full_name
     if name in SPECIAL:
@@ -179,10 +179,10 @@ def _value_reader(field: FieldDescriptor, known: dict[str, Reader]) -> Reader:
     if field.enum_type is not None:
         names = {value.number: value.name for value in field.enum_type.values}
         return lambda number: names.get(number, str(number))
-    return _as_it_is
+    return _unchanged
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 

@@ -1,4 +1,4 @@
-"""How many values a Protobuf body unpacks to, counted before any is: two bytes may be a row of a thousand columns.
+"""The number of values that a Protobuf body decodes to, counted before decoding: two bytes may be a row of a thousand.
 
 References:
     Protocol Buffers, "Encoding".
@@ -15,19 +15,19 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from driftwatch.data.record_sizes import RECORD, Room, most_values
 
 VARINT, I64, LENGTH, START, END, I32 = range(6)
-"""Wire types: what comes behind a field's number."""
+"""Wire types: how the content of a field is encoded."""
 
 DEEPEST = 100
-"""Messages within each other, the most that Protobuf itself reads."""
+"""Nesting of messages up to which Protobuf itself reads."""
 
 
 @dataclass
 class Kind:
-    """A type of messages.
+    """A message type.
 
     Args:
-        values: that one counts for, whatever of it is set: parsed it has room for all, and its plain form names all.
-        within: types of its fields that are messages, by the field's number.
+        values: cost of one message, whatever of it is set: its decoded form names all fields.
+        within: types of its fields that are messages, by field number.
     """
 
     values: int
@@ -38,11 +38,11 @@ NO_KIND = Kind(0)
 
 
 class BodySizes:
-    """Refuses bodies of a schema that would unpack to more than there is room for.
+    """Refuses bodies that would decode to more values than allowed.
 
     Args:
         pool: with the schema's types.
-        single: names of the types whose plain form is one value.
+        single: names of the types that decode to a single value.
     """
 
     def __init__(self, pool: DescriptorPool, single: Collection[str]) -> None:
@@ -51,17 +51,17 @@ class BodySizes:
         self._kinds: dict[str, Kind] = {}
 
     def require_room(self, body: bytes, descriptor: Descriptor) -> None:
-        """Sees to it that a body may be parsed. One that is malformed may: the parser says so when it comes to it.
+        """Check that a body may be decoded. Malformed bodies pass, since the parser reports them.
 
         Args:
             body: a message.
             descriptor: of its type.
 
         Raises:
-            MessageError: it holds too many values.
+            MessageError: it contains too many values.
         """
         kind = self._kind(descriptor)
-        # A message takes two bytes of the one around it, or more; most bodies need not be looked at.
+        # A nested message takes at least two bytes, which is enough to let most bodies pass.
         if len(body) // 2 * max(each.values for each in self._kinds.values()) <= most_values(len(body)):
             return
         room = Room("protobuf")
@@ -72,19 +72,19 @@ class BodySizes:
             return
 
     def _kind(self, descriptor: Descriptor) -> Kind:
-        """The type of a message. Not by recursion: thousands of types may lie within each other."""
-        made: list[tuple[Descriptor, Kind]] = []
+        """The type of a message. Not recursive, since thousands of types may be nested."""
+        pending: list[tuple[Descriptor, Kind]] = []
 
         def known(descriptor: Descriptor) -> Kind:
             if descriptor.full_name not in self._kinds:
                 fields = 1 if descriptor.full_name in self._single else len(descriptor.fields)
                 kind = self._kinds[descriptor.full_name] = Kind(RECORD + fields)
-                made.append((descriptor, kind))
+                pending.append((descriptor, kind))
             return self._kinds[descriptor.full_name]
 
         kind = known(descriptor)
-        while made:
-            each, its = made.pop()
+        while pending:
+            each, its = pending.pop()
             for one in (*each.fields, *self._pool.FindAllExtensions(each)):
                 if one.message_type is not None:
                     its.within[one.number] = known(one.message_type)
@@ -92,10 +92,10 @@ class BodySizes:
 
 
 def _count(body: bytes, kind: Kind, room: Room) -> None:
-    """Takes room for all messages of a body, in the order in which a parser comes to them.
+    """Count all messages of a body against the budget, in the order in which a parser reads them.
 
     Raises:
-        MessageError: there is none left.
+        MessageError: the budget is exceeded.
         IndexError: the body is cut short.
     """
     around: list[tuple[Kind, int]] = []
@@ -117,11 +117,11 @@ def _count(body: bytes, kind: Kind, room: Room) -> None:
             at += 4
         elif wire == LENGTH:
             length, at = _varint(body, at)
-            if (held := kind.within.get(tag >> 3)) is None:
+            if (inner := kind.within.get(tag >> 3)) is None:
                 at += length
             else:
                 around.append((kind, end))
-                kind, end = held, at + length
+                kind, end = inner, at + length
                 room.take(kind.values)
         elif wire == START:
             around.append((kind, end))
@@ -134,7 +134,7 @@ def _count(body: bytes, kind: Kind, room: Room) -> None:
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """The number at a position, and the position behind it."""
+    """The number at a position, and the position after it."""
     byte = body[at]
     if byte < 0x80:
         return byte, at + 1

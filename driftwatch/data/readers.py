@@ -19,7 +19,7 @@ from driftwatch.locations import Location, files_below, locate, matching_files, 
 
 CHUNK_ROWS = 2048
 BUNDLE_FILES = frozenset({"manifest.json", "flow.safetensors"})
-"""By which a folder is known for a bundle's."""
+"""Files that identify a folder as a bundle."""
 
 READ_BYTES = 1 << 20
 SUFFIXES = ".npz, .npy, .parquet, .csv (also .gz, .bz2, .zst), IDX (-ubyte, also .gz) or a folder of images or tables"
@@ -29,7 +29,7 @@ class Dataset(ABC):
     """Samples in a file or folder.
 
     Args:
-        path: of the file or folder, or the URL of it.
+        path: of the file or folder, or its URL.
     """
 
     def __init__(self, path: Location) -> None:
@@ -37,50 +37,50 @@ class Dataset(ABC):
 
     @property
     def name(self) -> str:
-        """A short name for people."""
+        """A short name to show to users."""
         return self.path.name.split(".")[0] or self.path.name
 
     @property
     @abstractmethod
     def rows(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
 
     @abstractmethod
     def infer_schema(self) -> Schema:
-        """The schema that fits the data.
+        """Infer the schema of the data.
 
         Raises:
-            DataError: none does.
+            DataError: no schema fits it.
         """
 
     @abstractmethod
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None
     ) -> Iterator[tuple[Indices, Any]]:
-        """The data, at most `rows` rows at a time, from row `start` on, with their indices.
+        """The data from row `start` on, in pieces of at most `rows` rows, with their indices.
 
-        What cannot be taken from its file at all is refused; if `refusals` is None, it is an error. A `schema` that it
-        is to be read by may say how to take it; if it is None, the data is taken as it is.
+        Rows that cannot be read from their file at all are added to `refusals`, or raise an error if it is None. If a
+        `schema` is given, it may decide how rows are read; otherwise they are read as stored.
         """
 
     def files(self) -> Sequence[Location]:
-        """What it is read from."""
+        """The files that the data is read from."""
         return (self.path,)
 
     def file_of(self, row: int) -> str:  # noqa: ARG002
-        """The file that a row is in, for people; nothing if there is one only."""
+        """The file that contains a row, for messages; empty if there is only one."""
         return ""
 
     def chunks(
         self, schema: Schema, rows: int = CHUNK_ROWS, start: int = 0, refusals: Refusals | None = None
     ) -> Iterator[Samples]:
-        """The samples in order, ``(rows, *schema.shape)`` at a time; the last chunk may be shorter.
+        """The samples in order, in chunks ``(rows, *schema.shape)``; the last chunk may be shorter.
 
         Args:
             schema: of one sample.
-            rows: at a time.
+            rows: per chunk.
             start: the first row.
-            refusals: of rows that do not fit the schema; if None, one of them is an error.
+            refusals: collects rows that do not fit the schema; if None, the first one raises an error.
 
         Raises:
             DataError: the data does not fit the schema.
@@ -97,17 +97,17 @@ class Dataset(ABC):
                     refusals.read(len(piece))
             except MessageError as error:
                 row = int(indices[error.row or 0])
-                told = data_error(error, str(self.path), row, f"a {schema.describe()}", self.file_of(row))
+                fault = data_error(error, str(self.path), row, f"a {schema.describe()}", self.file_of(row))
                 if refusals is None:
-                    raise told from None
-                held += refusals.sift(piece, coerce, indices, told, self.file_of)
+                    raise fault from None
+                held += refusals.sift(piece, coerce, indices, fault, self.file_of)
             if refusals is not None:
                 refusals.require_most(int(indices[-1]))
-            # Tables come in blocks of their file's own length.
+            # Tables come in blocks whose length depends on their file.
             while sum(map(len, held)) >= rows:
-                whole = np.concatenate(held) if len(held) > 1 else held[0]
-                yield whole[:rows]
-                held = [whole[rows:]] if len(whole) > rows else []
+                joined = np.concatenate(held) if len(held) > 1 else held[0]
+                yield joined[:rows]
+                held = [joined[rows:]] if len(joined) > rows else []
         if held:
             yield np.concatenate(held)
         if refusals is not None:
@@ -125,10 +125,10 @@ class Dataset(ABC):
 
 
 class ArrayDataset(Dataset):
-    """An array whose first axis counts the samples.
+    """An array whose first axis counts samples.
 
     Args:
-        path: it comes from.
+        path: of its file.
         array: may be a memory map.
     """
 
@@ -175,20 +175,20 @@ def open_dataset(
     exclude: Sequence[str] = (),
     categories: Sequence[str] = (),
 ) -> Dataset:
-    """A data set by its path or URL.
+    """Open a data set by its path or URL.
 
     Args:
         path: ``.npz``, ``.npy``, ``.parquet``, ``.csv`` (also ``.csv.gz``, ``.csv.bz2``, ``.csv.zst``), IDX
             (``-ubyte``, also ``.gz``) or a folder: of images, or of Parquet or CSV files that together are one table.
-            Of several tables in a folder ``*`` chooses: ``data/2026-*.parquet``. Bundles below a folder, and what is
-            hidden there, are left out.
-        columns: of a table, which to read and in which order; all if None.
-        exclude: of a table, which to leave out of all.
-        categories: of a table, columns of numbers that are names, for whoever asks what a row is.
+            If a folder holds several tables, ``*`` selects one: ``data/2026-*.parquet``. Bundles and hidden files below
+            a folder are ignored.
+        columns: of a table, to read in this order; all if None.
+        exclude: of a table, columns to leave out.
+        categories: of a table, numeric columns whose numbers are names, for inferring the schema.
 
     Raises:
-        DataError: the file is missing, empty, damaged, or of no known kind.
-        UsageError: it is a URL, and nothing is installed that reads it.
+        DataError: the file is missing, empty, damaged, or of unknown kind.
+        UsageError: it is a URL, and no library to read it is installed.
     """
     from driftwatch.data.files import open_array
     from driftwatch.data.image_folders import FolderDataset, is_image
@@ -198,12 +198,12 @@ def open_dataset(
     path = locate(path)
     files = _files(path)
     tables = parts_of_table(path, files)
-    # A folder of images may have a table of labels beside them.
+    # A folder of images may also contain a table of labels.
     if tables and not any(is_image(file) for file in files):
         return TableDataset(path, tables, columns, exclude, categories)
     chosen = {"columns": columns is not None, "exclude": bool(exclude), "categories": bool(categories)}
-    if told := next((key for key, given in chosen.items() if given), ""):
-        raise DataError("has no columns to choose", where=str(path), remedy=f"leave data.{told} out")
+    if setting := next((key for key, given in chosen.items() if given), ""):
+        raise DataError("has no columns to choose", where=str(path), remedy=f"leave data.{setting} out")
     if files != (path,):
         return FolderDataset(path, files)
     array = open_array(path)
@@ -215,7 +215,7 @@ def open_dataset(
 
 
 def _files(path: Location) -> Sequence[Location]:
-    """The files that a path stands for: those below a folder, those that match a pattern, or itself.
+    """The files that a path stands for: those below a folder, those matching a pattern, or the path itself.
 
     Raises:
         DataError: there is no such file or folder, or it cannot be reached.
@@ -233,7 +233,7 @@ def _files(path: Location) -> Sequence[Location]:
 
 
 def _data_below(folder: Location, files: Sequence[Location]) -> Sequence[Location]:
-    """The files below a folder without those of bundles, whose report is an image, and without hidden ones.
+    """The files below a folder, except hidden files and those of bundles, which contain an image.
 
     Raises:
         DataError: the folder is a bundle.

@@ -1,21 +1,21 @@
-"""How much a body of records may unpack to: a few of its bytes can stand for a record of thousands of fields."""
+"""Limits on the size of decoded records: a few bytes of a body can stand for a record of thousands of fields."""
 
 from __future__ import annotations
 
 from driftwatch.errors import MessageError
 
 MOST_VALUES = 8 << 20
-"""About half a gigabyte, which JSON of `max_message_bytes` may take too; 80,000 rows of a hundred columns."""
+"""About half a gigabyte, as JSON of `max_message_bytes` may also take; or 80,000 rows of a hundred columns."""
 
 RECORD = 4
-"""Of values, what a record, list or map takes beside those in it."""
+"""The cost of a record, list or map in addition to its values."""
 
 
 class Room:
-    """What is left for the values of a body that is being read.
+    """A budget for the values of the body that is being read.
 
     Args:
-        where: in which format it is, for messages.
+        where: the format of the body, for error messages.
     """
 
     def __init__(self, where: str) -> None:
@@ -23,14 +23,14 @@ class Room:
         self._left = 0
 
     def open(self, size: int) -> None:
-        """Begins with a body of so many bytes."""
+        """Start with a body of `size` bytes."""
         self._left = most_values(size)
 
     def take(self, values: int) -> None:
-        """Notes values that are held from now on.
+        """Count further values against the budget.
 
         Raises:
-            MessageError: they are too many.
+            MessageError: the budget is exceeded.
         """
         self._left -= values
         if self._left < 0:
@@ -38,10 +38,10 @@ class Room:
                 "holds too many records and values for its size",
                 reason="too_large",
                 where=self._where,
-                remedy=f"send it in parts; {MOST_VALUES:,} are the most",
+                remedy=f"send it in parts of at most {MOST_VALUES:,}",
             )
 
 
 def most_values(size: int) -> int:
-    """How many values a body of so many bytes may hold; one for two bytes where that is more."""
+    """The largest number of values for a body of `size` bytes; one per two bytes if that is more than `MOST_VALUES`."""
     return max(MOST_VALUES, size // 2)

@@ -19,18 +19,18 @@ ABSENT = object()
 
 
 def record_samples(read: Any, schema: Schema) -> Any:
-    """What a schema takes as samples, see its `coerce`.
+    """Convert a decoded record to what a schema's `coerce` takes.
 
-    A record is one sample, or holds a list of records that are one each. A row's columns are fields by name, those of
-    records within by dotted name. Other samples are in one field, numbers in lists or as bytes: the only such field, or
-    the only one whose size is right.
+    A record is one sample, or holds a list of records that are one sample each. The columns of a row are fields by
+    name; those of nested records have dotted names. Samples other than rows are in one field, as lists of numbers or as
+    bytes: the only such field, or the only one of the right size.
 
     Args:
-        read: a record (its fields by name), a list of records, or what a message without fields holds.
+        read: a record (fields by name), a list of records, or the content of a message without fields.
         schema: of one sample.
 
     Raises:
-        MessageError: it does not hold such samples, or more than one field may.
+        MessageError: it holds no such samples, or several fields may hold them.
     """
     if isinstance(schema, TableSchema):
         return _rows(read, frozenset(column.name for column in schema.columns))
@@ -58,7 +58,7 @@ def _row(record: Record, names: frozenset[str]) -> Record:
 
 
 def _cell(record: Record, name: str) -> Any:
-    """The field of that name, also of a record within; None if that record is missing."""
+    """The field of that name, which may be in a nested record; None if that record is missing."""
     if name in record:
         return record[name]
     head, dot, rest = name.partition(".")
@@ -83,7 +83,7 @@ def _numbers(read: Any, schema: Schema) -> Any:
 
 
 def _joined(held: list[Any], schema: Schema) -> Any:
-    """Samples that are each flat, to be checked at once: one by one takes ten times as long; None if some are not."""
+    """Join flat samples, to check them at once, ten times as fast as one by one; None if some are not flat."""
     size = math.prod(schema.shape)
     if all(
         isinstance(each, np.ndarray) and each.shape[1:] == (size,) and each.dtype == _pixel(schema) for each in held
@@ -109,7 +109,7 @@ def _samples_field(record: Record, schema: Schema) -> Any:
 
 
 def _fields(record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The fields of a record and of those within, by dotted name."""
+    """The fields of a record and its nested records, by dotted name."""
     for name, value in record.items():
         if isinstance(value, Mapping):
             yield from _fields(value, f"{prefix}{name}.")
@@ -122,7 +122,7 @@ def _holds(value: Any, kind: Any) -> bool:
 
 
 def _fits(value: Any, schema: Schema) -> bool:
-    """Whether it may be samples by its size: bytes and lists of them, of records, or of numbers."""
+    """Whether a value may be samples, judging by its size: bytes, or a list of bytes, records, or numbers."""
     if isinstance(value, bytes):
         return value.startswith(NPY_MAGIC) or (len(value) > 0 and len(value) % _sample_bytes(schema) == 0)
     if _holds(value, Mapping | bytes):
@@ -134,7 +134,7 @@ def _fits(value: Any, schema: Schema) -> bool:
         return False
     try:
         return np.asarray(value, np.float64).size % math.prod(schema.shape) == 0
-    except (ValueError, TypeError):  # rows of different lengths, or of texts
+    except (ValueError, TypeError):  # rows of different lengths, or of text
         return False
 
 
@@ -147,7 +147,7 @@ def _sample_bytes(schema: Schema) -> int:
 
 
 def _of_bytes(value: bytes, schema: Schema) -> NDArray[Any]:
-    """Samples in bytes: an npy body, or the plain values of samples, one byte or a little-endian float32 each."""
+    """Samples in bytes: an npy body, or raw values of samples, as single bytes or little-endian float32."""
     if value.startswith(NPY_MAGIC):
         return read_npy(value)
     size = _sample_bytes(schema)

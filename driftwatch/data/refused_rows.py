@@ -1,4 +1,4 @@
-"""Rows that cannot be read, left out one by one, so that one of them does not end the work on all."""
+"""Skipping of single rows that cannot be read, so that one of them does not stop the work on all others."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from driftwatch.errors import DataError, MessageError
 
 Indices = Sequence[int] | NDArray[np.int64]
-"""Of rows, ascending."""
+"""Row indices, ascending."""
 
 TOLERATED = 100
-"""Rows that may be refused even if they are more than those that can be read."""
+"""Rows that may be refused even if fewer could be read."""
 
 
 def is_most(refused: int, read: int) -> bool:
-    """Whether so many refused rows beside those that could be read are most of the data, a few aside.
+    """Whether most rows of the data are refused, apart from `TOLERATED` ones.
 
     >>> is_most(100, 0), is_most(101, 0), is_most(101, 101)
     (False, True, False)
@@ -34,9 +34,9 @@ class RefusedRow:
     """A row that cannot be read.
 
     Args:
-        index: of it, from 0.
-        where: in it.
-        reason: that speaks against it.
+        index: of the row, from 0.
+        where: in the row.
+        reason: why it cannot be read.
     """
 
     index: int
@@ -48,24 +48,24 @@ class RefusedRow:
 
 
 def data_error(error: MessageError, place: str, row: int, expected: str, file: str = "") -> DataError:
-    """What is wrong with some rows of data: with one of them, counted from the first of all, or with all of these.
+    """The error for some rows of a data set: for one of them, numbered from the first row of all, or for all of them.
 
     Args:
         error: of these rows.
         place: of the data.
-        row: index of the one that is wrong, or of the first of them.
-        expected: what they are to be, for a remedy if there is no other.
-        file: of the data that this row is in.
+        row: index of the bad row, or of the first of these rows.
+        expected: what rows should be like, as a remedy if the error has none.
+        file: that contains the row.
     """
     noun, what = _parted(error)
-    told = f"rows from {row}" if error.row is None else f"{noun} {row}"
-    told += f" in {file}" if file else ""
-    where = f"{place}, {told}" + (f", {error.where}" if error.where else "")
+    rows = f"rows from {row}" if error.row is None else f"{noun} {row}"
+    rows += f" in {file}" if file else ""
+    where = f"{place}, {rows}" + (f", {error.where}" if error.where else "")
     return DataError(what, where=where, remedy=error.remedy or expected)
 
 
 def _parted(error: MessageError) -> tuple[str, str]:
-    """What a row is called, if the error is of one, and what is wrong, without that row's number."""
+    """What a row is called if the error is about one, and the problem without that row's number."""
     if error.row is None:
         return "", error.what
     noun, _, what = error.what.split(" ", 2)
@@ -73,9 +73,9 @@ def _parted(error: MessageError) -> tuple[str, str]:
 
 
 class Refusals:
-    """The rows of a data set that were refused, in order: `rows`.
+    """The refused rows of a data set, in order: `rows`.
 
-    Data of which most cannot be read is no data with bad rows, but of another kind: that is an error all the same.
+    Data of which most rows cannot be read is not data with bad rows, but of another kind, which is still an error.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Refusals:
         self._before = np.empty(0, dtype=np.int64)
 
     def read(self, rows: int) -> None:
-        """Counts rows that could be read."""
+        """Count rows that could be read."""
         self._read += rows
 
     def sift(
@@ -96,14 +96,14 @@ class Refusals:
         error: DataError,
         file_of: Callable[[int], str],
     ) -> list[NDArray[np.floating]]:
-        """What of a piece can be read, in order.
+        """The readable rows of a piece, in order.
 
         Args:
-            piece: some rows that cannot be read together; of a type that can be cut.
-            coerce: reads some.
-            indices: of its rows.
+            piece: rows that cannot be read together; can be sliced.
+            coerce: reads rows.
+            indices: of the rows.
             error: of the whole piece.
-            file_of: says in which file a row is, by its index.
+            file_of: the file that contains a row, by its index.
         """
         found: list[NDArray[np.floating]] = []
         before = len(self.rows)
@@ -127,39 +127,39 @@ class Refusals:
         return found
 
     def refuse(self, row: RefusedRow, error: DataError) -> None:
-        """Leaves a row out.
+        """Skip a row.
 
         Args:
             row: that cannot be read.
-            error: to end with if most rows are such, and this is the first.
+            error: to raise if this is the first refused row, and most rows turn out to be unreadable.
         """
         self._first = self._first or error
         insort(self.rows, row, key=attrgetter("index"))
 
     def require_most(self, index: int) -> None:
-        """Refuses data of which most could not be read so far, a few rows aside.
+        """Raise an error if most rows so far could not be read, apart from `TOLERATED` ones.
 
         Args:
-            index: of the last row that was looked at; lines that are no rows may be known farther on.
+            index: of the last row that was read; later invalid lines may already be known.
 
         Raises:
-            DataError: see above.
+            DataError: most rows so far are unreadable.
         """
         refused = bisect_right(self.rows, index, key=attrgetter("index"))
         if self._first and is_most(refused, self._read):
             raise self._first
 
     def conclude(self) -> None:
-        """Refuses data of which most could not be read, or nothing.
+        """Raise an error if most rows could not be read, or none could.
 
         Raises:
-            DataError: see above.
+            DataError: most rows are unreadable.
         """
         if self._first and (not self._read or is_most(len(self.rows), self._read)):
             raise self._first
 
     def index_of(self, place: NDArray[Any]) -> NDArray[np.int64]:
-        r"""The indices in the data of rows, told by their places among those that can be read.
+        r"""Convert positions among the readable rows to indices in the data.
 
         >>> refusals = Refusals()
         >>> for index in (1, 2, 5):

@@ -1,4 +1,4 @@
-"""How a message says which schema of a registry it is written by: Confluent's wire format.
+"""Confluent's wire format, in which a message names the registered schema that it was written with.
 
 References:
     Confluent, "Formats, Serializers, and Deserializers for Schema Registry", section "Wire format".
@@ -18,16 +18,16 @@ DEEPEST = 100
 LONGEST_VARINT = 10
 
 SchemaKey = int | UUID
-"""How a registry knows a schema: by its number there, or by an identity that is the same in every registry."""
+"""A schema's key in a registry: its number there, or an identity that is the same in every registry."""
 
 
 @dataclass(frozen=True)
 class Framed:
-    """A body, and the schema it is written by.
+    """A body, and the schema that it was written with.
 
     Args:
         schema: its key in the registry.
-        body: what is left; of a Protobuf message it begins with the indexes of the message's type.
+        body: the rest; a Protobuf body starts with the indexes of the message's type.
     """
 
     schema: SchemaKey
@@ -35,17 +35,17 @@ class Framed:
 
 
 def framed(value: bytes, headers: Mapping[str, bytes]) -> Framed | None:
-    """The frame of a message, or None if it has none: no other known format begins with a zero byte.
+    """The frame of a message, or None if it has none: no other known format starts with a zero byte.
 
     Args:
         value: the message's body.
-        headers: by lower-case name; newer serializers put the schema there, and leave the body alone.
+        headers: by lower-case name; newer serializers put the schema into a header, and leave the body unchanged.
 
     Raises:
         MessageError: it is cut short.
     """
-    if told := headers.get(SCHEMA_HEADER):
-        schema, rest = _key(told)
+    if header := headers.get(SCHEMA_HEADER):
+        schema, rest = _key(header)
         return Framed(schema, rest + value)
     if value[:1] == bytes([ID_MAGIC]):
         return Framed(*_key(value))
@@ -61,15 +61,15 @@ def _key(data: bytes) -> tuple[SchemaKey, bytes]:
     raise MessageError(
         f"names no schema: {data[:17].hex(' ')}",
         reason="malformed",
-        remedy="a serializer of the schema registry writes a zero byte and the schema's id first",
+        remedy="serializers of the schema registry write a zero byte and the schema's id first",
     )
 
 
 def message_indexes(body: bytes) -> tuple[tuple[int, ...], bytes]:
-    """Which of a file's messages a body is, and the body.
+    """The indexes of a body's message type, and the rest of the body.
 
-    The indexes lead from the file's messages down to a nested one: ``(0,)`` is the first. They are written as zigzag
-    varints, their count before them; the most frequent, ``(0,)``, as a single zero.
+    The indexes lead from a file's messages down to a nested one: ``(0,)`` is the first. They are zigzag varints,
+    preceded by their count; the most frequent, ``(0,)``, is written as a single zero.
 
     Raises:
         MessageError: there are none.
@@ -85,7 +85,7 @@ def message_indexes(body: bytes) -> tuple[tuple[int, ...], bytes]:
 
 
 def _zigzag(data: bytes, at: int) -> tuple[int, int]:
-    """The signed number at a position, and the position behind it."""
+    """The signed number at a position, and the position after it."""
     number = 0
     for i, byte in enumerate(data[at : at + LONGEST_VARINT]):
         number |= (byte & 0x7F) << 7 * i

@@ -1,4 +1,4 @@
-"""A schema of a registry and those that it refers to, as much of them as is read.
+"""Fetching of a registered schema and the schemas that it refers to, within limits.
 
 References:
     Confluent, "Schema Registry API Reference", on references.
@@ -13,21 +13,21 @@ from urllib.parse import quote
 from driftwatch.errors import MessageError
 
 MOST_BYTES = 4 << 20
-"""Of a schema and all that it refers to, and of one answer; Confluent's cloud takes a megabyte of a schema."""
+"""Most bytes of a schema with all that it refers to, and of one answer; Confluent Cloud accepts 1 MB per schema."""
 
 MOST_REFERENCED = 200
-"""Schemas that one may refer to, by others too: each is asked for by itself."""
+"""Schemas that one may refer to, directly or indirectly; each takes a request."""
 
 SERIALIZED = "?format=serialized"
-"""Asks for a Protobuf schema as a descriptor instead of a text, which only protoc could read."""
+"""Requests a Protobuf schema as a descriptor instead of text, which only protoc could parse."""
 
 
 class SchemaSources:
-    """Fetches one schema with what it refers to.
+    """Fetches one schema and the schemas that it refers to.
 
     Args:
-        stored: what a registry answers to a path.
-        form: to ask schemas for, such as `SERIALIZED`.
+        stored: the registry's answer for a path.
+        form: query for the form of schemas, such as `SERIALIZED`.
     """
 
     def __init__(self, stored: Callable[[str], Mapping[str, Any]], form: str = "") -> None:
@@ -41,16 +41,16 @@ class SchemaSources:
         """The schema at a path.
 
         Raises:
-            MessageError: there are too many bytes of schemas with it.
+            MessageError: it and the schemas so far are too long.
             RegistryError: the registry does not answer.
         """
         return self.counted(self._stored(path + self._form))
 
     def counted(self, stored: Mapping[str, Any]) -> str:
-        """The schema that a registry answered with.
+        """The text of a schema in a registry's answer.
 
         Raises:
-            MessageError: there are too many bytes of schemas with it.
+            MessageError: it and the schemas so far are too long.
         """
         text: str = stored["schema"]
         self.size += len(text)
@@ -59,15 +59,15 @@ class SchemaSources:
         return text
 
     def referenced(self, stored: Mapping[str, Any]) -> dict[str, str]:
-        """The schemas that one refers to, by the name of the reference; each after those that it refers to itself.
+        """The schemas that one refers to, by the name of the reference, each after those that it refers to itself.
 
         Args:
-            stored: what the registry answers for it.
+            stored: the registry's answer for the schema.
 
         Raises:
-            MessageError: they are too many, or one refers to itself.
+            MessageError: there are too many, or one refers to itself.
             RegistryError: the registry does not answer.
-            KeyError, TypeError, ValueError: it answers what are no references.
+            KeyError, TypeError, ValueError: the answer contains malformed references.
         """
         found: dict[str, str] = {}
         self._follow(stored, found)
@@ -82,7 +82,7 @@ class SchemaSources:
                 if len(self._texts) == MOST_REFERENCED:
                     raise _unread(f"refers to more than {MOST_REFERENCED} schemas")
                 self._texts[subject, version] = None
-                # A schema in use may refer to one that was deleted since.
+                # A schema in use may refer to one that was deleted meanwhile.
                 schema = self._stored(f"/subjects/{quote(subject, safe='')}/versions/{version}?deleted=true")
                 self._follow(schema, found)
                 form = self._form and self._stored(f"/schemas/ids/{schema['id']}{self._form}")
@@ -94,4 +94,4 @@ class SchemaSources:
 
 
 def _unread(what: str) -> MessageError:
-    return MessageError(what, reason="unsupported_format", remedy="which is not read; see docs/schema-registry.md")
+    return MessageError(what, reason="unsupported_format", remedy="see the limits in docs/schema-registry.md")

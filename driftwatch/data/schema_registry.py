@@ -1,4 +1,4 @@
-"""Confluent Schema Registry, or another that speaks its HTTP API: schemas by their ids, each asked for once.
+"""A client of Confluent Schema Registry, or another with the same HTTP API, which fetches each schema by id once.
 
 References:
     Confluent, "Schema Registry API Reference".
@@ -23,26 +23,30 @@ from driftwatch.data.schema_references import MOST_BYTES, SERIALIZED, SchemaSour
 from driftwatch.errors import ConfigError, MessageError, RegistryError
 
 MOST_KEPT = 1_000
+"""Schemas in the cache."""
+
 MOST_KEPT_BYTES = 16 << 20
-"""Of the texts of those that are kept; parsed they may take thirty times as much."""
+"""Bytes of the cached schemas' texts; parsed schemas may take thirty times as much memory."""
 
 ANSWER_S = 30.0
-"""How long an answer may take: `timeout_s` begins anew with each byte of it."""
+"""Upper bound for a whole answer; `timeout_s` starts anew with each byte of it."""
 
 ASK_AGAIN_S = 30.0
-"""After which a schema that could not be had or used is asked for again: it may have been registered since."""
+"""Time after which an unknown or unusable schema is requested again, since it may have been registered meanwhile."""
 
 UNKNOWN_CODES = frozenset({40401, 40402, 40403})
-"""No such subject, version, schema."""
+"""Error codes for an unknown subject, version or schema."""
+
+NO_REGISTRY = "does not answer like a schema registry"
 
 
 @dataclass(frozen=True)
 class RegisteredSchema:
-    """A schema, ready for use.
+    """A schema that is ready for use.
 
     Args:
         format: ``avro``, ``protobuf`` or ``json``.
-        read: what a body holds, for `driftwatch.data.records`, or the JSON text; raises `MessageError`.
+        read: decodes a body to a record for `driftwatch.data.records`, or to JSON text; raises `MessageError`.
     """
 
     format: str
@@ -50,23 +54,23 @@ class RegisteredSchema:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Cached:
     found: RegisteredSchema | MessageError
     until_s: float
     size: int = 0
 
 
 class SchemaRegistry:
-    """A registry, asked by one thread.
+    """A registry client, to be used by one thread.
 
     Args:
-        urls: of its members; each is asked where those before it do not answer.
-        client: that says who it is and checks whom it talks to.
-        told: the addresses for people, without secrets.
-        clock: that never goes back, seconds.
+        urls: of the registry's members; each is used if those before it do not answer.
+        client: with credentials and trusted certificates.
+        told: the addresses as shown to users, without secrets.
+        clock: monotonic, in seconds.
 
     Raises:
-        ConfigError: what reads Avro and Protobuf is not installed.
+        ConfigError: the libraries for Avro and Protobuf are not installed.
     """
 
     def __init__(
@@ -77,82 +81,82 @@ class SchemaRegistry:
         self._urls = [url.rstrip("/") for url in urls]
         self._client = client
         self._clock = clock
-        self._kept: OrderedDict[SchemaKey, _Kept] = OrderedDict()
-        self._kept_bytes = 0
+        self._cache: OrderedDict[SchemaKey, _Cached] = OrderedDict()
+        self._cached_bytes = 0
         self._lost = False
 
     def schema(self, key: SchemaKey) -> RegisteredSchema:
-        """The schema of a key. A schema never changes, so it is asked for once.
+        """The schema of a key, which is fetched only once since schemas never change.
 
         Raises:
             MessageError: there is no such schema, or it cannot be used.
             RegistryError: the registry does not answer.
         """
-        kept = self._kept.get(key)
-        if kept is None or kept.until_s < self._clock():
-            kept = self._ask(key)
-            self._keep(key, kept)
-        self._kept.move_to_end(key)
-        if isinstance(kept.found, MessageError):
-            raise kept.found.with_traceback(None)  # else it would hold on to every message it was raised for
-        return kept.found
+        cached = self._cache.get(key)
+        if cached is None or cached.until_s < self._clock():
+            cached = self._fetch(key)
+            self._store(key, cached)
+        self._cache.move_to_end(key)
+        if isinstance(cached.found, MessageError):
+            raise cached.found.with_traceback(None)  # a traceback would keep every message alive that it was raised for
+        return cached.found
 
     def types(self) -> list[str]:
-        """The types of schemas that the registry says it takes, such as ``AVRO``.
+        """The types of schemas that the registry supports, such as ``AVRO``.
 
         Raises:
-            RegistryError: it does not answer.
+            RegistryError: the registry does not answer.
         """
         answer = self._call("GET", "/schemas/types")
         if not isinstance(answer, list):
-            raise self._lost_by("answers as no schema registry does")
+            raise self._lost_by(NO_REGISTRY)
         return sorted(map(str, answer))
 
     def register(self, subject: str, schema: str) -> int:
-        """The id of an Avro schema, which is registered if it is not there yet.
+        """Register an Avro schema unless it is registered already; returns its id.
 
         Raises:
             RegistryError: the registry does not answer, or refuses it.
         """
         answer = self._call("POST", f"/subjects/{quote(subject, safe='')}/versions", {"schema": schema})
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
-            raise self._lost_by("answers as no schema registry does")
+            raise self._lost_by(NO_REGISTRY)
         return int(answer["id"])
 
     def wait_over(self) -> None:
-        """Asks whether the registry is back, if it did not answer when it was asked last.
+        """Check whether the registry is back, if it did not answer the last request.
 
         Raises:
-            RegistryError: it is not.
+            RegistryError: it still does not answer.
         """
         if self._lost:
             self.types()
 
     def close(self) -> None:
-        """Lets go of its connections."""
+        """Close all connections."""
         self._client.close()
 
-    def _keep(self, key: SchemaKey, kept: _Kept) -> None:
-        if (before := self._kept.pop(key, None)) is not None:
-            self._kept_bytes -= before.size
-        self._kept[key] = kept
-        self._kept_bytes += kept.size
-        while len(self._kept) > 1 and (len(self._kept) > MOST_KEPT or self._kept_bytes > MOST_KEPT_BYTES):
-            self._kept_bytes -= self._kept.popitem(last=False)[1].size
+    def _store(self, key: SchemaKey, cached: _Cached) -> None:
+        if (before := self._cache.pop(key, None)) is not None:
+            self._cached_bytes -= before.size
+        self._cache[key] = cached
+        self._cached_bytes += cached.size
+        while len(self._cache) > 1 and (len(self._cache) > MOST_KEPT or self._cached_bytes > MOST_KEPT_BYTES):
+            self._cached_bytes -= self._cache.popitem(last=False)[1].size
 
-    def _ask(self, key: SchemaKey) -> _Kept:
+    def _fetch(self, key: SchemaKey) -> _Cached:
         path = f"/schemas/guids/{key}" if isinstance(key, UUID) else f"/schemas/ids/{key}"
         try:
             found, size = self._registered(path)
-            return _Kept(found, math.inf, size)
+            return _Cached(found, math.inf, size)
         except MessageError as error:
-            told = MessageError(f"schema {key} {error.what}", reason=error.reason, remedy=error.remedy)
-            return _Kept(told, self._clock() + ASK_AGAIN_S)
-        except (KeyError, TypeError, ValueError):  # of references
-            raise self._lost_by(f"answers {path} as no schema registry does") from None
+            unusable = MessageError(f"schema {key} {error.what}", reason=error.reason, remedy=error.remedy)
+            return _Cached(unusable, self._clock() + ASK_AGAIN_S)
+        except (KeyError, TypeError, ValueError):  # malformed references
+            raise self._lost_by(f"{NO_REGISTRY}: {path}") from None
 
     def _registered(self, path: str) -> tuple[RegisteredSchema, int]:
-        """The schema at a path, and the bytes of its text and of those that it refers to."""
+        """The schema at a path, and the size in bytes of its text and of all schemas that it refers to."""
         stored = self._stored(path)
         kind = stored.get("schemaType", "AVRO")
         if kind == "AVRO":
@@ -176,15 +180,15 @@ class SchemaRegistry:
     def _stored(self, path: str) -> dict[str, Any]:
         answer = self._call("GET", path)
         if not isinstance(answer, dict) or not isinstance(answer.get("schema"), str):
-            raise self._lost_by(f"answers {path} as no schema registry does")
+            raise self._lost_by(f"{NO_REGISTRY}: {path}")
         return answer
 
     def _call(self, method: str, path: str, content: Mapping[str, str] | None = None) -> Any:
-        """What the first member that answers says.
+        """The answer of the first member that gives one.
 
         Raises:
-            MessageError: it knows no such thing.
-            RegistryError: none answers.
+            MessageError: there is no such schema.
+            RegistryError: no member answers.
         """
         problem = ""
         for url in self._urls:
@@ -202,36 +206,36 @@ class SchemaRegistry:
                 raise MessageError(
                     f"is not in the registry: {said.get('message')}"[:200],
                     reason="unknown_schema",
-                    remedy=f"register it at {self.told}, or see which registry its sender uses",
+                    remedy=f"register it at {self.told}, or check which registry its sender uses",
                 )
             problem = f"answered {response.status_code} {said.get('message', '')}"
         raise self._lost_by(problem)
 
     def _answer(self, method: str, url: str, content: Mapping[str, str] | None) -> tuple[httpx.Response, Any]:
-        """An answer, and what it holds.
+        """A response, and its JSON content.
 
         Raises:
-            httpx.HTTPError: there is none.
-            ValueError: it is too long, takes too long, or is no JSON.
+            httpx.HTTPError: there is no response.
+            ValueError: it is too long, takes too long, or is not JSON.
             RecursionError: its JSON is nested too deeply.
         """
         began, body = self._clock(), bytearray()
-        # Not compressed, for what it unpacks to could not be bounded.
+        # Not compressed, since the size of the unpacked content could not be bounded.
         with self._client.stream(method, url, json=content, headers={"accept-encoding": "identity"}) as response:
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise ValueError("compressed, though it should not be")
+                raise ValueError("compressed without being requested")
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MOST_BYTES:
                     raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
                 if self._clock() > began + ANSWER_S:
-                    raise ValueError(f"not whole after {ANSWER_S:g} s")
+                    raise ValueError(f"incomplete after {ANSWER_S:g} s")
         return response, json.loads(body)
 
     def _lost_by(self, problem: str) -> RegistryError:
         self._lost = True
         return RegistryError(
-            problem[:300], where=f"schema registry {self.told}", remedy="see to it, or to source.schema_registry"
+            problem[:300], where=f"schema registry {self.told}", remedy="check it, or source.schema_registry"
         )
 
 

@@ -1,4 +1,4 @@
-"""Rows of a table as a model's traffic has them: all columns, also those that no reference can learn."""
+"""Rows of a table as a model's traffic contains them: with all columns, even those that no reference can learn."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from driftwatch.errors import DataError, MessageError
 
 
 def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple[Samples, TableSchema]]:
-    """The rows of a table in order, coded, each time with the schema that they are coded by.
+    """The rows of a table in order, encoded, each chunk with the schema that encodes it.
 
-    Dates, keys and free texts are texts in it. Its categories are those of these rows only, so that a column may have
-    as many as it likes. What is no single value (lists, for example) is left out: no reference has such columns.
+    Dates, keys and free text are text columns. Categories are those of the chunk's rows only, so that a column may have
+    any number of them. Columns without single values (of lists, for example) are left out: no reference has them.
 
     Args:
         dataset: the table.
-        rows: at a time; the last ones may be fewer.
+        rows: per chunk; the last one may have fewer.
         start: the first row.
 
     Raises:
-        DataError: a column is a number in one part of the table, and a text in another, or is missing there; or its
-            name is there twice.
+        DataError: a column is numeric in one part of the table and text in another, or is missing in one; or its name
+            occurs twice.
     """
     first: list[tuple[str, str]] = []
     for piece in _in_pieces(dataset, rows, start):
@@ -47,11 +47,11 @@ def rows_to_send(dataset: TableDataset, rows: int, start: int) -> Iterator[tuple
 
 
 def _in_pieces(dataset: TableDataset, rows: int, start: int) -> Iterator[pa.Table]:
-    """So many rows at a time, however the files' own blocks are cut."""
+    """Pieces of exactly `rows` rows, except for the last one, however the files are divided into blocks."""
     held: pa.Table | None = None
     for _, piece in dataset.pieces(None, rows, start, None):
         if twice := [name for name, count in Counter(piece.column_names).items() if count > 1]:
-            raise DataError("is there several times", where=f"{dataset.path}: column {twice[0]}", remedy="rename it")
+            raise DataError("occurs several times", where=f"{dataset.path}: column {twice[0]}", remedy="rename it")
         if held is None:
             held = piece
         else:
@@ -87,7 +87,7 @@ def _single_values(table: pa.Table, dataset: TableDataset) -> tuple[pa.Table, Ta
             values = {category_text(value) for value in texts.unique().to_pylist() if not is_missing(value)}
             learned.append(Column(name=name, kind="category", categories=tuple(sorted(values))))
         elif is_bytes(column.type) and table_suffix(dataset.files()[0]) != ".parquet":
-            # Of Parquet they may be pictures.
+            # In Parquet files, bytes may be pictures.
             raise DataError("is no text in UTF-8", where=f"{dataset.path}: column {name}", remedy="save it as UTF-8")
     if not learned:
         raise DataError("has no column of numbers or texts", where=str(dataset.path))
@@ -100,7 +100,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """As texts, or truth values; None if it can be neither."""
+    """A column as text, or as truth values; None if it is neither."""
     if pa.types.is_boolean(column.type):
         return column
     try:

@@ -1,4 +1,4 @@
-"""Tables in files: CSV and Parquet, one file or many parts of one table."""
+"""Tables in CSV and Parquet files: a single file, or the many parts of one table."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _CODE = re.compile(r"\d+")
 class TableDataset(Dataset):
     """Rows of CSV or Parquet files, in batches.
 
-    Folders may be named ``key=value``: `key` then is a column of texts. It is read where `columns` names it, or the
-    schema that is read by; to learn what a row is, it is left out, since most keys are dates.
+    In folders named ``key=value``, `key` is a text column. It is read if `columns` or the schema name it; it is not
+    learned by default, since most keys are dates.
 
     Args:
         path: of the file, folder or pattern.
-        parts: the files, in the order in which they are read.
-        columns: which to read, in which order; all if None.
-        exclude: which to leave out of all.
-        categories: which are of categories, though they hold numbers, to learn what a row is.
+        parts: the files, in reading order.
+        columns: to read, in this order; all if None.
+        exclude: columns to leave out.
+        categories: numeric columns that count as categories when a schema is inferred.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class TableDataset(Dataset):
         return self.schema_with(())
 
     def schema_with(self, others: Sequence[TableDataset]) -> TableSchema:
-        """The schema that fits this and others, as if all were one table.
+        """Infer the schema of this and other data sets as if they were one table.
 
         Raises:
-            DataError: none does.
+            DataError: no schema fits all of them.
         """
         kinds: dict[str, pa.DataType] = {}
         texts: dict[str, set[str]] = {}
@@ -145,7 +145,7 @@ class TableDataset(Dataset):
                 first += block.rows
 
     def _one_kind(self, part: Part, name: str, first: pa.DataType, kind: pa.DataType) -> pa.DataType:
-        """The type of a column that was of one type so far, and now is of another; what is empty may become any."""
+        """The common type of a column so far, after a block with another type; empty columns may get any type."""
         if pa.types.is_null(first):
             return kind
         if self._is_category(name, first) != self._is_category(name, kind) and not pa.types.is_null(kind):
@@ -159,10 +159,10 @@ class TableDataset(Dataset):
     def _learned(
         self, kinds: Mapping[str, pa.DataType], texts: Mapping[str, set[str]], filled: Mapping[str, int]
     ) -> tuple[Column, ...]:
-        """The columns, as they are learned.
+        """The columns of a schema.
 
         Raises:
-            DataError: some cannot be; all of them are told at once, as each look at a large file takes its time.
+            DataError: some cannot be learned; all of them are reported at once, since reading a large file takes time.
         """
         learned: list[Column] = []
         refused: dict[str, DataError] = {}
@@ -203,7 +203,7 @@ def _holds_numbers(kind: pa.DataType) -> bool:
 
 
 def _values(column: pa.Array, place: str, name: str, row: int) -> Sequence[Any]:
-    """What a column holds, each value once; `row` is that of the first."""
+    """The distinct values of a column; `row` is the number of its first row."""
     if not is_bytes(column.type):
         return column.unique().to_pylist()  # type: ignore[no-any-return]
     try:
@@ -213,12 +213,12 @@ def _values(column: pa.Array, place: str, name: str, row: int) -> Sequence[Any]:
 
 
 def _no_categories(texts: set[str], filled: int, *, by_wish: bool) -> tuple[str, str]:
-    """Why the values of a column are no categories, and the remedy; nothing if they are.
+    """Why the values of a column cannot be categories, and the remedy; two empty texts if they can.
 
     Args:
-        texts: its different values.
-        filled: rows that have one.
-        by_wish: whether the user says that they are.
+        texts: its distinct values.
+        filled: number of rows with a value.
+        by_wish: whether the user declares the column to be one of categories.
     """
     leave = f"leave it out ({KEYS})"
     if by_wish and all(map(_is_number, texts)):
@@ -239,15 +239,15 @@ def _no_categories(texts: set[str], filled: int, *, by_wish: bool) -> tuple[str,
 
 
 def _number_hint(texts: set[str]) -> str:
-    """What keeps a column of texts from being one of numbers, if it nearly is one."""
+    """How to turn a text column that is nearly numeric into a numeric one; empty if it is not."""
     strange = sorted(text for text in texts if not _is_number(text))
     if not strange:
         return "all are numbers: save it as a column of numbers"
     if all(_is_number(text.replace(",", ".")) for text in strange):
-        return f"they are numbers with commas, as {strange[0]!r}: save them with points"
+        return f"they are numbers with commas, like {strange[0]!r}: save them with points"
     if len(strange) > len(texts) // 2:
         return ""
-    return f"nearly all are numbers, but not {', '.join(map(repr, strange[:3]))}: mend those, or leave them empty"
+    return f"nearly all are numbers, but not {', '.join(map(repr, strange[:3]))}: correct those, or leave them empty"
 
 
 def _is_number(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""One file of a table, CSV or Parquet, and the columns that the names of its folders add."""
+"""One CSV or Parquet file of a table, and the columns given by the names of its folders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from driftwatch.errors import DataError
 from driftwatch.locations import Location, path_below
 
 COMPRESSED = {".csv.gz": "gzip", ".csv.bz2": "bz2", ".csv.zst": "zstd"}
-"""Arrow's names of how files with such names are compressed."""
+"""Arrow's names for the compression of files, by suffix."""
 
 TABLE_SUFFIXES = (".parquet", ".csv", *COMPRESSED)
 KEYS = "data.exclude, or data.columns without it"
-"""The keys of a training's configuration that choose columns, for messages."""
+"""Keys of a training configuration that select columns, for error messages."""
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""Stands for a missing value in a folder's name, as Hive, Spark and Arrow write it."""
+"""A missing value in a folder's name, as written by Hive, Spark and Arrow."""
 
 _OWN = re.compile(r"(^|/)[._]")
 _KEY = re.compile(r"([^/=]+)=([^/]*)/")
@@ -38,7 +38,7 @@ class Part:
 
     Args:
         place: of the file.
-        held: what is in it.
+        held: the file's contents.
     """
 
     def __init__(self, place: Location, held: Found) -> None:
@@ -50,10 +50,10 @@ class Part:
         self._held = held
 
     def require(self, columns: Sequence[str]) -> None:
-        """Refuses to go on without some columns.
+        """Check that the file has some columns.
 
         Raises:
-            DataError: one is missing, or is there several times.
+            DataError: one is missing, or occurs several times.
         """
         known = [*self.schema.names, *self.keys]
         twice = [name for name in columns if known.count(name) > 1]
@@ -68,22 +68,22 @@ class Part:
             raise has_no_column(missing[0], known, str(self.place))
 
     def require_rows(self) -> None:
-        """Refuses to go on where lines of the file are no rows.
+        """Refuse a file with invalid lines.
 
         Raises:
-            DataError: some are not.
+            DataError: it has some.
         """
         self._held.require_rows(str(self.place))
 
     def bad_line(self, line: BadLine) -> DataError:
-        """The error that a line is no row."""
+        """The error for an invalid line."""
         return DataError(line.what, where=f"{self.place}, line {line.number}", remedy=REMEDY)
 
     def blocks(self, rows: int, columns: Sequence[str] | None, texts: Collection[str]) -> Iterator[Block]:
-        """Its rows, some at a time, of Parquet at most `rows`: `columns`, or all and the folders' keys.
+        """The rows in blocks, for Parquet of at most `rows`: the columns in `columns`, or all and the folders' keys.
 
-        Of CSV `texts` are columns to read as they are written. What type they seem to be depends on what else the file
-        holds: ``007`` is a number, unless there is a ``B12``.
+        In CSV files, the columns in `texts` are read as they are written. Their inferred type would depend on what else
+        the file contains: ``007`` is a number, unless there is a ``B12``.
 
         Raises:
             DataError: it cannot be read.
@@ -99,16 +99,15 @@ class Part:
             count += block.rows
             yield replace(block, table=table)
         if count != self.rows:
-            told = f"holds {count:,} rows, where there were to be {self.rows:,}"
-            raise DataError(
-                told, where=str(self.place), remedy="is the file complete, and did it not change meanwhile?"
-            )
+            what = f"holds {count:,} rows instead of {self.rows:,}"
+            remedy = "is the file complete, or did it change meanwhile?"
+            raise DataError(what, where=str(self.place), remedy=remedy)
 
     def _stored(self, rows: int, columns: Sequence[str] | None, texts: Collection[str]) -> Iterator[Block]:
         try:
             with _opened(self.place) as source:
                 if self.suffix == ".parquet":
-                    # Arrow's buffer ahead would hold what was read already, in the end the whole file.
+                    # With pre-buffering, Arrow would keep what was already read: in the end, the whole file.
                     file = pa_parquet.ParquetFile(source, pre_buffer=False)
                     for batch in file.iter_batches(batch_size=rows, columns=columns):
                         yield Block(pa.Table.from_batches([batch]), range(batch.num_rows))
@@ -118,18 +117,18 @@ class Part:
             raise _unreadable(self.place, error) from None
 
     def _as_texts(self, names: Collection[str]) -> pa.Schema:
-        """Its schema with some columns of texts; what is no UTF-8 stays bytes, so that it is refused by its row."""
+        """The schema with some columns as text; those with invalid UTF-8 stay bytes, to be refused row by row."""
         as_text = {each.name for each in self.schema if each.name in names and not is_bytes(each.type)}
         return pa.schema([each.with_type(pa.string()) if each.name in as_text else each for each in self.schema])
 
 
 def table_suffix(place: Location) -> str:
-    """Which of `TABLE_SUFFIXES` a file's name has, in letters of either case; nothing if it is no table's."""
+    """Which of `TABLE_SUFFIXES` a file's name has, in upper or lower case; empty for other files."""
     return next((suffix for suffix in TABLE_SUFFIXES if place.name.lower().endswith(suffix)), "")
 
 
 def parts_of_table(path: Location, files: Sequence[Location]) -> Sequence[Location]:
-    """The tables among the files below a path; what begins with ``_`` or ``.`` is some program's own."""
+    """The tables among the files below a path; names that start with ``_`` or ``.`` belong to other programs."""
     tables = [file for file in files if table_suffix(file)]
     return tables if "*" in str(path) else [file for file in tables if not _OWN.search(path_below(path, file))]
 
@@ -141,7 +140,7 @@ def has_no_column(name: str, known: Sequence[str], where: str) -> DataError:
 
 
 def open_part(place: Location) -> Part:
-    """One file of a table.
+    """Open one file of a table.
 
     Raises:
         DataError: it cannot be read.
@@ -171,7 +170,7 @@ def _unreadable(place: Location, error: Exception) -> DataError:
 
 @contextmanager
 def _opened(place: Location) -> Iterator[Any]:
-    """What a file is read from: Arrow reads Parquet by its path, unless it is behind a URL."""
+    """The source for reading a file: for Arrow, the path of a local Parquet file, otherwise an open file."""
     suffix = table_suffix(place)
     if isinstance(place, Path) and suffix == ".parquet":
         yield place

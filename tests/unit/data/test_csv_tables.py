@@ -54,13 +54,19 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
         ),
         (
             b"a,b\n\n1,2\n1\n1,2\nK\xf6ln,2,3\n",
-            "a.csv, line 4: has 1 value, not 2: '1'; 2 of 4 rows are such (",
+            "a.csv, line 4: has 1 value, not 2: '1'; 2 of 4 rows are like this (",
         ),
         (b'a,b\n1,"x\n' + b"1,x\n" * BLOCK_BYTES, "a.csv, line 2: has a quote that is not closed: '1,\"x' ("),
-        (b"a,b\n" + b"1\n" * 1_000, "a.csv, line 2: has 1 value, not 2: '1'; 1,000 of the first 1,000 rows are such ("),
-        (b'a,"b\n1,2\n', "a.csv, line 1: has a quote that is not closed: 'a,\"b' (it is to name the columns)"),
-        (b"a,b\n1,2,\n1,3,\n", "a.csv, line 2: has 3 values, not 2: '1,2,'; 2 of 2 rows are such ("),
-        (gzip.compress(b"a,b\n1,2\n", mtime=0), "a.csv: is gzip (.csv.gz), whatever its name says (name it so)"),
+        (
+            b"a,b\n" + b"1\n" * 1_000,
+            "a.csv, line 2: has 1 value, not 2: '1'; 1,000 of the first 1,000 rows are like this (",
+        ),
+        (b'a,"b\n1,2\n', "a.csv, line 1: has a quote that is not closed: 'a,\"b' (it must name the columns)"),
+        (b"a,b\n1,2,\n1,3,\n", "a.csv, line 2: has 3 values, not 2: '1,2,'; 2 of 2 rows are like this ("),
+        (
+            gzip.compress(b"a,b\n1,2\n", mtime=0),
+            "a.csv: is gzip (.csv.gz), whatever its name says (name it accordingly)",
+        ),
         ("a,b\n1,2\n".encode("utf-16"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
         ("a,b\n1,2\n".encode("utf-16-be"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
         (b"a\n" + b"x" * 3 * BLOCK_BYTES, "a.csv, line 2: has a line of more than 1 MiB (is it CSV, one row a line?)"),
@@ -131,7 +137,7 @@ def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"conversion error .* \(did the file change while it was read\?\)"):
         dataset.infer_schema()
     (tmp_path / "a.csv").write_text("a\n1\n2\n")
-    with pytest.raises(DataError, match=r"a\.csv: holds 2 rows, where there were to be 1 \(is the file complete, and"):
+    with pytest.raises(DataError, match=r"a\.csv: holds 2 rows instead of 1 \(is the file complete, or"):
         dataset.infer_schema()
 
 

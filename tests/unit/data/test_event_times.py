@@ -70,8 +70,8 @@ def test_lines_that_are_no_rows_keep_their_numbers(tmp_path: Path) -> None:
     ("values", "told"),
     [
         ([1.0, None, 3.0], "column seen: row 1 has no time"),
-        (["2026-11-27", "soon", "later"], "column seen: holds what is no time"),
-        ([True, False, True], "column seen: holds what is no time"),
+        (["2026-11-27", "soon", "later"], "column seen: contains a value that is not a time"),
+        ([True, False, True], "column seen: contains a value that is not a time"),
     ],
 )
 def test_what_is_no_time_is_told(tmp_path: Path, values: Any, told: str) -> None:
@@ -84,5 +84,5 @@ def test_a_column_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is it 'seen'"):
         EventTimes(written(tmp_path, ".csv", [1]), "sen")
     np.save(tmp_path / "array.npy", np.zeros((3, 2)))
-    with pytest.raises(DataError, match="is no table, and has no times"):
+    with pytest.raises(DataError, match="is not a table, so it has no times"):
         EventTimes(tmp_path / "array.npy", "seen")

@@ -272,7 +272,7 @@ def test_answers_that_drip_nest_or_are_compressed_are_no_answers() -> None:
             yield b" "
 
     drip = answering(lambda _: httpx.Response(200, content=dripping()), clock=lambda: now[0])
-    with pytest.raises(RegistryError, match="not whole after 30 s"):
+    with pytest.raises(RegistryError, match="incomplete after 30 s"):
         drip.schema(1)
     with pytest.raises(RegistryError, match="gives no answer"):
         answering(lambda _: httpx.Response(200, text="[" * 100_000)).schema(1)

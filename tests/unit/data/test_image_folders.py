@@ -42,7 +42,7 @@ def test_an_image_that_would_be_clipped_is_named(tmp_path: Path, first: str, oth
         Image.fromarray(IMAGES[0].astype(dtype)).save(tmp_path / f"{name}.tif")
     dataset = open_dataset(tmp_path)
     with pytest.raises(
-        DataError, match=r"c\.tif: is an image of mode .*, the first image of .* \(bring all to one mode, or"
+        DataError, match=r"c\.tif: is an image of mode .*, the first image of .* \(convert all to one mode, or"
     ):
         list(dataset.chunks(ImageSchema(channels=1, height=6, width=7)))
 
@@ -79,7 +79,9 @@ def test_grey_with_transparency_is_grey(tmp_path: Path) -> None:
 def test_all_sizes_in_a_folder_are_told_at_once(tmp_path: Path) -> None:
     for name, size in (("a", (7, 6)), ("b", (7, 6)), ("c", (9, 6)), ("d", (7, 6)), ("e", (1, 2))):
         Image.new("L", size).save(tmp_path / f"{name}.png")
-    told = r"holds images of 3 sizes: 3 of 5 are 7x6 pixels, e\.png is 1x2 pixels \(bring all to one size, as the model"
+    told = (
+        r"holds images of 3 sizes: 3 of 5 are 7x6 pixels, e\.png is 1x2 pixels \(resize all to one size, as the model"
+    )
     with pytest.raises(DataError, match=told):
         open_dataset(tmp_path).infer_schema()
 
@@ -89,7 +91,7 @@ def test_images_that_are_none_are_told_at_once(tmp_path: Path) -> None:
         Image.fromarray(IMAGES[0]).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes(b"")
     (tmp_path / "c.png").write_text("not found")
-    with pytest.raises(DataError, match=r"b\.png: is no image, .*; 2 of 4 are such \(leave it out, or put a good one"):
+    with pytest.raises(DataError, match=r"b\.png: is no image, .*; 2 of 4 are like this \(leave it out, or replace it"):
         open_dataset(tmp_path).infer_schema()
 
 

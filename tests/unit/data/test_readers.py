@@ -460,9 +460,12 @@ LATER = "or name it in data.categories if these are codes"
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
-        ([f"{i},5" for i in range(100)], rf"they are numbers with commas, as '0,5': save them with points, {LATER}"),
+        ([f"{i},5" for i in range(100)], rf"they are numbers with commas, like '0,5': save them with points, {LATER}"),
         ([f"{i}.5" for i in range(100)], rf"all are numbers: save it as a column of numbers, {LATER}"),
-        ([*map(str, range(100)), "old"], rf"nearly all are numbers, but not 'old': mend those, or leave .*, {LATER}"),
+        (
+            [*map(str, range(100)), "old"],
+            rf"nearly all are numbers, but not 'old': correct those, or leave .*, {LATER}",
+        ),
         ([f"2026-0{1 + i // 28}-{1 + i % 28:02}" for i in range(100)], rf"leave it out .*, {LATER}"),
         ([f"{i // 60:02}:{i % 60:02}" for i in range(100)], rf"leave it out .*, {LATER}"),
     ],

@@ -54,7 +54,7 @@ def test_lines_that_are_no_rows(rows: int, tmp_path: Path) -> None:
     for start in (0, 21, 22, 400):
         left = np.concatenate(list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, rows, start, Refusals())))
         assert left[:, 0].tolist() == [i for i in indices if i >= start]
-    with pytest.raises(DataError, match=r"people.csv, line 3: has 1 value, not 2: '0'; 4 of 500 rows are such \("):
+    with pytest.raises(DataError, match=r"people.csv, line 3: has 1 value, not 2: '0'; 4 of 500 rows are like this \("):
         next(open_dataset(tmp_path / "people.csv").chunks(PEOPLE))
 
 

@@ -79,7 +79,7 @@ def test_dates_and_free_texts_are_there_and_lists_are_not(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("age,town,age\n1,Ulm,2\n", "a.csv: column age: is there several times (rename it)"),
+        ("age,town,age\n1,Ulm,2\n", "a.csv: column age: occurs several times (rename it)"),
         ("age\n1\n2\n1e300\n", "a.csv, row 2: holds 1e+300 in column 'age' (send null"),
         ("age,town\n1,K\xf6ln\n", "a.csv: column town: is no text in UTF-8 (save it as UTF-8)"),
         ("age,town\n1\n", "a.csv, line 2: has 1 value, not 2"),
