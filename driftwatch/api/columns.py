@@ -1,4 +1,4 @@
-"""Columns as Python, NumPy and pandas hold them, as Arrow's."""
+"""Conversion of columns of Python, NumPy and pandas to Arrow."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _TEXTS = (str, bytes)
 
 
 def arrow_table(columns: Sequence[tuple[str, Any]], names: Collection[str] | None, unread: Collection[str]) -> pa.Table:
-    """Columns as a table. Of those that nobody reads the names alone count, and what they hold is not looked at.
+    """Make a table of columns. Columns that are not read keep only their names; their values are not even converted.
 
     Args:
         columns: each with its name.
-        names: of those that are read; all if None.
-        unread: of those that are not.
+        names: of the columns to read; all if None.
+        unread: names of columns that are not read.
 
     Raises:
-        MessageError: a column holds what is no cell of a table.
+        MessageError: a column holds something that is not a table cell.
         pa.ArrowException: columns differ in length.
     """
     read = {
@@ -41,20 +41,21 @@ def arrow_table(columns: Sequence[tuple[str, Any]], names: Collection[str] | Non
 
 
 def arrow_column(values: Any, where: str) -> pa.Array | pa.ChunkedArray:
-    """A column as Arrow's, with null for None, NaN and ``pandas.NA``.
+    """Convert a column to Arrow, with null for None, NaN and ``pandas.NA``.
 
-    Values of several types have no type of Arrow's. Numbers of several kinds become floats; where some are texts, all
-    do, since by these categories are known and numbers are read. So do categories of other things, such as intervals.
+    Arrow has no type for values of mixed types. Numbers of several types become floats; if some values are text, all
+    become text, since both categories and numbers can be read from text. So do categories that are neither numbers nor
+    text, such as intervals.
 
     >>> arrow_column([True, 2, 0.5], "").to_pylist(), arrow_column([31, None, "Ulm"], "").to_pylist()
     ([1.0, 2.0, 0.5], ['31', None, 'Ulm'])
 
     Args:
         values: of the column.
-        where: for messages.
+        where: for error messages.
 
     Raises:
-        MessageError: it holds what is no cell of a table.
+        MessageError: the column holds something that is not a table cell.
     """
     try:
         found = pa.array(values, from_pandas=True)
@@ -81,7 +82,7 @@ def _texts(cells: Iterable[Any]) -> pa.Array:
 
 
 def with_category_names(table: pa.Table) -> pa.Table:
-    """A table whose dictionaries of numbers are of texts: who made categories of numbers means names, not sizes.
+    """Convert dictionary columns of numbers to text: making numbers categorical means that they are names, not sizes.
 
     >>> ratings = pa.table({"rating": pa.array([5, 1, None, 5]).dictionary_encode()})
     >>> with_category_names(ratings)["rating"].to_pylist()

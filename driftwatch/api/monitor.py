@@ -1,4 +1,4 @@
-"""A stream watched in this process, as the daemon watches one."""
+"""Monitoring of a stream in this process, like the daemon does."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.windows import StreamTester
 
 TOPIC = "updates"
-"""Stands for a topic in the offsets that alerts tell: a message is a batch, or about 2,000 samples of a longer one."""
+"""The topic in the offsets of alerts; its messages are batches, or about 2,000 samples of longer ones."""
 
 
 class Monitor:
-    """Watches one stream; made by `Reference.monitor`. Windows, thresholds and alerts are those of the daemon.
+    """Watches one stream; made by `Reference.monitor`. Windows, thresholds and alerts are the same as the daemon's.
 
     Args:
         scorer: of the reference.
-        tester: of its windows.
-        step: samples in a pane.
-        examples: which samples alerts point at.
+        tester: of the stream's windows.
+        step: samples per pane.
+        examples: which samples alerts point to.
     """
 
     def __init__(self, scorer: Scorer, tester: StreamTester, step: int, examples: ExampleRule) -> None:
@@ -46,59 +46,59 @@ class Monitor:
 
     @property
     def name(self) -> str:
-        """Of the stream, as alerts tell it."""
+        """The name of the stream in alerts."""
         return self._tester.stream
 
     @property
     def firing(self) -> bool:
-        """Whether the alarm is on."""
+        """Whether an alert is firing."""
         return self._tester.firing
 
     @property
     def severity(self) -> str | None:
-        """Of the alarm, while it is on."""
+        """The severity of the firing alert; None if there is none."""
         return self._tester.severity
 
     @property
     def threshold(self) -> float:
-        """The p-value at which a window sets the alarm off: what the budget comes to."""
+        """The p-value up to which a window raises an alarm, derived from the false-alarm budget."""
         return self._tester.procedure.control.threshold
 
     @property
     def windows(self) -> tuple[WindowResult, ...]:
-        """The windows that the last update completed and tested, in order."""
+        """The windows that the last update completed, in order."""
         return self._windows
 
     def update(self, batch: Data, *, time: datetime | None = None) -> list[Alert]:
-        """Takes the next samples of the stream.
+        """Process the next samples of the stream.
 
         Args:
-            batch: one sample or many, along the first axis or as rows, in their order.
-            time: at which they came, with its time zone; now if None.
+            batch: one sample or many, along the first axis or as rows, in order.
+            time: their event time, with a time zone; now if None.
 
         Returns:
-            The alerts that they led to: the alarm is set off, gets more severe, or is resolved. Mostly none.
+            The resulting alerts: an alert fires, gets more severe, or is resolved. Usually none.
 
         Raises:
-            DataError: the batch does not fit the reference, or the time has no zone; nothing of it was taken.
+            DataError: the batch does not fit the reference, or the time has no zone; nothing of it was processed.
         """
         if time is not None and time.tzinfo is None:
-            raise DataError(f"{time} has no zone", where="time", remedy="such as time.replace(tzinfo=datetime.UTC)")
-        came_ms = _now_ms() if time is None else round(time.timestamp() * 1000)
+            raise DataError(f"{time} has no zone", where="time", remedy="use time.replace(tzinfo=datetime.UTC), say")
+        event_ms = _now_ms() if time is None else round(time.timestamp() * 1000)
         alerts: list[Alert] = []
         windows: list[WindowResult] = []
         for chunk in list(samples(batch, self._schema)):
-            for pane in self._stage.work(deque([self._record(chunk, came_ms)])).panes:
+            for pane in self._stage.work(deque([self._record(chunk, event_ms)])).panes:
                 outcome = self._tester.feed(pane)
                 alerts += outcome.alerts
                 windows += outcome.windows
         self._windows = tuple(windows)
         return alerts
 
-    def _record(self, chunk: Samples, came_ms: int) -> Record:
+    def _record(self, chunk: Samples, event_ms: int) -> Record:
         value, headers = encode(chunk, self._schema, "npy")
         named = (*headers.items(), ("driftwatch-stream", self.name.encode()))
-        record = Record(TOPIC, 0, self._offset, came_ms, None, value, named)
+        record = Record(TOPIC, 0, self._offset, event_ms, None, value, named)
         self._offset += 1
         return record
 

@@ -1,4 +1,4 @@
-"""A reference in Python: scores of samples, tests of windows, monitors of streams."""
+"""The Python interface to a reference: scores of samples, tests of windows, monitors of streams."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.data.flaws import add_flaws
 from driftwatch.data.schema import Schema
 from driftwatch.locations import Location
-from driftwatch.reference.detectable import Detectable, told_detectable
+from driftwatch.reference.detectable import Detectable, stored_detectable
 from driftwatch.reference.device import choose_device
-from driftwatch.reference.fitness import told_warnings
+from driftwatch.reference.fitness import warning_texts
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer, Scores
 from driftwatch.settings import model_of
@@ -29,21 +29,21 @@ from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.monitor import TesterFactory, example_rule, tester_factory
 
 PANE = 10
-"""Samples that count as one where it is asked by how much an effect varies, as in the daemon's panes."""
+"""Samples per pane for the interval of an effect, as in the daemon."""
 
 
 @dataclass(frozen=True, repr=False)
 class WindowTest:
-    """What a window of samples shows beside its reference.
+    """The result of testing a window of samples against its reference.
 
     Args:
         samples: in the window.
-        p_value: of the combined detector: the chance that a window of the reference is as unusual.
+        p_value: of the combined detector: the probability that a window of the reference is at least as unusual.
         effect: how far the window is from the reference, nats per sample.
         detectors: each with its statistic and p-value, and its parts by block of the latent space.
-        explanation: what moved most, for people.
-        heat_map: of images: where they differ.
-        remarks: why the p-value is to be doubted; mostly none.
+        explanation: what moved most, in words.
+        heat_map: for images, where they differ.
+        remarks: reasons to doubt the p-value; usually none.
     """
 
     samples: int
@@ -60,17 +60,17 @@ class WindowTest:
 
     @property
     def statistics(self) -> dict[str, float]:
-        """By the name of the detector."""
+        """The statistic of each detector, by name."""
         return {each.name: each.statistic for each in self.detectors}
 
     @property
     def p_values(self) -> dict[str, float]:
-        """By the name of the detector."""
+        """The p-value of each detector, by name."""
         return {each.name: each.p_value for each in self.detectors}
 
 
 class Reference:
-    """What samples are compared with; made by `load` and `train`.
+    """A reference to compare samples with; made by `load` and `train`.
 
     Args:
         scorer: of the loaded reference.
@@ -86,17 +86,17 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """Of the bundle."""
+        """The name of the bundle."""
         return self._scorer.reference.name
 
     @property
     def version(self) -> str:
-        """A digest of what the bundle does: the same contents have the same version."""
+        """A digest of the bundle's contents: equal contents have equal versions."""
         return self._scorer.reference.version
 
     @property
     def schema(self) -> Schema:
-        """Of one sample."""
+        """The schema of one sample."""
         return self._scorer.reference.schema
 
     @property
@@ -106,36 +106,36 @@ class Reference:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Why the training data may be unfit to be a reference, each in a line."""
-        return told_warnings(self.manifest)
+        """Reasons why the training data may be unfit as a reference, one line each."""
+        return warning_texts(self.manifest)
 
     @property
     def detectable(self) -> tuple[Detectable, ...]:
-        """The smallest shifts that windows of some sizes detect, as training found them."""
-        return told_detectable(self.manifest)
+        """The smallest shifts that windows of some sizes detect, as measured after training."""
+        return stored_detectable(self.manifest)
 
     def score(self, data: Data) -> Scores:
-        """Scores each sample by itself.
+        """Score each sample by itself.
 
         Args:
             data: of the reference's kind, with samples along the first axis or as rows.
 
         Raises:
-            DataError: it cannot be read, or does not fit the reference.
+            DataError: the data cannot be read, or does not fit the reference.
         """
         parts = [self._scorer.scores(chunk).to_dict() for chunk in samples(data, self.schema)]
         return Scores(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def test(self, window: Data) -> WindowTest:
-        """Tests samples together, as one window: whether they come from the reference.
+        """Test whether samples, taken together as one window, come from the reference.
 
-        The first window of a length takes a second or so: windows of the reference are simulated to compare it with.
+        The first window of a length takes about a second, in which windows of the reference are simulated.
 
         Args:
-            window: samples as in `score`; at best some tens or hundreds.
+            window: samples as for `score`; preferably tens or hundreds.
 
         Raises:
-            DataError: they cannot be read, or do not fit the reference.
+            DataError: the data cannot be read, or does not fit the reference.
         """
         reference = self._scorer.reference
         scored = [
@@ -172,20 +172,21 @@ class Reference:
         severity: Mapping[str, float] | None = None,
         name: str = "stream",
     ) -> Monitor:
-        """Begins to watch a stream, as the daemon does with the same settings.
+        """Start to watch a stream, like the daemon with the same settings.
 
-        Calibrates first, which takes seconds, and once for all streams with the same settings.
+        The first monitor with given settings takes some seconds to calibrate.
 
         Args:
-            windows: their sizes in samples, multiples of `step`.
-            step: samples after which they are tested anew.
+            windows: sizes in samples, multiples of `step`.
+            step: samples between two tests.
             budget: of false alarms: text as in a configuration, or samples between two of them.
             min_effect: nats per sample below which no alert fires.
-            resolve_after: tests in a row without a window that drifts, that resolve an alert once windows look like the
-                reference again.
-            anytime_alpha: chance that a stream without drift ever alarms by its single samples; 0 for no such alarm.
-            severity: the least effect of each level, nats per sample; ``{"warning": 0, "critical": 5}`` if None.
-            name: of the stream, as alerts tell it.
+            resolve_after: number of tests in a row without a drifting window that resolve an alert, once windows look
+                like the reference again.
+            anytime_alpha: probability that a stream without drift ever raises an alarm on single samples; 0 disables
+                this alarm.
+            severity: least effect of each level, nats per sample; ``{"warning": 0, "critical": 5}`` if None.
+            name: of the stream in alerts.
 
         Raises:
             ConfigError: a setting is not allowed.
@@ -210,7 +211,7 @@ class Reference:
 
 
 def load(bundle: str | Location, *, device: str = "auto") -> Reference:
-    """Loads a reference and verifies its checksums.
+    """Load a reference and verify its checksums.
 
     Args:
         bundle: its folder or URL.

@@ -1,4 +1,4 @@
-"""Whatever holds data in Python, as samples of a schema."""
+"""Conversion of arrays, tensors, data frames and files to samples of a schema."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from driftwatch.locations import RemotePath
 
 
 class SupportsArray(Protocol):
-    """What NumPy makes an array of: arrays themselves, torch tensors and many others."""
+    """Anything that NumPy converts to an array: arrays, torch tensors and many others."""
 
     def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
         """The array."""
 
 
 class SupportsArrow(Protocol):
-    """What Arrow makes a table of: its own tables, pandas and polars data frames and many others."""
+    """Anything that Arrow converts to a table: its own tables, pandas and polars data frames and many others."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The table, as Arrow's C interface has it."""
+        """The table through Arrow's C stream interface."""
 
 
 InMemory = (
@@ -44,17 +44,17 @@ InMemory = (
     | Sequence[SupportsArray]
     | Sequence[Sequence[float]]
 )
-"""An array or tensor ``(N, ...)``, a list of them or of lists of numbers, a data frame or Arrow table, columns by
-name, or rows by their columns' names, one or several."""
+"""An array or tensor ``(N, ...)``, a list of arrays or of lists of numbers, a data frame or Arrow table, columns by
+name, or one or several rows by column name."""
 
 Data = str | Path | RemotePath | InMemory
-"""Likewise, or the path or URL of a data set."""
+"""Data in memory, or the path or URL of a data set."""
 
 WHERE = "data"
 
 
 def samples(data: Data, schema: Schema) -> Iterator[Samples]:
-    """The samples in order, ``(n, *schema.shape)`` at a time.
+    """The samples in order, in chunks ``(n, *schema.shape)``.
 
     Raises:
         DataError: the data cannot be read, or does not fit the schema.
@@ -66,7 +66,7 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
     if isinstance(held, pa.Table) and schema.kind != "table":
         held = _matrix(held)
     if isinstance(held, np.ndarray) and held.shape == schema.shape:
-        held = held[None]  # one sample, which may be longer than a piece
+        held = held[None]  # a single sample, which must not be cut into pieces
     for start in range(0, max(1, len(held)), CHUNK_ROWS):
         piece = held.slice(start, CHUNK_ROWS) if isinstance(held, pa.Table) else held[start : start + CHUNK_ROWS]
         try:
@@ -76,16 +76,16 @@ def samples(data: Data, schema: Schema) -> Iterator[Samples]:
 
 
 def in_memory(data: InMemory, names: Collection[str] | None = None, unread: Collection[str] = ()) -> Any:
-    """Data of any library as an array or as an Arrow table; copied only where it must be.
+    """Convert data of any library to an array or an Arrow table, without copying where possible.
 
     Args:
         data: see `InMemory`.
         names: of a table, the columns that are needed; all if None.
-        unread: of a table, columns that are not.
+        unread: of a table, columns that are not needed.
 
     Raises:
-        DataError: it is of no kind that is known, or a single value, a column holds what is no cell of a table, or a
-            row lacks one.
+        DataError: the type is unknown, the data is a single value, a column holds something that is not a table cell,
+            or a row lacks a column.
     """
     try:
         held = _converted(data, names, unread)
@@ -116,7 +116,7 @@ def _converted(data: Any, names: Collection[str] | None, unread: Collection[str]
         data = np.asarray(data.to_list())
     if hasattr(data, "iloc"):  # pandas: its index is no column
         return arrow_table([(str(name), data.iloc[:, i]) for i, name in enumerate(data.columns)], names, unread)
-    if hasattr(data, "to_arrow"):  # polars: without types of its own
+    if hasattr(data, "to_arrow"):  # polars, which converts its own types
         return data.to_arrow()
     if hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
@@ -124,8 +124,9 @@ def _converted(data: Any, names: Collection[str] | None, unread: Collection[str]
 
 
 def _by_name(data: Any, names: Collection[str] | None, unread: Collection[str]) -> pa.Table | None:
-    """Columns by name, a row or a list of rows as a table; none if it is nothing of these."""
-    if names is not None and hasattr(data, "iloc") and not hasattr(data, "columns"):  # pandas: a row, if of such names
+    """Columns by name, a row, or a list of rows, as a table; None for anything else."""
+    # A pandas row counts as one only if its index holds the column names.
+    if names is not None and hasattr(data, "iloc") and not hasattr(data, "columns"):
         row = dict(data.items())
         data = row if set(names).intersection(row) else data
     if isinstance(data, Mapping):
@@ -140,12 +141,12 @@ def _by_name(data: Any, names: Collection[str] | None, unread: Collection[str]) 
 
 
 def _is_column(value: Any) -> bool:
-    """Whether a value of a mapping is a column of values, and no value of one row."""
+    """Whether a value of a mapping is a column of values, not a single cell."""
     return isinstance(value, list | tuple) or (hasattr(value, "__len__") and hasattr(value, "__array__"))
 
 
 def _stacked(data: Sequence[Any]) -> NDArray[Any] | None:
-    """Samples in a list as one array; none if they are no numbers."""
+    """Samples in a list as one array; None if they are not numbers."""
     held = np.stack([_of_tensor(each) if isinstance(each, torch.Tensor) else np.asarray(each) for each in data])
     return held if held.dtype.kind in "biuf" else None
 
@@ -156,11 +157,11 @@ def _of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
 
 
 def _matrix(table: pa.Table) -> NDArray[np.float64]:
-    """A table of numbers alone, ``(N, columns)``."""
+    """A table of numbers as a matrix, ``(N, columns)``."""
     for field in table.schema:
         if is_list(field.type):
-            told = f"column {field.name!r} is of type {field.type}"
-            raise DataError(told, where=WHERE, remedy=f"give that column alone: frame[{field.name!r}]")
+            what = f"column {field.name!r} is of type {field.type}"
+            raise DataError(what, where=WHERE, remedy=f"give that column alone: frame[{field.name!r}]")
     try:
         columns = [column.cast(pa.float64(), safe=False).to_numpy() for column in table.columns]
     except pa.ArrowException as error:
@@ -171,16 +172,16 @@ def _matrix(table: pa.Table) -> NDArray[np.float64]:
 def in_file(
     data: InMemory, folder: Path, columns: Collection[str] | None = None, exclude: Collection[str] = ()
 ) -> Path:
-    """Data in memory as a file in a folder, to be read as any other.
+    """Write data in memory to a file in a folder, to be read like any other data set.
 
     Args:
         data: see `InMemory`.
-        folder: where to write it.
+        folder: to write to.
         columns: of a table, those that will be read; all if None.
-        exclude: of a table, those that will not be.
+        exclude: of a table, those that will not be read.
 
     Raises:
-        DataError: it is of no kind that is known.
+        DataError: the type of the data is unknown.
     """
     held = in_memory(data, columns, exclude)
     if isinstance(held, pa.Table):

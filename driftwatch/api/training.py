@@ -1,4 +1,4 @@
-"""Training a reference from Python."""
+"""The Python interface to training."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def train(
     overwrite: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Reference:
-    """Fits a reference to data that is as it should be, and writes its bundle.
+    """Train a reference on data from normal operation, and write its bundle.
 
     Args:
-        data: a few thousand samples or more, or the path or paths of them.
+        data: at least a few thousand samples, or the path or paths of data sets.
         out: where to write the bundle, a folder or URL.
         name: of the reference; that of `out` if None.
-        columns: of a table, which to learn from, in which order, or a single one; all if None.
-        exclude: of a table, which not to learn from, or a single one.
-        categories: of a table, columns of numbers that are names, or a single one; those that a data frame has as
-            categories are so anyway.
+        columns: of a table, the column or columns to learn from, in this order; all if None.
+        exclude: of a table, the column or columns to leave out.
+        categories: of a table, the numeric column or columns whose numbers are names; categorical columns of data
+            frames always count as such.
         minutes: to train at most.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        seed: of all that is random.
-        settings: whatever else a training configuration may say, by section: ``{"training": {"max_steps": 500}}``.
-        overwrite: take the place of a bundle at `out`.
-        say: told in lines what is going on, such as `print`.
+        seed: of everything random.
+        settings: any other settings of a training configuration, by section: ``{"training": {"max_steps": 500}}``.
+        overwrite: replace a bundle at `out`.
+        say: called with lines about the progress; pass `print`, for example.
 
     Returns:
-        The reference, as `load` gives it. Look at its `warnings`, and at its `detectable`.
+        The reference, as returned by `load`. Check its `warnings` and `detectable`.
 
     Raises:
-        DriftwatchError: the data cannot be learned from, a setting is not allowed, or nothing can be written.
+        DriftwatchError: the data cannot be learned from, a setting is not allowed, or the bundle cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="driftwatch-data-") as folder:
         chosen, left_out = None if columns is None else _names(columns), _names(exclude)
@@ -70,18 +70,18 @@ def train(
             stated[section] = {**stated.get(section, {}), **values}
         config = model_of(stated, TrainConfig)
         listener = Listener() if say is None else Listener(say)
-        with _told_as_data(Path(folder)):
+        with _errors_without_paths(Path(folder)):
             train_reference(config, locate(out), threading.Event(), listener, fresh=True, overwrite=overwrite)
     return load(out, device=device)
 
 
 def _names(columns: str | Sequence[str]) -> list[str]:
-    """A text is a sequence of texts too, of its letters."""
+    """A list of names; a single name is a sequence, too, of its letters."""
     return [columns] if isinstance(columns, str) else list(columns)
 
 
 def _files(data: Any, folder: Path, columns: Sequence[str] | None, exclude: Sequence[str]) -> list[str | Location]:
-    """The paths of the data, which are written first if it is in memory."""
+    """The paths of the data, after writing it to `folder` if it is in memory."""
     if isinstance(data, str | Path | RemotePath):
         return [data]
     if isinstance(data, list | tuple) and data and all(isinstance(each, str | Path | RemotePath) for each in data):
@@ -90,8 +90,8 @@ def _files(data: Any, folder: Path, columns: Sequence[str] | None, exclude: Sequ
 
 
 @contextmanager
-def _told_as_data(folder: Path) -> Iterator[None]:
-    """Errors name no file that is in a folder of ours: the caller's data are called so."""
+def _errors_without_paths(folder: Path) -> Iterator[None]:
+    """Replace paths in a temporary folder in error messages by the name of the data, which is all the caller knows."""
     try:
         yield
     except DriftwatchError as error:

@@ -1,1 +1,1 @@
-"""What a configuration would have told of data that came before: the daemon's stages over files, and what they say."""
+"""Backtests: the daemon's stages over files, to find the alarms that a configuration would have raised."""

@@ -1,4 +1,4 @@
-"""What happened: each alarm from its start to its end, each window, and what the stream was like period by period."""
+"""The results of a backtest: each alarm from start to end, each window, and figures of each period."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from driftwatch.stream.test_stage import Tests
 from driftwatch.stream.windows import Standard
 
 PARTS = 10
-"""Of data without times, that are told of instead of days."""
+"""Number of parts that data without times is divided into, instead of days."""
 
 MOST_MOVED = 4
-"""Columns that are named of a period."""
+"""The most columns that are named for a period."""
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """From its start to its end.
+    """An alarm from its start to its end.
 
     Args:
-        since_row: samples of the data up to the start, the window that set it off among them.
-        until_row: likewise up to the end; None while it is on.
+        since_row: rows of the data up to the start, including the window that raised it.
+        until_row: rows up to the end; None while it is on.
         since_ms: event time of the start.
-        until_ms: of the end; None while it is on.
+        until_ms: event time of the end; None while it is on.
         severity: the highest.
-        window: size of the window that set it off.
+        window: size of the window that raised it.
         effect: of that window, nats per sample.
-        largest: effect of all windows that drifted meanwhile.
-        p_value: of the window that set it off.
-        explanation: what moved in it.
+        largest: effect among all windows that drifted while it was on.
+        p_value: of the window that raised it.
+        explanation: what moved in that window.
         alert: id of the alert that a daemon would have sent.
     """
 
@@ -60,7 +60,7 @@ class Alarm:
 
 
 @dataclass(frozen=True)
-class SizeTold:
+class SizeFigures:
     """Windows of one size in a period: how many were tested and drifted, and their effects, nats per sample."""
 
     tested: int
@@ -72,15 +72,15 @@ class SizeTold:
 
 @dataclass(frozen=True)
 class Period:
-    """A stretch of the stream.
+    """Figures of one period of the stream.
 
     Args:
-        name: of it.
+        name: of the period.
         samples: in it.
         alarms: that started in it.
-        firing: share of its tests at which an alarm was on.
-        windows: by their size; `SizeTold.upper` is the effect that one in twenty exceeds.
-        moved: what was different from the reference, taken all together; of samples without columns, of the window
+        firing: share of its tests with an alarm on.
+        windows: by size; `SizeFigures.upper` is the effect that one window in twenty exceeds.
+        moved: what differs from the reference in the period as a whole; for samples without columns, in its window
             that was off most.
     """
 
@@ -88,13 +88,13 @@ class Period:
     samples: int
     alarms: int
     firing: float
-    windows: dict[int | str, SizeTold]
+    windows: dict[int | str, SizeFigures]
     moved: str
 
 
 @dataclass
 class _Sums:
-    """Of the panes of a period, and the longest window that was off most."""
+    """Sums over the panes of a period, and the window of the longest size that was off most."""
 
     samples: int = 0
     summary: Array | float = 0.0
@@ -109,15 +109,15 @@ class _Sums:
 
 
 class History:
-    """Takes up what the stages give.
+    """Records the results of the stages.
 
     Args:
-        standard: that the stream is held to.
-        batch: rows in a message.
-        refusals: of rows.
-        rows: of the data, in all.
-        timed: whether its times are known.
-        by: what a period is, where they are.
+        standard: reference, procedure and policy of the stream.
+        batch: rows per message.
+        refusals: rows that were skipped.
+        rows: in the data.
+        timed: whether event times are known.
+        by: kind of period, if they are.
     """
 
     def __init__(
@@ -137,22 +137,22 @@ class History:
 
     @property
     def reference(self) -> Reference:
-        """That the stream is compared with."""
+        """The reference that the stream is compared with."""
         return self.standard.reference
 
     @property
     def refused(self) -> int:
-        """Rows that could not be read."""
+        """The number of rows that could not be read."""
         return len(self._refusals.rows)
 
     @property
     def false_alarms(self) -> tuple[float, float]:
-        """How many alarms so many samples without drift lead to, low and high (95 %)."""
+        """Expected number of false alarms in so many samples without drift, low and high (95 %)."""
         low, high = self.standard.procedure.control.interval
         return self.samples / high, self.samples / low
 
     def take(self, panes: Sequence[Pane], tests: Tests) -> None:
-        """Takes up some panes, and what their tests came to."""
+        """Record panes and the results of their tests."""
         for pane in panes:
             self.first_ms = pane.start_ms if not self.samples else min(self.first_ms, pane.start_ms)
             self.last_ms = max(self.last_ms, pane.end_ms)
@@ -202,7 +202,7 @@ class History:
         return self._row_of(max(each.last for each in span.offsets))
 
     def _row_of(self, offset: int) -> int:
-        """Rows of the data up to the end of a message."""
+        """The number of rows of the data up to the end of a message."""
         last = np.array([(offset + 1) * self._batch - 1])
         return min(int(self._refusals.index_of(last)[0]) + 1, self.rows)
 
@@ -215,7 +215,7 @@ class History:
 
     @property
     def windows(self) -> dict[str, NDArray[Any]]:
-        """Every window, by column; ``end`` counts rows of the data up to its end, ``end_ms`` is the event time."""
+        """All windows, by column; ``end`` counts the rows of the data up to a window's end, ``end_ms`` is its time."""
         return {
             "window": np.array([str(each) for each in self.sizes])[np.array(self._size, np.intp)],
             "end": np.array(self._row),
@@ -227,18 +227,18 @@ class History:
 
     @property
     def alarms(self) -> list[Alarm]:
-        """Every alarm, in order."""
+        """All alarms, in order."""
         rows, effects, drift = np.array(self._row), np.array(self._effect), np.array(self._drift, np.bool_)
-        told = []
+        complete = []
         for alarm in self._alarms:
             until = self.rows if alarm.until_row is None else alarm.until_row
             meanwhile = effects[drift & (rows >= alarm.since_row) & (rows <= until)]
-            told.append(replace(alarm, largest=max(alarm.effect, *meanwhile.tolist())))
-        return told
+            complete.append(replace(alarm, largest=max(alarm.effect, *meanwhile.tolist())))
+        return complete
 
     @property
     def firing(self) -> NDArray[np.bool_]:
-        """Of every window whether an alarm was on when it had been tested."""
+        """For each window, whether an alarm was on after it was tested."""
         rows = np.array(self._row)
         since = np.array([each.since_row for each in self._alarms])
         ends = [self.rows + 1 if each.until_row is None else each.until_row for each in self._alarms]
@@ -247,7 +247,7 @@ class History:
         return np.asarray(begun > over)
 
     def periods(self) -> list[Period]:
-        """What the stream was like, in order; days as months if they are many."""
+        """The figures of all periods, in order; days are merged into months if there are many."""
         cut = MONTH if self.timed and self._by == "auto" and len(self._sums) > MOST_DAYS else None
         sums: dict[str, _Sums] = {}
         for name, each in self._sums.items():
@@ -263,21 +263,21 @@ class History:
                 samples=sums[name].samples,
                 alarms=begun.count(name),
                 firing=float(firing[of_windows == name].mean()) if (of_windows == name).any() else 0.0,
-                windows=dict(self._sizes_told(of_windows == name)),
+                windows=dict(self._figures(of_windows == name)),
                 moved=self._moved(sums[name]),
             )
             for name in order
             if sums[name].samples
         ]
 
-    def _sizes_told(self, chosen: NDArray[np.bool_]) -> Iterator[tuple[int | str, SizeTold]]:
+    def _figures(self, chosen: NDArray[np.bool_]) -> Iterator[tuple[int | str, SizeFigures]]:
         size, effects = np.array(self._size), np.array(self._effect)
         drift = np.array(self._drift, np.bool_)
         for number, name in enumerate(self.sizes):
             among = chosen & (size == number)
             if among.any():
                 median, upper, largest = np.quantile(effects[among], (0.5, 0.95, 1.0)).tolist()
-                yield name, SizeTold(int(among.sum()), int(drift[among].sum()), median, upper, largest)
+                yield name, SizeFigures(int(among.sum()), int(drift[among].sum()), median, upper, largest)
 
     def _moved(self, sums: _Sums) -> str:
         (phrases,) = moved(np.asarray(sums.summary)[None], self.reference, [sums.flaws], most=MOST_MOVED)

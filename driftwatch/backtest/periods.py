@@ -1,4 +1,4 @@
-"""Stretches of time that are told of together, by their names."""
+"""Periods of time for which a backtest reports figures, and their names."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ By = Literal["auto", "hour", "day", "week", "month"]
 
 _NAMES = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
 MOST_DAYS = 62
-"""More than that are told as months, where nobody says how."""
+"""With more days than this, ``auto`` reports months."""
 
 MONTH = len("2026-11")
 
 
 def period_name(time_ms: int, by: By) -> str:
-    """The period of UTC that a time is in; names of one kind sort as their periods do.
+    """The name of the UTC period that contains a time; sorting names of one kind sorts the periods.
 
     >>> [period_name(1_795_737_600_000, by) for by in ("hour", "auto", "week", "month")]
     ['2026-11-27 00:00', '2026-11-27', '2026-W48', '2026-11']

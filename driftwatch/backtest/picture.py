@@ -14,11 +14,11 @@ from driftwatch.backtest.history import History
 COLOURS = ("#2563eb", "#f59e0b", "#16a34a", "#7c3aed")
 RED, GREY = "#dc2626", "#6b7280"
 LEAST_P = 1e-30
-"""What is less is drawn there: how sure beyond that is no news."""
+"""Smaller p-values are drawn here: how small they are does not matter any more."""
 
 
 def write_picture(path: Path, history: History, name: str) -> None:
-    """Writes a PNG.
+    """Write the picture as a PNG.
 
     Args:
         path: of the file.

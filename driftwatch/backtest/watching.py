@@ -1,4 +1,4 @@
-"""Runs the daemon's stages over files as over a stream: the same panes, windows, thresholds and alerts."""
+"""Run the daemon's stages over files like over a stream: with the same panes, windows, thresholds and alerts."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.test_stage import Tests, TestStage
 
 PLACE = (TOPIC, 0)
-"""That of a replay: the same messages give alerts of the same ids."""
+"""The same place as in a replay, so that equal messages give alerts with equal ids."""
 
 AT_ONCE = 4_096
-"""Samples that are scored and tested together: the more, the less each of them costs."""
+"""Samples that are scored and tested together, which makes each of them cheaper."""
 
 
 class Backtest:
-    """Watches files as one stream of a configuration; source and sinks of that play no part.
+    """Watches files as one stream of a configuration, whose source and sinks are ignored.
 
     Args:
-        config: the daemon's, with the one stream that is watched.
+        config: the daemon's, with only the stream to watch.
         reference: of the stream.
-        dataset: the files, in the order in which their rows came.
-        time: the column that says when each row happened; None if there is none.
+        dataset: the files, with rows in their original order.
+        time: column with the event time of each row; None if there is none.
 
     Raises:
-        UsageError: there are windows by time, and no times.
+        UsageError: there are time-based windows, but no times.
         DataError: there is no such column.
     """
 
     def __init__(self, config: DaemonConfig, reference: Reference, dataset: Dataset, time: str | None) -> None:
         if time is None and config.windows.times_ms:
             raise UsageError(
-                f"windows of {', '.join(config.windows.times_ms)} need to know when each row happened",
+                f"windows of {', '.join(config.windows.times_ms)} need the time of each row",
                 where="windows.sizes",
-                remedy="name the column by --time, or leave them out",
+                remedy="name the column by --time, or leave these windows out",
             )
         (stream,) = config.streams
         self._config, self._stream, self._dataset = config, stream.name, dataset
         self._reference = reference
         self.times = None if time is None else EventTimes(dataset.path, time)
         self._plans = Plans(make_plan(config, {stream.name: reference}))
-        # Where nothing is tested by time, that of a message is that of the newest row of a pane.
+        # Without time-based windows, a message is a pane, and its time is that of the pane's newest row.
         self.batch = 1 if config.windows.times_ms else config.windows.step
         self.refusals = Refusals()
 
     def prepare(self, by: By) -> History:
-        """Calibrates, which takes seconds, and gives the empty history; `by` is what a period of it is."""
+        """Calibrate, which takes seconds; returns an empty history, to be divided into periods `by`."""
         return History(
             self._plans.now.factory.standard(self._reference),
             self.batch,
@@ -71,11 +71,11 @@ class Backtest:
         )
 
     def run(self, history: History, progress: Callable[[int], None]) -> None:
-        """Watches all of it.
+        """Watch the whole stream.
 
         Args:
-            history: takes up what happens.
-            progress: told how many samples more were looked at.
+            history: records what happens.
+            progress: called with the number of samples processed since its last call.
 
         Raises:
             DataError: the data does not fit the reference.
@@ -95,10 +95,10 @@ class Backtest:
             while queue:
                 before = len(queue)
                 panes = stage.work(queue).panes
-                came = Tests()
-                tests.feed_all(list(enumerate(panes, number)), came)
+                results = Tests()
+                tests.feed_all(list(enumerate(panes, number)), results)
                 number += len(panes)
-                history.take(panes, came)
+                history.take(panes, results)
                 progress((before - len(queue)) * self.batch)
 
     def _records(self) -> Iterator[Record]:

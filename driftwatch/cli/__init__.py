@@ -1,4 +1,4 @@
-"""The ``driftwatch`` command. Importing it is quick: each command imports what it needs when it runs."""
+"""The ``driftwatch`` command. Importing it is fast: each command imports what it needs when it runs."""
 
 import signal
 import sys
@@ -9,17 +9,17 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and exit with its code."""
     if sys.argv[1:2] == ["run"]:
-        # It asks a daemon to look again, however early it comes: until somebody listens it waits, and ends nothing.
+        # SIGHUP asks a daemon to reload. Until a handler is installed it must stay pending, not end the process.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         from driftwatch.cli.app import main as run
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:
-        # As services have it that only show a sidecar what they are asked: docs/client.md.
+        # Services that only use driftwatch.client install it without dependencies: docs/client.md.
         sys.stderr.write(
-            f"driftwatch: error: {error.name} is not installed, and without it there is driftwatch.client alone "
-            "(install driftwatch with what it needs, without --no-deps)\n"
+            f"driftwatch: error: {error.name} is not installed, and without it only driftwatch.client can be used "
+            "(install driftwatch with its dependencies, without --no-deps)\n"
         )
         sys.exit(2)
     run()

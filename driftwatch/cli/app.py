@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    # Of damaged and of very large images: errors tell of what matters.
+    # Pillow warns of damaged and of very large images; driftwatch reports those that matter as errors.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         result = app(arguments, standalone_mode=False, prog_name="driftwatch")
@@ -89,7 +89,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    # Typer's own usage errors; which class they are depends on whether this Typer brings its own click.
+    # Typer's usage errors. Their class depends on whether this version of Typer bundles click.
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         message = error.format_message()
         if message:
@@ -107,6 +107,6 @@ def _unexpected(error: Exception) -> int:
 
 
 def _silence_stdout() -> int:
-    # The reader has gone; Python would complain once more when it closes stdout.
+    # The reader of stdout is gone; closing it normally would make Python complain once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE

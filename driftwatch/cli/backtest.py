@@ -1,4 +1,4 @@
-"""``driftwatch backtest``: what a configuration would have told of data that came before."""
+"""``driftwatch backtest``: the alarms that a configuration would have raised on past data."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def backtest(
 ) -> None:
     """Report the alarms that a configuration would have raised on past data, and what moved in each month.
 
-    Windows, thresholds and alerts are those that the daemon would have had. Nothing is sent, and no broker is asked:
-    of the configuration source and sinks play no part.
+    Windows, thresholds and alerts are those that the daemon would have had. Nothing is sent and no broker is contacted:
+    the configuration's source and sinks are ignored.
     """
-    from driftwatch.backtest.told import alarm_columns, period_columns, told_in_json, window_columns
+    from driftwatch.backtest.output import alarm_columns, period_columns, to_json, window_columns
     from driftwatch.backtest.watching import Backtest
     from driftwatch.cli.backtest_tables import show
     from driftwatch.cli.tables import FileTable, check_place
@@ -80,7 +80,7 @@ def backtest(
     if format == "json":
         import orjson
 
-        typer.echo(orjson.dumps(told_in_json(history, loaded, chosen.name)).decode())
+        typer.echo(orjson.dumps(to_json(history, loaded, chosen.name)).decode())
     else:
         show(history, loaded, chosen.name)
     for remark in _remarks(work, history, time):
@@ -88,10 +88,10 @@ def backtest(
 
 
 def _stream(config: DaemonConfig, name: str | None) -> StreamConfig:
-    """Which stream is watched.
+    """The stream to watch.
 
     Raises:
-        UsageError: there is none of that name, or one of several is not named.
+        UsageError: there is none of that name, or there are several and none is named.
     """
     from driftwatch.errors import UsageError
 
@@ -100,19 +100,19 @@ def _stream(config: DaemonConfig, name: str | None) -> StreamConfig:
         return config.streams[0]
     found = config.stream(name) if name is not None else None
     if found is None:
-        told = f"no stream is called {name!r}" if name is not None else f"{len(names)} streams are configured"
-        raise UsageError(told, where="--stream", remedy=f"name one: {', '.join(names) or 'a forwarder has none'}")
+        what = f"no stream is called {name!r}" if name is not None else f"{len(names)} streams are configured"
+        raise UsageError(what, where="--stream", remedy=f"name one: {', '.join(names) or 'a forwarder has none'}")
     return found
 
 
 def _remarks(work: Backtest, history: History, time: str | None) -> Iterator[str]:
-    """What speaks against what was told."""
+    """Reasons to doubt the results."""
     times = work.times
     if times is not None and times.late:
         yield (
             f"{times.late:,} rows are older than rows before them, the first at index {times.first_late:,}, by up to "
-            f"{times.latest_ms / 1000:,.0f} s: rows were taken as they stand (sort them by {time} if they came so)"
+            f"{times.latest_ms / 1000:,.0f} s: rows were taken in file order (sort them by {time} if they came so)"
         )
     if refused := work.refusals.rows:
-        yield f"rows that cannot be read, and are left out: {len(refused):,}, the first {refused[0]}"
+        yield f"skipped {len(refused):,} rows that cannot be read, the first {refused[0]}"
     yield from history.standard.procedure.remarks

@@ -1,4 +1,4 @@
-"""A backtest for people: the alarms, what each period was like, and how many alarms the budget allows."""
+"""A backtest's results on the terminal: alarms, periods, and the number of alarms that the budget allows."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _DEVIATIONS = re.compile("standard deviations?")
 MOST_ALARMS = 40
 MONTH_S = 30 * 86_400
 OFTEN = 0.5
-"""Share of the tests with an alarm on, from which it tells little that one is."""
+"""Share of the tests with an alarm on above which an alarm says little."""
 
 
 def show(history: History, config: DaemonConfig, stream: str) -> None:
-    """Prints it to stdout."""
+    """Print the results to stdout."""
     console, reference = stdout(), history.reference
     windows, alerts = config.windows, config.alerts
     span = f", {_minute(history.first_ms)} to {_minute(history.last_ms)} UTC" if history.timed else ""
     for line in (
         f"{stream}: {history.samples:,} samples{span}",
-        f"held to {reference.name} {reference.version}; windows of {', '.join(map(str, windows.sizes))}, every "
+        f"compared with {reference.name} {reference.version}; windows of {', '.join(map(str, windows.sizes))}, every "
         f"{windows.step} samples; alarm at p <= {history.standard.policy.threshold:.3g}, and "
         f"{alerts.min_effect:g} nats/sample or more",
         "",
@@ -35,12 +35,12 @@ def show(history: History, config: DaemonConfig, stream: str) -> None:
         console.print(line)
     alarms = history.alarms
     if alarms:
-        made = table("", "since", "until", "severity", "window", "effect", "p", "what moved", numeric=("window", "p"))
+        rows = table("", "since", "until", "severity", "window", "effect", "p", "what moved", numeric=("window", "p"))
         for alarm in alarms[:MOST_ALARMS]:
-            made.add_row(*_cells(alarm, timed=history.timed))
-        console.print(made)
+            rows.add_row(*_cells(alarm, timed=history.timed))
+        console.print(rows)
         if len(alarms) > MOST_ALARMS:
-            console.print(f"and {len(alarms) - MOST_ALARMS:,} alarms more: --out writes them all")
+            console.print(f"and {len(alarms) - MOST_ALARMS:,} more alarms: --out writes all of them")
         console.print()
     _show_periods(history)
     for line in _lines(history):
@@ -50,13 +50,13 @@ def show(history: History, config: DaemonConfig, stream: str) -> None:
 def _show_periods(history: History) -> None:
     effects = [f"effect, {size}" for size in history.sizes]
     numeric = ("samples", "alarms", "on", *effects)
-    made = table("", "", *numeric, "what moved", numeric=numeric)
+    rows = table("", "", *numeric, "what moved", numeric=numeric)
     for period in history.periods():
-        told = [period.windows.get(size) for size in history.sizes]
-        nats = [f"{each.median:.2g}, {each.upper:.2g}" if each else "" for each in told]
+        by_size = [period.windows.get(size) for size in history.sizes]
+        nats = [f"{each.median:.2g}, {each.upper:.2g}" if each else "" for each in by_size]
         firing = f"{100 * period.firing:.0f} %"
-        made.add_row(period.name, f"{period.samples:,}", str(period.alarms), firing, *nats, _short(period.moved))
-    stdout().print(made)
+        rows.add_row(period.name, f"{period.samples:,}", str(period.alarms), firing, *nats, _short(period.moved))
+    stdout().print(rows)
     stdout().print(
         "on: share of the tests with an alarm on; effect: nats/sample in windows of a size, the median, and what one "
         "in twenty exceeds; sd: the reference's standard deviations\n"
@@ -64,7 +64,7 @@ def _show_periods(history: History) -> None:
 
 
 def _lines(history: History) -> Iterator[str]:
-    """What it comes to."""
+    """The conclusions, in lines."""
     import numpy as np
 
     alarms, control = history.alarms, history.standard.procedure.control
@@ -73,14 +73,14 @@ def _lines(history: History) -> Iterator[str]:
     low, high = history.false_alarms
     yield (
         f"{_counted(alarms)}{pace}; without drift the budget of one in {control.budget:,.0f} samples allows "
-        f"{history.samples / control.budget:.2g}, and with what is known of it there are {low:.2g} to {high:.2g} (95 %)"
+        f"{history.samples / control.budget:.2g}, and {low:.2g} to {high:.2g} given how well it is calibrated (95 %)"
     )
     firing = history.firing
     if len(firing) and (share := float(firing.mean())) > OFTEN:
         found, longest = history.windows, max(history.standard.procedure.nulls)
         median, upper = np.quantile(found["effect_nats"][found["window"] == str(longest)], (0.5, 0.95))
         yield (
-            f"an alarm was on in {100 * share:.0f} % of the tests: most of this is not like the reference. Train on "
+            f"an alarm was on in {100 * share:.0f} % of the tests: most of this data is unlike the reference. Train on "
             "data that covers its hours and seasons, or set alerts.min_effect above what is usual: half of the windows "
             f"of {longest} are {median:.2g} nats/sample off, one in twenty {upper:.2g} or more"
         )
@@ -102,7 +102,7 @@ def _cells(alarm: Alarm, *, timed: bool) -> tuple[str, ...]:
 
 
 def _short(explanation: str) -> str:
-    """Of an explanation what is not told beside it; a standard deviation is sd."""
+    """An explanation without what other columns show, with standard deviations abbreviated to sd."""
     words = [each for each in explanation.split("; ") if not each.endswith("nats/sample in all")]
     if words[0].startswith("again: "):
         words[0] = "again"

@@ -1,4 +1,4 @@
-"""What brokers and listeners are to be shown, tried before the work."""
+"""Checks of certificates and keys before a daemon starts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from driftwatch.errors import ConfigError
 
 
 def require_certificates(config: DaemonConfig) -> None:
-    """Refuses what Kafka's clients, or senders of samples, could not use: no retry would help.
+    """Refuse certificates that Kafka clients, or senders of samples, could not use: no retry would help.
 
     Raises:
-        ConfigError: see above.
+        ConfigError: a certificate or key is missing or unusable.
     """
     source = config.source
     if isinstance(source, KafkaSource):

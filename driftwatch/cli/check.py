@@ -1,4 +1,4 @@
-"""``driftwatch check``: what a daemon configuration would do, without doing it."""
+"""``driftwatch check``: validate a daemon configuration, and report what the daemon would do."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def check(
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a stream is compared with, when it alarms, what that rests on, and what it detects."""
+    """A stream's reference, alarm threshold, the quality of its calibration, and what it detects."""
 
     stream: str
     reference: str
@@ -108,7 +108,7 @@ class StreamPlan:
 
 @dataclass(frozen=True)
 class SinkPlan:
-    """A sink, and where alerts go through it; never the whole address, which may be a secret."""
+    """A sink, and where its alerts go; never the full address, which may be a secret."""
 
     name: str
     kind: str
@@ -145,9 +145,9 @@ class _Report:
     def show(self) -> None:
         console = stdout()
         windows, alerts = self.loaded.windows, self.loaded.alerts
-        told = {"configuration": self.config, "source": self._source()}
+        rows = {"configuration": self.config, "source": self._source()}
         if self.registry:
-            told["registry"] = self.registry
+            rows["registry"] = self.registry
         watched = {
             "roles": ", ".join(self.loaded.roles),
             "windows": f"{', '.join(map(str, windows.counts))} samples, every {windows.step}{_by_time(windows)}",
@@ -159,8 +159,7 @@ class _Report:
             "sinks": ", ".join(sink.name for sink in self._sinks()) or "none",
             "device": self._device(),
         }
-        rows = {
-            **told,
+        rows |= {
             **({} if self.loaded.forwards else watched),
             "server": self._server() or "off",
             "tracing": self._tracing() or "off",
@@ -172,11 +171,11 @@ class _Report:
             console.print()
             self._show_streams(console)
         if self.topics:
-            made = table("", "topic", "for", "partitions")
+            topics = table("", "topic", "for", "partitions")
             for topic in self.topics:
-                made.add_row(topic.topic, topic.role, str(topic.partitions or "none yet: will be created"))
+                topics.add_row(topic.topic, topic.role, str(topic.partitions or "none yet: will be created"))
             console.print()
-            console.print(made)
+            console.print(topics)
         for each in self.complaints:
             weight = "refused" if each.refused else "warning"
             console.print(f"{each.topic}: {weight}: {each.what}; {each.remedy}", soft_wrap=True)
@@ -184,14 +183,14 @@ class _Report:
     def _show_streams(self, console: Console) -> None:
         from driftwatch.stats.remarks import two_digits
 
-        made = table(
+        streams = table(
             "", "stream", "reference", "version", "sample", "fraction", "alarm at p <=", "false alarm in samples, 95 %"
         )
         for s in self.streams:
             low, high = map(two_digits, s.samples_between_false_alarms)
             fraction, threshold = f"{s.sample_fraction:g}", f"{s.threshold:.3g}"
-            made.add_row(s.stream, s.reference, s.version, s.sample, fraction, threshold, f"{low:,} to {high:,}")
-        console.print(made)
+            streams.add_row(s.stream, s.reference, s.version, s.sample, fraction, threshold, f"{low:,} to {high:,}")
+        console.print(streams)
         for s in self.streams:
             for remark in s.remarks:
                 console.print(f"{s.stream}: {remark}")
@@ -201,11 +200,11 @@ class _Report:
             console.print()
             console.print(detected)
         if self.loaded.sinks:
-            made = table("", "sink", "kind", "alerts go to")
+            sinks = table("", "sink", "kind", "alerts go to")
             for sink in self._sinks():
-                made.add_row(sink.name, sink.kind, sink.to)
+                sinks.add_row(sink.name, sink.kind, sink.to)
             console.print()
-            console.print(made)
+            console.print(sinks)
 
     def _sinks(self) -> list[SinkPlan]:
         from driftwatch.config import named_sinks, one_by_one
@@ -228,7 +227,7 @@ class _Report:
         return f"replay of {', '.join(path.name for path in source.data)} as {source.stream!r}, {pace}"
 
     def _device(self) -> str:
-        """Where samples are scored; of a CPU, whether by flows that are compiled for it, and if not, why."""
+        """The device that scores samples; for a CPU, whether flows are compiled for it, and if not, why."""
         if self.loaded.forwards:
             return ""
         import torch
@@ -251,7 +250,7 @@ class _Report:
 
 
 def _intake(config: DaemonConfig, source: HttpSource) -> str:
-    """Where samples are posted, by whom, and how much may wait."""
+    """The intake's address, who may send to it, and the capacity of its queue."""
     from driftwatch.config import is_loopback
 
     own = source.port is not None
@@ -279,21 +278,21 @@ def _anytime(alpha: float) -> str:
 
 
 def _timeless(config: DaemonConfig) -> Iterator[str]:
-    """That windows by time mean little in a replay which knows no times."""
+    """Warn of time-based windows in a replay without event times."""
     from driftwatch.config import ReplaySource
     from driftwatch.stream.replay import UNPACED_RATE
 
     source, sizes = config.source, config.windows.times_ms
     if isinstance(source, ReplaySource) and source.time is None and sizes:
         yield (
-            f"windows of {', '.join(sizes)} go by times as if {source.rate or UNPACED_RATE:,g} samples came a second, "
-            "for the replay knows none; name their column in source.time, or take windows by count alone"
+            f"windows of {', '.join(sizes)} assume {source.rate or UNPACED_RATE:,g} samples per second, since the "
+            "replay has no event times; name their column in source.time, or use windows by count only"
         )
 
 
 def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[StreamPlan]:
-    from driftwatch.reference.detectable import told_detectable
-    from driftwatch.reference.fitness import told_warnings
+    from driftwatch.reference.detectable import stored_detectable
+    from driftwatch.reference.fitness import warning_texts
     from driftwatch.stream.monitor import tester_factory
 
     factory = tester_factory(config.windows, config.alerts)
@@ -307,8 +306,8 @@ def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[Stre
             threshold=(procedure := factory.procedure(reference)).control.threshold,
             samples_between_false_alarms=procedure.control.interval,
             remarks=procedure.remarks,
-            warnings=(*told_warnings(reference.manifest), *_timeless(config)),
-            detectable=told_detectable(reference.manifest),
+            warnings=(*warning_texts(reference.manifest), *_timeless(config)),
+            detectable=stored_detectable(reference.manifest),
         )
         for stream in config.streams
     ]
@@ -319,19 +318,19 @@ def _rehearse(config: DaemonConfig) -> None:
     from driftwatch.errors import SinkError
 
     with stderr().status("sending a test alert"):
-        told = rehearse(config)
+        attempts = rehearse(config)
     console = stderr()
-    for each in told:
+    for each in attempts:
         console.print(f"test alert to {each.sink}: {each.error or 'arrived'}")
-    failed = [each.sink for each in told if each.error]
+    failed = [each.sink for each in attempts if each.error]
     if failed:
         raise SinkError(f"the test alert did not reach {', '.join(failed)}", where="sinks")
-    if not told:
+    if not attempts:
         console.print("test alert: there is no sink to send it to")
 
 
 def _require_fit(config: DaemonConfig, source: ReplaySource, references: Mapping[str, Reference]) -> None:
-    """Refuses files of which not even the first samples are such as the reference knows."""
+    """Refuse files whose first samples already do not fit the reference."""
     from driftwatch.data.readers import open_dataset
 
     watched = {stream.name: references[str(stream.reference)] for stream in config.streams}

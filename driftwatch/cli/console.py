@@ -1,4 +1,4 @@
-"""What the commands print: results to stdout, everything else to stderr, each error as one line."""
+"""Output of the commands: results to stdout, everything else to stderr, each error as one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OutputFormat = Literal["table", "json"]
 
 
 class PlainConsole(Console):
-    """Shows texts as they are, for they may be of data: no markup unless it is asked for, and nothing that steers."""
+    """Prints text literally, since it may contain data: no markup unless requested, and no control characters."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """See `rich.console.Console`."""
@@ -54,20 +54,20 @@ def print_error(error: DriftwatchError | str) -> None:
 
 
 def print_remark(remark: DriftwatchError | str) -> None:
-    """Print a line to stderr that is no error."""
+    """Print a line that is not an error to stderr."""
     typer.secho(f"driftwatch: {_line(remark)}", err=True)
 
 
-def _line(told: DriftwatchError | str) -> str:
-    return printable(" ".join(str(told).split()))
+def _line(message: DriftwatchError | str) -> str:
+    return printable(" ".join(str(message).split()))
 
 
 def table(title: str, *columns: str, numeric: tuple[str, ...] = ()) -> Table:
     """An empty table; `numeric` columns are right-aligned."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    empty = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
-    return made
+        empty.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    return empty
 
 
 class _Speed(ProgressColumn):
@@ -77,7 +77,7 @@ class _Speed(ProgressColumn):
 
 
 def sample_progress() -> Progress:
-    """A progress bar over samples, on stderr; silent where stderr is no terminal."""
+    """A progress bar over samples, on stderr; silent if stderr is not a terminal."""
     console = stderr()
     return Progress(
         SpinnerColumn(),

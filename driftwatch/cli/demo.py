@@ -1,4 +1,4 @@
-"""``driftwatch demo``: the whole story with nothing installed but Python."""
+"""``driftwatch demo``: train, detect and resolve a drift, with nothing installed but Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from driftwatch.demo.record import Chronicle
     from driftwatch.demo.story import Outcome
-    from driftwatch.reference.training import Told
+    from driftwatch.reference.training import StepReport
     from driftwatch.stream.alert import Alert
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -54,7 +54,7 @@ def demo(
     with stop_on_signals() as stop:
         try:
             with _Screen(console) as screen:
-                train_camera(out, stop, screen.teller())
+                train_camera(out, stop, screen.narrator())
         except Interrupted as stopped:
             raise Interrupted("stopped", remedy=ANEW) from stopped
         console.print(
@@ -62,7 +62,7 @@ def demo(
             markup=True,
         )
         screen = _Screen(console)
-        with screen, watch_camera(out, stop, screen.teller()) as outcome:
+        with screen, watch_camera(out, stop, screen.narrator()) as outcome:
             screen.close()
             write_plot(out / "demo.png", outcome.chronicle, outcome.drift)
             _conclude(console, outcome, out)
@@ -72,7 +72,7 @@ def demo(
 
 
 class _Screen:
-    """A line at the bottom that lives, where there is a terminal; else a line now and then."""
+    """Shows progress in a live line at the bottom of a terminal, otherwise as a line now and then."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live
@@ -95,17 +95,17 @@ class _Screen:
         if self._live:
             self._live.stop()
 
-    def teller(self) -> Teller:
-        from driftwatch.demo.story import Teller
+    def narrator(self) -> Narrator:
+        from driftwatch.demo.story import Narrator
 
-        return Teller(say=self._say, training=self._training, alert=self._alert, watching=self._watching)
+        return Narrator(say=self._say, training=self._training, alert=self._alert, watching=self._watching)
 
     def _say(self, line: str) -> None:
         self._console.print(f"   {line}")
 
-    def _training(self, told: Told) -> None:
-        bar = _bar(told.share)
-        self._line(f"   {bar} {told.share:4.0%}  step {told.step:,}, {told.bits_per_dim:.3f} bits/dim", told.step, 300)
+    def _training(self, report: StepReport) -> None:
+        text = f"{report.share:4.0%}  step {report.step:,}, {report.bits_per_dim:.3f} bits/dim"
+        self._line(f"   {_bar(report.share)} {text}", report.step, 300)
 
     def _alert(self, alert: Alert, sample: int) -> None:
         firing = alert.state == "firing"
@@ -141,14 +141,14 @@ class _Screen:
 
 
 if TYPE_CHECKING:
-    from driftwatch.demo.story import Teller
+    from driftwatch.demo.story import Narrator
 
 
 def _clear(out: Path) -> None:
-    """Removes what an earlier demo left, and nothing else."""
+    """Remove the files of an earlier demo, and nothing else."""
     if out.exists() and not (out / MARKER).is_file():
         if not out.is_dir() or any(out.iterdir()):
-            raise UsageError("exists, and no demo made it", where=str(out), remedy="give another --out")
+            raise UsageError("exists, and was not made by a demo", where=str(out), remedy="choose another --out")
     elif out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)

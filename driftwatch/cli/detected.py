@@ -1,4 +1,4 @@
-"""What a reference detects, shown to people."""
+"""Tables of what a reference detects, and its warnings, on the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit], remarks: Sequence[str]) -> None:
-    """Prints what a new reference detects, why it may be unfit, and what is said of the usual windows."""
+    """Print what a new reference detects, why it may be unfit, and remarks on the default windows."""
     console = stdout()
     if detected := detectable_table({"": detectable}):
         console.print()
@@ -25,11 +25,11 @@ def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit], r
         console.print(f"warning: {warning}")
     for remark in remarks:
         console.print()
-        console.print(f"with the usual windows: {remark}")
+        console.print(f"with the default windows: {remark}")
 
 
 def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table | None:
-    """A table of the smallest shifts that are detected, by the reference's name; None if there is none to tell."""
+    """A table of the smallest detectable shifts, by the reference's name; None if there are none."""
     from driftwatch.reference.detectable import POWER
 
     rows = [row for found in by_reference.values() for row in found]
@@ -37,7 +37,7 @@ def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table 
         return None
     windows = {f"n={size}": size for size in sorted({row.window for row in rows})}
     named = ("reference",) if len(by_reference) > 1 else ()
-    made = table(
+    shifts = table(
         f"Smallest shift detected: {POWER:.0%} of windows alarm, at a false alarm in {rows[0].budget:,.0f} samples",
         *named,
         "shift",
@@ -47,6 +47,7 @@ def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table 
     )
     for name, found in by_reference.items():
         for shift, unit in dict.fromkeys((row.shift, row.unit) for row in found):
-            told = {row.window: str(row) for row in found if row.shift == shift}
-            made.add_row(*([name] if named else []), shift, *(told.get(size, "-") for size in windows.values()), unit)
-    return made
+            by_size = {row.window: str(row) for row in found if row.shift == shift}
+            cells = [by_size.get(size, "-") for size in windows.values()]
+            shifts.add_row(*([name] if named else []), shift, *cells, unit)
+    return shifts

@@ -1,4 +1,4 @@
-"""``driftwatch evaluate``: how well a reference tells shifted data from its own kind."""
+"""``driftwatch evaluate``: how well a reference separates shifted data from its own kind."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def evaluate(
         f"AUROC in %; in brackets the % of shifted windows that alarm at p <= window / {budget}:\n"
         f"one false alarm in {budget} samples, of windows side by side"
     )
-    made = table(title, "shift", "window", *detectors)
+    aurocs = table(title, "shift", "window", *detectors)
     for shift, size in dict.fromkeys((row.shift, row.window) for row in rows):
         cells = {row.detector: row for row in rows if (row.shift, row.window) == (shift, size)}
-        made.add_row(
+        aurocs.add_row(
             shift, str(size), *(f"{100 * cells[d].auroc:.1f} ({100 * cells[d].tpr_at_budget:.0f})" for d in detectors)
         )
-    stdout().print(made)
+    stdout().print(aurocs)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -92,11 +92,11 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _repeating(sizes: Sequence[int], held: Mapping[str, int]) -> Iterator[str]:
-    """Warns of windows that hold a sample more than once.
+    """Warnings about windows that contain a sample more than once.
 
     Args:
         sizes: of the windows.
-        held: how many samples there are to draw windows from, by where they are.
+        held: number of samples to draw windows from, by data set.
     """
     from driftwatch.stats.resample import LARGEST_SHARE, repeats
 
@@ -105,7 +105,7 @@ def _repeating(sizes: Sequence[int], held: Mapping[str, int]) -> Iterator[str]:
         if large:
             yield (
                 f"warning: windows of {', '.join(large)} hold samples more than once, as {where} has {count:,} to draw "
-                f"them from: figures are off (take windows of {int(LARGEST_SHARE * count):,} at most, or more samples)"
+                f"from: figures are off (use windows of at most {int(LARGEST_SHARE * count):,}, or more samples)"
             )
 
 

@@ -83,7 +83,7 @@ def _source(config: Path | None, bootstrap: str | None, topic: str | None, schem
     if config is not None:
         source = load_config(config).source
         if not isinstance(source, KafkaSource):
-            raise UsageError("its source is not Kafka", where=str(config), remedy="give --bootstrap and --topic")
+            raise UsageError("the source is not Kafka", where=str(config), remedy="give --bootstrap and --topic")
         stated = dict(source)
     if bootstrap:
         stated["bootstrap_servers"] = bootstrap

@@ -1,4 +1,4 @@
-"""What ``check`` reaches for, and what it finds there: the broker's topics, the schema registry's types."""
+"""What ``check`` contacts: the broker's topics and the schema registry's types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class TopicState:
-    """A topic, and its partitions; none if it does not exist yet."""
+    """A topic and its number of partitions; 0 if it does not exist yet."""
 
     topic: str
     role: str
@@ -25,7 +25,7 @@ class TopicState:
 
 
 def registry_types(source: KafkaSource) -> str:
-    """Where the schema registry is and what it holds, as it says itself; empty where none is configured."""
+    """The schema registry's address and the types that it reports; empty if none is configured."""
     from contextlib import closing
 
     from driftwatch.stream.registry import open_registry
@@ -39,7 +39,7 @@ def registry_types(source: KafkaSource) -> str:
 def source_topics(
     source: KafkaSource, alerts_topic: str, *, own_group: bool
 ) -> tuple[list[TopicState], Sequence[Complaint]]:
-    """The topics that a source reads and writes, and what is wrong with them; its input topic must be there."""
+    """The topics that a source reads and writes, and what is wrong with them; its input topic must exist."""
     from driftwatch.stream.topics import look_at_topics
 
     seen = _reached(source, lambda: look_at_topics(source, alerts_topic, own_group=own_group))
@@ -48,7 +48,7 @@ def source_topics(
 
 
 def forward_topics(forward: KafkaConnection, topic: str) -> list[TopicState]:
-    """The topic that a forwarder writes; it must be there."""
+    """The topic that a forwarder writes to; it must exist."""
     from contextlib import closing
 
     from driftwatch.stream.topics import connect, find_topics
@@ -79,7 +79,7 @@ def _states(named: Mapping[str, str], found: Mapping[str, TopicFound], where: st
         raise ConfigError(
             f"Kafka has no topic {named['input']!r}",
             where=where,
-            remedy="create it, as driftwatch publish --create-topic 1 does; "
-            f"there are {', '.join(sorted(found)[:8]) or 'none'}",
+            remedy="create it, with driftwatch publish --create-topic 1 for example; "
+            f"existing topics: {', '.join(sorted(found)[:8]) or 'none'}",
         )
     return [TopicState(topic, role, found[topic].partitions if topic in found else 0) for role, topic in named.items()]

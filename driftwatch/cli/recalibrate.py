@@ -1,4 +1,4 @@
-"""``driftwatch recalibrate``: what is normal, told anew without training."""
+"""``driftwatch recalibrate``: a new null for a bundle, without training."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def recalibrate(
     if ordered:
         tau = done.memory.tau
         console.print(
-            f"the stream remembers {tau:,.0f} samples: {len(found):,} are worth {len(found) / tau:,.0f} on their own"
+            f"the stream remembers {tau:,.0f} samples: {len(found):,} are worth {len(found) / tau:,.0f} independent"
             if tau > 1
-            else "no memory was found: samples in a row are as independent as any",
+            else "no memory was found: consecutive samples are independent",
         )
     show_findings(done.detectable, done.warnings, done.remarks)

@@ -15,12 +15,12 @@ def run(
 ) -> NoReturn:
     """Watch streams: score samples, test windows, raise alerts, serve metrics.
 
-    Stops cleanly on SIGTERM or Ctrl-C: finishes what it holds, commits, and leaves the group. SIGHUP lets it read its
-    configuration again, and look for other references.
+    Stops cleanly on SIGTERM or Ctrl-C: finishes what it holds, commits, and leaves the group. SIGHUP makes it read its
+    configuration again, and check for new references.
     """
     code = _run(config)
-    # All is closed. Python's own exit takes a second and more of a core with PyTorch loaded; where a role still waits
-    # for a broker that is gone, it would wait for that role's clients, too.
+    # Everything is closed. Python's own exit takes over a second of CPU time with PyTorch loaded, and where a role
+    # still waits for an unreachable broker, it would wait for that role's clients, too.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -22,9 +22,9 @@ def json_schema(kind: Literal["daemon", "train"]) -> dict[str, Any]:
     if kind == "daemon":
         from driftwatch.config import DaemonConfig
 
-        made = DaemonConfig.model_json_schema()
+        document = DaemonConfig.model_json_schema()
     else:
         from driftwatch.reference.train_config import TrainConfig
 
-        made = TrainConfig.model_json_schema()
-    return {"$schema": DIALECT, **made}
+        document = TrainConfig.model_json_schema()
+    return {"$schema": DIALECT, **document}

@@ -1,4 +1,4 @@
-"""``driftwatch score``: a data set against a reference, offline."""
+"""``driftwatch score``: offline scoring of a data set against a reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     AnyTable = FileTable | TableWriter
 
 SHOWN_REFUSED = 5
-"""Rows of which the terminal says why they are left out."""
+"""Skipped rows for which the terminal shows the reason."""
 
 
 def score(
@@ -72,12 +72,12 @@ def score(
     with ExitStack() as stack:
         samples: AnyTable | None
         windows: AnyTable | None
-        told: WindowTable | None = None
+        lines: WindowTable | None = None
         if place is not None:
             samples = stack.enter_context(FileTable(place))
             windows = stack.enter_context(FileTable(windows_path(place)))
         elif window and format == "table":
-            samples, windows, told = None, None, WindowTable(scorer.reference, dataset.rows, stdout().width, refusals)
+            samples, windows, lines = None, None, WindowTable(scorer.reference, dataset.rows, stdout().width, refusals)
         else:
             terminal = JsonLines(sys.stdout.buffer.write) if format == "json" else TextTable()
             samples, windows = (None, terminal) if window else (terminal, None)
@@ -87,8 +87,8 @@ def score(
         for part in score_dataset(scorer, chunks, null=null):
             _write(part, refusals, samples, windows)
             if part.windows is not None:
-                if told and null and part.summaries is not None and part.tested:
-                    told.write(null, part.summaries, part.tested, part.flaws)
+                if lines and null and part.summaries is not None and part.tested:
+                    lines.write(null, part.summaries, part.tested, part.flaws)
                 p_values = part.windows["combined_p_value"].astype(float)
                 tested, alarms = tested + len(p_values), alarms + int((p_values <= threshold).sum())
             rows = len(part.samples["index"])
@@ -96,15 +96,15 @@ def score(
             if progress is not None and task is not None:
                 progress.advance(task, rows)
     sys.stdout.flush()
-    _tell_scored(count, tested, window, place)
+    _print_totals(count, tested, window, place)
     if window:
-        stderr().print("\n".join(_told_rule(window, alarms)))
+        stderr().print("\n".join(_alarm_rule(window, alarms)))
     if refusals.rows:
-        _tell_refused(refusals.rows, place)
+        _report_refused(refusals.rows, place)
 
 
 def _write(part: Scored, refusals: Refusals, samples: AnyTable | None, windows: AnyTable | None) -> None:
-    """Appends what was scored, by the indices that its rows have in the data."""
+    """Append scored rows, with their indices in the data."""
     if samples is not None:
         samples.write({**part.samples, "index": refusals.index_of(part.samples["index"])})
     if windows is not None and part.windows is not None:
@@ -112,18 +112,18 @@ def _write(part: Scored, refusals: Refusals, samples: AnyTable | None, windows: 
         windows.write({**part.windows, "start": start, "end": last + 1})
 
 
-def _tell_scored(count: int, tested: int, window: int | None, out: Location | None) -> None:
-    """How much there was, and where it is."""
-    remarks = [f"{count} samples"]
+def _print_totals(count: int, tested: int, window: int | None, out: Location | None) -> None:
+    """Print how much was scored, and where it was written."""
+    totals = [f"{count} samples"]
     if window:
         left = count - tested * window
-        remarks.append(f"{tested} windows of {window}" + (f", {left} samples left over" if left else ""))
+        totals.append(f"{tested} windows of {window}" + (f", {left} samples left over" if left else ""))
     places = [str(each) for each in ((out, windows_path(out)) if window else (out,))] if out else []
-    stderr().print(", ".join(remarks) + (f" -> {', '.join(places)}" if places else ""))
+    stderr().print(", ".join(totals) + (f" -> {', '.join(places)}" if places else ""))
 
 
 def _null(scorer: Scorer, window: int, dataset: Dataset) -> WindowNull:
-    """What windows of a size show without drift, unless there is none of it."""
+    """The null of windows of a size; refuses windows that are longer than the data."""
     from driftwatch.errors import UsageError
 
     if window > dataset.rows:
@@ -136,8 +136,8 @@ def _null(scorer: Scorer, window: int, dataset: Dataset) -> WindowNull:
         return scorer.window_null(window)
 
 
-def _told_rule(window: int, alarms: int) -> Sequence[str]:
-    """How many windows would alarm, by which rule, and what a daemon does otherwise, in lines."""
+def _alarm_rule(window: int, alarms: int) -> Sequence[str]:
+    """How many windows would alarm, by which rule, and how a daemon differs, in lines."""
     from driftwatch.reference.evaluation import DEFAULT_BUDGET, side_by_side
 
     budget = f"{DEFAULT_BUDGET:,.0f}"
@@ -149,8 +149,8 @@ def _told_rule(window: int, alarms: int) -> Sequence[str]:
     )
 
 
-def _tell_refused(refused: Sequence[RefusedRow], out: Location | None) -> None:
-    """Writes the rows that were left out beside the scores; of a few it says on the terminal why."""
+def _report_refused(refused: Sequence[RefusedRow], out: Location | None) -> None:
+    """Write skipped rows to a file next to the scores, and print the reasons for a few of them."""
     import numpy as np
 
     from driftwatch.cli.tables import FileTable
@@ -162,8 +162,7 @@ def _tell_refused(refused: Sequence[RefusedRow], out: Location | None) -> None:
             columns = {name: np.array([getattr(row, name) for row in refused]) for name in ("index", "where", "reason")}
             table.write(columns)
         named = f" -> {beside}"
-    told = f"warning: rows that cannot be read, and are left out: {len(refused):,}{named}"
-    console.print(told, soft_wrap=True)
+    console.print(f"warning: skipped {len(refused):,} rows that cannot be read{named}", soft_wrap=True)
     for row in refused[:SHOWN_REFUSED]:
         console.print(f"  {row}", soft_wrap=True)
     if len(refused) > SHOWN_REFUSED:
@@ -171,5 +170,5 @@ def _tell_refused(refused: Sequence[RefusedRow], out: Location | None) -> None:
 
 
 def windows_path(out: Location) -> Location:
-    """Where the rows of windows go, beside those of samples."""
+    """The file for rows of windows, next to that of samples."""
     return out.with_name(f"{out.stem}.windows{out.suffix}")

@@ -1,4 +1,4 @@
-"""The folder for state: tried before the work, and held while it lasts."""
+"""The state folder: checked before the daemon starts, and locked while it runs."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ from driftwatch.locations import try_folder
 
 LOCK = ".lock"
 PATIENCE_S = 10.0
-"""For whoever holds the folder to end: a stop takes five seconds at most."""
+"""How long to wait for another daemon to release the folder: stopping takes five seconds at most."""
+
 PAUSE_S = 0.1
 
 log = structlog.get_logger("driftwatch")
 
 
 def require_state_folder(config: DaemonConfig) -> None:
-    """Refuses a folder that state cannot be written to; nothing is left of the attempt.
+    """Refuse a folder that state cannot be written to; the check leaves nothing behind.
 
     Raises:
-        ConfigError: see above.
+        ConfigError: the folder cannot be written to.
     """
     folder = config.local_state
     if folder is None:
         return
     try:
-        # Rights say that root may write anywhere, and nobody makes a folder in /proc.
+        # Permission bits do not tell: root may write anywhere, but nobody can create a folder in /proc.
         try_folder(folder)
     except OSError as error:
         raise ConfigError(
             f"{folder} cannot be written to by user {os.getuid()}: {error.strerror}",
             where="state_dir",
-            remedy=f"see to {error.filename}, or name another folder",
+            remedy=f"check {error.filename}, or choose another folder",
         ) from None
 
 
 @contextmanager
 def held_state_folder(config: DaemonConfig) -> Iterator[None]:
-    """Keeps other daemons out of the folder for state meanwhile: two would write over each other's, unnoticed.
+    """Lock the state folder: two daemons would overwrite each other's state unnoticed.
 
-    The kernel lets go of it when the process ends, however it ends.
+    The kernel releases the lock when the process ends, however it ends.
 
     Raises:
-        SourceError: another one holds it.
+        SourceError: another daemon holds the lock.
     """
     folder = config.local_state
     if folder is None:
@@ -77,10 +78,10 @@ def _lock(file: TextIO, folder: str) -> None:
                 continue
             file.seek(0)
             raise SourceError(
-                f"{folder} is in use by another driftwatch, {file.read() or 'which has not said who it is'}",
+                f"{folder} is in use by another driftwatch, {file.read() or 'which did not identify itself'}",
                 where="state_dir",
                 remedy="give each daemon a folder of its own",
             ) from None
         except OSError as error:
-            log.warning("state_dir cannot be held for this daemon alone", folder=folder, reason=error.strerror)
+            log.warning("state_dir cannot be locked against other daemons", folder=folder, reason=error.strerror)
         return

@@ -1,4 +1,4 @@
-"""Tables written row by row: CSV, Parquet or JSON lines by the file's suffix, or aligned text on a terminal."""
+"""Tables written row by row: CSV, Parquet or JSON lines by file suffix, or aligned text on a terminal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class TableWriter(Protocol):
-    """Takes tables in pieces, all of the same columns."""
+    """Writes a table in pieces, all with the same columns."""
 
     def write(self, columns: Columns) -> None:
         """Append rows."""
@@ -44,7 +44,7 @@ class FileTable:
         path: or URL; ends in ``.csv``, ``.parquet`` or ``.jsonl``.
 
     Raises:
-        UsageError: the suffix is another.
+        UsageError: the suffix is none of these.
     """
 
     def __init__(self, path: Location) -> None:
@@ -66,7 +66,7 @@ class FileTable:
         if self._partial is None:
             return
         try:
-            with self._told():
+            with self._as_data_error():
                 if self._writer is not None:
                     self._writer.close()
                 if error is None:
@@ -86,7 +86,7 @@ class FileTable:
         Raises:
             DataError: they cannot be written.
         """
-        with self._told():
+        with self._as_data_error():
             if self._writer is None:
                 self._partial = _partial_of(self.path)
                 self._partial.parent.mkdir(parents=True, exist_ok=True)
@@ -95,20 +95,20 @@ class FileTable:
         self.rows += len(next(iter(columns.values())))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_data_error(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            # PyArrow's own words tell of bytes and files, and not of which.
+            # PyArrow's own message mentions bytes and files, but not which file.
             why = os.strerror(error.errno) if error.errno else str(error)
-            remedy = "free some space there" if error.errno in FULL else "see to its folder"
+            remedy = "free some space there" if error.errno in FULL else "check its folder"
             raise DataError(
-                f"cannot be written: {why}", where=str(self.path), remedy=f"{remedy}, or give another --out"
+                f"cannot be written: {why}", where=str(self.path), remedy=f"{remedy}, or choose another --out"
             ) from None
 
 
 def _partial_of(path: Location) -> Path:
-    """Where a table is written until it is complete: beside its place, or in the folder for temporary files."""
+    """The file to write until the table is complete: next to its place, or in the temporary folder for a URL."""
     if isinstance(path, Path):
         return path.with_name(f".{path.name}.partial")
     handle, name = tempfile.mkstemp(prefix="driftwatch-", suffix=path.suffix)
@@ -117,10 +117,10 @@ def _partial_of(path: Location) -> Path:
 
 
 def check_place(path: Location) -> None:
-    """Refuses a place where no table can be written, before there is one.
+    """Refuse a place where no table can be written, before computing one.
 
     Raises:
-        UsageError: its suffix names no known format, or its bucket cannot be reached.
+        UsageError: the suffix is of no known format, or the bucket cannot be reached.
     """
     check_suffix(path)
     if isinstance(path, RemotePath):
@@ -131,10 +131,10 @@ def check_place(path: Location) -> None:
 
 
 def check_suffix(path: Location) -> None:
-    """Refuse a file whose suffix names no known format.
+    """Refuse a file whose suffix is of no known format.
 
     Raises:
-        UsageError: see above.
+        UsageError: the suffix is of no known format.
     """
     if path.suffix not in SUFFIXES:
         raise UsageError(f"unknown suffix {path.suffix!r}", where=str(path), remedy=f"one of {', '.join(SUFFIXES)}")
@@ -161,7 +161,7 @@ class JsonLines:
 
 
 class TextTable:
-    """Aligned columns of figures on stdout, as they come; seven fit into 80 characters."""
+    """Aligned columns of figures on stdout, row by row; seven columns fit into 80 characters."""
 
     WIDTH = 10
 
@@ -181,7 +181,7 @@ class TextTable:
             )
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: all rows are already on the terminal."""
 
     @staticmethod
     def _line(cells: Any) -> None:

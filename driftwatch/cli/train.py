@@ -19,11 +19,11 @@ from driftwatch.cli.detected import show_findings
 
 if TYPE_CHECKING:
     from driftwatch.reference.trained import Trained
-    from driftwatch.reference.training import Told
+    from driftwatch.reference.training import StepReport
 
 PLAIN_EVERY_S = 10.0
 ECHO_S = 1.0
-"""A signal so soon after the first is its echo: torchrun passes on what the terminal has already sent."""
+"""A signal so soon after the first is a duplicate: torchrun forwards what the terminal has already sent."""
 
 
 def train(
@@ -31,12 +31,12 @@ def train(
     out: Annotated[
         str | None, typer.Option(help="Where to write the bundle, a path or URL; overrides the configuration.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, even where there is a checkpoint.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, ignoring a checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Fit a flow, calibrate it on held-out data, and write a reference bundle with a report.
 
-    Ctrl-C writes a checkpoint; the same command then goes on from there. With several GPUs, start it by torchrun:
+    Ctrl-C writes a checkpoint; the same command then continues from there. With several GPUs, start it by torchrun:
     torchrun --nproc-per-node 4 -m driftwatch train CONFIG
     """
     from driftwatch.reference.processes import leave
@@ -47,7 +47,7 @@ def train(
     loaded = load_train_config(config)
     where = output_path(loaded, out)
     with _Bar() as bar, _stop_on_signals(bar) as stop:
-        listener = Listener(bar.say, bar.tell, bar.doing)
+        listener = Listener(bar.say, bar.on_step, bar.doing)
         trained = train(loaded, where, stop, listener, fresh=fresh, overwrite=overwrite)
     if trained is None:
         leave()
@@ -55,7 +55,7 @@ def train(
 
 
 class _Bar:
-    """Shows a training: a bar where there is a terminal, else a line now and then."""
+    """Shows the progress of a training: as a bar on a terminal, otherwise as a line now and then."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
@@ -67,12 +67,12 @@ class _Bar:
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=16),
             TaskProgressColumn(),
-            TextColumn("{task.fields[told]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=1.0, told="", visible=False)
+        self._task = self._progress.add_task("", total=1.0, figures="", visible=False)
         self._next = time.monotonic() + PLAIN_EVERY_S
 
     def __enter__(self) -> Self:
@@ -83,45 +83,45 @@ class _Bar:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """Prints a line that stays."""
+        """Print a line that stays."""
         self._progress.console.print(line)
 
     def doing(self, what: str, share: float) -> None:
-        """Shows what goes on beside training."""
-        self._progress.update(self._task, description=what, completed=share, told="", visible=True)
+        """Show an activity beside training steps."""
+        self._progress.update(self._task, description=what, completed=share, figures="", visible=True)
 
-    def tell(self, told: Told) -> None:
-        """Shows a training step."""
-        parts = [f"loss {told.loss:,.1f} nats", f"{told.bits_per_dim:.3f} bits/dim"]
-        if not math.isnan(told.validation):
-            parts.append(f"validation {told.validation:.3f}")
-        parts.append(f"{told.samples_per_s:,.0f} samples/s")
-        if not math.isnan(told.seconds_left):
-            parts.append(f"{_clock(told.seconds_left)} left")
+    def on_step(self, report: StepReport) -> None:
+        """Show a training step."""
+        parts = [f"loss {report.loss:,.1f} nats", f"{report.bits_per_dim:.3f} bits/dim"]
+        if not math.isnan(report.validation):
+            parts.append(f"validation {report.validation:.3f}")
+        parts.append(f"{report.samples_per_s:,.0f} samples/s")
+        if not math.isnan(report.seconds_left):
+            parts.append(f"{_clock(report.seconds_left)} left")
         text = ", ".join(parts)
-        self._progress.update(self._task, description="training", completed=told.share, told=text, visible=True)
+        self._progress.update(self._task, description="training", completed=report.share, figures=text, visible=True)
         if not self._progress.console.is_terminal and time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_EVERY_S
-            self.say(f"step {told.step:,}, {told.share:.0%}: {text}")
+            self.say(f"step {report.step:,}, {report.share:.0%}: {text}")
 
 
 @contextmanager
 def _stop_on_signals(bar: _Bar) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second ends the process at once."""
     stop = threading.Event()
-    asked = 0.0
+    first_s = 0.0
 
-    def ask(_: int, __: FrameType | None) -> None:
-        nonlocal asked
+    def request(_: int, __: FrameType | None) -> None:
+        nonlocal first_s
         if stop.is_set():
-            if time.monotonic() - asked < ECHO_S:
+            if time.monotonic() - first_s < ECHO_S:
                 return
             raise KeyboardInterrupt
-        asked = time.monotonic()
+        first_s = time.monotonic()
         stop.set()
-        bar.say("stopping after this step; once more ends at once")
+        bar.say("stopping after this step; press again to end at once")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
@@ -151,9 +151,9 @@ def _show(trained: Trained) -> None:
     console.print()
     windows = [f"n={size}" for size in sorted({row.window for row in trained.evaluations})]
     title = "AUROC on built-in shifts, % (combined detector)"
-    made = table(title, "shift", *windows, "what it is", numeric=tuple(windows))
+    shifts = table(title, "shift", *windows, "what it is", numeric=tuple(windows))
     for shift in dict.fromkeys(row.shift for row in trained.evaluations):
         found = {f"n={row.window}": row.auroc for row in trained.evaluations if row.shift == shift}
-        made.add_row(shift, *(f"{100 * found[size]:.1f}" for size in windows), DESCRIBED[shift])
-    console.print(made)
+        shifts.add_row(shift, *(f"{100 * found[size]:.1f}" for size in windows), DESCRIBED[shift])
+    console.print(shifts)
     show_findings(trained.detectable, trained.warnings, trained.remarks)

@@ -1,4 +1,4 @@
-"""Windows of an offline test for people: how far off each is, whether it would alarm, and what moved."""
+"""Offline tests of windows on the terminal: how far off each is, whether it would alarm, and what moved."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from driftwatch.stream.findings import findings
 from driftwatch.terminal import printable
 
 LEAST_TEXT = 30
-"""Characters for what moved, however narrow the terminal."""
+"""Least width of the text on what moved, in characters, however narrow the terminal."""
 
 
 class WindowTable:
-    """A line for each window on stdout, as they come, and more where it takes more to say what moved.
+    """Prints a line per window to stdout as results arrive, wrapped if the text on what moved is long.
 
     Args:
-        reference: they are compared with.
+        reference: that the windows are compared with.
         rows: in the data.
-        width: characters in a line.
-        refusals: of rows, which windows pass over.
+        width: characters per line.
+        refusals: rows that were skipped.
     """
 
     def __init__(self, reference: Reference, rows: int, width: int, refusals: Refusals) -> None:
@@ -39,7 +39,7 @@ class WindowTable:
         self._width = max(width - len(self._head.format("", "", "", "")), LEAST_TEXT)
 
     def write(self, null: WindowNull, summaries: Array, tested: Tested, flaws: Sequence[Flaws]) -> None:
-        """Append windows, given as summaries ``(M, V)``, tests and flaws, which follow those before."""
+        """Print the next windows, given as summaries ``(M, V)``, tests and flaws."""
         if not self._end:
             self._line("rows", "effect", "p", "alarm", "what moved")
         ends = self._end + null.size * np.arange(1, len(summaries) + 1)
@@ -48,7 +48,7 @@ class WindowTable:
         windows = findings(null, summaries, tested, self._reference, flaws)
         for found, first, last in zip(windows, firsts.tolist(), lasts.tolist(), strict=True):
             alarm = "yes" if found.p_value <= side_by_side(null.size) else "no"
-            # The effect is told beside it.
+            # The effect has a column of its own.
             moved = found.explanation.removesuffix(f"; {found.effect_nats:+.3g} nats/sample in all")
             self._line(_rows(first, last), f"{found.effect_nats:.2g}", f"{found.p_value:.2g}", alarm, moved)
 

@@ -128,7 +128,7 @@ def category_reader(codes: Codes) -> Callable[[Any], float]:
             code = alike.get(plain := _plain(text))
             if code is None and others and digest(text) in others:
                 code = codes.other
-                # Found like a category from now on. Other spellings of it are not stored, since there is no end of them.
+                # Found like a category from now on. Other spellings of it are not stored: there is no end of them.
                 if plain == text and len(exact) < most:
                     exact[text] = code
         return code if code is not None else math.nan if is_missing(cell) else codes.unseen

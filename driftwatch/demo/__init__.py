@@ -1,1 +1,1 @@
-"""The whole story on generated data, for people who want to see it before they believe it."""
+"""The demo: training, drift, alert and resolution on generated data."""

@@ -1,4 +1,4 @@
-"""The demo's data: a camera that looks at strokes on a wall, and whose lens goes out of focus for a while."""
+"""The demo's data: a camera that films strokes on a wall, and whose lens goes out of focus for a while."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sharp(count: int, rng: Generator) -> Images:
 
 
 def out_of_focus(count: int, rng: Generator) -> Images:
-    """The same kind of scene through a lens slightly out of focus; the sensor's noise is as ever."""
+    """The same kind of scene through a lens slightly out of focus, with the same sensor noise."""
     return _exposed(gaussian_filter(_strokes(count, rng), (0, BLUR_PIXELS, BLUR_PIXELS)), rng)
 
 

@@ -15,7 +15,7 @@ SMOOTHED = 50
 
 
 def write_plot(path: Path, chronicle: Chronicle, drift: tuple[int, int]) -> None:
-    """Writes a PNG.
+    """Write the picture as a PNG.
 
     Args:
         path: of the file.

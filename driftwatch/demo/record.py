@@ -1,4 +1,4 @@
-"""What happened in the demo, sample by sample: an observer that the plot and the terminal read."""
+"""A record of the demo, sample by sample, for the plot and the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from driftwatch.stream.events import AlertRaised, Event, SamplesScored, StreamSt
 
 @dataclass
 class Tested:
-    """A window's results: number of the newest sample, p-value, likelihood (nats) and effect (nats)."""
+    """Results of one window: number of its newest sample, p-value, mean NLL (nats) and effect (nats)."""
 
     sample: int
     p_value: float
@@ -21,10 +21,10 @@ class Tested:
 
 @dataclass
 class Chronicle:
-    """Keeps what the stages report.
+    """Records the events of the stages.
 
     Args:
-        on_alert: told of each alert and the number of the newest sample.
+        on_alert: called with each alert and the number of the newest sample.
     """
 
     on_alert: Callable[[Alert, int], None]
@@ -36,11 +36,11 @@ class Chronicle:
 
     @property
     def samples(self) -> int:
-        """Scored so far."""
+        """The number of samples scored so far."""
         return len(self.scores)
 
     def __call__(self, event: Event) -> None:
-        """Take an event into account."""
+        """Record an event."""
         match event:
             case SamplesScored():
                 self.scores += event.scores.tolist()

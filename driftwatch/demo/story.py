@@ -1,4 +1,4 @@
-"""Runs the demo: trains a reference, replays a stream with a drift in it, and tells what happens."""
+"""The demo: train a reference, replay a stream with a drift in it, and narrate what happens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from driftwatch.reference.checkpoint import Interrupted
 from driftwatch.reference.train import train
 from driftwatch.reference.train_config import DataConfig, FlowConfig, OutputConfig, TrainConfig, TrainingConfig
 from driftwatch.reference.trained import Listener, Trained
-from driftwatch.reference.training import Told
+from driftwatch.reference.training import StepReport
 from driftwatch.running import build_monitor, run_roles, serving
 from driftwatch.stream.alert import Alert
 
@@ -33,23 +33,23 @@ RATE = 240.0
 PORT = 9464
 SEED = 7
 
-ANEW = "a demo always starts anew"
-"""What is said to whoever stopped one."""
+ANEW = "a demo always starts over"
+"""Remedy shown when the demo is stopped."""
 
 
 @dataclass(frozen=True)
-class Teller:
-    """How the demo speaks.
+class Narrator:
+    """Callbacks that narrate the demo.
 
     Args:
-        say: a line.
-        training: after each training step.
-        alert: when an alert is raised, with the number of the newest sample.
-        watching: shows the stream while it is replayed.
+        say: called with a line of text.
+        training: called after each training step.
+        alert: called when an alert is raised, with the number of the newest sample.
+        watching: called repeatedly during the replay, to show the stream.
     """
 
     say: Callable[[str], None]
-    training: Callable[[Told], None]
+    training: Callable[[StepReport], None]
     alert: Callable[[Alert, int], None]
     watching: Callable[[Chronicle], None]
 
@@ -63,12 +63,12 @@ class Outcome:
 
 
 def drift_span() -> tuple[int, int]:
-    """First sample out of focus, and the first one after them."""
+    """First sample out of focus, and the first one after the drift."""
     return BEFORE, BEFORE + DURING
 
 
-def train_camera(folder: Path, stop: threading.Event, teller: Teller) -> Trained:
-    """Generates the camera's images and trains a reference on them."""
+def train_camera(folder: Path, stop: threading.Event, narrator: Narrator) -> Trained:
+    """Generate the camera's images and train a reference on them."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     np.save(folder / "training.npy", sharp(TRAINING_SAMPLES, rng))
@@ -81,28 +81,28 @@ def train_camera(folder: Path, stop: threading.Event, teller: Teller) -> Trained
             minutes=MINUTES, max_steps=STEPS, warmup_steps=100, validate_every=200, calibration_fraction=0.2, seed=SEED
         ),
     )
-    trained = train(config, folder / "reference", stop, Listener(teller.say, teller.training), fresh=True)
+    trained = train(config, folder / "reference", stop, Listener(narrator.say, narrator.training), fresh=True)
     if trained is None:
         raise UsageError("the demo trains in one process", remedy="start it without torchrun")
     return trained
 
 
 @contextmanager
-def watch_camera(folder: Path, stop: threading.Event, teller: Teller) -> Iterator[Outcome]:
-    """Replays the stream against the reference; serves metrics until left.
+def watch_camera(folder: Path, stop: threading.Event, narrator: Narrator) -> Iterator[Outcome]:
+    """Replay the stream against the reference, serving metrics until the context is left.
 
     Raises:
-        Interrupted: it was told to stop before the end, and has no story to tell.
+        Interrupted: `stop` was set before the end of the stream.
     """
     config = daemon_config(folder)
-    chronicle = Chronicle(teller.alert)
+    chronicle = Chronicle(narrator.alert)
     monitor = build_monitor(config, chronicle)
     with serving(config, monitor) as url:
-        teller.say(f"status page {url}/   metrics {url}/metrics")
+        narrator.say(f"status page {url}/   metrics {url}/metrics")
         daemon = Daemon(config, load_references(config), monitor)
         daemon.prepare()
         done = threading.Event()
-        shown = threading.Thread(target=_show, args=(chronicle, done, teller), daemon=True)
+        shown = threading.Thread(target=_show, args=(chronicle, done, narrator), daemon=True)
         shown.start()
         try:
             run_roles(daemon, stop)
@@ -129,19 +129,19 @@ def _stream(rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np
     return np.concatenate([sharp(BEFORE, rng), out_of_focus(DURING, rng), sharp(AFTER, rng)])
 
 
-def _show(chronicle: Chronicle, done: threading.Event, teller: Teller) -> None:
+def _show(chronicle: Chronicle, done: threading.Event, narrator: Narrator) -> None:
     began, ended = drift_span()
-    told: set[int] = set()
+    announced: set[int] = set()
     start = time.monotonic()
     while not done.wait(0.1):
         for at, line in ((began, "the lens goes out of focus"), (ended, "the lens is in focus again")):
-            if chronicle.samples >= at and at not in told:
-                told.add(at)
-                teller.say(f"{time.monotonic() - start:5.1f} s  sample {at:,}: {line}")
-        teller.watching(chronicle)
+            if chronicle.samples >= at and at not in announced:
+                announced.add(at)
+                narrator.say(f"{time.monotonic() - start:5.1f} s  sample {at:,}: {line}")
+        narrator.watching(chronicle)
 
 
 def _free_port(wanted: int) -> int:
-    """The wanted port, or 0 for any other one where it is taken."""
+    """The preferred port, or 0 (any free one) if it is taken."""
     with socket.socket() as probe:
         return wanted if probe.connect_ex(("127.0.0.1", wanted)) else 0

@@ -1,4 +1,4 @@
-"""What every flow is: an exact diffeomorphism whose latent comes in blocks of sub-vectors."""
+"""The interface of every flow: an exact diffeomorphism whose latent consists of blocks of sub-vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BlockSpec:
     """One block of the latent, cut into sub-vectors (METHOD.md, "Symbols").
 
     Args:
-        name: what the block describes, in words a person reads in an alert.
+        name: what the block describes, as shown to users in alerts.
         vectors: ``P``, how many sub-vectors one sample contributes.
         dim: ``l``, the number of dimensions of each.
     """
@@ -36,7 +36,7 @@ class Flow(nn.Module, ABC):
 
     blocks: tuple[BlockSpec, ...]
     batch_invariant = False
-    """Whether a sample's latent is the same to the bit in a batch of any size."""
+    """Whether a sample's latent is the same to the bit in batches of any size."""
 
     @property
     def dim(self) -> int:
@@ -45,22 +45,22 @@ class Flow(nn.Module, ABC):
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
-        """What `build_flow` needs to make an untrained twin, as JSON-able values."""
+        """The JSON-able arguments from which `build_flow` makes an untrained copy."""
 
     @abstractmethod
     def prepare(self, raw: Tensor, *, generator: torch.Generator | None = None, noise: Noise = "random") -> Tensor:
-        """Turns raw samples into what `forward` takes: padded, and integers dequantized.
+        """Turn raw samples into the input of `forward`: pad images and dequantize integers.
 
         Args:
             raw: samples in their own units, ``(N, *sample_shape)``.
-            generator: of the random noise; torch's default one if None.
+            generator: of the random noise; torch's default generator if None.
             noise: ``"random"`` draws fresh noise (training); ``"content"`` derives it from each sample's own
                 values, so that a sample has one score wherever and whenever it is scored.
         """
 
     @abstractmethod
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Maps samples to latents.
+        """Map samples to latents.
 
         Args:
             x: prepared samples, ``(N, ...)``.
@@ -71,11 +71,11 @@ class Flow(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, latents: tuple[Tensor, ...]) -> Tensor:
-        """Maps latents back to prepared samples; the exact inverse of `forward`."""
+        """Map latents back to prepared samples; the exact inverse of `forward`."""
 
     @abstractmethod
     def initialise(self, x: Tensor) -> None:
-        """Sets data-dependent parameters from one batch of prepared samples."""
+        """Set data-dependent parameters from one batch of prepared samples."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density of prepared samples under the flow, in nats, ``(N,)``."""
@@ -88,7 +88,7 @@ class Flow(nn.Module, ABC):
 
 
 def device_of(flow: Flow) -> torch.device:
-    """Where a flow is."""
+    """The device that a flow is on."""
     return next(chain(flow.parameters(), flow.buffers())).device
 
 
@@ -100,7 +100,7 @@ def standard_normal_log_prob(latents: tuple[Tensor, ...]) -> Tensor:
     """
     total = torch.zeros(latents[0].shape[0], dtype=latents[0].dtype, device=latents[0].device)
     for z in latents:
-        if z.is_cuda:  # in one pass, not in three
+        if z.is_cuda:  # one pass over memory instead of three
             flat = z.flatten(1)
             total = total - 0.5 * (torch.linalg.vector_norm(flat, dim=1).square() + flat.shape[1] * LOG_2PI)
         else:
@@ -109,16 +109,16 @@ def standard_normal_log_prob(latents: tuple[Tensor, ...]) -> Tensor:
 
 
 def content_noise(x: Tensor) -> Tensor:
-    """Uniform noise in ``[0, 1)`` that depends on each row's own values and nothing else.
+    """Uniform noise in ``[0, 1)`` that depends only on each row's own values.
 
-    Scores must not depend on the batch a sample came in, nor on how often it was read again after a crash,
+    A score must depend neither on the batch in which a sample arrives nor on how often it is read again after a crash,
     so dequantization noise at scoring time is a hash of the sample.
 
     Args:
         x: rows of finite values, ``(N, D)``.
 
     Returns:
-        Noise of the shape and type of `x`.
+        Noise with the shape and type of `x`.
 
     >>> x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]])
     >>> u = content_noise(x)
@@ -127,7 +127,7 @@ def content_noise(x: Tensor) -> Tensor:
     """
     bits: Any = x.to(torch.float32).view(torch.int32).to(torch.int64)
     index: Any = torch.arange(1, x.shape[1] + 1, device=x.device, dtype=torch.int64)
-    if not x.is_cuda:  # NumPy's arithmetic of whole numbers is twice as quick
+    if not x.is_cuda:  # NumPy's integer arithmetic is twice as fast on a CPU
         bits, index = bits.numpy(), index.numpy()
     key = _mix(bits * 0x9E3779B1 + index * 0x85EBCA77).sum(1, keepdims=True)
     mixed = torch.as_tensor(_mix(_mix(key) + index * 0x9E3779B97F4A7C1) & 0xFFFFFF)

@@ -1,4 +1,4 @@
-"""Rebuilds an untrained flow from the architecture that a bundle's manifest holds."""
+"""Rebuild an untrained flow from the architecture in a bundle's manifest."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from driftwatch.flows.vector import VectorFlow
 FlowPart = TypeVar("FlowPart")
 
 REMEDY = "train the reference again with this version"
-REPEATED = ("scales", "steps", "layers")
-"""Of an architecture how often something is there that has weights of its own."""
+REPEATS = ("scales", "steps", "layers")
+"""Keys of an architecture that count modules with weights of their own."""
 
-LEAST = (
-    *((name,) for name in REPEATED),
+WEIGHT_FACTORS = (
+    *((name,) for name in REPEATS),
     ("hidden", "hidden"),
     ("channels", "channels"),
     ("channels", "hidden"),
@@ -30,14 +30,14 @@ LEAST = (
     ("columns", "knots"),
     ("indicators",),
 )
-"""Sizes of an architecture whose product is no more than the weights of any flow of it."""
+"""Keys whose product is a lower bound of the number of weights."""
 
 
 def build_flow(architecture: Mapping[str, Any]) -> Flow:
-    """An untrained twin of the flow whose `Flow.architecture` this is; its state dict can be loaded into it.
+    """Build an untrained copy of the flow that `architecture` describes, ready to load its state dict.
 
     Raises:
-        BundleError: unknown kind, missing or unknown keys, or values that make no flow.
+        BundleError: unknown kind, missing or unknown keys, or values that no flow can have.
     """
     values = dict(architecture)
     kind = values.pop("kind", None)
@@ -53,22 +53,21 @@ def build_flow(architecture: Mapping[str, Any]) -> Flow:
 
 
 def require_weights(architecture: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Sees to it, before a flow is built, that there are weights for what is largest in it.
+    """Check, before building a flow, that the weights suffice for its largest parts.
 
     Raises:
-        BundleError: there are not: it would fill the memory, or take for ever.
+        BundleError: they do not, so building the flow might fill the memory or never end.
     """
     features = architecture.get("features")
     stated = {**architecture, **(features if isinstance(features, Mapping) else {})}
     sizes = {name: value for name, value in stated.items() if isinstance(value, int)}
     if sizes.get("columns", 2) + sizes.get("indicators", 0) < 2:
-        sizes["hidden"] = 1  # of which there is nothing: one number depends on no other
-    there = sum(each.numel() for each in weights.values())
-    for names in LEAST:
-        asked = math.prod(sizes.get(name, 1) for name in names)
-        most = len(weights) if names[0] in REPEATED else there
-        if asked > most:
-            what = f"{' x '.join(dict.fromkeys(names))} is {asked}, more than there are weights"
+        sizes["hidden"] = 1  # a single feature has nothing to be conditioned on, so there are no hidden layers
+    available = sum(each.numel() for each in weights.values())
+    for names in WEIGHT_FACTORS:
+        required = math.prod(sizes.get(name, 1) for name in names)
+        if required > (len(weights) if names[0] in REPEATS else available):
+            what = f"{' x '.join(dict.fromkeys(names))} is {required}, more than there are weights"
             raise BundleError(what, where="architecture", remedy=REMEDY)
 
 
@@ -86,4 +85,4 @@ def _build(make: Callable[..., FlowPart], values: Mapping[str, Any], where: str)
     try:
         return make(**values)
     except (TypeError, ValueError, LookupError, TrainingError) as error:
-        raise BundleError(f"makes no flow: {error}", where=where, remedy=REMEDY) from error
+        raise BundleError(f"describes no valid flow: {error}", where=where, remedy=REMEDY) from error

@@ -1,9 +1,10 @@
-"""Columns of any kind to features that are standard normal one by one: what the vector flow starts from.
+"""Map columns of any kind to features that are each standard normal: the input of the vector flow.
 
-Every column goes through its own distribution function and then the normal quantile function. Where the distribution
-jumps (categories, zeros of a rain gauge, a column that is constant) a value has an interval of probability, and is
-spread evenly over it by noise: the distributional transform (Rueschendorf 2009), of which uniform dequantization is a
-special case. Beyond what was seen the tails go on logarithmically: an outlier stays an outlier, and stays finite.
+Every column passes through its own distribution function and then the normal quantile function. Where the distribution
+function jumps (categories, zeros of a rain gauge, a constant column), a value has an interval of probability, and noise
+spreads it evenly over that interval: the distributional transform (Rueschendorf 2009), of which uniform dequantization
+is a special case. Beyond the fitted range, the tails continue logarithmically, so an outlier stays both extreme and
+finite.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ TAIL_SLOPE = 2.0
 LIMIT = 30.0
 MISSING_NAME = "missing "
 MISSING = -1.234567e30
-"""Stands for a missing value where only the noise depends on it."""
+"""Replaces missing values before hashing, so that the content noise of a row is defined."""
 
 
 @dataclass(frozen=True)
 class _Distribution:
-    """A column's distribution function at its knots: just below each, and up to and with it."""
+    """A column's distribution function at its knots: just below and up to (including) each knot."""
 
     knots: Array
     below: Array
@@ -44,16 +45,16 @@ class _Distribution:
 
 
 class FeatureTransform(nn.Module):
-    """Maps raw rows to features, one for each column, and further ones that say what is missing.
+    """Maps raw rows to one feature per column, and indicators of missing values.
 
-    A missing value's own feature is pure noise. That it is missing shows in an indicator: one for each column that
-    had missing values in training, and one for all the others together.
+    The feature of a missing value is pure noise. That it is missing shows in an indicator: one for each column with
+    missing values in training, and a shared one for all other columns.
 
     Args:
-        columns: of a raw row.
-        indicators: columns with an indicator of their own.
-        shared: whether there is one for the rest.
-        knots: the most of any column.
+        columns: number of raw columns.
+        indicators: number of columns with their own indicator.
+        shared: whether the other columns have a shared indicator.
+        knots: largest number of knots of any column.
     """
 
     knots: Tensor
@@ -87,12 +88,12 @@ class FeatureTransform(nn.Module):
         missing: bool = True,
         seed: int = 0,
     ) -> FeatureTransform:
-        """Fits the distributions of columns.
+        """Fit the distributions of columns.
 
         Args:
             raw: rows ``(N, columns)``; NaN is a missing value.
             kinds: of the columns.
-            cardinalities: of category columns, how many values are known; the value after them is an unseen one.
+            cardinalities: number of known values of each category column; the next number stands for unseen values.
             missing: whether values may be missing at all.
             seed: of the noise on integers.
         """
@@ -105,31 +106,31 @@ class FeatureTransform(nn.Module):
         if missing:
             fitted.append(_fit_categories(np.zeros(len(raw)), 1))
         width = max(len(each.knots) for each in fitted)
-        made = FeatureTransform(len(kinds), len(indicated), shared=missing, knots=width)
+        transform = FeatureTransform(len(kinds), len(indicated), shared=missing, knots=width)
         for j, each in enumerate(fitted):
             n = len(each.knots)
-            # Beyond the last knot the row is filled up ascending, as a search needs it.
-            made.knots[j] = torch.from_numpy(np.pad(each.knots, (0, width - n), constant_values=np.inf))
-            made.below[j] = torch.from_numpy(np.pad(each.below, (0, width - n), constant_values=1.0))
-            made.upto[j] = torch.from_numpy(np.pad(each.upto, (0, width - n), constant_values=1.0))
-            made.last[j], made.scale[j] = n - 1, each.scale
-            made.edge[j] = 0.5 / (each.count + 1)
-        made.integer.copy_(torch.tensor([kind == "integer" for kind in kinds]))
-        made.indicated.copy_(torch.from_numpy(indicated))
-        return made
+            # Padded beyond the last knot in ascending order, as binary search requires.
+            transform.knots[j] = torch.from_numpy(np.pad(each.knots, (0, width - n), constant_values=np.inf))
+            transform.below[j] = torch.from_numpy(np.pad(each.below, (0, width - n), constant_values=1.0))
+            transform.upto[j] = torch.from_numpy(np.pad(each.upto, (0, width - n), constant_values=1.0))
+            transform.last[j], transform.scale[j] = n - 1, each.scale
+            transform.edge[j] = 0.5 / (each.count + 1)
+        transform.integer.copy_(torch.tensor([kind == "integer" for kind in kinds]))
+        transform.indicated.copy_(torch.from_numpy(indicated))
+        return transform
 
     @property
     def missing_shares(self) -> Array:
-        """The share of each column's values that were missing where it was fitted, ``(columns,)``."""
+        """The share of missing values in each column of the fitted data, ``(columns,)``."""
         shares = np.zeros(self.columns)
         first = self.columns
         shares[self.indicated.cpu().numpy()] = 1.0 - self.upto[first : first + self.indicators, 0].cpu().numpy()
         return shares
 
     def atoms(self) -> list[Array]:
-        """Of each feature the probabilities below the single values that have one, and up to and with them, ``(K, 2)``.
+        """The cumulative probabilities below and up to each feature's single values, ``(K, 2)`` per feature.
 
-        Those of whole numbers are where their noise begins and ends, if there are few.
+        An integer's interval is that of its noise; columns with many integers have none.
         """
         integer = [*self.integer.tolist(), *[False] * (self.dim - self.columns)]
         found = []
@@ -138,12 +139,12 @@ class FeatureTransform(nn.Module):
             if integer[j] and np.floor(knots[-1]) - np.floor(knots[0]) < KNOTS:
                 ends = np.interp(np.arange(np.floor(knots[0]), np.floor(knots[-1]) + 2.0), knots, upto)
                 below, upto = ends[:-1], ends[1:]
-            held = upto > below
-            found.append(np.stack([below[held], upto[held]], axis=1))
+            has_mass = upto > below
+            found.append(np.stack([below[has_mass], upto[has_mass]], axis=1))
         return found
 
     def structure(self) -> dict[str, Any]:
-        """What `from_structure` needs to make an unfitted twin; its state dict does the rest."""
+        """The arguments of `from_structure` for an unfitted copy; the state dict holds the rest."""
         return {
             "columns": self.columns,
             "indicators": self.indicators,
@@ -157,8 +158,8 @@ class FeatureTransform(nn.Module):
         return FeatureTransform(columns, indicators, shared=shared, knots=knots)
 
     def forward(self, raw: Tensor, *, generator: torch.Generator | None = None, noise: Noise = "random") -> Tensor:
-        """Maps rows ``(N, columns)`` to features ``(N, dim)``, float64; see `Flow.prepare`."""
-        rows = raw.to(torch.float64).T.contiguous()  # column by column, as all that follows goes
+        """Map rows ``(N, columns)`` to features ``(N, dim)``, float64; see `Flow.prepare`."""
+        rows = raw.to(torch.float64).T.contiguous()  # one column after another, the order of everything below
         absent = rows.isnan()
         u = self._noise(rows.masked_fill(absent, MISSING), generator, noise)
         known = torch.where(self.integer[:, None], rows + u[: self.columns], rows).masked_fill(absent, 0.0)
@@ -174,7 +175,7 @@ class FeatureTransform(nn.Module):
         return features.T.contiguous()
 
     def _noise(self, rows: Tensor, generator: torch.Generator | None, noise: Noise) -> Tensor:
-        """For columns ``(columns, N)`` noise ``(dim, N)``."""
+        """Noise ``(dim, N)`` for columns ``(columns, N)``."""
         if noise == "random":
             shape = (rows.shape[1], self.dim)
             drawn = torch.rand(shape, generator=generator, device=rows.device, dtype=rows.dtype)
@@ -183,7 +184,7 @@ class FeatureTransform(nn.Module):
         return content_noise(torch.cat([rows, extra]).T).T.contiguous()
 
     def _normal(self, values: Tensor, u: Tensor) -> Tensor:
-        """Values and noise ``(dim, N)`` to standard normal features ``(dim, N)``."""
+        """Map values and noise, ``(dim, N)`` each, to standard normal features ``(dim, N)``."""
         last, edge = self.last[:, None], self.edge[:, None]
         k = (reached(self.knots, values) - 1).clamp(min=0).minimum(last)
         following = (k + 1).minimum(last)
@@ -206,7 +207,7 @@ class FeatureTransform(nn.Module):
 
 
 def reached(knots: Tensor, values: Tensor) -> Tensor:
-    """How many of its row's ascending knots each value reaches, as `torch.searchsorted` from the right tells.
+    """How many of the ascending knots in its row each value reaches, like `torch.searchsorted` with ``right=True``.
 
     Args:
         knots: ``(dim, K)``.
@@ -217,7 +218,7 @@ def reached(knots: Tensor, values: Tensor) -> Tensor:
     """
     if knots.is_cuda:
         return torch.searchsorted(knots, values, right=True)
-    # All values halve what is left at once: a search that branches for each waits half the time for wrong guesses.
+    # All values halve their range in lockstep: a search that branches per value spends half its time on mispredictions.
     every, sought = knots.numpy().ravel(), values.numpy()
     left = knots.shape[1]
     first = np.arange(0, every.size, left)[:, None]
@@ -230,12 +231,12 @@ def reached(knots: Tensor, values: Tensor) -> Tensor:
 
 
 def _places(mask: Tensor) -> Any:
-    """Where something holds that seldom does; everywhere on a GPU, which would have to be waited for to tell."""
+    """Indices where a rare condition holds; everything on a GPU, since computing indices would synchronize with it."""
     return ... if mask.is_cuda else mask.nonzero(as_tuple=True)
 
 
 def feature_names(columns: Sequence[str], transform: FeatureTransform) -> tuple[str, ...]:
-    """The names of a transform's features, given those of its columns."""
+    """The names of a transform's features, given the names of its columns."""
     indicated = [f"{MISSING_NAME}{columns[j]}" for j in transform.indicated.tolist()]
     return (*columns, *indicated, *([f"{MISSING_NAME}values"] if transform.shared else []))
 
@@ -257,7 +258,7 @@ def _fit_numbers(ordered: Array) -> _Distribution:
     atoms = distinct if len(distinct) <= KNOTS // 2 else distinct[counts >= max(2.0, ATOM_SHARE * n)]
     knots = atoms
     if len(distinct) > KNOTS // 2:
-        # Even steps of the normal, not of probability: the tails are where it is told how unlikely an outlier is.
+        # Even steps of the normal quantile, not of probability: the tails decide how unlikely an outlier is.
         farthest = ndtri(0.5 / n)
         shares = ndtr(np.linspace(farthest, -farthest, KNOTS - min(len(atoms), KNOTS // 2)))
         grid = np.quantile(ordered, np.clip(shares, 0, 1), method="inverted_cdf")
@@ -269,13 +270,13 @@ def _fit_numbers(ordered: Array) -> _Distribution:
     if len(atoms) == len(distinct) and counts.max() < max(2.0, ATOM_SHARE * n):
         below = upto = 0.5 * (below + upto)
     spread = [np.subtract(*np.quantile(ordered, pair)) for pair in ((0.75, 0.25), (1.0, 0.99), (0.01, 0.0))]
-    # Only a column without spread is measured by its size: else one far from zero, a timestamp, would hide outliers.
+    # Only a constant column is scaled by its magnitude: any other far from zero, a timestamp say, would hide outliers.
     scale = max(spread) or ordered[-1] - ordered[0] or max(1e-3 * abs(ordered[0]), 1e-9)
     return _Distribution(knots, below, upto, float(scale), n)
 
 
 def _fit_categories(values: Array, cardinality: int) -> _Distribution:
-    """Known values and one unseen; the rare and the unseen keep a small share, so that they stay improbable."""
+    """Known values and one for unseen values; rare and unseen values keep a small share, so they stay improbable."""
     n = len(values)
     counts = np.bincount(np.minimum(values, cardinality).astype(np.int64), minlength=cardinality + 1)
     shares = (counts + 0.5) / (n + 0.5 * (cardinality + 1))

@@ -1,4 +1,4 @@
-"""Inference-time folding: a flow's twin in which all that does not depend on the samples is worked out once."""
+"""Inference-time folding: a copy of a flow in which everything independent of the samples is precomputed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from driftwatch.flows.mix import InvertibleMix
 
 
 class FoldedMix(nn.Module):
-    """An `InvertibleMix` as one matrix product, its log-determinant a number."""
+    """An `InvertibleMix` as one matrix product with a constant log-determinant."""
 
     weight: Tensor
     bias: Tensor
@@ -29,7 +29,7 @@ class FoldedMix(nn.Module):
         self.log_det = float(mix.log_det_per_position())
 
     def forward(self, x: Tensor) -> tuple[Tensor, float]:
-        """As `InvertibleMix.forward`."""
+        """Like `InvertibleMix.forward`."""
         return linear(x, self.weight, self.bias), math.prod(x.shape[1:-1]) * self.log_det
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class FoldedMix(nn.Module):
 
 
 class FoldedConditioner(nn.Module):
-    """A `Conditioner` whose weights lie as they are multiplied; on a GPU convolution, bias and ReLU are one kernel."""
+    """A `Conditioner` with channels-last weights; on a GPU, convolution, bias and ReLU are one kernel."""
 
     def __init__(self, conditioner: Conditioner) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class FoldedConditioner(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-        """As `Conditioner.forward`, in the type of the weights."""
+        """Like `Conditioner.forward`, in the type of the weights."""
         del dtype
         out = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         out = _rectified(self.middle, _rectified(self.first, out))
@@ -57,9 +57,9 @@ class FoldedConditioner(nn.Module):
 
 @torch.no_grad()
 def fold(flow: Flow) -> Flow:
-    """The same function, for scoring only: quicker, in evaluation mode, and without gradients.
+    """A copy that computes the same function faster, for scoring only: in evaluation mode and without gradients.
 
-    Actnorms are multiplied into the 1x1 convolutions that follow them, and LU factors are multiplied out.
+    Actnorms are merged into the 1x1 convolutions that follow them, and LU factors are multiplied out.
     """
     twin = copy.deepcopy(flow).eval().requires_grad_(requires_grad=False)
     for module in list(twin.modules()):

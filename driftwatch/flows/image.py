@@ -1,11 +1,11 @@
-"""The flow for images: multi-scale, of actnorm, invertible 1x1 convolutions and affine couplings.
+"""The flow for images: multi-scale, with actnorm, invertible 1x1 convolutions and affine couplings.
 
 References:
     Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions" (arXiv 1807.03039).
     Dinh et al., "Density estimation using Real NVP" (arXiv 1605.08803): squeeze, split and couplings.
 
-Inside the flow images are channels-last, ``(N, H, W, C)``: a 1x1 convolution is then a matrix product and the
-couplings' convolutions run in the layout that CPUs and tensor cores like best.
+Inside the flow, images are channels-last, ``(N, H, W, C)``: a 1x1 convolution is then a matrix product, and the
+couplings' convolutions run in the layout that suits CPUs and tensor cores best.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from driftwatch.flows.base import BlockSpec, Flow, Noise, content_noise
 from driftwatch.flows.mix import InvertibleMix
 
 NOISE_LEVELS = 256
-"""Real-valued images get noise of one in so many of their range, as if they were stored in 8 bits."""
+"""Real-valued images get noise of 1/256 of their range, as if they were stored in 8 bits."""
 
 MAX_LOG_SCALE = 2.0
 MAX_SUB_VECTOR = 16
 Scale = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-"""One scale of a flow: images ``(N, 2H, 2W, C / 4)`` and log-determinants ``(N,)`` to the latent that leaves there,
-``(N, H, W, C / 2)`` or its sub-vectors ``(N, P, l)``, what goes on, ``(N, H, W, C / 2)``, and log-determinants. At the
-last scale everything leaves."""
+"""One scale of a flow. It maps images ``(N, 2H, 2W, C / 4)`` and log-determinants ``(N,)`` to the latent that leaves at
+this scale, ``(N, H, W, C / 2)`` or already cut into sub-vectors ``(N, P, l)``, the rest that goes on to the next scale,
+``(N, H, W, C / 2)``, and log-determinants. At the last scale, everything leaves."""
 
 SCALE_NAMES = ("fine texture", "medium shape", "coarse shape", "layout", "gross layout")
 
@@ -45,15 +45,15 @@ class ImageFlow(Flow):
         channels: of the images.
         height: of the images, in pixels.
         width: of the images, in pixels.
-        low: the lowest pixel value.
-        high: the highest pixel value.
+        low: least pixel value.
+        high: greatest pixel value.
         integer: whether pixel values are integers, dequantized by noise of width one.
-        scales: how often the image is halved; each scale gives one block of the latent.
-        steps: flow steps in each scale.
+        scales: how often the image is halved; each scale contributes one block of the latent.
+        steps: flow steps per scale.
         hidden: channels of the couplings' hidden layers.
 
     Raises:
-        TrainingError: if the images are too small for so many scales.
+        TrainingError: the images are too small for so many scales.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ImageFlow(Flow):
         self.scales, self.steps, self.hidden = scales, steps, hidden
         self.compute_dtype: torch.dtype | None = None
         self.kernels: Mapping[int, Scale] = {}
-        self.takes_pixels = False  # whether the first of the kernels does, and not what lies around zero
+        self.takes_pixels = False  # whether the first kernel takes raw pixels instead of values centred on zero
         self.content_noise: Callable[[Tensor], Tensor] = content_noise
         multiple = 2**scales
         self.padded = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
@@ -109,12 +109,12 @@ class ImageFlow(Flow):
 
     @property
     def patches(self) -> tuple[int, ...]:
-        """The sides of the patches that are the sub-vectors of each block."""
+        """The side of the patch that one sub-vector covers, for each block."""
         return tuple(patch for *_, patch in self._grids)
 
     @property
     def padding(self) -> tuple[int, int, int, int]:
-        """Pixels added at the left, right, top and bottom."""
+        """Pixels added on the left, right, top and bottom."""
         _, height, width = self.image_shape
         dh, dw = self.padded[0] - height, self.padded[1] - width
         return dw // 2, dw - dw // 2, dh // 2, dh - dh // 2
@@ -135,7 +135,7 @@ class ImageFlow(Flow):
         }
 
     def prepare(self, raw: Tensor, *, generator: torch.Generator | None = None, noise: Noise = "random") -> Tensor:
-        """Pads raw images ``(N, C, H, W)`` and adds dequantization noise; see `Flow.prepare`."""
+        """Pad raw images ``(N, C, H, W)`` and add dequantization noise; see `Flow.prepare`."""
         x = F.pad(raw, self.padding, value=self.low)
         if noise == "content":
             u = self.content_noise(x.flatten(1)).view_as(x)
@@ -144,7 +144,7 @@ class ImageFlow(Flow):
         return x + u * self.noise_width
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Maps prepared images ``(N, C, H', W')`` to latents; see `Flow.forward`."""
+        """Map prepared images ``(N, C, H', W')`` to latents; see `Flow.forward`."""
         span = self.high - self.low + self.noise_width
         h = (x - self.low if self.low else x).permute(0, 2, 3, 1)
         if not self.takes_pixels:
@@ -159,7 +159,7 @@ class ImageFlow(Flow):
         return tuple(cut), log_det
 
     def by_layers(self, scale: int, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A `Scale`, layer by layer."""
+        """Compute one `Scale` layer by layer."""
         h = squeeze(x)
         for step in steps_of_stage(self.stages[scale]):
             h, step_log_det = step(h, self.compute_dtype)
@@ -171,13 +171,13 @@ class ImageFlow(Flow):
         return (leaving + shift) * log_scale.exp(), h, log_det + log_scale.flatten(1).sum(1)
 
     def inverse(self, latents: tuple[Tensor, ...]) -> Tensor:
-        """Maps latents to prepared images ``(N, C, H', W')``."""
-        whole = [_uncut(z, *grid) for z, grid in zip(latents, self._grids, strict=True)]
-        h = whole[-1]
+        """Map latents to prepared images ``(N, C, H', W')``."""
+        leaving = [_uncut(z, *grid) for z, grid in zip(latents, self._grids, strict=True)]
+        h = leaving[-1]
         for scale in reversed(range(self.scales)):
             if scale < self.scales - 1:
                 shift, log_scale = self.splits[scale](h, self.compute_dtype)
-                h = torch.cat([whole[scale] * (-log_scale).exp() - shift, h], dim=3)
+                h = torch.cat([leaving[scale] * (-log_scale).exp() - shift, h], dim=3)
             for step in reversed(steps_of_stage(self.stages[scale])):
                 h = step.inverse(h, self.compute_dtype)
             h = unsqueeze(h)
@@ -185,10 +185,10 @@ class ImageFlow(Flow):
         return (h.permute(0, 3, 1, 2) + 0.5) * span + self.low
 
     def boxes(self) -> Tensor:
-        """Which pixels each dimension of the latent stands for.
+        """The pixels that each dimension of the latent covers.
 
         Returns:
-            First and last row, first and last column, ``(d, 4)``; the last ones are exclusive. Those of padding lie
+            First and last row, first and last column, ``(d, 4)``; the last ones are exclusive. Boxes in the padding lie
             outside the image.
         """
         left, _, top, _ = self.padding
@@ -204,7 +204,7 @@ class ImageFlow(Flow):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets every actnorm so that its output has mean 0 and variance 1 on `x` (prepared images)."""
+        """Set every actnorm so that its output has mean 0 and variance 1 on `x` (prepared images)."""
         span = self.high - self.low + self.noise_width
         h = ((x - self.low) / span - 0.5).permute(0, 2, 3, 1)
         for scale, steps in enumerate(self.stages):
@@ -242,7 +242,7 @@ class FlowStep(nn.Module):
 
 
 class Conditioner(nn.Module):
-    """The small convolutional network that gives a coupling its shift and bounded log-scale."""
+    """The small convolutional network that computes a coupling's shift and bounded log-scale."""
 
     def __init__(self, channels: int, out_channels: int, hidden: int) -> None:
         super().__init__()
@@ -253,7 +253,7 @@ class Conditioner(nn.Module):
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-        """Maps ``(N, H, W, C)`` to a shift and a log-scale, both ``(N, H, W, out_channels / 2)``."""
+        """Map ``(N, H, W, C)`` to a shift and a log-scale, both ``(N, H, W, out_channels / 2)``."""
         out = x.permute(0, 3, 1, 2).to(dtype or x.dtype, memory_format=torch.channels_last)
         for layer in (self.first, self.middle, self.last):
             if layer is not self.first:
@@ -264,12 +264,12 @@ class Conditioner(nn.Module):
 
 
 def steps_of_stage(stage: nn.Module) -> list[FlowStep]:
-    """The steps of one of a flow's `stages`, which has nothing else."""
+    """The steps of one of a flow's `stages`."""
     return [step for step in stage.children() if isinstance(step, FlowStep)]
 
 
 def squeeze(x: Tensor) -> Tensor:
-    """Trades space for channels: ``(N, H, W, C)`` to ``(N, H/2, W/2, 4C)``."""
+    """Trade space for channels: ``(N, H, W, C)`` to ``(N, H/2, W/2, 4C)``."""
     n, h, w, c = x.shape
     return x.reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 5, 2, 4).reshape(n, h // 2, w // 2, c * 4)
 
@@ -285,13 +285,13 @@ def _as(bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 
 
 def _patch(height: int, width: int, channels: int) -> int:
-    """The side of the patch that a sub-vector covers: two pixels where that stays small, else one."""
+    """The side of the patch that a sub-vector covers: two pixels if that stays small enough, else one."""
     even = height % 2 == 0 and width % 2 == 0 and height * width > 4
     return 2 if even and channels * 4 <= MAX_SUB_VECTOR else 1
 
 
 def _cut(z: Tensor, patch: int) -> Tensor:
-    """Cuts ``(N, H, W, C)`` into sub-vectors ``(N, P, l)`` of one patch each."""
+    """Cut ``(N, H, W, C)`` into sub-vectors ``(N, P, l)`` of one patch each."""
     n, h, w, c = z.shape
     z = z.reshape(n, h // patch, patch, w // patch, patch, c).permute(0, 1, 3, 2, 4, 5)
     return z.reshape(n, (h // patch) * (w // patch), patch * patch * c)

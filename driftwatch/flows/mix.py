@@ -1,4 +1,4 @@
-"""Actnorm and an invertible linear map of the channels, as one step: what lets couplings meet all dimensions.
+"""Actnorm and an invertible linear map of the channels in one step, so that couplings reach all dimensions.
 
 Reference:
     Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions" (arXiv 1807.03039), section 3.2.
@@ -35,10 +35,10 @@ class InvertibleMix(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixes ``(N, ..., C)``; the log-determinant of one sample is a scalar, the same for all."""
+        """Mix the channels of ``(N, ..., C)``; the log-determinant is one scalar, the same for all samples."""
         positions = math.prod(x.shape[1:-1])
         log_det = positions * self.log_det_per_position()
-        if len(x) * positions < x.shape[-1]:  # fewer rows than channels: three thin products cost less than one matrix
+        if len(x) * positions < x.shape[-1]:  # with fewer rows than channels, three thin products cost less than W
             y = linear((x + self.bias) * self.log_scale.exp(), self._upper())
             return linear(linear(y, self._lower()), self.permutation), log_det
         return linear(x, *self.affine()), log_det
@@ -61,14 +61,14 @@ class InvertibleMix(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Sets the actnorm so that each channel of `x` gets mean 0 and variance 1 before it is mixed."""
+        """Set the actnorm so that each channel of `x` has mean 0 and variance 1 before mixing."""
         rows = x.reshape(-1, x.shape[-1])
         self.bias.copy_(-rows.mean(0))
         self.log_scale.copy_(-(rows.std(0) + 1e-6).log())
 
     @torch.no_grad()
     def set_matrix(self, matrix: Tensor) -> None:
-        """Sets ``W``, an invertible ``(C, C)`` matrix."""
+        """Set ``W`` to an invertible ``(C, C)`` matrix."""
         permutation, lower, upper = torch.linalg.lu(matrix)
         diagonal = upper.diagonal()
         self.permutation.copy_(permutation)

@@ -1,4 +1,4 @@
-"""Monotonic rational-quadratic splines with linear tails: the couplings' elementwise bijection.
+"""Monotonic rational-quadratic splines with linear tails, the elementwise bijections of couplings.
 
 Reference:
     Durkan et al., "Neural Spline Flows" (arXiv 1906.04032), section 3.1 and appendix A.
@@ -19,11 +19,11 @@ TAIL_BOUND = 5.0
 MIN_BIN = 1e-3
 MIN_SLOPE = 1e-3
 UNIT_SLOPE = math.log(math.expm1(1 - MIN_SLOPE))
-"""The raw value at which a knot's slope is one."""
+"""The unconstrained parameter at which a knot's slope is one."""
 
 
 def parameter_count(bins: int) -> int:
-    """How many parameters one spline takes: widths, heights, and slopes of the inner knots.
+    """The number of parameters of one spline: widths, heights, and slopes of the inner knots.
 
     >>> parameter_count(8)
     23
@@ -32,15 +32,15 @@ def parameter_count(bins: int) -> int:
 
 
 def rational_quadratic_spline(x: Tensor, parameters: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
-    """Maps each element through its own increasing spline within `TAIL_BOUND` of zero, and as it is outside.
+    """Map each element by its own increasing spline within `TAIL_BOUND` of zero, and by the identity outside.
 
     Args:
         x: values, ``(...)``.
-        parameters: unconstrained, ``(..., 3 * bins - 1)``; all zeros make the identity.
-        inverse: whether to apply the inverse map.
+        parameters: unconstrained, ``(..., 3 * bins - 1)``; all zeros give the identity.
+        inverse: apply the inverse map.
 
     Returns:
-        The mapped values and ``log |dy/dx|`` of the map applied, both ``(...)``.
+        The mapped values and ``log |dy/dx|`` of the applied map, both ``(...)``.
 
     >>> x = torch.tensor([-7.0, 0.5, 2.0])
     >>> y, log_slope = rational_quadratic_spline(x, torch.zeros(3, 23))
@@ -67,7 +67,7 @@ def rational_quadratic_spline(x: Tensor, parameters: Tensor, *, inverse: bool = 
 
 @dataclass(frozen=True)
 class _Bin:
-    """The bin that each element falls in: its lower left corner, its size, and the slopes at its ends."""
+    """The bin that contains each element: its lower left corner, its size, and the slopes at its ends."""
 
     left: Tensor
     width: Tensor
@@ -97,7 +97,7 @@ def _bins(values: Tensor, parameters: Tensor, *, by_height: bool) -> _Bin:
 
 
 def _knots(raw: Tensor) -> Tensor:
-    """Knots of all that is within the tails, ``(..., bins + 1)``, no two closer than `MIN_BIN` of the span."""
+    """Knots from one tail to the other, ``(..., bins + 1)``, none closer than `MIN_BIN` of the span."""
     bins = raw.shape[-1]
     sizes = MIN_BIN + (1 - MIN_BIN * bins) * raw.softmax(-1)
     inner = 2 * TAIL_BOUND * sizes.cumsum(-1)[..., :-1] - TAIL_BOUND
@@ -105,7 +105,7 @@ def _knots(raw: Tensor) -> Tensor:
 
 
 def _solve(y: Tensor, b: _Bin) -> Tensor:
-    """Where in its bin, in ``[0, 1]``, the spline takes the value `y`: the stable root of a quadratic (eq. 29)."""
+    """The relative position within its bin, in ``[0, 1]``, at which the spline equals `y`: a stable root (eq. 29)."""
     above = y - b.low
     bend = b.slope + b.next_slope - 2 * b.secant
     quadratic = b.height * (b.secant - b.slope) + above * bend

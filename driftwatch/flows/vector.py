@@ -21,24 +21,24 @@ from driftwatch.flows.mix import InvertibleMix
 from driftwatch.flows.spline import parameter_count, rational_quadratic_spline
 
 PATCH = 4
-"""Dimensions of a sub-vector where several share a block."""
+"""Dimensions per sub-vector in blocks of several sub-vectors."""
 
 MAX_SINGLE_BLOCKS = 8
 MAX_SHARED_BLOCKS = 16
 
 
 class VectorFlow(Flow):
-    """A coupling flow over features of any number, one included.
+    """A coupling flow over any number of features, even one.
 
-    Its density, and so its bits per dimension, is that of the features (see `FeatureTransform`), not of the raw
-    columns: those mix units, categories and missing values, for which no common density exists.
+    Its density, and so its bits per dimension, refers to the features (see `FeatureTransform`), not to the raw columns:
+    those mix units, categories and missing values, for which no common density exists.
 
     Args:
-        features: the fitted map from raw rows to features.
-        layers: coupling layers.
+        features: fitted map from raw rows to features.
+        layers: number of coupling layers.
         hidden: width of the couplings' networks.
         bins: of each spline.
-        block_dim: the most dimensions of a block that is one sub-vector (see `latent_blocks`).
+        block_dim: most dimensions of a block that is a single sub-vector (see `latent_blocks`).
     """
 
     def __init__(
@@ -69,20 +69,20 @@ class VectorFlow(Flow):
         }
 
     def prepare(self, raw: Tensor, *, generator: torch.Generator | None = None, noise: Noise = "random") -> Tensor:
-        """Turns raw rows ``(N, columns)``, best float64, into features ``(N, dim)``; see `Flow.prepare`."""
+        """Turn raw rows ``(N, columns)``, preferably float64, into features ``(N, dim)``; see `Flow.prepare`."""
         features: Tensor = self.features(raw, generator=generator, noise=noise)
         return features.to(self.last_mix.bias.dtype)
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Maps features ``(N, dim)`` to latents; see `Flow.forward`."""
-        whole, log_det = (self.kernel or self.by_layers)(x)
+        """Map features ``(N, dim)`` to latents; see `Flow.forward`."""
+        full, log_det = (self.kernel or self.by_layers)(x)
         ends = list(accumulate(block.vectors * block.dim for block in self.blocks))
-        parts = whole.tensor_split(ends[:-1], dim=1)
+        parts = full.tensor_split(ends[:-1], dim=1)
         latents = tuple(z.view(-1, b.vectors, b.dim) for z, b in zip(parts, self.blocks, strict=True))
         return latents, log_det
 
     def by_layers(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """All latent dimensions ``(N, dim)`` of features, and log-determinants, layer by layer."""
+        """All latent dimensions, ``(N, dim)``, and log-determinants, computed layer by layer."""
         log_det = x.new_zeros(len(x))
         for layer in self.layers:
             x, layer_log_det = layer(x)
@@ -91,7 +91,7 @@ class VectorFlow(Flow):
         return x, log_det + mix_log_det
 
     def inverse(self, latents: tuple[Tensor, ...]) -> Tensor:
-        """Maps latents to features ``(N, dim)``."""
+        """Map latents to features ``(N, dim)``."""
         x = self.last_mix.inverse(torch.cat([z.flatten(1) for z in latents], dim=1))
         for layer in reversed(self.layers):
             x = layer.inverse(x)  # type: ignore[operator]
@@ -99,9 +99,9 @@ class VectorFlow(Flow):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Whitens features ``(N, dim)`` by the first layer, and standardises the input of every other.
+        """Whiten features ``(N, dim)`` in the first layer, and standardize the input of every other layer.
 
-        Splines start as the identity, so what the flow has to learn is all that is not Gaussian.
+        Splines start as the identity, so the flow only has to learn what is not Gaussian.
         """
         first: CouplingLayer = self.layers[0]  # type: ignore[assignment]
         first.mix.initialise(x)
@@ -114,7 +114,7 @@ class VectorFlow(Flow):
 
 
 class CouplingLayer(nn.Module):
-    """Mixing, then a spline for one part of the dimensions, with parameters that come from the other part."""
+    """Mixing, then a spline on one part of the dimensions, parametrized by the other part."""
 
     def __init__(self, dim: int, hidden: int, bins: int) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class CouplingLayer(nn.Module):
 
 
 class Conditioner(nn.Module):
-    """The small residual network that gives a coupling its splines; without inputs, constants to be learnt."""
+    """The small residual network that computes a coupling's spline parameters; without inputs, learnt constants."""
 
     def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class Conditioner(nn.Module):
             nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, inputs)`` to ``(N, outputs)``."""
+        """Map ``(N, inputs)`` to ``(N, outputs)``."""
         if self.first is None or self.last is None:
             return self.constant.expand(len(x), -1)  # type: ignore[union-attr]
         h = linear(x, self.first.weight, self.first.bias)
@@ -164,11 +164,11 @@ class Conditioner(nn.Module):
 
 
 def latent_blocks(dim: int, block_dim: int = 8) -> tuple[BlockSpec, ...]:
-    """Cuts a latent of `dim` dimensions into blocks.
+    """Divide a latent of `dim` dimensions into blocks.
 
-    A few dimensions are cut into even blocks of one sub-vector each: every pair inside a block is watched. Where that
-    would take more than `MAX_SINGLE_BLOCKS` blocks, as for embeddings, sub-vectors of `PATCH` dimensions share
-    blocks, so that a summary's size and a small window's noise stay bounded; a remainder gets a block of its own.
+    A few dimensions are divided into equal blocks of one sub-vector each, so that every pair within a block is watched.
+    Where that would take more than `MAX_SINGLE_BLOCKS` blocks, as for embeddings, sub-vectors of `PATCH` dimensions
+    share blocks, which bounds the size of a summary and the noise of small windows; a remainder is a block of its own.
 
     >>> [(b.name, b.vectors, b.dim) for b in latent_blocks(10)]
     [('latent dims 1-5', 1, 5), ('latent dims 6-10', 1, 5)]
@@ -191,12 +191,12 @@ def latent_blocks(dim: int, block_dim: int = 8) -> tuple[BlockSpec, ...]:
 
 
 def _even(total: int, parts: int) -> list[int]:
-    """`total` as a sum of `parts` sizes that differ by one at most."""
+    """Split `total` into `parts` sizes that differ by at most one."""
     return [total // parts + (index < total % parts) for index in range(parts)]
 
 
 def _whitener(x: Tensor) -> Tensor:
-    """A matrix that decorrelates the columns of standardised rows, shrunk where there are few rows."""
+    """A matrix that decorrelates the columns of standardized rows, with more shrinkage for fewer rows."""
     n, dim = x.shape
     shrinkage = dim / (dim + n)
     eye = torch.eye(dim, dtype=torch.float64, device=x.device)

@@ -1,4 +1,4 @@
-"""The untrained flow that suits samples of a schema."""
+"""The untrained flow for samples of a schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.train_config import FlowConfig
 
 FEW_VALUES = 128
-"""A column of no more values than these needs no noise: each has a probability of its own."""
+"""Columns with no more distinct values need no noise: each value has a probability of its own."""
 
 
 def new_flow(size: FlowConfig, schema: Schema, samples: Samples, *, seed: int = 0) -> Flow:
@@ -21,7 +21,7 @@ def new_flow(size: FlowConfig, schema: Schema, samples: Samples, *, seed: int = 
     Args:
         size: of the flow.
         schema: of one sample.
-        samples: by which the features of a table or of vectors are fitted, ``(N, *schema.shape)``.
+        samples: to fit the features of tables or vectors to, ``(N, *schema.shape)``.
         seed: of the noise on integers while features are fitted.
 
     Raises:
@@ -54,7 +54,7 @@ def new_flow(size: FlowConfig, schema: Schema, samples: Samples, *, seed: int = 
 
 
 def _numeric_kind(values: Samples) -> ColumnKind:
-    """Whole numbers of many values are taken for integers, and get noise."""
+    """Columns of many distinct whole numbers count as integers, which get noise."""
     present = values[~np.isnan(values)]
     whole = bool((present == np.rint(present)).all())
     return "integer" if whole and len(np.unique(present)) > FEW_VALUES else "numeric"

@@ -1,4 +1,4 @@
-"""What a calibrated reference is worth: how well it tells built-in shifts from fresh samples of its own kind."""
+"""Assessment of a calibrated reference: how well it separates built-in shifts from fresh reference samples."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True)
 class Assessment:
-    """Figures of a report.
+    """Figures for a report.
 
     Args:
         evaluations: of every detector.
-        scores: of some samples, nats ``(N,)``, by shift; those of the reference under `REFERENCE`.
+        scores: of some samples, nats ``(N,)``, by shift; those of the reference are under `REFERENCE`.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -33,18 +33,18 @@ class Assessment:
 
     @property
     def combined(self) -> tuple[Evaluation, ...]:
-        """Of the combined detector, by which alerts are raised."""
+        """Evaluations of the combined detector, which raises alerts."""
         return tuple(row for row in self.evaluations if row.detector == "combined")
 
 
 def assess(reference: Reference, fresh: Samples, *, seed: int, doing: Callable[[str, float], None]) -> Assessment:
-    """Tries the built-in shifts of `driftwatch.data.corruptions`.
+    """Evaluate the built-in shifts of `driftwatch.data.corruptions`.
 
     Args:
         reference: calibrated.
         fresh: samples that it was neither fitted to nor calibrated on, ``(N, *sample_shape)``.
         seed: of the shifts and of the windows.
-        doing: told the shift that is tried, and the share that is done.
+        doing: called with the current step and the share that is done.
 
     Raises:
         DataError: there are too few samples.

@@ -1,4 +1,4 @@
-"""What users would pick instead, on raw values: MMD with a Gaussian kernel, and feature-wise KS with Bonferroni.
+"""Common alternatives, on raw values: MMD with a Gaussian kernel, and feature-wise KS with Bonferroni correction.
 
 References:
     Gretton et al., "A kernel two-sample test" (JMLR 2012).
@@ -25,7 +25,7 @@ class Baseline(Protocol):
 
 
 class MaximumMeanDiscrepancy:
-    """Squared MMD with a Gaussian kernel, its bandwidth the median distance within the reference."""
+    """Squared MMD with a Gaussian kernel, whose bandwidth is the median distance within the reference."""
 
     name = "mmd"
 
@@ -36,7 +36,7 @@ class MaximumMeanDiscrepancy:
         self._within = float(np.exp(-distances / self._bandwidth).mean())
 
     def statistic(self, window: NDArray[np.floating]) -> float:
-        """The biased estimate, which is defined for windows of one sample too."""
+        """The biased estimate, which is also defined for windows of one sample."""
         flat = _flat(window)
         across = np.exp(-_squared_distances(flat, self._reference) / self._bandwidth).mean()
         inside = np.exp(-_squared_distances(flat, flat) / self._bandwidth).mean()
@@ -44,7 +44,7 @@ class MaximumMeanDiscrepancy:
 
 
 class KolmogorovSmirnov:
-    """The largest KS statistic over all features: its Bonferroni-corrected p-value is monotone in it."""
+    """The largest KS statistic over all features, in which the Bonferroni-corrected p-value is monotone."""
 
     name = "ks"
 
@@ -52,10 +52,10 @@ class KolmogorovSmirnov:
         self._ordered = np.sort(_flat(reference), axis=0)
 
     def statistic(self, window: NDArray[np.floating]) -> float:
-        """The two-sided statistic, maximised over features."""
+        """The two-sided statistic, maximized over features."""
         flat = np.sort(_flat(window), axis=0)
         n, worst = len(flat), 0.0
-        # The distance is largest at a value of the window or just before it: between them only the reference moves.
+        # The distance is largest at or just before a value of the window: between these, only the reference changes.
         for values, reference in zip(flat.T, self._ordered.T, strict=True):
             for side in ("left", "right"):
                 ours = np.searchsorted(values, values, side=side) / n
@@ -72,7 +72,7 @@ def baselines(reference: NDArray[np.floating], *, seed: int = 0) -> tuple[Baseli
 
 
 def _flat(samples: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Rows of finite features: a missing value counts as zero, as it would in a user's feature matrix."""
+    """Rows of finite features: a missing value counts as zero, as in a typical feature matrix."""
     return np.nan_to_num(samples.reshape(len(samples), -1).astype(np.float64))
 
 

@@ -1,4 +1,4 @@
-"""The reference as a folder: written whole or not at all, verified when read, and never unpickled."""
+"""Bundles: a reference as a folder, written completely or not at all, verified when read, and never unpickled."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ from driftwatch.reference.mlflow_client import SCHEMES
 
 FORMAT_VERSION = 5
 PLAIN_VERSION = 4
-"""Of bundles without columns of many categories, of which an older driftwatch can make nothing."""
+"""Version of bundles without gathered categories, which older versions of driftwatch cannot read."""
 
 OLDEST_VERSION = 3
-"""Where the values of columns are cut was not kept; it was between equal shares."""
+"""Version 3 does not store the edges of columns' bins, which were at equal shares."""
+
 VERSION_LENGTH = 12
 MAX_MANIFEST_BYTES = 16 << 20
 DAMAGED = "copy the bundle again, or train the reference again"
@@ -53,16 +54,16 @@ DAMAGED = "copy the bundle again, or train the reference again"
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle holds.
+    """The contents of a bundle.
 
     Args:
-        path: its folder, or the URL of it.
-        name: given by the trainer.
-        version: a digest of the contents: the same contents have the same version.
+        path: its folder or URL.
+        name: of the reference, from the training configuration.
+        version: a digest of the contents, so equal contents have equal versions.
         schema: of one sample.
         flow: in evaluation mode, on its device.
         calibration: named arrays.
-        manifest: the whole manifest.
+        manifest: the full manifest.
     """
 
     path: Location
@@ -85,23 +86,23 @@ def write_bundle(
     report: bytes | None = None,
     overwrite: bool = False,
 ) -> str:
-    """Writes a bundle, which appears under its name only when it is complete.
+    """Write a bundle, which appears under its name only when it is complete.
 
     Args:
-        out: the folder or URL; there must be none of that name, or an empty one.
+        out: the folder or URL; it must not exist or must be empty.
         name: of the reference.
         schema: of one sample.
         flow: fitted.
         calibration: named arrays.
-        facts: further entries of the manifest: training data, metrics.
+        facts: further entries of the manifest, such as training data and metrics.
         report: a PNG.
-        overwrite: take the place of a bundle at `out`.
+        overwrite: replace a bundle at `out`.
 
     Returns:
         The bundle's version.
 
     Raises:
-        BundleError: the folder exists, or cannot be written; nothing half-written is left then.
+        BundleError: the folder exists or cannot be written; a partly written one is removed.
     """
     refuse_existing(out, overwrite=overwrite)
     state = {key: value.detach().cpu().contiguous() for key, value in flow.state_dict().items()}
@@ -134,7 +135,7 @@ def write_bundle(
             write_folder(out, files, check=load_bundle, replace=overwrite)
     except OSError as error:
         size = sum(map(len, files.values()))
-        left = "what is left of it counts as nothing" if isinstance(out, RemotePath) else "nothing is left behind"
+        left = "an incomplete bundle there is ignored" if isinstance(out, RemotePath) else "nothing is left behind"
         raise BundleError(
             f"cannot be written: {error.strerror or error}",
             where=str(out),
@@ -144,35 +145,35 @@ def write_bundle(
 
 
 def refuse_existing(out: Location, *, overwrite: bool = False) -> None:
-    """Refuses to write where there is something: bundles never change once they are written.
+    """Refuse to write to an existing place: bundles never change once they are written.
 
     Args:
         out: where a bundle is to be written.
-        overwrite: a bundle may be there, to be replaced; anything else is still refused.
+        overwrite: allow a bundle there, which is to be replaced; anything else is still refused.
 
     Raises:
-        BundleError: see above.
+        BundleError: the place is taken, or cannot be written to at all.
     """
     if isinstance(out, RemotePath) and out.scheme in SCHEMES:
         remedy = "write it to a folder, and let output.mlflow of a training log it there"
-        raise BundleError("a bundle cannot be written to an MLflow address", where=str(out), remedy=remedy)
+        raise BundleError("bundles cannot be written to an MLflow address", where=str(out), remedy=remedy)
     if not _holds_something(out):
         return
     if not overwrite:
         raise BundleError(
             "exists already",
             where=str(out),
-            remedy="bundles never change: give another name, remove it, or replace it by --overwrite (overwrite=True)",
+            remedy="bundles never change: choose another name, remove it, or pass --overwrite (overwrite=True)",
         )
     if not (out / MANIFEST).exists():
-        raise BundleError("is no bundle, and is not overwritten", where=str(out), remedy="give another name")
+        raise BundleError("is no bundle, and is not overwritten", where=str(out), remedy="choose another name")
 
 
 def require_place(out: Location) -> None:
-    """Sees to it that a bundle can be written to a folder, before the work.
+    """Check, before the work begins, that a bundle can be written to a folder.
 
     Raises:
-        BundleError: nothing can be made beside it. What is behind a URL, `refuse_existing` finds.
+        BundleError: its parent folder is not writable. `refuse_existing` checks URLs.
     """
     if not isinstance(out, Path):
         return
@@ -182,13 +183,13 @@ def require_place(out: Location) -> None:
         raise BundleError(
             f"cannot be written: {error.strerror}",
             where=str(out),
-            remedy=f"see to {error.filename}, or name another place",
+            remedy=f"check {error.filename}, or choose another place",
         ) from None
 
 
 def _holds_something(out: Location) -> bool:
     if isinstance(out, Path):
-        # A folder takes the name of an empty one, but of no link, wherever that leads.
+        # Renaming a folder can replace an empty folder, but never a link, whatever it points to.
         return out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir())))
     try:
         out.require_bucket()
@@ -198,7 +199,7 @@ def _holds_something(out: Location) -> bool:
 
 
 def load_bundle(path: str | Location, device: str = "cpu") -> Bundle:
-    """Reads and verifies a bundle, of a folder or a URL.
+    """Read and verify a bundle from a folder or a URL.
 
     Raises:
         BundleError: it is missing, damaged, or of another format version.
@@ -209,10 +210,10 @@ def load_bundle(path: str | Location, device: str = "cpu") -> Bundle:
 
 
 def peek_version(place: Location) -> str:
-    """The version of the bundle at a place, from its manifest alone: nothing is verified.
+    """The version of the bundle at a place, read from its manifest without verifying anything.
 
     Raises:
-        BundleError: there is none, or it cannot be read.
+        BundleError: there is no bundle, or it cannot be read.
     """
     file = place / MANIFEST
     try:
@@ -224,7 +225,7 @@ def peek_version(place: Location) -> str:
 
 
 def bundle_beside(place: Location, version: str) -> Path | None:
-    """The bundle of a version in a folder beside a place, or beside what is linked there; None if there is none."""
+    """The bundle of a version in a folder next to a place, or next to the target of its link; None if not found."""
     if not isinstance(place, Path):
         return None
     for parent in dict.fromkeys((place.parent, place.resolve().parent)):
@@ -236,25 +237,25 @@ def bundle_beside(place: Location, version: str) -> Path | None:
 
 
 def _load(folder: Path, path: Location, device: str) -> Bundle:
-    """What a folder holds, which is the bundle at `path` or a copy of it."""
+    """Load a bundle from a local folder, which is `path` itself or a copy of it."""
     manifest = _manifest(folder, path)
     try:
         if manifest["checksum"] != _checksum(manifest):
-            raise BundleError("the manifest was changed after it was written", where=str(path), remedy=DAMAGED)
+            raise BundleError("its manifest was changed after it was written", where=str(path), remedy=DAMAGED)
         described = {key: manifest[key] for key in ("schema", "architecture", "name")}
         if manifest["version"] != _version(described, manifest["files"]):
-            raise BundleError("its version is not that of its contents", where=str(path), remedy=DAMAGED)
+            raise BundleError("its version does not match its contents", where=str(path), remedy=DAMAGED)
         contents = {file: _verified(folder, path, file, stated) for file, stated in manifest["files"].items()}
         schema = parse_schema(manifest["schema"], where=f"{path}: schema")
         weights = load_tensors(contents[FLOW])
         require_weights(manifest["architecture"], weights)
         if broken := [name for name, each in weights.items() if bool(torch.isnan(each).any())]:
-            raise BundleError(f"{broken[0]} holds weights that are no numbers", where=str(path), remedy=DAMAGED)
+            raise BundleError(f"{broken[0]} contains weights that are not numbers", where=str(path), remedy=DAMAGED)
         flow = build_flow(manifest["architecture"])
         flow.load_state_dict(weights)
         calibration = load_arrays(contents[CALIBRATION])
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not hold together: {error}"
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"is inconsistent: {error}"
         raise BundleError(what, where=str(path), remedy=DAMAGED) from None
     except DataError as error:
         raise BundleError(error.what, where=error.where, remedy=DAMAGED) from None
@@ -271,17 +272,17 @@ def _manifest(folder: Path, path: Location) -> dict[str, Any]:
         manifest = orjson.loads(file.read_bytes())
     except FileNotFoundError:
         what = "is no bundle: it has no manifest.json" if folder.is_dir() else "no such bundle"
-        raise BundleError(what, where=str(path), remedy="write one by driftwatch train") from None
+        raise BundleError(what, where=str(path), remedy="write one with driftwatch train") from None
     except NotADirectoryError:
-        raise BundleError("is a file, no bundle", where=str(path), remedy="give the folder of a bundle") from None
+        raise BundleError("is a file, not a bundle", where=str(path), remedy="give the folder of a bundle") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"cannot be read: {error}", where=str(path / MANIFEST), remedy=DAMAGED) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise BundleError("is no manifest of a bundle", where=str(path / MANIFEST), remedy=DAMAGED)
+        raise BundleError("is not the manifest of a bundle", where=str(path / MANIFEST), remedy=DAMAGED)
     found = manifest.get("format_version")
     if found not in range(OLDEST_VERSION, FORMAT_VERSION + 1):
         raise BundleError(
-            f"is of format version {found}, this driftwatch reads {OLDEST_VERSION} to {FORMAT_VERSION}",
+            f"is of format version {found}; this driftwatch reads {OLDEST_VERSION} to {FORMAT_VERSION}",
             where=str(path),
             remedy="upgrade driftwatch" if _is_newer(found) else "train the reference again with this version",
         )
@@ -298,7 +299,7 @@ def _is_newer(version: object) -> bool:
 
 def _verified(folder: Path, path: Location, file: str, stated: Mapping[str, Any]) -> bytes:
     if file == MANIFEST or file not in FILES:
-        raise BundleError(f"names a file {file!r} that no bundle has", where=str(path), remedy=DAMAGED)
+        raise BundleError(f"lists a file {file!r} that no bundle has", where=str(path), remedy=DAMAGED)
     place, held = path / file, folder / file
     try:
         _require_file(held)
@@ -307,7 +308,7 @@ def _verified(folder: Path, path: Location, file: str, stated: Mapping[str, Any]
     except OSError as error:
         raise BundleError(f"cannot be read: {error.strerror or error}", where=str(place), remedy=DAMAGED) from None
     if size != stated["bytes"]:
-        what = f"is damaged: it has {size:,} bytes, not {stated['bytes']:,}"
+        what = f"is damaged: it has {size:,} bytes instead of {stated['bytes']:,}"
         raise BundleError(what, where=str(place), remedy=DAMAGED)
     if _sha256(content) != stated["sha256"]:
         raise BundleError("is damaged: its checksum is wrong", where=str(place), remedy=DAMAGED)
@@ -315,9 +316,9 @@ def _verified(folder: Path, path: Location, file: str, stated: Mapping[str, Any]
 
 
 def _require_file(file: Location) -> None:
-    """Refuses what has no end, or waits for a writer: a pipe, a device, or a link to one."""
+    """Refuse pipes, devices and links to them: reading might never end, or wait for a writer."""
     if isinstance(file, Path) and not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
-        raise OSError("it is no regular file")
+        raise OSError("it is not a regular file")
 
 
 def _sha256(content: bytes) -> str:
@@ -325,15 +326,15 @@ def _sha256(content: bytes) -> str:
 
 
 def _version(described: Mapping[str, Any], files: Mapping[str, Any]) -> str:
-    """A digest of what a bundle does; the report says it in pictures, and has no part in it."""
-    told = {**described, "files": {file: stated["sha256"] for file, stated in files.items() if file != REPORT}}
-    return _sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))[:VERSION_LENGTH]
+    """A digest of everything that decides what a bundle does; the report only illustrates it and is left out."""
+    hashed = {**described, "files": {file: stated["sha256"] for file, stated in files.items() if file != REPORT}}
+    return _sha256(orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS))[:VERSION_LENGTH]
 
 
 def _checksum(manifest: Mapping[str, Any]) -> str:
-    """Of all that a manifest says, its own checksum apart."""
-    told = {key: value for key, value in manifest.items() if key != "checksum"}
-    return _sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
+    """A digest of the manifest without its own checksum."""
+    hashed = {key: value for key, value in manifest.items() if key != "checksum"}
+    return _sha256(orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS))
 
 
 def _contiguous(array: NDArray[Any]) -> NDArray[Any]:

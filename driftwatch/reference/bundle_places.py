@@ -1,4 +1,4 @@
-"""Bundles behind a URL, or in MLflow: fetched to a folder of this machine to be read, and put there whole."""
+"""Bundles at a URL or in MLflow: fetched to a local folder for reading, and uploaded completely."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FILES = (MANIFEST, FLOW, CALIBRATION, REPORT)
 
 @contextmanager
 def bundle_folder(place: Location) -> Iterator[Path]:
-    """A bundle's folder on this machine, meanwhile: itself, or a copy of what is behind a URL.
+    """A local folder with a bundle: the bundle itself, or a temporary copy of what is at a URL.
 
     Raises:
         BundleError: the URL cannot be reached.
-        UsageError: nothing is installed that could.
+        UsageError: the library for this kind of URL is not installed.
     """
     if isinstance(place, Path):
         yield place
@@ -35,7 +35,7 @@ def bundle_folder(place: Location) -> Iterator[Path]:
 
 
 def _fetch(place: RemotePath, folder: Path) -> None:
-    """Copies what is there of a bundle's files; what is missing is told when they are read."""
+    """Copy the existing files of a bundle; missing ones are reported when the bundle is read."""
     for name in FILES:
         try:
             (place / name).download(folder / name)
@@ -46,22 +46,22 @@ def _fetch(place: RemotePath, folder: Path) -> None:
 
 
 def is_left_over(files: Sequence[RemotePath]) -> bool:
-    """Whether files are what a writing left that broke off, or none at all: a bundle's, but no manifest."""
+    """Whether files are the remains of an interrupted upload, or none at all: a bundle's files without a manifest."""
     names = {file.name for file in files}
     return names <= set(FILES) - {MANIFEST}
 
 
 def put_bundle(out: RemotePath, files: Mapping[str, bytes]) -> None:
-    """Writes a bundle's files behind a URL, the manifest last: until it is there, so is no bundle.
+    """Upload a bundle's files to a URL, the manifest last: there is no bundle until it is there.
 
     Args:
-        out: the bundle's folder; what it holds of a bundle is replaced.
+        out: the bundle's folder; files of an earlier bundle there are replaced.
         files: contents by name.
 
     Raises:
         OSError: they cannot be written.
     """
-    # A report that the new one has not would tell of the old one.
+    # If the new bundle has no report, the old one's must not remain.
     for name in (MANIFEST, *(set(FILES) - {MANIFEST, *files})):
         (out / name).remove()
     for name in sorted(files, key=FILES.index, reverse=True):

@@ -1,8 +1,8 @@
-"""Calibration: moments of the latents and a bank of samples, both from data that the flow was not fitted on.
+"""Calibration: moments of the latents and a bank of samples, both from data that the flow was not fitted to.
 
-A null taken from training data makes every p-value too small, and the more so the larger the window (METHOD.md).
-The bank is half of the held-out data, and moments come from the other half, so that the bank is as far from their mean
-as fresh data may be; what is known of the others is their summed summary (see `driftwatch.stats.resample`).
+A null from training data makes every p-value too small, the more so the larger the window (METHOD.md). The bank is one
+half of the held-out data, and the moments are fitted to the other half, so the bank is as far from their mean as fresh
+data may be. Of the other half, only the summed summary is stored (see `driftwatch.stats.resample`).
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ def calibrate(
     seed: int = 0,
     memory: Memory = NONE,
 ) -> dict[str, NDArray[np.floating]]:
-    """Fits what a bundle needs beside the flow.
+    """Compute everything that a bundle needs beside the flow.
 
     Args:
         flow: fitted, in evaluation mode.
         samples: held-out reference samples, ``(N, *sample_shape)``.
-        fitted: other reference samples, which the flow may have been fitted to; they only say which descriptors go
-            together.
-        bank_size: the most samples to keep for resampling nulls; of a stream with memory all of the later half is kept.
+        fitted: other reference samples, which the flow may have been fitted to; used only for correlations of
+            descriptors.
+        bank_size: most samples to store for resampling nulls; if the stream has memory, the later half is stored.
         seed: of the split into halves and of the random projection.
-        memory: of the stream that the samples are a stretch of, in their order.
+        memory: of the stream that the samples are a stretch of, in order.
 
     Returns:
         Named arrays: the moments, the description, the others' summary, and the bank's latents, NLL and descriptors.
 
     Raises:
-        TrainingError: if there are too few samples to calibrate with.
+        TrainingError: there are too few samples to calibrate with.
     """
     if len(samples) < MIN_SAMPLES:
         raise TrainingError(
             f"{len(samples)} held-out samples are too few to calibrate false alarms with",
             remedy=f"give at least {MIN_SAMPLES}: more data, or a larger training.calibration_fraction",
         )
-    order = in_order(len(samples), memory, seed)
+    order = split_order(len(samples), memory, seed)
     size = len(samples) // 2 if memory.block > 1 else min(bank_size, len(samples) // 2)
     flow = with_kernels(fold(flow))
     bank, others, seen = (latents_of(flow, each) for each in (samples[order[:size]], samples[order[size:]], fitted))
@@ -74,8 +74,8 @@ def calibrate(
     return arrays
 
 
-def in_order(count: int, memory: Memory, seed: int) -> NDArray[np.intp]:
-    """Numbers of samples: shuffled, or the latest first as they came where they remember each other."""
+def split_order(count: int, memory: Memory, seed: int) -> NDArray[np.intp]:
+    """Sample numbers, the bank's first: shuffled, or with memory the later half before the earlier, each in order."""
     if memory.block > 1:
         half = count // 2
         return np.concatenate([np.arange(half, count), np.arange(half)])

@@ -1,4 +1,4 @@
-"""The state of a training, in one file that is whole at any instant; tensors and JSON, nothing that is run."""
+"""Checkpoints: the state of a training in one file, written atomically; tensors and JSON only, no executable code."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from driftwatch.reference.folders import sync_folder
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Interrupted(TrainingError):  # noqa: N818 - the user's wish, no fault
-    """Training was stopped; its checkpoint is written."""
+class Interrupted(TrainingError):  # noqa: N818 - requested by the user, not an error
+    """Training was stopped after writing its checkpoint."""
 
     exit_code = 130
 
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     Args:
-        fingerprint: of configuration and data; a checkpoint of another training is not taken up.
+        fingerprint: of configuration and data; a checkpoint with another fingerprint is not resumed.
         step: steps done.
-        epoch: the running pass over the data.
-        batch: batches of it that are done.
+        epoch: number of the current pass over the data.
+        batch: batches of that pass that are done.
         elapsed_s: seconds trained, over all starts.
         best: lowest validation, bits per dimension.
-        since_best: validations since.
-        rate_factor: by which recoveries have lowered the learning rate.
-        recoveries: how often training went back after non-finite steps.
+        since_best: validations since then.
+        rate_factor: factor on the learning rate, lowered by recoveries.
+        recoveries: how often training went back because the loss diverged.
         loss: nats per sample, smoothed; None before the first step.
         curve: ``(step, training, validation)`` in bits per dimension.
     """
@@ -57,7 +57,7 @@ class Progress:
 
 
 def save_checkpoint(folder: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
-    """Writes a checkpoint.
+    """Write a checkpoint.
 
     Raises:
         TrainingError: the disk is full, or the folder cannot be written.
@@ -84,7 +84,7 @@ def save_checkpoint(folder: Path, progress: Progress, tensors: Mapping[str, Tens
 
 
 def load_checkpoint(folder: Path, fingerprint: str) -> tuple[Progress, dict[str, Tensor]] | None:
-    """The checkpoint of this very training, or None where there is none.
+    """Load the checkpoint of this training; None if there is none.
 
     Raises:
         TrainingError: the file is damaged, or of another training.
@@ -95,25 +95,25 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[Progress, dict[str,
     try:
         with safe_open(path, framework="pt") as file:
             stored: dict[str, Any] = orjson.loads(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         stored["best"] = float("inf") if stored["best"] is None else stored["best"]
         stored["curve"] = [(int(step), float(a), float(b)) for step, a, b in stored["curve"]]
         progress = Progress(**stored)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
-            f"the checkpoint cannot be read: {error}", where=str(path), remedy="start anew by --fresh"
+            f"the checkpoint cannot be read: {error}", where=str(path), remedy="start over with --fresh"
         ) from None
     if progress.fingerprint != fingerprint:
         raise TrainingError(
-            f"this is the checkpoint of a training with another configuration or other data (step {progress.step:,})",
+            f"this checkpoint is of a training with another configuration or other data (step {progress.step:,})",
             where=str(path),
-            remedy="start anew by --fresh, which gives it up, or choose another --out",
+            remedy="start over with --fresh, which discards it, or choose another --out",
         )
     return progress, tensors
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Removes a checkpoint, and its folder if nothing else is in it."""
+    """Remove a checkpoint, and its folder if that is empty then."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
     _remove_if_empty(folder)
 

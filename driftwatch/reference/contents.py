@@ -1,4 +1,4 @@
-"""Which rows of the data are equal: told by a hash of each row's contents, in bounded memory."""
+"""Duplicate rows in a data set, found by hashing each row's contents, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from driftwatch.data.schema import Samples
 
 MOST_HASHES = 1 << 23
-"""Held at a time, of 8 bytes each; of more rows a share is looked at, by their hash: equal rows are together in it."""
+"""Most hashes in memory, 8 bytes each. Of more rows a sample is taken by hash value, so equal rows stay together."""
 
 MOST_TOGETHER = 4
-"""So many equal rows are copies of one. What comes more often is what the data is like, and each part has its share."""
+"""Up to so many equal rows count as copies. More frequent ones are typical of the data, and spread over all parts."""
 
 Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The hashes of rows.
+    """The hashes of a data set's rows.
 
     Args:
-        hashes: of the rows that were looked at, in order, ``(M,)``.
-        rows: in all, ``N``.
+        hashes: of the rows that were hashed, in order, ``(M,)``.
+        rows: in the whole data set, ``N``.
     """
 
     hashes: Hashes
@@ -35,29 +35,29 @@ class Contents:
 
     @property
     def complete(self) -> bool:
-        """Whether every row was looked at."""
+        """Whether every row was hashed."""
         return len(self.hashes) == self.rows
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
-        """How often each content comes."""
+        """The number of rows with each content."""
         return np.unique(self.hashes, return_counts=True)[1]
 
     @property
     def repeated(self) -> float:
-        """The share of rows that equal one before."""
+        """The share of rows that repeat an earlier row."""
         return 1.0 - len(self._counts) / max(1, len(self.hashes))
 
     @property
     def most(self) -> int:
-        """How often the commonest row comes."""
+        """The number of copies of the most frequent row."""
         return int(self._counts.max(initial=0))
 
     @cached_property
     def keys(self) -> Hashes | None:
-        """What decides on the part of each row, ``(N,)``: the same for copies of one row, else a key of its own.
+        """The key that assigns each row to a part, ``(N,)``: equal for copies of one row, otherwise unique.
 
-        None where not every row was looked at: then each row is for itself.
+        None if not every row was hashed; then each row is assigned by itself.
         """
         if not self.complete:
             return None
@@ -67,21 +67,21 @@ class Contents:
 
 
 def contents_of(chunks: Iterable[Samples], rows: int, *, most: int = MOST_HASHES) -> Contents:
-    """Looks at the contents of samples.
+    """Hash the contents of samples.
 
     Args:
-        chunks: all samples, ``(n, *sample_shape)`` at a time.
-        rows: how many there are.
-        most: hashes to hold.
+        chunks: all samples, in chunks ``(n, *sample_shape)``.
+        rows: number of samples.
+        most: largest number of hashes to keep.
     """
-    # A tenth in reserve: by a hash, so that about as many are taken.
+    # Sampling by hash value takes only about the intended number, so a tenth is kept in reserve.
     limit = np.uint64((1 << 64) - 1) if rows <= most else np.uint64(int(0.9 * most / rows * (1 << 64)))
     found = [hashes[hashes <= limit] for hashes in map(hash_rows, chunks)]
     return Contents(np.concatenate(found) if found else np.empty(0, dtype=np.uint64), rows)
 
 
 def hash_rows(samples: Samples) -> Hashes:
-    """A hash of each sample's contents; equal samples have equal ones, whatever the sign of their zeros.
+    """A hash of each sample's contents; equal samples have equal hashes, whatever the sign of zeros and NaNs.
 
     >>> first, second = hash_rows(np.array([[0.0, np.nan], [-0.0, -np.nan]]))
     >>> bool(first == second)

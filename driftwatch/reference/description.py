@@ -1,4 +1,4 @@
-"""How samples are described beside their latents: which descriptors a flow's kind of sample has, and their fit."""
+"""Description of samples beside their latents: the descriptors for each kind of sample, and how they are fitted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from driftwatch.stats.single_columns import ColumnStatistic, apart, moved_alone
 from driftwatch.stats.summary import Array, Described, Layout, Whitened
 
 PROJECTED = 24
-"""Dimensions that are taken in pairs: all of a table's of so many features, else those in which they vary most."""
+"""Features of which pairs are taken: all features if there are so few, else the directions of largest variance."""
 
 NO_ATOMS = np.empty((0, 2))
 
@@ -40,9 +40,9 @@ class Description:
     """Describes the samples of one reference.
 
     Args:
-        groups: fitted.
+        groups: fitted groups of descriptors.
         projection: of a vector's features, ``(D, k)``; empty for images.
-        edges: where each of them is cut, ``(D, bins - 1)``.
+        edges: of the bins of each feature, ``(D, bins - 1)``.
     """
 
     groups: Groups
@@ -50,21 +50,21 @@ class Description:
     edges: Array
 
     def describe(self, flow: Flow, latents: Latents, whitened: Whitened) -> Described:
-        """Descriptors of samples, in standard coordinates."""
+        """Standard descriptors of samples."""
         standard = self.groups.standard(_descriptors(flow, latents, whitened, self.projection, self.edges))
         return self.restore(standard)
 
     def restore(self, standard: tuple[Array, ...]) -> Described:
-        """The description of samples whose standard vectors are known."""
+        """The description of samples, given their standard vectors."""
         return Described(standard, self.groups.surprise(standard))
 
     def layout(self, latent: Layout) -> Layout:
-        """The layout of summaries that hold descriptors beside what `latent` holds."""
+        """Extend a layout of latents by these descriptors."""
         return Layout(latent.dim, latent.blocks, latent.axes, self.groups.shapes, self._columns)
 
     @property
     def _columns(self) -> tuple[ColumnStatistic, ...]:
-        """What is asked of each column by itself; nothing where they are not sorted."""
+        """Statistics of single columns; none if columns are not binned."""
         width = self.edges.shape[1]
         if not width:
             return ()
@@ -91,12 +91,12 @@ class Description:
 
 
 def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tuple[Latents, Whitened]) -> Description:
-    """Fits a description.
+    """Fit a description.
 
     Args:
-        flow: that gave the latents.
-        fitting: samples to fit covariances to, which the flow may have seen.
-        held_out: samples that it has not.
+        flow: that computed the latents.
+        fitting: samples to fit covariances to, which the flow may have been trained on.
+        held_out: samples that it was not trained on.
     """
     image = isinstance(flow, ImageFlow)
     projection = np.empty((0, 0)) if image else _leading(fitting[0].observed)
@@ -111,7 +111,7 @@ def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tup
 
 
 def _equal_shares(columns: int, marginals: int) -> Array:
-    """The edges of a bundle of format 3, which kept none."""
+    """The edges of a bundle of format 3, which does not store them."""
     return edges_for([NO_ATOMS] * columns, marginals // columns + 1 if marginals else 0)
 
 
@@ -126,7 +126,7 @@ def _descriptors(
 
 
 def _leading(features: NDArray[np.floating]) -> Array:
-    """Orthonormal directions ``(D, k)`` in which features ``(N, D)`` vary most; the features themselves if few."""
+    """Orthonormal directions ``(D, k)`` of largest variance of features ``(N, D)``; the identity if they are few."""
     dim = features.shape[1]
     if dim <= PROJECTED:
         return np.eye(dim)

@@ -1,4 +1,4 @@
-"""The smallest drift that a reference detects: of each kind of shift the size at which nine windows in ten alarm."""
+"""The smallest drift that a reference detects: the size of each kind of shift at which nine windows in ten alarm."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ BUDGET = 1e6
 
 POWER = 0.9
 FRESH_IMAGES, FRESH_ROWS = 1_000, 2_000
-"""Used: an image costs much more, and 1,000 of 28x28 pixels take a minute on one core."""
+"""Samples to shift: images cost much more, and 1,000 of 28x28 pixels take a minute on one core."""
 
 SIZES = 31
-"""That are told apart, evenly on a logarithmic scale: in five steps bisection finds one, or that none will do."""
+"""Sizes to distinguish, evenly on a logarithmic scale: bisection finds one, or that none suffices, in five steps."""
 
 MOST_DRAWN, PASSES = 400, 20
-"""Windows by which the power of one size is measured, and how often at most they go through the samples."""
+"""Windows that measure the power at one size, and the most passes through the samples that they take."""
 
 SIMULATED, SIMULATED_PASSES = 400_000, 400
-"""Samples of the stream by which the threshold is set, and how often at most it goes through the bank."""
+"""Samples of the stream that sets the threshold, and the most passes through the bank that it takes."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Detectable:
         shift: its kind.
         unit: of `size`.
         window: samples in a window.
-        size: the smallest with power `POWER`; None if the largest that was tried has less.
-        smallest: size that was tried.
-        largest: size that was tried.
-        power: share of windows of shifted samples that alarm, at `size`, or at `largest`.
+        size: the smallest with power `POWER`; None if even the largest that was tried has less.
+        smallest: the smallest size that was tried.
+        largest: the largest size that was tried.
+        power: share of windows of shifted samples that alarm at `size`, or at `largest` if that is None.
         budget: samples between false alarms of the whole procedure, with windows of `WINDOWS` every `STEP` samples.
     """
 
@@ -71,22 +71,22 @@ class Detectable:
         return asdict(self)
 
 
-def told_detectable(manifest: Mapping[str, Any]) -> tuple[Detectable, ...]:
-    """What a bundle's manifest says that it detects; nothing if it does not say."""
+def stored_detectable(manifest: Mapping[str, Any]) -> tuple[Detectable, ...]:
+    """The detectable shifts in a bundle's manifest; empty if it has none."""
     return tuple(Detectable(**row) for row in manifest.get("metrics", {}).get("detectable", ()))
 
 
 def detectable(
     reference: Reference, fresh: Samples, *, seed: int, doing: Callable[[str, float], None]
 ) -> tuple[Detectable, ...]:
-    """Finds the smallest detectable shifts.
+    """Find the smallest detectable shifts.
 
     Args:
         reference: calibrated.
-        fresh: samples that it was neither fitted to nor calibrated on, ``(N, *sample_shape)``; windows for which they,
-            or the bank, are too few are left out.
+        fresh: samples that it was neither fitted to nor calibrated on, ``(N, *sample_shape)``. Windows for which these
+            samples or the bank are too few are left out.
         seed: of the shifts and of the windows.
-        doing: told the shift that is tried, and the share that is done.
+        doing: called with the current activity, and the share that is done.
     """
     fresh = fresh[: FRESH_IMAGES if isinstance(reference.schema, ImageSchema) else FRESH_ROWS]
     windows = [size for size in WINDOWS if not repeats(size, min(len(fresh), len(reference.bank)))]
@@ -99,20 +99,20 @@ def detectable(
     shifts = graded_shifts(reference.schema, fresh)
     rows = []
     for number, shift in enumerate(shifts):
-        doing(f"finding what is detected of {shift.name}", number / len(shifts))
+        doing(f"finding the smallest detectable {shift.name}", number / len(shifts))
         powers = _Powers(scorer, procedure, shift, fresh, seed)
         rows += [_smallest(powers, shift, window) for window in windows]
     return tuple(rows)
 
 
 class _Powers:
-    """The power of each window size against each size of a shift; those of all window sizes come from one scoring."""
+    """The power of each window size against each size of a shift; one scoring serves all window sizes."""
 
     def __init__(self, scorer: Scorer, procedure: Procedure, shift: GradedShift, fresh: Samples, seed: int) -> None:
         self._scorer, self._procedure, self._shift, self._fresh, self._seed = scorer, procedure, shift, fresh, seed
         self.sizes: Sequence[float] = np.geomspace(shift.smallest, shift.largest, SIZES).tolist()
         self._found: dict[int, dict[int, float]] = {}
-        # A share of samples moves: both kinds are scored once, and mixed.
+        # If the shift moves a share of the samples, shifted and plain ones are scored once, and mixed for each size.
         self._moved = (
             [self._scorer.bank(move(fresh, 1.0, self._rng())) for move in shift.moves] if shift.by_share else []
         )
@@ -120,7 +120,7 @@ class _Powers:
         self._turns = self._rng().permutation(len(fresh))
 
     def __call__(self, place: int) -> dict[int, float]:
-        """The power by window size, against the shift of the size at `place`."""
+        """The power against the shift of the size at index `place`, by window size."""
         if place not in self._found:
             banks = [self._shifted(number, self.sizes[place]) for number in range(len(self._shift.moves))]
             self._found[place] = {window: self._power(banks, window) for window in self._procedure.nulls}

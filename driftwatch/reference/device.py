@@ -1,4 +1,4 @@
-"""Which device a flow runs on."""
+"""The choice of the device that a flow runs on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from driftwatch.errors import UsageError
 
 
 def choose_device(name: str) -> str:
-    """Return the device meant by ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """The device meant by ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UsageError: there is no such device on this machine.
+        UsageError: this machine has no such device.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -20,8 +20,8 @@ def choose_device(name: str) -> str:
         count = torch.cuda.device_count()
         if int(index or 0) >= count:
             found = f"{count} GPUs" if count else "no GPU"
-            raise UsageError(f"{name!r} is asked for, but PyTorch finds {found}", remedy="set device to auto or cpu")
+            raise UsageError(f"{name!r} is requested, but PyTorch finds {found}", remedy="set device to auto or cpu")
         return name
     if name != "cpu":
-        raise UsageError(f"{name!r} is no device", where="device", remedy="one of auto, cpu, cuda, cuda:N")
+        raise UsageError(f"{name!r} is not a device", where="device", remedy="one of auto, cpu, cuda, cuda:N")
     return name

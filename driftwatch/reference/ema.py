@@ -1,4 +1,4 @@
-"""An exponential moving average of weights, which is better than any of them."""
+"""An exponential moving average of weights, which performs better than the weights of any single step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MovingAverage:
 
     Args:
         parameters: of the model.
-        decay: what is kept at each step; less in the first steps, whose weights are far from the later ones.
+        decay: weight of the old average at each step; less in the first steps, whose weights are far from later ones.
     """
 
     def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
@@ -24,14 +24,14 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Takes in the weights after `step`, which counts from 0."""
-        kept = min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_mul_(self.values, kept)
-        torch._foreach_add_(self.values, [parameter.detach() for parameter in self._parameters], alpha=1.0 - kept)
+        """Include the weights after `step`, which counts from 0."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        torch._foreach_mul_(self.values, decay)
+        torch._foreach_add_(self.values, [parameter.detach() for parameter in self._parameters], alpha=1.0 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Lets the model have the average for a while."""
+        """Temporarily replace the model's weights by the average."""
         before = [parameter.detach().clone() for parameter in self._parameters]
         copy_weights(self._parameters, self.values)
         try:
@@ -42,6 +42,6 @@ class MovingAverage:
 
 @torch.no_grad()
 def copy_weights(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Sets parameters to values."""
+    """Set parameters to values."""
     for parameter, value in zip(parameters, values, strict=True):
         parameter.copy_(value)

@@ -1,4 +1,4 @@
-"""How well each detector tells shifted data from reference data: AUROC by shift and window size."""
+"""Evaluation of detectors: how well each separates shifted from reference data, by shift and window size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from driftwatch.stats.null import DETECTORS
 from driftwatch.stats.resample import null_windows
 from driftwatch.stats.summary import Array
 
-TOLD = ("combined", "kl", "geometry", "nll", "typicality")
+REPORTED = ("combined", "kl", "geometry", "nll", "typicality")
 WINDOWS_A_SIDE = 2_000
 BASELINE_WINDOWS_A_SIDE = 300
 DEFAULT_BUDGET = 1e6
@@ -32,8 +32,8 @@ class Evaluation:
         window: samples in a window.
         detector: name of the detector.
         auroc: probability that a shifted window scores higher than a reference window, in ``[0, 1]``.
-        tpr_at_budget: share of shifted windows that alarm when windows side by side, none overlapping, raise one
-            false alarm per budget (see `side_by_side`).
+        tpr_at_budget: share of shifted windows that alarm, at the threshold for consecutive, non-overlapping windows
+            that raise one false alarm per budget (see `side_by_side`).
     """
 
     shift: str
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 def side_by_side(window: int, budget: float = DEFAULT_BUDGET) -> float:
-    """The p-value from which on windows of `window` samples alarm that lie side by side, none overlapping.
+    """The p-value threshold at which non-overlapping windows raise one false alarm per `budget` samples.
 
     >>> side_by_side(50, 1e6)
     5e-05
@@ -57,12 +57,12 @@ def side_by_side(window: int, budget: float = DEFAULT_BUDGET) -> float:
 
 
 def auroc(reference: Array, shifted: Array) -> float:
-    """The area under the ROC curve (Mann-Whitney), ties counted half.
+    """The area under the ROC curve (Mann-Whitney); ties count half.
 
     >>> auroc(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
     0.875
     """
-    # SciPy's ranks say the same, but importing scipy.stats takes a second of a core, for this alone.
+    # SciPy's rank tests agree, but importing scipy.stats for this alone takes a second of CPU time.
     ordered = np.sort(reference)
     if np.isnan(ordered[-1:]).any() or np.isnan(shifted).any():
         return float("nan")
@@ -81,38 +81,38 @@ def evaluate(
     with_baselines: bool = False,
     seed: int = 0,
 ) -> Iterator[Evaluation]:
-    """Compares windows of reference data with windows of shifted data.
+    """Compare windows of reference data with windows of shifted data.
 
     Args:
-        scorer: of the reference bundle.
+        scorer: of the reference.
         reference: fresh samples of the reference, ``(N, *sample_shape)``, that the bundle was not trained on.
         shifted: samples of each shift, by name.
         windows: window sizes, in samples.
         budget: samples between false alarms, for `Evaluation.tpr_at_budget`.
-        with_parts: also evaluate what the combined detector is made of beside the others: `moments`.
-        with_baselines: also evaluate what users would pick instead (MMD, KS), on raw values.
+        with_parts: also evaluate the further detectors that are combined: `moments`.
+        with_baselines: also evaluate the usual alternatives (MMD, KS) on raw values.
         seed: of the draws.
 
     Yields:
         One row for each shift, window size and detector, as they are computed.
 
     Raises:
-        DataError: if a data set has too few samples.
+        DataError: a data set has too few samples.
     """
     for name, samples in {"reference": reference, **shifted}.items():
         if len(samples) < MIN_SAMPLES:
             raise DataError(
-                f"{len(samples)} samples are too few to evaluate on",
+                f"{len(samples)} samples are too few for an evaluation",
                 where=name,
                 remedy=f"give {MIN_SAMPLES} or more",
             )
-    detectors = (*TOLD, *(each for each in DETECTORS if with_parts and each not in TOLD))
+    detectors = (*REPORTED, *(each for each in DETECTORS if with_parts and each not in REPORTED))
     layout = scorer.layout
     reference_bank = scorer.bank(reference)
     peers = baselines(reference, seed=seed) if with_baselines else ()
     nulls = {size: scorer.reference.window_null(size, seed=seed) for size in windows}
     count = WINDOWS_A_SIDE
-    # Once for all shifts, each of which is compared with the same windows.
+    # Computed once, since every shift is compared with the same reference windows.
     plain = {
         size: null.judge(null_windows(HeldOut(reference_bank), layout, size, count=count, seed=seed + 1)).statistics
         for size, null in nulls.items()
@@ -143,11 +143,11 @@ def _evaluate_peer(
     seed: int,
 ) -> Evaluation:
     rng = np.random.default_rng(seed + 3)
-    # The first half of the reference is the peer's own; windows come from the rest.
+    # The baseline was fitted to the first half of the reference; windows come from the rest.
     rest = reference[len(reference) // 2 :]
     plain = np.array([peer.statistic(rest[rng.integers(0, len(rest), size)]) for _ in _peer_windows()])
     moved = np.array([peer.statistic(samples[rng.integers(0, len(samples), size)]) for _ in _peer_windows()])
-    # A peer's threshold cannot be finer than its null windows resolve.
+    # The threshold cannot be finer than the baseline's null windows resolve.
     threshold = np.quantile(plain, 1.0 - max(side_by_side(size, budget), 1.0 / len(plain)))
     return Evaluation(shift, size, peer.name, auroc(plain, moved), float((moved > threshold).mean()))
 

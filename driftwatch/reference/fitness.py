@@ -1,5 +1,5 @@
-"""What makes data unfit to be a reference: it drifts within, repeats itself, has columns that tell nothing, or was
-learnt by heart."""
+"""Checks whether data is fit to be a reference: no drift within it, few duplicates, informative columns, not memorized
+by the flow."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from driftwatch.reference.order import MOST_SAMPLES, SLICES, Order, examine_orde
 from driftwatch.reference.scoring import Scorer
 
 FALSE_WARNINGS = 0.01
-"""Of data in random order, the share that is said to drift within."""
+"""Probability of a warning about drift for data in random order."""
 
 REPEATED_SHARE = 0.01
 REPEATED_ROWS_SHARE = 0.2
-"""For tables and vectors of whole numbers, which have few values: some rows are equal by chance."""
+"""For tables and integer vectors, where some rows are equal by chance."""
 
 LEAKED_SHARE = 0.01
 BY_HEART = 0.6
-"""Chance that a held-out sample is less likely than one that was fitted to: a half if nothing was learnt by heart."""
+"""Probability that a held-out sample is less likely than a fitted one: a half if the flow memorized nothing."""
 
 FITTED_ROWS = 2_000
 
 NAMED = 8
-"""Dimensions that are named at most."""
+"""The most dimensions that are named."""
 
 LEAVE_OUT = "leave it out by data.exclude"
 
 
 @dataclass(frozen=True)
 class Unfit:
-    """Why a reference may be unfit; it is a warning, and nothing is refused.
+    """A reason why data may be unfit as a reference; a warning, so nothing is refused.
 
     Args:
         kind: ``drifts-within``, ``duplicates``, ``empty-column``, ``constant-column``, ``key-column``, ``leakage``,
             ``by-heart`` or ``hardly-trained``.
-        what: is the matter, and how much of it.
+        what: the problem and its extent.
         remedy: what to do about it.
     """
 
@@ -61,13 +61,13 @@ class Unfit:
         return asdict(self)
 
 
-def told_warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a bundle's manifest warns of, for people."""
+def warning_texts(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The warnings in a bundle's manifest, as text."""
     return tuple(str(Unfit(**warning)) for warning in manifest.get("warnings", ()))
 
 
 def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
-    """Tests the order of samples ``(N, *sample_shape)``, of at most `MOST_SAMPLES` of them, evenly."""
+    """Test the order of samples ``(N, *sample_shape)``, using at most `MOST_SAMPLES` of them, evenly spread."""
     count = min(len(samples), MOST_SAMPLES)
     chosen = samples[np.arange(count) * len(samples) // count]
     reference = scorer.reference
@@ -77,12 +77,12 @@ def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
 
 
 def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> list[Unfit]:
-    """Warns of data that drifts within.
+    """Warn of data that drifts within itself.
 
     Args:
-        order: what was found.
+        order: result of the test.
         rows: of the data.
-        place_of: says where a row is.
+        place_of: describes the position of a row.
     """
     if order.p_value > FALSE_WARNINGS:
         return []
@@ -93,40 +93,41 @@ def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> lis
             "drifts-within",
             f"the data drifts within: the tenth from {place_of(first)} to {place_of(last - 1)} differs most, by "
             f"{order.effects[order.most]:.2g} nats/sample{moved} (p {order.p_value:.2g})",
-            "leave out what is not normal any more; if all of it is, expect alarms while a stream is like one part of "
-            "it, or set alerts.min_effect above this",
+            "leave out what is no longer normal; if all of it is, expect alarms while a stream resembles only one part "
+            "of it, or set alerts.min_effect above this",
         )
     ]
 
 
 def duplicates(contents: Contents, schema: Schema) -> list[Unfit]:
-    """Warns of data that repeats itself."""
+    """Warn of data that contains copies."""
     coarse = isinstance(schema, TableSchema) or (isinstance(schema, VectorSchema) and schema.integer)
     if contents.repeated <= (REPEATED_ROWS_SHARE if coarse else REPEATED_SHARE):
         return []
-    expected = "if its values are few, that is as it should be; else " if coarse else ""
+    expected = "no action is needed if its values are few; otherwise " if coarse else ""
     return [
         Unfit(
             "duplicates",
-            f"{percent(contents.repeated)} of the samples repeat one before, the commonest comes {contents.most:,} "
-            "times: fewer different ones are held out than it seems, and false alarms come more often than asked for",
+            f"{percent(contents.repeated)} of the samples repeat an earlier one, the most frequent comes "
+            f"{contents.most:,} times: fewer distinct samples are held out than it seems, and false alarms come more "
+            "often than the budget allows",
             f"{expected}remove the copies, unless the stream repeats itself as well",
         )
     ]
 
 
-def telling_nothing(rows: Samples, schema: Schema) -> list[Unfit]:
-    """Warns of a table's columns that hold nothing, one value, or a key, and of vectors' dimensions that never change.
+def uninformative_columns(rows: Samples, schema: Schema) -> list[Unfit]:
+    """Warn of a table's columns that are empty, constant or a key, and of vectors' dimensions that never change.
 
     Args:
-        rows: some of them, ``(N, columns)``.
-        schema: of one.
+        rows: some rows, ``(N, columns)``.
+        schema: of one row.
     """
     if isinstance(schema, VectorSchema):
         return _constant_dimensions(rows)
     if not isinstance(schema, TableSchema):
         return []
-    found = (_told_nothing(values, column) for values, column in zip(rows.T, schema.columns, strict=True))
+    found = (_uninformative(values, column) for values, column in zip(rows.T, schema.columns, strict=True))
     return [warning for warning in found if warning]
 
 
@@ -139,75 +140,75 @@ def _constant_dimensions(rows: Samples) -> list[Unfit]:
         Unfit(
             "constant-column",
             f"{len(constant):,} of {rows.shape[1]:,} dimensions never change in the {len(rows):,} samples that were "
-            f"looked at: {named}",
-            "leave them out of the array, unless any other value is to be an alarm",
+            f"checked: {named}",
+            "leave them out of the array, unless any other value is to raise an alarm",
         )
     ]
 
 
-def _told_nothing(values: NDArray[np.floating], column: Column) -> Unfit | None:
+def _uninformative(values: NDArray[np.floating], column: Column) -> Unfit | None:
     known = values[~np.isnan(values)]
-    where = f"in the {len(values):,} rows that were looked at"
+    where = f"in the {len(values):,} rows that were checked"
     different = np.unique(known)
     if not len(known):
         return Unfit(
             "empty-column",
-            f"column {column.name!r} holds nothing {where}",
-            f"{LEAVE_OUT}: its first value would be drift",
+            f"column {column.name!r} is empty {where}",
+            f"{LEAVE_OUT}: its first value would count as drift",
         )
     if len(different) == 1 and len(known) == len(values):
-        # What is no category of the schema has the number behind the last.
+        # Values that are no category of the schema have the number after the last category.
         others = ["one of many"] if column.others else []
         texts = (*map(repr, column.categories), *others, "none of its categories")
         value = f"{known[0]:g}" if column.kind == "numeric" else texts[int(known[0])]
         return Unfit(
             "constant-column",
             f"column {column.name!r} is always {value} {where}",
-            f"{LEAVE_OUT}, unless any other value is to be an alarm",
+            f"{LEAVE_OUT}, unless any other value is to raise an alarm",
         )
     if column.kind == "numeric" and len(different) == len(known) > 1 and bool((known == np.rint(known)).all()):
         return Unfit(
             "key-column",
-            f"column {column.name!r} holds whole numbers that never repeat {where}, as an id or a key does",
-            f"{LEAVE_OUT}: new ones look like drift",
+            f"column {column.name!r} holds whole numbers that never repeat {where}, like an id or a key",
+            f"{LEAVE_OUT}: new values look like drift",
         )
     return None
 
 
 def leakage(leaked: float) -> list[Unfit]:
-    """Warns of calibration samples that the flow was fitted to."""
+    """Warn of calibration samples that the flow was fitted to."""
     if leaked <= LEAKED_SHARE:
         return []
     return [
         Unfit(
             "leakage",
-            f"{percent(leaked)} of the samples to calibrate with equal samples that the flow was fitted to: where it "
-            "learnt those by heart, fresh ones look like drift",
+            f"{percent(leaked)} of the calibration samples equal samples that the flow was fitted to: if it memorized "
+            "those, fresh ones look like drift",
             "remove the copies, unless the stream repeats itself as well",
         )
     ]
 
 
 def hardly_trained(steps: int, warmup_steps: int) -> list[Unfit]:
-    """Warns of a flow whose time was over while it still warmed up."""
+    """Warn of a flow whose time ran out during warm-up."""
     if steps >= warmup_steps:
         return []
     return [
         Unfit(
             "hardly-trained",
-            f"the time was over after {steps:,} steps, before the {warmup_steps:,} that warm up: the flow has hardly "
+            f"the time ran out after {steps:,} steps, within the {warmup_steps:,} of the warm-up: the flow has hardly "
             "learnt anything, and detects less than it could",
-            "give training.minutes more, or make samples or flow smaller",
+            "raise training.minutes, or make the samples or the flow smaller",
         )
     ]
 
 
 @dataclass(frozen=True)
 class ByHeart:
-    """How much better a flow knows what it was fitted to.
+    """How far a flow memorized the samples it was fitted to.
 
     Args:
-        chance: that a held-out sample is less likely than a fitted one; 0.5 if it makes no difference.
+        chance: probability that a held-out sample is less likely than a fitted one; 0.5 if nothing was memorized.
         gap: between the medians of their negative log-likelihoods, nats per dimension.
     """
 
@@ -215,26 +216,26 @@ class ByHeart:
     gap: float
 
     def warn(self) -> list[Unfit]:
-        """Warns of a flow that learnt its data by heart."""
+        """Warn of a flow that memorized its data."""
         if self.chance <= BY_HEART:
             return []
         return [
             Unfit(
                 "by-heart",
-                f"the flow has learnt its data by heart: held-out samples cost {self.gap:.2g} nats/dim more than those "
-                f"it was fitted to, and are the less likely ones in {percent(self.chance)} of pairs, not in half",
-                "give more data, or a smaller flow (flow.hidden, flow.steps or flow.layers), or train for less long",
+                f"the flow has memorized its data: held-out samples cost {self.gap:.2g} nats/dim more than fitted "
+                f"ones, and are the less likely ones in {percent(self.chance)} of pairs instead of half",
+                "give more data, use a smaller flow (flow.hidden, flow.steps or flow.layers), or train for less long",
             )
         ]
 
 
 def by_heart(flow: Flow, fitted: Samples, held_out: NDArray[np.floating]) -> ByHeart:
-    """Compares likelihoods.
+    """Compare the likelihoods of fitted and held-out samples.
 
     Args:
         flow: in evaluation mode.
         fitted: samples that it was fitted to, ``(N, *sample_shape)``.
-        held_out: negative log-likelihoods of others, nats.
+        held_out: negative log-likelihoods of held-out samples, nats.
     """
     nll = latents_of(flow, fitted[:FITTED_ROWS]).nll
     return ByHeart(auroc(nll, held_out.astype(np.float64)), float(np.median(held_out) - np.median(nll)) / flow.dim)
@@ -242,7 +243,7 @@ def by_heart(flow: Flow, fitted: Samples, held_out: NDArray[np.floating]) -> ByH
 
 @dataclass(frozen=True)
 class Fitness:
-    """What was found, as figures for the manifest, and what is to be warned of."""
+    """Results of the checks: figures for the manifest, and warnings."""
 
     figures: Mapping[str, Any]
     warnings: Sequence[Unfit]
@@ -259,17 +260,17 @@ def assess_fitness(
     leaked: float | None = None,
     heart: ByHeart | None = None,
 ) -> Fitness:
-    """Puts together what was found of data.
+    """Combine the results of all checks.
 
     Args:
-        contents: which samples are equal.
+        contents: hashes of the samples, to find equal ones.
         schema: of one sample.
-        order: what their order shows.
+        order: result of the test of their order.
         rows: of the data.
-        place_of: says where a row is.
-        fitted: samples that the flow was fitted to, ``(N, *sample_shape)``; None where it is not fitted anew.
-        leaked: share of calibration samples that the flow was fitted to; None where that is not known.
-        heart: how much better the flow knows what it was fitted to; None where that is not known.
+        place_of: describes the position of a row.
+        fitted: samples that the flow was fitted to, ``(N, *sample_shape)``; None if it is not fitted anew.
+        leaked: share of calibration samples that the flow was fitted to; None if unknown.
+        heart: how far the flow memorized its samples; None if unknown.
     """
     figures: dict[str, Any] = {
         "order": {"p_value": order.p_value, "effects_nats": order.effects, "most": order.most, "moved": order.moved},
@@ -278,7 +279,7 @@ def assess_fitness(
     }
     warnings = [*drift_within(order, rows, place_of), *duplicates(contents, schema)]
     if fitted is not None:
-        warnings += telling_nothing(fitted, schema)
+        warnings += uninformative_columns(fitted, schema)
     if leaked is not None:
         figures["leaked_share"] = leaked
         warnings += leakage(leaked)

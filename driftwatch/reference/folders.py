@@ -1,4 +1,4 @@
-"""A folder of files that appears under its name whole or not at all."""
+"""Atomic writing of folders: a folder appears under its name completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _RENAME_EXCHANGE = 2
 def write_folder(
     out: Path, files: Mapping[str, bytes], *, check: Callable[[Path], object], replace: bool = False
 ) -> None:
-    """Writes files into a hidden folder beside `out`, brings them to the disk, and gives it its name in one step.
+    """Write files into a hidden folder beside `out`, flush them to disk, and rename the folder in one step.
 
     Args:
-        out: the folder; there must be none of that name, or an empty one, unless `replace`.
+        out: the folder; it must not exist or must be empty, unless `replace`.
         files: contents by name.
-        check: reads the folder before it gets its name; what it raises goes to the caller, and nothing is written.
-        replace: take the place of an existing folder, whose files are then removed; of a link only the link.
+        check: reads the folder before it is renamed; an exception of it propagates, and nothing is written.
+        replace: replace an existing folder, whose files are then removed; of a link, only the link.
 
     Raises:
-        OSError: it cannot be written; nothing half-written is left, and what was at `out` is still there.
+        OSError: the folder cannot be written; nothing is left of it, and what was at `out` is still there.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
@@ -48,7 +48,7 @@ def write_folder(
 
 
 def sync_folder(folder: Path) -> None:
-    """Brings a folder's entries to the disk, so that a rename in it outlives a power cut."""
+    """Flush a folder's entries to disk, so that a rename in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -57,7 +57,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _remove(left: Path) -> None:
-    """Removes what is left beside the folder: a part of it, or what it took the place of, which may be a link."""
+    """Remove what is left beside the folder: its partial form, or the folder or link that it replaced."""
     if left.is_symlink():
         left.unlink()
     else:
@@ -65,7 +65,7 @@ def _remove(left: Path) -> None:
 
 
 def _exchange(new: Path, old: Path) -> None:
-    """Exchanges two folders' names: at once where the system can, else with an instant in which there is neither."""
+    """Exchange two folders' names, atomically where the system can; otherwise, neither exists for an instant."""
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "renameat2"):
         paths = os.fsencode(new), os.fsencode(old)

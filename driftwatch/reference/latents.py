@@ -1,7 +1,7 @@
-"""Latents of samples under a flow, in batches of a fixed number of rows, or of a multiple of it.
+"""Latents of samples under a flow, in batches with a fixed number of rows or a multiple of it.
 
-A row's result does not depend on the other rows of such a batch, so the same sample has the same latent, bit for bit,
-however the stream happened to be cut.
+A row's result does not depend on the other rows of its batch, so a sample has the same latent, bit for bit, however the
+stream is cut into batches.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 BATCH_SIZE = 64
 GPU_BATCH_SIZE = 1_024
-"""A GPU takes hardly longer for so many: benchmarks/scoring.py."""
+"""A GPU takes hardly longer for so many than for fewer (benchmarks/scoring.py)."""
 
 BULK_BATCH_SIZES = ((64, 1_024), (65_536, 512))
-"""Of vectors of up to so many dimensions, where a kernel passes them through the flow: what is done beside it is some
-hundred calls a batch. Larger batches of longer vectors would not stay in the cache: benchmarks/NOTES.md."""
+"""(most dimensions, rows) for vectors whose flow is a CPU kernel: the remaining work is a few hundred calls per batch,
+so larger batches pay off as long as they fit the cache (benchmarks/NOTES.md)."""
 
 LATENT_LIMIT = 1e4
 NLL_LIMIT = 1e9
@@ -41,12 +41,12 @@ NLL_LIMIT = 1e9
 
 @dataclass(frozen=True)
 class Latents:
-    """Latents of ``N`` samples: NumPy's arrays, or torch's tensors on a GPU.
+    """Latents of ``N`` samples: NumPy arrays, or torch tensors on a GPU.
 
     Args:
-        blocks: one ``(N, P_s, l_s)`` array a block.
+        blocks: one ``(N, P_s, l_s)`` array per block.
         nll: in nats, ``(N,)``.
-        observed: what the flow was given: images as they came, ``(N, C, H, W)``, or the features of rows, ``(N, D)``.
+        observed: the flow's input: raw images, ``(N, C, H, W)``, or the features of rows, ``(N, D)``.
     """
 
     blocks: tuple[NDArray[np.float32], ...]
@@ -57,12 +57,12 @@ class Latents:
 def fixed_batches(
     samples: Coerced, batch_size: int = BATCH_SIZE, multiple: int | None = None
 ) -> Iterator[tuple[Coerced, int]]:
-    """Cuts samples ``(N, ...)`` into batches, the last one padded, and says how many of each one's rows are real.
+    """Cut samples ``(N, ...)`` into batches, the last one padded; yields each with its number of real rows.
 
     Args:
         samples: to be cut.
-        batch_size: the most rows of a batch.
-        multiple: of which their number is one; `batch_size`, if None: all batches have that many rows.
+        batch_size: most rows per batch.
+        multiple: every batch has a multiple of so many rows; `batch_size` if None, so all have that many rows.
     """
     multiple = multiple or batch_size
     start = 0
@@ -81,10 +81,10 @@ def fixed_batches(
 def each_batch(
     flow: Flow, function: Callable[[Coerced, int], T], batches: Iterable[tuple[Coerced, int]]
 ) -> Iterator[tuple[T, int]]:
-    """What a function makes of each of `fixed_batches`, in their order, and how many of its rows are real.
+    """Apply a function to each of `fixed_batches`; yields results in order, with the number of real rows.
 
-    PyTorch shares a batch's layers among its threads. Kernels on a CPU leave them idle, so that as many batches are
-    worked on at once there, by one thread each.
+    PyTorch distributes the layers of one batch over its threads. Kernels on a CPU use a single thread each, so there
+    as many batches as threads are processed at once.
     """
     threads = torch.get_num_threads() if flow.batch_invariant else 1
     left = iter(batches)
@@ -100,7 +100,7 @@ def _at_once(
 ) -> Iterator[tuple[T, int]]:
     begun: deque[tuple[Future[T], int]] = deque()
     try:
-        # Each would have a team of PyTorch's threads to itself otherwise: a process with 16 came to 288.
+        # Otherwise each worker would start its own team of PyTorch threads: a process with 16 had 288.
         with ThreadPoolExecutor(threads, "batch", torch.set_num_threads, (1,)) as pool:
             for batch, count in batches:
                 begun.append((pool.submit(function, batch, count), count))
@@ -109,12 +109,12 @@ def _at_once(
                     yield first.result(), real
             yield from ((each.result(), count) for each, count in begun)
     finally:
-        # Threads that begin later have as many as were set last, by whatever thread.
+        # The last setting, by whatever thread, applies to threads that start later.
         torch.set_num_threads(threads)
 
 
 def batch_rows(flow: Flow) -> tuple[int, int]:
-    """The most rows of a flow's batches, and of what their number is a multiple, as suits its device."""
+    """The largest number of rows per batch for a flow on its device, and the number that it is a multiple of."""
     if device_of(flow).type != "cpu":
         return GPU_BATCH_SIZE, GPU_BATCH_SIZE
     if isinstance(flow, ImageFlow) or not flow.batch_invariant:
@@ -127,9 +127,9 @@ def flow_latents(flow: Flow, samples: Tensor, count: int | None = None) -> Laten
     """Latents of raw samples ``(B, *sample_shape)``, all on the flow's device.
 
     Args:
-        flow: to pass them through.
-        samples: a batch of them.
-        count: how many are real; what the latents of the others are does not matter. All, if None.
+        flow: in evaluation mode.
+        samples: one batch.
+        count: number of real samples, all if None; the latents of the other rows are arbitrary.
     """
     image = isinstance(flow, ImageFlow)
     raw = samples.to(torch.float32 if image else torch.float64)
@@ -145,7 +145,7 @@ def flow_latents(flow: Flow, samples: Tensor, count: int | None = None) -> Laten
 
 
 def _passed(flow: Flow, x: Tensor, count: int) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Through the flow, but for rows that are not real where the others do not depend on them."""
+    """Apply the flow, leaving out padding rows if the flow's results do not depend on the batch."""
     missing = len(x) - count
     if not missing or not flow.batch_invariant:
         found: tuple[tuple[Tensor, ...], Tensor] = flow(x)
@@ -155,13 +155,13 @@ def _passed(flow: Flow, x: Tensor, count: int) -> tuple[tuple[Tensor, ...], Tens
 
 
 def batch_latents(flow: Flow, batch: Coerced, count: int | None = None) -> Latents:
-    """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy's arrays; see `flow_latents`."""
+    """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy arrays; see `flow_latents`."""
     found = flow_latents(flow, torch.from_numpy(batch).to(device_of(flow)), count)
     return Latents(tuple(map(on_host, found.blocks)), on_host(found.nll), on_host(found.observed))
 
 
 def latents_of(flow: Flow, samples: Coerced) -> Latents:
-    """Latents of samples ``(N, *sample_shape)``, as NumPy's arrays."""
+    """Latents of samples ``(N, *sample_shape)``, as NumPy arrays."""
     parts = list(each_batch(flow, partial(batch_latents, flow), fixed_batches(samples, *batch_rows(flow))))
     return Latents(
         tuple(np.concatenate([part.blocks[s][:n] for part, n in parts]) for s in range(len(flow.blocks))),
@@ -171,12 +171,12 @@ def latents_of(flow: Flow, samples: Coerced) -> Latents:
 
 
 def on_host(values: NDArray[Any]) -> NDArray[Any]:
-    """NumPy's array of values that are one already, or a tensor on a GPU."""
+    """The NumPy array of values, which may be a tensor on a GPU."""
     return values.cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _bounded(values: Tensor, limit: float) -> Tensor:
-    """A sample far outside the reference may overflow the flow; it stays finite and stays extreme."""
+    """Clamp values: a sample far outside the reference may overflow the flow, but must stay finite and extreme."""
     return torch.nan_to_num(values, nan=limit, posinf=limit, neginf=-limit).clamp(-limit, limit)
 
 

@@ -1,4 +1,4 @@
-"""How well a flow explains samples, in bits per dimension."""
+"""Likelihood of samples under a flow, in bits per dimension."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from driftwatch.reference.latents import batch_latents, batch_rows, fixed_batche
 
 
 def to_bits_per_dim(nats: float, flow: Flow) -> float:
-    """A negative log-likelihood in nats per sample, in bits per dimension of the flow."""
+    """Convert a negative log-likelihood in nats per sample to bits per dimension of the flow."""
     return nats / (flow.dim * math.log(2))
 
 
 def mean_bits_per_dim(flow: Flow, samples: Samples) -> float:
-    """The mean over samples ``(N, *sample_shape)``, with their content's noise.
+    """The mean over samples ``(N, *sample_shape)``, with content noise.
 
-    A sample that overflows the flow counts with `driftwatch.reference.latents.NLL_LIMIT`: the mean is always finite.
+    A sample that overflows the flow counts as `driftwatch.reference.latents.NLL_LIMIT`, so the mean is always finite.
     """
     training = flow.training
     flow.eval()

@@ -1,4 +1,4 @@
-"""MLflow as driftwatch uses it: its client, told which server, and its errors in one line."""
+"""The MLflow client, and MLflow's errors in one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SCHEMES = frozenset({"runs", "models"})
-"""Of URLs that MLflow resolves: ``runs:/RUN/bundle``, ``models:/NAME/VERSION`` and ``models:/NAME@ALIAS``."""
+"""URL schemes that MLflow resolves: ``runs:/RUN/bundle``, ``models:/NAME/VERSION`` and ``models:/NAME@ALIAS``."""
 
 SERVER = "MLFLOW_TRACKING_URI"
 FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
@@ -25,28 +25,28 @@ _USUAL = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Seven, MLflow's own, are two minutes in which nothing is said.
+    # MLflow's default of seven retries means two minutes of silence.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 
 
 class MlflowError(Exception):
-    """What MLflow says, in one line."""
+    """An error of MLflow, in one line."""
 
 
 def open_client(where: str, server: str | None = None) -> MlflowClient:
     """A client of a tracking server.
 
     Args:
-        where: it is asked for, to be told in errors.
+        where: the setting or URL that needs it, for error messages.
         server: its address; ``MLFLOW_TRACKING_URI`` if None.
 
     Raises:
-        UsageError: MLflow is not installed, or neither says which server.
-        MlflowError: the address is none that MLflow takes.
+        UsageError: MLflow is not installed, or no server is specified.
+        MlflowError: the address is not valid.
     """
     if not (server or os.environ.get(SERVER)):
-        raise UsageError("which MLflow is not said", where=where, remedy=f"set {SERVER}, such as http://127.0.0.1:5000")
+        raise UsageError("no MLflow server is given", where=where, remedy=f"set {SERVER}, to http://127.0.0.1:5000 say")
     for name, value in _USUAL.items():
         os.environ.setdefault(name, value)
     try:
@@ -59,24 +59,24 @@ def open_client(where: str, server: str | None = None) -> MlflowClient:
 
 @contextmanager
 def mlflow_errors() -> Iterator[None]:
-    """What MLflow and the libraries beneath it raise becomes a `MlflowError`."""
+    """Convert exceptions of MLflow and its libraries to `MlflowError`."""
     try:
         yield
     except DriftwatchError:
         raise
     except Exception as error:
-        told = " ".join(str(error).split()) or type(error).__name__
-        if FILE_STORE in told:
-            told = f"runs are kept in a folder only where {FILE_STORE}=true; better a server, or sqlite:///mlflow.db"
-        raise MlflowError(told if len(told) <= SHOWN else f"{told[:SHOWN]}...") from error
+        text = " ".join(str(error).split()) or type(error).__name__
+        if FILE_STORE in text:
+            text = f"runs in a folder need {FILE_STORE}=true; a server or sqlite:///mlflow.db is better"
+        raise MlflowError(text if len(text) <= SHOWN else f"{text[:SHOWN]}...") from error
 
 
 def download(place: RemotePath, folder: Path) -> Path:
-    """Copies a bundle that MLflow keeps to a folder of this machine; returns where it is in there.
+    """Copy a bundle from MLflow to a local folder; returns its place in there.
 
     Raises:
-        BundleError: MLflow cannot be reached, or has no such thing.
-        UsageError: MLflow is not installed, or nothing says which server.
+        BundleError: MLflow cannot be reached, or has no such bundle.
+        UsageError: MLflow is not installed, or no server is specified.
     """
     try:
         open_client(str(place))
@@ -86,5 +86,5 @@ def download(place: RemotePath, folder: Path) -> Path:
             return Path(download_artifacts(artifact_uri=place.url, dst_path=str(folder)))
     except MlflowError as error:
         raise BundleError(
-            f"MLflow does not give it: {error}", where=str(place), remedy=f"check the name, and {SERVER}"
+            f"MLflow does not provide it: {error}", where=str(place), remedy=f"check the name, and {SERVER}"
         ) from None

@@ -1,4 +1,4 @@
-"""A training as a run in MLflow: what it was told, how it goes, and the bundle it comes to."""
+"""A training as an MLflow run: its parameters, its metrics, and the resulting bundle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from driftwatch.reference.mlflow_client import MlflowError, mlflow_errors, open_
 from driftwatch.reference.processes import Processes
 from driftwatch.reference.train_config import MlflowConfig, TrainConfig
 from driftwatch.reference.trained import Trained
-from driftwatch.reference.training import Told
+from driftwatch.reference.training import StepReport
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,37 +27,37 @@ if TYPE_CHECKING:
 WHERE = "output.mlflow"
 ARTIFACT = "bundle"
 MOST_CHARACTERS = 500
-"""Of a parameter's value, as servers of all versions take it."""
+"""Longest value of a parameter that servers of all versions accept."""
 
 MOST_METRICS = 1_000
-"""That are sent at once, likewise."""
+"""Most metrics per request that servers of all versions accept."""
 
 
 @dataclass
 class MlflowRun:
-    """One run, while its training goes on. What cannot be told meanwhile is told at the end.
+    """One run during its training. Metrics that cannot be sent at once are sent at the end.
 
     Args:
         client: of the tracking server.
         id: of the run.
-        artifacts: where its artifacts are kept.
-        registered_model: that the bundle becomes a version of; none if None.
+        artifacts: where its artifacts are stored.
+        registered_model: the bundle becomes a version of it; None for no registration.
     """
 
     client: MlflowClient
     id: str
     artifacts: str
     registered_model: str | None
-    _untold: list[Metric] = field(default_factory=list)
+    _unsent: list[Metric] = field(default_factory=list)
     _validation: float = math.nan
     _reached: bool = True
 
-    def tell(self, told: Told) -> None:
-        """Tells how training goes, after each validation; if the server is away by then, not again before the end."""
-        if math.isnan(told.validation) or told.validation == self._validation:
+    def report(self, step: StepReport) -> None:
+        """Report progress after each validation; once the server fails to answer, not again before the end."""
+        if math.isnan(step.validation) or step.validation == self._validation:
             return
-        self._validation = told.validation
-        self._note({"train_bits_per_dim": told.bits_per_dim, "validation_bits_per_dim": told.validation}, told.step)
+        self._validation = step.validation
+        self._note({"train_bits_per_dim": step.bits_per_dim, "validation_bits_per_dim": step.validation}, step.step)
         if self._reached:
             try:
                 self._send()
@@ -65,17 +65,17 @@ class MlflowRun:
                 self._reached = False
 
     def keep(self, folder: Path, trained: Trained) -> str:
-        """Logs what the training came to, with the bundle, which holds the report's picture too.
+        """Log the outcome of the training and the bundle, which contains the report's picture, too.
 
         Args:
             folder: of the bundle.
-            trained: what it came to.
+            trained: the outcome.
 
         Returns:
             The bundle's address in MLflow.
 
         Raises:
-            MlflowError: it is not all there.
+            MlflowError: not everything could be logged.
         """
         self._note(_figures(trained))
         self._send()
@@ -87,10 +87,10 @@ class MlflowRun:
             return f"models:/{self.registered_model}/{self._register(self.registered_model)}"
 
     def end(self, status: str) -> None:
-        """Ends the run as ``FINISHED``, ``KILLED`` or ``FAILED``.
+        """End the run as ``FINISHED``, ``KILLED`` or ``FAILED``.
 
         Raises:
-            MlflowError: the server is away.
+            MlflowError: the server does not answer.
         """
         with mlflow_errors():
             self.client.set_terminated(self.id, status)
@@ -99,13 +99,13 @@ class MlflowRun:
         from mlflow.entities import Metric
 
         now_ms = int(time.time() * 1000)
-        self._untold += [Metric(name, value, now_ms, step) for name, value in values.items() if math.isfinite(value)]
+        self._unsent += [Metric(name, value, now_ms, step) for name, value in values.items() if math.isfinite(value)]
 
     def _send(self) -> None:
-        while self._untold:
+        while self._unsent:
             with mlflow_errors():
-                self.client.log_batch(self.id, metrics=self._untold[:MOST_METRICS])
-            del self._untold[:MOST_METRICS]
+                self.client.log_batch(self.id, metrics=self._unsent[:MOST_METRICS])
+            del self._unsent[:MOST_METRICS]
 
     def _register(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -115,13 +115,13 @@ class MlflowRun:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        made = self.client.create_model_version(name, f"{self.artifacts}/{ARTIFACT}", self.id, await_creation_for=0)
-        return str(made.version)
+        version = self.client.create_model_version(name, f"{self.artifacts}/{ARTIFACT}", self.id, await_creation_for=0)
+        return str(version.version)
 
 
 @contextmanager
 def mlflow_run(config: TrainConfig, out: Location, processes: Processes) -> Iterator[MlflowRun | None]:
-    """The run of a training, which ends as the training does; None where nobody asked for one, or another leads.
+    """Open the run of a training, and end it with the training; None if none is configured or another process leads.
 
     Args:
         config: of the training.
@@ -129,8 +129,8 @@ def mlflow_run(config: TrainConfig, out: Location, processes: Processes) -> Iter
         processes: that train together.
 
     Raises:
-        TrainingError: the server cannot be reached, which is tried before the work; or does not take what came of it.
-        UsageError: MLflow is not installed, or nothing says which server.
+        TrainingError: the server does not answer, which is checked before training, or it refuses the results.
+        UsageError: MLflow is not installed, or no server is specified.
     """
     stated = config.output.mlflow
     if stated is None or not processes.leads:
@@ -140,17 +140,17 @@ def mlflow_run(config: TrainConfig, out: Location, processes: Processes) -> Iter
         run = _begin(stated, config, config.output.name or out.name)
     except MlflowError as error:
         raise TrainingError(
-            f"MLflow does not take the run: {error}", where=WHERE, remedy="check tracking_uri and the server"
+            f"MLflow does not accept the run: {error}", where=WHERE, remedy="check tracking_uri and the server"
         ) from None
     try:
         yield run
         run.end("FINISHED")
     except BaseException as error:
-        with suppress(MlflowError):  # why the training ended matters more
+        with suppress(MlflowError):  # the reason why the training ended matters more
             run.end("KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED")
         if isinstance(error, MlflowError):
             raise TrainingError(
-                f"the bundle is written to {out}, but is not all in MLflow: {error}",
+                f"the bundle is written to {out}, but not all of it is in MLflow: {error}",
                 where=WHERE,
                 remedy=f"mlflow artifacts log-artifacts --run-id {run.id} --local-dir {out} --artifact-path {ARTIFACT}",
             ) from None
@@ -171,14 +171,14 @@ def _begin(stated: MlflowConfig, config: TrainConfig, name: str) -> MlflowRun:
 
 
 def _params(config: TrainConfig) -> dict[str, Any]:
-    """What the training was told; of files their names, since where they are may be nobody's business."""
+    """The training's settings; only the names of files, since their folders may be private."""
     sections = config.model_dump(mode="json", include={"flow", "training", "calibration"})
-    told = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
-    return {"data.train": ", ".join(path.name for path in config.data.train), **told}
+    settings = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+    return {"data.train": ", ".join(path.name for path in config.data.train), **settings}
 
 
 def _figures(trained: Trained) -> dict[str, float]:
-    """Of the whole training; AUROC of the combined detector by built-in shift and window."""
+    """Figures of the whole training, with the AUROC of the combined detector by built-in shift and window."""
     return {
         "bits_per_dim": trained.bits_per_dim,
         "best_validation_bits_per_dim": trained.fitted.validation,

@@ -1,4 +1,4 @@
-"""Scores a data set of any length in constant memory: a row for each sample, and a row for each window."""
+"""Offline scoring of data sets of any length in constant memory: one row per sample, and one row per window."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ WINDOW_COLUMNS = (
 
 @dataclass(frozen=True)
 class Scored:
-    """Some rows of the result; both by column.
+    """Some rows of the results, by column.
 
     Args:
-        samples: one row a sample, columns `SAMPLE_COLUMNS`: scores and their parts in nats.
-        windows: one row for each window that these samples completed, columns `WINDOW_COLUMNS`; ``end`` is the
-            index after the last sample. None if there was none.
-        summaries: of these windows, ``(M, V)``; None if there was none.
-        tested: what tests of these windows came to; None if there was none.
-        flaws: of each of these windows' values.
+        samples: one row per sample, columns `SAMPLE_COLUMNS`: scores and their parts in nats.
+        windows: one row for each window that these samples completed, columns `WINDOW_COLUMNS`; ``end`` is the index
+            after its last sample. None if they completed none.
+        summaries: of these windows, ``(M, V)``; None if there are none.
+        tested: test results of these windows; None if there are none.
+        flaws: missing and unseen values in each of these windows.
     """
 
     samples: Columns
@@ -50,12 +50,12 @@ class Scored:
 def score_dataset(
     scorer: Scorer, chunks: Iterable[NDArray[np.floating]], *, null: WindowNull | None = None
 ) -> Iterator[Scored]:
-    """Score coerced samples, a batch at a time.
+    """Score coerced samples, batch by batch.
 
     Args:
         scorer: of the reference.
         chunks: samples ``(N, *sample_shape)`` in order.
-        null: also test windows of its size, side by side; a last incomplete one is not tested.
+        null: also test consecutive windows of its size; an incomplete last one is not tested.
 
     Yields:
         The rows of each batch.
@@ -81,12 +81,12 @@ def score_dataset(
             if window:
                 total, held = total + rest.sum(axis=0), held + len(rest)
                 flaws = add_flaws([flaws, flaws_of(rows)])
-            windows, tested, whole = None, None, np.stack(complete) if complete else None
-            if null is not None and whole is not None:
-                tested = null.test(whole)
+            windows, tested, completed = None, None, np.stack(complete) if complete else None
+            if null is not None and completed is not None:
+                tested = null.test(completed)
                 windows = _windows(tested, null.size, started)
-                started += len(whole)
-            yield Scored(_samples(scorer, summaries, index), windows, whole, tested, found)
+                started += len(completed)
+            yield Scored(_samples(scorer, summaries, index), windows, completed, tested, found)
             index += len(summaries)
 
 

@@ -1,10 +1,10 @@
-"""Whether data drifts within: its parts, in the order in which it came, are held against the whole.
+"""Tests whether data drifts within itself: slices of the data, in its order, are compared with the whole.
 
-The samples are cut into grains, each a run of neighbours, and ten slices of as many grains are tested as windows are.
-If the order means nothing, any other order of the grains could as well have been: the mean square of the ten combined
-statistics is ranked among those of random orders (a permutation test: exact, whatever the statistic). On flights in
-their order it found more than the largest of the ten. Neighbours stay together, so that what is only alike over a
-short while is no drift.
+The samples are divided into grains, each a run of neighbours, and ten slices of as many grains are tested like windows.
+If the order has no meaning, any other order of the grains is equally likely, so the mean square of the ten combined
+statistics is ranked among those of random orders (a permutation test: exact for any statistic). On flights in their
+order, it found more than the largest of the ten. Neighbours stay together, so resemblance over a short while alone does
+not count as drift.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from driftwatch.stats.summary import Array, Layout
 
 SLICES = 10
 GRAINS = 10
-"""In a slice."""
+"""Grains per slice."""
 
 ORDERS = 500
-"""That are compared, the true one among them."""
+"""Orders that are compared, including the true one."""
 
 AT_A_TIME = 20
 MOST_SAMPLES = 4_000
-"""Slices of 400 then: what they do not show, windows of about that size would not show either."""
+"""Gives slices of 400: drift that they do not show would not show in windows of about that size either."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the order of samples shows.
+    """What the order of samples reveals.
 
     Args:
-        p_value: the probability that a random order differs as much; a multiple of ``1 / ORDERS``.
-        effects: divergence of each slice, debiased by that of random ones, nats per sample.
-        most: which slice differs most.
-        moved: the columns that moved in it, in words; empty where columns have no names.
+        p_value: the probability that a random order differs at least as much; a multiple of ``1 / ORDERS``.
+        effects: divergence of each slice, debiased by that of random slices, nats per sample.
+        most: index of the slice that differs most.
+        moved: the columns that moved in it, in words; empty if columns have no names.
     """
 
     p_value: float
@@ -57,19 +57,19 @@ def examine_order(
     *,
     seed: int,
 ) -> Order:
-    """Tests whether the order of samples means something.
+    """Test whether the order of samples has a meaning.
 
     Args:
-        summaries: of single samples, in order, ``(N, V)``, `SLICES` of them or more.
+        summaries: of single samples, in order, ``(N, V)``, at least `SLICES` of them.
         layout: of the summaries.
         names: of the features of a row, if they have any.
-        unordered: those among them that neither rise nor fall.
-        of_categories: what is said of a column's categories, if anything is.
+        unordered: features whose values have no order, so they neither rise nor fall.
+        of_categories: what to report of a column's categories, if anything.
         seed: of the random orders.
     """
     count = min(GRAINS, len(summaries) // SLICES) * SLICES
     size = len(summaries) // count
-    # What is too much for grains of one size is left out evenly, not at the end.
+    # Samples in excess of equal grains are dropped evenly, not at the end.
     kept = summaries[np.arange(count * size) * len(summaries) // (count * size)]
     grains = kept.reshape(count, size, -1).sum(1, dtype=np.float64)
     rng = np.random.default_rng(seed)
@@ -90,5 +90,5 @@ def examine_order(
 
 
 def _slices(grains: Array, orders: NDArray[np.int64]) -> Array:
-    """The slices of some orders, one order after another, ``(K * SLICES, V)``."""
+    """The slices of several orders, one order after another, ``(K * SLICES, V)``."""
     return np.asarray(grains[orders].reshape(len(orders) * SLICES, -1, grains.shape[1]).sum(1))

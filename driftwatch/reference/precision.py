@@ -1,4 +1,4 @@
-"""In which number format a flow is trained, and scores."""
+"""Number formats for training and scoring."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type in which an image flow's convolutions run; None for that of its weights.
+    """The type in which an image flow's convolutions run; None for the type of its weights.
 
-    ``auto`` is bfloat16 where the hardware multiplies it: GPUs since Ampere, CPUs with AVX-512 BF16. Weights,
-    log-determinants and all that is summed stay float32.
+    ``auto`` is bfloat16 on hardware that multiplies it: GPUs since Ampere, CPUs with AVX-512 BF16. Weights,
+    log-determinants and all sums stay float32.
     """
     if precision == "float32":
         return None
@@ -26,5 +26,5 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 
 def set_scoring_precision(precision: str) -> None:
-    """Says how exactly this process's GPU convolves float32: ``auto`` rounds factors to TF32, ``float32`` does not."""
+    """Set how a GPU convolves float32 in this process: ``auto`` rounds factors to TF32, ``float32`` does not."""
     torch.backends.cudnn.allow_tf32 = precision == "auto"

@@ -1,4 +1,4 @@
-"""Training in several processes, one for each GPU, as ``torchrun`` starts them."""
+"""Training in several processes, one per GPU, started by ``torchrun``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all.
+    """This process among all training processes.
 
     Args:
         rank: of this process.
-        world: how many there are.
-        device: this process trains on.
+        world: number of processes.
+        device: of this process.
     """
 
     rank: int
@@ -30,11 +30,11 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the one that speaks and writes."""
+        """Whether this process is the one that reports and writes."""
         return self.rank == 0
 
     def average(self, tensors: list[Tensor]) -> None:
-        """Replaces tensors by their mean over all processes."""
+        """Replace tensors by their mean over all processes."""
         if self.world == 1:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -46,25 +46,25 @@ class Processes:
             start += tensor.numel()
 
     def agree(self, *values: float) -> tuple[float, ...]:
-        """The first process's values, for all: decisions by the clock must be the same everywhere."""
+        """The first process's values, for all: decisions that depend on the clock must be the same everywhere."""
         if self.world == 1:
             return values
-        told = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.broadcast(told, src=0)
-        return tuple(told.tolist())
+        shared = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.broadcast(shared, src=0)
+        return tuple(shared.tolist())
 
     def share(self, tensors: list[Tensor]) -> None:
-        """Gives the first process's tensors to all."""
+        """Copy the first process's tensors to all processes."""
         if self.world > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
 
 def leave() -> NoReturn:
-    """Ends a process that does not lead, at once and well, when all is done.
+    """End a process that does not lead, successfully and at once, when all work is done.
 
-    While Python ends in its own way, a thread of torch's may still let go of a tensor, which aborts the process (torch
-    2.x with gloo, about one in fifteen); torchrun would take that for a failure, and end the leader too.
+    During Python's regular shutdown, a torch thread may still release a tensor, which aborts the process (torch 2.x
+    with gloo, about one in fifteen); torchrun would count that as a failure and end the leader, too.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -73,10 +73,10 @@ def leave() -> NoReturn:
 
 @contextmanager
 def join_processes(device: str) -> Iterator[Processes]:
-    """Joins the other processes, if ``torchrun`` started several.
+    """Join the other processes, if ``torchrun`` started several.
 
     Args:
-        device: ``cpu`` or ``cuda``; each process takes a GPU of its own.
+        device: ``cpu`` or ``cuda``; each process uses its own GPU.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

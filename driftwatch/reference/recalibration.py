@@ -1,4 +1,4 @@
-"""A bundle's null renewed: the same flow, held against other data that is normal from now on."""
+"""Recalibration of a bundle: the same flow, with a null from other data that is normal from now on."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from driftwatch.reference.training_data import MIN_HELD_OUT, require_variety
 from driftwatch.stats.memory import NONE, Memory, measure_memory
 
 DESCRIBED_SHARE = 0.3
-"""Of the samples, by which descriptors are whitened; the rest calibrates."""
+"""Share of the samples that descriptors are whitened by; the rest is for calibration."""
 
 MIN_WORTH = 400
-"""Independent samples that a stretch must be worth."""
+"""Least number of independent samples that a stretch must be equivalent to."""
 
 
 @dataclass(frozen=True)
 class Recalibrated:
-    """What a recalibration came to.
+    """The outcome of a recalibration.
 
     Args:
         version: of the new bundle.
-        detectable: the smallest shifts that it detects.
-        warnings: why the data may be unfit.
-        remarks: on the usual windows, if there are too few held-out samples for them.
+        detectable: smallest detectable shifts.
+        warnings: why the data may be unfit as a reference.
+        remarks: on the default windows, if there are too few held-out samples for them.
         memory: of the stream.
     """
 
@@ -57,22 +57,21 @@ def recalibrate(
     ordered: bool = False,
     overwrite: bool = False,
 ) -> Recalibrated:
-    """Writes a bundle with the flow of another, calibrated on new samples.
+    """Write a bundle with the flow of another, calibrated on new samples.
 
     Args:
-        bundle: whose flow, schema and name are kept.
-        samples: of what is normal now, in their order, ``(N, *sample_shape)``; the flow must not have been fitted to
-            them.
-        out: the new bundle's folder or URL.
-        where: the samples come from, for errors and the manifest.
-        doing: told what goes on, and the share of it that is done.
-        bank_size: the most samples to keep for resampling nulls.
-        ordered: the samples are a stretch of the stream; how long it remembers is measured, and false alarms are
-            calibrated with it.
-        overwrite: take the place of a bundle at `out`.
+        bundle: provides flow, schema and name.
+        samples: what is normal now, in order, ``(N, *sample_shape)``; the flow must not have been fitted to them.
+        out: folder or URL of the new bundle.
+        where: the samples come from, for error messages and the manifest.
+        doing: called with the current activity, and the share of it that is done.
+        bank_size: most samples to store for resampling nulls.
+        ordered: the samples are a stretch of the stream, whose memory is measured and included in the calibration of
+            false alarms.
+        overwrite: replace a bundle at `out`.
 
     Raises:
-        TrainingError: there are too few samples, or they are all the same.
+        TrainingError: there are too few samples, or they are all equal.
         BundleError: it cannot be written.
     """
     needed = int(np.ceil(MIN_HELD_OUT / (1.0 - DESCRIBED_SHARE)))
@@ -94,10 +93,10 @@ def recalibrate(
     found = order_of(Scorer(reference), samples, seed=0)
     contents = contents_of([samples], len(samples))
     fitness = assess_fitness(contents, bundle.schema, found, len(samples), lambda row: f"row {row + 1:,}")
-    # These samples have no part in any null; that they whiten descriptors makes little difference.
+    # No null is drawn from these samples; that descriptors are whitened by them makes little difference.
     smallest = detectable(reference, to_describe, seed=0, doing=doing)
     doing("writing", 1.0)
-    told = {"from_version": bundle.version, "data": where, "rows": len(samples), "memory_samples": memory.tau}
+    record = {"from_version": bundle.version, "data": where, "rows": len(samples), "memory_samples": memory.tau}
     version = write_bundle(
         out,
         name=bundle.name,
@@ -106,7 +105,7 @@ def recalibrate(
         calibration=arrays,
         facts={
             "training": bundle.manifest.get("training", {}),
-            "recalibrated": told,
+            "recalibrated": record,
             "metrics": {"detectable": [row.to_json() for row in smallest]},
             "fitness": fitness.figures,
             "warnings": [warning.to_json() for warning in fitness.warnings],
@@ -117,19 +116,19 @@ def recalibrate(
 
 
 def _memory(bundle: Bundle, samples: Samples, where: str) -> Memory:
-    """How long the stream remembers that the samples are a stretch of."""
+    """Measure the memory of the stream that the samples are a stretch of."""
     scorer = Scorer(reference_from(bundle))
     layout = scorer.layout
-    # What is linear in a sample remembers at least as long as squares of it do.
+    # Quantities that are linear in a sample have at least as long a memory as squares of them.
     chosen = [np.arange(layout.sum_z.start, layout.sum_z.stop), np.array([2, layout.surprise])]
     chosen += [np.arange(place.start, place.stop) for place in layout.group_slices]
     columns = np.concatenate(chosen)
     memory = measure_memory(np.concatenate([batch[:, columns] for batch in scorer.summaries(samples)]))
     if len(samples) < MIN_WORTH * memory.tau:
         raise TrainingError(
-            f"the stream remembers {memory.tau:,.0f} samples: these {len(samples):,} are worth "
+            f"the stream remembers {memory.tau:,.0f} samples, so these {len(samples):,} are worth only "
             f"{len(samples) / memory.tau:,.0f} independent ones, too few to calibrate with",
             where=where,
-            remedy=f"give a stretch of at least {MIN_WORTH * memory.tau:,.0f} samples, and --samples as many",
+            remedy=f"give a stretch of at least {MIN_WORTH * memory.tau:,.0f} samples, and raise --samples to as many",
         )
     return memory

@@ -1,4 +1,4 @@
-"""Work on a GPU recorded as a CUDA graph: hundreds of small kernels then cost one launch, and not one each."""
+"""GPU work recorded as CUDA graphs: hundreds of small kernels then cost a single launch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 T = TypeVar("T")
 
 WARM_UP = 3
-"""Runs before recording, in which libraries choose their algorithms and take their memory."""
+"""Runs before recording, in which libraries choose algorithms and allocate memory."""
 
 
 class Recorded:
-    """A function of one tensor of a fixed shape on a GPU.
+    """A recorded function of one tensor of a fixed shape on a GPU.
 
     Args:
-        function: that waits for nothing and moves nothing between host and device.
-        example: of what it takes.
+        function: must not synchronize, nor copy between host and device.
+        example: of its input.
     """
 
     def __init__(self, function: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor) -> None:
@@ -28,18 +28,18 @@ class Recorded:
         self._outputs = _record(self._graph, lambda: function(self._input), example.device)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Nothing is waited for if `x` is on the GPU, or in pinned memory of the host."""
+        """Replay; asynchronous if `x` is on the GPU, or in pinned memory of the host."""
         self._input.copy_(x, non_blocking=True)
         self._graph.replay()
         return tuple(output.clone() for output in self._outputs)
 
 
 class RecordedGradients:
-    """A loss on batches of a fixed shape on a GPU, with its gradients.
+    """A recorded loss on batches of a fixed shape on a GPU, with its gradients.
 
     Args:
-        loss: of a batch, a scalar; a function of it and of `parameters`.
-        parameters: whose gradients are set at each call; they may change in place in between.
+        loss: a scalar function of a batch and of `parameters`.
+        parameters: whose gradients each call sets; they may be updated in place between calls.
         example: of a batch.
     """
 
@@ -49,7 +49,7 @@ class RecordedGradients:
 
         def descend() -> Tensor:
             for parameter in parameters:
-                parameter.grad = None  # so that the recorded run writes gradients, and does not add to them
+                parameter.grad = None  # so that the recorded run overwrites gradients instead of adding to them
             found = loss(self._input)
             found.backward()  # type: ignore[no-untyped-call]
             return found.detach()
@@ -57,7 +57,7 @@ class RecordedGradients:
         self._output = _record(self._graph, descend, example.device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The loss; the parameters' gradients are as after ``backward``."""
+        """Replay; returns the loss and sets the parameters' gradients like ``backward``."""
         self._input.copy_(x)
         self._graph.replay()
         return self._output.clone()
@@ -70,6 +70,6 @@ def _record(graph: torch.cuda.CUDAGraph, work: Callable[[], T], device: torch.de
         for _ in range(WARM_UP):
             work()
     torch.cuda.current_stream(device).wait_stream(aside)
-    # Other threads may use the GPU meanwhile.
+    # "thread_local", because other threads may use the GPU meanwhile.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         return work()

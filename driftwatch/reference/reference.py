@@ -40,15 +40,15 @@ from driftwatch.stats.summary import Array, Layout, summarise_each
 
 CHUNK = 1_000
 UNSEEN = "unseen"
-"""The array of a bundle that says what share of each column's held-out values is unseen."""
+"""Name of the array in a bundle with the share of unseen values in each column of the held-out samples."""
 
 MOST_THREADS = 8
-"""That calibrate: more would save little, and take memory."""
+"""Upper bound of calibration threads: more would save little time and take more memory."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a stream is compared with.
+    """What a stream is compared with: a trained flow and everything calibrated for it.
 
     Args:
         name: of the bundle.
@@ -56,14 +56,14 @@ class Reference:
         schema: of one sample.
         flow: fitted and folded (see `driftwatch.flows.folding`), on its device.
         moments: of its latents.
-        description: of samples, beside their latents.
+        description: describes samples beside their latents.
         layout: of the summaries.
         bank: summaries of single held-out samples, ``(N, V)``.
         others: summary of the other held-out samples, which the moments were fitted to, ``(V,)``.
-        memory: of the stream that the bank is a stretch of; none where its samples are independent.
+        memory: of the stream that the bank is a stretch of; none if its samples are independent.
         manifest: as written by the trainer.
-        stored: the null of the usual windows, if the bundle has it.
-        unseen: the share of each column's held-out values that were unseen, ``(columns,)``; None if none were.
+        stored: the null of the default windows, if the bundle has it.
+        unseen: share of unseen values in each column of the held-out samples, ``(columns,)``; None if there were none.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Reference:
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of a row's features, for tables and vectors; none for images."""
+        """The names of a row's features for tables and vectors; empty for images."""
         if not isinstance(self.flow, VectorFlow):
             return ()
         if isinstance(self.schema, TableSchema):
@@ -98,18 +98,18 @@ class Reference:
 
     @cached_property
     def held_out(self) -> HeldOut:
-        """What nulls are drawn from."""
+        """The held-out samples that nulls are drawn from."""
         return HeldOut(self.bank, self.others, self.memory)
 
     @property
     def scores(self) -> Array:
-        """The point scores of the held-out samples, ``(N,)``, nats: what those of a stream are to be like."""
+        """The point scores of the bank's samples, ``(N,)``, nats: the expectation for a stream's scores."""
         chunks = (self.bank[start : start + CHUNK] for start in range(0, len(self.bank), CHUNK))
         return np.concatenate([divergence(chunk.astype(np.float64), self.layout) for chunk in chunks])
 
     @cached_property
     def missing_shares(self) -> Array:
-        """The share of each column's values that were missing, of a table, ``(columns,)``; empty for what is none."""
+        """The share of missing values in each column of a table, ``(columns,)``; empty for other data."""
         if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
             return np.empty(0)
         return self.flow.features.missing_shares
@@ -123,15 +123,15 @@ class Reference:
 
     @property
     def unseen_shares(self) -> Array:
-        """The share of each column's values that were an unseen category, as `missing_shares` has it."""
+        """The share of unseen categories in each column of a table, ``(columns,)``; empty for other data."""
         return self.unseen if self.unseen is not None else np.zeros(len(self.missing_shares))
 
     def size_remarks(self, longest: int = max(SIZES)) -> tuple[str, ...]:
-        """What is said of windows of `longest` samples if they are large beside the held-out ones."""
+        """The remark on windows of `longest` samples if they are large relative to the held-out samples."""
         return size_remarks(longest, len(self.bank), int(self.others[0]))
 
     def window_null(self, size: int, *, count: int = 4_000, seed: int = 0) -> WindowNull:
-        """The null of windows of `size` samples, from `count` draws of it."""
+        """The null of windows of `size` samples, fitted to `count` draws."""
         if large := is_large(size, len(self.bank)):
             drawn = large_windows(self.held_out, size, count, np.random.default_rng(seed))
             measured = join([features(windows, self.layout) for windows in drawn])
@@ -153,21 +153,21 @@ class Reference:
 
         Args:
             sizes: of windows in samples, each a multiple of `step`.
-            step: samples in a pane.
+            step: samples per pane.
             budget: expected samples between false alarms.
-            resolve_after: steps without an alarm that part two alarms.
-            samples: simulated, unless the bundle has the null of these windows with it.
-            by_time: whether there are windows by time too.
+            resolve_after: steps without an alarm that separate two alarms.
+            samples: simulated samples, unless the bundle contains the null of these windows.
+            by_time: whether to simulate time-based windows, too.
         """
-        held = self.stored
-        if held is None or by_time or (tuple(held.nulls), held.step) != (tuple(sizes), step):
-            held = self.simulate(sizes, step, samples=samples, by_time=by_time)
-        return held.procedure(budget, resolve_after)
+        null = self.stored
+        if null is None or by_time or (tuple(null.nulls), null.step) != (tuple(sizes), step):
+            null = self.simulate(sizes, step, samples=samples, by_time=by_time)
+        return null.procedure(budget, resolve_after)
 
     def simulate(
         self, sizes: Sequence[int], step: int, *, samples: int = SIMULATED, by_time: bool = False
     ) -> SlidingNull:
-        """The null of sliding windows; arguments as of `procedure`."""
+        """Simulate the null of sliding windows; arguments as for `procedure`."""
         return simulate_null(
             self.held_out,
             self.layout,
@@ -179,17 +179,17 @@ class Reference:
         )
 
     def summarise(self, batch: Coerced, count: int | None = None) -> Array:
-        """The summary of each sample of one batch ``(B, *sample_shape)``, ``(B, V)``; a tensor if the flow is on a GPU.
+        """The summary of each sample of a batch ``(B, *sample_shape)``, ``(B, V)``; a tensor if the flow is on a GPU.
 
-        There the way of batches of one shape and type is recorded at the first of them. A CPU may leave out all but the
-        first `count` samples, if that is given.
+        A GPU records a CUDA graph for the first batch of each shape and type, and replays it for the others. On a CPU,
+        only the first `count` samples need to be summarized, if it is given.
         """
         if self.device.type == "cpu":
             return self._summariser(torch.from_numpy(batch), count)
         return self.measure(batch)[0]
 
     def measure(self, batch: Coerced, count: int | None = None) -> tuple[Array, Array]:
-        """Likewise, and the score of each sample, nats, ``(B,)``; a GPU is not waited for."""
+        """Like `summarise`, with the score of each sample, nats, ``(B,)``; does not wait for a GPU."""
         raw = torch.from_numpy(batch)
         if self.device.type == "cpu":
             return self._measure(raw, count)
@@ -203,12 +203,12 @@ class Reference:
         return summaries, divergence(summaries, self.layout)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what was recorded on a GPU, of which a copy records its own."""
+        """All state except CUDA graphs, which a copy records anew."""
         return {name: value for name, value in self.__dict__.items() if name != "_recorded"}
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the flow is."""
+        """The device that the flow is on."""
         return device_of(self.flow)
 
     @cached_property
@@ -224,9 +224,9 @@ class Reference:
 
 
 def store_null(reference: Reference, arrays: dict[str, NDArray[np.floating]]) -> Reference:
-    """Adds the null of the usual windows to the arrays of a bundle that is about to be written.
+    """Add the null of the default windows to the arrays of a bundle that is about to be written.
 
-    A bank that is too small for such windows gets none: little would be certain of it, and trying things out is quick.
+    A bank too small for these windows gets none: that null would be uncertain, and small banks are for quick trials.
     """
     if repeats(max(SIZES), len(reference.bank)):
         return reference
@@ -236,30 +236,30 @@ def store_null(reference: Reference, arrays: dict[str, NDArray[np.floating]]) ->
 
 
 def store_unseen(rows: NDArray[np.floating], schema: Schema, arrays: dict[str, NDArray[np.floating]]) -> None:
-    """Adds the shares of unseen values among held-out rows to the arrays of a bundle, if there are any."""
+    """Add the shares of unseen values in held-out rows to the arrays of a bundle, if there are any."""
     if (shares := unseen_shares(rows, schema)).any():
         arrays[UNSEEN] = shares
 
 
 def load_reference(path: str | Location, device: str = "cpu") -> Reference:
-    """Loads and verifies a bundle, of a folder or a URL.
+    """Load and verify a bundle from a folder or a URL.
 
     Raises:
-        BundleError: if it is missing, damaged or of another version.
+        BundleError: it is missing, damaged or of another format version.
     """
     return reference_from(load_bundle(path, device))
 
 
 def reference_from(bundle: Bundle) -> Reference:
-    """The reference that a bundle holds.
+    """Make a reference from a bundle.
 
     Raises:
-        BundleError: its calibration is none.
+        BundleError: its calibration is invalid.
     """
     try:
         return _reference_from(bundle)
     except (LookupError, ValueError, TypeError, OverflowError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not hold together: {error}"
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"is inconsistent: {error}"
         raise BundleError(f"calibration {what}", where=str(bundle.path), remedy="train the reference again") from None
 
 
@@ -267,11 +267,11 @@ def _unseen(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> Array | None:
     """The shares that `store_unseen` added.
 
     Raises:
-        ValueError: they are none.
+        ValueError: they are not shares.
     """
     shares = arrays.get(UNSEEN)
     if shares is not None and (shares.shape != schema.shape or not bool(((shares >= 0) & (shares <= 1)).all())):
-        raise ValueError(f"{UNSEEN} holds no share of each column")
+        raise ValueError(f"{UNSEEN} does not hold a share for each column")
     return shares
 
 

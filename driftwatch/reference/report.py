@@ -1,4 +1,4 @@
-"""The picture that goes into a bundle: how training went, and what the reference will and will not catch."""
+"""The picture in a bundle: how training went, and which shifts the reference will and will not detect."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def report_png(
         name: of the reference.
         curve: ``(step, training, validation)``, bits per dimension.
         assessment: of the built-in shifts.
-        smallest: shifts that are detected; none if too few samples were there to tell.
+        smallest: smallest detectable shifts; empty if there were too few samples to find them.
     """
     figure = Figure(figsize=(14, 8.8 if smallest else 4.4), layout="constrained")
-    # A name is a user's own: no character of it starts a formula.
+    # The name is user input, so it must not be parsed as a formula.
     figure.suptitle(f"Reference {name}", fontweight="bold", parse_math=False)
     top, *below = figure.subfigures(2 if smallest else 1, 1, squeeze=False)[:, 0]
     left, middle, right = top.subplots(1, 3)
@@ -82,7 +82,7 @@ def _auroc(axes: Axes, evaluations: Sequence[Evaluation]) -> None:
 
 
 def _smallest(axes: Axes, smallest: Sequence[Detectable]) -> None:
-    """Each shift on a scale of its own, from the smallest size tried to the largest."""
+    """Plot each shift on its own scale, from the smallest size tried to the largest."""
     windows = sorted({row.window for row in smallest})
     shifts = list(dict.fromkeys(row.shift for row in smallest))
     for row in smallest:

@@ -1,4 +1,4 @@
-"""When training ends, and how fast it learns until then."""
+"""The schedule of a training: when it ends, and its learning rate until then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WARMUP_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Schedule:
-    """A warm-up, then a cosine decay over the steps or the time that are given.
+    """Warm-up, then cosine decay over the configured number of steps or minutes.
 
     Args:
         config: of the training.
@@ -22,7 +22,7 @@ class Schedule:
     config: TrainingConfig
 
     def share_done(self, step: int, elapsed_s: float) -> float:
-        """How much of the training is done, 1 at its end."""
+        """The share of the training that is done, 1 at its end."""
         shares = [0.0]
         if self.config.minutes is not None:
             shares.append(elapsed_s / (60 * self.config.minutes))
@@ -50,5 +50,5 @@ class Schedule:
         return max(0.0, min(left)) if left else math.nan
 
     def ended_by(self, step: int) -> str:
-        """Which of the limits a training that went on to its end met."""
+        """The limit that ended a training which was not ended by `patience`."""
         return "max_steps" if self.config.max_steps is not None and step >= self.config.max_steps else "minutes"

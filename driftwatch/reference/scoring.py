@@ -1,7 +1,7 @@
-"""Scores samples against a reference: latents, additive summaries and point scores.
+"""Scoring of samples against a reference: latents, additive summaries and point scores.
 
-Batches have a fixed number of rows or a multiple of it, padded when they are not full, and a row's result does not
-depend on the other rows: the same sample gets the same score, bit for bit, however the stream happened to be cut.
+Batches have a fixed number of rows or a multiple of it, and are padded when they are not full; a row's result does not
+depend on the other rows. So a sample has the same score, bit for bit, however the stream is cut into batches.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Scores:
 
     Args:
         score: divergence of the sample's sub-vectors from the reference, nats.
-        location: its part by shifted means.
-        scale: its part by changed variances.
-        dependence: its part by changed correlations.
+        location: its part due to shifted means.
+        scale: its part due to changed variances.
+        dependence: its part due to changed correlations.
         nll: negative log-likelihood, nats.
         p_value: of the combined statistic, under the reference.
     """
@@ -52,23 +52,23 @@ class Scores:
 
     def __repr__(self) -> str:
         low, middle, high = np.quantile(self.score, (0.0, 0.5, 1.0))
-        told = f"score {middle:.3g} ({low:.3g} to {high:.3g})"
-        return f"<driftwatch.Scores of {len(self.score):,}: {told}, lowest p_value {self.p_value.min():.3g}>"
+        spread = f"score {middle:.3g} ({low:.3g} to {high:.3g})"
+        return f"<driftwatch.Scores of {len(self.score):,}: {spread}, lowest p_value {self.p_value.min():.3g}>"
 
     def to_dict(self) -> dict[str, Array]:
-        """By column, as a data frame is made from: ``pandas.DataFrame(scores.to_dict())``."""
+        """Arrays by column, ready for a data frame: ``pandas.DataFrame(scores.to_dict())``."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True)
 class ScoredPane:
-    """What is kept of a pane's samples.
+    """The aggregates of a pane's samples.
 
     Args:
         sums: their summed summary, ``(V,)``, on `GRID`.
-        scores: of each, nats, ``(n,)``.
-        grades: of each, how surprising it is, ``(n,)`` (see `driftwatch.stats.martingale`).
-        flaws: of their values.
+        scores: of each sample, nats, ``(n,)``.
+        grades: of each sample's surprise, ``(n,)`` (see `driftwatch.stats.martingale`).
+        flaws: missing and unseen values.
     """
 
     sums: Sums
@@ -78,7 +78,7 @@ class ScoredPane:
 
     @property
     def summary(self) -> Array:
-        """The sums in double precision, ``(V,)``; not to be written to."""
+        """The sums in double precision, ``(V,)``; do not write to this array."""
         return self.sums.values
 
 
@@ -86,15 +86,15 @@ class Scorer:
     """Scores samples against one reference.
 
     Args:
-        reference: what to compare with.
-        batch_size: rows of the fixed-shape batches; part of what a score's last bits depend on. As suits the
-            reference's flow and device, if None.
+        reference: to compare with.
+        batch_size: rows of fixed-size batches, which affects the last bits of scores; chosen for the reference's flow
+            and device if None.
     """
 
     def __init__(self, reference: Reference, *, batch_size: int | None = None) -> None:
         self.reference = reference
-        usual, multiple = batch_rows(reference.flow)
-        self.batch_size = batch_size or usual
+        default, multiple = batch_rows(reference.flow)
+        self.batch_size = batch_size or default
         self._multiple = batch_size or multiple
         self.layout: Layout = reference.layout
         self._flaws = FlawCounter(reference.schema)
@@ -106,11 +106,11 @@ class Scorer:
             yield on_host(summary[:count])
 
     def bank(self, samples: NDArray[np.floating]) -> NDArray[np.float32]:
-        """The summaries of all samples, ``(N, V)``, as nulls and streams are drawn from."""
+        """The summaries of all samples, ``(N, V)``, in the form that nulls are drawn from."""
         return np.concatenate([batch.astype(np.float32) for batch in self.summaries(samples)])
 
     def scores(self, samples: NDArray[np.floating]) -> Scores:
-        """The point score of each sample, with its parts."""
+        """The point score of each sample, and its parts."""
         parts, p_values, nll = [], [], []
         for summaries in self.summaries(samples):
             parts.append(decompose(summaries, self.layout).parts.sum(1))
@@ -134,28 +134,28 @@ class Scorer:
         return fit_window_null(measured, self.layout, 1)
 
     def window_null(self, size: int) -> WindowNull:
-        """The null of windows of `size` samples, or of single ones."""
+        """The null of windows of `size` samples, or of single samples."""
         return self.point_null if size == 1 else self.reference.window_null(size)
 
     def __call__(self, panes: Sequence[Coerced]) -> list[ScoredPane]:
-        """Scores whole panes ``(n, *sample_shape)``; panes share batches, which changes nothing in their results."""
+        """Score whole panes ``(n, *sample_shape)``; panes share batches, which does not affect their results."""
         return self.begin(panes)()
 
     @property
     def works_aside(self) -> bool:
-        """Whether scores come about while the host does something else: a GPU's do."""
+        """Whether scoring leaves the host free meanwhile, as it does on a GPU."""
         return self.reference.device.type != "cpu"
 
     def begin(
         self, panes: Sequence[Coerced], between: Callable[[], None] = lambda: None
     ) -> Callable[[], list[ScoredPane]]:
-        """Starts to score panes, and gives what waits for their results.
+        """Start to score panes; the returned function waits for the results.
 
-        A GPU works meanwhile; a CPU works when it is waited for.
+        A GPU starts at once; a CPU starts when the function is called.
 
         Args:
             panes: ``(n, *sample_shape)`` each.
-            between: called before each batch; may raise to give up.
+            between: called before each batch; may raise to abort.
         """
         if not panes:
             return list
@@ -169,14 +169,14 @@ class Scorer:
         done.record()
 
         def results() -> list[ScoredPane]:
-            # It holds the samples until then: nobody else knows that the GPU still copies from there.
+            # Keeps the samples alive until then: the GPU may still be copying from their pinned memory.
             done.synchronize()
             return self._results(pinned, ends, *(each.numpy() for each in measured))
 
         return results
 
     def _measured(self, samples: Coerced, between: Callable[[], None]) -> Iterator[tuple[tuple[Array, Array], int]]:
-        """Summaries and scores of the samples of each batch, and how many are real."""
+        """Summaries and scores of each batch's rows, and how many of them are real samples."""
 
         def batches() -> Iterator[tuple[Coerced, int]]:
             for batch in fixed_batches(samples, self.batch_size, self._multiple):
@@ -191,11 +191,11 @@ class Scorer:
         for (summaries, score), count in self._measured(samples, between):
             panes.add(summaries[:count])
             scores.append(score[:count])
-            surprises.append(summaries[:count, self.layout.surprise].copy())  # and not all else with it
+            surprises.append(summaries[:count, self.layout.surprise].copy())  # a view would keep all summaries alive
         return on_grid(panes.sums), np.concatenate(scores), np.concatenate(surprises)
 
     def _on_a_gpu(self, samples: Coerced, ends: Sequence[int], between: Callable[[], None]) -> tuple[Tensor, ...]:
-        """Likewise, on their way to the host."""
+        """Like `_on_a_cpu`, with results on their way to the host."""
         start, scores = 0, []
         for measured, count in self._measured(samples, between):
             summary, score = map(torch.as_tensor, measured)
@@ -204,9 +204,9 @@ class Scorer:
             every[start : start + count] = summary[:count]
             scores.append(score[:count])
             start += count
-        # Only sums leave a GPU: the summaries of single samples are a hundred times as many bytes as the samples.
+        # Only sums are copied from the GPU: summaries of single samples are a hundred times the size of the samples.
         lengths = torch.tensor(np.diff(ends, prepend=0)).to(every.device, non_blocking=True)
-        # Unsafe: to check that the lengths add up, a GPU would have to be waited for.
+        # unsafe=True skips the check that lengths add up, which would wait for the GPU.
         sums: Tensor = on_grid(  # type: ignore[assignment]
             torch.segment_reduce(every, "sum", lengths=lengths, unsafe=True)  # type: ignore[arg-type]
         )
@@ -224,7 +224,7 @@ class Scorer:
 
 
 def _pinned(panes: Sequence[Coerced]) -> Coerced:
-    """The samples of all panes, where a GPU copies them from by itself."""
+    """The samples of all panes, in pinned memory that a GPU can copy from asynchronously."""
     kind = np.result_type(*{pane.dtype for pane in panes})
     shape = (sum(map(len, panes)), *panes[0].shape[1:])
     memory = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, kind)).dtype, pin_memory=True)

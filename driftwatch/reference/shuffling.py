@@ -1,4 +1,4 @@
-"""Shuffles a stream of samples in bounded memory, and cuts it into batches."""
+"""Shuffling of a stream of samples in bounded memory, and batching."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ EMITTED_ROWS = 2048
 
 
 def shuffled(chunks: Iterable[Samples], capacity: int, rng: np.random.Generator) -> Iterator[Samples]:
-    """Shuffles samples through a buffer: each that comes takes a random place, and sends out what was there.
+    """Shuffle samples through a buffer: each new one takes a random place and emits the sample that was there.
 
-    A sample waits for `capacity` others on average; if all fit into the buffer the shuffle is exact.
+    A sample waits for `capacity` others on average; if all samples fit into the buffer, the shuffle is exact.
 
     Args:
-        chunks: arrays ``(n, ...)``, of `capacity` rows at most.
+        chunks: arrays ``(n, ...)`` of at most `capacity` rows.
         capacity: rows of the buffer.
         rng: of the order.
 
@@ -44,14 +44,14 @@ def shuffled(chunks: Iterable[Samples], capacity: int, rng: np.random.Generator)
 
 
 def batched(chunks: Iterable[Samples], size: int, count: int) -> Iterator[Samples]:
-    """Cuts chunks of any length into the first `count` batches of exactly `size` rows; a remainder is left out."""
+    """Cut chunks of any length into the first `count` batches of exactly `size` rows; a remainder is dropped."""
     rest: Samples | None = None
     for chunk in chunks:
         rows = chunk if rest is None or len(rest) == 0 else np.concatenate([rest, chunk])
-        whole = min(len(rows) // size, count)
-        for start in range(0, whole * size, size):
+        full = min(len(rows) // size, count)
+        for start in range(0, full * size, size):
             yield rows[start : start + size]
-        count -= whole
+        count -= full
         if count == 0:
             return
-        rest = rows[whole * size :]
+        rest = rows[full * size :]

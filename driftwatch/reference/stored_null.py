@@ -1,4 +1,4 @@
-"""The null of sliding windows as named arrays of a bundle, so that a daemon need not simulate it at every start."""
+"""The null of sliding windows as named arrays in a bundle, so that a daemon need not simulate it at every start."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from driftwatch.stats.summary import Array, Layout
 from driftwatch.stats.tail import Tail
 
 FORMAT = 5
-"""Of these arrays, and of what is measured of windows: a null of another format is simulated anew."""
+"""Version of these arrays and of the features of windows: a null of another version is simulated anew."""
 
 SIZES, STEP = (50, 500), 10
-"""That are simulated where a bundle is made: those of a configuration which says nothing of windows."""
+"""Windows that are simulated when a bundle is made: the defaults of a configuration without windows."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
-    """Named arrays of a null without windows by time."""
+    """Named arrays of a null, which must not have time-based windows."""
     arrays = {
         "null.about": np.array([FORMAT, simulated.step, simulated.bank, simulated.block], dtype=np.float64),
         "null.sizes": np.array(list(simulated.nulls), dtype=np.float64),
@@ -54,7 +54,7 @@ def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
 
 
 def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
-    """The inverse of `null_arrays`; None if a bundle holds none, or one of another format.
+    """The inverse of `null_arrays`; None if a bundle contains no null, or one of another format.
 
     Args:
         arrays: all of the bundle's calibration.
@@ -102,7 +102,7 @@ def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
 
 
 def _of_tails(tails: Sequence[Tail]) -> Array:
-    """A row of each: share, shape, scale, quantiles."""
+    """One row per tail: share, shape, scale, quantiles."""
     return np.array([[each.share, each.shape, each.scale, *each.quantiles] for each in tails])
 
 
@@ -120,5 +120,5 @@ def _of_distance(geometry: Distance) -> dict[str, Array]:
 
 def _distance(held: Arrays) -> Distance:
     columns, centre, whitener = (held[f"geometry.{part}"] for part in ("columns", "centre", "whitener"))
-    # In memory by columns, as it was fitted: products with it are then the same for one window and for many.
+    # Stored in memory by columns, as when it was fitted: products with it then round alike for one window and for many.
     return Distance(columns.astype(np.intp), centre, np.asfortranarray(whitener))

@@ -1,4 +1,4 @@
-"""From raw samples to their summaries, where the flow is."""
+"""The computation of summaries from raw samples, on the device of the flow."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Summariser:
-    """Summarises batches ``(B, *sample_shape)`` as ``(B, V)``: tensors on the flow's GPU, or NumPy's arrays on a CPU.
+    """Summarizes batches ``(B, *sample_shape)`` as ``(B, V)``: tensors on the flow's GPU, or NumPy arrays on a CPU.
 
     Args:
         flow: folded, on its device.
         moments: of its latents, on the same device.
-        description: likewise.
+        description: on the same device.
         layout: of the summaries.
     """
 
@@ -36,14 +36,14 @@ class Summariser:
 
     @torch.inference_mode()
     def __call__(self, raw: Tensor, count: int | None = None) -> Array:
-        """The summary of each of the raw samples, or of so many that are real."""
+        """The summary of each raw sample; of padded batches, only the first `count` samples matter."""
         latents = flow_latents(self.flow, raw, count)
         whitened = self.moments.whiten(latents.blocks, latents.nll)
         return summarise_each(whitened, self.layout, self.description.describe(self.flow, latents, whitened))
 
 
 def as_tensors(value: T, device: torch.device) -> T:
-    """The same frozen dataclass or tuple, with all its arrays as tensors on a device.
+    """Convert all arrays in a frozen dataclass or tuple to tensors on a device.
 
     >>> as_tensors((np.zeros(2), "name"), torch.device("cpu"))
     (tensor([0., 0.], dtype=torch.float64), 'name')

@@ -45,15 +45,14 @@ from driftwatch.reference.training_data import MIN_HELD_OUT, TrainingData, one_s
 FEATURE_ROWS = 50_000
 DESCRIBED_ROWS = 10_000
 HELD_BYTES = 16
-"""Of each value of a sample, while latents and descriptors are fitted to: the sample, its latent, and both whitened."""
+"""Memory per value of a sample while latents and descriptors are fitted: the sample, its latent, and both whitened."""
 
 INITIAL_ROWS = 512
 VALIDATION_ROWS = 2_000
 EVALUATION_ROWS = 3_000
 MOST_ON_A_CPU = 3 * 64 * 64
-"""Dimensions of images beyond which a CPU takes long. By ``driftwatch train`` with the usual flow, two cores that
-others used too fitted 49 images of 3x64x64 a second and 2 of 3x224x224, whose calibration went on
-after six minutes."""
+"""Dimensions of images beyond which a CPU is slow. With ``driftwatch train`` and the default flow, two shared cores
+fitted 49 images of 3x64x64 per second, and 2 of 3x224x224, whose calibration was not done after six minutes."""
 
 
 def train(
@@ -65,23 +64,23 @@ def train(
     fresh: bool = False,
     overwrite: bool = False,
 ) -> Trained | None:
-    """Trains a reference and writes its bundle.
+    """Train a reference and write its bundle.
 
     Args:
         config: of data, flow and training.
-        out: the bundle's folder or URL; checkpoints are beside it, in ``<out>.training``, until it is done, or if it is
-            a URL in the working directory.
-        stop: asks to write a checkpoint and to end.
-        listener: told what is going on.
-        fresh: start anew, even where there is a checkpoint.
-        overwrite: take the place of a bundle at `out`.
+        out: the bundle's folder or URL; checkpoints are in ``<out>.training`` until the bundle is written, next to the
+            folder, or for a URL in the working directory.
+        stop: set it to write a checkpoint and end.
+        listener: called as the training proceeds.
+        fresh: ignore an existing checkpoint.
+        overwrite: replace a bundle at `out`.
 
     Returns:
-        What it came to; None in the processes that do not lead.
+        The result; None in processes that do not lead.
 
     Raises:
-        Interrupted: `stop` was set; the same call goes on from the checkpoint.
-        DriftwatchError: the data cannot be learned from, or nothing can be written.
+        Interrupted: `stop` was set; the same call continues from the checkpoint.
+        DriftwatchError: the data cannot be learned from, or the bundle cannot be written.
     """
     refuse_existing(out, overwrite=overwrite)
     require_place(out)
@@ -90,7 +89,7 @@ def train(
     with join_processes(choose_device(settings.device)) as processes, mlflow_run(config, out, processes) as run:
         listener = listener if processes.leads else Listener()
         if run is not None:
-            listener = listener.beside(run.tell)
+            listener = listener.with_step_callback(run.report)
         data, parts = _read(config, listener)
         torch.manual_seed(settings.seed)
         flow = new_flow(config.flow, data.schema, parts.fit, seed=settings.seed).to(processes.device)
@@ -109,8 +108,8 @@ def train(
             _fingerprint(config, data),
         )
         if not fresh and trainer.resume():
-            listener.say(f"going on from the checkpoint at step {trainer.step:,} (--fresh starts anew)")
-        fitted = trainer.fit(stop, listener.tell, listener.say)
+            listener.say(f"continuing from the checkpoint at step {trainer.step:,} (--fresh starts over)")
+        fitted = trainer.fit(stop, listener.on_step, listener.say)
         if not processes.leads:
             return None
         listener.say(f"trained {fitted.steps:,} steps in {fitted.seconds / 60:.1f} minutes, ended by {fitted.ended_by}")
@@ -125,14 +124,14 @@ def train(
 
 
 def output_path(config: TrainConfig, out: str | Path | None) -> Location:
-    """Where the bundle goes.
+    """The place to write the bundle to.
 
     Raises:
-        UsageError: neither the command nor the configuration says.
+        UsageError: neither the command nor the configuration specifies it.
     """
     chosen = out or config.output.bundle
     if chosen is None:
-        raise UsageError("where to write the bundle is not said", remedy="give --out, or output.bundle in the file")
+        raise UsageError("no place to write the bundle is given", remedy="give --out, or output.bundle in the file")
     return locate(chosen)
 
 
@@ -146,7 +145,7 @@ class _Parts:
 
 
 def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts]:
-    """Opens the data and takes from it what is held in memory, by one pass over it."""
+    """Open the data and load the samples that are kept in memory, in one pass over it."""
     settings = config.training
     listener.doing("reading", 0.0)
     chosen = config.data
@@ -164,7 +163,7 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
     )
     schema = data.schema
     values = math.prod(schema.shape)
-    # By a hash, so that about as many are taken: twice what is needed is surely enough.
+    # Samples are chosen by hash, so their number is only approximate: twice the minimum is surely enough.
     fitting = max(2 * MIN_HELD_OUT, settings.memory_bytes // (HELD_BYTES * values))
     found = data.samples(
         {
@@ -195,8 +194,8 @@ def _say_shape(flow: Flow, processes: Processes, listener: Listener) -> None:
     listener.say(f"flow of {flow.dim:,} dimensions, {parameters:,} parameters, on {processes.device}{several}")
     if isinstance(flow, ImageFlow) and flow.dim > MOST_ON_A_CPU and processes.device.type == "cpu":
         listener.say(
-            "a CPU takes long for such images, to train, calibrate and score them: bring them to 64x64 pixels or less, "
-            "watch embeddings of them instead, or use a GPU"
+            "a CPU is slow to train, calibrate and score such images: resize them to 64x64 pixels or less, watch "
+            "embeddings of them instead, or use a GPU"
         )
     if isinstance(flow, ImageFlow) and any(flow.padding):
         left, right, top, bottom = flow.padding
@@ -219,13 +218,13 @@ def _conclude(
     *,
     overwrite: bool,
 ) -> Trained:
-    """Calibrates and assesses the fitted flow, and writes the bundle."""
+    """Calibrate and assess the fitted flow, and write the bundle."""
 
     def doing(what: str, share: float) -> None:
         if stop.is_set():
             raise Interrupted(
                 "stopped after training, before the bundle was written",
-                remedy="the same command goes on from there",
+                remedy="the same command continues from there",
             )
         listener.doing(what, share)
 
@@ -288,7 +287,7 @@ def _fitness(
     seed: int,
     doing: Callable[[str, float], None],
 ) -> Fitness:
-    """Whether the data is fit to be a reference; `held_out` are negative log-likelihoods of such samples, nats."""
+    """Whether the data is fit to be a reference; `held_out` are negative log-likelihoods of held-out samples, nats."""
     doing("looking for drift within the data", 0.0)
     order = order_of(Scorer(reference), parts.calibration, seed=seed)
     heart = by_heart(reference.flow, parts.fit, held_out)
@@ -305,7 +304,7 @@ def _fitness(
 
 
 def _facts(config: TrainConfig, data: TrainingData, parts: _Parts, fitted: Fitted) -> dict[str, object]:
-    """What the manifest says of the training."""
+    """The manifest's record of the training."""
     return {
         "training": {
             "data": [path.name for path in config.data.train],
@@ -321,9 +320,9 @@ def _facts(config: TrainConfig, data: TrainingData, parts: _Parts, fitted: Fitte
 
 
 def _fingerprint(config: TrainConfig, data: TrainingData) -> str:
-    """Of all that a checkpoint depends on; a longer training may take up a shorter one's."""
-    told = config.model_dump(mode="json", exclude={"output": True, "calibration": True, "data": {"train"}})
+    """A digest of everything that a checkpoint depends on; limits are left out, so training can be extended."""
+    settings = config.model_dump(mode="json", exclude={"output": True, "calibration": True, "data": {"train"}})
     for name in ("minutes", "max_steps", "patience", "checkpoint_every_s", "device"):
-        told["training"].pop(name)
-    seen = [__version__, told, data.schema.model_dump(mode="json"), data.fingerprint]
+        settings["training"].pop(name)
+    seen = [__version__, settings, data.schema.model_dump(mode="json"), data.fingerprint]
     return hashlib.sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,4 +1,4 @@
-"""What a training comes to, and whom it tells what it does."""
+"""The outcome of a training, and the callbacks that follow it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from driftwatch.locations import Location
 from driftwatch.reference.detectable import Detectable
 from driftwatch.reference.evaluation import Evaluation
 from driftwatch.reference.fitness import Unfit
-from driftwatch.reference.training import Fitted, Told
+from driftwatch.reference.training import Fitted, StepReport
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to.
+    """The outcome of a training.
 
     Args:
-        path: of the bundle, or its URL.
+        path: folder or URL of the bundle.
         version: of the bundle.
         schema: of one sample.
         rows: in the data.
         fitted: how training went.
         bits_per_dim: of calibration samples, in full precision.
         evaluations: of the combined detector on built-in shifts.
-        detectable: the smallest shifts that it detects.
-        warnings: why it may be unfit.
-        remarks: on the usual windows, if there are too few held-out samples for them.
+        detectable: smallest detectable shifts.
+        warnings: why the data may be unfit as a reference.
+        remarks: on the default windows, if there are too few held-out samples for them.
     """
 
     path: Location
@@ -42,29 +42,29 @@ class Trained:
     remarks: Sequence[str]
 
 
-def _hear_nothing(*_: object) -> None:
+def _ignore(*_: object) -> None:
     pass
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Whom a training tells what it does.
+    """Callbacks that follow a training.
 
     Args:
-        say: in a line, for people.
-        tell: after each training step.
-        doing: what goes on beside training, and the share of it that is done.
+        say: called with a line of text for users.
+        on_step: called after each training step.
+        doing: called with the current activity beside training steps, and the share of it that is done.
     """
 
-    say: Callable[[str], None] = _hear_nothing
-    tell: Callable[[Told], None] = _hear_nothing
-    doing: Callable[[str, float], None] = _hear_nothing
+    say: Callable[[str], None] = _ignore
+    on_step: Callable[[StepReport], None] = _ignore
+    doing: Callable[[str, float], None] = _ignore
 
-    def beside(self, tell: Callable[[Told], None]) -> Listener:
-        """The same, with another who is told after each training step."""
+    def with_step_callback(self, further: Callable[[StepReport], None]) -> Listener:
+        """The same listener, with a further callback after each training step."""
 
-        def tell_both(told: Told) -> None:
-            self.tell(told)
-            tell(told)
+        def on_step(report: StepReport) -> None:
+            self.on_step(report)
+            further(report)
 
-        return replace(self, tell=tell_both)
+        return replace(self, on_step=on_step)

@@ -1,7 +1,7 @@
-"""Fits a flow to data: Adam with warm-up and cosine decay, EMA weights, recovery, checkpoints.
+"""Fit a flow to data: Adam with warm-up and cosine decay, EMA weights, recovery from divergence, checkpoints.
 
-The recipe was chosen by measuring on Fashion-MNIST (benchmarks, "training"): a batch of 64 and a learning rate of 3e-3
-reach 2.65 bits/dim in 6 minutes on two cores.
+The recipe was chosen by measurements on Fashion-MNIST (benchmarks, "training"): a batch of 64 and a learning rate of
+3e-3 reach 2.65 bits/dim in 6 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from driftwatch.reference.training_data import TrainingData
 from driftwatch.reference.weights import Weights
 
 SMOOTHING = 0.95
-ASTRAY_IN_A_ROW = 5
-"""Steps whose loss is not finite, or far above where it began, after which the training goes back."""
+DIVERGED_IN_A_ROW = 5
+"""Consecutive steps with a loss that is not finite or far above the first one, after which training goes back."""
 
 FAR_ABOVE = 1.0
-"""Nats a dimension. Vectors that vary in few directions were at 0.6 bits a dimension after 20 steps, at 18 after 50."""
+"""Nats per dimension. Vectors of few directions were at 0.6 bits per dimension after 20 steps, and at 18 after 50."""
 
 MAX_RECOVERIES = 5
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a progress bar shows after a step.
+class StepReport:
+    """Figures for a progress bar, after each step.
 
     Args:
         step: steps done.
-        share: of the training that is done, in ``[0, 1]``.
+        share: share of the training that is done, in ``[0, 1]``.
         loss: nats per sample, smoothed.
-        bits_per_dim: the same per dimension, in bits.
-        samples: seen by this start of the training.
-        samples_per_s: at the pace of this start.
+        bits_per_dim: the loss in bits per dimension.
+        samples: seen since this start of the training.
+        samples_per_s: since this start.
         seconds_left: until the end; NaN if unknown.
-        validation: the last one, bits per dimension; NaN before the first.
+        validation: latest validation, bits per dimension; NaN before the first.
     """
 
     step: int
@@ -67,15 +67,15 @@ class Told:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A finished training.
+    """The outcome of a training.
 
     Args:
-        steps: done in all.
-        seconds: trained in all.
-        validation: best, bits per dimension.
+        steps: in all.
+        seconds: of training in all.
+        validation: the best one, bits per dimension.
         curve: ``(step, training, validation)``, bits per dimension.
         ended_by: ``minutes``, ``max_steps`` or ``patience``.
-        recoveries: how often it went back after steps that were not finite, or went astray.
+        recoveries: how often training went back because the loss diverged.
     """
 
     steps: int
@@ -90,13 +90,13 @@ class FlowTrainer:
     """Trains one flow.
 
     Args:
-        flow: untrained; holds the best EMA weights afterwards.
+        flow: untrained; has the best EMA weights afterwards.
         data: to fit.
         first: samples that set the flow's data-dependent parameters, ``(N, *sample_shape)``.
         validation: samples, ``(N, *sample_shape)``.
         config: of the training.
         processes: that train together.
-        folder: where checkpoints are.
+        folder: of the checkpoints.
         fingerprint: of configuration and data.
     """
 
@@ -122,11 +122,11 @@ class FlowTrainer:
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """The number of steps done."""
         return self._progress.step
 
     def resume(self) -> bool:
-        """Takes up the checkpoint of this training, if there is one.
+        """Continue from the checkpoint of this training, if there is one.
 
         Raises:
             TrainingError: it is damaged, or of another training.
@@ -139,31 +139,31 @@ class FlowTrainer:
             self._weights.restore(tensors)
         except (KeyError, RuntimeError) as error:
             raise TrainingError(
-                f"the checkpoint does not fit: {error}", where=str(self._folder), remedy="start anew by --fresh"
+                f"the checkpoint does not fit: {error}", where=str(self._folder), remedy="start over with --fresh"
             ) from None
         self._resumed = True
         return True
 
-    def fit(self, stop: threading.Event, tell: Callable[[Told], None], say: Callable[[str], None]) -> Fitted:
-        """Trains to the end.
+    def fit(self, stop: threading.Event, on_step: Callable[[StepReport], None], say: Callable[[str], None]) -> Fitted:
+        """Train to the end.
 
         Args:
-            stop: asks to write a checkpoint and to end.
-            tell: called after each step.
-            say: told in a line what is out of the ordinary.
+            stop: set it to write a checkpoint and end.
+            on_step: called after each step.
+            say: called with one line about anything unusual.
 
         Raises:
             Interrupted: `stop` was set.
-            TrainingError: steps stay astray, or a checkpoint cannot be written.
+            TrainingError: the loss keeps diverging, or a checkpoint cannot be written.
         """
         if not self._resumed:
             self._initialise()
-        # Written before the first step: a disk that is full is better noticed now than in an hour.
+        # Written before the first step, so that a full disk is noticed now and not in an hour.
         self._save()
         self.flow.train()
         progress, config, processes = self._progress, self._config, self._processes
         before, started, saved = progress.elapsed_s, time.monotonic(), time.monotonic()
-        good, bad, samples, most = self._weights.tensors(), 0, 0, math.inf
+        good, diverged, samples, highest = self._weights.tensors(), 0, 0, math.inf
         for batch in self._batches():
             progress.elapsed_s, stopping = processes.agree(before + time.monotonic() - started, stop.is_set())
             if self._is_over():
@@ -171,22 +171,22 @@ class FlowTrainer:
             if stopping:
                 self._save()
                 raise Interrupted(
-                    f"stopped after {progress.step:,} steps, the checkpoint is in {self._folder}",
-                    remedy="the same command goes on from there",
+                    f"stopped after {progress.step:,} steps; the checkpoint is in {self._folder}",
+                    remedy="the same command continues from there",
                 )
             loss = self._step(batch)
             progress.step += 1
             progress.batch += 1
             samples += len(batch) * processes.world
-            if most == math.inf and math.isfinite(loss):
-                most = loss + FAR_ABOVE * self.flow.dim
-            bad = 0 if loss <= most else bad + 1
-            if bad == ASTRAY_IN_A_ROW:
+            if highest == math.inf and math.isfinite(loss):
+                highest = loss + FAR_ABOVE * self.flow.dim
+            diverged = 0 if loss <= highest else diverged + 1
+            if diverged == DIVERGED_IN_A_ROW:
                 self._recover(good, say)
-                bad = 0
+                diverged = 0
             if progress.step % config.validate_every == 0 and self._validate():
                 good = self._weights.tensors()
-            tell(self._told(samples, time.monotonic() - started))
+            on_step(self._report(samples, time.monotonic() - started))
             if time.monotonic() - saved > config.checkpoint_every_s:
                 self._save()
                 saved = time.monotonic()
@@ -201,14 +201,14 @@ class FlowTrainer:
         return done >= 1.0 or progress.since_best >= self._config.patience
 
     def _batches(self) -> Iterator[Samples]:
-        """Batches without end, from where the training stands."""
+        """Endless batches, from the current position of the training."""
         progress, processes = self._progress, self._processes
         while True:
             number = -1
-            passed = self._data.batches(
+            batches = self._data.batches(
                 self._config.batch_size, progress.epoch, rank=processes.rank, world=processes.world
             )
-            for number, batch in enumerate(passed):
+            for number, batch in enumerate(batches):
                 if number >= progress.batch:
                     yield batch
             if number < 0:
@@ -226,7 +226,7 @@ class FlowTrainer:
         self._weights.start_average()
 
     def _prepare(self, samples: Samples) -> Tensor:
-        """With noise that is a function of seed, step and rank: a resumed training draws what it would have drawn."""
+        """Add noise that is a function of seed, step and rank, so that a resumed training draws the same noise."""
         numbers = (self._config.seed, self._progress.step, self._processes.rank)
         seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
         generator = torch.Generator(self._processes.device).manual_seed(seed)
@@ -234,13 +234,13 @@ class FlowTrainer:
         return self.flow.prepare(raw, generator=generator).to(torch.float32)
 
     def _step(self, samples: Samples) -> float:
-        """One step; returns the loss, nats per sample, or NaN if it was not finite and the step was left out."""
+        """Take one step; returns the loss in nats per sample, or NaN if it was not finite and the step was skipped."""
         progress = self._progress
         rate = self._schedule.learning_rate(progress.step, progress.elapsed_s) * progress.rate_factor
-        told = self._descend(self._prepare(samples)).reshape(1)
-        self._processes.average([*self._weights.gradients(), told])
+        loss = self._descend(self._prepare(samples)).reshape(1)
+        self._processes.average([*self._weights.gradients(), loss])
         norm = torch.nn.utils.clip_grad_norm_(self._weights.parameters, self._config.clip)
-        value = float(told.item())
+        value = float(loss.item())
         if not (math.isfinite(value) and bool(torch.isfinite(norm))):
             return math.nan
         self._weights.step(rate, progress.step)
@@ -248,7 +248,7 @@ class FlowTrainer:
         return value
 
     def _descend(self, x: Tensor) -> Tensor:
-        """Sets the gradients of a batch's loss, and returns that: the mean over prepared samples, nats."""
+        """Set the gradients of a batch's loss, and return it: the mean over prepared samples, nats."""
         if x.is_cuda:
             if self._gradients is None:
                 self._gradients = RecordedGradients(self._loss, self._weights.parameters, x)
@@ -262,7 +262,7 @@ class FlowTrainer:
         return -self.flow.log_prob(x).mean()
 
     def _validate(self) -> bool:
-        """Measures the EMA weights; returns whether they are the best so far."""
+        """Validate the EMA weights; returns whether they are the best so far."""
         progress = self._progress
         with self._weights.average.in_place():
             (bits,) = self._processes.agree(mean_bits_per_dim(self.flow, self._validation))
@@ -276,26 +276,26 @@ class FlowTrainer:
         return True
 
     def _recover(self, good: dict[str, Tensor], say: Callable[[str], None]) -> None:
-        """Goes back to the last good weights, with half the learning rate."""
+        """Go back to the last good weights, with half the learning rate."""
         progress = self._progress
         if progress.recoveries == MAX_RECOVERIES:
             raise TrainingError(
-                f"the loss is not finite, or far above where it began, also after going back {MAX_RECOVERIES} times",
+                f"the loss is not finite, or far above the first one, even after going back {MAX_RECOVERIES} times",
                 where=f"step {progress.step}",
-                remedy="lower training.learning_rate, and check the data for extreme values",
+                remedy="lower training.learning_rate, or check the data for extreme values",
             )
         progress.recoveries += 1
         progress.rate_factor *= 0.5
         self._weights.restore(good)
         say(
-            f"{ASTRAY_IN_A_ROW} steps in a row were not finite or went far astray: back to the last good weights, with "
-            f"{progress.rate_factor:g} of the learning rate (step {progress.step:,})"
+            f"{DIVERGED_IN_A_ROW} steps in a row diverged: back to the last good weights, "
+            f"with {progress.rate_factor:g} of the learning rate (step {progress.step:,})"
         )
 
-    def _told(self, samples: int, seconds: float) -> Told:
+    def _report(self, samples: int, seconds: float) -> StepReport:
         progress = self._progress
         loss = math.nan if progress.loss is None else progress.loss
-        return Told(
+        return StepReport(
             step=progress.step,
             share=min(1.0, self._schedule.share_done(progress.step, progress.elapsed_s)),
             loss=loss,
@@ -309,11 +309,11 @@ class FlowTrainer:
     def _finish(self) -> Fitted:
         progress = self._progress
         if progress.best > to_bits_per_dim(NLL_LIMIT / 2, self.flow):
-            raise TrainingError("no validation was finite", remedy="lower training.learning_rate, and check the data")
+            raise TrainingError("no validation was finite", remedy="lower training.learning_rate, or check the data")
         self._weights.use_best()
         self.flow.eval()
-        tired = progress.since_best >= self._config.patience
-        ended_by = "patience" if tired else self._schedule.ended_by(progress.step)
+        out_of_patience = progress.since_best >= self._config.patience
+        ended_by = "patience" if out_of_patience else self._schedule.ended_by(progress.step)
         return Fitted(progress.step, progress.elapsed_s, progress.best, progress.curve, ended_by, progress.recoveries)
 
     def _save(self) -> None:

@@ -29,15 +29,15 @@ COUNTED_ROWS = 1 << 20
 
 
 class TrainingData:
-    """Data sets, read one after another as one.
+    """Several data sets, read one after another as one.
 
     Args:
         datasets: all of one schema.
         schema: of one sample.
-        fractions: of rows for validation and for calibration.
+        fractions: of the rows, for validation and for calibration.
         seed: of the split and of the shuffle.
-        memory_bytes: the most to hold at a time.
-        gather: whether columns of many categories are gathered; `schema` then has that for its own.
+        memory_bytes: most memory for samples.
+        gather: whether rare values in columns of many categories share one code; the attribute `schema` reflects that.
 
     Raises:
         TrainingError: there are too few rows.
@@ -64,7 +64,7 @@ class TrainingData:
             raise TrainingError(
                 f"{self.rows} samples are too few to learn from",
                 where=self.where,
-                remedy=f"give at least {enough:,}, of which {fractions[1]:.0%} are held out to calibrate with",
+                remedy=f"give at least {enough:,}, of which {fractions[1]:.0%} are held out for calibration",
             )
         self._held_type: type[np.generic] = np.float64
         if schema.kind == "image":
@@ -78,7 +78,7 @@ class TrainingData:
 
     @property
     def where(self) -> str:
-        """The files, for errors."""
+        """The files, for error messages."""
         return ", ".join(str(dataset.path) for dataset in self._datasets)
 
     @cached_property
@@ -91,12 +91,12 @@ class TrainingData:
 
     @cached_property
     def contents(self) -> Contents:
-        """Which samples are equal, by one pass over the data."""
+        """Hashes of all samples, to find equal ones, in one pass over the data."""
         return contents_of((chunk for _, chunk in self._chunks()), self.rows)
 
     @cached_property
     def leaked(self) -> float:
-        """The share of calibration samples that are also among those to fit; 0 where not all could be looked at."""
+        """The share of calibration samples that are also in the fitting part; 0 if not all samples were hashed."""
         hashes = self.contents.hashes
         if not self.contents.complete:
             return 0.0
@@ -105,7 +105,7 @@ class TrainingData:
         return float(np.isin(held_out, hashes[parts == PARTS.index("fit")]).mean()) if len(held_out) else 0.0
 
     def place_of(self, row: int) -> str:
-        """Where a row is, for people."""
+        """The position of a row, for messages."""
         files = ""
         for dataset in self._datasets:
             if len(self._datasets) > 1:
@@ -117,11 +117,11 @@ class TrainingData:
 
     @cached_property
     def fit_rows(self) -> int:
-        """How many samples are there to fit."""
+        """The number of samples in the fitting part."""
         return sum(int((self._part_of(rows) == PARTS.index("fit")).sum()) for rows in self._counted())
 
     def samples(self, limits: Mapping[Part, int]) -> dict[Part, Samples]:
-        """Some samples of each part, evenly from all the data and in its order, by one pass over it.
+        """Some samples of each part, spread evenly over the data and in its order, in one pass over it.
 
         Args:
             limits: the most samples of each part.
@@ -131,15 +131,15 @@ class TrainingData:
 
         Raises:
             DataError: the data does not fit the schema.
-            TrainingError: a part has none.
+            TrainingError: a part is empty.
         """
         shares = dict(zip(PARTS, (1.0 - sum(self._fractions), *self._fractions), strict=True))
-        kept = {part: limit / max(1.0, self.rows * shares[part]) for part, limit in limits.items()}
+        rates = {part: limit / max(1.0, self.rows * shares[part]) for part, limit in limits.items()}
         chosen: dict[Part, list[Samples]] = {part: [] for part in limits}
         for rows, chunk in self._chunks():
             parts, draw = self._part_of(rows), uniform_hash(rows, self._seed + 1)
             for part, found in chosen.items():
-                mine = (parts == PARTS.index(part)) & (draw < kept[part])
+                mine = (parts == PARTS.index(part)) & (draw < rates[part])
                 if mine.any():
                     found.append(self._rewritten(chunk[mine], part))
         for part, found in chosen.items():
@@ -150,13 +150,13 @@ class TrainingData:
         return {part: np.concatenate(found)[: limits[part]] for part, found in chosen.items()}
 
     def batches(self, size: int, epoch: int, *, rank: int = 0, world: int = 1) -> Iterator[Samples]:
-        """One pass over the samples to fit, shuffled anew, in whole batches ``(size, *schema.shape)``.
+        """One pass over the fitting part in a new random order, in full batches ``(size, *schema.shape)``.
 
         Args:
             size: of a batch.
-            epoch: the number of the pass.
-            rank: of this process; each sees another share, and as many batches as the others.
-            world: how many processes there are.
+            epoch: number of the pass.
+            rank: of this process; each process gets a different share and the same number of batches.
+            world: number of processes.
         """
         rng = np.random.default_rng((self._seed, epoch, rank))
         share = self.fit_rows // world
@@ -179,7 +179,7 @@ class TrainingData:
             yield self._held[order[start : start + MIN_BUFFER_ROWS]]
 
     def _share(self, rank: int, world: int) -> Iterator[Samples]:
-        """Samples to fit, in order, of one process."""
+        """The fitting samples of one process, in order."""
         seen = 0
         for rows, chunk in self._chunks():
             fit = chunk[self._part_of(rows) == PARTS.index("fit")]
@@ -189,7 +189,7 @@ class TrainingData:
                 yield self._rewritten(fit[first::world].astype(self._held_type), "fit")
 
     def _gather(self, schema: TableSchema) -> tuple[Gathered, ...]:
-        """Gathers the columns of many categories, by one pass over the samples to fit."""
+        """Find which values of columns of many categories to gather, in one pass over the samples to fit."""
         if not (places := many(schema)):
             return ()
         counts = [np.zeros(len(schema.columns[place].categories), dtype=np.int64) for place in places]
@@ -199,13 +199,13 @@ class TrainingData:
         return tuple(Gathered.of(j, schema.columns[j], found) for j, found in zip(places, counts, strict=True))
 
     def _rewritten(self, samples: Samples, part: Part) -> Samples:
-        """Samples of a part, which are nobody else's, by the schema that they have in the end."""
+        """Rewrite samples of a part, which must not be shared, in place for the final schema."""
         for each in self.gathered:
             each.rewrite(samples, fit=part == "fit")
         return samples
 
     def _chunks(self) -> Iterator[tuple[NDArray[np.int64], Samples]]:
-        """All samples in order, as they are read, with the numbers of their rows."""
+        """All samples in order, as read from files, with their row numbers."""
         row = 0
         for dataset in self._datasets:
             for chunk in dataset.chunks(self._read_by):
@@ -213,14 +213,14 @@ class TrainingData:
                 row += len(chunk)
 
     def _counted(self) -> Iterator[NDArray[np.int64]]:
-        """The numbers of all rows, some at a time."""
+        """The numbers of all rows, in chunks."""
         for start in range(0, self.rows, COUNTED_ROWS):
             yield np.arange(start, min(start + COUNTED_ROWS, self.rows))
 
     def _part_of(self, rows: NDArray[np.int64]) -> NDArray[np.intp]:
         """The index in `PARTS` of each row.
 
-        Copies of one row go to the same part: held-out samples that the flow was fitted to would calibrate it too well.
+        Copies of one row go to the same part: a flow knows held-out copies of fitted samples too well to calibrate it.
         """
         validation, calibration = self._fractions
         keys = self.contents.keys
@@ -229,7 +229,7 @@ class TrainingData:
 
 
 def uniform_hash(rows: NDArray[np.integer], seed: int) -> NDArray[np.float64]:
-    """For each row, or key of one, a number in ``[0, 1)`` that depends on nothing but that and the seed."""
+    """A number in ``[0, 1)`` for each row number, or hash of a row, that depends only on it and the seed."""
     v = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     v += np.uint64(seed * 0xD1342543DE82EF95 % (1 << 64))
     v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -239,10 +239,10 @@ def uniform_hash(rows: NDArray[np.integer], seed: int) -> NDArray[np.float64]:
 
 
 def one_schema(datasets: Sequence[Dataset]) -> Schema:
-    """The schema that fits all data sets: tables are parts of one, with the categories of all of them.
+    """The schema that fits all data sets; tables have the categories of all of them.
 
     Raises:
-        DataError: none does.
+        DataError: their schemas are incompatible.
     """
     tables = [dataset for dataset in datasets if isinstance(dataset, TableDataset)]
     if len(tables) == len(datasets):
@@ -252,19 +252,19 @@ def one_schema(datasets: Sequence[Dataset]) -> Schema:
     for dataset, other in zip(datasets, schemas, strict=True):
         if other.kind != first.kind or other.shape != first.shape:
             raise DataError(
-                f"holds a {other.describe()}, {datasets[0].path} a {first.describe()}",
+                f"holds a {other.describe()}, but {datasets[0].path} a {first.describe()}",
                 where=str(dataset.path),
                 remedy="train on data of one kind",
             )
-    # Numbers that are whole in some files only are no whole numbers.
+    # Vectors count as integers only if they do in every file.
     return next((schema for schema in schemas if isinstance(schema, VectorSchema) and not schema.integer), first)
 
 
 def require_variety(samples: Samples, where: str) -> None:
-    """Refuses samples that are all the same; what is missing everywhere is the same everywhere.
+    """Refuse samples that are all equal; values that are missing everywhere count as equal.
 
     Raises:
-        TrainingError: they are.
+        TrainingError: they are all equal.
     """
     same = (samples == samples[:1]) | (np.isnan(samples) & np.isnan(samples[:1]))
     if bool(same.all()):

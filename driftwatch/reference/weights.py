@@ -1,4 +1,4 @@
-"""All that training changes: weights, their average, the best average so far, and the optimiser's moments."""
+"""Everything that training changes: weights, their average, the best average so far, and the optimiser's moments."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ class Weights:
         self._best = [value.clone() for value in self.average.values]
 
     def start_average(self) -> None:
-        """Begins the average with the weights as they are."""
+        """Start the average from the current weights."""
         copy_weights(self.average.values, self.parameters)
         self.keep_best()
 
     def keep_best(self) -> None:
-        """Notes the average as the best so far."""
+        """Remember the average as the best so far."""
         copy_weights(self._best, self.average.values)
 
     def use_best(self) -> None:
-        """Gives the flow the best average."""
+        """Set the flow's weights to the best average."""
         copy_weights(self.parameters, self._best)
 
     def gradients(self) -> list[Tensor]:
-        """Those there are."""
+        """The gradients of the parameters that have one."""
         return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
 
     def step(self, rate: float, number: int) -> None:
-        """Takes one step along the gradients.
+        """Take one step along the gradients.
 
         Args:
             rate: learning rate.
@@ -73,7 +73,7 @@ class Weights:
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Sets everything to a copy of what `tensors` gave.
+        """Restore everything from the tensors of `tensors`.
 
         Raises:
             KeyError: there is no such tensor.

@@ -1,8 +1,8 @@
-"""The null of windows of any number of samples, between those of the sizes that were simulated.
+"""The null of windows of any size, interpolated between simulated sizes.
 
-Windows by time hold as many samples as came. What is measured of them changes with that number smoothly: means and
-spreads as powers of it, or nearly so, and the shapes of distributions hardly at all. So centres, spreads and quantiles
-are taken between those of the next smaller and the next larger size, evenly on a logarithmic scale.
+Time-based windows contain however many samples arrived. Features depend smoothly on that number: means and spreads are
+nearly powers of it, and the shapes of distributions hardly change. So centres, spreads and quantiles are interpolated
+between the next smaller and the next larger simulated size, on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from driftwatch.stats.summary import Array
 from driftwatch.stats.tail import Tail
 
 RATIO = 1.6
-"""Of one simulated size to the next."""
+"""Ratio of consecutive simulated sizes."""
 
-KEPT = 64
-"""Nulls between sizes that are kept for the next window of as many samples; each takes some 100 KB."""
+CACHED = 64
+"""Interpolated nulls that are cached for further windows of the same size; each takes about 100 KB."""
 
 
 def grid_sizes(least: int, most: int, step: int) -> tuple[int, ...]:
-    """Sizes to simulate, multiples of `step`, so that any between the first and the last has one near by.
+    """Sizes to simulate, multiples of `step`, dense enough to interpolate between the first and the last.
 
     >>> grid_sizes(20, 200, 10)
     (20, 30, 50, 80, 130, 200)
@@ -41,38 +41,38 @@ def grid_sizes(least: int, most: int, step: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class NullGrid:
-    """Nulls of several sizes, and those between them.
+    """Nulls of several sizes, and interpolation between them.
 
     Args:
         nulls: ascending by size.
     """
 
     nulls: tuple[WindowNull, ...]
-    _made: dict[int, WindowNull] = field(default_factory=dict, repr=False, compare=False)
+    _interpolated: dict[int, WindowNull] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def least(self) -> int:
-        """The fewest samples of which a window can be tested."""
+        """The fewest samples in a window that can be tested."""
         return self.nulls[0].size
 
     @property
     def most(self) -> int:
-        """The most."""
+        """The most samples in a window that can be tested."""
         return self.nulls[-1].size
 
     def at(self, size: int) -> WindowNull:
-        """The null of windows of so many samples, no fewer than `least` and no more than `most`."""
-        if size not in self._made:
-            if len(self._made) == KEPT:
-                del self._made[next(iter(self._made))]
+        """The null of windows of `size` samples, which must lie between `least` and `most`."""
+        if size not in self._interpolated:
+            if len(self._interpolated) == CACHED:
+                del self._interpolated[next(iter(self._interpolated))]
             sizes = [null.size for null in self.nulls]
             place = min(max(bisect_right(sizes, size) - 1, 0), len(sizes) - 2) if len(sizes) > 1 else 0
-            self._made[size] = between(self.nulls[place], self.nulls[min(place + 1, len(sizes) - 1)], size)
-        return self._made[size]
+            self._interpolated[size] = between(self.nulls[place], self.nulls[min(place + 1, len(sizes) - 1)], size)
+        return self._interpolated[size]
 
 
 def between(low: WindowNull, high: WindowNull, size: int) -> WindowNull:
-    """The null of windows of `size` samples, from those of fewer and of more."""
+    """Interpolate the null of windows of `size` samples between those of a smaller and a larger size."""
     if size in (low.size, high.size):
         return low if size == low.size else high
     share = math.log(size / low.size) / math.log(high.size / low.size)
@@ -103,14 +103,14 @@ def between(low: WindowNull, high: WindowNull, size: int) -> WindowNull:
 
 
 def _moved(distance: Distance, near: WindowNull, mean: Array, deviation: Array) -> Distance:
-    """A distance from another centre, of features that vary as much in itself as those it was fitted to."""
+    """A distance with another centre, rescaled so that its own spread stays as fitted."""
     columns = distance.columns
     scale = (near.deviation / deviation)[columns]
     return Distance(columns, mean[columns], distance.whitener * scale[:, None])
 
 
 def _combination(low: Combination, high: Combination, share: float) -> Combination:
-    """Of which the same statistics vary; else that of the nearer size."""
+    """Interpolate if the same statistics vary at both sizes; otherwise take the combination of the nearer size."""
     if not np.array_equal(low.columns, high.columns):
         return low if share < 0.5 else high
     tails, sums = (
@@ -135,7 +135,7 @@ def _even(low: Array | float, high: Array | float, share: float) -> Array:
 
 
 def _powers(low: Array | float, high: Array | float, share: float) -> Array:
-    """As a power of the size where both are positive, else evenly."""
+    """Interpolate geometrically where both values are positive, linearly elsewhere."""
     positive = (np.asarray(low) > 0) & (np.asarray(high) > 0)
     one, other = np.where(positive, low, 1.0), np.where(positive, high, 1.0)
     return np.where(positive, one ** (1.0 - share) * other**share, _even(low, high, share))

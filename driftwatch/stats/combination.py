@@ -1,11 +1,11 @@
-"""One statistic of several: the length of a vector of surprises ``-ln p``, each p-value under its own null.
+"""One statistic out of several: the length of a vector of surprises ``-ln p``, each p-value under its own null.
 
-Fisher's plain sum dilutes a signal that only one statistic sees, and the largest surprise alone ignores signals that
-several share; the length lost least on Fashion-MNIST's shifts and on flights. Each coordinate adds noise of its own, so
-that there are few: statistics that look for the same are added up first, and the sum's own surprise is one coordinate
-(benchmarks/NOTES.md). The statistics depend on each other, so nothing here has a known distribution, and all of it gets
-a null from the same draws. Its tail falls like a surprise's own, that is exponentially, which is what a fitted tail
-extrapolates best.
+Fisher's plain sum dilutes a signal that only one statistic sees, and the largest surprise ignores signals that several
+share; the length lost least on Fashion-MNIST's shifts and on flights. Each coordinate adds noise, so there are only a
+few: statistics that look for the same kind of drift are added up first, and the surprise of their sum is one coordinate
+(benchmarks/NOTES.md). The statistics depend on each other, so none of these quantities has a known distribution; their
+nulls are all fitted to the same draws. The tail of the length falls exponentially, like that of a single surprise,
+which is what a fitted tail extrapolates best.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from driftwatch.stats.summary import Array
 from driftwatch.stats.tail import Tail, fit_tail
 
 NEGLIGIBLE = 1e-5
-"""Of the value itself: what hardly ever varies more than that only rounds differently."""
+"""Spread relative to the value up to which a statistic counts as constant: such differences are rounding."""
 
 
 @dataclass(frozen=True)
 class Coordinate:
-    """Statistics that count as one.
+    """Statistics that share a coordinate.
 
     Args:
-        columns: their numbers.
-        weight: how many times the square of their surprise counts.
+        columns: their indices.
+        weight: of the square of their surprise.
     """
 
     columns: tuple[int, ...]
@@ -38,13 +38,13 @@ class Coordinate:
 
 @dataclass(frozen=True)
 class Combination:
-    """Combines statistics, of each of which larger means more drift.
+    """Combines statistics, each of which is larger for more drift.
 
     Args:
         coordinates: of the vector.
-        columns: which statistics vary under the null; the others say nothing.
+        columns: indices of the statistics that vary under the null; the others carry no information.
         tails: the null of each of those.
-        sums: the null of the added surprises of each coordinate of which several statistics vary.
+        sums: the null of the summed surprises of each coordinate in which several statistics vary.
     """
 
     coordinates: tuple[Coordinate, ...]
@@ -53,10 +53,10 @@ class Combination:
     sums: tuple[Tail, ...]
 
     def __call__(self, statistics: Array) -> Array:
-        """Of ``(M, J)``, ``(M,)``."""
+        """Combine the statistics of ``M`` windows, ``(M, J)`` to ``(M,)``."""
         sums = iter(self.sums)
         total = np.zeros(len(statistics))
-        # One after another: added up along an axis, one row comes out differently from many.
+        # Added one after another: a sum along an axis would round a single row differently from one among many.
         for coordinate, each in _by_coordinate(self.coordinates, _surprises(statistics, self.columns, self.tails)):
             surprise = each[0] if len(each) == 1 else _surprise(next(sums), sum(each[1:], start=each[0]))
             total = total + coordinate.weight * np.square(surprise)
@@ -64,7 +64,7 @@ class Combination:
 
 
 def fit_combination(statistics: Array, coordinates: Sequence[Coordinate]) -> Combination:
-    """Fits a combination to draws of the null, ``(M, J)``."""
+    """Fit a combination to null draws of the statistics, ``(M, J)``."""
     low, high = np.quantile(statistics, [0.1, 0.9], axis=0)
     columns = np.flatnonzero(high - low > NEGLIGIBLE * np.maximum(np.abs(low), np.abs(high)))
     tails = tuple(fit_tail(column) for column in statistics[:, columns].T)
@@ -78,7 +78,7 @@ def _surprise(tail: Tail, statistic: Array) -> Array:
 
 
 def _surprises(statistics: Array, columns: NDArray[np.intp], tails: Sequence[Tail]) -> dict[int, Array]:
-    """Of each statistic that varies, by its number, ``(M,)``."""
+    """The surprise of each statistic that varies, ``(M,)``, by its index."""
     return {
         column: _surprise(tail, statistics[:, column]) for column, tail in zip(columns.tolist(), tails, strict=True)
     }
@@ -87,7 +87,7 @@ def _surprises(statistics: Array, columns: NDArray[np.intp], tails: Sequence[Tai
 def _by_coordinate(
     coordinates: Sequence[Coordinate], surprises: Mapping[int, Array]
 ) -> Iterator[tuple[Coordinate, list[Array]]]:
-    """The surprises that each coordinate has, of those that have any."""
+    """The surprises of each coordinate that has any."""
     for coordinate in coordinates:
         if each := [surprises[column] for column in coordinate.columns if column in surprises]:
             yield coordinate, each

@@ -1,4 +1,4 @@
-"""From null sequences of p-values to the threshold that keeps a false-alarm budget, and how well that is known."""
+"""From p-values of null streams to the threshold that keeps a false-alarm budget, and how certain that threshold is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from driftwatch.stats.rates import Rates, StreamRates, StretchRates, largest_thr
 from driftwatch.stats.summary import Array
 
 LEAST_SHARE = 1e-6
-"""Of the false alarms that a kind of windows raises, for what divides by it."""
+"""Least share of the false alarms attributed to one kind of windows, to avoid division by zero."""
 
 SELDOM = 1e4
-"""Times as many samples between false alarms as asked for, at most, that are told of: it is as good as never."""
+"""The upper end of an interval is at most this many budgets: more samples between false alarms is as good as never."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Control:
 
     Args:
         threshold: an alarm starts when the smallest p-value of a step is at most this.
-        budget: expected samples between false alarms, as asked.
+        budget: requested number of expected samples between false alarms.
         simulated: samples in the simulated null streams.
         observed: samples between false alarms at this threshold in those streams; infinite if there were none.
         extrapolated: how many times the budget exceeds what the streams could resolve; 1 when it did not.
-        interval: of the samples between false alarms, low and high, which hold the true figure in 95 of 100 bundles.
-            Of one stream, from a whole bank, it knows nothing of what the bank adds.
+        interval: of the samples between false alarms, low and high, which contains the true figure for 95 of 100
+            bundles. If there is only one stream, from the whole bank, it does not include the bank's own error.
     """
 
     threshold: float
@@ -47,22 +47,23 @@ def control_for(
 ) -> Control:
     """The threshold at which null sequences of p-values alarm once per `budget` samples on average.
 
-    Within their resolution (at least `MIN_EPISODES` alarms) the threshold is read off by bisection. Beyond it the
-    alarms' depths ``-ln p`` are extrapolated exponentially, which is how p-values fall if they are right; how fast
-    they fall is learnt from more alarms, of a higher threshold, since it decides over orders of magnitude.
+    Within the resolution of the sequences (at least `MIN_EPISODES` alarms) the threshold is found by bisection. Beyond
+    it the alarms' depths ``-ln p`` are extrapolated exponentially, which is how they fall if the p-values are right.
+    The slope decides over orders of magnitude, so it is estimated from the more frequent alarms of a higher threshold.
 
-    Alarms of windows that are large beside the held-out samples are added to the others': few begin at once.
+    The rates of windows that are large relative to the held-out samples are added to those of the others: alarms of
+    both kinds seldom begin at the same step.
 
     Args:
-        p_values: the smallest of each step, ``(J, S)``, each row from another half of the bank; or from all of it, one.
-            None, ``(0, 0)``, if all windows are large.
-        step: samples in a step.
+        p_values: the smallest of each step, ``(J, S)``, each row from a different half of the bank, or one row from all
+            of it; ``(0, 0)`` if all windows are large.
+        step: samples per step.
         budget: expected samples between false alarms.
-        resolve_after: steps without an alarm that part two alarms.
-        stretches: the smallest of large windows at each step, ``(J', S')``, each two rows from another truth (see
-            `driftwatch.stats.large`); None if there are no such windows.
-        distinct: samples of the bank, if it is drawn from in blocks that hold whole windows: alarms of such windows
-            come again and again, so that a bank shows no more of them than it is long.
+        resolve_after: steps without an alarm that separate two alarms.
+        stretches: the smallest p-value of large windows at each step, ``(J', S')``; every two consecutive rows share a
+            truth (see `driftwatch.stats.large`). None if there are no such windows.
+        distinct: samples in the bank, if it is drawn from in blocks that contain whole windows: alarms of such windows
+            repeat, so a simulation shows no more distinct ones than a stream of the bank's length.
     """
     kinds: list[Rates] = [StreamRates(p_values, step, resolve_after, distinct)] if p_values.size else []
     if stretches is not None:
@@ -70,7 +71,7 @@ def control_for(
     threshold = kinds[0].threshold(budget) if len(kinds) == 1 else _together(kinds, budget)
     rates = [kind.rate(threshold) for kind in kinds]
     shares = [max(rate / max(sum(rates), 1e-300), LEAST_SHARE) for rate in rates] if len(kinds) > 1 else [1.0]
-    # Whatever makes one kind alarm more often than it should is not known to spare the other.
+    # An error that makes one kind alarm too often is assumed to affect the other kind, too.
     factors = [kind.factors(threshold, budget / share) for kind, share in zip(kinds, shares, strict=True)]
     least, most = (sum(share * each[end] for share, each in zip(shares, factors, strict=True)) for end in (0, 1))
     alarms = [(kind.alarms(threshold), kind.simulated) for kind in kinds]

@@ -35,7 +35,7 @@ class Decomposition:
 
 
 def divergence(values: Array, layout: Layout) -> Array:
-    """The total divergence of windows ``(M, V)`` alone, ``(M,)``, in nats per sample; see `decompose`."""
+    """Only the total of `decompose`: the divergence of windows ``(M, V)``, ``(M,)``, in nats per sample."""
     if isinstance(values, torch.Tensor):
         places = [(first.start, second.start) for first, second in layout.block_slices]
         blocks = [Block(*block, *place) for block, place in zip(layout.blocks, places, strict=True)]
@@ -45,10 +45,10 @@ def divergence(values: Array, layout: Layout) -> Array:
 
 
 def decompose(values: Array, layout: Layout) -> Decomposition:
-    """Decomposes the divergence of windows from the reference.
+    """Decompose the divergence of windows from the reference.
 
     The covariance is shrunk towards the reference's, ``(1 - lam) C + lam I`` with ``lam = l / (l + n P)``: the fewer
-    sub-vectors a window has, the less it is believed. That of a single one is zero, whatever rounding made of it.
+    sub-vectors a window has, the less its covariance counts. That of a single one is zero, despite rounding.
 
     Args:
         values: summaries of ``M`` windows, ``(M, V)``.
@@ -64,7 +64,7 @@ def decompose(values: Array, layout: Layout) -> Decomposition:
     """
     xp, n = namespace(values), values[:, 0]
     parts = xp.empty((len(values), len(layout.blocks), len(PARTS)), dtype=xp.float64, device=device(values))
-    # Samples with one sub-vector each have one covariance, all of them; a GPU would have to be waited for to tell.
+    # Single samples with one sub-vector share one covariance. Not checked on a GPU, where that means waiting for it.
     single = is_numpy_array(values) and len(values) > 0 and bool((n == 1).all())
     for s, ((vectors, _), (first, second)) in enumerate(zip(layout.blocks, layout.block_slices, strict=True)):
         count = n * vectors
@@ -82,7 +82,7 @@ def _spread(mean: Array, squares: Array, count: Array) -> tuple[Array, Array]:
     Args:
         mean: of the sub-vectors, ``(M, l)``.
         squares: sums of their products, ``(M, l * l)``.
-        count: how many they are, ``(M,)``.
+        count: number of sub-vectors, ``(M,)``.
     """
     xp, length = namespace(mean), mean.shape[1]
     covariance = squares.reshape(-1, length, length) / count[:, None, None]
@@ -91,7 +91,7 @@ def _spread(mean: Array, squares: Array, count: Array) -> tuple[Array, Array]:
     shrinkage = (length / (length + count))[:, None, None]
     covariance = (1 - shrinkage) * covariance + shrinkage * xp.eye(length, device=device(mean))
     variance = xp.clip(xp.linalg.diagonal(covariance), min=1e-12)
-    # On a host LAPACK is quicker. Not all of a GPU's libraries can be recorded in a graph, as scoring wants it.
+    # LAPACK is fastest on a host. On a GPU, not every library call can be captured in the CUDA graph of scoring.
     log_det = np.linalg.slogdet(covariance)[1] if is_numpy_array(covariance) else eliminated_log_det(covariance)
     log_variance = xp.log(variance)
     dependence: Array = xp.clip(0.5 * (xp.sum(log_variance, axis=1) - log_det), min=0.0)
@@ -99,9 +99,9 @@ def _spread(mean: Array, squares: Array, count: Array) -> tuple[Array, Array]:
 
 
 def eliminated_log_det(matrices: Array) -> Array:
-    """The logarithm of the determinant of symmetric positive definite matrices ``(M, l, l)``, ``(M,)``.
+    """The log-determinant of symmetric positive definite matrices ``(M, l, l)``, ``(M,)``.
 
-    By elimination without a choice of pivots, which such matrices do not need, in plain arithmetic.
+    By plain Gaussian elimination; such matrices need no pivoting.
 
     >>> import numpy as np
     >>> matrices = np.array([[[4.0, 2.0], [2.0, 3.0]]])

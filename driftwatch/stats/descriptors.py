@@ -1,9 +1,9 @@
-"""Descriptors: what is measured of one sample beside its latent position, so that windows can be compared by averages.
+"""Descriptors: measurements of one sample beside its latent position, whose averages make windows comparable.
 
-A flow's latents say little about where a picture is bright or how often a column has which value: location in latent
-space is diluted over all its dimensions. Descriptors are plain numbers of a sample in named groups. Their mean over a
-window follows from sums, and its distance from the reference's mean is Hotelling's statistic (see
-`driftwatch.stats.hotelling`). Which groups there are was measured on Fashion-MNIST's shifts (docs/accuracy.md).
+A flow's latents say little about where a picture is bright or how often a column has which value, because location in
+latent space is diluted over all dimensions. Descriptors are plain numbers of a sample, in named groups. Their mean over
+a window follows from sums, and its distance from the reference's mean is Hotelling's statistic (see
+`driftwatch.stats.hotelling`). The groups were chosen by measurements on Fashion-MNIST's shifts (docs/accuracy.md).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY = "latent moments", "layout", "spect
 VALUES, PAIRS, MARGINALS = "values", "pairs", "marginals"
 
 PRODUCTS = (LATENT_MOMENTS, PAIRS)
-"""Groups that hold products of values."""
+"""Groups that contain products of values."""
 
 MAX_PAIRED = 16
 GRID = 8
@@ -34,21 +34,21 @@ DIFFERENCES = 4
 INTENSITIES = 32
 MAX_COLOURS = 3
 FAINTEST = 0.3
-"""Energy, in squares of the noise, that is added before taking a logarithm: what is flat has no spectrum."""
+"""Energy, in squares of the noise, added before taking a logarithm: flat images have no spectrum."""
 
 BINS = ((16, 8), (100, 4))
-"""Up to so many columns, into how many shares of the reference each one's values are sorted."""
+"""(most columns, bins) pairs: the number of bins, equally likely in the reference, for each column's values."""
 
 LEAST_SHARE = 0.25
-"""Of an equal one: where values are few, what is sorted apart is not so rare that chance alone decides on it."""
+"""Least share of a bin, relative to an equal one: of few distinct values, none is binned so rarely that noise rules."""
 
 
 def latent_moments(blocks: Sequence[Array]) -> Array:
     """First and second moments of each sample's own sub-vectors, ``(N, K)``.
 
     Args:
-        blocks: whitened sub-vectors, ``(N, P_s, l_s)`` each. Of long ones only the first `MAX_PAIRED` dimensions are
-            taken in pairs; of the others only their squares.
+        blocks: whitened sub-vectors, ``(N, P_s, l_s)`` each. Pairs are taken of the first `MAX_PAIRED` dimensions; of
+            any further ones, only the squares.
     """
     xp, columns = namespace(blocks[0]), []
     for u in blocks:
@@ -67,15 +67,15 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
     Args:
         images: raw, ``(N, C, H, W)``.
         low: the lowest pixel value.
-        high: the highest.
-        noise: the width of quantization, in the same unit.
+        low: least pixel value.
+        high: greatest pixel value.
 
     Returns:
-        By group, ``(N, K)`` each: mean tones over a coarse grid (a tone is the root of a pixel between 0 and 1: a
-        silhouette counts more than its brightness); log energies of Haar details at up to `LEVELS` scales, and of
-        differences of up to `DIFFERENCES` orders, over all channels; the square roots of an intensity histogram.
+        By group, ``(N, K)`` each: mean tones over a coarse grid (a tone is the square root of a pixel scaled to 0..1,
+        so that a silhouette counts more than its brightness); log energies of Haar details at up to `LEVELS` scales and
+        of differences of up to `DIFFERENCES` orders, over all channels; square roots of an intensity histogram.
     """
-    if isinstance(images, torch.Tensor) and (found := _by_a_kernel(images, low, high, noise)):
+    if isinstance(images, torch.Tensor) and (found := _on_gpu(images, low, high, noise)):
         return found
     xp = namespace(images)
     x = xp.astype(images, xp.float64)
@@ -83,7 +83,7 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
     return {LAYOUT: _grid(tones), SPECTRUM: _spectrum(x / noise), INTENSITY: _histogram(x, low, high)}
 
 
-def _by_a_kernel(images: torch.Tensor, low: float, high: float, noise: float) -> Mapping[str, Array] | None:
+def _on_gpu(images: torch.Tensor, low: float, high: float, noise: float) -> Mapping[str, Array] | None:
     side = _side(*images.shape[1:])
     what = Measured(low, high, noise, FAINTEST, side, INTENSITIES, MAX_COLOURS, DIFFERENCES, LEVELS)
     found = measured(images, what)
@@ -91,31 +91,30 @@ def _by_a_kernel(images: torch.Tensor, low: float, high: float, noise: float) ->
 
 
 def bins_for(columns: int) -> int:
-    """Into how many shares of the reference the values of each of so many columns are sorted; 0 if not at all."""
+    """The number of bins for the values of each of `columns` columns; 0 for no binning."""
     return next((bins for most, bins in BINS if columns <= most), 0)
 
 
 def edges_for(atoms: Sequence[Array], bins: int) -> Array:
-    """Where the values of columns are cut: into equal shares, but between single values and not through them.
+    """Edges of the bins of each column: equal shares of the reference, but never through a single value.
 
-    A category is spread by noise over its share of a feature. A cut through it tells nothing, and what moves from one
-    category to the next one would be seen less, the more of both lies on one side. Edges that are equal, or that are
-    infinite, part nothing.
+    Noise spreads each category over its share of a feature. A cut through it would carry no information, and would hide
+    part of a move from one category to the next. Edges that are equal or infinite separate nothing.
 
     Args:
-        atoms: of each column the shares below its single values, and up to and with them, ascending, ``(K, 2)``;
+        atoms: for each column, the cumulative shares below and up to each of its single values, ascending, ``(K, 2)``;
             ``(0, 2)`` where no value has a share of its own.
-        bins: into how many shares.
+        bins: per column.
 
     Returns:
-        Edges of standard normal features, ascending, ``(D, bins - 1)``; of no width for no bins.
+        Edges of standard normal features, ascending, ``(D, bins - 1)``; of zero width if there are no bins.
     """
     cuts = np.array([_between(bins, each) for each in atoms]).reshape(len(atoms), max(bins - 1, 0))
     return np.asarray(ndtri(cuts))
 
 
 def _between(bins: int, atoms: Array) -> list[float]:
-    """Equal shares, each moved out of the atom that it lies in to its nearer end; the one before if it leaves none."""
+    """Cuts at equal shares; one inside an atom moves to its nearer end, or to the last cut if its bin is too small."""
     cuts, last = [], 0.0
     for share in (place / bins for place in range(1, bins)):
         through = atoms[(atoms[:, 0] < share) & (share < atoms[:, 1])].ravel().tolist()
@@ -129,13 +128,13 @@ def vector_descriptors(features: NDArray[np.floating], projection: Array, edges:
     """Values, pairs and marginals of rows.
 
     Args:
-        features: standard normal one by one, ``(N, D)``.
-        projection: to the few dimensions that are taken in pairs, ``(D, k)``; as they are, if that is all of them.
-        edges: where the values of each column are cut (see `edges_for`), ``(D, bins - 1)``.
+        features: each standard normal by itself, ``(N, D)``.
+        projection: onto the few dimensions of which pairs are taken, ``(D, k)``; not applied if it is square.
+        edges: of the bins of each column (see `edges_for`), ``(D, bins - 1)``.
 
     Returns:
-        By group, ``(N, K)`` each: the values (projected, if there are no edges); products of all pairs of projected
-        values; if there are edges, between which of them each column's value lies, but for the last share.
+        By group, ``(N, K)`` each: the values (projected if there are no edges); products of all pairs of projected
+        values; if there are edges, indicators of the bin of each column's value, omitting the last bin.
     """
     xp = namespace(features)
     every: Array = xp.astype(features, xp.float64)
@@ -152,7 +151,7 @@ def vector_descriptors(features: NDArray[np.floating], projection: Array, edges:
 
 
 def _pairs(products: Array) -> Array:
-    """The upper triangle of symmetric matrices ``(N, k, k)``, its diagonal included, ``(N, k (k + 1) / 2)``."""
+    """The upper triangles of symmetric matrices ``(N, k, k)`` with their diagonals, ``(N, k (k + 1) / 2)``."""
     rows = [products[:, i, i:] for i in range(products.shape[1])]
     pairs: Array = namespace(products).concat(rows, axis=1)
     return pairs
@@ -173,7 +172,7 @@ def _side(channels: int, height: int, width: int) -> int:
 
 
 def _cells(x: Array, length: int, side: int) -> Array:
-    """A matrix that averages `length` pixels in `side` cells, ``(side, length)``, where `x` is."""
+    """A matrix that averages `length` pixels into `side` cells, ``(side, length)``, on the device of `x`."""
     xp = namespace(x)
     edges = xp.arange(side + 1, device=device(x)) * length // side
     pixels = xp.arange(length, device=device(x))
@@ -209,7 +208,7 @@ def _histogram(x: Array, low: float, high: float) -> Array:
     xp = namespace(x)
     place = xp.astype(xp.clip((colours - low) / (high - low) * INTENSITIES, 0, INTENSITIES - 1), xp.int64)
     place = place.reshape(n, kinds, -1)
-    # The standard knows no histogram; torch's way of counting takes NumPy's arrays as they lie.
+    # The array API has no histogram; torch's scatter_add works on NumPy arrays without a copy.
     index = torch.as_tensor(place)
     ones = torch.ones((), dtype=torch.float64, device=index.device).expand(index.shape)
     counts = torch.zeros(n, kinds, INTENSITIES, dtype=torch.float64, device=index.device).scatter_add_(2, index, ones)

@@ -1,8 +1,8 @@
-"""How far a window is from the reference, in nats per sample: what remains of its statistics when chance is taken off.
+"""Effect size: how far a window is from the reference, in nats per sample, beyond what chance explains.
 
-What is measured of samples cannot be farther from the reference than the samples are, so that several statistics of a
-window bound its divergence from below. The effect is the largest of these bounds, each less what it comes to by chance
-in windows of that size: it tells the same of small windows as of large ones.
+No function of samples can be farther from the reference than the samples themselves are (data processing), so several
+statistics of a window are lower bounds of its divergence. The effect is the largest of these bounds, each less its
+mean under the null for that window size, so it is comparable between small and large windows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from driftwatch.stats.summary import Array
 
 @dataclass(frozen=True)
 class EffectSize:
-    """What is taken off the bounds of windows of one size.
+    """Debiases the bounds of windows of one size.
 
     Args:
         chance: null mean of each bound, nats per sample, ``(E,)``.
-        most: null mean of the largest bound that remains.
+        most: null mean of the largest debiased bound.
         deviation: null standard deviation of the effect, nats per sample.
     """
 
@@ -29,26 +29,26 @@ class EffectSize:
     deviation: float
 
     def __call__(self, bounds: Array) -> Array:
-        """The effect of windows with bounds ``(M, E)``, ``(M,)``, nats per sample; by chance about 0."""
+        """The effect of windows with bounds ``(M, E)``, ``(M,)``, nats per sample; about 0 under the null."""
         return np.asarray((bounds - self.chance).max(1) - self.most)
 
 
 def fit_effect_size(bounds: Array) -> EffectSize:
-    """Fits what chance does to bounds, from draws of the null, ``(M, E)``."""
+    """Fit to the bounds of null windows, ``(M, E)``."""
     chance = bounds.mean(0)
     largest = (bounds - chance).max(1)
     return EffectSize(chance, float(largest.mean()), float(largest.std()))
 
 
 def bounds(divergence: Array, hotelling: Array, surprise: Array, size: int) -> Array:
-    """Bounds on the divergence of ``M`` windows of `size` samples, nats per sample, ``(M, 1 + G + 1)``.
+    """Lower bounds of the divergence of ``M`` windows of `size` samples, nats per sample, ``(M, 1 + G + 1)``.
 
     Args:
         divergence: of the latents, ``(M,)``, nats per sample.
-        hotelling: statistic of groups whose averages tell where samples lie, ``(M, G)``: standard normal averages that
-            moved by ``m`` are ``|m|^2 / 2`` nats from where they were. Products of values are no such group: where all
-            values move, so do they, and would be counted as well.
-        surprise: mean of the samples' surprise, ``(M,)``, which is exponential under the reference: no distribution
+        hotelling: statistics of groups whose averages measure location, ``(M, G)``: standard normal averages that moved
+            by ``m`` are ``|m|^2 / 2`` nats away. Groups of products are excluded: they move wherever all values do, and
+            would count that twice.
+        surprise: mean of the samples' surprise, ``(M,)``. It is exponential under the reference, and no distribution
             with mean ``m`` is closer to that than ``m - 1 - ln m``.
     """
     more = np.maximum(surprise, 1.0)

@@ -1,4 +1,4 @@
-"""Geometry of a window's latents: do they share directions, and do they sit on the usual shell?
+"""Geometry of a window's latents: whether they share directions, and whether they lie on the usual shell.
 
 Source: arXiv 2002.03328, and METHOD.md, "Group detectors".
 """
@@ -30,9 +30,9 @@ class Geometry:
 
 
 def geometry(values: Array, layout: Layout) -> Geometry:
-    """Measures the geometry of windows.
+    """Measure the geometry of windows.
 
-    Pairwise statistics need two samples; windows of one have them at their null values.
+    Pairwise statistics need two samples; windows of one get their null values.
 
     Args:
         values: summaries of ``M`` windows, ``(M, V)``.

@@ -1,4 +1,4 @@
-"""What simulated streams are drawn from: half of the held-out samples, another one for each stream."""
+"""Sources of simulated streams: a different half of the held-out samples for each stream."""
 
 from __future__ import annotations
 
@@ -10,40 +10,43 @@ from driftwatch.stats.resample import repeats
 from driftwatch.stats.summary import Array
 
 SPLITS = 16
-"""Streams that are simulated, each from another half of the bank."""
+"""Streams to simulate, each from a different half of the bank."""
 
 LEAST_SPLITS = 4
+"""With fewer streams, halves are not used."""
+
 SHORTEST = 20
-"""Of the longest windows: the stream from a half of a bank."""
+"""Least length of the stream from one half, in windows of the longest size."""
 
 PARTS = 64
-"""Of a bank, each of one piece, of which half make a half: samples that are neighbours stay so."""
+"""Contiguous parts of a bank, half of which make up a half, so that neighbouring samples stay together."""
 
 LEAST_PARTS, BLOCKS_IN_PART = 8, 4
-"""Of a bank that is drawn from in blocks: shorter parts than these would cut more of its memory than blocks do."""
+"""Parts of a bank that is drawn from in blocks: shorter parts would cut through more of its memory than blocks do."""
 
 CERTAIN = 1e9
-"""Samples, as it were, that a mean rests on which is not to be doubted."""
+"""Weight, in samples, of a mean that is taken as exact."""
 
 Half = tuple[NDArray[np.intp], Array | None]
-"""Places in a bank that a stream is drawn from, and the summary of the others beside them."""
+"""Indices into a bank to draw a stream from, and the summary of the other held-out samples."""
 
 
 def halves(held_out: HeldOut, longest: int, samples: int, rng: np.random.Generator) -> list[Half]:
-    """What each simulated stream is drawn from: half the bank, another one each time, and the others beside it.
+    """Choose what each simulated stream is drawn from: a different half of the bank, and the others beside it.
 
-    Streams from the whole bank would alarm as often as its own samples make it. How often a fresh stream alarms varies
-    from one bank to another, and so that its mean is kept, simulated streams vary alike: half a bank is as far from the
-    whole as that is from the truth. But its mean is drawn in to what all held-out samples leave possible.
+    Streams from the whole bank would all alarm as often as its particular samples make them. The rate of fresh streams
+    varies from one bank to another, and the mean over that variation is what a budget is about, so simulated streams
+    vary alike: half a bank is as far from the whole as the whole is from the truth. The mean of each half is pulled
+    towards the best estimate, within what all held-out samples leave possible.
 
     Args:
-        held_out: all samples.
+        held_out: all held-out samples.
         longest: samples in the longest window.
-        samples: that are to be simulated in all.
+        samples: to simulate in all.
         rng: of the draws.
 
     Returns:
-        places in the bank, and others, for each stream; all of the bank, once, if its halves or `samples` are too few.
+        indices into the bank, and others, for each stream; the whole bank, once, if halves or `samples` are too few.
     """
     bank, others, block = held_out.bank, held_out.others, held_out.memory.block
     count = min(SPLITS, samples // (SHORTEST * longest))

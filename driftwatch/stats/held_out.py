@@ -1,4 +1,4 @@
-"""What nulls are drawn from: samples of the reference that neither flow nor moments were fitted on."""
+"""The samples that nulls are drawn from: reference samples that neither the flow nor the moments were fitted to."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from driftwatch.stats.summary import Array
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out samples.
+    """Held-out samples of a reference.
 
     Args:
-        bank: summaries of single ones, which windows are drawn from, ``(B, V)``.
-        others: summary of the ``M`` others, from whose mean all is measured, ``(V,)``; None if the bank is all that
-            there is, as is right for fresh data.
-        memory: of the stream that they are a stretch of.
+        bank: summaries of single samples, which windows are drawn from, ``(B, V)``.
+        others: summary of the ``M`` others, whose mean is the origin of all measurements, ``(V,)``; None if there are
+            only the bank's, as for fresh data.
+        memory: of the stream that the bank was taken from.
     """
 
     bank: NDArray[np.float32]
@@ -29,5 +29,5 @@ class HeldOut:
 
     @cached_property
     def mean(self) -> Array:
-        """Of the bank, ``(V,)``."""
+        """Mean of the bank, ``(V,)``."""
         return np.asarray(self.bank.mean(0, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Hotelling's T-squared of a window's mean descriptors, group by group, and how surprising each sample is by itself.
+"""Hotelling's T-squared of a window's mean descriptors, by group, and the surprise of each single sample.
 
 References:
     Hotelling, "The generalization of Student's ratio" (1931).
@@ -19,11 +19,11 @@ from driftwatch.stats.summary import Array, Layout, namespace
 from driftwatch.stats.tail import Tail, fit_tail
 
 LOCATION = "location"
-"""A group that copies others, but scales them only: where the reference varies most, it looks most closely."""
+"""A group that copies others, scaled but not whitened, so it looks most closely where the reference varies most."""
 
 AGREEMENT = "agreement"
 """A copy of `LOCATION` of which only directions count: samples that resemble each other point the same way, however
-typical each one is by itself."""
+typical each of them is."""
 
 COPIES = (LOCATION, AGREEMENT)
 
@@ -33,14 +33,14 @@ MOST_SURPRISE = -float(np.log(CLIPPED_SHARE))
 
 @dataclass(frozen=True)
 class Group:
-    """A group of descriptors, and what makes the reference's standard.
+    """A group of descriptors, and how to standardize it by the reference.
 
     Args:
-        name: for people.
-        sources: the descriptors it takes, one after another.
+        name: as shown to users.
+        sources: the descriptors it consists of, in order.
         mean: the reference's, ``(K,)``.
         whitener: maps centred descriptors to standard ones, ``(K, K')``.
-        limit: the longest a standard vector may be; longer ones are shortened (see `driftwatch.stats.moments`).
+        limit: greatest length of a standard vector; longer ones are shortened (see `driftwatch.stats.moments`).
     """
 
     name: str
@@ -50,14 +50,14 @@ class Group:
     limit: float
 
     def standard(self, descriptors: Mapping[str, Array]) -> Array:
-        """Standard vectors ``(N, K')`` of samples."""
+        """Standardize the descriptors of samples, ``(N, K')``."""
         centred = _together(descriptors, self.sources) - self.mean
         standard = times(centred, self.whitener) if self._scales is None else centred * self._scales
         return shorten(standard, self.limit)
 
     @cached_property
     def _scales(self) -> Array | None:
-        """The whitener's diagonal where it has nothing else, as those of copies; None otherwise, and on a GPU."""
+        """The diagonal of a diagonal whitener, as copies have; None for others, and on a GPU."""
         scales = np.diagonal(self.whitener) if isinstance(self.whitener, np.ndarray) else None
         return scales if scales is not None and np.array_equal(np.diag(scales), self.whitener) else None
 
@@ -67,8 +67,8 @@ class Groups:
     """All groups of a reference.
 
     Args:
-        each: the groups, `LOCATION` the last.
-        null: of the point score (see `point_score`) of reference samples.
+        each: the groups; `COPIES` are the last ones.
+        null: of the point score of reference samples (see `point_score`).
     """
 
     each: tuple[Group, ...]
@@ -76,7 +76,7 @@ class Groups:
 
     @property
     def shapes(self) -> tuple[tuple[str, int], ...]:
-        """Name and dimensions of each group, as `Layout` wants them."""
+        """Name and dimensions of each group, in the form that `Layout` takes."""
         return tuple((group.name, group.whitener.shape[1]) for group in self.each)
 
     def standard(self, descriptors: Mapping[str, Array]) -> tuple[Array, ...]:
@@ -115,15 +115,15 @@ class Groups:
 
 
 def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], located: Sequence[str]) -> Groups:
-    """Fits groups.
+    """Fit the groups of descriptors to a reference.
 
-    Whitening only sets which directions count how much, and may come from data that the flow was fitted to. Means and
-    limits decide how far off a window is, and come from held-out data.
+    Whitening only sets how much each direction counts, so it may be fitted to the flow's training data. Means and
+    limits decide how far off a window is, so they are fitted to held-out data.
 
     Args:
         fitting: descriptors to fit covariances to, ``(N, K)`` by group.
         held_out: descriptors of held-out samples, likewise.
-        located: the groups that `LOCATION` and `AGREEMENT` copy; each counts as much as the others.
+        located: the groups that `LOCATION` and `AGREEMENT` copy; all of them count equally.
     """
     sources = tuple(located)
     scaled = np.diag(np.concatenate([_scales(fitting[name]) for name in sources]))
@@ -136,7 +136,7 @@ def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], loca
 
 
 def point_score(standard: Sequence[Array]) -> Array:
-    """The squared length of each sample's standard vectors, all groups but the copies, together, ``(N,)``."""
+    """The squared length of each sample's standard vectors over all groups except the copies, ``(N,)``."""
     xp = namespace(standard[0])
     squares = [xp.sum(xp.square(y), axis=1) for y in standard[: -len(COPIES)]]
     total: Array = sum(squares[1:], start=squares[0])
@@ -144,7 +144,7 @@ def point_score(standard: Sequence[Array]) -> Array:
 
 
 def hotelling(values: Array, layout: Layout) -> Array:
-    """``n |mean y|^2`` of each group, ``(M, G)``; under the reference about the number of its dimensions.
+    """``n |mean y|^2`` of each group, ``(M, G)``; under the reference, about the group's number of dimensions.
 
     Args:
         values: summaries of ``M`` windows, ``(M, V)``.
@@ -161,41 +161,41 @@ def _together(descriptors: Mapping[str, Array], sources: Sequence[str]) -> Array
 
 
 def _scales(descriptors: Array) -> Array:
-    """One factor for all ``(K,)``, which makes the mean squared distance from their mean 1."""
+    """One factor, repeated to ``(K,)``, that scales the mean squared distance from the mean to 1."""
     spread = max(float(np.sqrt(descriptors.var(0).sum())), 1e-12)
     return np.full(descriptors.shape[1], 1.0 / spread)
 
 
 def _lengths(held_out: Mapping[str, Array], sources: tuple[str, ...], whitener: Array) -> tuple[Array, Array]:
-    """The mean of held-out descriptors, ``(K,)``, and how long standard vectors are, ``(N,)``."""
+    """The mean of held-out descriptors, ``(K,)``, and the length of each standard vector, ``(N,)``."""
     taken = _together(held_out, sources)
     mean = taken.mean(0)
     return mean, np.linalg.norm(times(taken - mean, whitener), axis=1)
 
 
 def _fit(name: str, sources: tuple[str, ...], held_out: Mapping[str, Array], whitener: Array) -> Group:
-    # The held-out samples set the limit: of those fitted to, one in a thousand is not as far out.
+    # The limit comes from held-out samples: one in a thousand of those that were fitted to is not as far out.
     mean, lengths = _lengths(held_out, sources, whitener)
     return Group(name, sources, mean, whitener, float(np.quantile(lengths, 1.0 - CLIPPED_SHARE)))
 
 
 def _directions(sources: tuple[str, ...], held_out: Mapping[str, Array], scaled: Array) -> Group:
-    """A group whose standard vectors all have length 1, but for those of the most average samples."""
+    """A group whose standard vectors all have length 1, except for those of the most average samples."""
     mean, lengths = _lengths(held_out, sources, scaled)
     shortest = float(np.quantile(lengths, CLIPPED_SHARE))
     return Group(AGREEMENT, sources, mean, scaled / max(shortest, 1e-12), 1.0)
 
 
 def _whitener(descriptors: Array) -> Array:
-    """Whitens by a correlation shrunk towards none, the more so the fewer samples there are, ``(K, K)``."""
+    """A whitener, ``(K, K)``, from correlations that are shrunk towards zero, more so for fewer samples."""
     n, count = descriptors.shape
     deviation = descriptors.std(0)
     typical = float(np.sqrt(np.square(deviation).mean()))
-    # What never varied in the reference would count without limit if it did.
+    # Descriptors that never varied in the reference would otherwise have unlimited weight as soon as they vary.
     deviation = np.where(deviation > 1e-6 * typical, deviation, max(FLOOR * typical, 1e-12))
     scaled = (descriptors - descriptors.mean(0)) / deviation
     shrinkage = count / (count + n)
     correlation = (1 - shrinkage) * scaled.T @ scaled / n
-    np.fill_diagonal(correlation, 1.0)  # also where there is no variance
+    np.fill_diagonal(correlation, 1.0)  # including descriptors without variance
     eigenvalues, vectors = np.linalg.eigh(correlation)
     return np.asarray((vectors / np.sqrt(eigenvalues)) @ vectors.T / deviation[:, None])

@@ -1,7 +1,7 @@
-"""The interval of an effect: by how much it would be another, had other samples come.
+"""The confidence interval of an effect: how much it would vary with other samples.
 
-Source: Tukey's jackknife, over panes: samples that arrive together may resemble each other, and panes less so. Its
-variance is one of as many values as there are panes, hence Student's quantile.
+Source: Tukey's jackknife, over panes: samples that arrive together may resemble each other, panes less so. The variance
+is estimated from as many values as there are panes, hence Student's quantile.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Z_95 = 1.959964
 def effect_interval(null: WindowNull, panes: Array, known: float) -> tuple[float, float, float]:
     """The effect of a window and its 95 % interval, in nats per sample: ``(effect, low, high)``.
 
-    Of a drifted window the jackknife says how much the effect varies with its samples. It would vary as much with the
-    reference's, were there as many: the error of the reference counts as `known` samples' and not as the window's.
-    Close to the reference a jackknife says too little, and of two panes nothing: the interval is never narrower than by
-    chance under the reference.
+    For a drifted window, the jackknife measures how much the effect varies with the window's samples. It would vary as
+    much with the reference's if those were as many, so their part of the variance is scaled to `known` samples. Close
+    to the reference, the jackknife underestimates, and with two panes it is undefined, so the interval is never
+    narrower than chance makes it under the reference.
 
     Args:
         null: of the window's size.
         panes: summaries that make up the window, ``(K, V)``.
-        known: held-out samples that distances are measured from.
+        known: held-out samples that set the origin of distances.
     """
     total = merge(panes)
     effect = float(null.test(total[None]).effect[0])

@@ -1,13 +1,13 @@
-"""Null windows that are large beside the held-out samples, each from a world of its own.
+"""Null windows that are large relative to the held-out samples, each pair from a truth of its own.
 
-A window of ``n`` samples differs from the reference by its own chance, ``1/n`` of a sample's variance, and by what the
-held-out samples leave unknown of the truth, ``1/N`` of it: of large windows the latter is the greater part. A null
-stream has a handful of stretches for them, so that it would be drawn a handful of times. So it is drawn anew for each
-pair of windows, by `driftwatch.stats.resample.plausible_offsets`, and so are windows, with repetition.
+A window of ``n`` samples differs from the reference by its own noise, ``1/n`` of a sample's variance, and by what the
+held-out samples leave uncertain about the truth, ``1/N`` of it, which dominates in large windows. A null stream has few
+stretches for such windows, so it would draw that uncertainty only a few times. Here, the truth is drawn anew for each
+pair of windows, by `driftwatch.stats.resample.plausible_offsets`, and so are the windows, with replacement.
 
-The rate at which such windows alarm is told from as many short stretches of a stream: the first window of one is drawn
-as a whole, the others slide on from it by single panes. Two stretches share one truth, which tells by how much the
-rates of one reference and another differ.
+The alarm rate of such windows is estimated from many short stretches of a stream: the first window of a stretch is
+drawn as a whole, and the others slide on from it by single panes. Every two stretches share one truth, which shows how
+much the rates of different references differ.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from driftwatch.stats.resample import CHUNK_VALUES, plausible_offsets, sums_of, 
 from driftwatch.stats.summary import Array
 
 STRETCHES, STEPS = 4_000, 20
-"""That are simulated, and the windows of each size in one."""
+"""Stretches to simulate, and windows of each size in one stretch."""
 
 AT_ONCE = 256
-"""Stretches whose long parts are drawn in one product of matrices."""
+"""Stretches whose long parts are drawn in one matrix product."""
 
 GATHERED = 0.1
-"""Of the bank: fewer samples are added up one by one, more of them by a product with how often each is in."""
+"""Share of the bank up to which samples are summed one by one; sums of more are products with multiplicities."""
 
 
 def large_windows(held_out: HeldOut, size: int, count: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Windows of `size` samples, each two from another truth, some at a time, ``(M, V)``; otherwise as `stretches`."""
+    """Windows of `size` samples, each pair from another truth, in chunks ``(M, V)``; see `stretches`."""
     for chunk in stretches(held_out, [1], size, 1, count, rng):
         yield chunk[0]
 
@@ -44,15 +44,15 @@ def stretches(
     """Windows that slide over short stretches of null streams, some stretches at a time.
 
     Args:
-        held_out: what they are drawn from, with others beside the bank.
-        widths: of the windows, panes.
-        step: samples in a pane.
-        steps: windows of each width in a stretch.
-        count: of stretches, an even number; each two in a row are from one truth.
+        held_out: the samples to draw from, with others outside the bank.
+        widths: of the windows, in panes.
+        step: samples per pane.
+        steps: windows of each width per stretch.
+        count: of stretches, an even number; every two consecutive ones share a truth.
         rng: of the draws.
 
     Yields:
-        windows of each width, ``(M * steps, V)``, those of one stretch in a row.
+        the windows of each width, ``(M * steps, V)``, grouped by stretch.
     """
     bank, mean, block, inflation = held_out.bank, held_out.mean, held_out.memory.block, held_out.memory.inflation
     ends = np.arange(steps)
@@ -90,7 +90,7 @@ def stretches(
 def _gather(
     out: Array, bank: NDArray[np.float32], lengths: NDArray[np.int64], rng: np.random.Generator, block: int
 ) -> None:
-    """Fills ``(K, L, V)`` with sums of so many samples each, ``(L,)``, that follow each other."""
+    """Fill ``(K, L, V)`` with sums of consecutive samples, whose numbers are `lengths`, ``(L,)``."""
     numbers = _in_a_row(len(bank), len(out), int(lengths.sum()), rng, block)
     if len(set(lengths.tolist())) == 1:
         out[:] = sums_of(bank, numbers.ravel(), int(lengths[0])).reshape(out.shape)
@@ -100,7 +100,7 @@ def _gather(
 
 
 def _in_a_row(size: int, rows: int, length: int, rng: np.random.Generator, block: int) -> NDArray[np.int64]:
-    """Numbers of samples in the order of a stream, ``(rows, length)``, which begins anywhere in a block."""
+    """Indices of consecutive samples of a stream, ``(rows, length)``, that starts anywhere within a block."""
     if block == 1:
         return rng.integers(0, size, (rows, length))
     place = rng.integers(block, size=(rows, 1)) + np.arange(length)

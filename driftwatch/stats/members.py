@@ -1,11 +1,11 @@
-"""Which statistics the combined one joins, and which of them count as one.
+"""Which statistics the combined detector uses, and which of them share a coordinate.
 
-Each coordinate costs the others some of their power, so there are few, those that left least behind the best single
-detector over shifts of four materials, strong and faint ones (benchmarks/NOTES.md). Of rows: the divergence, the
-geometry, Hotelling's statistic of all descriptors, the mean NLL, where the values lie, and what single columns do, each
-by itself. Of images, whose likelihood is no alarm: the divergence with the latents' moments, the geometry, how
-surprising the samples are one by one, their intensities, their spectrum, their layout, and location with agreement,
-which count more. A single image's surprise is a function of all its descriptors, and it has nothing to agree with.
+Each coordinate costs the others some power, so there are only those that, over strong and faint shifts of four data
+sets, lost least against the best single detector (benchmarks/NOTES.md). For rows: the divergence, the geometry,
+Hotelling's statistic of all descriptors, the mean NLL, the location of the values, and each single-column statistic.
+For images, whose likelihood is no alarm: the divergence with the latent moments, the geometry, the surprise of single
+samples, intensity, spectrum, layout, and location with agreement, which weigh more. The surprise of a single image is a
+function of its other descriptors, and a single image has nothing to agree with, so both are left out there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from driftwatch.stats.hotelling import AGREEMENT, LOCATION
 from driftwatch.stats.summary import Array, Layout
 
 KL, GEOMETRY, MOMENTS, NLL, SURPRISE = "kl", "geometry", "moments", "nll", "surprise"
-"""Statistics that there are of any window; the others are Hotelling's of groups, by their names."""
+"""Statistics available for every window; the others are Hotelling's statistics of groups, by the group's name."""
 
 Joined = tuple[tuple[tuple[str, ...], float], ...]
 """Names of the statistics of each coordinate, and its weight."""
@@ -41,28 +41,28 @@ ROWS: Joined = (((KL,), 1), ((GEOMETRY,), 1), ((MOMENTS,), 1), ((NLL,), 1), ((LO
 
 @dataclass(frozen=True)
 class Members:
-    """The statistics that the combined one is made of.
+    """The statistics that are combined.
 
     Args:
         names: of the statistics.
-        coordinates: which of them count as one.
+        coordinates: which of them share a coordinate.
     """
 
     names: tuple[str, ...]
     coordinates: tuple[Coordinate, ...]
 
     def __call__(self, statistics: Mapping[str, Array]) -> Array:
-        """Of statistics of ``M`` windows by name, those that are joined, ``(M, J)``."""
+        """Select the combined statistics of ``M`` windows, ``(M, J)``."""
         return np.column_stack([statistics[name] for name in self.names])
 
 
 def single_column(number: int) -> str:
-    """The name of a statistic of single columns, of which a layout may have several."""
+    """The name of a single-column statistic, by its number in the layout."""
     return f"column {number}"
 
 
 def members_for(layout: Layout, size: int) -> Members:
-    """What is combined of windows of `size` images, or rows."""
+    """The statistics to combine for windows of `size` images or rows."""
     groups = {name for name, _ in layout.groups}
     columns = [single_column(number) for number in range(len(layout.columns))]
     if LAYOUT in groups:
@@ -75,7 +75,7 @@ def members_for(layout: Layout, size: int) -> Members:
     names: list[str] = []
     coordinates = []
     for wanted, weight in joined:
-        there = [name for name in wanted if name in known]
-        coordinates.append(Coordinate(tuple(range(len(names), len(names) + len(there))), weight))
-        names += there
+        available = [name for name in wanted if name in known]
+        coordinates.append(Coordinate(tuple(range(len(names), len(names) + len(available))), weight))
+        names += available
     return Members(tuple(names), tuple(coordinates))

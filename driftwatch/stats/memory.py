@@ -1,7 +1,7 @@
-"""How long a stream remembers: over how many samples one resembles the next, and how many samples are worth one.
+"""The memory of a stream: how far its samples resemble their successors, and how many are worth one independent sample.
 
-The mean of ``L`` samples in a row varies ``tau`` times as much as that of independent ones, once ``L`` is long enough;
-``N`` of them tell as much as ``N / tau`` independent ones, the effective sample size.
+The mean of ``L`` consecutive samples varies ``tau`` times as much as that of independent ones, if ``L`` is large
+enough; so ``N`` samples carry as much information as ``N / tau`` independent ones, the effective sample size.
 
 References:
     Kuensch, "The jackknife and the bootstrap for general stationary observations" (1989): blocks are resampled.
@@ -19,24 +19,24 @@ from driftwatch.stats.summary import Array
 
 BATCHES = 50
 CHANCE = 1e-3
-"""Of a memory where there is none, whatever the number of quantities."""
+"""Probability of finding memory where there is none, whatever the number of quantities."""
 
 BLOCK_MEMORIES = 15
-"""Memories in a block. What is lost where blocks meet is made up for (`Memory.inflation`), so that blocks need not be
-long, and of many short ones a stream can be put together in more ways: with 50 of them rates of references differed by
-half as much again (``python -m benchmarks.memory``)."""
+"""Length of a block in memories. The loss at the joints of blocks is corrected for (`Memory.inflation`), so blocks need
+not be long, and many short ones combine into more different streams: with blocks of 50 memories, the rates of
+references differed by half as much again (``python -m benchmarks.memory``)."""
 
 MIN_BLOCKS = 20
-"""Blocks to draw from, at least, even if they are shorter then."""
+"""Least number of blocks to draw from; they are shortened to reach it."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of a stream.
+    """The memory of a stream.
 
     Args:
         tau: samples that are worth one independent sample; 1 without memory.
-        block: samples in a row to draw together.
+        block: consecutive samples to draw together.
     """
 
     tau: float
@@ -44,10 +44,11 @@ class Memory:
 
     @property
     def inflation(self) -> float:
-        """What deviations of samples that are drawn in blocks are multiplied by, since they vary too little.
+        """The factor on deviations of sums drawn in blocks, which vary too little.
 
-        Where two blocks meet, samples do not resemble each other. A memory that fades exponentially loses
-        ``(tau^2 - 1) / 2`` of a sample's variance there, of the ``tau`` that each sample adds to that of a sum.
+        Samples on both sides of a joint of two blocks do not resemble each other. With a memory that fades
+        exponentially, each joint loses ``(tau^2 - 1) / 2`` of a sample's variance; each sample adds ``tau`` to the
+        variance of a sum.
         """
         return float((1.0 - (self.tau**2 - 1.0) / (2.0 * self.tau * self.block)) ** -0.5) if self.block > 1 else 1.0
 
@@ -56,10 +57,10 @@ NONE = Memory(1.0, 1)
 
 
 def measure_memory(values: Array) -> Memory:
-    """The memory of samples in their order, by the quantity that remembers longest.
+    """Measure the memory of consecutive samples, over the quantities that have any.
 
     Args:
-        values: what is measured of each sample, ``(N, V)``, at least 100 samples.
+        values: quantities of each sample, ``(N, V)``, at least 100 samples.
 
     >>> rng = np.random.default_rng(0)
     >>> noise = rng.standard_normal((20_000, 10))
@@ -79,6 +80,6 @@ def measure_memory(values: Array) -> Memory:
     notable = inflation > chdtri(BATCHES - 1, CHANCE / max(1, len(inflation))) / (BATCHES - 1)
     if not notable.any():
         return NONE
-    # The largest of many is large by chance, too: the upper end of those that stand out is taken by its mean.
+    # The largest of many estimates is large by chance, too, so the mean of those that stand out is used.
     tau = float(inflation[notable].mean())
     return Memory(tau, max(1, min(int(np.ceil(BLOCK_MEMORIES * tau)), len(values) // (2 * MIN_BLOCKS))))

@@ -1,4 +1,4 @@
-"""Moments of the reference's latents, and whitening by them: a flow is never perfect, its latents not quite N(0, I)."""
+"""Moments of the reference's latents, and whitening by them: no flow is perfect, so latents are not quite N(0, I)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIPPED_SHARE = 1e-3
 
 @dataclass(frozen=True)
 class Moments:
-    """What makes the reference's latents standard.
+    """Everything needed to standardize the reference's latents.
 
     Args:
         mean: of the full latent, ``(d,)``.
@@ -27,13 +27,13 @@ class Moments:
         projection: random orthonormal axes, ``(d, k)``.
         block_means: ``mu0_s`` of each block's sub-vectors, ``(l_s,)``.
         block_whiteners: ``W_s`` with ``W_s Sigma0_s W_s^T = I``, ``(l_s, l_s)``.
-        limit: the longest a whitened full latent may be.
-        block_limits: the longest a whitened sub-vector of each block may be, ``(S,)``.
-        nll_limits: between which the NLL counts, nats, ``(2,)``.
+        limit: the greatest length of a whitened full latent.
+        block_limits: the greatest length of a whitened sub-vector of each block, ``(S,)``.
+        nll_limits: the range that the NLL is clipped to, nats, ``(2,)``.
 
-    Longer vectors are shortened to the limit, which one in a thousand of the reference exceeds. No bank of reference
-    samples can tell how often a still more extreme one comes by, so none may decide a window alone: shortened, it
-    counts as much as the bank's own extremes, and windows of many such samples are as far off as ever.
+    Vectors longer than their limit, as one in a thousand of the reference is, are shortened to it. No bank of reference
+    samples shows how often even more extreme ones occur, so none may decide a window alone: shortened, it counts as
+    much as the bank's own extremes, and windows of many such samples remain as far off as before.
     """
 
     mean: Array
@@ -46,7 +46,7 @@ class Moments:
     nll_limits: Array
 
     def whiten(self, latents: Sequence[NDArray[np.float32]], nll: Array) -> Whitened:
-        """Whitens latents ``(N, P_s, l_s)``, one array a block; they are where these moments are."""
+        """Whiten latents ``(N, P_s, l_s)``, one array per block, which are on the same device as these moments."""
         xp = namespace(latents[0])
         exact = [xp.astype(z, xp.float64) for z in latents]
         full = xp.concat([z.reshape(len(z), -1) for z in exact], axis=1)
@@ -95,7 +95,7 @@ class Moments:
 
 
 def fit_moments(latents: Sequence[NDArray[np.float32]], nll: Array, *, seed: int = 0) -> Moments:
-    """Fits moments to the latents of reference samples, ``(N, P_s, l_s)`` a block, and their NLL in nats, ``(N,)``."""
+    """Fit moments to the latents of reference samples, ``(N, P_s, l_s)`` per block, and their NLL in nats, ``(N,)``."""
     full = np.concatenate([z.reshape(len(z), -1) for z in latents], axis=1, dtype=np.float64)
     dim = full.shape[1]
     axes = min(AXES, dim)
@@ -124,7 +124,7 @@ def fit_moments(latents: Sequence[NDArray[np.float32]], nll: Array, *, seed: int
 
 
 def times(rows: Array, matrix: Array) -> Array:
-    """``rows @ matrix``, each row by itself: a product of all at once may add up a row differently in another place.
+    """``rows @ matrix``, each row by itself: in one large product, a row's rounding could depend on its position.
 
     >>> times(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
@@ -134,7 +134,7 @@ def times(rows: Array, matrix: Array) -> Array:
 
 
 def shorten(vectors: Array, limit: float) -> Array:
-    """Vectors ``(..., l)``, those longer than `limit` shortened to it.
+    """Shorten those vectors ``(..., l)`` that are longer than `limit`.
 
     >>> shorten(np.array([[3.0, 4.0], [0.3, 0.4]]), 1.0)
     array([[0.6, 0.8],

@@ -1,8 +1,8 @@
-"""The null of windows of one size: statistics of every detector, and the p-values they mean.
+"""The null of windows of one size: the statistics of all detectors, and their p-values.
 
-Source: METHOD.md, "From statistic to alarm". What the combined one joins is in `driftwatch.stats.members`.
+Source: METHOD.md, "From statistic to alarm". `driftwatch.stats.members` lists the statistics that are combined.
 
-Bundles keep nulls: whoever changes what is measured or joined here raises `driftwatch.reference.stored_null.FORMAT`.
+Bundles store nulls: raise `driftwatch.reference.stored_null.FORMAT` when you change what is measured or combined here.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ DETECTORS = ("combined", KL, GEOMETRY, MOMENTS, NLL, "typicality")
 GEOMETRY_PARTS = ("cosine", "location", "axes", "radius")
 
 UNKNOWN = "axes"
-"""What held-out samples are too few to know for large windows. Of data whose axes are alike, the doubt about them makes
-any two ways of looking differ more than they do, so that large windows looked too much alike: of 50,000 beside 5,000 +
-5,000 held-out samples by 2 to 8 null deviations."""
+"""The part of the geometry that too few held-out samples determine for large windows. Where the axes of the data are
+much alike, their uncertainty makes any two projections differ more than they do, so that large windows looked too much
+alike: windows of 50,000, with 5,000 + 5,000 held-out samples, by 2 to 8 null deviations."""
 
 LEAST_RADIUS = 1e-3
-"""Of what has none: few windows of two samples of one dimension have less."""
+"""Radius assigned to windows whose estimate is not positive; few windows of two one-dimensional samples have less."""
 
 LEAST_DEVIATION = 1e-3
-"""Of a feature that is a logarithm. Those that vary less are the same in all windows but for rounding: of single
-samples, all directions have length 1."""
+"""Least null standard deviation of a feature that is a logarithm. Features that vary less differ only by rounding, such
+as the length of the directions of single samples, which is always 1."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """What is measured of ``M`` windows before any calibration.
+    """Measurements of ``M`` windows, before any calibration.
 
     Args:
         values: ``(M, F)``: log of each part of each block, the geometry, the mean NLL, the mean surprise, and the log
@@ -53,7 +53,7 @@ class Features:
         decomposition: the parts in nats.
         nll: mean negative log-likelihood, ``(M,)``, nats per sample.
         hotelling: Hotelling's statistic of each group, ``(M, G)``.
-        columns: each statistic of single columns, of the column where it is largest, ``(M, C)``.
+        columns: each single-column statistic, of the column where it is largest, ``(M, C)``.
     """
 
     values: Array
@@ -64,10 +64,10 @@ class Features:
 
 
 def features(summaries: Array, layout: Layout) -> Features:
-    """Measures windows, given as summaries ``(M, V)``."""
+    """Measure windows, given as summaries ``(M, V)``."""
     parts = decompose(summaries, layout)
     shape = geometry(summaries, layout)
-    # Moved to another mean, a few samples near the centre may come to less than nothing.
+    # Shifting a null window to another mean can make the sum of squares of a few samples near the centre negative.
     radius = np.where(shape.radius > 0.0, shape.radius, LEAST_RADIUS)
     nll = summaries[:, 2] / summaries[:, 0]
     squares = hotelling(summaries, layout)
@@ -88,7 +88,7 @@ class Distance:
     """A Mahalanobis distance, fitted to draws of the null.
 
     Args:
-        columns: which features it looks at.
+        columns: the features it uses.
         centre: their null mean, ``(F',)``.
         whitener: maps centred features to independent ones of variance 1, ``(F', R)``.
     """
@@ -102,7 +102,7 @@ class Distance:
 
 
 def fit_distance(values: Array, columns: Columns) -> Distance:
-    """Fits a `Distance` to null features ``(M, F)``; features that never vary are left out."""
+    """Fit a `Distance` to null features ``(M, F)``; features that never vary are left out."""
     chosen = values[:, columns]
     scale = chosen.std(0)
     columns = columns[scale > 1e-12]
@@ -121,9 +121,10 @@ class Tested:
     Args:
         statistics: of each detector, ``(M,)``.
         p_values: of each detector, ``(M,)``.
-        features: what they were computed from.
+        features: the measurements that both were computed from.
         effect: debiased distance from the reference, nats per sample, ``(M,)`` (see `driftwatch.stats.effect`).
-        deviations: by how many null standard deviations each feature is off, ``(M, F)``; 0 of those left out.
+        deviations: each feature's distance from its null mean, in null standard deviations, ``(M, F)``; 0 for features
+            that the geometry leaves out.
     """
 
     statistics: Mapping[str, Array]
@@ -135,15 +136,15 @@ class Tested:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the detectors' statistics are computed by.
+    """Computes the detectors' statistics from features.
 
     Args:
         geometry: distance over the geometric features.
         nll_centre: the reference's mean NLL, nats.
         groups: names of all groups.
-        whole: which of them Hotelling's statistic of all descriptors adds up.
-        members: what is combined.
-        combination: of them.
+        whole: the groups whose Hotelling statistics add up to that of all descriptors.
+        members: selects the statistics that are combined.
+        combination: combines them.
     """
 
     geometry: Distance
@@ -154,13 +155,13 @@ class Statistics:
     combination: Combination
 
     def __call__(self, measured: Features) -> dict[str, Array]:
-        """Of ``M`` windows, ``(M,)`` by detector; larger means more drift, but for the NLL."""
+        """The statistic of each detector for ``M`` windows, ``(M,)``; larger means more drift, except for the NLL."""
         single = singly(measured, self.geometry, self.nll_centre, self.whole)
         return {"combined": self.combination(self.members(by_name(single, measured, self.groups))), **single}
 
 
 def singly(measured: Features, geometry: Distance, nll_centre: float, whole: Columns) -> dict[str, Array]:
-    """The statistics of all detectors but the combined one (see `Statistics`)."""
+    """The statistics of all detectors except the combined one (see `Statistics`)."""
     return {
         KL: measured.decomposition.total,
         GEOMETRY: geometry(measured.values),
@@ -171,7 +172,7 @@ def singly(measured: Features, geometry: Distance, nll_centre: float, whole: Col
 
 
 def by_name(single: Mapping[str, Array], measured: Features, groups: Sequence[str]) -> dict[str, Array]:
-    """All statistics that the combined one may join, those of detectors among them, ``(M,)`` each."""
+    """All statistics that the combined detector may use, ``(M,)`` each, those of the other detectors among them."""
     return {
         **single,
         SURPRISE: _surprise(measured),
@@ -187,11 +188,11 @@ class WindowNull:
     Args:
         size: samples in a window.
         layout: of the summaries it tests.
-        statistics: how the detectors' statistics follow from what is measured.
+        statistics: computes the detectors' statistics from features.
         tails: the null of each detector's statistic.
         mean: null mean of each feature, ``(F,)``.
         deviation: null standard deviation of each feature, ``(F,)``.
-        effect_size: what chance does to the effect.
+        effect_size: the null of the effect.
         parts_mean: null mean of each part of each block, ``(S, 3)``.
     """
 
@@ -205,11 +206,11 @@ class WindowNull:
     parts_mean: Array
 
     def test(self, summaries: Array) -> Tested:
-        """Tests windows, given as summaries ``(M, V)``."""
+        """Test windows, given as summaries ``(M, V)``."""
         return self.judge(features(summaries, self.layout))
 
     def judge(self, measured: Features) -> Tested:
-        """Tests windows that were measured before."""
+        """Test windows whose features were measured before."""
         statistics = self.statistics(measured)
         deviations = (measured.values - self.mean) / self.deviation
         deviations[:, self._left_out] = 0.0
@@ -223,7 +224,7 @@ class WindowNull:
 
     @cached_property
     def _left_out(self) -> list[int]:
-        """Features of the geometry that its statistic leaves out: what is no sign of drift must not explain one."""
+        """Geometric features that the statistic ignores: they are no sign of drift, so they must not explain one."""
         first = len(self.layout.blocks) * len(PARTS)
         return sorted({*range(first, first + len(GEOMETRY_PARTS))} - {*self.statistics.geometry.columns.tolist()})
 
@@ -240,9 +241,9 @@ def join(measured: Sequence[Features]) -> Features:
 
 
 def fit_window_null(measured: Features, layout: Layout, size: int, *, large: bool = False) -> WindowNull:
-    """Fits the null of windows of `size` samples from the features of ``M`` draws of it.
+    """Fit the null of windows of `size` samples to the features of ``M`` such null windows.
 
-    `large` says that they are so beside the held-out samples (see `driftwatch.stats.large`).
+    `large`: whether the windows are large relative to the held-out samples (see `driftwatch.stats.large`).
     """
     values = measured.values
     first = len(layout.blocks) * len(PARTS)
@@ -275,6 +276,6 @@ def _surprise(measured: Features) -> Array:
 
 
 def _bounds(measured: Features, layout: Layout, size: int) -> Array:
-    """What the effect is the largest of, ``(M, E)``."""
+    """The lower bounds whose largest is the effect, ``(M, E)``."""
     located = [g for g, (name, _) in enumerate(layout.groups) if name not in (*COPIES, *PRODUCTS)]
     return bounds(measured.decomposition.total, measured.hotelling[:, located], _surprise(measured), size)

@@ -1,7 +1,7 @@
-"""How often null sequences of p-values alarm at a threshold, beyond what was simulated too, and how well that is known.
+"""Rates at which null sequences of p-values raise alarms, extrapolated beyond what was simulated, and their errors.
 
-What a rate rests on is off in three ways, which add up on a logarithmic scale: the alarms that were counted are few;
-beyond them their depths are extrapolated; and the held-out samples, from which all of it is drawn, are few themselves.
+The error of a rate has three sources, which add up on a logarithmic scale: few alarms were counted; beyond them, their
+depths are extrapolated; and the held-out samples that everything is drawn from are few themselves.
 """
 
 from __future__ import annotations
@@ -19,30 +19,33 @@ from scipy.special import ndtr, ndtri, owens_t, stdtrit
 from driftwatch.stats.summary import Array
 
 MIN_EPISODES = 40
+"""Alarms that must be counted for a rate to be read off without extrapolation."""
+
 DECAY_EPISODES = 400
+"""Alarms from which the slope of the extrapolation is estimated."""
 
 SPREAD_EPISODES = 50
-"""Alarms of each stream, about, by which the halves of a bank are compared."""
+"""Approximate number of alarms per stream at which the halves of a bank are compared."""
 
 SPREAD_SHARE = 0.05
-"""Of the steps of stretches, those that alarm by which truths are compared."""
+"""Share of the steps of stretches that alarm at the threshold at which truths are compared."""
 
 DECAYS = (0.5, 3.0)
-"""Least and most that is believed of how fast depths fall; 1 where p-values are right."""
+"""Bounds of the estimated slope of depths over log rarity; 1 where p-values are right."""
 
 CONFIDENCE = 0.95
 BEYOND = (1 - CONFIDENCE) / 2
 
 STRETCH_DECAYS = (1.0, 1.25)
-"""Likewise of large windows. Their p-values are right by their making, but they hover about a threshold: the lower it,
-the more alarms begin in as many steps that alarm (of windows of 50,000, 6 in 1,000 at p <= 0.5, 38 at 0.001)."""
+"""The same for large windows. Their p-values are right by construction, but they hover about a threshold: the lower it
+is, the more alarms begin per alarming step (for windows of 50,000, 6 in 1,000 at p <= 0.5, 38 at 0.001)."""
 
 LOWEST = math.log(1e-12)
-"""The depth that is searched, down from a half."""
+"""Log of the lowest threshold that is considered; the highest is a half."""
 
 
 def largest_threshold(is_kept: Callable[[float], bool]) -> float:
-    """Up to which a budget is kept, by bisection of its depth: the higher a threshold, the more alarms there are."""
+    """The largest threshold that keeps a budget, by bisection of its log: the higher it is, the more alarms begin."""
     low, high = LOWEST, math.log(0.5)
     for _ in range(60):
         middle = 0.5 * (low + high)
@@ -54,7 +57,7 @@ def largest_threshold(is_kept: Callable[[float], bool]) -> float:
 
 
 def episodes(p_values: Array, threshold: float, resolve_after: int) -> int:
-    """How many alarms a sequence of p-values raises, with the hysteresis of the policy.
+    """The number of alarms that a sequence of p-values raises, with the hysteresis of the policy.
 
     >>> episodes(np.array([1, 0.001, 1, 0.001, 1, 1, 0.001]), threshold=0.01, resolve_after=2)
     2
@@ -67,12 +70,12 @@ def episodes(p_values: Array, threshold: float, resolve_after: int) -> int:
 
 @dataclass(frozen=True)
 class Rates(ABC):
-    """Of null sequences of p-values.
+    """Rates of alarms in null sequences of p-values.
 
     Args:
         p_values: the smallest of each step, ``(J, S)``.
-        step: samples in a step.
-        resolve_after: steps without an alarm that part two alarms.
+        step: samples per step.
+        resolve_after: steps without an alarm that separate two alarms.
     """
 
     p_values: Array
@@ -82,19 +85,19 @@ class Rates(ABC):
     @property
     @abstractmethod
     def simulated(self) -> int:
-        """Samples."""
+        """The number of simulated samples."""
 
     @abstractmethod
     def alarms(self, threshold: float) -> int:
-        """That begin at a threshold."""
+        """The number of alarms that begin at a threshold."""
 
     @abstractmethod
     def factors(self, threshold: float, budget: float) -> tuple[float, float]:
-        """Between which times the rate is in 95 of 100 bundles that has one alarm in `budget` samples on average."""
+        """Factors on a rate of one alarm per `budget` samples that contain the true rate for 95 of 100 bundles."""
 
     @abstractmethod
     def _learnt(self) -> tuple[float, float]:
-        """By how much depths fall for each factor of e in rarity, and the relative error of that."""
+        """The slope of depths over log rarity (per factor of e), and its relative error."""
 
     @abstractmethod
     def _counted(self) -> float:
@@ -102,26 +105,26 @@ class Rates(ABC):
 
     @property
     def resolvable(self) -> float:
-        """Samples between false alarms that the sequences can tell."""
+        """The largest number of samples between false alarms that needs no extrapolation."""
         return self.simulated / MIN_EPISODES
 
     def threshold(self, budget: float) -> float:
-        """At which there is one alarm in `budget` samples."""
+        """The threshold at which there is one alarm per `budget` samples."""
         if budget <= self.resolvable:
             return self._bisect(budget)
         return math.exp(-(-math.log(self._resolved) + self._decay[0] * math.log(budget / self.resolvable)))
 
     def rate(self, threshold: float) -> float:
-        """Alarms a sample."""
+        """Alarms per sample."""
         if threshold >= self._resolved:
             return self.alarms(threshold) / self.simulated
         return math.exp(-math.log(self._resolved / threshold) / self._decay[0]) / self.resolvable
 
     def _variance(self, budget: float) -> float:
-        """Of the logarithm of the rate at `threshold`, by what was counted and extrapolated."""
+        """Variance of the log rate of one alarm per `budget` samples, due to counting and extrapolation."""
         variance = min(budget, self.resolvable) / self.simulated * self._counted()
         if budget > self.resolvable:
-            # The alarms that set the depth are among those that set the slope: both err to the same side.
+            # The alarms that set the depth are among those that set the slope, so their errors are correlated.
             beyond_seen = math.log(budget / self.resolvable)
             learnt_from = 2 * math.log(DECAY_EPISODES / MIN_EPISODES)
             variance += self._decay[1] ** 2 * beyond_seen * (beyond_seen + learnt_from)
@@ -146,10 +149,10 @@ class Rates(ABC):
 
 @dataclass(frozen=True)
 class StreamRates(Rates):
-    """Of long streams, each from another half of the bank; or of one, from all of it.
+    """Rates in long streams, each from a different half of the bank, or in one stream from all of it.
 
     Args:
-        distinct: samples in which alarms are not those of others again; None if these are all that were simulated.
+        distinct: samples after which the same alarms occur again; None if all simulated alarms are distinct.
     """
 
     distinct: int | None = None
@@ -163,7 +166,7 @@ class StreamRates(Rates):
 
     def factors(self, threshold: float, budget: float) -> tuple[float, float]:
         streams = len(self.p_values)
-        # The threshold is set by a finite number of halves, which adds a little.
+        # The halves that set the threshold are finite in number, which adds a little.
         variance = self._variance(budget)
         if self.distinct:
             variance += min(budget, self.resolvable) / self.distinct
@@ -182,10 +185,10 @@ class StreamRates(Rates):
     def _bank_error(self, threshold: float) -> float:
         """The standard deviation of the logarithm of the alarm rate at `threshold` from one bank to another.
 
-        Half a bank differs from the whole by what the whole differs from the truth by: ``1/(B/2) - 1/B = 1/B``. Rare
-        alarms differ too little beside their own chance, so more frequent ones are compared, and their error grows with
-        the depth, as where the scale of a tail is what is wrong. What chance adds to their counts is not taken off:
-        that would leave nothing in many a bundle, and windows of 10 and 100 err by more than in proportion to the depth
+        Half a bank differs from the whole as much as the whole differs from the truth: ``1/(B/2) - 1/B = 1/B``. Counts
+        of rare alarms are too noisy to compare, so more frequent alarms are compared, and their error is assumed to
+        grow with the depth, as it does where the scale of a tail is wrong. The noise of the counts is not subtracted:
+        that would leave nothing for many bundles, and the errors of windows of 10 and 100 grow faster than the depth
         (`benchmarks.generated_alarms`).
         """
         if len(self.p_values) < 2:
@@ -197,7 +200,7 @@ class StreamRates(Rates):
 
 
 class StretchRates(Rates):
-    """Of many short stretches of large windows, each two in a row of one truth (see `driftwatch.stats.large`)."""
+    """Rates in many short stretches of large windows; every two consecutive rows share a truth (`stats.large`)."""
 
     @property
     def simulated(self) -> int:
@@ -210,9 +213,10 @@ class StretchRates(Rates):
     def factors(self, threshold: float, budget: float) -> tuple[float, float]:
         """See `Rates.factors`.
 
-        Rates of one truth and another differ by more than any factor: a few references make most of the alarms. So
-        what windows of one truth share is taken for a normal quantity, of which each alarms beyond a limit. How much
-        they share is told by how often two of a truth alarm where many do; they have nothing else in common.
+        From one truth to another, rates differ by more than any factor: a few references raise most of the alarms. So
+        what windows of one truth share is modelled as a normal variable, and windows alarm where the sum of it and
+        their own noise exceeds a limit. The shared part is estimated from how often both stretches of a truth alarm, at
+        a threshold where many do; they have nothing else in common.
         """
         level = float(np.quantile(self.p_values, SPREAD_SHARE))
         one, other = (self.p_values <= level).mean(1).reshape(-1, 2).T
@@ -225,26 +229,26 @@ class StretchRates(Rates):
         return least / chance, most * chance
 
     def _learnt(self) -> tuple[float, float]:
-        # Stretches are shorter than alarms: the deepest step of an alarm is seldom in one, so rates are compared.
+        # Stretches are shorter than alarms and seldom contain an alarm's deepest step, so rates are compared instead.
         rarity = math.log(DECAY_EPISODES / MIN_EPISODES)
         decay = float(np.clip(math.log(self._often / self._resolved) / rarity, *STRETCH_DECAYS))
         return decay, math.sqrt(self._counted() / MIN_EPISODES) / rarity
 
     def _counted(self) -> float:
-        # Alarms of one stretch, or of two of one truth, are not independent.
+        # Alarms of one stretch, or of the two stretches of one truth, are not independent.
         each = starts(self.p_values, self._resolved, self._quiet).reshape(-1, 2).sum(1)
         return float(each.var() / max(float(each.mean()), 1e-12))
 
     @property
     def _quiet(self) -> int:
-        # In short stretches fewer quiet steps have to do, which makes for more alarms and a lower threshold.
+        # Short stretches have room for fewer quiet steps, which means more alarms and a lower threshold.
         return int(min(self.resolve_after, self.p_values.shape[1] // 2))
 
 
 def starts(p_values: Array, threshold: float, quiet: int) -> Array:
-    """How many alarms begin in each of many short stretches of a stream, ``(J, S)`` to ``(J,)``.
+    """The number of alarms that begin in each of many short stretches of a stream, ``(J, S)`` to ``(J,)``.
 
-    What alarms in the first `quiet` steps of a stretch may have begun before it: it says only what began by then.
+    An alarm in the first `quiet` steps of a stretch may have begun before it, so no beginnings are counted there.
 
     >>> starts(np.array([[1, 1, 0.001, 1, 0.001], [0.001, 0.001, 0.001, 1, 1]]), threshold=0.01, quiet=2).tolist()
     [1, 0]
@@ -256,7 +260,7 @@ def starts(p_values: Array, threshold: float, quiet: int) -> Array:
 
 
 def _common(alarming: float, both: float) -> float:
-    """The correlation of two normal quantities of which each is beyond a limit so often, and both are so often.
+    """Correlation of two normal variables, each beyond a limit with probability `alarming`, together with `both`.
 
     >>> round(_common(0.05, 0.05**2), 3), round(_common(0.05, 0.05), 3)
     (0.0, 0.999)

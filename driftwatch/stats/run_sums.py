@@ -1,4 +1,4 @@
-"""Sums over runs of rows that come in batches, on a CPU: one row after another, however the batches are cut."""
+"""Sums over runs of rows that arrive in batches, on a CPU: rounded alike, wherever the batches are cut."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from driftwatch.stats.summary import Array
 
 
 class RunSums:
-    """Adds up runs of rows.
+    """Sums consecutive rows, run by run.
 
     Args:
-        ends: of the runs, ascending; each begins where the one before it ends.
-        size: ``V``, numbers of a row.
+        ends: end of each run, ascending; each run begins where the previous one ends.
+        size: ``V``, numbers per row.
 
     Attributes:
-        sums: of the rows that were added, ``(runs, V)``.
+        sums: of the rows added so far, by run, ``(runs, V)``.
 
     >>> found = RunSums([1, 4], size=1)
     >>> for batch in ([[1.0], [2.0]], [[3.0], [4.0]]):
@@ -34,9 +34,9 @@ class RunSums:
         self._added = 0
 
     def add(self, rows: Array) -> None:
-        """Adds the rows ``(N, V)`` that follow those before."""
+        """Add the next rows, ``(N, V)``."""
         first, last = np.searchsorted(self._starts, (self._added, self._added + len(rows)))
-        begun = self._starts[first:last] - self._added  # of the runs that these rows begin
+        begun = self._starts[first:last] - self._added  # of the runs that begin within these rows
         self._added += len(rows)
         left = int(begun[0]) if len(begun) else len(rows)
         if left:

@@ -1,4 +1,4 @@
-"""Figures of a queue that cost the same however long it is."""
+"""Aggregates of a queue, at a cost that does not depend on its length."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Number = TypeVar("Number", int, float)
 
 
 class RunningSum:
-    """The sum of what is in a queue, to the last bit what `merge` gives.
+    """The sum of the items of a queue, equal to `merge` of them to the last bit.
 
-    Sums in units of `GRID` are exact as long as they come to no more than `EXACT_UNITS`, so what goes may be taken
-    from the sum to which it was added before. While larger numbers, or others, are in the queue, it is summed anew.
+    Sums in units of `GRID` are exact up to `EXACT_UNITS`, so subtracting an item undoes its addition. While the queue
+    contains larger numbers, or numbers that are no multiples of `GRID`, it is summed anew each time.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class RunningSum:
         self._unbounded = 0
 
     def push(self, sums: Sums) -> None:
-        """Adds sums at the end."""
+        """Add an item at the end."""
         self._held.append(sums)
         self._largest += sums.bound or 0
         self._unbounded += sums.bound is None
@@ -37,7 +37,7 @@ class RunningSum:
             sums.add_to(self._units)
 
     def pop(self) -> None:
-        """Takes away the sums at the front."""
+        """Remove the item at the front."""
         sums = self._held.popleft()
         self._largest -= sums.bound or 0
         self._unbounded -= sums.bound is None
@@ -46,7 +46,7 @@ class RunningSum:
 
     @property
     def total(self) -> Array:
-        """Of what is in the queue, ``(V,)``."""
+        """The sum of all items in the queue, ``(V,)``."""
         if self._units is None:
             if not self._exact:
                 return merge([sums.values for sums in self._held])
@@ -61,31 +61,31 @@ class RunningSum:
 
 
 class RunningMinimum(Generic[Number]):
-    """The least of the numbers in a queue."""
+    """The smallest number in a queue."""
 
     def __init__(self) -> None:
-        # Only those that are less than all after them can ever be the least; with their places in the queue.
+        # (place in the queue, number) of each number that is less than all after it: no other can become the least.
         self._candidates: deque[tuple[int, Number]] = deque()
         self._pushed = self._popped = 0
 
     def push(self, number: Number) -> None:
-        """Adds a number at the end."""
+        """Add a number at the end."""
         while self._candidates and self._candidates[-1][1] >= number:
             self._candidates.pop()
         self._candidates.append((self._pushed, number))
         self._pushed += 1
 
     def pop(self) -> None:
-        """Takes away the number at the front."""
+        """Remove the number at the front."""
         if self._candidates[0][0] == self._popped:
             self._candidates.popleft()
         self._popped += 1
 
     @property
     def least(self) -> Number:
-        """Of what is in the queue."""
+        """The smallest number in the queue."""
         return self._candidates[0][1]
 
     def __bool__(self) -> bool:
-        """Whether there is anything in the queue."""
+        """Whether the queue holds any numbers."""
         return bool(self._candidates)

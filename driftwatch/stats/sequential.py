@@ -1,8 +1,8 @@
 """From a false-alarm budget to a threshold: the whole sliding procedure, simulated on reference data.
 
-Windows that slide overlap, and several sizes are tested at once, so a p-value is no false-alarm rate. What a user
-chooses is how many samples should pass between false alarms; the threshold that gives it is read off a long
-simulated null stream, and beyond that stream's length off the fitted tail of its alarms (METHOD.md, "From statistic
+Sliding windows overlap, and several sizes are tested at once, so a p-value is no false-alarm rate. Users choose the
+number of samples between false alarms; the threshold that achieves it is read off a long simulated null stream, and
+beyond the resolution of that stream it is extrapolated from the fitted tail of its alarms (METHOD.md, "From statistic
 to alarm").
 """
 
@@ -26,21 +26,21 @@ from driftwatch.stats.sliding import sliding_windows
 from driftwatch.stats.summary import Array, Layout
 
 SIMULATED = 800_000
-"""Samples, in all streams together."""
+"""Samples in all simulated streams together."""
 
 LEAST_BY_TIME = 20
-"""Samples in the smallest windows by time that are tested."""
+"""Samples in the smallest time-based window that is tested."""
 
 GRID_WINDOWS = 8_000
-"""Of each size between which windows by time lie, out of the same streams."""
+"""Windows of each grid size, between which time-based windows are interpolated; drawn from the same streams."""
 
 
 @dataclass(frozen=True)
 class Procedure:
     """A calibrated sliding procedure: the null of each window size, and the threshold over all of them.
 
-    `remarks` say for people what its calibration rests on, where that is less than asked for. `grid` has the nulls of
-    windows by time, which hold any number of samples, if there are any.
+    `remarks` explain to users where the calibration falls short of the requested budget. `grid` holds the nulls of
+    time-based windows, which contain any number of samples; None if there are no such windows.
     """
 
     nulls: Mapping[int, WindowNull]
@@ -51,17 +51,17 @@ class Procedure:
 
     @property
     def satisfiable(self) -> bool:
-        """Whether the bank is large enough to vouch for the budget: nothing is remarked on."""
+        """Whether the bank is large enough to vouch for the budget, so that there are no remarks."""
         return not self.remarks
 
     def smallest_p_values(self, chunks: Iterable[Array]) -> Array:
-        """The smallest p-value of each step at which all windows are full.
+        """The smallest p-value of each step at which the windows of all sizes are full.
 
         Args:
-            chunks: of a stream's panes, ``(M, V)`` each.
+            chunks: consecutive panes of a stream, ``(M, V)`` each.
 
         Returns:
-            ``(S - W + 1,)`` of ``S`` panes in all and a longest window of ``W``.
+            ``(S - W + 1,)`` for ``S`` panes in all and a longest window of ``W`` panes.
         """
         tested = [
             np.min(
@@ -75,18 +75,18 @@ class Procedure:
 
 @dataclass(frozen=True)
 class SlidingNull:
-    """What simulated null streams come to: all that a procedure is made of, whatever its budget.
+    """The outcome of simulated null streams: everything a procedure needs, whatever its budget.
 
     Args:
-        nulls: of each window size, by size.
-        step: samples in a pane.
-        p_values: the smallest of each step, ``(J, S)``, each row from another half of the bank; of the windows that are
-            not large beside the held-out samples.
+        nulls: by window size.
+        step: samples per pane.
+        p_values: the smallest of each step, ``(J, S)``, each row from a different half of the bank; excludes windows
+            that are large relative to the held-out samples.
         bank: samples in the bank.
-        others: held-out samples beside it.
-        grid: nulls of windows by time, if there are any.
+        others: held-out samples outside the bank.
+        grid: nulls of time-based windows; None if there are none.
         stretches: the smallest p-value of each step of large windows, ``(J', S')``; None if there are none.
-        block: samples of the bank in a row that were drawn together.
+        block: consecutive samples of the bank that were drawn together.
     """
 
     nulls: Mapping[int, WindowNull]
@@ -99,11 +99,11 @@ class SlidingNull:
     block: int = 1
 
     def procedure(self, budget: float, resolve_after: int) -> Procedure:
-        """The procedure that keeps a false-alarm budget: it sets the threshold.
+        """Set the threshold that keeps a false-alarm budget.
 
         Args:
             budget: expected samples between false alarms.
-            resolve_after: steps without an alarm that part two alarms.
+            resolve_after: steps without an alarm that separate two alarms.
         """
         distinct = self.bank if self.block > min(self.nulls) else None
         control = control_for(self.p_values, self.step, budget, resolve_after, self.stretches, distinct)
@@ -123,25 +123,25 @@ def simulate_null(
     seed: int = 0,
     by_time: bool = False,
 ) -> SlidingNull:
-    """Simulates the sliding procedure on reference data.
+    """Simulate the sliding procedure on reference data.
 
     Args:
-        held_out: what it is drawn from.
+        held_out: the samples to draw from.
         layout: of the summaries.
         sizes: window sizes in samples, each a multiple of `step`.
-        step: samples in a pane.
-        samples: simulated, in all streams together.
-        threads: that simulate; each takes the memory of twice as many panes as the longest window has.
+        step: samples per pane.
+        samples: simulated samples in all streams together.
+        threads: to simulate with; each needs memory for twice as many panes as the longest window has.
         seed: of the resampling.
-        by_time: whether there are windows by time too.
+        by_time: whether to simulate time-based windows, too.
     """
     bank, others = len(held_out.bank), held_out.others
-    # Of more than a quarter of the bank, windows from half of it would hold samples twice.
+    # Windows of more than a quarter of the bank, drawn from half of it, would contain samples twice.
     grid = grid_sizes(max(LEAST_BY_TIME, 2 * step), int(LARGEST_SHARE * (bank // 2)), step) if by_time else ()
     large = [size for size in sizes if others is not None and is_large(size, bank)]
     usual = [size for size in sizes if size not in large]
     rng = np.random.default_rng(seed)
-    # NumPy works outside of Python's lock; each stream draws from a generator of its own, whoever comes first.
+    # NumPy releases the GIL. Each stream has its own generator, so results do not depend on the order of threads.
     with ThreadPoolExecutor(threads) as pool:
         slid = _slide(pool, held_out, layout, usual, grid, step, samples, rng) if usual or grid else None
         short = _stretch(pool, held_out, layout, large, step, samples, rng) if large else None
@@ -160,7 +160,7 @@ def simulate_null(
 
 @dataclass(frozen=True)
 class _Fitted:
-    """Nulls of windows, and the smallest p-value of each step of what they were fitted to, ``(J, S)``."""
+    """Fitted nulls, and the smallest p-value of each step of the windows they were fitted to, ``(J, S)``."""
 
     nulls: tuple[WindowNull, ...]
     p_values: Array
@@ -176,7 +176,7 @@ def _slide(
     samples: int,
     rng: np.random.Generator,
 ) -> _Fitted:
-    """Simulates long streams; the nulls are of `sizes` and then of `grid`."""
+    """Simulate long streams and fit the nulls of `sizes`, followed by those of `grid`."""
     every = [*sizes, *grid]
     drawn = halves(held_out, max(every), samples, rng)
     steps = -(-samples // step // len(drawn))
@@ -184,7 +184,7 @@ def _slide(
     strides = [1] * len(sizes) + [max(1, steps * len(drawn) // GRID_WINDOWS)] * len(grid)
 
     def measure(half: Half, rng: np.random.Generator) -> list[Features]:
-        """What is measured of the windows of each size of one stream."""
+        """The features of the windows of each size of one stream."""
         part, centre = half
         some = replace(held_out, bank=held_out.bank[part], others=centre)
         chunks = null_panes(some, step, steps + max(widths) - 1, max(every), rng)
@@ -202,12 +202,12 @@ def _stretch(
     samples: int,
     rng: np.random.Generator,
 ) -> _Fitted:
-    """Simulates short stretches of windows that are large beside the held-out samples."""
+    """Simulate short stretches of windows that are large relative to the held-out samples."""
     widths = [size // step for size in sizes]
     count = 2 * max(1, STRETCHES * samples // SIMULATED // SPLITS // 2)
 
     def measure(rng: np.random.Generator) -> list[Features]:
-        """What is measured of the windows of each size of some stretches."""
+        """The features of the windows of each size of some stretches."""
         return _measure(stretches(held_out, widths, step, STEPS, count, rng), layout)
 
     return _fit(pool, list(pool.map(measure, rng.spawn(SPLITS))), layout, sizes, len(sizes), STEPS, large=True)
@@ -228,7 +228,7 @@ def _fit(
     *,
     large: bool = False,
 ) -> _Fitted:
-    """Fits the null of each size to all streams together, and judges the first `judged` sizes by it."""
+    """Fit the null of each size to all streams together, and compute p-values of the first `judged` sizes."""
     joined = [join(parts) for parts in zip(*streams, strict=True)]
     fitted = list(pool.map(lambda measured, size: fit_window_null(measured, layout, size, large=large), joined, sizes))
     p_values = list(

@@ -1,4 +1,4 @@
-"""Windows that slide over a long stream of panes, some at a time."""
+"""Windows that slide over a long stream of panes, some at a time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from driftwatch.stats.summary import Array
 def sliding_windows(
     chunks: Iterable[Array], widths: Sequence[int], strides: Sequence[int] | None = None
 ) -> Iterator[tuple[Array, ...]]:
-    """The windows that end with each pane, from the first one on at which those of every width are full.
+    """The windows that end with each pane, starting where the windows of every width are full.
 
-    A window is the difference of two cumulative sums, whatever its width.
+    Each window is the difference of two cumulative sums, whatever its width.
 
     Args:
-        chunks: of the stream's panes, ``(M, V)`` each.
-        widths: of windows, panes.
-        strides: of each width, every how many of a chunk's windows are wanted; all if None.
+        chunks: consecutive panes of the stream, ``(M, V)`` each.
+        widths: of the windows, in panes.
+        strides: for each width, yield one of so many of a chunk's windows; all if None.
 
     Yields:
-        for each chunk that fills any, its windows of each width, ``(M', V)``.
+        for each chunk that completes any windows, its windows of each width, ``(M', V)``.
 
     >>> panes = np.arange(6.0)[:, None]
     >>> [[window.ravel().tolist() for window in windows] for windows in sliding_windows([panes[:4], panes[4:]], [1, 3])]
@@ -35,7 +35,7 @@ def sliding_windows(
             totals, filled = np.zeros((1, panes.shape[1])), 1
         if filled + len(panes) > len(totals):
             kept = totals[max(0, filled - longest) : filled]
-            # Twice as much as is needed, so that totals are moved seldom.
+            # Room for twice as much as needed, so that totals are seldom moved.
             totals, filled = np.empty((2 * (len(kept) + len(panes)), panes.shape[1])), len(kept)
             totals[:filled] = kept
         # Row by row, since a cumulative sum along columns is five times slower.

@@ -1,7 +1,7 @@
 """Additive summaries: everything a window test needs, as one vector that merges by addition.
 
-What is computed of every single sample is written for the array API standard, so that it runs where the latents are: as
-NumPy's arrays on a CPU, as torch's tensors on a GPU. `Array` stands for either there.
+Per-sample functions are written against the array API standard, so they run where the latents are: on NumPy arrays on a
+CPU, on torch tensors on a GPU. `Array` stands for either in those functions.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from driftwatch.stats.single_columns import ColumnStatistic
 Array = NDArray[np.float64]
 
 GRID = 2.0**-15
-"""Sums that are kept are whole multiples of it.
+"""The resolution of stored sums: each is a whole multiple of it.
 
-It is far finer than chance (a sum of five whitened latents varies by 2), and makes sums of sums exact: they come out
-the same to the last bit in any order, and however windows came to hold them.
+It is far finer than sampling noise (a sum of five whitened latents has standard deviation 2), and it makes adding
+exact: a total is the same to the last bit in any order and for any way of cutting the stream into panes.
 """
 
 NATIVE = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
-"""Whether NumPy follows the standard by itself."""
+"""Whether NumPy itself implements the array API standard."""
 
 
 def namespace(array: NDArray[np.floating]) -> Any:
-    """The functions that the array API standard has for an array, NumPy's or torch's."""
-    # Without the layer of array_api_compat, where it is not needed, small arrays cost a third.
+    """The array API namespace of an array: NumPy's or torch's functions."""
+    # Bypassing array_api_compat where NumPy needs no wrapper saves a third of the time on small arrays.
     return np if NATIVE and isinstance(array, np.ndarray) else array_namespace(array)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each sum stands in a summary vector (METHOD.md, "Everything a window needs is additive").
+    """Where each sum lies in a summary vector (METHOD.md, "Everything a window needs is additive").
 
     A summary of samples with whitened latents ``z``, unit vectors ``r = z/|z|``, low-rank unit projections ``y``
     and whitened sub-vectors ``u`` holds ``n``, ``sum |z|^2``, ``sum NLL``, ``sum z``, ``sum r``, ``sum y y^T``, and for
-    each block ``sum u`` and ``sum u u^T``; then the sum of surprises, and of each group of descriptors ``sum y``.
+    each block ``sum u`` and ``sum u u^T``; then the sum of surprises, and ``sum y`` for each group of descriptors.
 
     Args:
         dim: ``d``, latent dimensions.
-        blocks: ``(P, l)`` of each block: sub-vectors a sample, dimensions a sub-vector.
+        blocks: ``(P, l)`` of each block: sub-vectors per sample, dimensions per sub-vector.
         axes: ``k``, the rank of the projection in which axes are compared.
         groups: name and dimensions of each group of descriptors.
-        columns: what is asked of each column by itself, of a table's groups.
+        columns: statistics of single columns, computed from a table's groups.
     """
 
     dim: int
@@ -80,7 +80,7 @@ class Layout:
 
     @cached_property
     def block_slices(self) -> tuple[tuple[slice, slice], ...]:
-        """For each block the places of ``sum u`` and of ``sum u u^T``."""
+        """The slices of ``sum u`` and of ``sum u u^T`` for each block."""
         start, slices = self.sum_axes.stop, []
         for _, length in self.blocks:
             middle = start + length
@@ -90,12 +90,12 @@ class Layout:
 
     @cached_property
     def surprise(self) -> int:
-        """The place of the sum of surprises."""
+        """The index of the sum of surprises."""
         return int(self.block_slices[-1][1].stop if self.blocks else self.sum_axes.stop)
 
     @cached_property
     def group_slices(self) -> tuple[slice, ...]:
-        """For each group of descriptors the place of ``sum y``."""
+        """The slice of ``sum y`` for each group of descriptors."""
         ends = np.cumsum([self.surprise + 1, *(length for _, length in self.groups)]).tolist()
         return tuple(slice(start, end) for start, end in pairwise(ends))
 
@@ -131,7 +131,7 @@ class Described:
 
 
 def summarise_each(latents: Whitened, layout: Layout, described: Described | None = None) -> Array:
-    """The summary of every single sample, ``(N, V)``; without groups in the layout there is nothing to describe."""
+    """The summary of each single sample, ``(N, V)``; `described` may be None only if the layout has no groups."""
     xp, z = namespace(latents.z), latents.z
     n = len(z)
     square = xp.vecdot(z, z)
@@ -162,8 +162,8 @@ def norms(vectors: Array) -> Array:
 
 
 def products(sub_vectors: Array) -> Array:
-    """Of sub-vectors ``(N, P, l)`` the products of all dimensions, summed over those of a sample, ``(N, l, l)``."""
-    if sub_vectors.shape[1] == 1:  # a product of matrices for each sample takes twice as long
+    """Outer products of sub-vectors ``(N, P, l)``, summed over the sub-vectors of each sample, ``(N, l, l)``."""
+    if sub_vectors.shape[1] == 1:  # a matrix product per sample takes twice as long
         return sub_vectors[:, 0, :, None] * sub_vectors
     xp = namespace(sub_vectors)
     summed: Array = xp.matmul(xp.matrix_transpose(sub_vectors), sub_vectors)
@@ -177,11 +177,11 @@ def on_grid(sums: Array) -> Array:
     [10923.0]
     """
     rounded: Array = namespace(sums).round(sums / GRID) * GRID
-    return rounded + 0.0  # there is one zero
+    return rounded + 0.0  # turns -0.0 into 0.0
 
 
 def merge(summaries: Sequence[Array] | Array) -> Array:
-    """The summary of several slices together: their sum, in the order given.
+    """The summary of several slices together: their sum, added up in the order given.
 
     >>> merge([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
     array([4., 6.])

@@ -1,4 +1,4 @@
-"""Sums as panes keep them: four bytes a number instead of eight, and every number comes back as it was."""
+"""Compact storage of a pane's sums: four bytes per number instead of eight, without loss."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from numpy.typing import NDArray
 from driftwatch.stats.summary import GRID, Array
 
 MOST = 2**31
-"""Units of `GRID` that four bytes do not hold: sums of 65,536. Few are: of squares and likelihoods, in long panes."""
+"""Least number of `GRID` units that does not fit four bytes (a sum of 65,536): rare, in squares and likelihoods of long
+panes."""
 
 EXACT_UNITS = 2**53
-"""Up to which whole numbers in double precision, and sums of them, are exact."""
+"""Integers up to this are exact in double precision, and so are sums that do not exceed it."""
 
 FEW = 0.25
-"""Of the numbers: if more are too large, they take less room in double precision with all the others."""
+"""Share of large numbers above which storing all numbers in double precision takes less room."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """Sums ``(V,)``; `keep` makes them.
+    """Stored sums ``(V,)``, made by `keep`.
 
     Args:
-        units: whole multiples of `GRID`; if not all sums are such, or small enough to add up exactly, the sums.
-        large: places of numbers that four bytes do not hold, which are 0 in `units`, and what they are; mostly none.
-        bound: the largest number of units they may have; None if they are not in units.
+        units: multiples of `GRID`; or the sums themselves, if some are no such multiples or too large to add exactly.
+        large: indices and units of numbers that do not fit four bytes, which are 0 in `units`; usually None.
+        bound: upper bound of the absolute number of units; None if `units` holds the sums themselves.
     """
 
     units: NDArray[np.int32] | Array
@@ -35,7 +36,7 @@ class Sums:
 
     @property
     def values(self) -> Array:
-        """The sums themselves; not to be written to."""
+        """The sums themselves; do not write to this array."""
         if self.bound is None:
             return np.asarray(self.units, dtype=np.float64)
         values = np.asarray(self.units * GRID)
@@ -45,11 +46,11 @@ class Sums:
         return values
 
     def add_to(self, total: Array) -> None:
-        """Adds them to a total in units."""
+        """Add to a total in units."""
         self._change(total, np.add)
 
     def take_from(self, total: Array) -> None:
-        """Takes them away from a total in units."""
+        """Subtract from a total in units."""
         self._change(total, np.subtract)
 
     def _change(self, total: Array, operation: np.ufunc) -> None:
@@ -63,24 +64,24 @@ class Sums:
 
 
 def keep_each(summaries: Array) -> list[Sums]:
-    """Each of several summaries ``(M, V)`` as it is kept; all of them at once, where none has large numbers."""
+    """Store each of several summaries ``(M, V)``; all at once if none of them has large numbers."""
     with np.errstate(over="ignore", invalid="ignore"):
         units = np.rint(summaries * (1.0 / GRID))
         small = bool(np.abs(units).max(initial=0.0) < MOST) and np.array_equal(units * GRID, summaries)
     if not small:
         return [keep(values) for values in summaries]
-    # Copied, since one may be kept for longer than the others.
+    # Copied, so that keeping one does not keep the memory of all.
     return [Sums(each.copy(), None, MOST) for each in units.astype(np.int32)]
 
 
 def keep(values: Array) -> Sums:
-    """Sums ``(V,)`` as they are kept.
+    """Store sums ``(V,)``.
 
     >>> sums = keep(np.array([0.5, 1e6, -3.0, 0.0]))
     >>> sums.units.tolist(), sums.values.tolist()
     ([16384, 0, -98304, 0], [0.5, 1000000.0, -3.0, 0.0])
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # then they are no multiples
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow and NaN fail the checks below
         units = np.rint(values * (1.0 / GRID))
         most = float(np.abs(units).max(initial=0.0))
         if not most <= EXACT_UNITS or not (units * GRID == values).all():

@@ -18,7 +18,7 @@ BODY_POINTS = 512
 MAX_SHAPE = 0.5
 SMALLEST_P = 1e-300
 ROUNDING = 1e-5
-"""Of the range of a null, by which a statistic of the same samples may differ: banks are kept in float32."""
+"""Share of a null's range by which a statistic of the same samples may differ, as banks are kept in float32."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Tail:
     scale: float
 
     def p_value(self, statistic: Array) -> Array:
-        """The probability under the null of a statistic at least so large, in ``(0, 1]``.
+        """The probability under the null of a statistic at least this large, in ``(0, 1]``.
 
         >>> tail = fit_tail(np.random.default_rng(0).exponential(size=20_000))
         >>> bool(0.8 < tail.p_value(np.array([8.0]))[0] / np.exp(-8.0) < 1.25)
@@ -62,10 +62,9 @@ class Tail:
 
     @cached_property
     def _leeway(self) -> float:
-        """By how much less a statistic counts where one value comes again and again, as of rows of few kinds.
+        """Amount subtracted from a statistic where the null repeats values, as for rows of few kinds; otherwise 0.
 
-        Such a value is rounded now one way, now the other, and is to be as likely as itself both times. Where none is
-        repeated nothing is to be made up for.
+        Rounding may put a repeated value on either side of itself, and its p-value must include itself both times.
         """
         leeway = ROUNDING * float(self.quantiles[-1] - self.quantiles[0])
         repeated = self.quantiles[2:] - self.quantiles[:-2] <= leeway
@@ -73,7 +72,7 @@ class Tail:
 
 
 def fit_tail(null: Array) -> Tail:
-    """Fits the null distribution of a statistic from draws of it, ``(M,)``."""
+    """Fit the null distribution of a statistic to draws of it, ``(M,)``."""
     ordered = np.sort(np.asarray(null, dtype=np.float64))
     quantiles = np.quantile(ordered, np.linspace(0.0, 1.0 - TAIL_SHARE, BODY_POINTS))
     excess = ordered[ordered > quantiles[-1]] - quantiles[-1]

@@ -43,7 +43,7 @@ def test_a_window_that_moved_is_told_from_one_that_did_not(people: driftwatch.Re
 def test_a_window_that_is_large_beside_the_held_out_samples_is_remarked_on(people: driftwatch.Reference) -> None:
     assert people.test(rows(50, seed=3)).remarks == ()
     (remark,) = people.test(rows(1_000, seed=3)).remarks
-    assert remark.startswith("windows of 1,000 are large beside the ")
+    assert remark.startswith("windows of 1,000 are large relative to the ")
 
 
 def test_windows_of_images_say_where(pictures: driftwatch.Reference) -> None:
@@ -98,7 +98,7 @@ def test_what_a_reference_tells_of_itself(people: driftwatch.Reference, table_bu
     assert (people.schema.kind, people.warnings, people.detectable) == ("table", (), ())
     with pytest.raises(BundleError, match="no such bundle"):
         driftwatch.load(table_bundle / "none")
-    with pytest.raises(UsageError, match="'tpu' is no device"):
+    with pytest.raises(UsageError, match="'tpu' is not a device"):
         driftwatch.load(table_bundle, device="tpu")
 
 

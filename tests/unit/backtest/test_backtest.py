@@ -214,7 +214,7 @@ def test_bad_rows_are_left_out_and_counted_with(
     # Twenty rows are two panes, so that all others are as they were.
     assert {**told["alarms"][0], "alert": ""} == {**good, "alert": ""}
     assert backtest(config, tmp_path / "bad.csv") == 0
-    assert "rows that cannot be read, and are left out: 20, the first index 200, column age" in capsys.readouterr().err
+    assert "skipped 20 rows that cannot be read, the first index 200, column age" in capsys.readouterr().err
 
 
 def test_windows_by_time_go_by_the_column(
@@ -224,7 +224,7 @@ def test_windows_by_time_go_by_the_column(
     windows = {"sizes": [100, "4d"], "step": STEP}
     config.write_text(yaml.safe_dump(settings(table_bundle, windows=windows)))
     assert backtest(config, data) == 2
-    assert "windows of 4d need to know when each row happened" in capsys.readouterr().err
+    assert "windows of 4d need the time of each row" in capsys.readouterr().err
     told = found(capsys, config, data, "--time", "seen")
     march = next(each for each in told["periods"] if each["name"] == "2026-03")
     assert march["windows"]["4d"]["drifted"] > 50

@@ -24,5 +24,5 @@ def test_a_place_that_cannot_be_written(
     assert _run([*command, "--out", place]) == 1
     told = capsys.readouterr().err
     assert f"driftwatch: error: {place}: cannot be written: " in told.replace("\n", "")
-    assert f"(see to {place.split('/deep', maxsplit=1)[0].removesuffix('/nope/mine')}, or name another place)" in told
+    assert f"(check {place.split('/deep', maxsplit=1)[0].removesuffix('/nope/mine')}, or choose another place)" in told
     assert {path.name for path in tmp_path.iterdir()} == {"taken", "train.yaml"}

@@ -69,8 +69,8 @@ def test_json_says_why_scoring_is_slow(
 @pytest.mark.parametrize(
     ("more", "sizes", "told"),
     [
-        ({}, [50, "5m", "1h"], "windows of 5m, 1h go by times as if 1,000 samples came a second"),
-        ({"rate": 20}, [50, "5m"], "windows of 5m go by times as if 20 samples came a second"),
+        ({}, [50, "5m", "1h"], "windows of 5m, 1h assume 1,000 samples per second"),
+        ({"rate": 20}, [50, "5m"], "windows of 5m assume 20 samples per second"),
         ({"time": "seen"}, [50, "5m"], ""),
         ({}, [50], ""),
     ],
@@ -94,4 +94,4 @@ def test_warnings_are_of_each_stream(bundle: Path, tmp_path: Path, capsys: pytes
     }
     (tmp_path / "replay.yaml").write_text(yaml.safe_dump(settings))
     assert _run(["check", str(tmp_path / "replay.yaml"), "--offline"]) == 0
-    assert "waves: warning: windows of 1m go by times as if 100 samples came a second" in capsys.readouterr().out
+    assert "waves: warning: windows of 1m assume 100 samples per second" in capsys.readouterr().out

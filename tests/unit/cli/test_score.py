@@ -83,7 +83,7 @@ def test_a_bad_row_is_left_out_and_told_of(
     told = capsys.readouterr()
     assert [line.split()[0] for line in told.out.splitlines() if line[:6].strip()] == ["rows", "1-51", "52-101"]
     assert "149 samples, 2 windows of 50, 49 samples left over" in told.err
-    assert "warning: rows that cannot be read, and are left out: 1\n" in told.err
+    assert "warning: skipped 1 rows that cannot be read\n" in told.err
     assert "index 20, column age: holds 'old' (expected a number)" in told.err
 
     out = str(tmp_path / "s.parquet")

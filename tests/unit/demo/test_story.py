@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftwatch.demo.story import Teller, watch_camera
+from driftwatch.demo.story import Narrator, watch_camera
 from driftwatch.reference.checkpoint import Interrupted
 
 
@@ -18,6 +18,6 @@ def test_a_demo_that_is_stopped_before_its_first_sample_says_so(bundle: Path, tm
     np.save(tmp_path / "stream.npy", np.zeros((100, 8, 8), np.uint8))
     stop = threading.Event()
     stop.set()
-    silent = Teller(lambda _: None, lambda _: None, lambda *_: None, lambda _: None)
+    silent = Narrator(lambda _: None, lambda _: None, lambda *_: None, lambda _: None)
     with pytest.raises(Interrupted, match="stopped"), watch_camera(tmp_path, stop, silent):
         pytest.fail("it went on")

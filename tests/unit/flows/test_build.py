@@ -60,7 +60,7 @@ def changed(architecture: dict[str, Any], **values: Any) -> dict[str, Any]:
     [
         ("image", {"kind": "sound"}, "unknown kind 'sound'"),
         ("image", {"depth": 3}, "unknown keys depth"),
-        ("image", {"channels": "one"}, "makes no flow"),
+        ("image", {"channels": "one"}, "describes no valid flow"),
         ("image", {"scales": 0}, "scales is 0"),
         ("image", {"scales": 9}, "cannot be halved"),
         ("vectors", {"features": None}, "features is None"),

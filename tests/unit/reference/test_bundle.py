@@ -224,7 +224,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "vast architecture": edited(lambda m: m["architecture"].update(hidden=40_000), sealed=True),
     "a pipe for a manifest": wait_for_a_writer,
     "a device for weights": never_end,
-    "weights that are no numbers": tell_no_numbers,
+    "weights that are not numbers": tell_no_numbers,
     "bytes of a wrong type": edited(lambda m: m["files"][FLOW].update(bytes="many"), sealed=True),
     "files of a wrong type": edited(lambda m: m.update(files=[FLOW])),
 }
@@ -275,5 +275,5 @@ def test_tells_a_missing_bundle_from_a_folder_that_is_none(tmp_path: Path) -> No
     with pytest.raises(BundleError, match=r"has no manifest\.json"):
         load_bundle(tmp_path)
     (tmp_path / "reference.csv").write_text("age\n3\n")
-    with pytest.raises(BundleError, match=r"reference\.csv: is a file, no bundle \(give the folder of a bundle\)$"):
+    with pytest.raises(BundleError, match=r"reference\.csv: is a file, not a bundle \(give the folder of a bundle\)$"):
         load_bundle(tmp_path / "reference.csv")

@@ -16,7 +16,7 @@ from driftwatch.reference.detectable import (
     WINDOWS,
     Detectable,
     detectable,
-    told_detectable,
+    stored_detectable,
 )
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
@@ -37,7 +37,7 @@ def test_tells_of_every_shift_and_window(reference: Reference, told: tuple[Seque
     rows, doings = told
     shifts = [shift.name for shift in graded_shifts(reference.schema, waves(10))]
     assert [(row.shift, row.window) for row in rows] == [(shift, size) for shift in shifts for size in WINDOWS]
-    assert doings == ["setting thresholds", *(f"finding what is detected of {shift}" for shift in shifts)]
+    assert doings == ["setting thresholds", *(f"finding the smallest detectable {shift}" for shift in shifts)]
     for row in rows:
         assert (row.size is not None) == (row.power >= POWER)
         assert row.budget == BUDGET
@@ -94,8 +94,8 @@ def test_a_share_of_samples_is_mixed_in(reference: Reference, monkeypatch: pytes
 def test_is_deterministic(reference: Reference, told: tuple[Sequence[Detectable], list[str]]) -> None:
     again = detectable(reference, waves(1_000, seed=70), seed=0, doing=lambda *_: None)
     assert again == told[0]
-    assert told_detectable({"metrics": {"detectable": [row.to_json() for row in again]}}) == again
-    assert told_detectable({}) == ()
+    assert stored_detectable({"metrics": {"detectable": [row.to_json() for row in again]}}) == again
+    assert stored_detectable({}) == ()
 
 
 def test_windows_that_cannot_be_filled_are_left_out(reference: Reference) -> None:

@@ -18,8 +18,8 @@ from driftwatch.reference.fitness import (
     duplicates,
     leakage,
     order_of,
-    telling_nothing,
-    told_warnings,
+    uninformative_columns,
+    warning_texts,
 )
 from driftwatch.reference.latents import latents_of
 from driftwatch.reference.order import Order
@@ -68,7 +68,7 @@ def test_duplicates_where_they_are_not_to_be_expected(
     found = duplicates(contents(share), schema)
     assert bool(found) == warned
     if warned:
-        assert f"{100 * share:.2g} % of the samples repeat one before" in found[0].what
+        assert f"{100 * share:.2g} % of the samples repeat an earlier one" in found[0].what
         assert ("values are few" in found[0].remedy) == (schema is TABLE)
 
 
@@ -82,7 +82,7 @@ def test_columns_that_tell_nothing() -> None:
     rows = np.column_stack(
         [every * np.nan, every * 0 + 2.5, every * 0 + 1, every[::-1], np.where(every % 2, 1, np.nan)]
     )
-    found = telling_nothing(rows, TableSchema(columns=columns))
+    found = uninformative_columns(rows, TableSchema(columns=columns))
     assert [warning.kind for warning in found] == ["empty-column", "constant-column", "constant-column", "key-column"]
     assert "column 'one' is always 2.5 in the 500 rows" in found[1].what
     assert "column 'town' is always 'Ulm'" in found[2].what
@@ -91,7 +91,7 @@ def test_columns_that_tell_nothing() -> None:
 
 def test_a_column_that_is_always_what_its_schema_does_not_know() -> None:
     town = TableSchema(columns=(Column(name="town", kind="category", categories=("Bonn", "Ulm")),))
-    (found,) = telling_nothing(np.full((500, 1), 2.0), town)
+    (found,) = uninformative_columns(np.full((500, 1), 2.0), town)
     assert found.what.startswith("column 'town' is always none of its categories in the 500 rows")
 
 
@@ -99,30 +99,30 @@ def test_a_column_that_is_always_what_its_schema_does_not_know() -> None:
     "values", [np.linspace(0, 1, 500), np.arange(500.0) // 2, np.where(np.arange(500) % 2, 1.0, 2.0)]
 )
 def test_measurements_and_counts_are_no_keys(values: np.ndarray) -> None:
-    assert telling_nothing(values[:, None], TABLE) == []
+    assert uninformative_columns(values[:, None], TABLE) == []
 
 
 def test_dimensions_that_never_change_are_named() -> None:
     vectors = np.random.default_rng(0).standard_normal((500, 64))
-    assert telling_nothing(vectors, VectorSchema(dim=64)) == []
+    assert uninformative_columns(vectors, VectorSchema(dim=64)) == []
     vectors[:, [2, 5]] = 0.0, 1.5
-    (found,) = telling_nothing(vectors, VectorSchema(dim=64))
-    assert found.what == "2 of 64 dimensions never change in the 500 samples that were looked at: 3, 6"
+    (found,) = uninformative_columns(vectors, VectorSchema(dim=64))
+    assert found.what == "2 of 64 dimensions never change in the 500 samples that were checked: 3, 6"
     vectors[:, 20:40] = 1.0
-    (found,) = telling_nothing(vectors, VectorSchema(dim=64))
+    (found,) = uninformative_columns(vectors, VectorSchema(dim=64))
     assert found.what.startswith("22 of 64 dimensions")
     assert found.what.endswith(": 3, 6, 21, 22, 23, 24, 25, 26 ...")
 
 
 def test_all_is_told_as_100_percent() -> None:
-    assert leakage(1.0)[0].what.startswith("100 % of the samples")
-    assert leakage(0.995)[0].what.startswith("100 % of the samples")
-    assert leakage(0.032)[0].what.startswith("3.2 % of the samples")
+    assert leakage(1.0)[0].what.startswith("100 % of the calibration samples")
+    assert leakage(0.995)[0].what.startswith("100 % of the calibration samples")
+    assert leakage(0.032)[0].what.startswith("3.2 % of the calibration samples")
 
 
 def test_leakage() -> None:
     assert leakage(0.005) == []
-    assert "12 % of the samples to calibrate with" in leakage(0.12)[0].what
+    assert "12 % of the calibration samples" in leakage(0.12)[0].what
 
 
 def test_a_flow_that_knows_its_data_no_better_than_other_data(bundle: Path) -> None:
@@ -158,5 +158,5 @@ def test_drift_within_images(bundle: Path) -> None:
 
 def test_the_manifest_says_so_too() -> None:
     warning = ByHeart(0.8, 0.1).warn()[0]
-    assert told_warnings({"warnings": [warning.to_json()]}) == (str(warning),)
-    assert told_warnings({}) == ()
+    assert warning_texts({"warnings": [warning.to_json()]}) == (str(warning),)
+    assert warning_texts({}) == ()

@@ -29,7 +29,7 @@ from driftwatch.reference.processes import Processes
 from driftwatch.reference.train import train
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.trained import Listener, Trained
-from driftwatch.reference.training import Told
+from driftwatch.reference.training import StepReport
 from tests.synthetic import waves
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -85,8 +85,8 @@ def runs(client: MlflowClient, experiment: str) -> list[Run]:
     return [] if found is None else list(client.search_runs([found.experiment_id]))
 
 
-def step(number: int, validation: float) -> Told:
-    return Told(number, 0.5, 100.0, 2.5, 10, 100.0, 1.0, validation)
+def step(number: int, validation: float) -> StepReport:
+    return StepReport(number, 0.5, 100.0, 2.5, 10, 100.0, 1.0, validation)
 
 
 def test_a_training_is_a_run_with_what_it_was_told_how_it_went_and_its_bundle(
@@ -155,7 +155,7 @@ def test_what_mlflow_does_not_have_is_told_in_one_line(
     with pytest.raises(BundleError) as raised:
         load_bundle(place)
     line = str(raised.value)
-    assert line.startswith(f"{place}: MLflow does not give it: ")
+    assert line.startswith(f"{place}: MLflow does not provide it: ")
     assert told in line
     assert "\n" not in line
     assert len(line) < 500
@@ -163,7 +163,7 @@ def test_what_mlflow_does_not_have_is_told_in_one_line(
 
 @pytest.mark.parametrize("place", ["runs:/0123/bundle", "models:/mine/1"])
 def test_no_bundle_is_written_to_an_address_that_is_mlflow_s_to_give(place: str) -> None:
-    with pytest.raises(BundleError, match=f"^{place}: a bundle cannot be written to an MLflow address"):
+    with pytest.raises(BundleError, match=f"^{place}: bundles cannot be written to an MLflow address"):
         refuse_existing(locate(place))
 
 
@@ -178,10 +178,10 @@ def nowhere() -> Iterator[str]:
 def test_a_server_that_is_away_is_told_before_the_work(
     nowhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(TrainingError, match=r"^output.mlflow: MLflow does not take the run: .*\(check tracking_uri"):
+    with pytest.raises(TrainingError, match=r"^output.mlflow: MLflow does not accept the run: .*\(check tracking_uri"):
         train(config(tmp_path / "unread.npy", tracking_uri=nowhere), tmp_path / "x", threading.Event(), Listener())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", nowhere)
-    with pytest.raises(BundleError, match=r"^runs:/0123/bundle: MLflow does not give it: .*MLFLOW_TRACKING_URI\)$"):
+    with pytest.raises(BundleError, match=r"^runs:/0123/bundle: MLflow does not provide it: .*MLFLOW_TRACKING_URI\)$"):
         load_bundle("runs:/0123/bundle")
 
 
@@ -189,7 +189,7 @@ def test_who_does_not_say_which_mlflow_or_has_none_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(UsageError, match=r"^models:/a/1: which MLflow is not said \(set MLFLOW_TRACKING_URI"):
+    with pytest.raises(UsageError, match=r"^models:/a/1: no MLflow server is given \(set MLFLOW_TRACKING_URI"):
         load_bundle("models:/a/1")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     missing = re.escape("output.mlflow: MLflow is not installed (pip install 'driftwatch[mlflow]')")
@@ -247,7 +247,7 @@ def test_training_goes_on_without_the_server_which_is_told_all_at_the_end(
     with mlflow_run(config(Path("a.npy"), tracking_uri=store, experiment="away"), trained.path, ALONE) as run:
         assert run is not None
         for number in range(1, 7):
-            run.tell(step(number, 3.0 - number // 2))
+            run.report(step(number, 3.0 - number // 2))
         assert server.asked == 1, "each time it would wait for a server that is away"
         server.away = False
         assert run.keep(trained.path, trained) == f"runs:/{run.id}/bundle"

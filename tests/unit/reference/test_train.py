@@ -19,13 +19,13 @@ from driftwatch.data.schema import TableSchema
 from driftwatch.errors import BundleError, DataError, DriftwatchError, TrainingError, UsageError
 from driftwatch.locations import Location, RemotePath
 from driftwatch.reference.checkpoint import Interrupted
-from driftwatch.reference.fitness import told_warnings
+from driftwatch.reference.fitness import warning_texts
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train import output_path, train
 from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.trained import Listener, Trained
-from driftwatch.reference.training import Told
+from driftwatch.reference.training import StepReport
 from tests import people
 from tests.synthetic import shuffled_rows, waves
 
@@ -63,7 +63,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.steps: list[Told] = []
+        self.steps: list[StepReport] = []
         self.doings: list[str] = []
         self.stop = threading.Event()
         self.stop_when: Callable[[str, int], bool] = lambda what, step: False
@@ -73,7 +73,7 @@ class Ear:
         assert trained is not None
         return trained
 
-    def _tell(self, told: Told) -> None:
+    def _tell(self, told: StepReport) -> None:
         self.steps.append(told)
         if self.stop_when("training", told.step):
             self.stop.set()
@@ -155,7 +155,7 @@ def test_images_that_are_too_large_for_a_cpu_are_told_before_the_work(tmp_path: 
 def test_a_training_that_ends_while_it_warms_up_warns(images: Path, tmp_path: Path) -> None:
     hurried = Ear().train(config(images, minutes=1e-4, max_steps=None), tmp_path / "hurried")
     assert hurried.fitted.ended_by == "minutes"
-    assert "before the 200 that warm up" in hurried.warnings[0].what
+    assert "within the 200 of the warm-up" in hurried.warnings[0].what
     assert load_reference(hurried.path).manifest["warnings"][0]["kind"] == "hardly-trained"
 
 
@@ -190,13 +190,13 @@ def test_stopped_anywhere_the_same_command_goes_on(
     out = tmp_path / "cam"
     first = Ear()
     first.stop_when = lambda doing, steps: (doing, steps) == (what, step)
-    with pytest.raises(Interrupted, match="the same command goes on from there"):
+    with pytest.raises(Interrupted, match="the same command continues from there"):
         first.train(config(images), out)
     assert names(tmp_path) == ["cam.training"]
 
     second = Ear()
     trained = second.train(config(images), out)
-    assert any(f"going on from the checkpoint at step {step}" in line for line in second.lines)
+    assert any(f"continuing from the checkpoint at step {step}" in line for line in second.lines)
     assert len(second.steps) == 20 - step
     assert trained.version == done[1].version
     assert names(tmp_path) == ["cam"]
@@ -288,9 +288,9 @@ def test_warns_of_data_that_is_unfit_and_takes_it(tmp_path: Path) -> None:
     warned = {warning.kind: warning.what for warning in trained.warnings}
     assert "the tenth from row 3,601 to row 4,000 differs most" in warned["drifts-within"]
     assert "price" in warned["drifts-within"]
-    assert "% of the samples to calibrate with" in warned["leakage"]
+    assert "% of the calibration samples" in warned["leakage"]
     assert "duplicates" not in warned  # fewer than a table may have
-    assert told_warnings(load_reference(trained.path).manifest) == tuple(map(str, trained.warnings))
+    assert warning_texts(load_reference(trained.path).manifest) == tuple(map(str, trained.warnings))
 
 
 def test_warns_of_columns_that_tell_nothing(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_warns_of_columns_that_tell_nothing(tmp_path: Path) -> None:
         warnings.simplefilter("error", RuntimeWarning)
         trained = Ear().train(config(tmp_path / "table.csv"), tmp_path / "table")
     assert [str(each).split(" in the ")[0] for each in trained.warnings if each.kind.endswith("-column")] == [
-        "column 'gone' holds nothing",
+        "column 'gone' is empty",
         "column 'site' is always 'Ulm'",
         "column 'version' is always 3",
         "column 'id' holds whole numbers that never repeat",

@@ -62,14 +62,14 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     assert "stopping after this step" in errors
     last = errors.strip().splitlines()[-1]
     assert last.startswith("driftwatch: stopped after ")
-    assert last.endswith("(the same command goes on from there)")
+    assert last.endswith("(the same command continues from there)")
     steps = int(last.split("after ")[1].split(" ")[0].replace(",", ""))
 
     configure(folder, steps + 5)
     again = start(folder)
     out, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
-    assert f"going on from the checkpoint at step {steps:,}" in errors
+    assert f"continuing from the checkpoint at step {steps:,}" in errors
     bundle = load_bundle(folder / "cam")
     assert f"(version {bundle.version})" in out
     assert "bits/dim" in out
@@ -77,8 +77,10 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     told = " ".join(out.split())
     assert " held out to calibrate" in errors
     held_out = errors.split(" held out to calibrate")[0].split("; ")[-1]
-    assert f"with the usual windows: windows of 500 are large beside the {held_out} held-out samples" in told
-    assert "hold out 4,000: train on more rows, run driftwatch recalibrate with more, or take windows of" in told
+    assert f"with the default windows: windows of 500 are large relative to the {held_out} held-out samples" in told
+    assert (
+        "hold out 4,000 samples: train on more rows or run driftwatch recalibrate with more, or use windows of" in told
+    )
     assert "Smallest shift detected: 90% of windows alarm, at a false alarm in 1,000,000 samples" in out
     assert sorted(path.name for path in folder.iterdir()) == ["cam", "train.yaml", "waves.npy"]
 

@@ -21,7 +21,7 @@ from driftwatch.reference.checkpoint import CHECKPOINT, Interrupted
 from driftwatch.reference.likelihood import mean_bits_per_dim
 from driftwatch.reference.processes import Processes
 from driftwatch.reference.train_config import TrainingConfig
-from driftwatch.reference.training import ASTRAY_IN_A_ROW, FAR_ABOVE, MAX_RECOVERIES, Fitted, FlowTrainer, Told
+from driftwatch.reference.training import DIVERGED_IN_A_ROW, FAR_ABOVE, MAX_RECOVERIES, Fitted, FlowTrainer, StepReport
 from driftwatch.reference.training_data import TrainingData
 from tests.synthetic import SCHEMA, SIDE, waves
 
@@ -53,10 +53,10 @@ class Training:
         self.trainer = FlowTrainer(
             self.flow, data, parts["fit"], parts["validation"], config, ALONE, folder, fingerprint
         )
-        self.told: list[Told] = []
+        self.told: list[StepReport] = []
         self.said: list[str] = []
         self.stop = threading.Event()
-        self.after_step: Callable[[Told], None] = lambda told: None
+        self.after_step: Callable[[StepReport], None] = lambda told: None
 
     def run(self) -> Fitted:
         return self.trainer.fit(self.stop, self._tell, self.said.append)
@@ -67,7 +67,7 @@ class Training:
     def stop_after(self, step: int) -> None:
         self.after_step = lambda told: self.stop.set() if told.step == step else None
 
-    def _tell(self, told: Told) -> None:
+    def _tell(self, told: StepReport) -> None:
         self.told.append(told)
         self.after_step(told)
 
@@ -182,7 +182,7 @@ def test_a_non_finite_step_is_left_out(data: TrainingData, tmp_path: Path) -> No
 def test_goes_back_after_several_non_finite_steps(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=60)
     first = 25
-    break_steps(training, lambda call: first <= call < first + ASTRAY_IN_A_ROW)
+    break_steps(training, lambda call: first <= call < first + DIVERGED_IN_A_ROW)
     at_step: dict[int, dict[str, Tensor]] = {}
     training.after_step = lambda told: at_step.update({told.step: training.weights()})
     fitted = training.run()
@@ -190,24 +190,24 @@ def test_goes_back_after_several_non_finite_steps(data: TrainingData, tmp_path: 
     assert fitted.validation < fitted.curve[0][2]
     assert "back to the last good weights, with 0.5 of the learning rate" in training.said[0]
     # The last validation before was after step 20.
-    assert same(at_step[first + ASTRAY_IN_A_ROW - 1], at_step[20])
+    assert same(at_step[first + DIVERGED_IN_A_ROW - 1], at_step[20])
 
 
 def test_goes_back_when_the_loss_goes_far_above_where_it_began(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=60)
     far = 2 * FAR_ABOVE * training.flow.dim + 100
-    break_steps(training, lambda call: 25 <= call < 25 + ASTRAY_IN_A_ROW or call in (45, 47), far)
+    break_steps(training, lambda call: 25 <= call < 25 + DIVERGED_IN_A_ROW or call in (45, 47), far)
     fitted = training.run()
     assert fitted.recoveries == 1
-    assert "went far astray: back to the last good weights" in training.said[0]
+    assert "steps in a row diverged: back to the last good weights" in training.said[0]
 
 
 def test_gives_up_when_nothing_helps(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=200)
     hits = break_steps(training, lambda call: call > 15)
-    with pytest.raises(TrainingError, match=r"also after going back 5 times.*learning_rate") as raised:
+    with pytest.raises(TrainingError, match=r"even after going back 5 times.*learning_rate") as raised:
         training.run()
-    assert len(hits) == (MAX_RECOVERIES + 1) * ASTRAY_IN_A_ROW
+    assert len(hits) == (MAX_RECOVERIES + 1) * DIVERGED_IN_A_ROW
     assert "\n" not in str(raised.value)
 
 

@@ -34,7 +34,7 @@ def test_p_values_are_uniform_between_sizes(sizes: tuple[int, int], size: int) -
 
 
 def test_a_stream_of_many_sizes_keeps_a_few_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(between, "KEPT", 3)
+    monkeypatch.setattr(between, "CACHED", 3)
     rng = np.random.default_rng(3)
     reference = fitted(rng, SHAPES, 2_000)
     held_out = reference.summaries(draw(rng, 2_000, SHAPES)).astype(np.float32)
@@ -43,4 +43,4 @@ def test_a_stream_of_many_sizes_keeps_a_few_nulls(monkeypatch: pytest.MonkeyPatc
         tuple(fit_window_null(null_windows(HeldOut(held_out), layout, n, count=400), layout, n) for n in (20, 32, 51))
     )
     assert [grid.at(size).size for size in [*range(20, 52), 20]] == [*range(20, 52), 20]
-    assert len(grid._made) == 3
+    assert len(grid._interpolated) == 3

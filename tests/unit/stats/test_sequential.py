@@ -42,18 +42,18 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     ("bank", "size", "budget", "said"),
     [
         (4_000, 10, 50.0, ""),
-        (400, 10, 1e6, "asked of 2,400 held-out ones (417 times as many)"),
+        (400, 10, 1e6, "more than 2,400 held-out samples can vouch for (417 times their number)"),
         (
             400,
             150,
             100.0,
-            "400 are to draw windows from: the doubt about the reference is 6 % of what",
+            "400 are used to draw windows: uncertainty about the reference is 6 % of their null variance",
         ),
         (
             400,
             250,
             100.0,
-            "on average over references, not of each: the true rate is between one in",
+            "on average over references, but not by each one: the true rate is between one in",
         ),
     ],
 )
@@ -72,15 +72,15 @@ def test_it_says_what_a_calibration_rests_on(bank: int, size: int, budget: float
             500,
             1_999,
             1_999,
-            "hold out 4,000: train on more rows, run driftwatch recalibrate with more, or take",
+            "hold out 4,000 samples: train on more rows or run driftwatch recalibrate with more, or use",
         ),
-        (500, 1_000, 0, "hold out 2,000: "),
-        (500, 1_000, 9_000, "keep 2,000 to draw from (calibration.bank_size), or take windows of 250 at most"),
+        (500, 1_000, 0, "hold out 2,000 samples: "),
+        (500, 1_000, 9_000, "set calibration.bank_size to 2,000, or use windows of at most 250"),
         (
             2_000,
             5_000,
             5_000,
-            "hold out 16,000 (calibration.samples), and keep 8,000 to draw",
+            "set calibration.samples to 16,000 and calibration.bank_size to 8,000",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a backtest tells programs: columns of tables, and one JSON document."""
+"""The results of a backtest for programs: columns of tables, and one JSON document."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ ALARM_TYPES: Mapping[str, type[np.generic]] = {
 
 
 def alarm_columns(history: History) -> Columns:
-    """A row for each alarm; one that is not resolved lasts until the last row."""
+    """One row per alarm; an alarm that is still on lasts until the last row."""
     rows = [_alarm(each, history) for each in history.alarms]
     return {name: np.array([row[name] for row in rows], dtype=kind) for name, kind in ALARM_TYPES.items()}
 
 
 def period_columns(history: History) -> Columns:
-    """A row for each period: its windows' columns end in ``_`` and the size, effects are in nats per sample."""
+    """One row per period; columns of its windows end in ``_`` and the size, effects are in nats per sample."""
     periods = history.periods()
     columns: dict[str, NDArray[Any]] = {
         name: np.array([getattr(each, name) for each in periods], dtype=kind)
         for name, kind in {"name": np.str_, "samples": np.int64, "alarms": np.int64, "firing": np.float64}.items()
     }
     for size in history.sizes:
-        told = [each.windows.get(size) for each in periods]
+        by_period = [each.windows.get(size) for each in periods]
         for what in ("tested", "drifted"):
-            columns[f"{what}_{size}"] = np.array([getattr(each, what) if each else 0 for each in told], np.int64)
+            columns[f"{what}_{size}"] = np.array([getattr(each, what) if each else 0 for each in by_period], np.int64)
         for what in ("median", "upper", "largest"):
-            nats = [getattr(each, what) if each else np.nan for each in told]
+            nats = [getattr(each, what) if each else np.nan for each in by_period]
             columns[f"{what}_{size}"] = np.array(nats, np.float64)
     columns["moved"] = np.array([each.moved for each in periods], dtype=np.str_)
     return columns
 
 
 def window_columns(history: History) -> Columns:
-    """A row for each window, in the order of their tests."""
+    """One row per window, in the order of the tests."""
     columns = dict(history.windows)
     times = [rfc3339(each) if history.timed else "" for each in columns.pop("end_ms").tolist()]
     return {**columns, "end_time": np.array(times, dtype=np.str_)}
 
 
-def told_in_json(history: History, config: DaemonConfig, stream: str) -> dict[str, Any]:
-    """Everything but the single windows, JSON-able."""
+def to_json(history: History, config: DaemonConfig, stream: str) -> dict[str, Any]:
+    """Everything except single windows, JSON-able."""
     control, reference = history.standard.procedure.control, history.reference
     low, high = history.false_alarms
     return {
@@ -79,7 +79,7 @@ def told_in_json(history: History, config: DaemonConfig, stream: str) -> dict[st
         "false_alarms": {"budget": history.samples / control.budget, "low": low, "high": high},
         "alarms": [_alarm(each, history) for each in history.alarms],
         "periods": [
-            {**asdict(each), "windows": {str(size): asdict(told) for size, told in each.windows.items()}}
+            {**asdict(each), "windows": {str(size): asdict(figures) for size, figures in each.windows.items()}}
             for each in history.periods()
         ],
     }
