@@ -42,7 +42,7 @@ from driftwatch.reference.mlflow_client import SCHEMES
 
 FORMAT_VERSION = 5
 PLAIN_VERSION = 4
-"""Version of bundles without gathered categories, which older versions of driftwatch cannot read."""
+"""Version of bundles without gathered categories, so that older versions of driftwatch can read these."""
 
 OLDEST_VERSION = 3
 """Version 3 does not store the edges of columns' bins, which were at equal shares."""
