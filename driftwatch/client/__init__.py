@@ -1,7 +1,7 @@
-"""The caller's side: shows a driftwatch sidecar what a model is asked, without holding the model up.
+"""The caller's side: sends a driftwatch sidecar what a model is asked, without delaying the model.
 
-Needs nothing but Python's standard library, so that a model's service takes it in with
-``pip install --no-deps driftwatch``: neither torch nor the rest comes with it.
+Needs only Python's standard library, so that a model's service can install it by
+``pip install --no-deps driftwatch``, without torch and the rest.
 """
 
 from driftwatch.client.client import Client

@@ -1,4 +1,4 @@
-"""ASGI middleware: shows a sidecar the bodies of the requests that a service answers.
+"""ASGI middleware: sends a sidecar the bodies of the requests that a service answers.
 
 app.add_middleware(ObserveMiddleware, client=Client("http://127.0.0.1:9464", stream="mine"), paths=["/predict"])
 """
@@ -19,27 +19,27 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PASSED = (b"traceparent", b"tracestate", b"x-request-id")
+PASSED_HEADERS = (b"traceparent", b"tracestate", b"x-request-id")
 SAMPLED = 1
 
 
 class ObserveMiddleware:
-    """Keeps what the application reads of a request's body, and observes it once the application is done.
+    """Copies what the application reads of a request's body, and observes it once the application is done.
 
-    The application receives and sends as without it: nothing is read ahead or held back. A body is observed if the
-    application read all of it, and answered with a 2xx status. Bodies of JSON (KServe V1, rows) share requests to the
-    sidecar; others get one each.
+    The application receives and sends as it would without it: nothing is read ahead or held back. A body is observed
+    if the application read all of it, and answered with a 2xx status. Bodies of JSON (KServe V1, rows) share requests
+    to the sidecar; others get one each.
 
-    A request with a sampled W3C ``traceparent`` gets one too, which carries on ``traceparent``, ``tracestate``
-    and ``x-request-id``. So does every request that has one of these if the client lets none wait (``linger_s=0``).
+    A request with a sampled W3C ``traceparent`` gets its own too, which passes on ``traceparent``, ``tracestate`` and
+    ``x-request-id``. So does every request with one of these if the client does not linger (``linger_s=0``).
 
     Args:
         app: the application.
-        client: of the sidecar; the application closes it, or its process does at exit.
-        paths: to observe, as shell patterns such as ``/v1/models/*:predict``; as a mapping, each with its stream.
+        client: for the sidecar; the application closes it, or else the process does at exit.
+        paths: to observe, as shell patterns such as ``/v1/models/*:predict``; in a mapping, each with its stream.
         methods: to observe.
-        max_body_bytes: larger bodies are not kept, and count as refused.
-        only_successful: whether requests are left out that are not answered with a 2xx status.
+        max_body_bytes: larger bodies are not copied, and count as refused.
+        only_successful: whether to leave out requests that are not answered with a 2xx status.
 
     Raises:
         UsageError: there is no path.
@@ -63,10 +63,10 @@ class ObserveMiddleware:
         self._app, self._client = app, client
         self._paths = [(re.compile(translate(pattern)), stream) for pattern, stream in streams.items()]
         self._methods = frozenset(method.upper() for method in methods)
-        self._most, self._only_successful = max_body_bytes, only_successful
+        self._max_bytes, self._only_successful = max_body_bytes, only_successful
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection."""
+        """Serve one connection."""
         if scope["type"] != "http" or scope["method"] not in self._methods:
             return await self._app(scope, receive, send)
         for pattern, stream in self._paths:
@@ -75,36 +75,38 @@ class ObserveMiddleware:
         return await self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, stream: str | None) -> None:
-        kept = _Kept(self._most)
+        copy = _Copy(self._max_bytes)
 
         async def receive_and_keep() -> Message:
             message = await receive()
             if message["type"] == "http.request":
-                kept.add(message)
+                copy.add(message)
             return message
 
         async def send_and_note(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept.status = message["status"]
+                copy.status = message["status"]
             await send(message)
 
         try:
             await self._app(scope, receive_and_keep, send_and_note)
         finally:
-            if kept.complete and (not self._only_successful or 200 <= kept.status < 300):
-                self._observe(kept, dict(scope["headers"]), stream)
+            if copy.complete and (not self._only_successful or 200 <= copy.status < 300):
+                self._observe(copy, dict(scope["headers"]), stream)
 
-    def _observe(self, kept: _Kept, headers: Mapping[bytes, bytes], stream: str | None) -> None:
+    def _observe(self, copy: _Copy, headers: Mapping[bytes, bytes], stream: str | None) -> None:
         encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
-        if kept.size > self._most:
-            self._client.refuse("too large", f"a body of {kept.size} bytes is larger than max_body_bytes {self._most}")
+        if copy.size > self._max_bytes:
+            self._client.refuse(
+                "too large", f"a body of {copy.size} bytes is larger than max_body_bytes {self._max_bytes}"
+            )
             return
         if encoding != "identity":
-            self._client.refuse("encoded", f"a body is in content-encoding {encoding[:40]!r}, which is not read")
+            self._client.refuse("encoded", f"a body is in content-encoding {encoding[:40]!r}, which is not supported")
             return
         content_type = headers.get(b"content-type")
         self._client.observe(
-            b"".join(kept.chunks),
+            b"".join(copy.chunks),
             stream=stream,
             content_type=None if content_type is None else content_type.decode("latin-1"),
             headers=self._passed(headers),
@@ -113,23 +115,23 @@ class ObserveMiddleware:
     def _passed(self, headers: Mapping[bytes, bytes]) -> dict[str, str] | None:
         if self._client.shares_requests and not _is_sampled(headers.get(b"traceparent", b"")):
             return None
-        return {name.decode(): headers[name].decode("latin-1") for name in PASSED if name in headers}
+        return {name.decode(): headers[name].decode("latin-1") for name in PASSED_HEADERS if name in headers}
 
 
-class _Kept:
-    """What was read of a body."""
+class _Copy:
+    """The part of a request's body read so far, and the status of the response."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.chunks: list[bytes] = []
         self.size = self.status = 0
         self.complete = False
-        self._most = most
+        self._max_bytes = max_bytes
 
     def add(self, message: Message) -> None:
-        """Keeps a part of it, unless it is too large as a whole."""
+        """Add a chunk, unless the whole is too large."""
         chunk = message.get("body", b"")
         self.size += len(chunk)
-        if self.size > self._most:
+        if self.size > self._max_bytes:
             self.chunks.clear()
         else:
             self.chunks.append(chunk)

@@ -1,4 +1,4 @@
-"""What waits to be sent: bounded in messages and bytes, grouped by what may share a message."""
+"""Observations that wait to be sent: bounded in messages and bytes, grouped by what may share a message."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Outcome = Literal["sampled_out", "sent", "dropped", "failed", "refused"]
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much waits, and how long.
+    """How much may wait, and for how long.
 
     Args:
-        messages: the most observations that wait.
-        size: the most bytes that they hold.
-        batch: bytes of observations at which these are sent without waiting for more.
+        messages: the most observations that may wait.
+        size: the most bytes that these may hold.
+        batch: bytes of observations at which they are sent without lingering.
         linger_s: seconds that an observation waits for others to share its message.
     """
 
@@ -40,17 +40,17 @@ class _Waiting:
 
 
 class Buffer:
-    """Between the threads that observe and the one that sends; counts what becomes of every observation.
+    """A queue between the threads that observe and the one that sends; counts the outcome of every observation.
 
-    What is being sent is held until it is settled, so that a slow sidecar cannot make memory grow.
+    Observations being sent are held until they are settled, so that a slow sidecar cannot make memory grow.
 
     Args:
-        bounds: of what it holds.
+        bounds: on what it holds.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        lock = threading.RLock()  # garbage collected amid one of these calls may be a client, which closes this
+        lock = threading.RLock()  # reentrant: a client garbage-collected within one of these calls closes its buffer
         self._filled = threading.Condition(lock)
         self._emptied = threading.Condition(lock)
         self._ended = threading.Condition(lock)
@@ -62,15 +62,15 @@ class Buffer:
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no more."""
+        """Whether no more observations are accepted."""
         return self._closed
 
     def has_room(self) -> bool:
-        """Whether it is worth the while to read another observation."""
+        """Whether reading another observation is worthwhile."""
         return not self._closed and self._held < self._bounds.messages and self._size < self._bounds.size
 
     def put(self, observation: Observation) -> bool:
-        """Holds an observation; False, and counted as dropped, if there is no room for it."""
+        """Add an observation; if there is no room, return False and count it as dropped."""
         size = len(observation.body)
         with self._filled:
             self._observed += 1
@@ -83,19 +83,19 @@ class Buffer:
             self._groups.setdefault(waiting.number if group is None else group, deque()).append(waiting)
             self._held += 1
             self._size += size
-            # A sender that lingers is not woken for each: at a thousand a second that alone would cost the caller.
+            # A lingering sender is not woken for each: at a thousand a second that alone would slow the caller down.
             if self._idle or self._size - size < self._bounds.batch <= self._size:
                 self._filled.notify()
             return True
 
     def count(self, outcome: Outcome) -> None:
-        """Counts an observation that was never held."""
+        """Count an observation that was never held."""
         with self._filled:
             self._observed += 1
             self._count[outcome] += 1
 
     def take(self) -> list[Observation] | None:
-        """Observations that share a message, when they are due; waits for them. None when it is closed and empty."""
+        """Wait for observations that share a message and are due; None when the buffer is closed and empty."""
         with self._filled:
             while not self._is_due():
                 if not self._groups and self._closed:
@@ -109,15 +109,15 @@ class Buffer:
             while group and (size := size + len(taken[-1].observation.body)) < self._bounds.batch:
                 taken.append(group.popleft())
             if group:
-                self._groups[key] = group  # at the end: it is another's turn
+                self._groups[key] = group  # goes to the end: the other groups come first
             self._sending = taken
             return [waiting.observation for waiting in taken]
 
     def settle(self, outcome: Outcome, requests: int) -> None:
-        """Lets go of what was taken last.
+        """Release what was taken last.
 
         Args:
-            outcome: what became of it.
+            outcome: of it.
             requests: made for it.
         """
         with self._filled:
@@ -129,12 +129,12 @@ class Buffer:
             self._emptied.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Waits, unless the buffer is closed meanwhile."""
+        """Wait, unless the buffer is closed meanwhile."""
         with self._filled:
             self._ended.wait_for(lambda: self._closed, seconds)
 
     def flush(self, timeout_s: float) -> bool:
-        """Waits until all that is held now is settled; False if that took too long."""
+        """Wait until everything held now is settled; False if that takes too long."""
         with self._filled:
             last = self._observed
             self._hurry = True
@@ -145,14 +145,14 @@ class Buffer:
                 self._hurry = False
 
     def close(self) -> None:
-        """Takes no more; what it holds is due at once."""
+        """Accept no more observations; those held are due at once."""
         with self._filled:
             self._closed = True
             self._filled.notify()
             self._ended.notify()
 
     def drop_all(self) -> int:
-        """Counts all that is still held as dropped; tells how many those are."""
+        """Count everything still held as dropped; return how many that is."""
         with self._filled:
             lost, self._held, self._size = self._held, 0, 0
             self._groups.clear()
@@ -162,7 +162,7 @@ class Buffer:
             return lost
 
     def stats(self) -> Stats:
-        """What became of all observations so far."""
+        """Counts of all observations so far."""
         with self._filled:
             return Stats(
                 observed=self._observed,

@@ -1,4 +1,4 @@
-"""The client: `observe` copies what it is shown and returns; a thread sends it to the sidecar."""
+"""The client: `observe` copies a batch and returns; a thread sends it to the sidecar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from driftwatch.client.buffer import Bounds, Buffer
 from driftwatch.client.complaints import Complaints
 from driftwatch.client.observation import Observation
-from driftwatch.client.reading import placed, read
+from driftwatch.client.reading import addressed, read
 from driftwatch.client.stats import Stats
 from driftwatch.client.target import target
 from driftwatch.errors import UsageError
@@ -30,30 +30,30 @@ DAY_S = 86_400.0
 
 
 class Client:
-    """Shows a driftwatch sidecar what a model is asked, and never holds the model up.
+    """Sends a driftwatch sidecar what a model is asked, without ever delaying the model.
 
     `observe` copies the samples into a bounded queue and returns, in microseconds; a thread sends them over a
-    connection that is kept alive. What does not fit is dropped and counted in `stats`. The constructor raises for a
-    configuration that cannot work. After it nothing raises: a batch that cannot be read is counted as ``refused`` and
-    logged to ``driftwatch.client``, at most once a minute of each kind.
+    keep-alive connection. What does not fit is dropped and counted in `stats`. The constructor raises for a
+    configuration that cannot work; nothing raises after that. A batch that cannot be read is counted as ``refused`` and
+    logged to ``driftwatch.client``, at most once a minute for each kind of problem.
 
-    A process needs one client, made at its start; threads may share it. A forked process (gunicorn's workers) sends by
-    a thread of its own and leaves to its parent what waited at the fork. At exit, what waits is sent for two seconds.
+    A process needs one client, created at its start; threads may share it. A forked process (gunicorn's workers) sends
+    by its own thread, and leaves what waited at the fork to its parent. At exit, waiting samples are sent for up to two
+    seconds.
 
     Args:
         url: of the sidecar, such as ``http://127.0.0.1:9464``.
-        stream: that samples belong to, as the daemon's configuration names it; the sidecar decides if None.
+        stream: that samples belong to, by its name in the daemon's configuration; None leaves that to the sidecar.
         token: the sidecar's ``source.token``.
-        sample_fraction: of samples to send, chosen at random, in (0, 1].
+        sample_fraction: fraction of samples to send, chosen at random, in (0, 1].
         linger_s: seconds that a small observation waits for others, to share a request with them; 0 for none.
-        queue_messages: the most observations that wait.
-        queue_bytes: the most bytes that these hold.
+        queue_messages: the most observations that may wait.
+        queue_bytes: the most bytes that these may hold.
         timeout_s: seconds for the sidecar to answer.
-        retry_s: seconds for which a message is tried again when the sidecar is busy or away.
+        retry_s: seconds for which a message is retried while the sidecar is busy or away.
         tls: for https, instead of the system's certificate authorities.
-
     Raises:
-        UsageError: one of them is out of its range.
+        UsageError: an argument is out of range.
 
     >>> with Client("http://127.0.0.1:9", stream="fashion", retry_s=0) as client:  # where nobody listens
     ...     client.observe([[0.1, 0.2], [0.3, 0.4]])
@@ -76,7 +76,7 @@ class Client:
         retry_s: float = 5.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        # Here, not at the top: 25 ms of imports. And not in the thread: a fork amid an import leaves its lock taken.
+        # Imported here, as it takes 25 ms. And not in the thread: a fork during an import leaves its lock held.
         from driftwatch.client.sender import Sender
 
         self._target = target(url, token, tls)
@@ -84,19 +84,19 @@ class Client:
             raise UsageError(f"stream {stream!r} cannot be a header", where="Client")
         if not 0 < sample_fraction <= 1:
             raise UsageError(f"sample_fraction {sample_fraction!r} is not in (0, 1]", where="Client")
-        for name, value, least, most in (
+        for name, value, lowest, highest in (
             ("linger_s", linger_s, 0.0, DAY_S),
             ("queue_messages", queue_messages, 1, math.inf),
             ("queue_bytes", queue_bytes, 1, math.inf),
             ("timeout_s", timeout_s, 0.001, DAY_S),
             ("retry_s", retry_s, 0.0, DAY_S),
         ):
-            if not least <= value <= most:
-                raise UsageError(f"{name} {value!r} is not in [{least}, {most}]", where="Client")
+            if not lowest <= value <= highest:
+                raise UsageError(f"{name} {value!r} is not in [{lowest}, {highest}]", where="Client")
         self._stream, self._fraction, self._linger_s = stream, sample_fraction, linger_s
         self._bounds = Bounds(queue_messages, queue_bytes, min(BATCH_BYTES, queue_bytes), linger_s)
         self._sender = partial(Sender, self._target, timeout_s=timeout_s, retry_s=retry_s)
-        self._begin()
+        self._reset()
         _CLIENTS.add(self)
 
     @property
@@ -112,7 +112,7 @@ class Client:
         content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bool:
-        """Takes a copy of samples, to be sent in the background; never waits, never raises.
+        """Copy samples, to be sent in the background; never waits, never raises.
 
         Samples lie along the first axis; a single flat one counts as a batch of one. A tensor on a GPU is copied to the
         host here, which waits for the GPU: choose a small `sample_fraction`, or observe what is on the host.
@@ -122,7 +122,7 @@ class Client:
                 by column name or a list of them, a pandas, polars or Arrow table, or a message's bytes.
             stream: that these belong to, if not the client's.
             content_type: of bytes.
-            headers: to send along, such as ``traceparent``; with any, the observation gets a request of its own.
+            headers: to send along, such as ``traceparent``; with any, the observation gets its own request.
 
         Returns:
             False if the samples were dropped or cannot be sent.
@@ -134,8 +134,8 @@ class Client:
         try:
             observation = read(batch, sampler, content_type)
             if observation is not None:
-                return self._put(placed(observation, self._stream if stream is None else stream, headers))
-        except Exception as error:  # noqa: BLE001  whatever an object of the caller's raises, the model goes on
+                return self._put(addressed(observation, self._stream if stream is None else stream, headers))
+        except Exception as error:  # noqa: BLE001  whatever the caller's object raises, the model must go on
             self.refuse(type(error).__name__, str(error)[:300])
             return False
         if sampler.left_out:
@@ -143,21 +143,21 @@ class Client:
         return True
 
     def refuse(self, kind: str, why: str) -> None:
-        """Counts an observation that its caller could not make, and logs it as `observe` does.
+        """Count an observation that its caller could not make, and log it as `observe` does.
 
         Args:
-            kind: a short name out of few; each is logged at most once a minute.
-            why: it could not.
+            kind: a short name, one of few; each is logged at most once a minute.
+            why: the reason.
         """
         self._buffer.count("refused")
         self._complaints.say(f"refused {kind}", f"an observation cannot be sent: {why}")
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Waits until all that was observed so far is sent or given up; False if that takes longer, in seconds."""
+        """Wait until everything observed so far is sent or given up; False if that takes over `timeout` seconds."""
         return self._buffer.flush(timeout)
 
     def close(self, timeout: float = CLOSE_S) -> bool:
-        """Sends what waits, for so many seconds, and ends; False if something was dropped. Later batches are."""
+        """Send what waits, for up to `timeout` seconds, and end; False if something was dropped. Later batches are."""
         self._buffer.close()
         if self._thread is not None:
             self._thread.join(timeout)
@@ -167,7 +167,7 @@ class Client:
         return not lost
 
     def stats(self) -> Stats:
-        """What became of the observations of this process."""
+        """Counts of the observations of this process."""
         return self._buffer.stats()
 
     def __enter__(self) -> Self:
@@ -181,18 +181,18 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({str(self._target)!r}, stream={self._stream!r})"
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._complaints, self._buffer = Complaints(), Buffer(self._bounds)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        # A client that is forgotten without close() ends its thread too.
-        self._forgotten = weakref.finalize(self, self._buffer.close)
-        self._forgotten.atexit = False
+        # A client that is garbage-collected without close() must end its thread too.
+        self._finalizer = weakref.finalize(self, self._buffer.close)
+        self._finalizer.atexit = False
 
-    def _begin_anew(self) -> None:
-        """In a forked child: threads do not survive a fork, and the locks may be held for ever."""
-        self._forgotten.detach()
-        self._begin()
+    def _restart_in_child(self) -> None:
+        """Start afresh in a forked child: threads do not survive a fork, and locks may be held for ever."""
+        self._finalizer.detach()
+        self._reset()
 
     def _put(self, observation: Observation) -> bool:
         if self._thread is None:
@@ -214,7 +214,7 @@ class Client:
     def _drop(self, *, counted: bool = False) -> None:
         if not counted:
             self._buffer.count("dropped")
-        why = "the client is closed" if self._buffer.closed else "the queue is full: the sidecar is slower, or away"
+        why = "the client is closed" if self._buffer.closed else "the queue is full: the sidecar is too slow, or away"
         self._complaints.say("dropped", f"observations are dropped, {why}")
 
 
@@ -226,7 +226,7 @@ class _Sampler:
         self.left_out = False
 
     def __call__(self, count: int) -> list[int] | None:
-        """Indices of the samples to keep out of so many; None for all."""
+        """Indices of the samples to keep out of `count`; None for all."""
         if self._fraction >= 1:
             return None
         kept = [i for i in range(count) if random.random() < self._fraction]  # noqa: S311  no secret
@@ -238,19 +238,19 @@ _CLIENTS: weakref.WeakSet[Client] = weakref.WeakSet()
 _THREADS: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
-def _begin_in_child() -> None:
+def _restart_all_in_child() -> None:
     _THREADS.clear()
     for client in list(_CLIENTS):
-        client._begin_anew()
+        client._restart_in_child()
 
 
 def _close_all() -> None:
     for client in list(_CLIENTS):
         client.close()
-    for thread in list(_THREADS):  # of clients that were forgotten
+    for thread in list(_THREADS):  # of clients that were garbage-collected
         thread.join(CLOSE_S)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_in_child)
+    os.register_at_fork(after_in_child=_restart_all_in_child)
 atexit.register(_close_all)

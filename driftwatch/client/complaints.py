@@ -1,4 +1,4 @@
-"""Says what goes wrong, once and then once in a while: a log must not grow with the traffic."""
+"""Reports what goes wrong, once and then now and then: a log must not grow with the traffic."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Complaints:
         self._last: dict[str, float] = {}
 
     def say(self, kind: str, what: str) -> None:
-        """Warns, unless this kind was warned of a moment ago.
+        """Warn, unless this kind was warned of recently.
 
         Args:
-            kind: a short name out of few.
-            what: happened, and what can be done.
+            kind: a short name, one of few.
+            what: what happened, and what can be done.
         """
         now = time.monotonic()
         with self._lock:
-            said = self._last.get(kind)
-            if said is not None and now - said < EVERY_S:
+            warned = self._last.get(kind)
+            if warned is not None and now - warned < EVERY_S:
                 return
             self._last[kind] = now
         LOGGER.warning("driftwatch: %s", what)

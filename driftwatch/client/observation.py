@@ -1,4 +1,4 @@
-"""One observation: what a call of `observe` showed, as bytes that no longer change when the caller's objects do."""
+"""One observation: the batch of a call of `observe`, as bytes that no longer change with the caller's objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 NPY = "application/x-npy"
 JSON = "application/json"
 MERGED_BYTES = 64 << 10
-"""Larger observations travel alone: they would gain nothing."""
+"""Larger observations are sent alone: sharing would gain them nothing."""
 
 Headers = tuple[tuple[str, str], ...]
 Form = Literal["array", "rows", "instances", "body"]
@@ -19,18 +19,18 @@ Form = Literal["array", "rows", "instances", "body"]
 
 @dataclass(frozen=True)
 class Observation:
-    """Samples on their way.
+    """Samples to be sent.
 
     Args:
-        form: how `body` is to be read: values of an array in C order; objects or arrays of JSON with commas
-            between them; or a message as it is.
+        form: how to read `body`: values of an array in C order; JSON objects or arrays separated by commas; or a
+            complete message.
         body: the bytes.
-        content_type: of a message as it is; None where its sender told none.
+        content_type: of a complete message; None if its sender gave none.
         dtype: of an array, as NumPy describes it.
         shape: of one sample of an array.
-        kind: what must agree for observations to share a message; None if this one shares with none.
-        stream: it belongs to.
-        headers: of its own, such as ``traceparent``.
+        kind: must be equal for observations to share a message; None if this one shares with none.
+        stream: that it belongs to.
+        headers: its own, such as ``traceparent``.
     """
 
     form: Form
@@ -44,18 +44,18 @@ class Observation:
 
     @property
     def group(self) -> Hashable:
-        """The same for observations that may share a message; None if this one travels alone."""
+        """Equal for observations that may share a message; None if this one is sent alone."""
         if self.kind is None or self.headers or len(self.body) > MERGED_BYTES:
             return None
         return self.form, self.kind, self.stream
 
 
 def messages(group: Sequence[Observation], most_bytes: int) -> Iterator[bytes]:
-    """The bodies of the messages that carry observations of one group: one, but for arrays that are too large for it.
+    """The bodies of the messages for observations of one group: one, except for arrays that are too large for it.
 
     Args:
-        group: at least one; more only if their `group` is the same.
-        most_bytes: in a message, where its samples can be parted.
+        group: at least one observation; more only if their `group` is equal.
+        most_bytes: limit on a message, where its samples can be divided.
     """
     first = group[0]
     if first.form == "array":
@@ -69,7 +69,7 @@ def messages(group: Sequence[Observation], most_bytes: int) -> Iterator[bytes]:
 
 
 def _arrays(group: Sequence[Observation], most_bytes: int) -> Iterator[bytes]:
-    import numpy as np  # is there already: a caller showed an array
+    import numpy as np  # already imported: the caller observed an array
 
     first = group[0]
     sample_bytes = math.prod(first.shape) * np.dtype(first.dtype).itemsize

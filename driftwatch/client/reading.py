@@ -1,6 +1,6 @@
-"""Reads what callers show: arrays, tensors, lists, rows, data frames and bodies, told apart by what they can do.
+"""Reads batches: arrays, tensors, lists, rows, data frames and bodies, distinguished by their methods.
 
-No library is imported to tell: an object is taken for a tensor because it has a tensor's methods.
+No library is imported for that: an object counts as a tensor because it has a tensor's methods.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any, NoReturn
 from driftwatch.client.observation import JSON, MERGED_BYTES, NPY, Observation
 
 Choose = Callable[[int], list[int] | None]
-"""Of so many samples, the indices of those to keep; None for all."""
+"""Chooses samples: takes their number, and returns the indices of those to keep; None for all."""
 
 PARSED_BYTES = 4 << 10
-TAKEN = "an array, a tensor, a list of samples, rows by column name, a data frame, or bytes with content_type"
-WHOLE = 1 << 63
+ACCEPTED = "an array, a tensor, a list of samples, rows by column name, a data frame, or bytes with content_type"
+INTEGER_LIMIT = 1 << 63
 LARGEST = 1e100
-"""Number that the daemon reads: `driftwatch.data.schema.LARGEST`, whose imports no caller should wait for."""
+"""The largest number that the daemon reads: `driftwatch.data.schema.LARGEST`, which is too slow to import here."""
 
 MISSING = frozenset({"NAType", "NaTType"})
 
 
 def read(batch: Any, choose: Choose, content_type: str | None = None) -> Observation | None:
-    """A batch as an observation, copied; None if it holds no samples, or none was chosen.
+    """Read a batch into an observation, as a copy; None if it holds no samples, or none was chosen.
 
     Args:
         batch: samples along the first axis of an array, a tensor or a list; a single flat one counts as a sample.
@@ -34,8 +34,8 @@ def read(batch: Any, choose: Choose, content_type: str | None = None) -> Observa
         content_type: of bytes.
 
     Raises:
-        TypeError: it is of no kind that is known.
-        ValueError: it holds what no message can carry.
+        TypeError: the type is not supported.
+        ValueError: it holds something that no message can carry.
     """
     if isinstance(batch, bytes | bytearray | memoryview):
         return _read_body(bytes(batch), choose, content_type)
@@ -44,7 +44,7 @@ def read(batch: Any, choose: Choose, content_type: str | None = None) -> Observa
     if (frame := _frame_rows(batch, choose)) is not None:
         return _read_rows(frame)
     if hasattr(batch, "iloc") or isinstance(batch, str):
-        raise TypeError(f"a {type(batch).__name__} is no batch: observe takes {TAKEN}")
+        raise TypeError(f"a {type(batch).__name__} is not a batch: observe accepts {ACCEPTED}")
     if hasattr(batch, "__array__"):
         return _read_array(batch, choose)
     if hasattr(batch, "model_dump"):
@@ -53,26 +53,26 @@ def read(batch: Any, choose: Choose, content_type: str | None = None) -> Observa
         return _read_mapping(batch, choose)
     if isinstance(batch, Sequence):
         return _read_list(batch, choose)
-    raise TypeError(f"a {type(batch).__name__} is no batch: observe takes {TAKEN}")
+    raise TypeError(f"a {type(batch).__name__} is not a batch: observe accepts {ACCEPTED}")
 
 
 def _read_body(body: bytes, choose: Choose, content_type: str | None) -> Observation | None:
-    """A message as it is; small ones of JSON are opened, so that they can share a message with others."""
+    """A complete message; small JSON ones are parsed, so that they can share a message with others."""
     if not body:
         return None
     if (content_type or "").partition(";")[0].strip().lower() == JSON and len(body) <= PARSED_BYTES:
-        # Written anew, never cut out: what the daemon would not read must not spoil the messages of others.
+        # Encoded afresh, not cut out: what the daemon cannot read must not spoil the messages of others.
         try:
-            opened = _opened(json.loads(body.decode(), parse_constant=_refuse_constant))
-            if opened is not None:
-                return _read_list(opened, choose)
+            samples = _samples_of(json.loads(body.decode(), parse_constant=_refuse_constant))
+            if samples is not None:
+                return _read_list(samples, choose)
         except (ValueError, RecursionError):
-            pass  # it goes as it is, and the daemon says what is wrong with it
+            pass  # sent as it is; the daemon reports what is wrong with it
     return None if choose(1) == [] else Observation("body", body, content_type)
 
 
-def _opened(body: Any) -> list[Any] | None:
-    """The samples of a body that can be told from it alone; None for any other."""
+def _samples_of(body: Any) -> list[Any] | None:
+    """The samples of a body, if they can be recognised without the schema; else None."""
     if isinstance(body, dict):
         if set(body) == {"instances"}:
             body = body["instances"]
@@ -96,13 +96,13 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _on_host(tensor: Any) -> Any:
-    """A tensor as an array; NumPy has no bfloat16."""
+    """A tensor as a NumPy array; NumPy has no bfloat16."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
 def _read_array(value: Any, choose: Choose) -> Observation | None:
-    import numpy as np  # is there already: the caller made an array
+    import numpy as np  # already imported: the caller has an array
 
     array = np.asarray(value)
     if array.dtype.kind in "OUT":
@@ -119,9 +119,9 @@ def _read_array(value: Any, choose: Choose) -> Observation | None:
         if not kept:
             return None
         array = array[kept]
-    # What is not finite, or too large, may not be welcome: it must not take others with it.
-    fine = array.dtype.kind != "f" or bool(np.isfinite(array).all() and np.float64(np.abs(array).max()) <= LARGEST)
-    shares = array.nbytes <= MERGED_BYTES and fine
+    # Values that are not finite, or too large, may be rejected: they must not take others with them.
+    readable = array.dtype.kind != "f" or bool(np.isfinite(array).all() and np.float64(np.abs(array).max()) <= LARGEST)
+    shares = array.nbytes <= MERGED_BYTES and readable
     dtype, shape = array.dtype.str, array.shape[1:]
     return Observation("array", array.tobytes(), NPY, dtype, shape, (dtype, shape) if shares else None)
 
@@ -143,14 +143,14 @@ def _frame_rows(value: Any, choose: Choose) -> list[Any] | None:
 
 
 def _read_mapping(batch: Mapping[str, Any], choose: Choose) -> Observation | None:
-    """A row; or a request of KServe's, or columns by name, which go as they are."""
+    """A row; or a KServe request or columns by name, which are sent as they are."""
     instances = batch.get("instances")
     if set(batch) == {"instances"} and isinstance(instances, list) and all(map(_is_list, instances)):
         return _read_list(instances, choose)
     if not batch or choose(1) == []:
         return None
-    whole = any(map(_is_list, batch.values()))
-    return Observation("body", _dumps(batch).encode()) if whole else _read_rows([batch])
+    is_request = any(map(_is_list, batch.values()))
+    return Observation("body", _dumps(batch).encode()) if is_request else _read_rows([batch])
 
 
 def _read_list(batch: Sequence[Any], choose: Choose) -> Observation | None:
@@ -161,11 +161,11 @@ def _read_list(batch: Sequence[Any], choose: Choose) -> Observation | None:
         batch = [_on_host(each) for each in batch]
         first = batch[0]
     if hasattr(first, "__array__"):
-        import numpy as np  # is there already: the caller made arrays
+        import numpy as np  # already imported: the caller has arrays
 
         return _read_array(np.stack([np.asarray(each) for each in batch]), choose)
     if not (_is_list(first) or hasattr(first, "model_dump")):
-        batch = [batch]  # the values of one sample
+        batch = [batch]  # the list holds the values of one sample
     if (kept := choose(len(batch))) is not None:
         batch = [batch[i] for i in kept]
     rows = [each.model_dump(mode="json") if hasattr(each, "model_dump") else each for each in batch]
@@ -177,17 +177,17 @@ def _read_list(batch: Sequence[Any], choose: Choose) -> Observation | None:
 def _read_rows(rows: list[Any]) -> Observation | None:
     if not rows:
         return None
-    fine = all(isinstance(row, Mapping) and not any(map(_may_spoil, row.values())) for row in rows)
-    # Rows of which one lacks what another has, or has a text for its number, are refused: they must not take others
-    # with them.
-    alike = fine and all(row.keys() == rows[0].keys() for row in rows)
+    readable = all(isinstance(row, Mapping) and not any(map(_may_spoil, row.values())) for row in rows)
+    # The daemon rejects a message in which a row lacks a key of another, or has a text in place of a number: such rows
+    # must not take others with them.
+    alike = readable and all(row.keys() == rows[0].keys() for row in rows)
     texts = (name for row in rows for name, value in row.items() if isinstance(value, str)) if alike else ()
     kind = (frozenset(rows[0]), frozenset(texts)) if alike else None
     return Observation("rows", _dumps(rows)[1:-1].encode(), kind=kind)
 
 
 def _kinds(samples: list[Any]) -> tuple[type, ...] | None:
-    """The types of the values of each of these flat samples; None if they are not flat, or not alike."""
+    """The types of the values in each of these flat samples; None if they are not flat, or differ."""
     found = {tuple(map(_kind, sample)) for sample in samples if isinstance(sample, list | tuple)}
     if len(found) != 1 or not all(isinstance(sample, list | tuple) for sample in samples):
         return None
@@ -200,21 +200,21 @@ def _kind(value: Any) -> type:
 
 
 def _may_spoil(value: Any) -> bool:
-    """Whether the daemon would not read a value as one cell, and lose what shares its message."""
+    """Whether the daemon may not accept a value as one cell, and reject everything in its message."""
     if isinstance(value, float):
         return abs(value) > LARGEST
-    return abs(value) >= WHOLE if isinstance(value, int) else _is_list(value)
+    return abs(value) >= INTEGER_LIMIT if isinstance(value, int) else _is_list(value)
 
 
 def _is_list(value: Any) -> bool:
-    """Whether a value holds others; a text does not, nor does an array of no axes."""
+    """Whether a value contains others; a text does not count, nor does an array without axes."""
     if isinstance(value, str | bytes):
         return False
     return getattr(value, "ndim", 1) > 0 and hasattr(value, "__len__")
 
 
 def _dumps(value: Any) -> str:
-    """JSON with null for NaN."""
+    """JSON, with null for NaN."""
     try:
         return _JSON.encode(value)
     except ValueError:
@@ -234,7 +234,7 @@ def _with_nulls(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has for a value of another type."""
+    """The JSON value for a value of another type."""
     if type(value).__name__ in MISSING:
         return None
     if hasattr(value, "tolist"):
@@ -261,10 +261,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _all(_: int) -> None:
-    """Keeps all samples."""
+    """Choose all samples."""
 
 
-def placed(observation: Observation, stream: str | None, headers: Mapping[str, str] | None) -> Observation:
+def addressed(observation: Observation, stream: str | None, headers: Mapping[str, str] | None) -> Observation:
     """An observation with its stream and headers.
 
     Raises:
@@ -272,7 +272,7 @@ def placed(observation: Observation, stream: str | None, headers: Mapping[str, s
     """
     pairs = tuple((headers or {}).items())
     if stream == "" or not all(name.isascii() and name.replace("-", "").isalnum() for name, _ in pairs):
-        raise ValueError("an empty stream, or a name of a header that is none")
+        raise ValueError("the stream is empty, or a header's name is invalid")
     for text in (stream, observation.content_type, *(value for _, value in pairs)):
         if text is not None and not text.isprintable():
             raise ValueError(f"{text[:80]!r} cannot be the value of a header")

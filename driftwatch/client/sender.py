@@ -1,4 +1,4 @@
-"""Sends what waits in the buffer, in a thread of its own, over one connection that is kept alive."""
+"""Sends what waits in the buffer, in its own thread, over one keep-alive connection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from driftwatch.client.observation import Observation, messages
 from driftwatch.client.target import Target
 
 MESSAGE_BYTES = 8 << 20
-"""Half of what a sidecar takes by default; samples of a larger array go in several messages."""
+"""Half of what a sidecar accepts by default; larger arrays are sent in several messages."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-# Without an answer on a connection that was kept, the sidecar most likely had closed it: it says so only when used.
+# A kept connection that breaks without an answer was most likely closed by the sidecar, which shows only on use.
 STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 READ_BYTES = 64 << 10
 
@@ -29,14 +29,14 @@ class _Answer(NamedTuple):
 
 
 class Sender:
-    """Posts observations, one group at a time; tries again for a while where the sidecar is busy or away.
+    """Posts observations, one group at a time; retries for a while if the sidecar is busy or away.
 
     Args:
         target: the sidecar.
-        buffer: where observations wait.
-        complaints: what it says when it cannot.
+        buffer: holds the observations.
+        complaints: reports failures.
         timeout_s: for the sidecar to connect, and to answer.
-        retry_s: for how long it tries to send one message.
+        retry_s: how long to retry one message.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Sender:
         self._requests = 0
 
     def run(self) -> None:
-        """Sends until the buffer is closed and empty."""
+        """Send until the buffer is closed and empty."""
         while (taken := self._buffer.take()) is not None:
             self._requests = 0
             outcome: Outcome = "failed"
@@ -58,35 +58,35 @@ class Sender:
                 headers = self._headers(taken[0])
                 if all(self._delivered(body, headers) for body in messages(taken, MESSAGE_BYTES)):
                     outcome = "sent"
-            except Exception:  # noqa: BLE001  a fault of ours must end neither the thread nor the model's service
-                LOGGER.exception("driftwatch: a fault in the client, please report it")
+            except Exception:  # noqa: BLE001  a bug here must end neither the thread nor the model's service
+                LOGGER.exception("driftwatch: a bug in the client, please report it")
                 self._disconnect()
             self._buffer.settle(outcome, self._requests)
         self._disconnect()
 
     def _delivered(self, body: bytes, headers: Headers) -> bool:
-        """Posts a message; False if it was given up."""
+        """Post a message; False if it was given up."""
         until = time.monotonic() + self._retry_s
         while True:
             try:
                 answer = self._post(body, headers)
             except (OSError, http.client.HTTPException) as error:
                 self._disconnect()
-                kind, told = "away", f"no answer from {self._target}: {_told(error)}"
+                kind, problem = "away", f"no answer from {self._target}: {_describe(error)}"
                 wait_s = self._pause_s
             else:
                 if 200 <= answer.status < 300:
                     self._pause_s = FIRST_PAUSE_S
                     return True
-                kind, told = str(answer.status), f"{self._target} answered {answer.status} {_meaning(answer.status)}"
+                kind, problem = str(answer.status), f"{self._target} answered {answer.status} {_meaning(answer.status)}"
                 if answer.status not in BUSY:
-                    self._complaints.say(kind, f"{told}; observations are lost")
+                    self._complaints.say(kind, f"{problem}; observations are lost")
                     return False
                 wait_s = max(self._pause_s, _seconds(answer.retry_after))
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-            wait_s *= random.uniform(1.0, 1.5)  # noqa: S311  so that workers do not come back all at once
+            wait_s *= random.uniform(1.0, 1.5)  # noqa: S311  so that workers do not all return at once
             if self._buffer.closed or time.monotonic() + wait_s > until:
-                self._complaints.say(kind, f"{told}; observations are lost until that changes")
+                self._complaints.say(kind, f"{problem}; observations are lost until that changes")
                 return False
             self._buffer.pause(wait_s)
 
@@ -106,7 +106,7 @@ class Sender:
         connection.request("POST", self._target.path, body, headers)
         response = connection.getresponse()
         if len(response.read(READ_BYTES)) == READ_BYTES:
-            self._disconnect()  # whatever that is, it is not read to its end
+            self._disconnect()  # an answer this long is not read to its end
         self._fresh = False
         return _Answer(response.status, response.getheader("retry-after"))
 
@@ -132,20 +132,20 @@ class Sender:
         return headers
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 
 def _meaning(status: int) -> str:
     if status in (401, 403):
-        return "(it wants another token)"
+        return "(check the token)"
     if status in (404, 405):
-        return "(it takes no samples at this address)"
+        return "(it accepts no samples at this address)"
     if status == 413:
         return "(a message is too large for it: observe fewer samples at a time)"
     return f"({http.client.responses.get(status, 'unknown')})"
 
 
 def _seconds(retry_after: str | None) -> float:
-    """What the sidecar asks for, within reason."""
+    """The wait that the sidecar requests, within reason."""
     return min(float(retry_after), LONGEST_PAUSE_S) if retry_after and retry_after.isdecimal() else 0.0

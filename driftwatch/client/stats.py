@@ -1,4 +1,4 @@
-"""What became of the observations of a client."""
+"""Counts of a client's observations by outcome."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stats:
-    """Counts since the process began (a forked one counts anew).
+    """Counts since the process began (a forked process starts at zero).
 
-    Every observation is in one place: ``observed`` is the sum of all the others but ``requests`` and ``queued_bytes``.
+    Every observation is counted in one place: ``observed`` is the sum of all the others except ``requests`` and
+    ``queued_bytes``.
 
     Args:
         observed: calls of `observe` that held samples.
         sampled_out: left out on purpose, by ``sample_fraction``.
-        sent: taken in by the sidecar.
+        sent: accepted by the sidecar.
         dropped: given up before they were sent: the queue was full, or the client closed.
-        failed: given up after trying: no answer in time, or an answer that refuses them.
-        refused: not sent since they could not be read or put on the wire.
+        failed: given up after trying: no answer in time, or a rejection.
+        refused: not sent, since they could not be read or encoded.
         queued: waiting to be sent, or being sent.
         queued_bytes: held by these.
         requests: HTTP requests made; many small observations share one.

@@ -1,4 +1,4 @@
-"""Where observations go: the sidecar's address, and the headers that every request has."""
+"""Where observations go: the sidecar's address, and the token that every request carries."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Target:
 
     Args:
         host: its name or address.
-        port: it listens on.
+        port: that it listens on.
         path: that requests are posted to.
-        token: that it asks for.
+        token: that it requires.
         tls: None for plain HTTP.
     """
 
@@ -39,7 +39,7 @@ def target(url: str, token: str | None, tls: ssl.SSLContext | None) -> Target:
     """The sidecar at an address.
 
     Raises:
-        UsageError: that is no address of one, or the token cannot be a header.
+        UsageError: the address is not one of a sidecar, or the token cannot be a header.
     """
     try:
         parts = urlsplit(url)
@@ -47,13 +47,13 @@ def target(url: str, token: str | None, tls: ssl.SSLContext | None) -> Target:
     except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"url {url!r} cannot be read: {error}", where="Client") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise UsageError(f"url {url!r} is no address", where="Client", remedy="such as http://127.0.0.1:9464")
+        raise UsageError(f"url {url!r} is not an address", where="Client", remedy="such as http://127.0.0.1:9464")
     if parts.username is not None or parts.password is not None:
         raise UsageError("url holds a user or password", where="Client", remedy="give token= instead")
     if parts.query or parts.fragment:
         raise UsageError(f"url {url!r} has a query", where="Client", remedy="leave it out")
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
-        raise UsageError("token is empty or holds what a header cannot", where="Client")
+        raise UsageError("token is empty, or has characters that a header cannot hold", where="Client")
     secure = parts.scheme == "https"
     if tls is not None and not secure:
         raise UsageError("tls is given, but the url is http://", where="Client", remedy="use https://")

@@ -169,7 +169,7 @@ def test_a_sidecar_that_stays_busy_costs_the_message(sidecar: Sidecar, caplog: p
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "another token"), (413, "too large"), (404, "no samples at this address")]
+    ("status", "told"), [(401, "check the token"), (413, "too large"), (404, "no samples at this address")]
 )
 def test_a_refusal_is_final_and_told_once(
     sidecar: Sidecar, caplog: pytest.LogCaptureFixture, status: int, told: str
@@ -238,7 +238,7 @@ def test_a_batch_that_is_none_raises_nothing(sidecar: Sidecar, caplog: pytest.Lo
         assert client.observe([])
         assert client.stats() == Stats(observed=4, refused=4)
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
-    assert "a str is no batch: observe takes an array" in caplog.text
+    assert "a str is not a batch: observe accepts an array" in caplog.text
 
 
 def test_a_fault_of_ours_ends_nothing(
@@ -331,10 +331,10 @@ def test_https_is_checked(tmp_path: Path, sidecar: Sidecar) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"url": "127.0.0.1:9464"}, "no address"),
-        ({"url": "ftp://host"}, "no address"),
+        ({"url": "127.0.0.1:9464"}, "not an address"),
+        ({"url": "ftp://host"}, "not an address"),
         ({"url": "http://host:99999"}, "cannot be read"),
-        ({"url": None}, "no address"),
+        ({"url": None}, "not an address"),
         ({"url": "http://me:pass@host"}, "token="),
         ({"url": "http://host/?a=b"}, "query"),
         ({"token": "two words"}, "token"),

@@ -18,7 +18,7 @@ import torch
 from pydantic import BaseModel
 
 from driftwatch.client.observation import MERGED_BYTES, Observation, messages
-from driftwatch.client.reading import LARGEST, placed, read
+from driftwatch.client.reading import LARGEST, addressed, read
 from driftwatch.data import schema as schemas
 from driftwatch.data.codecs import decode
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
@@ -205,11 +205,11 @@ def test_rows_share_a_message_whatever_number_is_missing() -> None:
 
 def test_streams_and_headers_keep_observations_apart() -> None:
     plain = seen(np.zeros((1, 3)))
-    assert placed(plain, "a", None).group != placed(plain, "b", None).group
-    assert placed(plain, "a", {"traceparent": "00-1-1-01"}).group is None
+    assert addressed(plain, "a", None).group != addressed(plain, "b", None).group
+    assert addressed(plain, "a", {"traceparent": "00-1-1-01"}).group is None
     for stream, headers in (("a\nb", {}), ("", {}), ("a", {"x": "1\r\nb: 2"}), ("a", {"x y": "1"}), ("a", {"": "1"})):
         with pytest.raises(ValueError, match="header"):
-            placed(plain, stream, headers)
+            addressed(plain, stream, headers)
 
 
 def test_what_is_shown_is_copied() -> None:
