@@ -1,7 +1,7 @@
-"""driftwatch: a streaming monitor that tells when a deployed model's inputs have drifted.
+"""driftwatch: a streaming monitor that reports when the inputs of a deployed model have drifted.
 
-What is named here is the public Python API (docs/python.md). It is imported when it is first asked for, so that
-``driftwatch.client`` stays light for the services that use it.
+The names below are the public Python API (docs/python.md). Each is imported on first use, which keeps
+``driftwatch.client`` light for the services that embed it.
 """
 
 from __future__ import annotations

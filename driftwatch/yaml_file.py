@@ -1,4 +1,4 @@
-"""A YAML file as data, which knows the lines of what it says."""
+"""A YAML file as data, with the lines of its values."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from driftwatch.errors import ConfigError
 from driftwatch.settings_places import KeyPath
 
 MOST_VALUES = 200_000
-"""Of a file, each counted wherever an alias (``*name``) has it again: ten lines of those can say billions."""
+"""In a file, counted anew wherever an alias (``*name``) repeats them: ten lines of aliases can mean billions."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: its data before variables are replaced, and the tree that knows the lines; or data of no file."""
+    """A parsed file: its data before variables are replaced, and the tree with the lines; or data without a file."""
 
     path: Path | None
     root: yaml.Node | None
     data: Any
 
     def where(self, location: KeyPath) -> str:
-        """Return ``file:line: dotted.path`` of a location, or of the nearest parent that the file states."""
+        """Return ``file:line: dotted.path`` of a location, or of the nearest parent in the file."""
         if self.path is None:
             return dotted(location)
         node, line = self.root, 1
@@ -39,7 +39,7 @@ class Document:
         return f"{self.path}:{line}: {keys}" if keys else str(self.path)
 
     def stated(self, location: KeyPath) -> Any:
-        """Return the value as written in the file (variables unexpanded), or None where there is none."""
+        """Return the value as written in the file (variables unexpanded), or None if there is none."""
         value = self.data
         for step in location:
             try:
@@ -57,24 +57,24 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, y
     return None, None
 
 
-def parse(path: Path, otherwise: str) -> Document:
-    """Reads a file.
+def parse(path: Path, remedy: str) -> Document:
+    """Read a file.
 
     Args:
         path: of the file.
-        otherwise: what to do where it is no text.
+        otherwise: the remedy if it is not a text file.
 
     Raises:
-        ConfigError: it is missing or no YAML, states a key twice, or far too much.
+        ConfigError: it is missing or not YAML, repeats a key, or holds far too much.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError("no such file", where=str(path), remedy="check the path") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 text (byte {error.start})", where=str(path), remedy=otherwise) from None
+        raise ConfigError(f"is not UTF-8 text (byte {error.start})", where=str(path), remedy=remedy) from None
     except IsADirectoryError:
-        raise ConfigError("is a folder", where=str(path), remedy=otherwise) from None
+        raise ConfigError("is a folder", where=str(path), remedy=remedy) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
     try:
@@ -91,15 +91,15 @@ def parse(path: Path, otherwise: str) -> Document:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError(f"is not valid YAML: {what}", where=place, remedy=_mended(text, mark)) from None
+        raise ConfigError(f"is not valid YAML: {what}", where=place, remedy=_correction(text, mark)) from None
     except RecursionError:
         raise ConfigError("is nested too deeply, or in itself", where=str(path)) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"is not valid YAML: {error}", where=str(path)) from None
 
 
-def _mended(text: str, mark: yaml.Mark | None) -> str:
-    """What would make YAML of a line that is none, where that can be told."""
+def _correction(text: str, mark: yaml.Mark | None) -> str:
+    """How to correct a line that is not valid YAML, if that is clear."""
     lines = text.splitlines()
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
     if line[: len(line) - len(line.lstrip())].count("\t"):
@@ -117,7 +117,7 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path, counted: Iterator[int]) -
             name = str(key.value)
             if name in seen and name != "<<":
                 raise ConfigError(
-                    f"key {name!r} is stated twice",
+                    f"key {name!r} is given twice",
                     where=f"{path}:{line}",
                     remedy=f"keep one; the other is on line {seen[name]}",
                 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from driftwatch.stream.log import Record
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.sampling import looked_at, watched
+from driftwatch.stream.sampling import in_share, watched
 
 
 def check_shares(
@@ -26,7 +26,7 @@ def check_shares(
         due = [
             (record.offset, int(row))
             for record in log
-            if looked_at(record, pane.share)
+            if in_share(record, pane.share)
             for row in watched(record, rows(record), fraction)
             if (record.offset, row) >= max(at, (pane.share.since, 0))
         ]

@@ -1,1 +1,1 @@
-"""Where alerts go beside the alerts topic: webhooks and the log, each at its own pace."""
+"""Sinks for alerts beside the alerts topic: webhooks, chats, pagers, mail and the log, each at its own pace."""

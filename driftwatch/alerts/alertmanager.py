@@ -1,4 +1,4 @@
-"""Prometheus Alertmanager, API v2: alerts as labels and annotations, sent again for as long as they fire.
+"""Prometheus Alertmanager, API v2: alerts as labels and annotations, sent repeatedly for as long as they fire.
 
 https://prometheus.io/docs/alerting/latest/alerts_api
 """
@@ -41,18 +41,18 @@ API = "/api/v2/alerts"
 BATCH = 64
 WAKE_S = 0.2
 AWAY_S = 120.0
-"""How long it may be away before that is a failure: it is whenever it is updated, and hears all of it afterwards."""
+"""How long Alertmanager may be away before that counts as a failure: it may be restarting, and catches up then."""
 
 log = structlog.get_logger("driftwatch.alerts")
 
 
 class AlertmanagerClient:
-    """One Alertmanager.
+    """A client of one Alertmanager.
 
     Args:
-        config: how to reach it; of several addresses the first.
+        config: how to reach it; the first of several addresses is used.
         name: for logs and metrics.
-        links: for alerts to point at.
+        links: for alerts to point to.
     """
 
     def __init__(self, config: AlertmanagerSinkConfig, name: str, links: Links) -> None:
@@ -63,7 +63,7 @@ class AlertmanagerClient:
         self._client = httpx.Client(**config.client_options(f"sink {name}"))
 
     def describe(self, alert: Announcement) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """An alert's labels, which say what it is, and its annotations, which say how it is."""
+        """An alert's labels, which identify it, and its annotations, which describe it."""
         labels = {**self.config.labels, "stream": alert.stream, "severity": alert.severity}
         annotations = {
             "summary": compose(alert, self._links).title,
@@ -84,29 +84,29 @@ class AlertmanagerClient:
             }
         return labels, {name: text for name, text in annotations.items() if text}
 
-    def send(self, told: Sequence[Series]) -> None:
-        """Tells what fires and what has ended; whatever is refused, all of it.
+    def send(self, alerts: Sequence[Series]) -> None:
+        """Send firing and ended alerts; all are sent, even if some are rejected.
 
         Raises:
             TryAgain: there was no answer, or one that may change.
-            SinkError: something was refused.
+            SinkError: some alerts were rejected.
         """
         now_ms, refused = int(time.time() * 1000), list[SinkError]()
-        for first in range(0, len(told), BATCH):
-            alerts = [self._write(series, now_ms) for series in told[first : first + BATCH]]
+        for first in range(0, len(alerts), BATCH):
+            batch = [self._write(series, now_ms) for series in alerts[first : first + BATCH]]
             try:
-                post(self._client, self._url, orjson.dumps(alerts), "application/json", self.name)
+                post(self._client, self._url, orjson.dumps(batch), "application/json", self.name)
             except SinkError as error:
                 refused.append(error)
         if refused:
             raise refused[0]
 
     def close(self) -> None:
-        """Closes connections."""
+        """Close connections."""
         self._client.close()
 
     def _write(self, series: Series, now_ms: int) -> Mapping[str, Any]:
-        """As the API has it. What a broker whose clock is ahead says began in the future would be refused."""
+        """An alert in the API's format. Start times in the future, from a broker's wrong clock, would be rejected."""
         ends_ms = (
             now_ms + round(1000 * self.config.expires_s) if series.ends_ms is None else min(series.ends_ms, now_ms)
         )
@@ -121,16 +121,16 @@ class AlertmanagerClient:
 
 
 class AlertmanagerUpkeep:
-    """Keeps one Alertmanager at what fires, in a thread of its own: at once when that changes, and again and again.
+    """Keeps one Alertmanager informed of what fires, in its own thread: on each change, and at regular intervals.
 
-    What is told is always the whole of it, so an Alertmanager that was away or has lost its memory is soon right
-    again, and no alert is ever given up.
+    The whole state is sent each time. So an Alertmanager that was away or has lost its state soon has it again, and no
+    alert is ever given up.
 
     Args:
-        client: that speaks with it.
-        streams: that are watched, which may change.
-        observer: told of deliveries and failures.
-        saved: file that the state is kept in, where no topic keeps it; None to keep none.
+        client: for the Alertmanager.
+        streams: the streams that are watched; they may change.
+        observer: receives events about deliveries and failures.
+        saved: file for the state, where no topic keeps it; None to keep none.
         tracer: records the deliveries.
     """
 
@@ -148,10 +148,10 @@ class AlertmanagerUpkeep:
         self._observe = observer
         self._path = saved
         self._lock = threading.Lock()
-        self._news = threading.Event()
+        self._changed = threading.Event()
         self._standing = self.blank()
-        # Of alerts that are taken and not told yet, the contexts of their announcements.
-        self._untold: list[str] = []
+        # Contexts of the announcements that are not delivered yet.
+        self._undelivered: list[str] = []
         self._tracer = tracer
         self._due = 0.0
         self._pause_s = FIRST_WAIT_S
@@ -167,83 +167,83 @@ class AlertmanagerUpkeep:
         return self._client.name
 
     def blank(self) -> Standing:
-        """A state in which nothing has ever fired."""
+        """An empty state, in which nothing has ever fired."""
         return Standing(self._client.describe, self._streams)
 
     def submit(self, alert: Announcement) -> None:
-        """Takes an alert that was just raised; never waits for the Alertmanager."""
+        """Accept an alert that was just raised; never waits for the Alertmanager."""
         self.take(alert, int(time.time() * 1000))
 
-    def take(self, alert: Announcement, told_ms: int) -> None:
-        """Takes an alert that was written at a time, milliseconds since the epoch."""
+    def take(self, alert: Announcement, written_ms: int) -> None:
+        """Accept an alert that was written at the given clock time, milliseconds since the epoch."""
         with self._lock:
-            if not self._standing.take(alert, told_ms):
+            if not self._standing.take(alert, written_ms):
                 return
-            self._untold.append(alert.announced)
+            self._undelivered.append(alert.announced)
             self._save()
-        self._news.set()
+        self._changed.set()
 
     def replace(self, standing: Standing) -> None:
-        """Takes up a state that was read from the topic."""
+        """Replace the state by one that was read from the topic."""
         with self._lock:
             self._standing = standing
-        self._news.set()
+        self._changed.set()
 
     def run(self, stop: threading.Event) -> None:
-        """Keeps it up until told to stop; what is new by then is still tried once. What fires goes on firing."""
+        """Keep sending until `stop` is set, then send pending news once more. Firing alerts are not ended."""
         while not stop.is_set():
-            if self._news.wait(WAKE_S):
-                self._news.clear()
+            if self._changed.wait(WAKE_S):
+                self._changed.clear()
                 self._due = 0.0
             if time.monotonic() >= self._due:
-                self._tell()
-        if self._untold:
-            self._tell()
+                self._deliver()
+        if self._undelivered:
+            self._deliver()
 
     def _save(self) -> None:
-        """Keeps the state; if it cannot be, it is told of, and kept as soon as it can be: the stream goes on."""
+        """Save the state; on failure, report it and save later: the stream continues."""
         if self._path is None:
             return
         try:
             self._standing.save(self._path)
         except OSError as error:
-            log.warning("what fires is not kept", sink=self.sink, path=str(self._path), error=error.strerror)
+            log.warning("firing alerts not saved", sink=self.sink, path=str(self._path), error=error.strerror)
             self._observe(SinkFailed(self.sink, f"{self._path}: {error.strerror}"))
             self._unsaved = True
         else:
             self._unsaved = False
 
-    def _tell(self) -> None:
+    def _deliver(self) -> None:
         with self._lock:
             if self._unsaved:
                 self._save()
-            told, untold = self._standing.told(int(time.time() * 1000)), tuple(self._untold)
+            alerts, contexts = self._standing.current(int(time.time() * 1000)), tuple(self._undelivered)
         started = time.monotonic()
         self._due = started + self._client.config.resend_s
-        if not told:
+        if not alerts:
             return
-        tracer = self._tracer if untold else UNTRACED
-        with tracer.span("deliver", parent=untold[-1] if untold else "", links=untold, sink=self.sink) as span:
+        tracer = self._tracer if contexts else UNTRACED
+        with tracer.span("deliver", parent=contexts[-1] if contexts else "", links=contexts, sink=self.sink) as span:
             try:
-                self._client.send(told)
+                self._client.send(alerts)
             except (TryAgain, SinkError) as error:
                 span.fail(str(error))
                 self._failed(error, started)
                 return
         self._pause_s, self._failing_since = FIRST_WAIT_S, None
         if self._refused:
-            log.info("Alertmanager takes alerts again", sink=self.sink)
+            log.info("delivery to Alertmanager works again", sink=self.sink)
             self._refused = ""
         with self._lock:
-            del self._untold[: len(untold)]
-        for _ in untold:
+            del self._undelivered[: len(contexts)]
+        for _ in contexts:
             self._observe(SinkDelivered(self.sink))
         self._observe(StageTimed("sink", time.monotonic() - started))
 
     def _failed(self, error: TryAgain | SinkError, started: float) -> None:
         if str(error) != self._refused:
             self._refused = str(error)
-            log.error("Alertmanager not told; trying again", sink=self.sink, error=self._refused)
+            log.error("delivery to Alertmanager failed; trying again", sink=self.sink, error=self._refused)
         self._failing_since = self._failing_since or started
         if isinstance(error, SinkError) or time.monotonic() - self._failing_since >= AWAY_S:
             self._observe(SinkFailed(self.sink, self._refused))

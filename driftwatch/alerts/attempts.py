@@ -1,4 +1,4 @@
-"""Trying again what may work later: pauses that double, or as long as the receiver asks for."""
+"""Retries deliveries that may succeed later, with pauses that double, or that the receiver requests."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from driftwatch.errors import SinkError
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
-LONGEST_ASKED_S = 600.0
+LONGEST_REQUESTED_S = 600.0
 
 _usual_wait = wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S)
 
 
 class TryAgain(Exception):  # noqa: N818 - only ever between two attempts
-    """The receiver may take it later.
+    """The receiver may accept it later.
 
     Args:
-        why: it did not now.
-        after_s: how long the receiver asks to be left alone, seconds.
+        why: the reason for this failure.
+        after_s: how long the receiver asks to wait, seconds.
     """
 
     def __init__(self, why: str, after_s: float = 0.0) -> None:
         super().__init__(why)
-        self.after_s = min(after_s, LONGEST_ASKED_S)
+        self.after_s = min(after_s, LONGEST_REQUESTED_S)
 
 
 def persist(call: Callable[[], None], *, most: int, stop: threading.Event, sink: str) -> None:
-    """Calls until it works, `most` times at most, or until `stop` is set.
+    """Call until it succeeds, at most `most` times, or until `stop` is set.
 
-    Waits between attempts double, with jitter, to at most a minute; a receiver's own wish comes first.
+    Waits between attempts double, with jitter, up to a minute; a longer wait requested by the receiver is respected.
 
     Raises:
-        SinkError: it did not work.
+        SinkError: no attempt succeeded.
     """
     retrying = Retrying(
         retry=retry_if_exception_type(TryAgain),
@@ -57,5 +57,5 @@ def persist(call: Callable[[], None], *, most: int, stop: threading.Event, sink:
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.after_s if isinstance(error, TryAgain) else 0.0
-    return max(asked, _usual_wait(state))
+    requested_s = error.after_s if isinstance(error, TryAgain) else 0.0
+    return max(requested_s, _usual_wait(state))

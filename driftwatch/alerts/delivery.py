@@ -1,4 +1,4 @@
-"""From the alerts to a sink: each sink at its own pace in a thread of its own, never holding up the stream."""
+"""Delivers alerts to sinks: each sink at its own pace in its own thread, never holding up the stream."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ log = structlog.get_logger("driftwatch.alerts")
 def deliver(
     sink: Sink, alert: Announcement, stop: threading.Event, observe: Observer, tracer: Tracer = UNTRACED
 ) -> bool:
-    """Delivers one alert, and tells how it went.
+    """Deliver one alert, and report the outcome.
 
     Returns:
-        Whether it is dealt with; not if delivery was given up because of `stop`.
+        Whether the alert is done with; False if delivery was given up because of `stop`.
     """
     started = time.perf_counter()
     with tracer.span("deliver", parent=alert.announced or alert.trace, sink=sink.name, alert_id=alert.id) as span:
@@ -57,15 +57,15 @@ def deliver(
 
 
 class TopicDelivery(KafkaRole):
-    """Feeds one sink from the alerts topic, in a consumer group of its own: at least once, also over restarts.
+    """Feeds one sink from the alerts topic, in its own consumer group: at least once, even over restarts.
 
-    A sink that is new to a topic begins with the alerts to come, not with all those that ever were.
+    A new sink starts with alerts to come, not with the topic's history.
 
     Args:
         sink: to deliver to.
         source: brokers and group.
-        alerts_topic: where alerts are.
-        observer: told of deliveries and failures.
+        alerts_topic: topic of the alerts.
+        observer: receives events about deliveries and failures.
         tracer: records the deliveries.
     """
 
@@ -78,7 +78,7 @@ class TopicDelivery(KafkaRole):
         self._tracer = tracer
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        """Delivers until told to stop."""
+        """Deliver until `stop` is set."""
         consumer = self.consumer(
             clients,
             f"{self.source.group}.{self.name}",
@@ -109,16 +109,16 @@ class TopicDelivery(KafkaRole):
 
 
 class TopicStanding(KafkaRole):
-    """Reads what fires from the alerts topic, from its beginning: whatever a restart forgets is in the topic.
+    """Reads what fires from the alerts topic, from its beginning: the topic has everything that a restart forgets.
 
-    Its consumer group shares the partitions among replicas, so that each stream is told by one of them, and commits
-    nothing. While Kafka is away, what was read goes on being told.
+    Its consumer group shares the partitions among replicas, so that one replica reports each stream, and commits
+    nothing. While Kafka is away, the state read so far is still sent.
 
     Args:
-        upkeep: that is given what fires.
+        upkeep: receives the state.
         source: brokers and group.
-        alerts_topic: where alerts are.
-        observer: told of what cannot be read.
+        alerts_topic: topic of the alerts.
+        observer: receives events about messages that cannot be read.
     """
 
     def __init__(self, upkeep: AlertmanagerUpkeep, source: KafkaSource, alerts_topic: str, observer: Observer) -> None:
@@ -127,7 +127,7 @@ class TopicStanding(KafkaRole):
         self._topic = alerts_topic
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        """Reads until told to stop."""
+        """Read until `stop` is set."""
         consumer = self.consumer(clients, f"{self.source.group}.{self.name}")
         alert_places(consumer, self._topic)
         assignment = self.subscribe(consumer, self._topic)
@@ -152,7 +152,7 @@ class TopicStanding(KafkaRole):
             if reading is not None and all(
                 (consumer.position(place, timeout_ms=ANSWER_MS) or 0) >= end for place, end in ends.items()
             ):
-                # Only now is it known which of the alerts that ever were still stand.
+                # Only at the end of the topic is it known which alerts still fire.
                 self._upkeep.replace(reading)
                 reading = None
 
@@ -166,14 +166,14 @@ class TopicStanding(KafkaRole):
 
 
 class QueueDelivery:
-    """Feeds one sink from a bounded queue, where there is no alerts topic; alerts beyond it are counted as failed.
+    """Feeds one sink from a bounded queue, where there is no alerts topic; alerts beyond its limit count as failed.
 
-    At least once, also over restarts if the queue is kept in a file.
+    Delivers at least once; over restarts too, if the queue is saved in a file.
 
     Args:
         sink: to deliver to.
-        observer: told of deliveries and failures.
-        saved: file that undelivered alerts are kept in; None to keep them in memory alone.
+        observer: receives events about deliveries and failures.
+        saved: file for undelivered alerts; None to keep them in memory only.
         tracer: records the deliveries.
     """
 
@@ -185,13 +185,13 @@ class QueueDelivery:
         self._tracer = tracer
 
     def submit(self, alert: Announcement) -> None:
-        """Takes an alert; never waits for the sink."""
+        """Accept an alert; never waits for the sink."""
         if not self._waiting.add(alert):
             log.error("alert not delivered", sink=self._sink.name, id=alert.id, error="queue is full")
             self._observe(SinkFailed(self._sink.name, "queue is full"))
 
     def run(self, stop: threading.Event) -> None:
-        """Delivers until told to stop; what is queued by then is still tried once, and kept if that was in vain."""
+        """Deliver until `stop` is set; alerts queued by then are tried once more, and kept if that fails."""
         while not (stop.is_set() and not len(self._waiting)):
             alert = self._waiting.first(POLL_MS / 1000)
             if alert is None:
@@ -202,10 +202,10 @@ class QueueDelivery:
 
 
 def alert_of(record: Record) -> Announcement:
-    """The alert of a message of the alerts topic, with the context of its announcement.
+    """The alert in a message of the alerts topic, with the context of its announcement.
 
     Raises:
-        MessageError: it is none.
+        MessageError: the message is not an alert.
     """
     return replace(announcement.decode(record.value), announced=context_of(record.header))
 
@@ -214,19 +214,19 @@ def alert_places(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
     """The partitions of the alerts topic.
 
     Raises:
-        Unready: there are none yet.
+        Unready: the topic does not exist yet.
     """
     places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
     if not places:
-        raise Unready(f"Kafka has no topic {topic!r} yet: it is made when the input topic is there")
+        raise Unready(f"Kafka has no topic {topic!r} yet: it is created once the input topic exists")
     return places
 
 
 def _without_progress(observer: Observer) -> Observer:
-    """A sink's own connection has no say in whether the daemon is ready."""
+    """Drop the connection events of a sink: they do not affect whether the daemon is ready."""
 
-    def tell(event: Event) -> None:
+    def forward(event: Event) -> None:
         if not isinstance(event, Progress):
             observer(event)
 
-    return tell
+    return forward

@@ -1,4 +1,4 @@
-"""An alert as PagerDuty's Events API v2 takes it.
+"""An alert in the format of PagerDuty's Events API v2.
 
 https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
 """
@@ -20,16 +20,16 @@ LEVELS = ("critical", "error", "warning", "info")
 
 
 def pagerduty_event(alert: Announcement, links: Links, *, routing_key: str, severities: Sequence[str]) -> bytes:
-    """Writes the body of the POST.
+    """The body of the POST.
 
-    An alarm that worsens triggers the same incident again, and a resolution closes it: its key is the stream's. That it
-    is silent is an incident of its own.
+    The key is the stream's: an alarm that worsens triggers the same incident again, and a resolution closes it. A
+    stream's silence is a separate incident.
 
     Args:
-        alert: to tell of.
-        links: to point at.
+        alert: to report.
+        links: to point to.
         routing_key: of the integration.
-        severities: the configured levels, the least severe first.
+        severities: the configured levels, least severe first.
     """
     key = dedup_key(key_of(alert).replace(APART, "/"))
     if alert.state == "resolved":
@@ -64,7 +64,7 @@ def pagerduty_event(alert: Announcement, links: Links, *, routing_key: str, seve
 
 
 def dedup_key(stream: str) -> str:
-    """The key of a stream's incident: one at a time is open."""
+    """The key of a stream's incident, of which at most one is open."""
     key = f"driftwatch/{stream}"
     if len(key) <= DEDUP_KEY:
         return key
@@ -72,7 +72,7 @@ def dedup_key(stream: str) -> str:
 
 
 def level(severity: str, severities: Sequence[str]) -> str:
-    """PagerDuty's word for a severity: the same word if it has it, else by rank.
+    """PagerDuty's word for a severity: the same word if PagerDuty has it, else one by rank.
 
     >>> level("critical", ["warning", "critical"])
     'critical'

@@ -11,7 +11,7 @@ LIGHT, DARK = (247, 240, 238), (160, 22, 16)
 
 
 def heat_map_png(found: HeatMap) -> bytes:
-    """A PNG, its longer side 224 pixels or a little less: light where nothing changed, dark where most did."""
+    """A PNG whose longer side has at most 224 pixels: light where nothing changed, dark where most did."""
     from PIL import Image
 
     rows, columns = len(found.values), len(found.values[0])

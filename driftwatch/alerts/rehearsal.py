@@ -1,4 +1,4 @@
-"""A test alert through every sink, so that the first real one does not find out what is misconfigured."""
+"""Sends a test alert through every sink, so that misconfiguration shows before the first real alert."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What became of the test alert at a sink; `error` is empty if it arrived."""
+    """The outcome of the test alert at a sink; `error` is empty if it arrived."""
 
     sink: str
     error: str
 
 
 def rehearse(config: DaemonConfig) -> list[Rehearsed]:
-    """Sends an alert of the least severity, and its resolution, to every sink but Kafka's topic.
+    """Send an alert of the lowest severity, and its resolution, to every sink but Kafka's topic.
 
-    Alertmanager gets the alert alone, so that it lasts until it is routed; it ends after the sink's `expires_s`.
+    Alertmanager gets the alert only, so that it lasts long enough to be routed; it ends after the sink's `expires_s`.
 
     Raises:
         ConfigError: a sink cannot be built.
@@ -39,23 +39,23 @@ def rehearse(config: DaemonConfig) -> list[Rehearsed]:
         for each in config.sinks
     ]
     sinks = build_sinks(config.model_copy(update={"sinks": impatient}))
-    told: list[Rehearsed] = []
+    outcomes: list[Rehearsed] = []
     try:
         for sink in sinks.each:
             try:
                 for each in (alert, sample_resolution(alert)):
                     sink.deliver(each, threading.Event())
-                told.append(Rehearsed(sink.name, ""))
+                outcomes.append(Rehearsed(sink.name, ""))
             except SinkError as error:
-                told.append(Rehearsed(sink.name, str(error)))
+                outcomes.append(Rehearsed(sink.name, str(error)))
         for client in sinks.kept_up:
             standing = Standing(client.describe, [STREAM])
             standing.take(alert, now_ms())
             try:
-                client.send(standing.told(now_ms()))
-                told.append(Rehearsed(client.name, ""))
+                client.send(standing.current(now_ms()))
+                outcomes.append(Rehearsed(client.name, ""))
             except (TryAgain, SinkError) as error:
-                told.append(Rehearsed(client.name, str(error)))
+                outcomes.append(Rehearsed(client.name, str(error)))
     finally:
         sinks.close()
-    return told
+    return outcomes

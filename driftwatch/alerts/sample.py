@@ -1,4 +1,4 @@
-"""An alert that no stream has raised: what `driftwatch check --send-test-alert` sends."""
+"""A made-up alert: what `driftwatch check --send-test-alert` sends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ EXPLANATION = "nothing: this is a test of driftwatch's alerts, and no stream dri
 
 
 def sample_alert(severity: str = "warning", *, at_ms: int = 1_700_000_000_000) -> Alert:
-    """A firing alert with everything in it that an alert can have.
+    """A firing alert with every optional part.
 
     Args:
-        severity: it is said to have.
-        at_ms: when the alarm is said to have started, milliseconds since the epoch; also what makes its id unique.
+        severity: of the alert.
+        at_ms: when the alarm started, milliseconds since the epoch; also makes its id unique.
     """
     scores = (31.5, 28.0, 24.25)
     return Alert(
@@ -59,5 +59,5 @@ def sample_resolution(alert: Alert) -> Alert:
 
 
 def now_ms() -> int:
-    """The time, milliseconds since the epoch."""
+    """The current time, milliseconds since the epoch."""
     return int(time.time() * 1000)

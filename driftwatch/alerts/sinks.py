@@ -1,4 +1,4 @@
-"""Sinks: one way each to tell people, or other programs, of an alert."""
+"""Sinks: ways to report an alert to people or to other programs."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ log = structlog.get_logger("driftwatch.alerts")
 
 
 class Sink(Protocol):
-    """Takes alerts, one at a time.
+    """Accepts alerts, one at a time.
 
-    `queue` is how many may wait where no topic keeps them.
+    `queue` is the number of alerts that may wait where no topic keeps them.
     """
 
     name: str
     queue: int
 
     def deliver(self, alert: Announcement, stop: threading.Event) -> None:
-        """Delivers an alert, trying again as often as configured, or until `stop` is set.
+        """Deliver an alert, with as many attempts as configured, or until `stop` is set.
 
         Raises:
             SinkError: it did not arrive.
         """
 
     def close(self) -> None:
-        """Lets go of connections."""
+        """Release connections."""
 
 
 class LogSink:
@@ -62,9 +62,9 @@ class LogSink:
 
     def deliver(self, alert: Announcement, stop: threading.Event) -> None:  # noqa: ARG002 - logging never waits
         """See `Sink.deliver`."""
-        tell = log.warning if alert.state == "firing" else log.info
+        log_event = log.warning if alert.state == "firing" else log.info
         if isinstance(alert, QuietAlert):
-            tell(
+            log_event(
                 "stream silent" if alert.state == "firing" else "stream heard again",
                 stream=alert.stream,
                 severity=alert.severity,
@@ -73,7 +73,7 @@ class LogSink:
                 id=alert.id,
             )
             return
-        tell(
+        log_event(
             "drift" if alert.state == "firing" else "drift resolved",
             stream=alert.stream,
             severity=alert.severity,
@@ -87,23 +87,23 @@ class LogSink:
         )
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
 @dataclass(frozen=True)
 class Sinks:
-    """All that a configuration asks for beside Kafka's own topic, which the test role writes itself.
+    """All configured sinks, except Kafka's own topic, which the test role writes.
 
     Args:
-        each: that are told of every alert, once.
-        kept_up: that are kept at what fires.
+        each: receive every alert once.
+        kept_up: are kept informed of what fires.
     """
 
     each: tuple[Sink, ...]
     kept_up: tuple[AlertmanagerClient, ...]
 
     def close(self) -> None:
-        """Lets go of their connections."""
+        """Release their connections."""
         for sink in self.each:
             sink.close()
         for client in self.kept_up:
@@ -111,13 +111,13 @@ class Sinks:
 
 
 def sink_names(config: DaemonConfig) -> list[str]:
-    """Of all sinks of a daemon, for logs and metrics."""
+    """Names of all sinks of a daemon, for logs and metrics."""
     kinds = (AlertmanagerSinkConfig, WebhookSinkConfig, EmailSinkConfig, LogSinkConfig)
     return [name for name, sink in named_sinks(one_by_one(config.sinks)) if isinstance(sink, kinds)]
 
 
 def build_sinks(config: DaemonConfig) -> Sinks:
-    """The sinks of a daemon, each with a name of its own.
+    """The sinks of a daemon, each with a unique name.
 
     Raises:
         ConfigError: a file with certificates cannot be read.

@@ -1,4 +1,4 @@
-"""An alert as Slack's incoming webhooks take it: Block Kit.
+"""An alert in the format of Slack's incoming webhooks: Block Kit.
 
 Limits of length: https://docs.slack.dev/reference/block-kit/blocks; what is escaped:
 https://docs.slack.dev/messaging/formatting-message-text.
@@ -21,7 +21,7 @@ ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def slack_message(alert: Announcement, links: Links) -> bytes:
-    """Writes the body of the POST."""
+    """The body of the POST."""
     message = compose(alert, links)
     title = f"{SIGNS[alert.state]} {message.title}"
     blocks: list[Mapping[str, Any]] = [
@@ -45,14 +45,14 @@ def slack_message(alert: Announcement, links: Links) -> bytes:
 
 
 def escape(text: str, most: int) -> str:
-    """What Slack takes for control characters as entities; at most so many characters, none of them cut in two.
+    """Escape Slack's control characters, and shorten to at most `most` characters without cutting an entity in two.
 
     >>> escape("<!channel> R&D", 99), escape("a<<<", 8)
     ('&lt;!channel&gt; R&amp;D', 'a&lt;…')
     """
-    whole = "".join(ESCAPED.get(character, character) for character in text)
-    if len(whole) <= most:
-        return whole
+    escaped = "".join(ESCAPED.get(character, character) for character in text)
+    if len(escaped) <= most:
+        return escaped
     kept, length = [], 0
     for character in text:
         piece = ESCAPED.get(character, character)
@@ -64,7 +64,7 @@ def escape(text: str, most: int) -> str:
 
 
 def _text(text: str) -> Mapping[str, Any]:
-    # Verbatim: what looks like a channel, a person or an address in a stream's name is not made one.
+    # Verbatim: Slack must not turn what looks like a channel, person or address in a stream's name into one.
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 

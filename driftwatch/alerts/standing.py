@@ -1,4 +1,4 @@
-"""What fires at the moment: alerts folded into the state that Alertmanager is to be kept at."""
+"""The alerts that currently fire: alerts folded into the state that Alertmanager must have."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.state_file import write_whole
 
 RESOLVED_TOLD_MS = 15 * 60_000
-"""How long the end of an alert is told again, as Prometheus does: a receiver that was away still hears of it."""
+"""How long the end of an alert is sent repeatedly, as Prometheus does: a receiver that was away still gets it."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One alert as Alertmanager knows it: its labels are what it is, all else may change.
+    """One alert as Alertmanager identifies it: by its labels; everything else may change.
 
     Args:
         stream: that it is about.
         labels: by name.
         annotations: by name.
-        starts_ms: since when, milliseconds since the epoch.
+        starts_ms: when it started to fire, milliseconds since the epoch.
         ends_ms: when it ended; None while it fires.
-        told_until_ms: when its end need not be told any more; None while it fires.
+        told_until_ms: when its end need no longer be sent; None while it fires.
     """
 
     stream: str
@@ -39,17 +39,18 @@ class Series:
 
 
 Describe = Callable[[Announcement], tuple[Mapping[str, str], Mapping[str, str]]]
-"""Labels and annotations of an alert."""
+"""Returns labels and annotations of an alert."""
 
 
 class Standing:
-    """The alerts that stand: of each stream and kind of alert the one that fires, and those that ended lately.
+    """The firing alert of each stream and kind, and those that ended recently.
 
     The same alerts in the same order give the same state.
 
     Args:
-        describe: an alert as labels and annotations.
-        streams: that are watched, which may change; alerts of others, which nobody would ever resolve, are left out.
+        describe: returns an alert's labels and annotations.
+        streams: the streams that are watched; they may change. Alerts of others would never be resolved, so they are
+            left out.
     """
 
     def __init__(self, describe: Describe, streams: Collection[str]) -> None:
@@ -58,37 +59,37 @@ class Standing:
         self._firing: dict[tuple[str, str], Series] = {}
         self._ended: dict[frozenset[tuple[str, str]], Series] = {}
 
-    def take(self, alert: Announcement, told_ms: int) -> bool:
-        """Takes up an alert.
+    def take(self, alert: Announcement, written_ms: int) -> bool:
+        """Update the state by the next alert.
 
         Args:
             alert: the next one.
-            told_ms: when it was written, by the clock. Event times may be ahead of it, and an alert that ends in the
-                future would still fire.
+            written_ms: clock time at which it was written. Event times may be ahead of it, and an alert that ends in
+                the future would still fire.
 
         Returns:
-            Whether it is of a stream that is watched.
+            Whether its stream is watched.
         """
         if alert.stream not in self._streams:
             return False
-        now_ms = min(alert.end_ms, told_ms)
+        now_ms = min(alert.end_ms, written_ms)
         labels, annotations = self._describe(alert)
         before = self._firing.pop(_kind(alert.stream, labels), None)
         if alert.state == "firing":
             if before is not None and before.labels != labels:
-                self._end(before, before.annotations, now_ms, told_ms)
+                self._end(before, before.annotations, now_ms, written_ms)
                 before = None
             starts_ms = before.starts_ms if before is not None else now_ms
             self._firing[_kind(alert.stream, labels)] = Series(alert.stream, labels, annotations, starts_ms)
             self._ended.pop(_identity(labels), None)
         else:
-            # Ends under the labels it fired under, whatever the reference is called by now.
+            # It ends under the labels that it fired with, even if the reference has been renamed since.
             fired = before or Series(alert.stream, labels, annotations, min(alert.began_ms, now_ms))
-            self._end(fired, annotations, now_ms, told_ms)
+            self._end(fired, annotations, now_ms, written_ms)
         return True
 
-    def told(self, now_ms: int) -> list[Series]:
-        """All that is to be told now: what fires, and what ended lately."""
+    def current(self, now_ms: int) -> list[Series]:
+        """All that must be sent now: what fires, and what ended recently."""
         self._ended = {
             identity: series
             for identity, series in self._ended.items()
@@ -98,11 +99,11 @@ class Standing:
         return [*firing, *self._ended.values()]
 
     def save(self, path: Path) -> None:
-        """Writes the state so that the file is whole at any instant."""
+        """Write the state to a file, atomically."""
         write_whole(path, [orjson.dumps([asdict(each) for each in (*self._firing.values(), *self._ended.values())])])
 
     def load(self, path: Path) -> None:
-        """Takes up what `save` wrote, if it has.
+        """Restore what `save` wrote, if there is a file.
 
         Raises:
             SinkError: the file is damaged, or cannot be read.
@@ -113,10 +114,10 @@ class Standing:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise SinkError(f"cannot be read: {error.strerror}", where=str(path), remedy="see to state_dir") from None
+            raise SinkError(f"cannot be read: {error.strerror}", where=str(path), remedy="check state_dir") from None
         except (ValueError, TypeError) as error:
             raise SinkError(
-                f"does not tell which alerts fire: {error}", where=str(path), remedy="delete it to start anew"
+                f"is not a valid state of alerts: {error}", where=str(path), remedy="delete it to start afresh"
             ) from None
         for series in found:
             if series.ends_ms is not None:
@@ -124,17 +125,17 @@ class Standing:
             elif series.stream in self._streams:
                 self._firing[_kind(series.stream, series.labels)] = series
 
-    def _end(self, series: Series, annotations: Mapping[str, str], now_ms: int, told_ms: int) -> None:
+    def _end(self, series: Series, annotations: Mapping[str, str], now_ms: int, written_ms: int) -> None:
         self._ended[_identity(series.labels)] = replace(
             series,
             annotations=annotations,
             ends_ms=max(series.starts_ms, now_ms),
-            told_until_ms=told_ms + RESOLVED_TOLD_MS,
+            told_until_ms=written_ms + RESOLVED_TOLD_MS,
         )
 
 
 def _kind(stream: str, labels: Mapping[str, str]) -> tuple[str, str]:
-    """Whatever else its labels say, one alert of a kind stands for a stream."""
+    """A stream has at most one firing alert of a kind, whatever its other labels are."""
     return stream, labels["alertname"]
 
 

@@ -1,8 +1,8 @@
-"""An alert as a Microsoft Teams workflow takes it: an Adaptive Card in a message.
+"""An alert in the format of a Microsoft Teams workflow: an Adaptive Card in a message.
 
-Workflows take no MessageCard, as the retired connectors did. Markdown is read in TextBlock and Fact, and not in the
-runs of a RichTextBlock (https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format):
-so all that comes from a stream is in runs, and means what it says.
+Workflows do not accept MessageCards, as the retired connectors did. TextBlock and Fact interpret Markdown, the runs of
+a RichTextBlock do not (https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format).
+So everything that comes from a stream is put in runs, and shown as it is.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from driftwatch.stream.announcement import Announcement
 
 CARD_VERSION = "1.4"
 LONGEST_FACT = 1_500
-"""Teams takes 28 KB in all: there are fewer than ten facts."""
+"""Teams accepts 28 KB in all; there are fewer than ten facts."""
 
 COLOURS = {"firing": "Attention", "resolved": "Good"}
 
 
 def teams_message(alert: Announcement, links: Links) -> bytes:
-    """Writes the body of the POST."""
+    """The body of the POST."""
     message = compose(alert, links)
     body = [
         _paragraph(

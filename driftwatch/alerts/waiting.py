@@ -1,7 +1,7 @@
-"""Alerts that wait for their sink where no topic keeps them: in a file, so that a restart forgets none.
+"""Alerts that wait for their sink where no topic keeps them: in a file, so that a restart loses none.
 
-A line of it is an alert, or says that the first of those before it is dealt with: a backlog is not written again with
-each alert that comes.
+Each line is an alert, or a mark that the first remaining alert is done. So a backlog is not rewritten with each new
+alert.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ log = structlog.get_logger("driftwatch.alerts")
 
 
 class Waiting:
-    """A bounded queue of alerts, each of which stays until it is dealt with. Thread-safe.
+    """A bounded queue of alerts, each of which stays until it is done. Thread-safe.
 
     Args:
-        size: the most that wait.
-        saved: file that they are kept in; None to keep them in memory alone.
+        size: the most alerts that may wait.
+        saved: file to keep them in; None to keep them in memory only.
 
     Raises:
         SinkError: the file is damaged, or cannot be read.
@@ -38,16 +38,16 @@ class Waiting:
         self._size, self._path = size, saved
         self._changed = threading.Condition()
         self._alerts = _load(saved) if saved else deque[Announcement]()
-        # The file is written anew with the next change: it may end in the middle of a line.
-        self._whole = False
-        self._gone = 0
-        self._unkept = False
+        # The first change rewrites the file, which may end in the middle of a line.
+        self._appendable = False
+        self._done_lines = 0
+        self._failing = False
 
     def __len__(self) -> int:
         return len(self._alerts)
 
     def add(self, alert: Announcement) -> bool:
-        """Takes an alert; not if there are too many. One that waits already, as after a restart, is not taken twice."""
+        """Add an alert; return False if there is no room. An alert that already waits is not added twice."""
         with self._changed:
             if any(each.id == alert.id for each in self._alerts):
                 return True
@@ -59,43 +59,43 @@ class Waiting:
         return True
 
     def first(self, patience_s: float) -> Announcement | None:
-        """The one that waits longest; None if none comes in time."""
+        """The alert that has waited longest; None if none comes in time."""
         with self._changed:
             self._changed.wait_for(lambda: self._alerts, patience_s)
             return self._alerts[0] if self._alerts else None
 
     def done(self) -> None:
-        """The first one is dealt with."""
+        """Remove the first alert: it is done."""
         with self._changed:
             self._alerts.popleft()
-            self._gone += 1
-            if self._gone > len(self._alerts):
-                self._whole = False
+            self._done_lines += 1
+            if self._done_lines > len(self._alerts):
+                self._appendable = False
             self._save(DONE)
 
     def _save(self, line: bytes) -> None:
-        """Keeps a change; if that fails it is told of once, and all of it tried with the next: the stream goes on."""
+        """Save a change; a failure is logged once, and the next change rewrites the file: the stream continues."""
         if self._path is None:
             return
         try:
-            if self._whole:
+            if self._appendable:
                 append_whole(self._path, line + b"\n", sync=True)
             else:
                 write_whole(self._path, (announcement.encode(alert) + b"\n" for alert in self._alerts))
-                self._whole, self._gone = True, 0
+                self._appendable, self._done_lines = True, 0
         except OSError as error:
-            if not self._unkept:
-                log.warning("undelivered alerts are not kept", path=str(self._path), error=error.strerror)
-            self._unkept, self._whole = True, False
+            if not self._failing:
+                log.warning("undelivered alerts not saved", path=str(self._path), error=error.strerror)
+            self._failing, self._appendable = True, False
         else:
-            self._unkept = False
+            self._failing = False
 
 
 def _load(path: Path) -> deque[Announcement]:
     alerts = deque[Announcement]()
     try:
         *lines, rest = path.read_bytes().split(b"\n")
-        # Without its end a line was cut off with the machine's power, unless an older driftwatch has written it.
+        # A last line without an end was cut off by a power failure, unless an older driftwatch wrote it.
         for line in lines if _cut_off(rest) else [*lines, rest]:
             if line == DONE:
                 alerts.popleft()
@@ -104,10 +104,10 @@ def _load(path: Path) -> deque[Announcement]:
     except FileNotFoundError:
         return alerts
     except OSError as error:
-        raise SinkError(f"cannot be read: {error.strerror}", where=str(path), remedy="see to state_dir") from None
+        raise SinkError(f"cannot be read: {error.strerror}", where=str(path), remedy="check state_dir") from None
     except (MessageError, IndexError) as error:
         raise SinkError(
-            f"holds no undelivered alerts: {error}", where=str(path), remedy="delete it to start anew"
+            f"is not a valid file of undelivered alerts: {error}", where=str(path), remedy="delete it to start afresh"
         ) from None
     return alerts
 

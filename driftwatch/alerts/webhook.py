@@ -22,13 +22,13 @@ JSON = "application/json"
 
 
 class WebhookSink:
-    """Posts each alert in the words of its receiver.
+    """Posts each alert in the format of its receiver.
 
     Args:
-        config: address, template and patience.
+        config: address, template and limits.
         name: for logs and metrics; the address may hold secrets.
-        links: for messages to point at.
-        severities: the configured levels, the least severe first.
+        links: for messages to point to.
+        severities: the configured levels, least severe first.
     """
 
     def __init__(self, config: WebhookSinkConfig, name: str, links: Links, severities: Sequence[str]) -> None:
@@ -62,5 +62,5 @@ class WebhookSink:
         return announcement.encode(alert), CONTENT_TYPE
 
     def close(self) -> None:
-        """Closes connections."""
+        """Close connections."""
         self._client.close()

@@ -1,4 +1,4 @@
-"""An alert in words, for someone who is woken by it: what, how sure, how large, since when, and what to do."""
+"""An alert in words, for someone it wakes up: what, how sure, how large, since when, and what to do."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from driftwatch.stream.quiet_alert import QuietAlert
 
 SHOWN_EXAMPLES = 3
 LEAST_P = 1e-300
-RARE, SMALLEST_TOLD = 1e-2, 1e-9
+RARE, SMALLEST_SHOWN = 1e-2, 1e-9
 
 
 @dataclass(frozen=True)
 class Links:
-    """Addresses that alerts point at; empty where there are none.
+    """Addresses that alerts point to; empty where there are none.
 
     Args:
-        status_page: of the daemon, as people reach it.
-        runbook: what to do, in the team's own words.
+        status_page: the daemon's, as people reach it.
+        runbook: the team's own instructions.
     """
 
     status_page: str = ""
     runbook: str = ""
 
     def stream(self, name: str) -> str:
-        """The status page, at one stream."""
+        """The status page, opened at one stream."""
         return f"{self.status_page}#stream={quote(name, safe='')}" if self.status_page else ""
 
 
 @dataclass(frozen=True)
 class Message:
-    """An alert in words, in no markup.
+    """An alert in words, without markup.
 
     Args:
-        title: a line that says all that matters, for a lock screen.
+        title: one line with all that matters, for a lock screen.
         lead: a sentence or two.
-        facts: by name, in the order in which one asks for them.
+        facts: by name, in the order of a reader's questions.
         steps: what to do next.
         links: by name.
     """
@@ -54,30 +54,32 @@ class Message:
 
 
 def compose(alert: Announcement, links: Links) -> Message:
-    """Writes an alert for people.
+    """Write an alert for people.
 
     Args:
-        alert: to tell of.
-        links: to point at.
+        alert: to describe.
+        links: to point to.
     """
     named = {"Status page": links.stream(alert.stream), "Runbook": links.runbook}
-    there = {name: url for name, url in named.items() if url}
-    return _of_silence(alert, there) if isinstance(alert, QuietAlert) else _of_drift(alert, links, there)
+    available = {name: url for name, url in named.items() if url}
+    return (
+        _silence_message(alert, available) if isinstance(alert, QuietAlert) else _drift_message(alert, links, available)
+    )
 
 
-def _of_silence(alert: QuietAlert, there: Mapping[str, str]) -> Message:
+def _silence_message(alert: QuietAlert, available: Mapping[str, str]) -> Message:
     place = f"{alert.topic}/{alert.partition} offset {alert.offset}"
     lasted = duration(alert.end_ms - alert.since_ms)
     if alert.state == "resolved":
         return Message(
             title=f"RESOLVED: {alert.stream}, after {lasted} of silence",
-            lead=f"Samples of {alert.stream} come again.",
+            lead=f"Samples of {alert.stream} are arriving again.",
             facts={
                 "Silent": f"from {moment(alert.since_ms)} to {moment(alert.end_ms)} ({lasted})",
                 "Next sample": place,
             },
             steps=(),
-            links=there,
+            links=available,
         )
     return Message(
         title=f"{alert.severity.upper()}: {alert.stream} is silent, nothing since {moment(alert.since_ms)}",
@@ -91,11 +93,11 @@ def _of_silence(alert: QuietAlert, there: Mapping[str, str]) -> Message:
             "If it does, look at what sends its inputs: the logger, its credentials, the topic and the stream's name.",
             "The alert is resolved by the next sample.",
         ),
-        links=there,
+        links=available,
     )
 
 
-def _of_drift(alert: Alert, links: Links, there: Mapping[str, str]) -> Message:
+def _drift_message(alert: Alert, links: Links, available: Mapping[str, str]) -> Message:
     reference = " / ".join(alert.reference)
     if alert.state == "resolved":
         lasted = duration(alert.window.end_ms - alert.began_ms)
@@ -109,7 +111,7 @@ def _of_drift(alert: Alert, links: Links, there: Mapping[str, str]) -> Message:
                 "Reference": reference,
             },
             steps=(),
-            links=there,
+            links=available,
         )
     began, end = alert.began_ms, alert.window.end_ms
     since = moment(began)
@@ -128,7 +130,7 @@ def _of_drift(alert: Alert, links: Links, there: Mapping[str, str]) -> Message:
             "Reference": reference,
         },
         steps=_steps(alert, links),
-        links=there,
+        links=available,
     )
 
 
@@ -144,7 +146,7 @@ def effect_words(alert: Alert) -> str:
 
 
 def p_words(p_value: float) -> str:
-    """How likely something as extreme is without drift.
+    """The probability of something as extreme without drift.
 
     >>> p_words(3.14e-9), p_words(0.0)
     ('p = 3e-09', 'p < 1e-300')
@@ -153,11 +155,11 @@ def p_words(p_value: float) -> str:
 
 
 def sure_words(alert: Alert) -> str:
-    """How unlikely this is without drift, by the window and, if that is more telling, by single samples."""
+    """How unlikely this is without drift: by the window and, if that is stronger evidence, by single samples."""
     words = f"{p_words(alert.p_value)} in a window of {alert.window.samples}"
     if alert.p_value < RARE:
-        rare = float(f"{1 / max(alert.p_value, SMALLEST_TOLD):.1g}")
-        fewer = "fewer than " if alert.p_value < SMALLEST_TOLD else ""
+        rare = float(f"{1 / max(alert.p_value, SMALLEST_SHOWN):.1g}")
+        fewer = "fewer than " if alert.p_value < SMALLEST_SHOWN else ""
         words += f": without drift, {fewer}one in {rare:,.0f} differs as much"
     by_samples = [each.p_value for each in alert.detectors if each.name == anytime.NAME]
     if by_samples and by_samples[0] < alert.p_value:
@@ -166,7 +168,7 @@ def sure_words(alert: Alert) -> str:
 
 
 def window_words(alert: Alert) -> str:
-    """Which samples it is about: how many, when, and where in the topic."""
+    """Which samples the alert is about: how many, when, and where in the topic."""
     window = alert.window
     places = [f"{each.topic}/{each.partition} offsets {each.first} to {each.last}" for each in window.offsets[:4]]
     more = len(window.offsets) - len(places)
@@ -178,7 +180,7 @@ def window_words(alert: Alert) -> str:
 
 
 def examples_words(alert: Alert) -> str:
-    """Where the samples are that differ most; empty where that is not told."""
+    """Where the samples are that differ most; empty if the alert does not name them."""
     if alert.examples is None:
         return ""
     return "; ".join(
@@ -209,7 +211,7 @@ def moment(milliseconds: int) -> str:
 
 
 def duration(milliseconds: int) -> str:
-    """How long, in the two largest units that matter.
+    """A length of time, in the two largest units that matter.
 
     >>> duration(7_860_000), duration(59_400), duration(200_000_000)
     ('2 h 11 min', '59 s', '2 d 7 h')
@@ -224,7 +226,7 @@ def duration(milliseconds: int) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """At most so many characters, ending in an ellipsis if some are left out.
+    """At most `most` characters, ending in an ellipsis if some are left out.
 
     >>> shorten("a longer text", 8), shorten("short", 8)
     ('a longe…', 'short')

@@ -211,7 +211,7 @@ class _Report:
 
         alerts_topic = self.loaded.alerts_topic
         return [
-            SinkPlan(name, kind, alerts_topic if sink.kind == "kafka" else sink.told)
+            SinkPlan(name, kind, alerts_topic if sink.kind == "kafka" else sink.destination)
             for name, sink in named_sinks(one_by_one(self.loaded.sinks))
             for kind in [f"webhook, {sink.template}" if sink.kind == "webhook" else sink.kind]
         ]
@@ -246,7 +246,7 @@ class _Report:
         return f"http://{server.host}:{server.port}/" if server.enabled else ""
 
     def _tracing(self) -> str:
-        return self.loaded.tracing.told if self.loaded.tracing else ""
+        return self.loaded.tracing.destination if self.loaded.tracing else ""
 
 
 def _intake(config: DaemonConfig, source: HttpSource) -> str:

@@ -1,4 +1,4 @@
-"""The daemon's configuration: what it reads, what it compares with, when it warns, and whom it tells."""
+"""The daemon's configuration: what it reads, what it compares with, when it alerts, and where alerts go."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ _BUDGET = re.compile(
 _SMALLEST_BUDGET = 100.0
 
 TICKS, MOST_TICKS = 10, 600
-"""In the shortest window by time, and in the longest."""
+"""Ticks in the shortest window by time, and the most in the longest."""
 
 
 def parse_false_alarm_budget(text: str) -> float:
-    """Return the samples that pass, on average, between two false alarms.
+    """Return the average number of samples between two false alarms.
 
     >>> parse_false_alarm_budget("1 per 1e6 samples")
     1000000.0
@@ -33,7 +33,7 @@ def parse_false_alarm_budget(text: str) -> float:
     15120000.0
 
     Raises:
-        ValueError: the text is no budget, or allows more than one false alarm in 100 samples.
+        ValueError: the text is not a budget, or allows more than one false alarm in 100 samples.
     """
     match = _BUDGET.fullmatch(text.strip())
     if match is None:
@@ -74,7 +74,7 @@ class WindowsConfig(Settings):
     ] = Field(default_factory=lambda: list[int | Duration]((50, 500)))
     step: Annotated[int, Field(ge=1, le=100_000)] = 10
     out_of_order: Annotated[
-        Duration, Field(description="of windows by time: by how much samples may come after younger ones")
+        Duration, Field(description="for windows by time: how late samples may come after newer ones")
     ] = "10s"
 
     @property
@@ -84,12 +84,12 @@ class WindowsConfig(Settings):
 
     @property
     def times_ms(self) -> dict[str, int]:
-        """Sizes by event time: their names, and milliseconds."""
+        """Sizes by event time: milliseconds by name."""
         return {size: duration_ms(size) for size in self.sizes if isinstance(size, str)}
 
     @property
     def tick_ms(self) -> int | None:
-        """The time between two tests of windows by time; None if there are none."""
+        """Time between two tests of windows by time, milliseconds; None without such windows."""
         return min(self.times_ms.values(), default=0) // TICKS or None
 
     @model_validator(mode="after")
@@ -98,7 +98,7 @@ class WindowsConfig(Settings):
         if self.sizes != [*sorted(set(self.counts)), *sorted(times, key=lambda size: times[size])]:
             raise ValueError(f"sizes {self.sizes} should ascend without repetition, numbers of samples first")
         if not self.counts:
-            raise ValueError("sizes need one in samples at least, beside those by time")
+            raise ValueError("sizes need at least one in samples, beside those by time")
         if self.tick_ms and max(times.values()) > MOST_TICKS * self.tick_ms:
             raise ValueError(f"sizes by time should be no more than {MOST_TICKS // TICKS} times the shortest")
         uneven = [size for size, length_ms in times.items() if self.tick_ms and length_ms % self.tick_ms]
@@ -118,11 +118,11 @@ class WindowsConfig(Settings):
 
 
 class ExamplesConfig(Settings):
-    """Which samples of a window an alert points at: some farthest from the reference, and some nearest to it."""
+    """Which samples of a window an alert points to: some farthest from the reference, and some nearest to it."""
 
-    count: Annotated[int, Field(ge=0, le=8, description="of either kind, by topic, partition, offset and row")] = 3
+    count: Annotated[int, Field(ge=0, le=8, description="of each kind, by topic, partition, offset and row")] = 3
     include_samples: Annotated[
-        bool, Field(description="whether the samples themselves go to the panes topic, the alerts and their sinks")
+        bool, Field(description="whether the panes topic, alerts and sinks get the samples themselves")
     ] = False
 
 
@@ -136,11 +136,11 @@ class AlertsConfig(Settings):
         Field(
             ge=0,
             le=0.5,
-            description="chance that a stream without drift ever alarms by its single samples; 0 for no such alarm",
+            description="probability that a stream without drift ever triggers the anytime alarm; 0 for no such alarm",
         ),
     ] = 1e-3
     resolve_after: Annotated[
-        int, Field(ge=1, le=10_000, description="tests in a row without a window that drifts, that resolve an alert")
+        int, Field(ge=1, le=10_000, description="consecutive tests without a drifting window that resolve an alert")
     ] = 3
     severity: Annotated[
         dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], Annotated[float, Field(ge=0)]],
@@ -149,21 +149,21 @@ class AlertsConfig(Settings):
 
     quiet_after: Annotated[
         Duration | None,
-        Field(description="how long a stream may send nothing before an alert says so; null for ever"),
+        Field(description="how long a stream may be silent before an alert says so; null for no limit"),
     ] = None
     examples: ExamplesConfig = ExamplesConfig()
     runbook_url: Annotated[
-        str | None, AfterValidator(lambda url: url and check_url(url)), Field(description="of what to do, told with it")
+        str | None, AfterValidator(lambda url: url and check_url(url)), Field(description="of instructions, in alerts")
     ] = None
 
     @property
     def budget_samples(self) -> float:
-        """The samples that pass, on average, between two false alarms."""
+        """The average number of samples between two false alarms."""
         return parse_false_alarm_budget(self.false_alarm_budget)
 
     @property
     def least_severity(self) -> str:
-        """The level of the smallest effects, and of what has none."""
+        """The level of the smallest effects, and of alerts that have no effect."""
         return min(self.severity, key=lambda name: self.severity[name])
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Certificates and keys in PEM files: whether they can be used, and if not, which file is to blame."""
+"""Loads certificates and keys from PEM files; errors name the file to blame."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from driftwatch.errors import ConfigError
 
 
 class _EncryptedError(Exception):
-    """A key wants a pass phrase, and there is none."""
+    """The key is encrypted, and no pass phrase is configured."""
 
 
 def own_certificate(
     context: ssl.SSLContext, certfile: Path, keyfile: Path, *, where: tuple[str, str], password: str | None = None
 ) -> None:
-    """Gives a context a certificate to show.
+    """Load a certificate for a context to present.
 
     Args:
-        context: that is to show it.
+        context: to load it into.
         certfile: the certificate, with its chain.
         keyfile: its key.
         where: the two are configured, for messages.
         password: of the key, if it is encrypted.
 
     Raises:
-        ConfigError: a file cannot be read, or the two do not go together.
+        ConfigError: a file cannot be read, or the two do not belong together.
     """
 
-    asked = False
+    prompted = False
 
-    def shown() -> str:
-        nonlocal asked
-        asked = True
-        # OpenSSL would ask whoever sits at the terminal.
+    def pass_phrase() -> str:
+        nonlocal prompted
+        prompted = True
+        # Otherwise OpenSSL would prompt at the terminal.
         if password is None:
             raise _EncryptedError
         return password
@@ -41,28 +41,28 @@ def own_certificate(
     for path, place in zip((certfile, keyfile), where, strict=True):
         _require_readable(path, place)
     try:
-        context.load_cert_chain(certfile, keyfile, shown)
+        context.load_cert_chain(certfile, keyfile, pass_phrase)
     except _EncryptedError:
         raise ConfigError(
             f"{keyfile} is encrypted with a pass phrase",
             where=where[1],
-            remedy=f"store it without: openssl pkey -in {keyfile.name} -out plain.key; brokers take an ssl_password",
+            remedy=f"decrypt it: openssl pkey -in {keyfile.name} -out plain.key; for brokers, set ssl_password",
         ) from None
     except ssl.SSLError as error:
-        if asked:
-            raise ConfigError(f"the pass phrase is not that of {keyfile}", where=where[1]) from None
+        if prompted:
+            raise ConfigError(f"the pass phrase does not fit {keyfile}", where=where[1]) from None
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"{keyfile} is not the key of {certfile}", where=where[1]) from None
         raise ConfigError(
-            f"{certfile} and {keyfile} are no certificate and its key, in PEM: {_reason(error)}", where=where[0]
+            f"{certfile} and {keyfile} are not a certificate and its key, in PEM: {_reason(error)}", where=where[0]
         ) from None
 
 
 def trust(context: ssl.SSLContext, ca_file: Path, where: str) -> None:
-    """Lets a context trust the authorities in a file.
+    """Make a context trust the authorities in a file.
 
     Raises:
-        ConfigError: there are none in it.
+        ConfigError: the file holds none.
     """
     _require_readable(ca_file, where)
     try:

@@ -1,4 +1,4 @@
-"""The whole of the daemon's configuration, and what must fit together in it."""
+"""The daemon's configuration as a whole, and the checks across its sections."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ class StreamConfig(Settings):
     sample_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     quiet_after: Annotated[
         Literal["never"] | Duration | None,
-        Field(description="how long it may send nothing before an alert says so; as alerts.quiet_after if absent"),
+        Field(description="how long it may be silent before an alert says so; alerts.quiet_after if absent"),
     ] = None
 
 
 class ReferencesConfig(Settings):
-    """What becomes of a reference while the daemon runs."""
+    """How references are replaced while the daemon runs."""
 
     watch_s: Annotated[
         float,
         Field(
             ge=1,
             le=86_400,
-            description="after which it is looked again whether another bundle is where a stream's reference is; "
-            "MLflow is asked on SIGHUP only",
+            description="seconds between checks for another bundle at the place of a stream's reference; "
+            "MLflow is checked on SIGHUP only",
         ),
     ] = 30.0
     patience_s: Annotated[
         float,
-        Field(gt=0, le=86_400, description="how long panes wait for the reference that scored them, if it is not here"),
+        Field(gt=0, le=86_400, description="how long panes wait for the reference that scored them, if it is missing"),
     ] = 300.0
 
 
@@ -62,12 +62,12 @@ class ServerConfig(Settings):
     external_url: Annotated[
         str | None,
         AfterValidator(lambda url: url and check_url(url)),
-        Field(description="where people reach the status page: alerts link to it"),
+        Field(description="where people reach the status page; alerts link to it"),
     ] = None
 
 
 class LogConfig(Settings):
-    """The daemon's log. ``auto`` is for people on a terminal and JSON elsewhere."""
+    """The daemon's log. ``auto`` is readable on a terminal and JSON elsewhere."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
@@ -104,13 +104,13 @@ class DaemonConfig(Settings):
     device: Annotated[str, AfterValidator(_check_device), Field(json_schema_extra={"pattern": _DEVICE})] = "auto"
     precision: Annotated[
         Literal["auto", "float32"],
-        Field(description="of scoring on a GPU: auto rounds what convolutions multiply to TF32, twice as quick"),
+        Field(description="of scoring on a GPU: auto rounds factors of convolutions to TF32, twice as fast"),
     ] = "auto"
     log: LogConfig = LogConfig()
     tracing: Annotated[TracingConfig | None, Field(description="no traces are sent if absent")] = None
     state_dir: Annotated[
         ConfigPath | None,
-        Field(description="where state is kept that Kafka does not keep: of a replay, and of samples by HTTP"),
+        Field(description="folder for state that Kafka does not keep: of a replay, and of samples over HTTP"),
     ] = None
 
     def stream(self, name: str) -> StreamConfig | None:
@@ -119,13 +119,13 @@ class DaemonConfig(Settings):
 
     @property
     def quiet_after_ms(self) -> dict[str, int]:
-        """How long streams may send nothing, by their names; those that may do so for ever are left out."""
+        """How long streams may be silent, by name; streams without a limit are left out."""
         limits = {stream.name: stream.quiet_after or self.alerts.quiet_after for stream in self.streams}
         return {name: duration_ms(limit) for name, limit in limits.items() if limit and limit != "never"}
 
     @property
     def alerts_topic(self) -> str:
-        """Where alerts go in Kafka: the topic of the sink of kind kafka, else that of the source; empty without."""
+        """Kafka topic for alerts: of the sink of kind kafka, else of the source; empty without Kafka."""
         if not isinstance(self.source, KafkaSource):
             return ""
         stated = [sink.topic for sink in self.sinks if isinstance(sink, KafkaSinkConfig) and sink.topic]
@@ -133,7 +133,7 @@ class DaemonConfig(Settings):
 
     @property
     def local_state(self) -> Path | None:
-        """The folder that state is written to: none if there is none, or if Kafka keeps it."""
+        """The folder for state, if the daemon keeps it rather than Kafka."""
         return None if isinstance(self.source, KafkaSource) else self.state_dir
 
     @property
@@ -143,12 +143,12 @@ class DaemonConfig(Settings):
 
     @property
     def tests(self) -> bool:
-        """Whether windows are tested here, and thresholds needed; one that only scores leaves that to others."""
+        """Whether windows are tested here, and thresholds needed; not in a daemon that only scores."""
         return "test" in self.roles
 
     @property
     def forwards(self) -> bool:
-        """Whether this is a forwarder: samples come by HTTP and go to Kafka as they are."""
+        """Whether this is a forwarder: samples come over HTTP and go to Kafka unchanged."""
         return isinstance(self.source, HttpSource) and self.source.forward is not None
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class DaemonConfig(Settings):
         if isinstance(self.source, HttpSource):
             self.source.check_reach(self.server.host)
             if self.source.port is None and not self.server.enabled:
-                raise ValueError("source: needs a port of its own where server.enabled is false")
+                raise ValueError("source: needs its own port where server.enabled is false")
         if self.forwards:
             if self.streams or self.sinks:
                 raise ValueError(
@@ -189,16 +189,16 @@ class DaemonConfig(Settings):
                 "which needs a Kafka source with a schema_registry"
             )
         if not isinstance(self.source, KafkaSource):
-            told = "a replay" if isinstance(self.source, ReplaySource) else "a daemon that takes samples by HTTP"
+            kind = "a replay" if isinstance(self.source, ReplaySource) else "a daemon that receives samples over HTTP"
             names = [stream.name for stream in self.streams]
             if self.source.stream is not None and self.source.stream not in names:
                 raise ValueError(f"source.stream: {self.source.stream!r} is not among the streams {', '.join(names)}")
             if isinstance(self.source, HttpSource):
                 self.source.check_streams(names)
             if any(isinstance(sink, KafkaSinkConfig) for sink in self.sinks):
-                raise ValueError(f"sinks: kind kafka needs a Kafka source; {told} has no broker to write to")
+                raise ValueError(f"sinks: kind kafka needs a Kafka source; {kind} has no broker to write to")
             if not self.has_both_roles:
-                raise ValueError(f"roles: {told} runs both, score and test, in one process")
+                raise ValueError(f"roles: {kind} runs both, score and test, in one process")
             return self
         others = [self.source.topic, *self.source.topics.model_dump(exclude={"alerts"}).values()]
         if self.alerts_topic in others:

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: a number and its unit."""
+"""Lengths of time as people write them: a number and a unit."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+EXAMPLES = "write it like '30s', '5m', '1h' or '1d'"
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 
 
 def duration_ms(text: str) -> int:
-    """Milliseconds.
+    """Convert a length of time to milliseconds.
 
     >>> duration_ms("30s"), duration_ms("5m")
     (30000, 300000)
 
     Raises:
-        ValueError: the text is no length of time.
+        ValueError: the text is not a length of time.
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no length of time; write it like '30s', '5m', '1h' or '1d'")
+        raise ValueError(f"{text!r} is not a length of time; {EXAMPLES}")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -33,9 +34,9 @@ def _check(text: str) -> str:
 
 def _with_unit(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError(f"{value} is no length of time; write it like '30s', '5m', '1h' or '1d'")  # noqa: TRY004 - as below
+        raise ValueError(f"{value} is not a length of time; {EXAMPLES}")  # noqa: TRY004 - as below
     if isinstance(value, int | float):
-        raise ValueError(f"{value} has no unit; write it like '30s', '5m', '1h' or '1d'")  # noqa: TRY004 - pydantic tells ValueErrors
+        raise ValueError(f"{value} has no unit; {EXAMPLES}")  # noqa: TRY004 - pydantic reports ValueErrors
     return value
 
 

@@ -1,4 +1,4 @@
-"""How a client that speaks HTTP proves who it is, and checks whom it talks to."""
+"""How an HTTP client authenticates itself, and which servers it trusts."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ from driftwatch.settings import ConfigPath, Settings
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-NO_HEADER = "cannot be sent in a header: it has a line break or a blank at an end, or other than ASCII characters"
+NO_HEADER = "cannot be sent in a header: it has a line break, a blank at either end, or characters other than ASCII"
 
 
 def check_url(value: str) -> str:
-    """Passes an http or https address on as it is written.
+    """Return an http or https address unchanged.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     _HTTP_URL.validate_python(value)
     return value
 
 
 def check_urls(value: str | list[str]) -> str | list[str]:
-    """Passes one address or several on, see `check_url`."""
+    """Return one address or several unchanged, see `check_url`."""
     for each in [value] if isinstance(value, str) else value:
         check_url(each)
     return value
 
 
 def check_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Passes headers on that can be sent.
+    """Return headers unchanged.
 
     Raises:
-        ValueError: a name or a value cannot be one; what it is may be a secret, and is not told.
+        ValueError: a name or a value cannot be sent; a value may be secret, and is not shown.
     """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a header")
+            raise ValueError(f"{name!r} is not a name of a header")
         if not fits_header(value):
             raise ValueError(f"the value of {name} {NO_HEADER}")
     return headers
 
 
 def fits_header(value: str) -> bool:
-    """Whether a text can be a header's value: one with a line break at its end, as files of secrets have, cannot."""
+    """Whether a text can be a header's value; one with a trailing line break, as secret files have, cannot."""
     return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of an address, for people: its path and its user may be secrets."""
+    """Scheme, host and port of an address, for display: path and user may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
 def tls_context(ca_file: Path | None, where: str) -> ssl.SSLContext:
-    """Trust in the usual authorities, or in those of a file alone.
+    """A context that trusts the usual authorities, or only those in a file.
 
     Args:
         ca_file: certificates, PEM.
@@ -83,7 +83,7 @@ ServerUrls = Annotated[str | list[str], AfterValidator(check_urls)]
 
 
 class ServersConfig(Settings):
-    """A server, or several that are one."""
+    """A server, or several that act as one."""
 
     url: ServerUrls
 
@@ -93,13 +93,13 @@ class ServersConfig(Settings):
         return [self.url] if isinstance(self.url, str) else list(self.url)
 
     @property
-    def told(self) -> str:
-        """Where they are, for people."""
+    def destination(self) -> str:
+        """Their addresses, for display."""
         return ", ".join(map(origin, self.urls))
 
 
 class HttpClientConfig(Settings):
-    """How a client that speaks HTTP proves who it is, and checks whom it talks to."""
+    """How an HTTP client authenticates itself, and which servers it trusts."""
 
     headers: Annotated[dict[str, str], AfterValidator(check_headers), Field(repr=False, default_factory=dict)]
     username: UserName | None = None
@@ -120,11 +120,11 @@ class HttpClientConfig(Settings):
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together; give both or neither")
         if self.username is not None and self.bearer_token is not None:
-            raise ValueError("username and bearer_token are two ways to say who it is; give one")
+            raise ValueError("username and bearer_token are two ways to authenticate; give one")
         return self
 
     def client_options(self, where: str) -> dict[str, Any]:
-        """What an `httpx.Client` needs to connect: time-out, trust, and who it is with secrets in clear.
+        """Arguments for `httpx.Client`: time-out, trust, and credentials with secrets in clear.
 
         Args:
             where: this is configured, for messages.

@@ -1,4 +1,4 @@
-"""How a Kafka client proves who it is, and checks whom it talks to."""
+"""How a Kafka client authenticates itself, and which brokers it trusts."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from driftwatch.config.http import check_url
 from driftwatch.config.secrets import Secret, UserName
 from driftwatch.settings import ConfigPath, Settings
 
-_EXTENSION, _SEEN = re.compile(r"[A-Za-z]+"), re.compile(r"[\x21-\x7e \t\r\n]+")
+_EXTENSION, _VISIBLE = re.compile(r"[A-Za-z]+"), re.compile(r"[\x21-\x7e \t\r\n]+")
 
 
 def _check_extensions(extensions: dict[str, str]) -> dict[str, str]:
     for name, value in extensions.items():
-        # By RFC 7628; "auth" is the token itself.
-        if not _EXTENSION.fullmatch(name) or name == "auth" or not _SEEN.fullmatch(value):
+        # By RFC 7628; "auth" is reserved for the token.
+        if not _EXTENSION.fullmatch(name) or name == "auth" or not _VISIBLE.fullmatch(value):
             raise ValueError(f"{name!r} cannot be sent: names are letters, values visible ASCII characters")
     return extensions
 
 
 class OAuthConfig(Settings):
-    """An authorization server that gives tokens for client credentials (OAuth 2.0, RFC 6749, 4.4)."""
+    """An authorization server that issues tokens for client credentials (OAuth 2.0, RFC 6749, 4.4)."""
 
     token_url: Annotated[str, AfterValidator(check_url)]
     client_id: UserName
     client_secret: Secret
     scope: Annotated[str | None, Field(min_length=1)] = None
     parameters: dict[str, str] = Field(
-        default_factory=dict, repr=False, description="what else to ask for a token with, such as an audience"
+        default_factory=dict, repr=False, description="further parameters of token requests, such as an audience"
     )
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
 
 
 class SecurityConfig(Settings):
-    """How a Kafka client proves who it is, and checks whom it talks to."""
+    """How a Kafka client authenticates itself, and which brokers it trusts."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: ConfigPath | None = None
@@ -47,12 +47,12 @@ class SecurityConfig(Settings):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None = None
     sasl_username: UserName | None = None
     sasl_password: Secret | None = None
-    oauth: Annotated[OAuthConfig | None, Field(description="where tokens for OAUTHBEARER are from")] = None
+    oauth: Annotated[OAuthConfig | None, Field(description="where tokens for OAUTHBEARER come from")] = None
     oauth_token_file: Annotated[
-        ConfigPath | None, Field(description="or that: read for each connection, and kept fresh by something else")
+        ConfigPath | None, Field(description="instead of oauth: read for each connection, refreshed by something else")
     ] = None
     oauth_extensions: Annotated[dict[str, str], AfterValidator(_check_extensions)] = Field(
-        default_factory=dict, description="told to brokers beside a token, such as logicalCluster"
+        default_factory=dict, description="sent to brokers with a token, such as logicalCluster"
     )
 
     @model_validator(mode="after")
@@ -65,7 +65,7 @@ class SecurityConfig(Settings):
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise ValueError("ssl_certfile and ssl_keyfile go together; give both or neither")
         if self.ssl_password is not None and self.ssl_keyfile is None:
-            raise ValueError("ssl_password is of an ssl_keyfile, and there is none")
+            raise ValueError("ssl_password is given without an ssl_keyfile")
         return self
 
     def _check_sasl(self) -> None:
@@ -73,15 +73,15 @@ class SecurityConfig(Settings):
         given = [name for name in ("sasl_mechanism", *password, *tokens) if getattr(self, name)]
         if not self.protocol.startswith("SASL"):
             if given:
-                told = ", ".join(given)
-                raise ValueError(f"{told} without a SASL protocol; set protocol to SASL_SSL or SASL_PLAINTEXT")
+                names = ", ".join(given)
+                raise ValueError(f"{names} without a SASL protocol; set protocol to SASL_SSL or SASL_PLAINTEXT")
             return
         needed: tuple[str, ...]
         other: tuple[str, ...]
         if self.sasl_mechanism == "OAUTHBEARER":
             needed, other = (), password
             if (self.oauth is None) == (self.oauth_token_file is None):
-                raise ValueError("sasl_mechanism OAUTHBEARER needs oauth or oauth_token_file, one of both")
+                raise ValueError("sasl_mechanism OAUTHBEARER needs either oauth or oauth_token_file")
         elif self.sasl_mechanism == "AWS_MSK_IAM":
             needed, other = (), (*password, *tokens)
             if self.protocol != "SASL_SSL":
@@ -91,4 +91,4 @@ class SecurityConfig(Settings):
         if missing := [name for name in needed if name not in given]:
             raise ValueError(f"protocol {self.protocol} needs {', '.join(missing)}")
         if useless := [name for name in other if name in given]:
-            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} has no use for {', '.join(useless)}; leave out")
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} does not use {', '.join(useless)}; leave out")

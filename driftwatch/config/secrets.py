@@ -1,4 +1,4 @@
-"""Passwords, as configurations state them."""
+"""Passwords in configurations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pydantic import AfterValidator, SecretStr
 
 
 def check_sendable(text: str) -> str:
-    """Passes on what can be part of a password or a user's name.
+    """Return a text unchanged if it can be a password or a user's name.
 
     Raises:
-        ValueError: it is empty, as of a variable that is set to nothing, or has the line break that files of secrets
-            end with: brokers and servers would only say that it is wrong.
+        ValueError: it is empty, like an unset variable, or has the line break that secret files end with; brokers and
+            servers would only report it as wrong.
     """
     if not text:
         raise ValueError("is empty")
     if text != text.strip("\r\n"):
-        raise ValueError("begins or ends with a line break, which would be part of it: take it off")
+        raise ValueError("begins or ends with a line break, which would be part of it: remove it")
     return text
 
 
@@ -30,4 +30,4 @@ Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
 """A password, never shown."""
 
 UserName = Annotated[str, AfterValidator(check_sendable)]
-"""Who a password is of."""
+"""The user that a password belongs to."""

@@ -1,4 +1,4 @@
-"""Whom alerts are told to: topics, Alertmanager, webhooks, mail, and the log."""
+"""Where alerts go: topics, Alertmanager, webhooks, mail, and the log."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SinkName = Annotated[
     str | None,
     Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-        description="in metrics, in logs and of its consumer group; its kind or template, numbered, if absent",
+        description="in metrics, logs and the consumer group; if absent, the kind or template, numbered if repeated",
     ),
 ]
 Attempts = Annotated[
-    int, Field(ge=1, le=1000, description="before an alert is given up; 40 last about a quarter of an hour")
+    int, Field(ge=1, le=1000, description="before an alert is given up; 40 take about a quarter of an hour")
 ]
 QueueSize = Annotated[int, Field(ge=1, le=1_000_000)]
 LabelName = Annotated[str, Field(pattern=r"^([A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]{0,99}$")]
@@ -49,8 +49,8 @@ class KafkaSinkConfig(Settings):
     topic: Annotated[Topic | None, Field(description="the source's topics.alerts if absent")] = None
 
     @property
-    def told(self) -> str:
-        """To where, for people."""
+    def destination(self) -> str:
+        """Where alerts go, for display."""
         return self.topic or "the source's topics.alerts"
 
 
@@ -60,33 +60,33 @@ class LogSinkConfig(Settings):
     kind: Literal["log"]
 
     @property
-    def told(self) -> str:
-        """To where, for people."""
+    def destination(self) -> str:
+        """Where alerts go, for display."""
         return "the daemon's log"
 
 
 class HttpSinkConfig(HttpClientConfig):
-    """A sink that speaks HTTP."""
+    """A sink that is reached by HTTP."""
 
     name: SinkName = None
 
 
 class WebhookSinkConfig(HttpSinkConfig):
-    """Alerts as HTTP POST, as their receiver takes them; address and headers may hold secrets and are not shown."""
+    """Alerts by HTTP POST, in the receiver's format; address and headers may hold secrets and are not shown."""
 
     kind: Literal["webhook"]
     url: Annotated[str, AfterValidator(check_url), Field(repr=False)]
     template: Annotated[
         Literal["cloudevents", "slack", "teams", "pagerduty"],
-        Field(description="what is posted: the alert itself, or a message that a chat or a pager shows"),
+        Field(description="what is posted: the alert itself, or a message for a chat or a pager"),
     ] = "cloudevents"
     routing_key: Annotated[Secret | None, Field(description="of PagerDuty's Events API v2 integration")] = None
     max_attempts: Attempts = 40
     queue: QueueSize = 1000
 
     @property
-    def told(self) -> str:
-        """To where, for people: the host alone, since the path may be a secret."""
+    def destination(self) -> str:
+        """Where alerts go, for display: the host only, since the path may be secret."""
         return origin(self.url)
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class WebhookSinkConfig(HttpSinkConfig):
 
 
 class AlertmanagerSinkConfig(ServersConfig, HttpSinkConfig):
-    """What fires, kept up in Prometheus Alertmanager by its API v2; each of several addresses is told by itself."""
+    """Firing alerts, kept up to date in Prometheus Alertmanager (API v2); each of several addresses gets them all."""
 
     kind: Literal["alertmanager"]
     url: Annotated[
@@ -108,10 +108,10 @@ class AlertmanagerSinkConfig(ServersConfig, HttpSinkConfig):
         dict[LabelName, Annotated[str, Field(min_length=1)]],
         Field(description="more labels, to route and silence by", default_factory=dict),
     ]
-    resend_s: Annotated[float, Field(gt=0, le=3600, description="how often it is told what still fires")] = 60.0
+    resend_s: Annotated[float, Field(gt=0, le=3600, description="how often firing alerts are sent again")] = 60.0
     expires_s: Annotated[
         float,
-        Field(gt=0, le=86_400, description="after which Alertmanager takes for resolved what it hears no more of"),
+        Field(gt=0, le=86_400, description="after which Alertmanager resolves an alert that is no longer sent"),
     ] = 600.0
 
     @model_validator(mode="after")
@@ -135,10 +135,10 @@ class EmailSinkConfig(Settings):
     kind: Literal["email"]
     name: SinkName = None
     host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int | None, Field(ge=1, le=65_535, description="587, 465 or 25 by its encryption if absent")] = None
+    port: Annotated[int | None, Field(ge=1, le=65_535, description="if absent, 587, 465 or 25 by encryption")] = None
     encryption: Annotated[
         Literal["starttls", "tls", "none"],
-        Field(description="starttls: from the greeting on; tls: from the first byte on"),
+        Field(description="starttls: after the greeting; tls: from the first byte"),
     ] = "starttls"
     sender: Annotated[Address, Field(alias="from")]
     to: Annotated[list[Address], Field(min_length=1, max_length=100)]
@@ -150,13 +150,13 @@ class EmailSinkConfig(Settings):
     queue: QueueSize = 1000
 
     @property
-    def told(self) -> str:
-        """To where, for people."""
+    def destination(self) -> str:
+        """Where alerts go, for display."""
         return f"{', '.join(self.to)} by {self.host}:{self.server_port}"
 
     @property
     def server_port(self) -> int:
-        """The port that is stated, or the usual one."""
+        """The configured port, or the usual one."""
         return self.port or SUBMISSION_PORTS[self.encryption]
 
     @model_validator(mode="after")
@@ -173,22 +173,22 @@ SinkConfig = Annotated[AnySinkConfig, Field(discriminator="kind")]
 
 
 def named_sinks(configs: Sequence[AnySinkConfig]) -> list[tuple[str, AnySinkConfig]]:
-    """Every sink with the name that metrics and logs know it by.
+    """Every sink with the name that metrics and logs use.
 
-    The name is the one it is given, else its template or kind; sinks that would have the same one are numbered. An
-    Alertmanager of several addresses counts as that many sinks (see `one_by_one`).
+    That is the configured name, else the template or kind; sinks that would share one are numbered. An Alertmanager
+    with several addresses counts as that many sinks (see `one_by_one`).
     """
-    usual = [_usual_name(config) for config in configs]
-    often, seen, named = Counter(usual), Counter[str](), list[tuple[str, AnySinkConfig]]()
-    for base, config in zip(usual, configs, strict=True):
+    defaults = [_default_name(config) for config in configs]
+    repeats, seen, named = Counter(defaults), Counter[str](), list[tuple[str, AnySinkConfig]]()
+    for base, config in zip(defaults, configs, strict=True):
         seen[base] += 1
         given = getattr(config, "name", None)
-        named.append((given or (base if often[base] == 1 else f"{base}-{seen[base]}"), config))
+        named.append((given or (base if repeats[base] == 1 else f"{base}-{seen[base]}"), config))
     return named
 
 
 def one_by_one(configs: Sequence[AnySinkConfig]) -> list[AnySinkConfig]:
-    """The same sinks, with an Alertmanager of several addresses as one sink each."""
+    """The same sinks, with an Alertmanager of several addresses split into one sink for each."""
     found: list[AnySinkConfig] = []
     for config in configs:
         if isinstance(config, AlertmanagerSinkConfig) and len(config.urls) > 1:
@@ -200,7 +200,7 @@ def one_by_one(configs: Sequence[AnySinkConfig]) -> list[AnySinkConfig]:
     return found
 
 
-def _usual_name(config: AnySinkConfig) -> str:
+def _default_name(config: AnySinkConfig) -> str:
     if getattr(config, "name", None):
         return f"{config.kind}/named"
     if isinstance(config, WebhookSinkConfig) and config.template != "cloudevents":

@@ -35,7 +35,7 @@ _TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
 
 def _check_topic(value: str) -> str:
     if not re.fullmatch(_TOPIC, value) or value in (".", ".."):
-        raise PydanticCustomError("topic", "should be up to 249 letters, digits, '.', '_' and '-', as Kafka has it")
+        raise PydanticCustomError("topic", "should be up to 249 letters, digits, '.', '_' and '-', as Kafka requires")
     return value
 
 
@@ -44,7 +44,7 @@ Server = Annotated[str, AfterValidator(_check_server)]
 
 
 class TopicsConfig(Settings):
-    """The topics that driftwatch writes; a source's own begin with its group, so that two daemons do not mix theirs."""
+    """The topics that driftwatch writes. By default they begin with the source's group, which keeps daemons apart."""
 
     panes: Topic = "driftwatch.panes"
     windows: Topic = "driftwatch.windows"
@@ -57,12 +57,12 @@ class TopicsConfig(Settings):
         topics = list(self.model_dump().values())
         repeated = sorted({topic for topic in topics if topics.count(topic) > 1})
         if repeated:
-            raise ValueError(f"each needs a topic of its own, but {', '.join(repeated)} is given twice")
+            raise ValueError(f"each needs its own topic, but {', '.join(repeated)} is given twice")
         return self
 
 
 class KafkaConnection(Settings):
-    """Brokers, how to prove oneself to them, and how large a message may be."""
+    """Brokers, how to authenticate with them, and how large a message may be."""
 
     bootstrap_servers: Annotated[list[Server], BeforeValidator(_split_commas), Field(min_length=1)]
     security: SecurityConfig = SecurityConfig()
@@ -70,19 +70,19 @@ class KafkaConnection(Settings):
 
 
 class SchemaRegistryConfig(ServersConfig, HttpClientConfig):
-    """Confluent Schema Registry, or another that speaks its HTTP API, which knows how messages are written."""
+    """Confluent Schema Registry, or another one with its HTTP API, which holds the schemas of messages."""
 
     url: Annotated[
         ServerUrls,
-        Field(repr=False, min_length=1, description="or several of one registry, each asked where the last is silent"),
+        Field(repr=False, min_length=1, description="or several of one registry, tried in turn"),
     ]
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 3.0
 
 
 class SheddingConfig(Settings):
-    """Looks at a part of the messages of a partition that is too far behind, and at all of them again afterwards."""
+    """Processes only a part of the messages of a partition that lags too far, and all again once it has caught up."""
 
-    max_lag: Annotated[Duration, Field(description="between a message's time and its being looked at")] = "60s"
+    max_lag: Annotated[Duration, Field(description="between a message's time and its processing")] = "60s"
 
 
 class KafkaSource(KafkaConnection):
@@ -94,14 +94,14 @@ class KafkaSource(KafkaConnection):
         DEFAULT_GROUP
     )
     start: Annotated[
-        Literal["earliest", "latest"], Field(description="where a group that has never read the topic begins")
+        Literal["earliest", "latest"], Field(description="where a group starts that has never read the topic")
     ] = "earliest"
     instance: Annotated[
         str | None,
         Field(
             pattern=r"^[A-Za-z0-9._-]{1,200}$",
-            description="a name that stays the same over restarts, such as that of a pod in a StatefulSet: "
-            "a restarted daemon takes its place at once instead of waiting for the session to expire",
+            description="a name that is kept over restarts, such as that of a pod in a StatefulSet: a restarted daemon "
+            "takes its place again at once, instead of waiting for the session to expire",
         ),
     ] = None
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
@@ -110,12 +110,12 @@ class KafkaSource(KafkaConnection):
         Field(
             min_length=1,
             description="where the daemon runs, such as its availability zone: partitions are read from the replica "
-            "there (broker.rack), if brokers have the RackAwareReplicaSelector",
+            "there (broker.rack), if brokers use the RackAwareReplicaSelector",
         ),
     ] = None
     topics: TopicsConfig = TopicsConfig()
     schema_registry: Annotated[
-        SchemaRegistryConfig | None, Field(description="that knows the schemas of Avro and Protobuf messages")
+        SchemaRegistryConfig | None, Field(description="holds the schemas of Avro and Protobuf messages")
     ] = None
     max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500
     fetch_max_wait_ms: Annotated[
@@ -123,11 +123,11 @@ class KafkaSource(KafkaConnection):
         Field(
             ge=1,
             le=500,
-            description="how long brokers gather what comes for one transaction: less is sooner, more is cheaper",
+            description="how long brokers collect messages for one transaction: less is sooner, more is cheaper",
         ),
     ] = 200
     shedding: Annotated[
-        SheddingConfig | None, Field(description="when more comes than can be scored; it falls behind if absent")
+        SheddingConfig | None, Field(description="under overload; if absent, the daemon falls behind")
     ] = None
 
     @model_validator(mode="before")
@@ -145,7 +145,7 @@ class KafkaSource(KafkaConnection):
     @model_validator(mode="after")
     def _no_loop(self) -> Self:
         if self.topic in self.topics.model_dump().values():
-            raise ValueError(f"reads topic {self.topic!r} that driftwatch itself writes; rename one of them")
+            raise ValueError(f"reads topic {self.topic!r}, which driftwatch itself writes; rename one of them")
         return self
 
 
@@ -159,12 +159,12 @@ class ReplaySource(Settings):
     rate: Annotated[float, Field(gt=0, description="samples per second; as fast as possible if absent")] | None = None
     time: Annotated[
         str | None,
-        Field(description="the column that says when each row happened; as if they came at the rate if absent"),
+        Field(description="the column with each row's time; if absent, rows count as arriving at the rate"),
     ] = None
     loop: bool = False
 
     @model_validator(mode="after")
     def _once(self) -> Self:
         if self.loop and self.time is not None:
-            raise ValueError("time: what comes again in a loop is not of the same time; leave out one of both")
+            raise ValueError("time: rows of a loop repeat, and their times with them; leave out time or loop")
         return self

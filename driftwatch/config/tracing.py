@@ -11,29 +11,29 @@ from driftwatch.settings import Settings
 
 
 class TracingConfig(Settings):
-    """A collector of OpenTelemetry traces; what is absent here is taken from the usual ``OTEL_*`` variables."""
+    """A collector of OpenTelemetry traces; what is absent here comes from the usual ``OTEL_*`` variables."""
 
     endpoint: Annotated[
         str | None,
         AfterValidator(lambda url: url and check_url(url)),
         Field(
             repr=False,
-            description="of a collector that takes OTLP by HTTP, without /v1/traces; "
+            description="of a collector that accepts OTLP over HTTP, without /v1/traces; "
             "OTEL_EXPORTER_OTLP_ENDPOINT if absent, else http://localhost:4318",
         ),
     ] = None
     headers: Annotated[
         dict[str, str],
         AfterValidator(check_headers),
-        Field(repr=False, default_factory=dict, description="sent along, such as an authorization"),
+        Field(repr=False, default_factory=dict, description="sent with traces, such as an authorization"),
     ]
     sample_ratio: Annotated[
         float | None,
         Field(
             ge=0,
             le=1,
-            description="of the traces that begin here, one for each batch; a message's own trace is followed whenever "
-            "its sender sampled it. OTEL_TRACES_SAMPLER if absent, else all",
+            description="of the traces that begin here, one for each batch; a message's own trace is continued if its "
+            "sender sampled it. OTEL_TRACES_SAMPLER if absent, else all",
         ),
     ] = None
     service_name: Annotated[
@@ -41,6 +41,6 @@ class TracingConfig(Settings):
     ] = None
 
     @property
-    def told(self) -> str:
-        """To where, for people."""
+    def destination(self) -> str:
+        """Where traces go, for display."""
         return origin(self.endpoint) if self.endpoint else "as the environment says"

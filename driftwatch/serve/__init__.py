@@ -1,1 +1,1 @@
-"""What the daemon shows: metrics, health and a status page, all fed by the stages' events alone."""
+"""What the daemon exposes: metrics, health and a status page, all fed by the stages' events alone."""

@@ -1,4 +1,4 @@
-"""The certificate that an HTTPS listener shows, taken up anew when its files change."""
+"""The certificate of an HTTPS listener, reloaded when its files change."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ Stamp = tuple[tuple[int, int, int], ...]
 
 
 class RenewedCertificate:
-    """Shows each client the certificate that is in the files by then: they are renewed every few weeks.
+    """Presents the certificate that is currently in the files, which are renewed every few weeks.
 
     Args:
         tls: the files.
-        name: of the configuration's section that has them.
+        name: the section of the configuration that names them.
 
     Raises:
-        ConfigError: they cannot be used.
+        ConfigError: the files cannot be used.
     """
 
     def __init__(self, tls: TlsConfig, name: str) -> None:
         self._tls = tls
         self._places = (f"{name}.tls.certfile", f"{name}.tls.keyfile")
-        self._seen = self._stamp()
+        self._loaded_stamp = self._stamp()
         self._current = self._load()
         self.context = self._load()
-        """For the listener; what it shows is another one's."""
-        # Asked at the beginning of each handshake, of clients that name no server too.
-        self.context.sni_callback = self._greet
+        """For the listener; each connection then switches to the context of the current certificate."""
+        # Called at the start of every handshake, even if the client names no server.
+        self.context.sni_callback = self._select
 
-    def _greet(self, connection: ssl.SSLSocket | ssl.SSLObject, *_: object) -> None:
+    def _select(self, connection: ssl.SSLSocket | ssl.SSLObject, *_: object) -> None:
         stamp = self._stamp()
-        if stamp != self._seen:
-            self._seen = stamp
+        if stamp != self._loaded_stamp:
+            self._loaded_stamp = stamp
             self._renew()
         connection.context = self._current
 
@@ -47,8 +47,8 @@ class RenewedCertificate:
         try:
             self._current = self._load()
         except ConfigError as error:
-            # Of files that are written one after the other the last one changes the stamp again.
-            log.warning("the certificate was not renewed; the one from before is shown", reason=str(error))
+            # If files are written one after the other, the last one changes the stamp again.
+            log.warning("certificate not renewed; the previous one stays in use", reason=str(error))
         else:
             log.info("certificate renewed", file=str(self._tls.certfile))
 
@@ -58,7 +58,7 @@ class RenewedCertificate:
         return context
 
     def _stamp(self) -> Stamp:
-        """Another one whenever the files are others, also behind a link; empty where one is missing."""
+        """Changes whenever the files do, also behind a link; empty if one is missing."""
         try:
             found = [path.stat() for path in (self._tls.certfile, self._tls.keyfile)]
         except OSError:

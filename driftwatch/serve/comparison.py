@@ -1,4 +1,4 @@
-"""How the scores of a stream's newest samples lie beside those of its reference."""
+"""Compares the scores of a stream's newest samples with those of its reference."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 BINS = 40
 RECENT = 500
 TAIL = 0.99
-"""The share of the reference's samples below what the page calls its tail."""
+"""Quantile of the reference's scores above which the page speaks of the tail."""
 
 
 class Comparison:
     """Two histograms over the same bins: of the reference's held-out samples, and of a stream's newest ones.
 
-    The bins are even, from the lowest of the reference's scores to twice as far above them as its highest usual one;
-    what lies beyond is counted in the bin at that end.
+    The bins are even. They begin at the lowest of the reference's scores, and span twice the range up to its 99.9 %
+    quantile; scores outside count in the bin at that end.
 
     Args:
-        reference: its held-out samples' scores, ``(N,)``, nats; there must be some.
+        reference: scores of its held-out samples, ``(N,)``, nats; not empty.
     """
 
     def __init__(self, reference: NDArray[np.float64]) -> None:
@@ -31,11 +31,11 @@ class Comparison:
         self._recent: NDArray[np.float64] = np.empty(0)
 
     def add(self, scores: NDArray[np.float64]) -> None:
-        """Takes the scores of samples that came, ``(n,)``."""
+        """Add scores of new samples, ``(n,)``."""
         self._recent = np.concatenate([self._recent, scores])[-RECENT:]
 
     def to_json(self) -> dict[str, Any] | None:
-        """Edges of the bins and the shares in them, medians, and how much is in the tail; None before any came."""
+        """Bin edges, the shares in the bins, medians, and the share in the tail; None before any sample came."""
         if not len(self._recent):
             return None
         return {

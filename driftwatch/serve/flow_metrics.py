@@ -1,4 +1,4 @@
-"""Prometheus metrics of how a stream comes: whether it does, how fast, and what windows by time miss of it."""
+"""Prometheus metrics of a stream's flow: whether samples come, how fast, and what windows by time miss."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from driftwatch.stream.events import NotTested, StreamPaced, StreamQuiet
 
 
 class FlowMetrics:
-    """Keeps them.
+    """Metrics of a stream's flow.
 
     Args:
-        tests: makes those that only who tests a stream may tell.
+        tests: makes the metrics that only the daemon that tests a stream may report.
         watched: makes the others.
         sizes: of windows, in samples.
     """
 
     def __init__(self, tests: StreamMetrics, watched: StreamMetrics, sizes: Collection[int]) -> None:
         self._sizes = tuple(sizes)
-        self._quiet = tests.gauge("driftwatch_stream_quiet", "1 while nothing comes from the stream any more.")
+        self._quiet = tests.gauge("driftwatch_stream_quiet", "1 while the stream is silent.")
         self._fill = tests.gauge(
             "driftwatch_window_fill_seconds",
-            "How long it takes to fill a window at the rate at which samples come.",
+            "Time that a window takes to fill at the stream's present rate.",
             "window",
         )
         self._late = watched.counter(
@@ -35,7 +35,7 @@ class FlowMetrics:
         )
 
     def take(self, event: NotTested | StreamPaced | StreamQuiet, stream: str) -> None:
-        """Take an event into account, of a stream by its label."""
+        """Update the metrics from an event, under a stream's label."""
         match event:
             case StreamQuiet():
                 self._quiet.labels(stream).set(event.since_ms is not None)

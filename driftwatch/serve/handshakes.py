@@ -1,4 +1,4 @@
-"""TLS for a listener, with bounds on the time before there is a connection: uvicorn's own has none that holds."""
+"""TLS for a listener, with a time limit on handshakes: uvicorn's own limit does not hold."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import uvicorn
 from driftwatch.serve.protocol import MOST_CONNECTIONS
 
 HANDSHAKE_S = 10.0
-"""How long a handshake may take, as long as a request's head."""
+"""How long a handshake may take: as long as a request's head."""
 
 MOST_HANDSHAKES = MOST_CONNECTIONS
-"""At a time; they are not among the connections yet."""
+"""At the same time, in addition to the established connections."""
 
 ACCEPT_AGAIN_S = 0.5
-"""After which a connection is taken again, where there were no open files left."""
+"""When to accept again after running out of file descriptors."""
 
 
 class TlsServer(uvicorn.Server):
-    """Makes the connections of the sockets it is given by itself.
+    """Accepts the connections of its sockets itself, instead of leaving that to asyncio.
 
     Args:
         config: of the server.
-        context: the certificate to show.
+        context: with the certificate to present.
     """
 
     def __init__(self, config: uvicorn.Config, context: ssl.SSLContext) -> None:
@@ -47,11 +47,11 @@ class TlsServer(uvicorn.Server):
 
 
 class Handshakes:
-    """Takes connections from a socket; where too many do not get beyond their handshake, the oldest makes room.
+    """Accepts connections from a socket. If too many handshakes are pending, the oldest is cancelled.
 
     Args:
         listening: the socket.
-        context: the certificate to show.
+        context: with the certificate to present.
         make: makes the protocol of a connection.
     """
 
@@ -61,17 +61,17 @@ class Handshakes:
         self._context = context
         self._make = make
         self._loop = asyncio.get_running_loop()
-        # In the order in which they came.
-        self._under_way: dict[asyncio.Task[None], None] = {}
+        # Oldest first.
+        self._pending: dict[asyncio.Task[None], None] = {}
         self._accepting = self._loop.create_task(self._accept())
 
     def close(self) -> None:
-        """Takes no more, and gives up what is under way."""
-        for task in (self._accepting, *self._under_way):
+        """Accept no more connections, and cancel pending handshakes."""
+        for task in (self._accepting, *self._pending):
             task.cancel()
 
     async def wait_closed(self) -> None:
-        """Nothing is to be waited for."""
+        """Required by uvicorn; there is nothing to wait for."""
 
     async def _accept(self) -> None:
         while True:
@@ -80,20 +80,20 @@ class Handshakes:
             except OSError:
                 await asyncio.sleep(ACCEPT_AGAIN_S)
                 continue
-            task = self._loop.create_task(self._greet(connection))
-            self._under_way[task] = None
-            task.add_done_callback(self._under_way.pop)
-            if len(self._under_way) > MOST_HANDSHAKES:
-                next(iter(self._under_way)).cancel()
+            task = self._loop.create_task(self._handshake(connection))
+            self._pending[task] = None
+            task.add_done_callback(self._pending.pop)
+            if len(self._pending) > MOST_HANDSHAKES:
+                next(iter(self._pending)).cancel()
 
-    async def _greet(self, connection: socket.socket) -> None:
-        greeted = False
+    async def _handshake(self, connection: socket.socket) -> None:
+        established = False
         try:
-            with contextlib.suppress(OSError):  # of a handshake that fails, or takes too long
+            with contextlib.suppress(OSError):  # the handshake failed or took too long
                 await self._loop.connect_accepted_socket(
                     self._make, connection, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S
                 )
-                greeted = True
+                established = True
         finally:
-            if not greeted:
+            if not established:
                 connection.close()

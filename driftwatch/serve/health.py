@@ -1,4 +1,4 @@
-"""Whether the daemon lives, and whether it does its work: ``/healthz`` and ``/readyz``."""
+"""Whether the daemon is alive, and whether it works: ``/healthz`` and ``/readyz``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FINE = "ok"
 
 @dataclass
 class _Role:
-    """What is known of one role: why it has no source, when it last asked for more, and what ended it."""
+    """What is known of a role: why it has no source, when it last polled, and what ended it."""
 
     lost: str | None = "is not connected yet"
     last_poll_s: float | None = None
@@ -35,12 +35,12 @@ class _Role:
 
 
 class Health:
-    """An observer that tells from the stages' progress how the daemon is. Thread-safe.
+    """An observer that derives the daemon's health from the stages' events. Thread-safe.
 
     Args:
         roles: the roles that run: ``score``, ``test``, ``replay``, ``intake`` or ``forward``.
         stall_after_s: seconds without a poll of its source after which a role counts as stalled.
-        clock: a clock that never goes back, seconds.
+        clock: monotonic, seconds.
     """
 
     def __init__(
@@ -53,28 +53,28 @@ class Health:
         self._refused: dict[tuple[str, str], str] = {}
         self._awaited: set[tuple[str, str]] = set()
         self._gone: Counter[Partition] = Counter()
-        self._unkept = ""
+        self._state_trouble = ""
         self._lock = Lock()
 
     def expect(self, streams: Collection[str]) -> None:
-        """Streams that need a reference before the daemon is ready; until this is called it is not."""
+        """Set the streams that need a reference; the daemon is not ready before this is called."""
         with self._lock:
             self._expected = frozenset(streams)
             self._refused = {of: why for of, why in self._refused.items() if of[1] in ("", *streams)}
 
     def role_died(self, role: str, error: BaseException) -> None:
-        """A role's thread has ended by an error, and will not come back."""
+        """Record that a role's thread has ended with an error, for good."""
         with self._lock:
             self._roles.setdefault(role, _Role()).death = f"died: {type(error).__name__}: {error}"
 
     def role_done(self, role: str) -> None:
-        """A role has come to its end, as a replay does: it is neither lost nor stalled."""
+        """Record that a role has finished, as a replay does: it is neither lost nor stalled."""
         with self._lock:
             if role in self._roles:
                 self._roles[role] = _Role(lost=None, last_poll_s=math.inf)
 
     def __call__(self, event: Event) -> None:
-        """Take an event into account; a `Progress` without a role stands for every role."""
+        """Update from an event; a `Progress` without a role applies to every role."""
         if isinstance(event, ReferenceInUse):
             with self._lock:
                 self._in_use.add(event.stream)
@@ -90,7 +90,7 @@ class Health:
                 self._gone[event.topic, event.partition] += event.count
         elif isinstance(event, StateKept):
             with self._lock:
-                self._unkept = event.trouble
+                self._state_trouble = event.trouble
         elif isinstance(event, ReferenceAwaited):
             with self._lock:
                 change = self._awaited.add if event.waiting else self._awaited.discard
@@ -102,26 +102,26 @@ class Health:
                         self._progress(role, event)
 
     def alive(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every role still runs, and what is wrong if not."""
+        """Whether every role still runs; if not, what is wrong."""
         with self._lock:
             return _report({"roles": self._dead()})
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every stream has its reference and every role reads on, and what is wrong if not.
+        """Whether every stream has its reference and every role is reading; if not, what is wrong.
 
-        What was refused, and what is waited for, is remarked on: the daemon works on with what it has.
+        Refused reloads and awaited references are only remarks: the daemon works on with what it has.
         """
         with self._lock:
-            fine, told = _report(
+            ok, report = _report(
                 {
                     "roles": self._dead(),
                     "references": self._unreferenced(),
-                    "source": _words({name: role.lost for name, role in self._roles.items()}),
+                    "source": _join({name: role.lost for name, role in self._roles.items()}),
                     "progress": self._stalled(),
                 }
             )
             remarks = self._remarks()
-        return fine, {**told, "remarks": remarks} if remarks else told
+        return ok, {**report, "remarks": remarks} if remarks else report
 
     def _remarks(self) -> list[str]:
         refused = [
@@ -129,14 +129,14 @@ class Health:
             for (what, stream), why in sorted(self._refused.items())
         ]
         awaited = [
-            f"stream {stream}: panes wait for reference {version}, which is not here"
+            f"stream {stream}: panes wait for reference {version}, which is missing here"
             for stream, version in sorted(self._awaited)
         ]
         gone = [
             f"{count:,} offsets of {topic}/{partition} were gone before they were read"
             for (topic, partition), count in sorted(self._gone.items())
         ]
-        return refused + awaited + gone + ([self._unkept] if self._unkept else [])
+        return refused + awaited + gone + ([self._state_trouble] if self._state_trouble else [])
 
     def _progress(self, role: _Role, event: Progress) -> None:
         if event.kind == "source_lost":
@@ -147,7 +147,7 @@ class Health:
             role.lost = None
 
     def _dead(self) -> str:
-        return _words({name: role.death for name, role in self._roles.items()})
+        return _join({name: role.death for name, role in self._roles.items()})
 
     def _unreferenced(self) -> str:
         if self._expected is None:
@@ -162,16 +162,14 @@ class Health:
             if role.last_poll_s is None:
                 words[name] = "has not polled its source yet"
             elif (idle_s := now - role.last_poll_s) > self._stall_after_s:
-                words[name] = (
-                    f"stalled: last polled its source {idle_s:.0f} s ago, allowed are {self._stall_after_s:g} s"
-                )
-        return _words(words)
+                words[name] = f"stalled: last polled its source {idle_s:.0f} s ago, more than {self._stall_after_s:g} s"
+        return _join(words)
 
 
-def _words(troubles: dict[str, str | None]) -> str:
+def _join(troubles: dict[str, str | None]) -> str:
     return "; ".join(f"{role} {trouble}" for role, trouble in troubles.items() if trouble) or FINE
 
 
 def _report(checks: dict[str, str]) -> tuple[bool, dict[str, Any]]:
-    fine = all(words == FINE for words in checks.values())
-    return fine, {"status": FINE if fine else "failing", "checks": checks}
+    ok = all(words == FINE for words in checks.values())
+    return ok, {"status": FINE if ok else "failing", "checks": checks}

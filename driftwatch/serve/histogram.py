@@ -1,4 +1,4 @@
-"""A histogram that takes whole arrays: samples come by the pane, and far too many to count one at a time."""
+"""A Prometheus histogram that takes whole arrays: there are far too many samples to count one at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ArrayHistogram(Collector):
         self._lock = Lock()
 
     def observe(self, label: str, values: NDArray[np.floating]) -> None:
-        """Count `values` ``(n,)``; what is not finite lies above every bound and is left out of the sum."""
+        """Count `values` ``(n,)``; those that are not finite count above every bound and are left out of the sum."""
         places = np.searchsorted(self._bounds, values, side="left")
         added = np.bincount(places, minlength=len(self._names))
         total = float(np.sum(values, where=np.isfinite(values)))
@@ -41,7 +41,7 @@ class ArrayHistogram(Collector):
             self._sums[label] = self._sums.get(label, 0.0) + total
 
     def remove(self, label: str) -> None:
-        """Forget what was counted under a label, if anything was."""
+        """Forget what was counted under a label, if anything."""
         with self._lock:
             self._counts.pop(label, None)
             self._sums.pop(label, None)
@@ -57,5 +57,5 @@ class ArrayHistogram(Collector):
         yield family
 
     def describe(self) -> Iterator[HistogramMetricFamily]:
-        """The metric without its samples."""
+        """The metric without its series."""
         yield HistogramMetricFamily(self._name, self._documentation, labels=[self._label])

@@ -1,4 +1,4 @@
-"""The HTTP server beside the stream: metrics, health, status; in a thread of its own."""
+"""The HTTP server for metrics, health and status, in its own thread."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from driftwatch.serve.status import Status
 START_S = 10.0
 STOP_S = 2.0
 KEEP_ALIVE_S = 120
-"""Longer than clients keep idle connections, Go's 90 s say: else they may post on one that is just being closed."""
+"""Longer than clients keep idle connections (Go: 90 s), or they may post on one that is just being closed."""
 
 STATIC = Path(__file__).with_name("static")
 HEADERS = {
@@ -45,24 +45,24 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
-"""Of every answer. Browsers may keep one, but ask whether it is still true: then an unchanged status costs nothing."""
+"""Of every response. Browsers may cache it but must revalidate: an unchanged status then costs nothing."""
 
 COMPRESSED_FROM_BYTES = 1_000
 
 
 class Listener:
-    """Serves an application in a thread of its own.
+    """Serves an application in its own thread.
 
     Args:
         host: to listen on.
         port: to listen on; 0 for any that is free.
         app: to serve.
-        name: of the configuration's section that says so.
-        tls: the certificate to show; plain HTTP if None.
+        name: the section of the configuration with these settings.
+        tls: the certificate to present; None for plain HTTP.
     """
 
     def __init__(self, host: str, port: int, app: ASGIApp, *, name: str, tls: TlsConfig | None = None) -> None:
-        self._host, self._wanted = host, port
+        self._host, self._requested_port = host, port
         self._app = app
         self._name = name
         self._tls = tls
@@ -72,15 +72,15 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Its address, without a slash at the end."""
+        """Its address, without a trailing slash."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     def start(self) -> None:
-        """Listens, and serves from now on.
+        """Listen, and start to serve.
 
         Raises:
-            SourceError: the port is taken, or the host is not one of this machine.
+            SourceError: the port is in use, or the host is not an address of this machine.
             ConfigError: the certificate cannot be used.
         """
         certificate = RenewedCertificate(self._tls, self._name) if self._tls is not None else None
@@ -88,11 +88,11 @@ class Listener:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((self._host, self._wanted))
+            listening.bind((self._host, self._requested_port))
         except OSError as error:
             listening.close()
             raise SourceError(
-                f"cannot listen on {self._host}:{self._wanted}: {error.strerror}",
+                f"cannot listen on {self._host}:{self._requested_port}: {error.strerror}",
                 where=self._name,
                 remedy=(
                     f"set {self._name}.port to a free port, or 0 for any"
@@ -121,14 +121,14 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops serving."""
+        """Stop serving."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(STOP_S)
 
 
 class HttpServer(Listener):
-    """Serves what the daemon knows of itself.
+    """Serves the daemon's metrics, health and status.
 
     Args:
         host: to listen on.
@@ -136,17 +136,17 @@ class HttpServer(Listener):
         metrics: for ``/metrics``.
         health: for ``/healthz`` and ``/readyz``.
         status: for ``/api/status`` and the page.
-        intake: for whatever is posted; nothing is if None.
+        intake: handles every POST, if given.
     """
 
     def __init__(
         self, host: str, port: int, metrics: Metrics, health: Health, status: Status, intake: ASGIApp | None = None
     ) -> None:
         app = _app(metrics, health, status)
-        super().__init__(host, port, _beside(app, intake) if intake else app, name="server")
+        super().__init__(host, port, _with_intake(app, intake) if intake else app, name="server")
 
 
-def _beside(app: ASGIApp, intake: ASGIApp) -> ASGIApp:
+def _with_intake(app: ASGIApp, intake: ASGIApp) -> ASGIApp:
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         posted = scope["type"] == "http" and scope["method"] == "POST"
         await (intake if posted else app)(scope, receive, send)
@@ -159,12 +159,12 @@ def _app(metrics: Metrics, health: Health, status: Status) -> ASGIApp:
         body, content_type = metrics.render(request.headers.get("accept", ""))
         return Response(body, media_type=content_type)
 
-    def checked(fine: bool, told: dict[str, Any]) -> Response:
-        return JSONResponse(told, 200 if fine else 503)
+    def checked(ok: bool, report: dict[str, Any]) -> Response:
+        return JSONResponse(report, 200 if ok else 503)
 
     def show_status(request: Request) -> Response:
-        told = status.to_json(request.query_params.get("stream"))
-        body = orjson.dumps({**told, "health": health.ready()[1]})
+        content = status.to_json(request.query_params.get("stream"))
+        body = orjson.dumps({**content, "health": health.ready()[1]})
         tag = f'W/"{xxhash.xxh3_64_hexdigest(body)}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})

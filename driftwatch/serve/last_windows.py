@@ -1,7 +1,7 @@
-"""Prometheus metrics of each stream's last windows, made when they are scraped.
+"""Prometheus metrics of each stream's last windows, computed when they are scraped.
 
-A busy daemon tests thousands of windows between two scrapes, each with dozens of figures. To set gauges for all of them
-took a third of what testing costs.
+A busy daemon tests thousands of windows between two scrapes, each with dozens of figures. Setting gauges for all of
+them took a third as long as testing.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from driftwatch.stream.events import WindowTested
 
 
 class LastWindows(Collector):
-    """Gauges of the last window of each size of each stream. Thread-safe."""
+    """Gauges for the last window of each size and stream. Thread-safe."""
 
     def __init__(self) -> None:
         self._last: dict[str, dict[int | str, WindowTested]] = {}
         self._lock = Lock()
 
     def take(self, event: WindowTested) -> None:
-        """Takes a window's result in place of the last one of its size."""
+        """Replace the last window of the event's size."""
         with self._lock:
             self._last.setdefault(event.stream, {})[event.window] = event
 
     def keep(self, streams: Set[str]) -> None:
-        """Forgets what was told of all other streams."""
+        """Forget the windows of all other streams."""
         with self._lock:
             for stream in self._last.keys() - streams:
                 del self._last[stream]
@@ -55,7 +55,7 @@ class LastWindows(Collector):
         yield from families
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The metrics without their samples."""
+        """The metrics without their series."""
         yield from _families()
 
 
@@ -63,7 +63,7 @@ def _families() -> tuple[GaugeMetricFamily, ...]:
     return (
         GaugeMetricFamily(
             "driftwatch_window_statistic",
-            "Statistic of each detector in the last window, in all and by part.",
+            "Statistic of each detector in the last window, in total and by part.",
             labels=("stream", "window", "detector", "part"),
         ),
         GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""What the status page remembers, in bounded memory: rows of numbers, the lowest p-values of a day, rates."""
+"""Bounded memory for the status page: rows of numbers, the lowest p-values of a day, rates."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Columns = dict[str, list[float | None]]
 
 
 class Ring:
-    """The last rows of numbers, as many as it has room for.
+    """The last rows of numbers, up to a fixed count.
 
     Args:
         names: of the columns.
-        room: for so many rows.
+        room: number of rows.
     """
 
     def __init__(self, names: Sequence[str], room: int) -> None:
@@ -26,7 +26,7 @@ class Ring:
         self._count = 0
 
     def add(self, *values: float) -> None:
-        """Takes a row, in place of the oldest one if there is no more room."""
+        """Add a row; if there is no more room, it replaces the oldest."""
         self._rows[self._count % len(self._rows)] = values
         self._count += 1
 
@@ -35,7 +35,7 @@ class Ring:
         return self._rows[: self._count] if self._count < len(self._rows) else np.roll(self._rows, -self._count, axis=0)
 
     def columns(self) -> Columns:
-        """By name, oldest first; what is not finite is None."""
+        """The columns by name, oldest row first; None for values that are not finite."""
         return {name: list(map(finite, column)) for name, column in zip(self._names, self.array().T, strict=True)}
 
     def last(self) -> dict[str, float | None]:
@@ -45,11 +45,11 @@ class Ring:
 
 
 class Spans:
-    """The lowest value in each span of event time, of the newest spans.
+    """The lowest value in each span of event time, for the newest spans.
 
     Args:
-        span_ms: how long one is.
-        room: for so many.
+        span_ms: length of a span.
+        room: number of spans.
     """
 
     def __init__(self, span_ms: int, room: int) -> None:
@@ -58,26 +58,26 @@ class Spans:
         self._lowest: dict[int, float] = {}
 
     def add(self, time_ms: int, value: float) -> None:
-        """Takes a value; of spans that are too old by now, nothing is kept."""
+        """Add a value; values of spans that are too old are dropped."""
         number = time_ms // self.span_ms
         self._lowest[number] = min(value, self._lowest.get(number, value))
         if len(self._lowest) > self._room:
             del self._lowest[min(self._lowest)]
 
     def columns(self) -> Columns:
-        """``end_ms`` of each span and its ``p_value``, oldest first; spans in which nothing came are left out."""
+        """``end_ms`` and ``p_value`` of each span, oldest first; empty spans are left out."""
         numbers = sorted(self._lowest)
         ends: list[float | None] = [(number + 1) * self.span_ms for number in numbers]
         return {"end_ms": ends, "p_value": [finite(self._lowest[number]) for number in numbers]}
 
 
 class Rate:
-    """How much came in each span of the clock's time, lately.
+    """Counts in recent spans of clock time.
 
     Args:
-        span_s: how long one is.
-        room: for so many.
-        clock: that never goes back, seconds.
+        span_s: length of a span.
+        room: number of spans.
+        clock: monotonic, seconds.
     """
 
     def __init__(self, span_s: float, room: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,29 +88,29 @@ class Rate:
         self._counts: NDArray[np.int64] = np.zeros(room, dtype=np.int64)
 
     def add(self, count: int) -> None:
-        """So many more came just now."""
-        self._turn()
+        """Count more that came now."""
+        self._advance()
         self._counts[self._at % len(self._counts)] += count
 
     def counts(self, newest: int | None = None) -> list[int]:
-        """Of each whole span, oldest first, or of the newest so many.
+        """Counts of complete spans, oldest first: of the newest `newest`, or all.
 
-        The one that has only begun is left out, and those before the start.
+        The current span and those before the start are left out.
         """
-        self._turn()
+        self._advance()
         room = len(self._counts) - 1
-        whole = min(self._at - self._began, room if newest is None else newest)
-        return [int(self._counts[(self._at - back) % len(self._counts)]) for back in range(whole, 0, -1)]
+        complete = min(self._at - self._began, room if newest is None else newest)
+        return [int(self._counts[(self._at - back) % len(self._counts)]) for back in range(complete, 0, -1)]
 
     def per_second(self, spans: int) -> float:
-        """Mean over the newest whole spans."""
+        """Mean over the newest complete spans."""
         newest = self.counts(spans)
         return sum(newest) / (len(newest) * self.span_s) if newest else 0.0
 
     def _now(self) -> int:
         return int(self._clock() // self.span_s)
 
-    def _turn(self) -> None:
+    def _advance(self) -> None:
         now = self._now()
         for number in range(self._at + 1, min(now, self._at + len(self._counts)) + 1):
             self._counts[number % len(self._counts)] = 0
@@ -118,5 +118,5 @@ class Rate:
 
 
 def finite(value: float) -> float | None:
-    """The value as JSON can tell it: None for what is not finite."""
+    """The value for JSON: None if it is not finite."""
     return float(value) if math.isfinite(value) else None

@@ -1,7 +1,7 @@
 """Prometheus metrics of everything that the stages report.
 
-Labels are bounded: a stream is named only if it is configured, and every other one, which comes from the messages
-themselves, is counted as ``unknown``. Nothing else is told of those.
+Labels are bounded: only configured streams are named. All others, whose names come from messages, are counted as
+``unknown`` and have no other metrics.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ from driftwatch.stream.events import (
 from driftwatch.stream.quiet_alert import QuietAlert
 
 SCORE_BOUNDS = (*(digit * 10.0**power for power in range(5) for digit in (1, 1.5, 2, 3, 4, 6)), 1e5, 1e6)
-"""Nats; a heat map wants them fine, since most samples of a reference score much alike."""
+"""Nats. The bounds are fine for the sake of heat maps, since most samples of a reference have similar scores."""
 
 STAGE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 Measured = WindowEvent | Calibrated | SampleFraction | StreamPaced | StreamQuiet | ReferenceAwaited
-"""What is told by gauges alone: of the streams that share a label the last one would speak for all."""
+"""Events that only set gauges: with a shared label, the last stream would overwrite the others."""
 
 
 class Metrics:
-    """An observer that keeps the metrics, and writes them for a scrape. Thread-safe.
+    """An observer that keeps the metrics, and renders them for a scrape. Thread-safe.
 
     Args:
-        registry: where to register them; one of its own if None.
+        registry: where to register them; None for a new one.
         streams: the configured streams. A stream is also known once its reference is in use.
         severities: the configured severities, so that every alert counter starts at zero.
         sizes: of windows, in samples.
-        roles: that are to run; none of them has its source until it says so.
+        roles: that will run; each counts as disconnected until it reports its source.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Metrics:
         sizes: Collection[int] = (),
         roles: Collection[str] = (),
     ) -> None:
-        # Process-wide: a second series for each counter, which nothing here needs.
+        # Process-wide: it would add a second series to each counter, which nothing here needs.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry() if registry is None else registry
         self._severities = tuple(severities)
         self._known: set[str] = set()
         self._lock = Lock()
-        # Told while a stream is tested here, and while it is configured.
+        # Series that exist while a stream is tested here, and while it is configured.
         self._of_tests, self._of_streams = tests, watched = StreamMetrics(registry), StreamMetrics(registry)
         self._samples = watched.counter("driftwatch_samples_total", "Samples scored.")
         self._fraction = watched.gauge(
-            "driftwatch_sample_fraction", "Of a stream's samples, the fraction that is watched by now."
+            "driftwatch_sample_fraction", "Fraction of the stream's samples that is watched at present."
         )
         self._batches = watched.counter("driftwatch_batches_total", "Messages taken in.", "outcome")
         self._score = ArrayHistogram(
@@ -95,19 +95,19 @@ class Metrics:
             bounds=SCORE_BOUNDS,
         )
         registry.register(self._score)
-        self._budget = watched.gauge("driftwatch_budget_samples", "Samples between false alarms, as asked.")
+        self._budget = watched.gauge("driftwatch_budget_samples", "Samples between false alarms, as configured.")
         self._budget_interval = watched.gauge(
             "driftwatch_budget_interval_samples",
-            "Samples between false alarms: bounds of what they truly are (95 %).",
+            "Samples between false alarms: bounds of the true figure (95 %).",
             "bound",
         )
         self._satisfiable = watched.gauge(
             "driftwatch_budget_satisfiable",
-            "1 if the reference's held-out samples are enough to vouch for the false-alarm budget.",
+            "1 if the reference has enough held-out samples to support the false-alarm budget.",
         )
         self._windows = WindowMetrics(registry, tests)
         self._flow = FlowMetrics(tests, watched, sizes)
-        self._alerts = watched.counter("driftwatch_alerts_total", "Alerts written.", "state", "severity")
+        self._alerts = watched.counter("driftwatch_alerts_total", "Alerts raised.", "state", "severity")
         self._dead_letters = watched.counter("driftwatch_dead_letters_total", "Messages that were unusable.", "reason")
         self._stage = Histogram(
             "driftwatch_stage_seconds",
@@ -119,18 +119,18 @@ class Metrics:
         self._source = SourceMetrics(registry, roles)
         self._state_kept = Gauge(
             "driftwatch_state_kept",
-            "1 while the state is kept in its file, 0 while that cannot be written.",
+            "1 while the state is saved in its file, 0 while that fails.",
             registry=registry,
         )
         self._state_kept.set(1)
         self._reference = watched.info("driftwatch_reference", "The reference in use.")
         self._awaited = watched.gauge(
             "driftwatch_reference_awaited",
-            "1 while panes of the stream wait for the reference that scored them, which is not here.",
+            "1 while panes of the stream wait for the reference that scored them, which is missing here.",
         )
         self._reloads = Counter(
             "driftwatch_reloads_total",
-            "Looks for another reference or configuration, by what came of them.",
+            "Checks for another reference or configuration, by outcome.",
             ["what", "outcome"],
             registry=registry,
         )
@@ -147,25 +147,25 @@ class Metrics:
             "driftwatch_sink_failures_total", "Alerts that did not reach a sink.", ["sink"], registry=registry
         )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
-        # Looked up once: to bind a method that dispatches takes longer than most events do.
-        self._taken = self._take
+        # Bound once: binding a single-dispatch method takes longer than most events do.
+        self._handle = self._take
         self._expect_batches(UNKNOWN)
         for stream in streams:
             self._know(stream)
 
     def __call__(self, event: Event) -> None:
-        """Take an event into account."""
+        """Update the metrics from an event."""
         with self._lock:
             if not isinstance(event, Measured) or event.stream in self._known:
-                self._taken(event)
+                self._handle(event)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """The exposition and its content type: OpenMetrics if `accept` asks for it, else Prometheus text."""
+        """The exposition and its content type: OpenMetrics if `accept` requests it, else Prometheus text."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
     def expect_sinks(self, sinks: Collection[str]) -> None:
-        """Counters of these sinks start at zero, so that the first failure is an increase."""
+        """Start the counters of these sinks at zero, so that the first failure is an increase."""
         for sink in sinks:
             self._delivered.labels(sink)
             self._failed.labels(sink)
@@ -182,9 +182,9 @@ class Metrics:
         return stream if stream in self._known else UNKNOWN
 
     def _know(self, stream: str) -> None:
-        """Counters of a stream start at zero, so that rates and dashboards see their first increment.
+        """Start a stream's counters at zero, so that rates and dashboards see their first increment.
 
-        Whether it drifts is not said before it is known: a restart must not look like the end of an alarm.
+        Whether it drifts is not set before it is known: a restart must not look like the end of an alarm.
         """
         if stream in self._known:
             return
@@ -198,7 +198,7 @@ class Metrics:
 
     @singledispatchmethod
     def _take(self, event: Event) -> None:
-        """Events that no metric counts."""
+        """Ignore events that no metric counts."""
 
     @_take.register
     def _(self, event: BatchSeen) -> None:
@@ -234,7 +234,7 @@ class Metrics:
 
     @_take.register
     def _(self, event: StreamsHeld) -> None:
-        """Else a stream that another daemon has taken over would stay here as it was, for ever firing."""
+        """Drop streams that another daemon has taken over; they would stay as they were, possibly firing for ever."""
         self._keep_tests(event.streams)
 
     @_take.register
@@ -243,7 +243,7 @@ class Metrics:
 
     @_take.register
     def _(self, event: StreamsConfigured) -> None:
-        """Else all streams that ever were would stay here, and be scraped."""
+        """Drop streams that are no longer configured, so that scrapes do not grow without bound."""
         for stream in self._known.difference(event.streams):
             self._score.remove(stream)
         self._known.intersection_update(event.streams)

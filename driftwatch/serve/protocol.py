@@ -1,4 +1,4 @@
-"""HTTP as the daemon speaks it: uvicorn's way over httptools, with bounds on what is no body."""
+"""The HTTP protocol of the listeners: uvicorn's on httptools, with limits on heads and connections."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import resource
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 64 << 10
-"""Of a request's line and headers, of trailers, or of a chunk's extensions; httptools itself has no limit."""
+"""Of a request's line and headers, of trailers, or of a chunk's extensions; httptools has no limit."""
 
 HEAD_S = 10.0
-"""How long a request's line and headers may take to come in, or a body that is answered already; as long as a body that
-the intake reads. uvicorn itself has no limit."""
+"""How long a request's head may take to arrive, or a body that is answered already; as long as a body that the intake
+reads. uvicorn has no limit."""
 
 _FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 MOST_CONNECTIONS = 2_000 if _FILES == resource.RLIM_INFINITY else min(2_000, _FILES // 4)
-"""Of one listener. Without a limit whoever opens as many as there are files for keeps all others out, probes too, and
-sinks and state files from being opened; a tenth of a GB is what so many take with TLS."""
+"""Of one listener. Without a limit, a client that uses up all file descriptors would lock out all others, even probes,
+and stop sinks and state files from being opened. With TLS, this many take a tenth of a GB."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses heads that go on and on: each connection could fill the memory by itself otherwise.
+    """Rejects endless heads: otherwise each connection could fill the memory by itself.
 
-    Those that do not come to their end are given up, as are connections on which nothing ever comes: they would be kept
-    for ever, until no more can be had. Where there are too many the one that has been idle for longest makes room.
+    Connections whose head never ends, and those that never send anything, are closed; otherwise they would stay for
+    ever, until no more fit. If there are too many, the one that has been idle longest is closed.
     """
 
     _head_bytes = 0
-    _head_whole = False
+    _head_complete = False
     _timer: asyncio.TimerHandle | None = None
-    _used = 0.0
+    _active_s = 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Called once; from now on the connection is as idle as one between two requests."""
         super().connection_made(transport)
-        self._used = self.loop.time()
+        self._active_s = self.loop.time()
         self._make_room()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
@@ -45,25 +45,25 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes from a connection."""
+        """Handle bytes from the connection."""
         self._head_bytes += len(data)
-        if not self._head_whole or self.cycle.response_complete:
+        if not self._head_complete or self.cycle.response_complete:
             self._start_timer()
         super().data_received(data)
         if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response(f"at most {MOST_HEAD_BYTES} bytes of headers are taken")
+            self.send_400_response(f"at most {MOST_HEAD_BYTES} bytes of headers are accepted")
 
     def on_message_begin(self) -> None:
-        """Called by the parser; the bytes may have come with the end of the request before."""
+        """Called by the parser; the bytes may have come with the end of the previous request."""
         self._start_timer()
-        self._used = self.loop.time()
+        self._active_s = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         self._stop_timer()
         super().on_headers_complete()
-        self._head_whole = True
+        self._head_complete = True
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
@@ -74,16 +74,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """Called by the parser."""
         self._stop_timer()
         self._head_bytes = 0
-        self._head_whole = False
+        self._head_complete = False
         super().on_message_complete()
 
     def _make_room(self) -> None:
         if len(self.connections) <= MOST_CONNECTIONS:
             return
         others = [each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self]
-        # This one, if all others are being answered.
-        idle = min((each for each in others if each._is_idle()), key=lambda each: each._used, default=self)
-        # Not closed: that would wait for one who does not read its answer.
+        # The default is this one, if all others are being answered.
+        idle = min((each for each in others if each._is_idle()), key=lambda each: each._active_s, default=self)
+        # Aborted, not closed: closing would wait for a client that does not read its response.
         idle.transport.abort()
 
     def _is_idle(self) -> bool:
@@ -91,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         if self._timer is None:
-            # Like uvicorn when it stops: what is being answered is answered first.
+            # `shutdown` is how uvicorn stops: a response under way is completed first.
             self._timer = self.loop.call_later(HEAD_S, self.shutdown)
 
     def _stop_timer(self) -> None:

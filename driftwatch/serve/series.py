@@ -1,4 +1,4 @@
-"""Metrics by stream: what is told of a stream is taken back at the cost of its own series, whatever others have."""
+"""Metrics by stream, of which a stream's series can be removed at a cost that does not depend on the other streams."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from prometheus_client.metrics import MetricWrapperBase
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
-_Told = dict[str, dict[tuple[MetricWrapperBase, tuple[str, ...]], MetricWrapperBase]]
+_Series = dict[str, dict[tuple[MetricWrapperBase, tuple[str, ...]], MetricWrapperBase]]
 
 
 class ByStream(Generic[Metric]):
     """A metric whose first label is the stream, made by `StreamMetrics`."""
 
-    def __init__(self, metric: Metric, told: _Told) -> None:
-        self._metric, self._told = metric, told
+    def __init__(self, metric: Metric, known: _Series) -> None:
+        self._metric, self._series = metric, known
 
     def labels(self, stream: str, *others: str) -> Metric:
-        """The series with these labels; it begins if there is none."""
-        told, key = self._told.setdefault(stream, {}), (self._metric, others)
-        series = told.get(key)
+        """The series with these labels; created if there is none."""
+        known, key = self._series.setdefault(stream, {}), (self._metric, others)
+        series = known.get(key)
         if series is None:
-            # Kept, since prometheus_client checks the labels anew each time, which takes longer than all else.
-            series = told[key] = self._metric.labels(stream, *others)
+            # Cached, since prometheus_client checks labels on every call, which takes longer than everything else.
+            series = known[key] = self._metric.labels(stream, *others)
         return series  # type: ignore[return-value]
 
 
 class StreamMetrics:
-    """Makes metrics of streams, and keeps in mind which series each stream has. Not thread-safe.
+    """Makes metrics of streams, and remembers which series each stream has. Not thread-safe.
 
-    To look for a stream's series among all, as `remove_by_labels` of prometheus_client does, takes seconds each time
-    that one of a thousand streams changes hands.
+    Searching all series for a stream's, as `remove_by_labels` of prometheus_client does, takes seconds each time that
+    one of a thousand streams moves to another daemon.
 
     Args:
         registry: where to register them.
@@ -41,22 +41,22 @@ class StreamMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._told: _Told = {}
+        self._series: _Series = {}
 
     def gauge(self, name: str, documentation: str, *labels: str) -> ByStream[Gauge]:
-        """A gauge with these labels beside the stream."""
-        return ByStream(Gauge(name, documentation, ["stream", *labels], registry=self._registry), self._told)
+        """A gauge with these labels in addition to the stream."""
+        return ByStream(Gauge(name, documentation, ["stream", *labels], registry=self._registry), self._series)
 
     def counter(self, name: str, documentation: str, *labels: str) -> ByStream[Counter]:
         """A counter, likewise."""
-        return ByStream(Counter(name, documentation, ["stream", *labels], registry=self._registry), self._told)
+        return ByStream(Counter(name, documentation, ["stream", *labels], registry=self._registry), self._series)
 
     def info(self, name: str, documentation: str) -> ByStream[Info]:
         """An info, likewise."""
-        return ByStream(Info(name, documentation, ["stream"], registry=self._registry), self._told)
+        return ByStream(Info(name, documentation, ["stream"], registry=self._registry), self._series)
 
     def keep(self, streams: Set[str]) -> None:
-        """Takes back what was told of all other streams."""
-        for stream in self._told.keys() - streams:
-            for metric, others in self._told.pop(stream):
+        """Remove the series of all other streams."""
+        for stream in self._series.keys() - streams:
+            for metric, others in self._series.pop(stream):
                 metric.remove(stream, *others)

@@ -23,17 +23,17 @@ EVERY_ROLE = "all"
 
 
 class SourceMetrics:
-    """Keeps them.
+    """Metrics of the source.
 
     Args:
         registry: where to register them.
-        roles: that are to run.
+        roles: that will run.
     """
 
     def __init__(self, registry: CollectorRegistry, roles: Collection[str]) -> None:
         self._measured: dict[str, set[int]] = {}
         self._lag = Gauge(
-            "driftwatch_consumer_lag", "Messages still to be worked on.", ["topic", "partition"], registry=registry
+            "driftwatch_consumer_lag", "Messages still to be processed.", ["topic", "partition"], registry=registry
         )
         self._gone = Counter(
             "driftwatch_messages_lost_total",
@@ -43,22 +43,22 @@ class SourceMetrics:
         )
         self._losses = Counter(
             "driftwatch_source_losses_total",
-            "Times that a role has lost its source, or could not reach it.",
+            "Times that a role has lost its source or could not reach it.",
             ["role", "reason"],
             registry=registry,
         )
         self._connected = Gauge(
             "driftwatch_source_connected",
-            "1 while a role is connected to its source, 0 while it has lost it.",
+            "1 while a role is connected to its source, 0 while it is not.",
             ["role"],
             registry=registry,
         )
-        # Else nobody would hear of one that never reaches it, nor of a daemon that hangs before its roles begin.
+        # Set at the start, so that a role that never connects, or a daemon that hangs before, is visible.
         for role in roles:
             self._connected.labels(role)
         self._last_poll = Gauge(
             "driftwatch_last_poll_timestamp_seconds",
-            "When a role last asked its source for more.",
+            "When a role last polled its source.",
             ["role"],
             registry=registry,
         )
@@ -66,14 +66,14 @@ class SourceMetrics:
             "driftwatch_intake_requests_total", "Requests to the intake.", ["outcome"], registry=registry
         )
         self._queue_messages = Gauge(
-            "driftwatch_intake_queue_messages", "Messages that wait in the intake's queue.", registry=registry
+            "driftwatch_intake_queue_messages", "Messages waiting in the intake's queue.", registry=registry
         )
         self._queue_bytes = Gauge(
-            "driftwatch_intake_queue_bytes", "Bytes that wait in the intake's queue.", registry=registry
+            "driftwatch_intake_queue_bytes", "Bytes waiting in the intake's queue.", registry=registry
         )
 
     def take(self, event: SourceEvent) -> None:
-        """Takes an event into account."""
+        """Update the metrics from an event."""
         match event:
             case LagMeasured():
                 self._lag.labels(event.topic, str(event.partition)).set(event.lag)
@@ -81,7 +81,7 @@ class SourceMetrics:
             case MessagesGone():
                 self._gone.labels(event.topic, str(event.partition)).inc(event.count)
             case PartitionsHeld():
-                self._hold(event)
+                self._partitions_held(event)
             case Progress():
                 self._progress(event)
             case RequestAnswered():
@@ -92,10 +92,10 @@ class SourceMetrics:
                 self._queue_messages.set(event.messages)
                 self._queue_bytes.set(event.bytes)
 
-    def _hold(self, event: PartitionsHeld) -> None:
-        """Else a partition that another daemon reads now would stay here with its old lag."""
+    def _partitions_held(self, event: PartitionsHeld) -> None:
+        """Drop the lag of partitions that another daemon reads now."""
         for partition in event.partitions:
-            # Counted from zero, so that the first loss is an increase.
+            # Start at zero, so that the first loss is an increase.
             self._gone.labels(event.topic, str(partition))
         measured = self._measured.setdefault(event.topic, set())
         for partition in measured - event.partitions:

@@ -40,12 +40,12 @@ ALERTS = 50
 
 @dataclass(frozen=True)
 class Watched:
-    """What the page is to know of the configuration, so that it can say what is still to come.
+    """The configuration as far as the page needs it to say what is still to come.
 
     Args:
-        streams: their names, in the configuration's order.
+        streams: their names, in the order of the configuration.
         sizes: of windows, in samples, or lengths of time.
-        roles: that this daemon has.
+        roles: of this daemon.
     """
 
     streams: tuple[str, ...] = ()
@@ -54,13 +54,13 @@ class Watched:
 
 
 class Status:
-    """An observer that keeps what the status page shows, bounded in memory. Thread-safe.
+    """An observer that keeps what the status page shows, in bounded memory. Thread-safe.
 
-    Streams are the configured ones, and those whose reference is in use; what is said of others is dropped.
+    It covers streams that are configured or whose reference is in use; events of others are ignored.
 
     Args:
         watched: what is configured.
-        clock: that never goes back, seconds.
+        clock: monotonic, seconds.
     """
 
     def __init__(self, watched: Watched | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +73,7 @@ class Status:
         self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
-        """Take an event into account."""
+        """Update from an event."""
         with self._lock:
             match event:
                 case ReferenceInUse():
@@ -97,7 +97,7 @@ class Status:
                     self._streams = {name: known.get(name) or self._stream(name) for name in event.streams}
                 case StreamsHeld():
                     for name in self._streams.keys() - event.streams:
-                        self._streams[name].give_away()
+                        self._streams[name].hand_over()
                 case LagMeasured():
                     self._lag.setdefault(event.topic, {})[event.partition] = event.lag
                 case PartitionsHeld():
@@ -107,19 +107,19 @@ class Status:
                     self._queued = event
 
     def to_json(self, stream: str | None = None) -> dict[str, Any]:
-        """JSON-able state of all streams, and all that is known of one of them.
+        """The state of all streams, and the details of one, JSON-able.
 
         Args:
             stream: which one; if None, one that is firing, or else the first.
 
         Returns:
-            ``version``, ``roles``, ``sizes``; ``lag`` by topic and what the intake has ``queued``, in messages;
-            ``streams`` with their last windows by size; ``detail`` of one stream (None if there is no such stream); and
+            ``version``, ``roles``, ``sizes``; ``lag`` by topic and ``queued`` in the intake, in messages; ``streams``
+            with their last windows by size; ``detail`` of one stream (None if there is no such stream); and
             ``alerts``, newest first.
         """
         with self._lock:
             chosen = self._default() if stream is None else self._streams.get(stream)
-            # What came later stands first, also where all of a message's samples are of one instant.
+            # Sorted and then reversed, so that of alerts with equal times the one that came last is first.
             alerts = sorted(self._alerts, key=lambda alert: alert.end_ms)[::-1]
             return {
                 "version": __version__,
@@ -147,7 +147,7 @@ class Status:
 
 
 def _summary(alert: Announcement) -> dict[str, Any]:
-    told = {
+    summary = {
         "id": alert.id,
         "kind": "quiet" if isinstance(alert, QuietAlert) else "drift",
         "stream": alert.stream,
@@ -158,8 +158,8 @@ def _summary(alert: Announcement) -> dict[str, Any]:
         "explanation": alert.explanation,
     }
     if isinstance(alert, QuietAlert):
-        return told
-    return told | {
+        return summary
+    return summary | {
         "effect_nats": finite(alert.effect.nats),
         "effect_interval": [finite(alert.effect.low), finite(alert.effect.high)],
         "p_value": finite(alert.p_value),

@@ -29,11 +29,11 @@ HISTORY = 600
 DAY_SPAN_MS, DAY_SPANS = 300_000, 288
 RATE_SPAN_S, RATE_SPANS = 5.0, 121
 RATE_OVER = 12
-"""Spans over which the present rate is a mean: a minute."""
+"""Spans that the present rate is averaged over: a minute."""
 
 PERIODS = 100
 
-Told = (
+StreamEvent = (
     ReferenceInUse
     | SamplesScored
     | WindowTested
@@ -47,12 +47,12 @@ Told = (
 
 
 class StreamStatus:
-    """Keeps of one stream what the page shows, bounded in memory: about 100 KB.
+    """Keeps what the page shows of one stream, in bounded memory: about 100 KB.
 
     Args:
         name: of the stream.
         sizes: of its windows.
-        clock: that never goes back, seconds.
+        clock: monotonic, seconds.
     """
 
     def __init__(self, name: str, sizes: Sequence[int | str] = (), clock: Callable[[], float] = time.monotonic) -> None:
@@ -77,11 +77,11 @@ class StreamStatus:
 
     @property
     def firing(self) -> bool:
-        """Whether its alarm is known to be on."""
+        """Whether its alarm is known to be active."""
         return self._state is not None and self._state.firing
 
-    def take(self, event: Told) -> None:
-        """Take an event of this stream into account."""
+    def take(self, event: StreamEvent) -> None:
+        """Update from an event of this stream."""
         match event:
             case ReferenceInUse():
                 self._reference = event
@@ -108,12 +108,12 @@ class StreamStatus:
                 self._budget = event
 
     def alert(self, alert: Alert) -> None:
-        """An alert was written, now or before this daemon started; its state comes apart from it."""
+        """Record an alert, from now or before this daemon started; the stream's state comes as another event."""
         if alert.state == "resolved" and (alert.began_ms, alert.window.end_ms) not in self._periods:
             self._periods.append((alert.began_ms, alert.window.end_ms))
 
-    def give_away(self) -> None:
-        """Another daemon tests the stream now, and tells of it; what is known here gets old."""
+    def hand_over(self) -> None:
+        """Forget the tests of a stream that another daemon now tests and reports."""
         self._quiet_since_ms, self._pace = None, None
         if self._state is not None:
             self._state, self._bets, self._elsewhere = None, None, True
@@ -122,11 +122,11 @@ class StreamStatus:
             self._days.clear()
 
     def overview(self) -> dict[str, Any]:
-        """JSON-able: what a list of streams shows of each."""
+        """What a list of streams shows of each, JSON-able."""
         state, reference = self._state, self._reference
         return {
             "name": self.name,
-            "state": self._word(),
+            "state": self._state_name(),
             "firing": None if state is None else state.firing,
             "severity": state.severity if state else None,
             "since_ms": state.since_ms if state else None,
@@ -142,7 +142,7 @@ class StreamStatus:
         }
 
     def detail(self) -> dict[str, Any]:
-        """JSON-able: what the page shows of the stream that is looked at."""
+        """What the page shows of the selected stream, JSON-able."""
         budget = self._budget
         return {
             "stream": self.name,
@@ -163,21 +163,23 @@ class StreamStatus:
         }
 
     def _remarks(self) -> list[str]:
-        """What is to be known of a stream whatever its state."""
-        told = [f"more comes than can be scored: {self._shed:.2g} of its samples are watched"] if self._shed else []
+        """Remarks on the stream, whatever its state."""
+        remarks = []
+        if self._shed:
+            remarks.append(f"samples come faster than they can be scored: a fraction of {self._shed:.2g} is watched")
         if self.firing and self._is_settling():
-            told.append("nothing drifts at present; the alarm ends once all windows look like the reference again")
+            remarks.append("nothing drifts at present; the alarm ends once all windows look like the reference again")
         if self._pace is None:
-            return told
+            return remarks
         counts = [size for size in self._sizes if isinstance(size, int)]
-        return told + list(pace_remarks(self._pace, counts, self._budget.budget if self._budget else None))
+        return remarks + list(pace_remarks(self._pace, counts, self._budget.budget if self._budget else None))
 
     def _is_settling(self) -> bool:
-        """Whether neither the newest windows nor single samples set off an alarm."""
+        """Whether neither the newest windows nor single samples raise an alarm at present."""
         by_samples = self._bets is not None and self._bets.log_wealth >= self._bets.limit
         return bool(self._newest) and not by_samples and not any(window.drift for window in self._newest.values())
 
-    def _word(self) -> Literal["drift", "quiet", "ok", "elsewhere", "waiting"]:
+    def _state_name(self) -> Literal["drift", "quiet", "ok", "elsewhere", "waiting"]:
         if self.firing:
             return "drift"
         if self._quiet_since_ms is not None:
@@ -187,7 +189,7 @@ class StreamStatus:
         return "elsewhere" if self._elsewhere else "waiting"
 
     def _newest_ms(self) -> int | None:
-        """Event time of the newest sample: that was scored here, or else that was tested here."""
+        """Event time of the newest sample scored here, or else of the newest sample tested here."""
         tested = max((window.end_ms for window in self._newest.values()), default=None)
         return tested if self._last_sample_ms is None else self._last_sample_ms
 
@@ -196,28 +198,30 @@ class StreamStatus:
         if size not in self._windows:
             self._windows[size] = Ring(("end_ms", "p_value", "effect_nats", "alarm"), HISTORY)
             self._days[size] = Spans(DAY_SPAN_MS, DAY_SPANS)
-        # The state that a window leads to comes after it: this is the one that it found.
+        # The state that a window leads to is reported after it: this is the state before.
         self._windows[size].add(event.end_ms, p_value, event.effect_nats, self.firing)
         self._days[size].add(event.end_ms, p_value)
         self._newest[size] = event
 
     def _seen_sizes(self) -> list[int | str]:
-        """Of windows that were tested: those in samples first, both ascending."""
+        """Sizes of windows that were tested: those in samples first, both kinds ascending."""
         numbers = sorted(size for size in self._windows if isinstance(size, int))
         return [*numbers, *sorted((size for size in self._windows if isinstance(size, str)), key=duration_ms)]
 
     def _periods_json(self) -> list[dict[str, int | None]]:
-        """When the alarm was on, the latest last; one that is still on has no end."""
-        told: list[dict[str, int | None]] = [{"start_ms": start, "end_ms": end} for start, end in sorted(self._periods)]
+        """When the alarm was active, the latest period last; an active one has no end."""
+        periods: list[dict[str, int | None]] = [
+            {"start_ms": start, "end_ms": end} for start, end in sorted(self._periods)
+        ]
         if self._state is not None and self._state.firing and self._state.since_ms is not None:
-            told.append({"start_ms": self._state.since_ms, "end_ms": None})
-        return told
+            periods.append({"start_ms": self._state.since_ms, "end_ms": None})
+        return periods
 
     def _moved(self) -> dict[str, Any] | None:
-        """Of the newest window that is the least likely under the reference."""
+        """What moved in the newest window that is least likely under the reference."""
         if not self._newest:
             return None
-        # Of equals the largest.
+        # Ties go to the largest.
         newest = [self._newest[size] for size in reversed(self._seen_sizes())]
         window = min(newest, key=lambda tested: tested.p_values["combined"])
         return {

@@ -1,4 +1,4 @@
-"""Prometheus metrics of what tests of a stream's windows came to, and whether its alarm is on."""
+"""Prometheus metrics of a stream's tested windows, and of whether its alarm is active."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WindowEvent = WindowTested | BetsMade | StreamState
 
 
 class WindowMetrics:
-    """Keeps them.
+    """Metrics of tested windows.
 
     Args:
-        registry: where to register those of windows.
-        tests: makes the others that only who tests a stream may tell.
+        registry: where to register the metrics of windows.
+        tests: makes the others, which only the daemon that tests a stream may report.
     """
 
     def __init__(self, registry: CollectorRegistry, tests: StreamMetrics) -> None:
@@ -29,16 +29,16 @@ class WindowMetrics:
         )
         self._wealth = tests.gauge(
             "driftwatch_martingale_log_wealth",
-            "Logarithm of the wealth of the gambler against the stream's being as the reference, in nats.",
+            "Log of the anytime alarm's wealth from betting that the stream has drifted, in nats.",
         )
         self._wealth_limit = tests.gauge(
             "driftwatch_martingale_log_wealth_limit",
-            "Logarithm of the wealth that sets the anytime alarm off, in nats.",
+            "Log of the wealth that triggers the anytime alarm, in nats.",
         )
-        self._drift = tests.gauge("driftwatch_drift", "1 while the stream's alarm is on.")
+        self._drift = tests.gauge("driftwatch_drift", "1 while the stream's alarm is active.")
 
     def take(self, event: WindowEvent) -> None:
-        """Takes an event into account."""
+        """Update the metrics from an event."""
         match event:
             case WindowTested():
                 self._last.take(event)
@@ -50,9 +50,9 @@ class WindowMetrics:
                 self._threshold.labels(event.stream).set(event.threshold)
 
     def alarm(self, stream: str, *, on: bool) -> None:
-        """Tells whether a stream's alarm is on."""
+        """Set whether a stream's alarm is active."""
         self._drift.labels(stream).set(on)
 
     def keep(self, streams: Set[str]) -> None:
-        """Takes back what was told of the windows of all other streams."""
+        """Remove the metrics of all other streams."""
         self._last.keep(streams)

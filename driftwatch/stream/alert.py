@@ -21,7 +21,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 @dataclass(frozen=True)
 class Effect:
-    """How far the stream is from its reference: debiased distance in nats per sample, with a 95 % interval."""
+    """How far the stream is from its reference: debiased divergence in nats per sample, with a 95 % interval."""
 
     nats: float
     low: float
@@ -47,8 +47,8 @@ class WindowSpan:
         samples: how many it holds.
         start_ms: event time of the oldest, milliseconds since the epoch.
         end_ms: event time of the newest.
-        offsets: the messages they came in.
-        share: of the messages that was looked at, the smallest in the window: less than 1 while too much came.
+        offsets: the messages that they came in.
+        share: of the messages that were processed, the smallest in the window; less than 1 while load was shed.
     """
 
     size: int | str
@@ -72,7 +72,7 @@ class WindowSpan:
 
 @dataclass(frozen=True)
 class DetectorResult:
-    """What one detector says of the window; `parts` by block, in nats per sample for the divergence."""
+    """One detector's result for the window; `parts` by block, in nats per sample for the divergence."""
 
     name: str
     statistic: float
@@ -85,12 +85,12 @@ class Example:
     """A sample of the window, and where it is.
 
     Args:
-        topic: the message came from.
+        topic: that its message came from.
         partition: of the topic.
         offset: of the message.
-        row: of the sample in the message, from 0.
-        score: its divergence by itself, nats.
-        sample: the sample, JSON-able, if it may leave; else None.
+        row: index of the sample in the message.
+        score: the sample's own divergence, nats.
+        sample: JSON-able, if alerts may include samples; else None.
     """
 
     topic: str
@@ -107,7 +107,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """Samples of the window: those farthest from the reference, the farthest first, and those nearest to it."""
+    """Samples of the window: those farthest from the reference, farthest first, and those nearest to it."""
 
     farthest: tuple[Example, ...]
     nearest: tuple[Example, ...]
@@ -122,10 +122,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Where in the image a window differs: an even grid of cells that covers it.
+    """Where in the image a window differs: an even grid of cells that covers the image.
 
     Args:
-        values: by rows from the top, each from the left; location's excess in each cell, nats per sample.
+        values: rows from the top, each from the left; the excess of location in each cell, nats per sample.
     """
 
     values: tuple[tuple[float, ...], ...]
@@ -142,24 +142,24 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Alert:
-    """A stream starts to drift, drifts more severely, or is back.
+    """A stream starts to drift, drifts more severely, or is resolved.
 
     Args:
         id: deterministic: the same data gives the same id.
-        stream: which stream.
-        state: whether the alarm starts (or worsens), or ends.
+        stream: its name.
+        state: firing if the alarm starts or worsens; resolved if it ends.
         severity: by the effect.
         effect: nats per sample.
-        window: on which it was decided.
+        window: that decided it.
         p_value: of the combined detector in that window.
         detectors: every detector's result.
         explanation: what moved most, for people.
         reference: name and version of the bundle.
-        heat_map: of images, where the alarm starts or worsens.
-        examples: of any kind of sample, likewise.
-        since_ms: event time at which the alarm started that this starts, worsens or ends; None where it is not told.
-        trace: context of the newest message of the window whose trace is sampled; empty if none is.
-        announced: context of its announcement, which goes beside the event and never in it: it is new each time.
+        heat_map: for images, if the alarm starts or worsens.
+        examples: for any kind of sample, if the alarm starts or worsens.
+        since_ms: event time at which the alarm started; None where it is unknown.
+        trace: context of the newest message of the window whose trace is sampled; empty if there is none.
+        announced: context of the span that announces it. Sent beside the event, not in it: it differs each time.
     """
 
     id: str
@@ -185,7 +185,7 @@ class Alert:
 
     @property
     def began_ms(self) -> int:
-        """When the alarm started, as far as is told."""
+        """When the alarm started, as far as is known."""
         return self.window.end_ms if self.since_ms is None else self.since_ms
 
     def to_data(self) -> dict[str, Any]:
@@ -219,12 +219,12 @@ class Alert:
 
 
 def encode_alert(alert: Alert) -> bytes:
-    """A structured CloudEvent in JSON; equal alerts are equal bytes."""
+    """A structured CloudEvent in JSON; equal alerts give equal bytes."""
     return structured(EVENT_TYPE, alert.id, alert.stream, alert.end_ms, alert.to_data(), alert.trace)
 
 
 def structured(kind: str, identity: str, stream: str, at_ms: int, data: Mapping[str, Any], trace: str = "") -> bytes:
-    """A CloudEvent on a stream, in JSON."""
+    """A CloudEvent about a stream, in JSON."""
     attributes = {
         "id": identity,
         "source": f"/driftwatch/{stream}",
@@ -246,7 +246,7 @@ def decode_alert(value: bytes) -> Alert:
     """The inverse of `encode_alert`.
 
     Raises:
-        MessageError: the bytes are no alert of driftwatch's.
+        MessageError: the bytes are not an alert of driftwatch.
     """
     try:
         event = orjson.loads(value)
@@ -276,7 +276,7 @@ def decode_alert(value: bytes) -> Alert:
             trace=valid_context(event.get(TRACEPARENT)),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None
+        raise MessageError(f"is not an alert of driftwatch: {error}", reason="malformed") from None
 
 
 def _examples(data: Mapping[str, Any]) -> Examples:

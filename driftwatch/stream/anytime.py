@@ -1,7 +1,7 @@
-"""The anytime alarm of one stream: a martingale that bets on its samples, beside the windows.
+"""The anytime alarm of one stream: a martingale that bets on single samples, in addition to the windows.
 
-When its wealth passes ``1 / alpha`` the alarm is on for as long as it takes to fill the longest window anew; meanwhile
-the gambler starts again from the calibration set, and prolongs the alarm if the drift goes on.
+When its wealth passes ``1 / alpha``, the alarm is active for as long as it takes to refill the longest window.
+Meanwhile a new martingale starts from the calibration set, and prolongs the alarm if the drift continues.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class AnytimeState:
     """What is remembered between panes.
 
     Args:
-        martingale: that bets at present.
+        martingale: the current one.
         seen: samples so far.
-        held: samples for which the alarm is still on; 0 if it is off.
-        passed: logarithm of the wealth that set it off, nats.
+        held: samples for which the alarm remains active; 0 if it is not.
+        passed: log of the wealth that triggered it, nats.
     """
 
     martingale: Martingale
@@ -34,12 +34,12 @@ class AnytimeState:
 
     @property
     def log_wealth(self) -> float:
-        """Of the alarm while it is on, else the present one, nats."""
+        """Log of the wealth that triggered the alarm while it is active, else of the current wealth, nats."""
         return self.passed if self.held else self.martingale.log_wealth
 
     @property
     def p_value(self) -> float:
-        """An anytime-valid p-value, one over the largest wealth so far."""
+        """An anytime-valid p-value: one over the largest wealth so far."""
         return math.exp(-max(self.passed if self.held else self.martingale.deepest, 0.0))
 
     def to_json(self) -> dict[str, Any]:
@@ -52,10 +52,13 @@ class AnytimeState:
         }
 
     @staticmethod
-    def from_json(told: Mapping[str, Any]) -> AnytimeState:
+    def from_json(fields: Mapping[str, Any]) -> AnytimeState:
         """The inverse of `to_json`."""
         return AnytimeState(
-            Martingale.from_json(told["martingale"]), int(told["seen"]), int(told["held"]), float(told["passed"])
+            Martingale.from_json(fields["martingale"]),
+            int(fields["seen"]),
+            int(fields["held"]),
+            float(fields["passed"]),
         )
 
 
@@ -65,9 +68,9 @@ class AnytimeAlarm:
 
     Args:
         calibration: grades of the calibration set, ``(N,)``.
-        alpha: chance that a stream without drift ever sets the alarm off.
-        hold: samples for which it stays on.
-        every: samples of which one is bet on: as many as it takes to forget, in streams with memory.
+        alpha: probability that a stream without drift ever triggers the alarm.
+        hold: samples for which it stays active.
+        every: bets are made on one in so many samples: enough apart to be independent, in streams with memory.
     """
 
     calibration: Ranks
@@ -77,15 +80,15 @@ class AnytimeAlarm:
 
     @property
     def limit(self) -> float:
-        """Logarithm of the wealth that sets the alarm off, nats."""
+        """Log of the wealth that triggers the alarm, nats."""
         return -math.log(self.alpha)
 
     def begin(self) -> AnytimeState:
-        """Before the first sample."""
+        """The state before the first sample."""
         return AnytimeState(start(self.calibration))
 
     def advance(self, state: AnytimeState, grades: Ranks) -> AnytimeState:
-        """Takes the grades of a pane's samples, ``(n,)``, in their order."""
+        """The state after the grades of a pane's samples, ``(n,)``, in order."""
         martingale = state.martingale.bet(grades[-state.seen % self.every :: self.every])
         seen, held = state.seen + len(grades), max(0, state.held - len(grades))
         if martingale.log_wealth < self.limit:

@@ -1,4 +1,4 @@
-"""Why brokers could not be reached: kafka-python tries on until the time is over, and says why in its log alone."""
+"""Why brokers could not be reached: kafka-python retries until its time-out, and gives the reasons only in its log."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from kafka.errors import KafkaTimeoutError
 
 LOGGER = "kafka.net.manager"
 RECENT_S = 30.0
-"""After which an attempt says nothing of what is the matter now; pauses between two are a second."""
+"""An attempt older than this no longer says what is wrong; the pause between attempts is a second."""
 
 REMEDIES = (
     (
         ("unable to get", "self-signed", "self signed"),
-        "ssl_cafile is to hold the authority of the brokers' certificates",
+        "ssl_cafile must hold the authority of the brokers' certificates",
     ),
     (("WRONG_VERSION_NUMBER", "EOF occurred", "Handshake failed: [Errno"), "this port may not speak TLS: see protocol"),
     (("Invalid frame length",), "this port may speak TLS: see protocol"),
-    (("invalid_token",), "brokers do not believe the token: see its audience, scope, issuer and time"),
+    (("invalid_token",), "the brokers reject the token: see its audience, scope, issuer and time"),
     (("Invalid username or password", "invalid credentials"), "see sasl_username and sasl_password"),
-    (("get_frozen_credentials",), "no credentials of AWS: see its environment variables, profile, or the pod's role"),
+    (
+        ("get_frozen_credentials",),
+        "no AWS credentials found: see the environment variables, the profile or the pod's role",
+    ),
     (("UNSUPPORTED_SASL_MECHANISM", "UnsupportedSaslMechanism"), "see sasl_mechanism"),
-    (("socket disconnected", "Connection reset"), "brokers hang up where TLS or SASL is missing: see protocol"),
+    (("socket disconnected", "Connection reset"), "brokers disconnect if TLS or SASL is missing: see protocol"),
 )
-"""What to look at in the configuration's ``security``, by what an attempt failed of."""
+"""What to check in ``security``, by how an attempt failed."""
 
 
 class Attempts(logging.Filter):
-    """Listens to what kafka-python logs of its attempts, and remembers why the last one failed.
+    """Watches kafka-python's log of connection attempts, and remembers why the last one failed.
 
     Args:
-        clock: a clock that never goes back, seconds.
+        clock: monotonic, seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,31 +44,31 @@ class Attempts(logging.Filter):
         self._failed_s, self._failure = -RECENT_S, ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is to be written: as if kafka-python's loggers had but one level."""
+        """Whether to write a log record: by the level of kafka-python's root logger."""
         for each in record.args or ():
-            # That the time is over is known, and is what a reason is wanted for.
+            # The time-out itself is known; what is wanted is the reason behind it.
             if isinstance(each, BaseException) and not isinstance(each, KafkaTimeoutError):
                 self._failed_s, self._failure = self._clock(), _words(each)
         return record.levelno >= logging.getLogger("kafka").getEffectiveLevel()
 
     def last_failure(self) -> str:
-        """Why the last attempt failed, with what to look at; empty if none has failed of late."""
+        """Why the last attempt failed, and what to check; empty if none failed recently."""
         return self._failure if self._clock() - self._failed_s < RECENT_S else ""
 
 
 def _words(failure: BaseException) -> str:
-    told = " ".join((str(failure) or type(failure).__name__).split())
-    told = told.removeprefix(f"{type(failure).__name__}: ")
-    remedy = next((then for signs, then in REMEDIES if any(sign in told for sign in signs)), "")
-    return f"{told}; {remedy}" if remedy else told
+    words = " ".join((str(failure) or type(failure).__name__).split())
+    words = words.removeprefix(f"{type(failure).__name__}: ")
+    remedy = next((then for signs, then in REMEDIES if any(sign in words for sign in signs)), "")
+    return f"{words}; {remedy}" if remedy else words
 
 
-def _listen() -> Attempts:
+def _attach() -> Attempts:
     attempts, logger = Attempts(), logging.getLogger(LOGGER)
-    # What is written of it is for the filter to say; of what is less grave nothing fails.
+    # The level is low so that the filter sees all failures, and decides what is written. None are logged below it.
     logger.setLevel(logging.INFO)
     logger.addFilter(attempts)
     return attempts
 
 
-last_failure = _listen().last_failure
+last_failure = _attach().last_failure

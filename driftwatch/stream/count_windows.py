@@ -1,4 +1,4 @@
-"""Windows by count: the newest panes of a stream that hold so many samples."""
+"""Windows by count: the newest panes of a stream that hold a given number of samples."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from driftwatch.stream.panes import Pane
 
 @dataclass(frozen=True)
 class FullWindow:
-    """A window that is to be tested.
+    """A window that is ready to be tested.
 
     Args:
         summary: of its samples, ``(V,)``.
-        span: which they are.
+        span: which samples they are.
         flaws: of their values.
     """
 
@@ -29,27 +29,27 @@ class FullWindow:
 
 
 class _Offsets:
-    """Which messages of one partition a window holds."""
+    """Which messages of one partition a window holds; as running minima, hence the negated last offset."""
 
     def __init__(self) -> None:
-        self._first, self._less_last = RunningMinimum[int](), RunningMinimum[int]()
+        self._first, self._negated_last = RunningMinimum[int](), RunningMinimum[int]()
 
     def push(self, pane: Pane) -> None:
         self._first.push(pane.first[0])
-        self._less_last.push(-pane.last[0])
+        self._negated_last.push(-pane.last[0])
 
     def pop(self) -> bool:
-        """Takes the oldest pane away, and tells whether it was the last one."""
+        """Remove the oldest pane; return whether it was the only one."""
         self._first.pop()
-        self._less_last.pop()
+        self._negated_last.pop()
         return not self._first
 
     def range(self, place: Partition) -> OffsetRange:
-        return OffsetRange(*place, self._first.least, -self._less_last.least)
+        return OffsetRange(*place, self._first.least, -self._negated_last.least)
 
 
 class CountWindow:
-    """The fewest newest panes that hold at least `size` samples; what a pane costs does not depend on how many.
+    """The fewest newest panes that hold at least `size` samples; the cost per pane does not depend on `size`.
 
     Args:
         size: in samples.
@@ -61,18 +61,18 @@ class CountWindow:
         self._samples = 0
         self._sum = RunningSum()
         self._flaws: dict[str, list[int]] = {}
-        self._start_ms, self._less_end_ms = RunningMinimum[int](), RunningMinimum[int]()
+        self._start_ms, self._negated_end_ms = RunningMinimum[int](), RunningMinimum[int]()
         self._share = RunningMinimum[float]()
         self._offsets: dict[Partition, _Offsets] = {}
 
     def push(self, pane: Pane) -> None:
-        """Takes the next pane, and lets go of those that are not needed any more."""
+        """Add the next pane, and drop those that are no longer needed."""
         self._panes.append(pane)
         self._samples += pane.n
         self._sum.push(pane.sums)
         self._count_flaws(pane.flaws, 1)
         self._start_ms.push(pane.start_ms)
-        self._less_end_ms.push(-pane.end_ms)
+        self._negated_end_ms.push(-pane.end_ms)
         self._share.push(pane.share.part)
         self._offsets.setdefault(pane.place, _Offsets()).push(pane)
         while self._samples - self._panes[0].n >= self._size:
@@ -82,20 +82,20 @@ class CountWindow:
         oldest = self._panes.popleft()
         self._count_flaws(oldest.flaws, -1)
         self._samples -= oldest.n
-        for figure in (self._sum, self._start_ms, self._less_end_ms, self._share):
-            figure.pop()
+        for running in (self._sum, self._start_ms, self._negated_end_ms, self._share):
+            running.pop()
         if self._offsets[oldest.place].pop():
             del self._offsets[oldest.place]
 
     def full(self) -> FullWindow | None:
-        """The window that ends here; None if there are too few samples for one."""
+        """The window that ends here; None if there are too few samples."""
         if self._samples < self._size:
             return None
         span = WindowSpan(
             size=self._size,
             samples=self._samples,
             start_ms=self._start_ms.least,
-            end_ms=-self._less_end_ms.least,
+            end_ms=-self._negated_end_ms.least,
             offsets=tuple(self._offsets[place].range(place) for place in sorted(self._offsets)),
             share=self._share.least,
         )

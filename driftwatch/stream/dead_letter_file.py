@@ -1,4 +1,4 @@
-"""Dead letters where there is no topic for them: the last ones, in a file of bounded size."""
+"""Dead letters where there is no topic for them: the latest, in a file of bounded size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from driftwatch.stream.log import Record
 from driftwatch.stream.state_file import append_whole
 
 FILE_BYTES = 8 << 20
-"""At this size the file is renamed, in place of the one before, and a new one begins."""
+"""At this size the file is renamed, replacing the previous one, and a new one begins."""
 
 VALUE_BYTES = 64 << 10
 """Longer bodies are left out."""
@@ -23,17 +23,17 @@ log = structlog.get_logger("driftwatch.intake")
 
 
 class DeadLetterFile:
-    """Lines of JSON, the newest last; readable by the daemon's own user alone, since messages hold samples.
+    """Lines of JSON, newest last; readable by the daemon's user alone, since messages hold samples.
 
     Args:
-        path: of the file; the one before it has ``.1`` at the end.
+        path: of the file; the previous one has the suffix ``.1``.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def write(self, record: Record, error: MessageError) -> None:
-        """Adds a message and what is wrong with it; a file that cannot be written is logged, and the stream goes on."""
+        """Append a message and its error; if the file cannot be written, that is logged and the stream continues."""
         line = {
             "time": rfc3339(record.timestamp_ms),
             "offset": record.offset,

@@ -1,4 +1,4 @@
-"""The event time that a stream has come to, over all partitions of its input."""
+"""The event time that a stream has reached, over all partitions of its input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from driftwatch.stream.panes import Pane
 
 @dataclass(frozen=True)
 class _Partition:
-    """The newest event time that was read of it, and when that was told, by the active time of the log."""
+    """The newest event time read from a partition, and the active time of the log at which it was read."""
 
     newest_ms: int
     active_ms: int
@@ -19,16 +19,16 @@ class _Partition:
 
 @dataclass(frozen=True)
 class EventClock:
-    """How far a stream is: a function of its panes in their log, and of when these were written there.
+    """How far a stream has come: a function of its panes in log order, and of their log times.
 
-    A partition from which nothing comes must not hold the others back. Whether it is idle is told by the time that
-    passes in the log while panes of the stream come: a time in which none come, as while a daemon is down, counts as a
-    moment, so that after it all partitions have their time to come back.
+    An idle partition must not hold the others back. Whether it is idle is measured by the time that passes in the log
+    while panes of the stream come. A period without panes, as while a daemon is down, counts as a moment, so that
+    afterwards every partition has time to come back.
 
     Args:
         partitions: of the input, by topic and number.
         active_ms: time that has passed in the log while panes came.
-        logged_ms: when the newest pane was written.
+        logged_ms: log time of the newest pane.
     """
 
     partitions: Mapping[str, _Partition] = field(default_factory=dict)
@@ -40,8 +40,8 @@ class EventClock:
 
         Args:
             pane: the next of the log.
-            newest_ms: event time that its partition has come to.
-            moment_ms: the most that the time between two panes counts for.
+            newest_ms: event time that its partition has reached.
+            moment_ms: the most that the time between two panes counts.
         """
         passed = min(max(0, pane.logged_ms - self.logged_ms), moment_ms) if self.logged_ms else 0
         active_ms, place = self.active_ms + passed, f"{pane.topic}/{pane.partition}"
@@ -50,7 +50,7 @@ class EventClock:
         return EventClock({**self.partitions, place: newest}, active_ms, max(self.logged_ms, pane.logged_ms))
 
     def now_ms(self, idle_ms: int) -> int:
-        """The event time that all partitions have come to, but for those idle for longer."""
+        """The event time that all partitions have reached, except those idle for longer than `idle_ms`."""
         return min(each.newest_ms for each in self.partitions.values() if self.active_ms - each.active_ms <= idle_ms)
 
     def to_json(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class EventClock:
         }
 
     @staticmethod
-    def from_json(told: Mapping[str, Any]) -> EventClock:
+    def from_json(fields: Mapping[str, Any]) -> EventClock:
         """The inverse of `to_json`."""
-        partitions = {place: _Partition(*each) for place, each in told["partitions"].items()}
-        return EventClock(partitions, told["active_ms"], told["logged_ms"])
+        partitions = {place: _Partition(*each) for place, each in fields["partitions"].items()}
+        return EventClock(partitions, fields["active_ms"], fields["logged_ms"])

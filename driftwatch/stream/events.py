@@ -1,4 +1,4 @@
-"""What every stage tells: the only way in which metrics, health and logs hear of anything."""
+"""Events: the only way in which metrics, health and logs learn what the stages do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.results import Excess
 
 UNKNOWN = "unknown"
-"""The stream of what belongs to none that is configured."""
+"""Stands for the stream of a message that belongs to no configured stream."""
 
 LossReason = Literal["authorization", "topic", "gone", "registry", "unreachable"]
-"""Why a source is lost: not allowed, a topic that is not there (or made anew), messages gone, schemas, all else."""
+"""Why a source is lost: access denied; topic missing or recreated; messages gone; schema registry; anything else."""
 
 BatchOutcome = Literal["ok", "dead_letter", "skipped", "shed"]
 
@@ -27,7 +27,7 @@ Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too
 
 @dataclass(frozen=True)
 class BatchSeen:
-    """A message was taken in: used, sent to the dead letters, left out by sampling, or passed over as too much came."""
+    """A message was read: used, sent to the dead letters, skipped by sampling, or shed under overload."""
 
     stream: str
     outcome: BatchOutcome
@@ -36,7 +36,7 @@ class BatchSeen:
 
 @dataclass(frozen=True)
 class SamplesScored:
-    """Point scores ``(n,)`` in nats of a stream's samples, of a unit of work; event time of the newest."""
+    """Point scores ``(n,)`` in nats of a stream's samples in one unit of work, and event time of the newest."""
 
     stream: str
     scores: NDArray[np.float64]
@@ -44,13 +44,13 @@ class SamplesScored:
 
     @property
     def samples(self) -> int:
-        """How many samples."""
+        """Number of samples."""
         return len(self.scores)
 
 
 @dataclass(frozen=True)
 class DeadLettered:
-    """A message could not be used: why in a word, and in full with its place."""
+    """A message could not be used: the reason in a word, and in detail with the message's place."""
 
     stream: str
     reason: str
@@ -61,8 +61,8 @@ class DeadLettered:
 class WindowTested:
     """A window's result: `statistics` and `p_values` by detector, `parts` by detector and part.
 
-    `blocks` are the parts of the divergence again, by latent block and part, in nats per sample, and `excess` what they
-    have beyond chance; `groups` tells by how many standard deviations of chance each group of descriptors is off.
+    `blocks` has the parts of the divergence again, by latent block and part, in nats per sample, and `excess` by how
+    much they exceed chance. `groups` has the deviation of each group of descriptors, in standard deviations of chance.
     """
 
     stream: str
@@ -81,7 +81,7 @@ class WindowTested:
 
 @dataclass(frozen=True)
 class NotTested:
-    """Samples came too late for a window by time, or such windows, named, were due with too few samples."""
+    """Samples came too late for a window by time, or the named windows by time were due with too few samples."""
 
     stream: str
     late: int
@@ -90,7 +90,7 @@ class NotTested:
 
 @dataclass(frozen=True)
 class BetsMade:
-    """The logarithm of the anytime alarm's wealth after a pane, and of the wealth that sets it off, nats."""
+    """Log of the anytime alarm's wealth after a pane, and log of the wealth that triggers the alarm, nats."""
 
     stream: str
     log_wealth: float
@@ -99,13 +99,13 @@ class BetsMade:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What a stream's false-alarm budget rests on, in samples between false alarms.
+    """How far a stream's false-alarm budget can be trusted, in samples between false alarms.
 
     Args:
         stream: its name.
-        budget: as asked.
-        interval: that holds the true figure (95 %), low and high.
-        satisfiable: whether the reference's held-out samples are enough to vouch for the budget.
+        budget: as configured.
+        interval: 95 % interval of the true figure, low and high.
+        satisfiable: whether the reference has enough held-out samples to support the budget.
     """
 
     stream: str
@@ -116,7 +116,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class StreamState:
-    """Whether a stream's alarm is on, how severe it is, the p-value at which it starts, and since when it is on."""
+    """Whether a stream's alarm is active, its severity, the p-value at which it starts, and since when it is active."""
 
     stream: str
     firing: bool
@@ -127,7 +127,7 @@ class StreamState:
 
 @dataclass(frozen=True)
 class SampleFraction:
-    """Such a fraction of a stream's samples is watched by now: less than is configured while too much comes."""
+    """The fraction of a stream's samples that is watched now; less than configured while load is shed."""
 
     stream: str
     fraction: float
@@ -136,7 +136,7 @@ class SampleFraction:
 
 @dataclass(frozen=True)
 class StreamPaced:
-    """So many samples of a stream come per second, by the event times of its newest panes."""
+    """Rate of a stream, by the event times of its newest panes."""
 
     stream: str
     samples_per_second: float
@@ -144,7 +144,7 @@ class StreamPaced:
 
 @dataclass(frozen=True)
 class StreamQuiet:
-    """Whether nothing comes from a stream any more: event time of its last message if so, else None."""
+    """Whether a stream is silent: event time of its last message if it is, else None."""
 
     stream: str
     since_ms: int | None
@@ -152,21 +152,21 @@ class StreamQuiet:
 
 @dataclass(frozen=True)
 class AlertRaised:
-    """An alert was written."""
+    """An alert was committed."""
 
     alert: Announcement
 
 
 @dataclass(frozen=True)
 class AlertRecalled:
-    """An alert was written before this daemon started."""
+    """An alert from before this daemon started."""
 
     alert: Announcement
 
 
 @dataclass(frozen=True)
 class StageTimed:
-    """One pass of a stage took so long."""
+    """Duration of one pass of a stage."""
 
     stage: Literal["decode", "score", "pane", "test", "commit", "sink"]
     seconds: float
@@ -174,7 +174,7 @@ class StageTimed:
 
 @dataclass(frozen=True)
 class MessagesGone:
-    """So many offsets of a partition, from the first on, were gone before they were read."""
+    """`count` offsets of a partition, starting at `first`, were gone before they were read."""
 
     topic: str
     partition: int
@@ -185,7 +185,7 @@ class MessagesGone:
 
 @dataclass(frozen=True)
 class PartitionCrowded:
-    """The positions of so many streams in a partition do not fit beside an offset: their panes are closed short."""
+    """Positions of so many streams in a partition do not fit in an offset's metadata: their panes are closed short."""
 
     topic: str
     partition: int
@@ -194,7 +194,7 @@ class PartitionCrowded:
 
 @dataclass(frozen=True)
 class LagMeasured:
-    """So many messages of a partition are still to be worked on."""
+    """Number of messages of a partition that are still to be processed."""
 
     topic: str
     partition: int
@@ -203,7 +203,7 @@ class LagMeasured:
 
 @dataclass(frozen=True)
 class PartitionsHeld:
-    """These partitions of a topic, and no others, are read here."""
+    """The partitions of a topic that are read here."""
 
     topic: str
     partitions: frozenset[int]
@@ -211,23 +211,23 @@ class PartitionsHeld:
 
 @dataclass(frozen=True)
 class StreamsHeld:
-    """These streams, and no others, are tested here; what was said of others is for another daemon to say now."""
+    """The streams that are tested here; all others are now reported by another daemon."""
 
     streams: frozenset[str]
 
 
 @dataclass(frozen=True)
 class StreamsConfigured:
-    """These streams, and no others, are watched from now on."""
+    """The streams that are watched from now on."""
 
     streams: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ReferenceInUse:
-    """A stream is compared with this bundle, whose held-out samples have these point scores ``(N,)``, nats.
+    """The bundle that a stream is compared with, and the point scores ``(N,)`` of its held-out samples, nats.
 
-    `since_ms` is when that began, by the clock.
+    `since_ms` is the clock time at which it was first used.
     """
 
     stream: str
@@ -239,7 +239,7 @@ class ReferenceInUse:
 
 @dataclass(frozen=True)
 class Reloaded:
-    """It was looked for another reference of a stream, or for another configuration: what came of it, and why."""
+    """The result of checking for another reference of a stream, or for another configuration, and the details."""
 
     what: Literal["reference", "configuration"]
     outcome: Literal["taken_up", "refused", "unchanged"]
@@ -249,7 +249,7 @@ class Reloaded:
 
 @dataclass(frozen=True)
 class ReferenceAwaited:
-    """Panes of a stream wait for the reference that scored them, which is not here; or wait no more."""
+    """Whether panes of a stream wait for the reference that scored them, because it is missing here."""
 
     stream: str
     version: str
@@ -258,7 +258,7 @@ class ReferenceAwaited:
 
 @dataclass(frozen=True)
 class Progress:
-    """A role is connected to its source, has lost it for some reason, or has just asked it for more."""
+    """A role connected to its source, lost it, or has just polled it."""
 
     kind: Literal["source_connected", "source_lost", "polled"]
     role: str = ""
@@ -268,14 +268,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class StateKept:
-    """The state was written to its file; or could not be: why, empty if it was."""
+    """The state was written to its file; if that failed, `trouble` says why."""
 
     trouble: str = ""
 
 
 @dataclass(frozen=True)
 class RequestAnswered:
-    """A request to the intake was answered so; why, where it was not accepted."""
+    """The outcome of a request to the intake; `detail` says why it was not accepted."""
 
     outcome: Outcome
     detail: str = ""
@@ -283,7 +283,7 @@ class RequestAnswered:
 
 @dataclass(frozen=True)
 class IntakeQueued:
-    """So much waits between the answer to a request and its scoring, or its way to Kafka."""
+    """What waits between the answer to a request and its scoring or forwarding."""
 
     messages: int
     bytes: int
@@ -291,16 +291,17 @@ class IntakeQueued:
 
 @dataclass(frozen=True)
 class SinkDelivered:
-    """An alert reached a sink."""
+    """A sink accepted an alert."""
 
     sink: str
 
 
 @dataclass(frozen=True)
 class SinkFailed:
-    """An alert did not reach a sink and is not tried again.
+    """A sink did not accept an alert, and will not be sent it again.
 
-    Or Alertmanager, which is, was not told what fires; or what fires could not be kept for it over a restart.
+    For Alertmanager, which is sent firing alerts repeatedly: they could not be sent this time, or could not be saved
+    for after a restart.
     """
 
     sink: str
@@ -342,10 +343,10 @@ Observer = Callable[[Event], None]
 
 
 def fan_out(*observers: Observer) -> Observer:
-    """One observer that tells several, in order."""
+    """An observer that passes each event to several others, in order."""
 
-    def tell(event: Event) -> None:
+    def notify(event: Event) -> None:
         for observer in observers:
             observer(event)
 
-    return tell
+    return notify

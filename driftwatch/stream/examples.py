@@ -1,7 +1,7 @@
 """Example samples of a window: those farthest from the reference and nearest to it, by their own scores.
 
-A window's farthest are among its panes' farthest, so each pane carries a few candidates. They are positions in the
-log; the samples themselves are there only if the user lets them leave.
+A window's farthest samples are among its panes' farthest, so each pane carries a few candidates. They are positions in
+the log; the samples themselves are included only if the configuration allows it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from driftwatch.stream.positions import Mark
 
 @dataclass(frozen=True)
 class ExampleRule:
-    """Which examples there are.
+    """Which examples alerts have.
 
     Args:
         count: of the farthest, and of the nearest.
-        include_samples: whether the samples leave too, not only their positions.
+        include_samples: whether to include the samples, not only their positions.
     """
 
     count: int = 3
@@ -34,12 +34,12 @@ POSITIONS_ONLY = ExampleRule()
 
 
 class Candidate(NamedTuple):
-    """A sample of a pane; there are several in each, and a dataclass takes three times as long to make.
+    """A candidate sample of a pane. A named tuple: there are many, and a dataclass takes three times as long to create.
 
     Args:
-        score: its divergence by itself, nats.
-        mark: offset of its message, and its row there.
-        sample: as JSON (see `driftwatch.data.previews`), if it may leave and fits; else None.
+        score: its own divergence, nats.
+        mark: offset of its message, and its index there.
+        sample: as JSON (see `driftwatch.data.previews`), if it may be included and fits; else None.
     """
 
     score: float
@@ -48,7 +48,7 @@ class Candidate(NamedTuple):
 
 
 def some(found: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
-    """Of candidates those that may be an example, the farthest first; at most twice `count`."""
+    """The candidates that may be examples, farthest first; at most twice `count`."""
     ordered = sorted(found, key=lambda each: (-each.score, each.mark))
     return tuple(ordered if len(ordered) <= 2 * count else [*ordered[:count], *ordered[len(ordered) - count :]])
 
@@ -56,19 +56,21 @@ def some(found: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
 def candidates(
     rule: ExampleRule, scores: Array, mark: Callable[[int], Mark], samples: Coerced, schema: Schema
 ) -> tuple[Candidate, ...]:
-    """The samples of a pane that may be an example of a window, the farthest first; at most twice `count`.
+    """The samples of a pane that may be examples of a window, farthest first; at most twice `count`.
 
     Args:
-        rule: which there are.
+        rule: how many, and whether with samples.
         scores: of the pane's samples, ``(n,)``.
-        mark: tells where one of them is.
-        samples: themselves, ``(n, *sample_shape)``.
+        mark: returns the mark of a sample by its index.
+        samples: the pane's samples, ``(n, *sample_shape)``.
         schema: of a sample.
     """
-    told = scores.tolist()
-    # Of equal ones those that came first. Sorting a few numbers takes NumPy ten times as long.
-    farthest, nearest = (few(rule.count, range(len(told)), key=told.__getitem__) for few in (nlargest, nsmallest))
+    values = scores.tolist()
+    # Ties go to the first sample. The heap functions beat NumPy tenfold on so few numbers.
+    farthest, nearest = (
+        select(rule.count, range(len(values)), key=values.__getitem__) for select in (nlargest, nsmallest)
+    )
     return tuple(
-        Candidate(told[i], mark(i), preview(samples[i], schema) if rule.include_samples else None)
+        Candidate(values[i], mark(i), preview(samples[i], schema) if rule.include_samples else None)
         for i in dict.fromkeys([*farthest, *reversed(nearest)])
     )

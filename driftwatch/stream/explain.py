@@ -33,7 +33,7 @@ CALM = "nothing stands out"
 
 
 def calm(deviations: Array) -> list[bool]:
-    """Of each of several windows, ``(M, F)``, whether `CALM` is all there is to say."""
+    """Whether `CALM` is all there is to say, for each of several windows with deviations ``(M, F)``."""
     found: list[bool] = (np.abs(deviations).max(axis=1) <= NOTABLE_DEVIATIONS).tolist()
     return found
 
@@ -46,12 +46,12 @@ def explain(
     blocks: Sequence[str],
     effect: float,
 ) -> str:
-    """Says what moved most in a window that is not `calm`.
+    """Say what moved most in a window that is not `calm`.
 
     Args:
-        null: of the window's size.
+        null: for the window's size.
         parts: the window's divergence, ``(S, 3)``, nats per sample.
-        deviations: by how many null standard deviations each feature is off, ``(F,)``.
+        deviations: of each feature, in standard deviations of the null, ``(F,)``.
         geometry: cosine, location, axes and radius of the latents.
         blocks: names of the blocks.
         effect: of the window, nats per sample.
@@ -66,8 +66,8 @@ def explain(
         return f"{_geometry_words(deviations[parts.size :], geometry)}; no single block stands out"
     ranked = np.argsort(np.where(notable, excess, -np.inf), axis=None)[::-1][: min(2, int(notable.sum()))]
     phrases = []
-    for place in ranked:
-        s, part = (int(i) for i in np.unravel_index(place, excess.shape))
+    for flat_index in ranked:
+        s, part = (int(i) for i in np.unravel_index(flat_index, excess.shape))
         phrases.append(f"{blocks[s]} {MOVED[PARTS[part]]} ({excess[s, part]:+.3g} nats/sample)")
     return "; ".join([*phrases, *([moved] if moved else []), f"{effect:+.3g} nats/sample in all"])
 
@@ -91,7 +91,7 @@ def _geometry_words(deviations: Array, geometry: dict[str, float]) -> str:
 
 
 def _group_words(null: WindowNull, deviations: Array) -> str:
-    """Which group of descriptors moved most; nothing if none stands out."""
+    """Which group of descriptors moved most; empty if none stands out."""
     names = [name for name, _ in null.layout.groups]
     moved = deviations[len(deviations) - len(names) :]
     most = int(np.argmax(moved))

@@ -14,7 +14,7 @@ from driftwatch.data.schema import Schema
 from driftwatch.stream.log import Partition, Record
 
 TimeOf = Callable[[NDArray[np.int64], int], int]
-"""Event time of a message, milliseconds since the epoch: of its rows' indices in their file, and its offset."""
+"""Event time of a message, milliseconds since the epoch, from its rows' indices in their file and its offset."""
 
 
 def file_records(
@@ -34,13 +34,13 @@ def file_records(
     Args:
         dataset: the files.
         schema: of the stream's samples.
-        stream: whose messages they are.
-        place: topic and partition that they come from.
-        time_of: tells when they happened.
+        stream: that the messages belong to.
+        place: topic and partition of the messages.
+        time_of: returns their event times.
         batch: rows in a message.
         offset: of the first message.
         start: the first row.
-        refusals: of rows that cannot be read; if None, one of them is an error.
+        refusals: collects rows that cannot be read; if None, such a row is an error.
 
     Raises:
         DataError: the data does not fit the schema.

@@ -1,4 +1,4 @@
-"""A window's summary held against a reference: figures of every detector, and what moved in words."""
+"""Compares a window's summary with a reference: the figures of every detector, and what moved, in words."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from driftwatch.stream.results import Findings, excess
 def examine(
     null: WindowNull, summaries: Array, reference: Reference, flaws: Sequence[Flaws] | None = None
 ) -> list[Findings]:
-    """Tests windows of one size; many at once cost much less than one by one.
+    """Test windows of one size; many at once cost much less than one by one.
 
     Args:
-        null: of the windows' size.
+        null: for the windows' size.
         summaries: of the windows, ``(M, V)``.
-        reference: they are compared with.
-        flaws: of each window's values; none if None.
+        reference: to compare with.
+        flaws: of each window's values; None for none.
     """
     return findings(null, summaries, null.test(summaries), reference, flaws)
 
@@ -37,22 +37,22 @@ def examine(
 def findings(
     null: WindowNull, summaries: Array, tested: Tested, reference: Reference, flaws: Sequence[Flaws] | None = None
 ) -> list[Findings]:
-    """Likewise, of windows that were tested by the null."""
+    """The findings for windows that the null has tested; see `examine`."""
     parts, deviations, blocks = tested.features.decomposition.parts, tested.deviations, reference.block_names
     groups = [group for group, _ in null.layout.groups]
     statistics, p_values = _by_window(tested.statistics), _by_window(tested.p_values)
     geometry, effects = _geometry(tested), tested.effect.tolist()
-    of_parts, beyond = parts.tolist(), np.subtract(parts, null.parts_mean).tolist()
-    off = deviations[:, : parts[0].size].reshape(len(parts), -1, len(PARTS)).tolist()
-    groups_off = deviations[:, deviations.shape[1] - len(groups) :].tolist()
+    of_parts, excess_nats = parts.tolist(), np.subtract(parts, null.parts_mean).tolist()
+    excess_deviations = deviations[:, : parts[0].size].reshape(len(parts), -1, len(PARTS)).tolist()
+    group_deviations = deviations[:, deviations.shape[1] - len(groups) :].tolist()
     squares = tested.features.hotelling.tolist()
-    phrases, nothing = moved(summaries, reference, flaws), calm(deviations)
+    phrases, is_calm = moved(summaries, reference, flaws), calm(deviations)
 
     def explained(m: int) -> str:
-        """For people: the columns that moved, if there are any with a name; else what moved in the latent space."""
+        """The named columns that moved, if any; else what moved in latent space."""
         if phrases[m]:
             return "; ".join([*phrases[m], f"{effects[m]:+.3g} nats/sample in all"])
-        return CALM if nothing[m] else explain(null, parts[m], deviations[m], geometry[m], blocks, effects[m])
+        return CALM if is_calm[m] else explain(null, parts[m], deviations[m], geometry[m], blocks, effects[m])
 
     return [
         Findings(
@@ -63,8 +63,8 @@ def findings(
             moments=dict(zip(groups, squares[m], strict=True)),
             effect_nats=effects[m],
             explanation=explained(m),
-            excess=excess(blocks, beyond[m], off[m]),
-            groups=dict(zip(groups, groups_off[m], strict=True)),
+            excess=excess(blocks, excess_nats[m], excess_deviations[m]),
+            groups=dict(zip(groups, group_deviations[m], strict=True)),
         )
         for m in range(len(summaries))
     ]
@@ -73,13 +73,13 @@ def findings(
 def moved(
     summaries: Array, reference: Reference, flaws: Sequence[Flaws] | None = None, most: int = MOST_TOLD
 ) -> list[list[str]]:
-    """Phrases on which columns moved in each window, however long it is, the surest first; none without columns.
+    """Phrases that say which columns moved in each window, most certain first; empty without columns.
 
     Args:
         summaries: of the windows, ``(M, V)``.
-        reference: they are compared with.
-        flaws: of each window's values; none if None.
-        most: phrases of each.
+        reference: to compare with.
+        flaws: of each window's values; None for none.
+        most: how many phrases a window may have.
     """
     return moved_columns(
         summaries,
@@ -95,7 +95,7 @@ def moved(
 
 @dataclass
 class _Batch:
-    """Windows that are held against one null; examined when the first finding is asked for."""
+    """Windows that are tested against one null; examined together when the first finding is requested."""
 
     null: WindowNull
     reference: Reference
@@ -111,13 +111,13 @@ class _Batch:
 
 
 class Examiner:
-    """Examines windows of any streams together: those that were asked for before the first finding is had."""
+    """Examines windows of several streams together: all that were added before the first finding is requested."""
 
     def __init__(self) -> None:
         self._batches: dict[tuple[int, int], _Batch] = {}
 
     def ask(self, null: WindowNull, summary: Array, reference: Reference, flaws: Flaws) -> Callable[[], Findings]:
-        """Takes a window, given as its summary ``(V,)`` and flaws; gives that which gives what is found."""
+        """Add a window, given by its summary ``(V,)`` and flaws; return a function that returns its findings."""
         key = id(null), id(reference)
         batch = self._batches.get(key)
         if batch is None or batch.found:
@@ -128,7 +128,7 @@ class Examiner:
 
 
 def detector_results(found: Findings) -> tuple[DetectorResult, ...]:
-    """What each detector says of a window, as an alert tells it."""
+    """Each detector's result for a window, as in an alert."""
     parts: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "kl": found.parts,
         "geometry": {"latent": found.geometry},
@@ -140,7 +140,7 @@ def detector_results(found: Findings) -> tuple[DetectorResult, ...]:
 
 
 def _geometry(tested: Tested) -> list[dict[str, float]]:
-    """Of each window."""
+    """The geometry of each window's latents."""
     first = tested.features.decomposition.parts[0].size
     values = tested.features.values[:, first : first + len(GEOMETRY_PARTS)].copy()
     radius = GEOMETRY_PARTS.index("radius")
@@ -149,7 +149,7 @@ def _geometry(tested: Tested) -> list[dict[str, float]]:
 
 
 def _flawed(flaws: Sequence[Flaws] | None, summaries: Array, reference: Reference) -> list[list[Found]] | None:
-    """The columns with more flaws than the reference has, of each window."""
+    """The columns of each window with more flaws than the reference has."""
     schema = reference.schema
     if flaws is None or not isinstance(schema, TableSchema):
         return None

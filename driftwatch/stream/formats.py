@@ -1,4 +1,4 @@
-"""Versions of what is written for later readers: older ones are read, newer ones refused with the remedy."""
+"""Versions of stored formats: older ones are read, newer ones rejected with the remedy."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from driftwatch.errors import SourceError
 
 
 class NewerFormatError(SourceError):
-    """Something was written by a newer driftwatch; to pass it over would be to lose it."""
+    """Something was written by a newer driftwatch; skipping it would lose it."""
 
 
 def require_format(found: Any, known: int, *, what: str, where: str) -> None:
-    """Refuses what this driftwatch is too old to read.
+    """Reject a format that this driftwatch is too old to read.
 
     Args:
         found: the format's number.
         known: the newest that can be read.
-        what: is in that format.
+        what: has that format.
         where: it was found.
 
     Raises:
-        NewerFormatError: it is newer, or no number of a format.
+        NewerFormatError: it is newer, or not a format number.
     """
     if not isinstance(found, int) or not 1 <= found <= known:
         raise NewerFormatError(
-            f"{what} is of format {found!r}, this driftwatch reads formats up to {known}",
+            f"{what} has format {found!r}; this driftwatch reads formats up to {known}",
             where=where,
             remedy="install the driftwatch that wrote it, or a newer one; nothing was changed",
         )

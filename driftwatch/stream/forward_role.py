@@ -1,4 +1,4 @@
-"""The forward role: writes what comes by HTTP to a Kafka topic, as it came, for a daemon elsewhere to score."""
+"""The forward role: writes messages received over HTTP to a Kafka topic, unchanged, for another daemon to score."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ from driftwatch.tracing import UNTRACED, Tracer, context_of
 LINGER_MS = 5
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 REFUSED = (InvalidTimestampError, InvalidRecordError)
-"""By the topic, now and for ever."""
+"""Errors by which the topic rejects a message for good."""
 
 log = structlog.get_logger("driftwatch.intake")
 
 
 class ForwardRole(Reconnecting):
-    """Writes to a topic what waits in a queue: at least once, in order as long as the connection holds.
+    """Writes queued messages to a topic: at least once, and in order while the connection lasts.
 
-    What the broker has not acknowledged is sent again; meanwhile the queue fills, and then sheds.
+    What the broker has not acknowledged is sent again; meanwhile the queue fills up, and then sheds.
 
     Args:
-        source: what is taken in.
+        source: the HTTP intake.
         target: brokers and topic.
-        queue: where it waits.
-        observer: told of everything.
-        state_dir: where messages are kept that the topic does not take; None to keep none.
-        tracer: records what is written at once.
+        queue: of received messages.
+        observer: receives every event.
+        state_dir: folder for messages that the topic rejects; None to keep none.
+        tracer: records each batch written.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class ForwardRole(Reconnecting):
         self._tracer = tracer
 
     def run(self, stop: threading.Event) -> None:
-        """See `Reconnecting.run`; a stop gives what is queued a short while."""
+        """See `Reconnecting.run`; after a stop, queued messages get a short time."""
         super().run(stop)
         self._queue.close()
         if left := len(self._held) + self._queue.depth().messages:
             log.warning("stopped with requests that Kafka has not acknowledged", messages=left)
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        """Forwards until told to stop, and then what is queued."""
+        """Forward until `stop` is set, and then what is queued."""
         options: dict[str, Any] = {**client_options(self._target), "allow_auto_create_topics": False}
         consumer = KafkaConsumer(group_id=None, **options)
         clients.callback(close_client, self.name, lambda: consumer.close(timeout_ms=CLOSE_MS))
@@ -106,15 +106,15 @@ class ForwardRole(Reconnecting):
                 self._held = self._take()
             if self._held:
                 started = time.perf_counter()
-                led = [context_of(record.header) for record in self._held]
-                with self._tracer.span("forward", links=led, topic=self._target.topic, messages=len(led)):
+                links = [context_of(record.header) for record in self._held]
+                with self._tracer.span("forward", links=links, topic=self._target.topic, messages=len(links)):
                     if not self._send(producer, closing):
                         writing.close()
                         producer = self._producer(writing, options)
                 self.observe(StageTimed("commit", time.perf_counter() - started))
                 answered = time.monotonic()
             elif time.monotonic() - answered > SILENCE_S:
-                # An idle producer would not notice that its broker is gone, and readiness is to tell.
+                # An idle producer would not notice that its broker is gone, which readiness must report.
                 consumer.end_offsets([place], timeout_ms=ANSWER_MS)
                 answered = time.monotonic()
 
@@ -144,15 +144,15 @@ class ForwardRole(Reconnecting):
         return records
 
     def _send(self, producer: KafkaProducer, closing: Closing) -> bool:
-        """Sends what is held, and holds on to what was not acknowledged.
+        """Send what is held, and keep what was not acknowledged.
 
         Returns:
-            Whether the producer can go on; once something is refused it fails whatever comes after.
+            Whether the producer can continue: once a message is rejected, it fails all later ones.
 
         Raises:
-            KafkaError: something was not acknowledged.
+            KafkaError: a message was not acknowledged.
         """
-        # Of a batch all fail for one that is refused, so then they are sent one by one.
+        # One rejected message fails its whole batch, so after a rejection messages are sent singly.
         batch = self._held[:1] if self._singly else self._held
         refused, failed = False, list[tuple[Record, BaseException]]()
         for record, failure in self._sent(producer, batch, closing):
@@ -160,7 +160,7 @@ class ForwardRole(Reconnecting):
             if failure is None:
                 self.observe(BatchSeen((record.key or b"").decode(), "ok", 0))
             elif isinstance(failure, TOO_LARGE) or (isinstance(failure, REFUSED) and len(batch) == 1):
-                self._dead(record, failure)
+                self._dead_letter(record, failure)
             else:
                 failed.append((record, failure))
         self._held = [record for record, _ in failed] + self._held[len(batch) :]
@@ -172,15 +172,15 @@ class ForwardRole(Reconnecting):
     def _sent(
         self, producer: KafkaProducer, records: Sequence[Record], closing: Closing
     ) -> list[tuple[Record, BaseException | None]]:
-        """Sends records, and tells why each is not known to be written, if it is not."""
-        begun = [(record, self._begin(producer, record)) for record in records]
+        """Send records; with each, return why it may not be written, or None."""
+        sending = [(record, self._begin(producer, record)) for record in records]
         while not closing.late():
             try:
                 producer.flush(timeout=WAIT_S)
                 break
-            except KafkaTimeoutError:  # each message has its own limit, after which it counts as failed
+            except KafkaTimeoutError:  # each message has its own time limit, after which it counts as failed
                 self.observe(self._queue.depth())
-        return [(record, _failure(future)) for record, future in begun]
+        return [(record, _failure(future)) for record, future in sending]
 
     def _begin(self, producer: KafkaProducer, record: Record) -> Any:
         try:
@@ -194,7 +194,7 @@ class ForwardRole(Reconnecting):
         except TOO_LARGE as error:
             return error
 
-    def _dead(self, record: Record, why: BaseException) -> None:
+    def _dead_letter(self, record: Record, why: BaseException) -> None:
         if isinstance(why, TOO_LARGE):
             error = MessageError(
                 f"has {len(record.value)} bytes, too many for topic {self._target.topic}",
@@ -215,7 +215,7 @@ class ForwardRole(Reconnecting):
 
 
 def _failure(sent: Any) -> BaseException | None:
-    """Why a message is not known to be written; None if it is."""
+    """Why a message may not be written; None if it is."""
     if isinstance(sent, BaseException):
         return sent
     failure: BaseException | None = sent.exception if sent.is_done else KafkaTimeoutError("not acknowledged yet")

@@ -1,7 +1,7 @@
-"""Messages that were gone before they were read: what is told of them, and where.
+"""Gaps: messages that were gone before they were read, and how they are reported.
 
-A gap is written down in the transaction that moves the committed offset over it, so it is told exactly once: in the
-dead-letter topic, for people; and in every partition of the panes topic, where windows end at it.
+A gap is recorded in the transaction that moves the committed offset past it, so it is reported exactly once: in the
+dead-letter topic, for people, and in every partition of the panes topic, where windows restart at it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BEGINNING = b'{"gap":'
 FORMAT = 1
 
 Why = Literal["retention", "truncation"]
-"""The log begins after the offset that was to be read next, or ends before it."""
+"""Retention: the log begins after the next offset to be read. Truncation: it ends before that offset."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Gap:
     """Offsets ``[first, next)`` of a partition whose messages are gone.
 
     Args:
-        topic: that lacks them.
+        topic: where they are missing.
         partition: of the topic.
-        first: the first of them.
-        next: the first after them.
-        why: they are gone. After a truncation messages were read that the brokers have lost since.
+        first: the first missing offset.
+        next: the first offset after the gap.
+        why: the cause. In a truncation, the brokers have lost messages that were read already.
     """
 
     topic: str
@@ -46,17 +46,17 @@ class Gap:
 
     @property
     def place(self) -> Partition:
-        """The partition that lacks them."""
+        """The partition where the messages are missing."""
         return self.topic, self.partition
 
     @property
     def count(self) -> int:
-        """How many offsets; of messages there may be fewer, since transactions take offsets too."""
+        """Number of offsets; there may be fewer messages, since transaction markers take offsets too."""
         return self.next - self.first
 
     def letter(self, source: KafkaSource) -> Outgoing:
-        """What the dead-letter topic holds in place of the messages."""
-        told = {
+        """The dead letter that stands for the missing messages."""
+        details = {
             "driftwatch-reason": "gone",
             "driftwatch-error": f"offsets {self.first} to {self.next - 1} were gone before they were read: {self.why}",
             "driftwatch-topic": self.topic,
@@ -64,12 +64,12 @@ class Gap:
             "driftwatch-offset": str(self.first),
             "driftwatch-count": str(self.count),
         }
-        headers = tuple((name, text.encode()) for name, text in told.items())
+        headers = tuple((name, text.encode()) for name, text in details.items())
         return Outgoing(source.topics.dead_letters, None, b"", headers=headers)
 
 
 def find_gap(place: Partition, position: Position, begin: int, end: int) -> Gap | None:
-    """What is gone of a partition that is taken up at a position, where its log reaches from `begin` to `end`."""
+    """The gap in a partition that is resumed at a position and whose log now spans `begin` to `end`; None if none."""
     if position.offset < begin:
         return Gap(*place, position.offset, begin, "retention")
     if position.seen > end:
@@ -78,12 +78,12 @@ def find_gap(place: Partition, position: Position, begin: int, end: int) -> Gap 
 
 
 def is_gap(value: bytes) -> bool:
-    """Whether a message of the panes log is a gap, and no pane."""
+    """Whether a message of the panes log is a gap rather than a pane."""
     return value.startswith(_BEGINNING)
 
 
 def encode_gap(gap: Gap) -> bytes:
-    """A line of JSON."""
+    """The message for a gap, a line of JSON."""
     return orjson.dumps({"gap": FORMAT, **vars(gap)})
 
 
@@ -91,24 +91,26 @@ def decode_gap(value: bytes) -> Gap:
     """The inverse of `encode_gap`.
 
     Raises:
-        MessageError: it is none.
-        NewerFormatError: a newer driftwatch wrote it.
+        MessageError: the bytes are not a gap.
+        NewerFormatError: a newer driftwatch wrote them.
     """
     try:
-        told = orjson.loads(value)
-        require_format(told["gap"], FORMAT, what="a gap", where="panes log")
-        if told["why"] not in get_args(Why):
-            raise MessageError(f"is a gap for no known reason: {told['why']!r}", reason="malformed")
-        return Gap(str(told["topic"]), int(told["partition"]), int(told["first"]), int(told["next"]), told["why"])
+        fields = orjson.loads(value)
+        require_format(fields["gap"], FORMAT, what="a gap", where="panes log")
+        if fields["why"] not in get_args(Why):
+            raise MessageError(f"is a gap with an unknown cause: {fields['why']!r}", reason="malformed")
+        return Gap(
+            str(fields["topic"]), int(fields["partition"]), int(fields["first"]), int(fields["next"]), fields["why"]
+        )
     except (ValueError, KeyError, TypeError) as error:
-        raise MessageError(f"is no gap: {error}", reason="malformed") from None
+        raise MessageError(f"is not a gap: {error}", reason="malformed") from None
 
 
 def home(stream: str, partitions: int) -> int:
-    """The partition that a stream's panes and its state belong to, as Kafka's clients choose it by the key.
+    """The partition for a stream's panes and state: the one that Kafka's clients choose for the stream as key.
 
-    It is chosen by the number of partitions of the state topic, not by that of the panes topic: should somebody add
-    partitions to the panes topic of a running daemon, each stream's panes still follow one another.
+    `partitions` is that of the state topic, not the panes topic: if partitions are added to the panes topic of a
+    running daemon, each stream's panes still stay in order.
     """
     hashed: int = murmur2(stream.encode())
     return (hashed & 0x7FFFFFFF) % partitions

@@ -1,8 +1,8 @@
 """Where in an image a window differs from the reference: as a grid of numbers, and in words.
 
-Every latent dimension of an image flow belongs to a place of the image. A patch that changes moves the means of the
-latents there, even where its mean brightness stays: location alone finds it (docs/accuracy.md, "Where an image
-changed"), so the sum of latents that a summary holds anyway is enough.
+Every latent dimension of an image flow belongs to a place in the image. A patch that changes moves the means of the
+latents there even if its mean brightness stays, so location alone finds it (docs/accuracy.md, "Where an image
+changed"), and the sums of latents that a summary holds anyway are enough.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import HeatMap
 
 CELL = 4
-"""Pixels a cell is wide and high at least: as many as a sub-vector of the finest block."""
+"""Least width and height of a cell, pixels: those of a sub-vector of the finest block."""
 
 MOST_CELLS = 16
 SURE = 1e-4
 LEVEL, WIDELY = 0.25, 0.5
-"""Much of an image has changed where this share of the cells is above that share of the peak."""
+"""Much of an image has changed if a share `WIDELY` of its cells are above a share `LEVEL` of the peak."""
 
 DECIMALS = 5
 
 
 def heat_map(summary: Array, reference: Reference) -> HeatMap | None:
-    """Location's excess in each cell of the image, debiased: zero on average where nothing changed.
+    """The excess of location in each cell of the image, debiased: zero on average where nothing changed.
 
-    What a latent dimension is worth is spread evenly over the pixels it stands for; what falls on padding is dropped.
+    The excess of a latent dimension is spread evenly over the pixels that it represents; shares on padding are dropped.
 
     Args:
         summary: of the window, ``(V,)``.
-        reference: it is compared with.
+        reference: to compare with.
 
     Returns:
-        The map; None for what is no image.
+        The map; None for samples other than images.
     """
     if not isinstance(reference.flow, ImageFlow):
         return None
@@ -48,16 +48,16 @@ def heat_map(summary: Array, reference: Reference) -> HeatMap | None:
     return HeatMap(tuple(map(tuple, values.tolist())))
 
 
-def place_words(found: HeatMap, summary: Array, reference: Reference) -> str:
-    """Where a map peaks, such as ``most at the lower left``; nothing where that may be chance.
+def place_words(peaks: HeatMap, summary: Array, reference: Reference) -> str:
+    """Where a map peaks, such as ``most at the lower left``; empty where that may be chance.
 
     Args:
         found: the window's map.
         summary: of the window, ``(V,)``.
-        reference: it is compared with.
+        reference: to compare with.
     """
     flow = reference.flow
-    values = np.array(found.values)
+    values = np.array(peaks.values)
     row, column = (int(i) for i in np.unravel_index(np.argmax(values), values.shape))
     if not isinstance(flow, ImageFlow) or values.size * _p_value(summary, reference, flow, (row, column)) > SURE:
         return ""
@@ -71,9 +71,9 @@ def place_words(found: HeatMap, summary: Array, reference: Reference) -> str:
 
 
 def _p_value(summary: Array, reference: Reference, flow: ImageFlow, cell: tuple[int, int]) -> float:
-    """Of the location in one cell, by a chi-squared of the same mean and variance.
+    """P-value of the location in one cell, by a chi-squared with the same mean and variance.
 
-    Latents of neighbouring places are not quite independent: how they vary together is told by the bank.
+    Latents of neighbouring places are not quite independent; the bank gives their covariance.
     """
     down, across = _shares(flow)
     weights = down[:, cell[0]] * across[:, cell[1]]
@@ -82,7 +82,7 @@ def _p_value(summary: Array, reference: Reference, flow: ImageFlow, cell: tuple[
     z = reference.bank[:, reference.layout.sum_z.start + inside].astype(np.float64)
     covariance = np.cov(z * scale, rowvar=False).reshape(len(inside), -1)
     trace, square = float(np.trace(covariance)), float(np.square(covariance).sum())
-    # The reference's own mean is an average too, of about as many samples as the bank holds.
+    # The reference's own mean is an average too, over about as many samples as the bank holds.
     n = 1.0 / (1.0 / summary[0] + 1.0 / len(z))
     mean = summary[reference.layout.sum_z][inside] / summary[0]
     return float(chdtrc(trace**2 / square, n * np.square(mean * scale).sum() * trace / square))
@@ -105,7 +105,7 @@ def _edges(length: int) -> list[int]:
 
 
 def _shares(flow: ImageFlow) -> tuple[Array, Array]:
-    """Which share of each latent dimension's pixels lies in each row of cells, ``(d, R)``, and column, ``(d, C)``."""
+    """The share of each latent dimension's pixels in each row of cells, ``(d, R)``, and in each column, ``(d, C)``."""
     _, height, width = flow.image_shape
     boxes = flow.boxes().numpy()
     return _overlaps(boxes[:, :2], _edges(height)), _overlaps(boxes[:, 2:], _edges(width))

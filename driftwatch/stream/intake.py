@@ -1,4 +1,4 @@
-"""What comes by HTTP: the bounded queue that it waits in, and what it is as a message of a log."""
+"""The HTTP intake's bounded queue, and how its requests become messages of a log."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from driftwatch.stream.log import Record, event_time
 
 TOPIC = "http"
 WAIT_S = 0.2
-"""How long to wait for a message, before a stop is looked for again."""
+"""How long to wait for a message before checking for a stop."""
 
 TAKE_MESSAGES, TAKE_BYTES = 256, 8 << 20
-"""What is taken off the queue at a time; it bounds what is held beside the queue."""
+"""What is taken off the queue at a time; bounds what is held in addition to the queue."""
 
 DRAIN_S = 2.5
-"""How long a stopping daemon goes on with what is queued; less than it is given to stop."""
+"""How long a stopping daemon continues with queued messages; less than the time it has to stop."""
 
 RESPONSE_TYPE = "org.kubeflow.serving.inference.response"
-"""Of KServe's inference logger; all other events are taken for requests."""
+"""Responses logged by KServe's inference logger; all other events count as requests."""
 
 
 @dataclass(frozen=True)
 class Posted:
-    """A request's body as it was accepted.
+    """The body of an accepted request.
 
     Args:
         value: the body.
-        headers: those that matter, by lower-case name, as they came.
-        model: that the path names; empty if none.
-        arrived_ms: when, milliseconds since the epoch.
+        headers: the relevant ones, by lower-case name, in order.
+        model: named by the path; empty if none.
+        arrived_ms: when it arrived, milliseconds since the epoch.
     """
 
     value: bytes
@@ -64,11 +64,11 @@ def size_of(headers: Sequence[tuple[bytes, bytes]]) -> int:
 
 
 class IntakeQueue:
-    """A queue bounded in messages and in bytes, that never makes its producer wait. Thread-safe.
+    """A queue bounded in messages and in bytes that never blocks its producer. Thread-safe.
 
     Args:
-        messages: the most that wait.
-        size: the most bytes of theirs, of bodies that are still being read too.
+        messages: the most messages that may wait.
+        size: the most bytes, including bodies that are still being read.
     """
 
     def __init__(self, messages: int, size: int) -> None:
@@ -79,7 +79,7 @@ class IntakeQueue:
         self._changed = threading.Condition()
 
     def claim(self, size: int) -> bool:
-        """Sets room aside for bytes that come in; tells whether there is any."""
+        """Reserve room for incoming bytes; return whether there is any."""
         with self._changed:
             if len(self._held) >= self._limits[0] or self._bytes + size > self._limits[1]:
                 return False
@@ -87,12 +87,12 @@ class IntakeQueue:
             return True
 
     def release(self, size: int) -> None:
-        """Gives back room that was claimed."""
+        """Release reserved room."""
         with self._changed:
             self._bytes -= size
 
     def put(self, message: Posted) -> bool:
-        """Takes a message whose bytes were claimed; tells whether it did, and the claim stands."""
+        """Add a message whose bytes were reserved; return whether there was room. If not, the reservation remains."""
         with self._changed:
             if self._closed or len(self._held) >= self._limits[0]:
                 return False
@@ -101,7 +101,7 @@ class IntakeQueue:
             return True
 
     def take(self, wait_s: float) -> list[Posted]:
-        """Some messages from the front, after waiting for one; none if none came."""
+        """Take messages from the front, after waiting for one; empty if none came."""
         with self._changed:
             if not self._held and not self._closed:
                 self._changed.wait(wait_s)
@@ -114,32 +114,32 @@ class IntakeQueue:
             return taken
 
     def close(self) -> None:
-        """Takes nothing more in; what is held can still be taken."""
+        """Accept no more messages; those queued can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is taken in."""
+        """Whether no more messages are accepted."""
         return self._closed
 
     def depth(self) -> IntakeQueued:
-        """What waits."""
+        """What is queued."""
         with self._changed:
             return IntakeQueued(len(self._held), self._bytes)
 
 
 def record_of(posted: Posted, offset: int, source: HttpSource, stream: str | None) -> Record | None:
-    """A request as a message of a log; None if it is a response, and those are ignored.
+    """The message of a log for a request; None for a response, if responses are ignored.
 
-    HTTP's ``ce-x`` headers get Kafka's names ``ce_x``, and the body the content type that it has.
+    HTTP headers ``ce-x`` become ``ce_x`` as in Kafka, and the content type is detected from the body where needed.
 
     Args:
         posted: the request.
         offset: of the message.
-        source: what is to become of responses.
-        stream: of requests that name none.
+        source: says how to treat responses.
+        stream: for requests that name none.
     """
     headers: dict[str, bytes] = {}
     for raw, value in posted.headers:
@@ -149,8 +149,8 @@ def record_of(posted: Posted, offset: int, source: HttpSource, stream: str | Non
             headers[f"ce_{name[3:]}"] = unquote(value.decode("latin-1")).encode() if b"%" in value else value
         else:
             headers[name] = value
-    told = headers.pop("content-type", b"").decode("latin-1")
-    if content_type := content_type_of(posted.value, told):
+    declared = headers.pop("content-type", b"").decode("latin-1")
+    if content_type := content_type_of(posted.value, declared):
         headers["content-type"] = content_type.encode("latin-1")
     attributes = {name[3:]: value.decode(errors="replace") for name, value in headers.items() if name.startswith("ce_")}
     if content_type == CLOUDEVENTS_JSON:
@@ -172,8 +172,8 @@ def record_of(posted: Posted, offset: int, source: HttpSource, stream: str | Non
     )
 
 
-def event_time_ms(told: str, arrived_ms: int) -> int:
-    """When an event happened: as told, if that is a time with a zone before it arrived; else when it arrived.
+def event_time_ms(stated: str, arrived_ms: int) -> int:
+    """The stated time of an event, if it has a zone and lies before the arrival; else the time of arrival.
 
     >>> event_time_ms("2026-01-01T00:00:00Z", 1_800_000_000_000)
     1767225600000
@@ -183,7 +183,7 @@ def event_time_ms(told: str, arrived_ms: int) -> int:
     1800000000000
     """
     try:
-        time = datetime.fromisoformat(told)
+        time = datetime.fromisoformat(stated)
     except ValueError:
         return arrived_ms
     if time.tzinfo is None:
@@ -192,11 +192,11 @@ def event_time_ms(told: str, arrived_ms: int) -> int:
 
 
 class Closing:
-    """A role's way out: the queue is closed when a stop is asked for, and emptied for a short while.
+    """A role's shutdown: closes the queue when a stop is requested, and allows a short time to empty it.
 
     Args:
-        stop: asks for it.
-        queue: to be closed then.
+        stop: set to request a stop.
+        queue: to be closed.
     """
 
     def __init__(self, stop: threading.Event, queue: IntakeQueue) -> None:
@@ -205,11 +205,11 @@ class Closing:
         self._deadline: float | None = None
 
     def done(self) -> bool:
-        """Whether a stop was asked for, and the queue is empty or time is up."""
+        """Whether a stop was requested, and the queue is empty or the time is up."""
         return self.late() or (self._deadline is not None and not self._queue.depth().messages)
 
     def late(self) -> bool:
-        """Whether a stop was asked for so long ago that nothing more is to be done."""
+        """Whether a stop was requested and the time is up."""
         if not self._stop.is_set():
             return False
         if self._deadline is None:

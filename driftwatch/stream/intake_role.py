@@ -1,4 +1,4 @@
-"""The intake role: scores and tests, in one thread, what comes by HTTP."""
+"""The intake role: scores and tests, in one thread, what is received over HTTP."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ log = structlog.get_logger("driftwatch.intake")
 
 
 class IntakeRole:
-    """Scores and tests what comes by HTTP.
+    """Scores and tests what is received over HTTP.
 
-    Offsets begin at the microseconds of the clock and count messages from there, so that none is ever used twice,
-    however the daemon ended: the ids of alerts rest on them.
+    Offsets start at the clock's microseconds and count messages from there. None is ever used twice, however the daemon
+    ended, which keeps alert ids unique.
 
     Args:
-        source: what is taken in.
-        queue: where it waits.
-        stage: that scores.
-        find: of the standards that they are held to.
-        streams: that are configured; they may change.
-        on_alert: told of each alert, before anything that follows it in the stream.
-        observer: told of everything.
-        state_dir: where state and dead letters are kept; None to keep none.
-        watch: finds streams from which nothing comes any more.
+        source: the HTTP intake.
+        queue: of received requests.
+        stage: the scoring stage.
+        find: looks up the standard that a stream is tested against.
+        streams: names of the configured streams; they may change.
+        on_alert: called with each alert, before the stream continues.
+        observer: receives every event.
+        state_dir: folder for state and dead letters; None to keep none.
+        watch: detects silent streams.
         tracer: records tests and alerts.
     """
 
@@ -82,7 +82,7 @@ class IntakeRole:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Scores until `stop` is set, and then for a short while what is queued.
+        """Score until `stop` is set, and then for a short time what is queued.
 
         Raises:
             SourceError: the state is damaged, or cannot be kept.
@@ -90,11 +90,11 @@ class IntakeRole:
         offset = time.time_ns() // 1000
         found = load_snapshot(self._path) if self._path else None
         offset = max(offset, found.position.seen if found else 0)
-        began = found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ())
-        # Samples that waited for their pane when the state was kept are gone: nothing can be read again here.
-        self._stages.begin(replace(began, position=Position(offset, offset)))
+        snapshot = found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ())
+        # Samples that were in open panes when the state was saved are lost: HTTP requests cannot be read again.
+        self._stages.begin(replace(snapshot, position=Position(offset, offset)))
         if found:
-            log.info("state taken up", panes=len(found.panes))
+            log.info("state restored", panes=len(found.panes))
         self._observe(Progress("source_connected", self.name))
         closing = Closing(stop, self._queue)
         queue: deque[Record] = deque()
@@ -103,7 +103,7 @@ class IntakeRole:
                 self._observe(Progress("polled", self.name))
                 self._observe(self._queue.depth())
                 for posted in self._queue.take(WAIT_S):
-                    record = record_of(posted, offset, self._source, self._unnamed())
+                    record = record_of(posted, offset, self._source, self._default_stream())
                     if record is None:
                         self._observe(BatchSeen(UNKNOWN, "skipped", 0))
                     else:
@@ -114,7 +114,7 @@ class IntakeRole:
                     for letter in self._stages.work(queue, closing.late):
                         if self._dead_letters is not None:
                             self._dead_letters.write(letter.record, letter.error)
-                self._stages.listen(offset)
+                self._stages.check_silence(offset)
         except Abandoned:
             pass
         left = len(queue) + self._queue.depth().messages
@@ -122,6 +122,6 @@ class IntakeRole:
             log.warning("stopped with requests that are not scored", messages=left)
         self._stages.save()
 
-    def _unnamed(self) -> str | None:
-        """The stream of requests that name none."""
+    def _default_stream(self) -> str | None:
+        """The stream for requests that name none."""
         return self._source.stream or (next(iter(self._streams)) if len(self._streams) == 1 else None)

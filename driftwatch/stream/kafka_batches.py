@@ -1,7 +1,7 @@
-"""Batches of Kafka messages, unpacked within bounds: one that cannot be is told of, and passed over.
+"""Decompresses batches of Kafka messages within bounds; a batch that cannot be read is reported and skipped.
 
-A broker bounds what a batch is compressed: a megabyte of it may unpack to gigabytes. And kafka-python 3.0.12 goes no
-further than a message that it cannot read, such as one with a header whose name is no UTF-8. There is no public way to
+Brokers limit the compressed size of a batch: a megabyte may decompress to gigabytes. And kafka-python 3.0.12 stops at a
+message that it cannot read, such as one with a header whose name is not UTF-8. It has no public access to change
 either.
 """
 
@@ -25,31 +25,31 @@ from kafka.record.util import decode_varint
 from driftwatch.errors import MessageError
 
 LEAST_UNPACKED, TIMES_UNPACKED = 64 << 20, 4
-"""Bytes that a batch may unpack to, or so many times the longest message if that is more; what producers write of
-their own accord is a hundredth of it."""
+"""Limits on a decompressed batch: bytes, or a multiple of the longest message if that is larger. Producers' batches are
+by default a hundredth of this."""
 
 AT_ONCE_BYTES = 64 << 20
-"""Of messages in one poll, beside the last one: each of a few bytes may unpack to as much as a message may have."""
+"""Of messages in one poll, not counting the last: each may decompress from a few bytes to the size limit."""
 
 READ_BYTES = 256 << 10
-"""Unpacked at a time: room that is not needed is cleared all the same."""
+"""Decompressed at a time; buffers are zeroed first, so large ones cost time even if unused."""
 
 XERIAL = b"\x82SNAPPY\x00"
 XERIAL_HEAD = 16
 
 
 class Unreadable(bytes):
-    """In place of a message's value: there is one, and why it cannot be read."""
+    """Stands for the value of a message that cannot be read, and carries the reason."""
 
     error: MessageError
 
 
 def bound_batches(consumer: KafkaConsumer, max_message_bytes: int) -> None:
-    """Has a consumer unpack no more than it has room for, and give `Unreadable` in place of what cannot be unpacked.
+    """Limit how much a consumer decompresses, and have it return `Unreadable` for messages that it cannot decode.
 
     Args:
         consumer: that has read nothing yet.
-        max_message_bytes: of the longest message that is of use.
+        max_message_bytes: size of the longest usable message.
     """
     limit = max(LEAST_UNPACKED, TIMES_UNPACKED * max_message_bytes)
     fetcher = consumer._fetcher
@@ -80,7 +80,7 @@ def bound_batches(consumer: KafkaConsumer, max_message_bytes: int) -> None:
 
     def append_some(drained: Any, part: Any, most: int, update_offsets: bool) -> int:
         taken = append(drained, part, most, update_offsets)
-        return most if part.full else int(taken)  # as if there were as many as one poll may give
+        return most if part.full else int(taken)  # a full part ends the poll, as if it had reached its limit
 
     fetcher.PartitionRecords, fetcher._append = Bounded, append_some
 
@@ -90,7 +90,7 @@ def _size(record: ConsumerRecord) -> int:
 
 
 class _Batches:
-    """Those of a fetch, for `PartitionRecords`."""
+    """The batches of a fetch, for `PartitionRecords`."""
 
     def __init__(self, records: Any, limit: int) -> None:
         self._records, self._limit = records, limit
@@ -101,7 +101,7 @@ class _Batches:
 
 
 class _Batch:
-    """One whose messages are given, or what is told in their place."""
+    """A batch that yields its messages, or `Unreadable` ones in their place."""
 
     def __init__(self, batch: DefaultRecordBatch, limit: int) -> None:
         self._batch, self._limit = batch, limit
@@ -115,7 +115,7 @@ class _Batch:
     def __iter__(self) -> Iterator[DefaultRecord]:
         batch, last = self._batch, -1
         try:
-            unpack(batch, self._limit)
+            decompress(batch, self._limit)
         except MessageError as error:
             yield _unreadable(batch, batch.last_offset_delta, error)
             return
@@ -124,26 +124,26 @@ class _Batch:
             try:
                 record = next(batch)
             except CorruptRecordError as error:
-                told = MessageError(f"cannot be read from Kafka: {error.args[0]}"[:300], reason="malformed")
-                delta = _pass(batch, begin)
-                if delta is None or not last < delta <= batch.last_offset_delta:  # nor can those behind it
+                unreadable = MessageError(f"cannot be read from Kafka: {error.args[0]}"[:300], reason="malformed")
+                delta = _skip(batch, begin)
+                if delta is None or not last < delta <= batch.last_offset_delta:  # the rest is unreadable too
                     if last < batch.last_offset_delta:
-                        yield _unreadable(batch, batch.last_offset_delta, told)
+                        yield _unreadable(batch, batch.last_offset_delta, unreadable)
                     return
-                record = _unreadable(batch, delta, told)
+                record = _unreadable(batch, delta, unreadable)
             last = record.offset - batch.base_offset
             yield record
 
 
-def unpack(batch: DefaultRecordBatch, limit: int) -> None:
-    """Unpacks a batch whose checksum was verified.
+def decompress(batch: DefaultRecordBatch, limit: int) -> None:
+    """Decompress a batch whose checksum was verified.
 
     Args:
         batch: compressed or not.
-        limit: of its bytes.
+        limit: on the decompressed size, bytes.
 
     Raises:
-        MessageError: it cannot be unpacked, or is larger.
+        MessageError: it cannot be decompressed, or exceeds the limit.
     """
     kind = batch.compression_type
     if batch._decompressed or kind == batch.CODEC_NONE:
@@ -151,16 +151,19 @@ def unpack(batch: DefaultRecordBatch, limit: int) -> None:
     data = bytes(memoryview(batch._buffer)[batch._pos :])
     where = f"batch of {len(data)} bytes"
     try:
-        unpacked = UNPACKERS[kind](data, limit)
-    # Each library has exceptions of its own, and what they are for a damaged batch is not told.
+        decompressed = DECOMPRESSORS[kind](data, limit)
+    # Each library raises exceptions of its own for damaged batches, and documents none of them.
     except Exception as error:  # noqa: BLE001
-        told = str(error) or type(error).__name__
-        raise MessageError(f"cannot be unpacked: {told}"[:300], reason="malformed", where=where) from None
-    if len(unpacked) > limit:
+        words = str(error) or type(error).__name__
+        raise MessageError(f"cannot be decompressed: {words}"[:300], reason="malformed", where=where) from None
+    if len(decompressed) > limit:
         raise MessageError(
-            f"unpacks to more than {limit} bytes", reason="too_large", where=where, remedy="send smaller batches"
+            f"decompresses to more than {limit} bytes",
+            reason="too_large",
+            where=where,
+            remedy="send smaller batches",
         )
-    batch._buffer, batch._pos, batch._decompressed = bytearray(unpacked), 0, True
+    batch._buffer, batch._pos, batch._decompressed = bytearray(decompressed), 0, True
 
 
 def _gzip(data: bytes, limit: int) -> bytes:
@@ -190,7 +193,7 @@ def _read(read: Callable[[int], bytes], limit: int) -> bytes:
 
 
 def _snappy(data: bytes, limit: int) -> bytes:
-    """Of Java's blocks, or one block; each begins with its length, which is taken on trust where it is unpacked."""
+    """Decompress Java's sequence of blocks, or one block; a block states its decompressed length at the start."""
     if not data.startswith(XERIAL):
         return b"" if not data else _snappy_block(data, limit)
     blocks, at, size = list[bytes](), XERIAL_HEAD, 0
@@ -212,7 +215,7 @@ def _varint(block: bytes) -> bytes:
     return block[:end]
 
 
-UNPACKERS: Mapping[int, Callable[[bytes, int], bytes]] = {
+DECOMPRESSORS: Mapping[int, Callable[[bytes, int], bytes]] = {
     DefaultRecordBatch.CODEC_GZIP: _gzip,
     DefaultRecordBatch.CODEC_SNAPPY: _snappy,
     DefaultRecordBatch.CODEC_LZ4: _lz4,
@@ -220,8 +223,8 @@ UNPACKERS: Mapping[int, Callable[[bytes, int], bytes]] = {
 }
 
 
-def _pass(batch: DefaultRecordBatch, begin: int) -> int | None:
-    """Goes on behind a message; gives its offset in the batch, or None if there is no telling where it ends."""
+def _skip(batch: DefaultRecordBatch, begin: int) -> int | None:
+    """Skip a message; return its offset in the batch, or None if its end cannot be determined."""
     buffer = batch._buffer
     try:
         length, start = decode_varint(buffer, begin)

@@ -1,4 +1,4 @@
-"""Kafka clients as driftwatch uses them, and what every role does with its consumer."""
+"""Kafka clients with driftwatch's settings, and what every role does with its consumer."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from driftwatch.stream.topic_rules import batch_bytes
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS, keep_requests
 
 FETCH_MIN_BYTES = 1 << 20
-"""Of input or panes for a transaction: brokers gather no longer once they have so much."""
+"""Of input or panes for a transaction: brokers stop waiting for more once they have this much."""
 
 FETCH_MAX_BYTES = 16 << 20
-"""Of one answer of a broker, or its first message if that has more. It is copied several times on its way, each copy a
-piece of memory as large: of Kafka's own 50 MB a daemon needed 300 MB more, and took twice as long to read them."""
+"""Of one response of a broker, or its first message if that is larger. A response is copied several times, each copy in
+one piece of memory: with Kafka's default of 50 MB a daemon needed 300 MB more and took twice as long to read."""
 
 POLL_MS = 200
 JOIN_POLL_MS = 2_000
 JOIN_PATIENCE_S = 30.0
 MAX_POLL_INTERVAL_MS = 300_000
 ANSWER_MS = 10_000
-"""How long the broker may take for an answer without which there is no going on."""
+"""How long to wait for a response that the role cannot continue without."""
 
 REQUEST_TIMEOUT_MS = 8_000
 DELIVERY_TIMEOUT_MS = 12_000
@@ -47,15 +47,15 @@ DELIVERY_TIMEOUT_MS = 12_000
 
 CLOSE_MS = 1_500
 SILENCE_S = 5.0
-"""After so long without a message the broker is asked whether it is there, since `poll` does not tell."""
+"""After this long without a message the broker is probed, since `poll` does not report that it is gone."""
 
 PROBE_MS = 1_000
 LOST_S = 10.0
 SHORT_S = 30.0
-"""How long a log must end before what was read of it until that counts as lost by the brokers."""
+"""How long a log must end before the position that was read before its messages count as lost."""
 
 FENCED_S = 2.0
-"""How long a member may seem to be fenced; joining, it does so for a moment."""
+"""How long a member may look fenced before it is; while joining, it looks fenced for a moment."""
 
 LAG_EVERY_S = 2.0
 
@@ -63,55 +63,55 @@ log = structlog.get_logger("driftwatch.kafka")
 
 
 class KafkaRole(Reconnecting):
-    """Something that reads a Kafka topic until it is told to stop.
+    """Reads a Kafka topic until stopped.
 
     Args:
         name: of the role, for logs and health.
         source: brokers and group.
-        observer: told of the connection.
+        observer: receives events about the connection.
     """
 
     def __init__(self, name: str, source: KafkaSource, observer: Observer) -> None:
         super().__init__(name, observer)
         self.source = source
         self._topic = ""
-        self._assignment, self._asked_for_partitions = Assignment(), False
+        self._assignment, self._requested_partitions = Assignment(), False
         self._paused = set[TopicPartition]()
         self._topic_identity: UUID | None = None
         self._short_since: dict[TopicPartition, float] = {}
         self._unsettled_since: float | None = None
         self._fenced_since: float | None = None
-        self._answered = self._asked = self._measured = 0.0
+        self._answered = self._probed = self._measured = 0.0
 
     def subscribe(self, consumer: KafkaConsumer, topic: str) -> Assignment:
-        """Subscribes to a topic whose partitions the consumer knows by then, so that it joins its group once only."""
+        """Subscribe to a topic; its metadata is fetched first, so that the consumer joins its group only once."""
         self._topic = topic
         self._paused.clear()
         self._unsettled_since = self._fenced_since = None
-        self._answered = self._asked = time.monotonic()
+        self._answered = self._probed = time.monotonic()
         consumer.partitions_for_topic(topic)
-        self._assignment, self._asked_for_partitions = Assignment(), False
+        self._assignment, self._requested_partitions = Assignment(), False
         consumer.subscribe([topic], listener=self._assignment)
         return self._assignment
 
     def poll(self, consumer: KafkaConsumer, *, busy: bool = False) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """Messages that have come, after waiting a little for them.
+        """Wait briefly for messages, and return those that have come.
 
-        A role that has enough to do polls all the same: a member that does not is put out of its group after
-        `MAX_POLL_INTERVAL_MS`, and all that it has done since is done again by another, who may be no quicker.
+        A busy role must poll too. Otherwise the group removes it after `MAX_POLL_INTERVAL_MS`, and its uncommitted work
+        is redone by another member, which may be no faster.
 
-        kafka-python 3.0.12 can lose a membership: when `poll` times out while a rejoin that a change of metadata has
-        caused is in flight, the rejoin's outcome is never taken up, and no message comes again. So joining gets more
-        time, and a membership that does not settle is given up for a new one.
+        kafka-python 3.0.12 can lose a membership: if `poll` times out while a rejoin after a metadata change is in
+        flight, the result of the rejoin is never processed and no more messages come. So joining gets more time, and a
+        membership that does not settle is abandoned for a new one.
 
         Args:
-            consumer: that has subscribed.
-            busy: take nothing of what is held, and do not wait; only partitions that are new may give something.
+            consumer: a subscribed consumer.
+            busy: fetch nothing from partitions held so far and do not wait; only new partitions may return messages.
 
         Raises:
-            KafkaTimeoutError: the group does not settle, or the broker does not answer.
-            OffsetOutOfRangeError: the topic no longer holds what is next.
-            Unready: the topic was deleted and made anew, or another member has this one's name.
+            KafkaTimeoutError: the group does not settle, or the broker does not respond.
+            OffsetOutOfRangeError: the topic no longer holds the next message.
+            Unready: the topic was deleted and recreated, or another member uses this one's name.
         """
         polled: dict[TopicPartition, list[ConsumerRecord]] = {}
         if busy:
@@ -119,7 +119,7 @@ class KafkaRole(Reconnecting):
             consumer.pause(*idle)
             self._paused |= idle
         else:
-            # What a role has paused by itself, to wait with it, stays so.
+            # Partitions that the role itself has paused, to wait for a reference, stay paused.
             consumer.resume(*self._paused & consumer.paused())
             self._paused.clear()
         free_slot(consumer)
@@ -127,11 +127,11 @@ class KafkaRole(Reconnecting):
         try:
             polled = consumer.poll(timeout_ms=wait_ms)
         except (NoOffsetForPartitionError, OffsetOutOfRangeError):
-            # Partitions that were just assigned may have no place to be read from: the role gives them one.
-            if not self._assignment.waits:
+            # Newly assigned partitions may have no valid position yet: the role sets one after this call.
+            if not self._assignment.waiting:
                 raise
         self._require_same_topic(consumer)
-        self._ask_for_partitions(consumer)
+        self._request_partitions(consumer)
         now = time.monotonic()
         self._require_own_name(consumer, now)
         if self.settled(consumer):
@@ -141,8 +141,8 @@ class KafkaRole(Reconnecting):
         elif now - self._unsettled_since > JOIN_PATIENCE_S:
             raise KafkaTimeoutError(f"the consumer group did not settle in {JOIN_PATIENCE_S:.0f} s")
         if polled:
-            self._answered = self._asked = now
-        elif now - self._asked > SILENCE_S:
+            self._answered = self._probed = now
+        elif now - self._probed > SILENCE_S:
             self._probe(consumer)
         return polled
 
@@ -150,7 +150,7 @@ class KafkaRole(Reconnecting):
         """The group's committed offset of a partition; None if there is none.
 
         Raises:
-            KafkaTimeoutError: the broker does not say, be it for a transaction that has not ended.
+            KafkaTimeoutError: the broker does not respond, for example because of a transaction that has not ended.
         """
         try:
             found: OffsetAndMetadata | None = consumer.committed(place, metadata=True, timeout_ms=ANSWER_MS)
@@ -164,22 +164,22 @@ class KafkaRole(Reconnecting):
     def extents(
         self, consumer: KafkaConsumer, places: Sequence[TopicPartition]
     ) -> dict[TopicPartition, tuple[int, int]]:
-        """Where the logs of partitions begin and end by now.
+        """Where the logs of partitions begin and end now.
 
         Raises:
-            KafkaTimeoutError: the broker does not say.
+            KafkaTimeoutError: the broker does not respond.
         """
         begins = consumer.beginning_offsets(places, timeout_ms=ANSWER_MS) if places else {}
         ends = consumer.end_offsets(places, timeout_ms=ANSWER_MS) if places else {}
         return {each: (begins[each], ends[each]) for each in places}
 
     def require_end(self, place: TopicPartition, end: int, read: int) -> None:
-        """Waits until a log that ends before what was read of it has ended there for a while.
+        """Accept that a log ends before the position read from it only once that has lasted for a while.
 
-        A broker that has just become a partition's leader may not know yet how far readers were let, and says less.
+        A broker that has just become a partition's leader may not know the high watermark yet, and report a lower end.
 
         Raises:
-            Unready: it has to be asked again.
+            Unready: the end must be checked again.
         """
         if read <= end:
             self._short_since.pop(place, None)
@@ -189,7 +189,7 @@ class KafkaRole(Reconnecting):
             raise Unready(f"{place.topic}/{place.partition} ends at {end}, and was read up to {read}")
 
     def _require_same_topic(self, consumer: KafkaConsumer) -> None:
-        """A topic made anew has other messages at the same offsets: the old one's place in it means nothing."""
+        """Stop if the topic was recreated: the same offsets are other messages there, so positions mean nothing."""
         identity = consumer._cluster.topic_id(self._topic)
         if identity is None or identity == self._topic_identity:
             return
@@ -198,10 +198,10 @@ class KafkaRole(Reconnecting):
             raise Unready(f"topic {self._topic!r} was deleted and made anew")
 
     def _require_own_name(self, consumer: KafkaConsumer, now: float) -> None:
-        """Gives up a membership that another member has taken over by its name.
+        """Give up a membership whose name (``group.instance.id``) another member has taken over.
 
-        kafka-python 3.0.12 stops the heartbeats of one that is fenced and says nothing: it would stay for ever, with
-        partitions that are another's, and never be given any again.
+        kafka-python 3.0.12 stops the heartbeats of a fenced member without reporting it. The member would keep
+        partitions that belong to another, and never be assigned any again.
         """
         if self.source.instance is None:
             return
@@ -216,31 +216,31 @@ class KafkaRole(Reconnecting):
                 ": give each daemon a source.instance of its own"
             )
 
-    def _ask_for_partitions(self, consumer: KafkaConsumer) -> None:
-        """Has the group share its partitions out anew, once, if this member comes back to none.
+    def _request_partitions(self, consumer: KafkaConsumer) -> None:
+        """Request a rebalance, once, if a named member returns and has no partitions.
 
-        A member with a name is given what it had before it went away; where its topic was deleted meanwhile and made
-        anew, that was nothing, and would stay nothing.
+        The group gives a named member what it had before. If its topic was deleted and recreated meanwhile, that is
+        nothing, and would remain so.
         """
-        if self.source.instance is None or self._asked_for_partitions or not self.settled(consumer):
+        if self.source.instance is None or self._requested_partitions or not self.settled(consumer):
             return
-        self._asked_for_partitions = True
+        self._requested_partitions = True
         if not consumer.assignment():
             consumer._coordinator.request_rejoin()
 
     def settled(self, consumer: KafkaConsumer) -> bool:
-        """Whether the group has given this member its partitions, be they none."""
+        """Whether the group has assigned partitions to this member, or none."""
         return bool(consumer.group_metadata().state == MemberState.STABLE)
 
     def measure_lag(self, consumer: KafkaConsumer, held: Iterable[Partition] = ()) -> None:
-        """Tells, every few seconds, how many messages of each partition are still to be worked on.
+        """Report, every few seconds, how many messages of each partition are still to be processed.
 
-        The end of a log is asked for: what a consumer knows of it is as old as its last fetch, and it fetches nothing
-        while it has enough.
+        The broker is asked for the ends of the logs. A consumer's own knowledge is as old as its last fetch, and it
+        does not fetch while it holds enough.
 
         Args:
-            consumer: that has subscribed.
-            held: where each of the messages came from that were polled and wait here.
+            consumer: a subscribed consumer.
+            held: the partition of each message that was polled and is not processed yet.
         """
         if time.monotonic() - self._measured < LAG_EVERY_S:
             return
@@ -251,30 +251,30 @@ class KafkaRole(Reconnecting):
         try:
             ends = consumer.end_offsets(places, timeout_ms=PROBE_MS) if places else {}
         except KafkaTimeoutError as error:
-            # Whether the broker is gone is for `_probe` to find out.
+            # `_probe` decides whether the broker is gone.
             log.debug("lag not measured", role=self.name, error=str(error))
             return
-        waits = Counter(held)
+        waiting = Counter(held)
         for each, end in ends.items():
             if (position := consumer.position(each, timeout_ms=POLL_MS)) is not None:
-                lag = max(0, end - position) + waits[each.topic, each.partition]
+                lag = max(0, end - position) + waiting[each.topic, each.partition]
                 self.observe(LagMeasured(each.topic, each.partition, lag))
 
     def _probe(self, consumer: KafkaConsumer) -> None:
-        """Asks the broker for anything at all; gives the connection up when that has failed for a while."""
+        """Send the broker a request; give up the connection after a while without a response."""
         place = min(consumer.assignment(), default=TopicPartition(self._topic, 0))
         try:
             consumer.end_offsets([place], timeout_ms=PROBE_MS)
         except KafkaTimeoutError:
-            silent_s = time.monotonic() - self._answered
-            if silent_s > LOST_S:
-                raise KafkaTimeoutError(f"the broker has not answered for {silent_s:.0f} s") from None
+            unanswered_s = time.monotonic() - self._answered
+            if unanswered_s > LOST_S:
+                raise KafkaTimeoutError(f"the broker has not answered for {unanswered_s:.0f} s") from None
         else:
-            self._answered = self._asked = time.monotonic()
+            self._answered = self._probed = time.monotonic()
 
     def consumer(self, clients: ExitStack, group: str | None, **options: Any) -> KafkaConsumer:
-        """A consumer that sees committed messages only, and commits nothing by itself."""
-        stated: dict[str, Any] = {
+        """A consumer that reads committed messages only, and never commits by itself."""
+        settings: dict[str, Any] = {
             "group_id": group,
             "enable_auto_commit": False,
             "isolation_level": "read_committed",
@@ -286,17 +286,17 @@ class KafkaRole(Reconnecting):
         }
         if group is not None:
             session_ms = int(self.source.session_timeout_s * 1000)
-            stated |= {"session_timeout_ms": session_ms, "heartbeat_interval_ms": session_ms // 3}
+            settings |= {"session_timeout_ms": session_ms, "heartbeat_interval_ms": session_ms // 3}
             if self.source.instance is not None:
-                stated["group_instance_id"] = f"{self.source.instance}.{self.name}"
-        made = KafkaConsumer(**{**stated, **options}, **client_options(self.source))
+                settings["group_instance_id"] = f"{self.source.instance}.{self.name}"
+        made = KafkaConsumer(**{**settings, **options}, **client_options(self.source))
         clients.callback(close_client, self.name, lambda: made.close(autocommit=False, timeout_ms=CLOSE_MS))
         receive_more(made)
         bound_batches(made, self.source.max_message_bytes)
         return made
 
     def producer(self, clients: ExitStack, identity: str) -> KafkaProducer:
-        """A transactional producer, ready for its first transaction; it fences an earlier one of the same identity."""
+        """A transactional producer, ready for its first transaction; fences an earlier one with the same identity."""
         made = KafkaProducer(
             transactional_id=identity,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
@@ -316,10 +316,10 @@ class KafkaRole(Reconnecting):
 
 
 def free_slot(consumer: KafkaConsumer) -> None:
-    """Mends a consumer that would give nothing any more of a partition that was paused while messages of it were held.
+    """Unblock a consumer that would return no more messages of a partition that was paused while it held some.
 
-    kafka-python 3.0.12 takes such messages up again only while no others are at hand, takes those for at hand that it
-    has given last, and asks the broker for no more as long as there are some.
+    kafka-python 3.0.12 resumes such messages only when it holds no others. It counts the batch that it returned last as
+    held, and fetches nothing while it holds any.
     """
     fetcher = consumer._fetcher
     if not fetcher._next_partition_records:
@@ -327,7 +327,7 @@ def free_slot(consumer: KafkaConsumer) -> None:
 
 
 class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes rebalances, which happen inside ``poll``, for the role to act on after it."""
+    """Collects rebalances, which happen inside ``poll``, for the role to handle afterwards."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -350,21 +350,21 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.on_partitions_revoked(lost)
 
     @property
-    def waits(self) -> bool:
-        """Whether partitions were assigned since `take` was called last."""
+    def waiting(self) -> bool:
+        """Whether partitions were assigned since the last `take`."""
         with self._lock:
             return bool(self._assigned)
 
     def take(self) -> tuple[list[TopicPartition], list[TopicPartition]]:
-        """Partitions revoked and partitions assigned since the last call, in this order to be acted on."""
+        """Partitions revoked and partitions assigned since the last call, to be handled in this order."""
         with self._lock:
-            taken = self._revoked, self._assigned
+            pending = self._revoked, self._assigned
             self._revoked, self._assigned = [], []
-            return taken
+            return pending
 
 
 def close_client(role: str, close: Callable[[], None]) -> None:
-    """Closes a client; if it cannot say goodbye, the broker notices its absence, and why it closes matters more."""
+    """Close a client. Failures are only logged: the broker notices its absence, and why it closes matters more."""
     try:
         close()
     except (KafkaError, OSError) as error:
@@ -372,7 +372,7 @@ def close_client(role: str, close: Callable[[], None]) -> None:
 
 
 def record_of(message: ConsumerRecord) -> Record:
-    """A message as it came from kafka-python."""
+    """The record for a message from kafka-python."""
     return Record(
         topic=message.topic,
         partition=message.partition,

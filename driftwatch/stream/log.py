@@ -1,4 +1,4 @@
-"""One message of a log, whatever the log is."""
+"""One message of a log, independent of the kind of log."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
 EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
-"""The years 1 to 9999, all that RFC 3339 can tell; Kafka takes any number for a time."""
+"""The years 1 to 9999, which RFC 3339 can express; Kafka accepts any number as a timestamp."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A message as it came.
+    """A message as it was read.
 
     Args:
-        topic: it came from.
+        topic: that it came from.
         partition: of the topic.
-        offset: its place in the partition.
+        offset: of the message in the partition.
         timestamp_ms: event time, milliseconds since the epoch.
         key: of the message.
         value: its body.
-        headers: in their order; a name may repeat.
-        refused: why there is no more of it than its place; None of a message that could be read.
+        headers: in order; names may repeat.
+        refused: why the message could not be read, in which case only its place is known; else None.
     """
 
     topic: str
@@ -46,19 +46,19 @@ class Record:
 
     @property
     def place(self) -> Partition:
-        """The partition it came from."""
+        """The partition that it came from."""
         return self.topic, self.partition
 
     @cached_property
     def header(self) -> Mapping[str, bytes]:
-        """Headers by name in lower case; of a repeated name the last."""
+        """Headers by lower-case name; the last one wins where a name repeats."""
         return {name.lower(): value for name, value in self.headers}
 
 
-def event_time(told_ms: int) -> int:
-    """An event time as it was told by a clock that may be wrong beyond all bounds, brought within those of RFC 3339.
+def event_time(time_ms: int) -> int:
+    """Limit an event time, which may come from a clock that is wrong by any amount, to the range of RFC 3339.
 
     >>> event_time(1 << 62) == LATEST_MS
     True
     """
-    return min(max(told_ms, EARLIEST_MS), LATEST_MS)
+    return min(max(time_ms, EARLIEST_MS), LATEST_MS)

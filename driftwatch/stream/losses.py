@@ -1,4 +1,4 @@
-"""Why a role has lost its source, in a word for metrics and in words for people."""
+"""Why a role has lost its source: a reason for metrics, and words for people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from driftwatch.stream.events import LossReason
 
 
 class Unready(Exception):  # noqa: N818 - a state, waited out
-    """Something in the cluster is not there yet; the role tries again."""
+    """Something in the cluster is not ready yet; the role tries again."""
 
 
 RIGHTS: dict[type[AuthorizationError], str] = {
@@ -30,11 +30,11 @@ RIGHTS: dict[type[AuthorizationError], str] = {
     TransactionalIdAuthorizationFailedError: "the transactional id",
     ClusterAuthorizationFailedError: "the cluster",
 }
-"""What the broker may deny a role."""
+"""What the broker may deny a role access to."""
 
 
 def reason_of(error: Exception) -> LossReason:
-    """Under which name a loss is counted."""
+    """The reason under which a loss is counted."""
     match error:
         case AuthorizationError():
             return "authorization"
@@ -48,12 +48,12 @@ def reason_of(error: Exception) -> LossReason:
 
 
 def words_of(error: Exception) -> str:
-    """A loss as it is told, in one line."""
+    """A loss in one line, for people."""
     if isinstance(error, AuthorizationError):
         denied = next((what for kind, what in RIGHTS.items() if isinstance(error, kind)), "something")
         named = ", ".join(map(str, error.args[0])) if error.args and isinstance(error.args[0], set | list) else ""
-        return f"the broker denies {denied}{f' ({named})' if named else ''}: docs/operating.md lists the ACLs needed"
-    told = " ".join((str(error) or type(error).__name__).split())
+        return f"the broker denies access to {denied}{f' ({named})' if named else ''}: docs/operating.md lists the ACLs"
+    words = " ".join((str(error) or type(error).__name__).split())
     if isinstance(error, KafkaTimeoutError) and (why := last_failure()):
-        return f"{told}; the last attempt to connect: {why}"
-    return told
+        return f"{words}; the last attempt to connect: {why}"
+    return words

@@ -1,4 +1,4 @@
-"""Makes the standards that streams are held to: reference, calibrated procedure and policy put together."""
+"""Builds the standards that streams are tested against: reference, calibrated procedure and policy."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from driftwatch.stream.time_windows import TimeRule, TimeSize
 from driftwatch.stream.windows import Standard, StreamTester
 
 PATIENCE = 3
-"""Longest windows without drift that end an alarm whose p-values stay low, or which has come back: the more, the fewer
-alerts tell of one drift, and the later the last of them is resolved (`benchmarks.flapping`)."""
+"""Patience, in lengths of the longest window: how long without drift before an alarm ends whose p-values stay low, or
+which has come back. More patience gives fewer alerts for one drift, and resolves later (`benchmarks.flapping`)."""
 
 FORGOTTEN_MEMORIES = 2
-"""Memories after which a sample says next to nothing of the next one."""
+"""Memory lengths after which a sample says next to nothing about the next one."""
 
 
 class TesterFactory:
-    """Makes standards and testers; streams that share a reference share its calibration.
+    """Makes standards and testers; streams with the same reference share its calibration.
 
     Args:
         sizes: window sizes in samples.
         step: samples in a pane.
         budget: expected samples between false alarms.
         min_effect: nats per sample below which a window never alarms.
-        resolve_after: steps in a row without drift, before an alarm may end.
+        resolve_after: consecutive steps without drift before an alarm may end.
         severity: the least effect of each severity, nats per sample.
-        examples: which samples alerts point at.
-        anytime_alpha: chance that a stream without drift ever sets the anytime alarm off; 0 for none.
-        by_time: windows by time; their `budget` is taken from `budget`, in which all sizes have an equal share.
+        examples: which samples alerts point to.
+        anytime_alpha: probability that a stream without drift ever triggers the anytime alarm; 0 for no such alarm.
+        by_time: rule for windows by time; its `budget` is replaced: all sizes, by count or time, share `budget`
+            equally.
     """
 
     __test__ = False
@@ -57,20 +58,20 @@ class TesterFactory:
         by_time: TimeRule | None = None,
     ) -> None:
         self._sizes, self._step = tuple(sizes), step
-        every = len(sizes) + (len(by_time.sizes) if by_time else 0)
-        self._budget, self._share = budget * every / len(sizes), len(sizes) / every
-        self._by_time = replace(by_time, budget=budget * every) if by_time else None
+        total = len(sizes) + (len(by_time.sizes) if by_time else 0)
+        self._budget, self._share = budget * total / len(sizes), len(sizes) / total
+        self._by_time = replace(by_time, budget=budget * total) if by_time else None
         self._min_effect, self._resolve_after, self._severity = min_effect, resolve_after, dict(severity)
         self._examples, self._anytime_alpha = examples, anytime_alpha
         self._procedures: dict[str, Procedure] = {}
         self._standards: dict[str, Standard] = {}
 
     def procedure(self, reference: Reference) -> Procedure:
-        """The calibrated procedure for a reference; takes seconds the first time."""
-        known = self._procedures.get(reference.version)
-        if known is None:
-            known = self._procedures[reference.version] = self._calibrated(reference)
-        return known
+        """The calibrated procedure for a reference; the first call takes seconds."""
+        cached = self._procedures.get(reference.version)
+        if cached is None:
+            cached = self._procedures[reference.version] = self._calibrated(reference)
+        return cached
 
     def _calibrated(self, reference: Reference) -> Procedure:
         procedure = reference.procedure(
@@ -82,19 +83,19 @@ class TesterFactory:
         )
         if self._by_time is None:
             return procedure
-        # What is told is told of all windows together.
+        # The figures reported are for all windows together.
         control, (low, high) = procedure.control, procedure.control.interval
         interval = (low * self._share, high * self._share)
         return replace(procedure, control=replace(control, budget=control.budget * self._share, interval=interval))
 
     def keep(self, versions: Collection[str]) -> None:
-        """Forgets the calibration of all references but these."""
+        """Drop the calibrations of all references but these."""
         for held in (self._procedures, self._standards):
             for version in held.keys() - set(versions):
                 del held[version]
 
     def policy(self, procedure: Procedure) -> Policy:
-        """The policy under a procedure's threshold."""
+        """The policy with a procedure's threshold."""
         return Policy(
             threshold=procedure.control.threshold,
             min_effect=self._min_effect,
@@ -105,11 +106,11 @@ class TesterFactory:
         )
 
     def standard(self, reference: Reference) -> Standard:
-        """What streams of a reference are held to; always the same one."""
-        known = self._standards.get(reference.version)
-        if known is None:
+        """What streams of a reference are tested against; the same object each time."""
+        cached = self._standards.get(reference.version)
+        if cached is None:
             procedure = self.procedure(reference)
-            known = self._standards[reference.version] = Standard(
+            cached = self._standards[reference.version] = Standard(
                 reference,
                 procedure,
                 self.policy(procedure),
@@ -117,10 +118,10 @@ class TesterFactory:
                 self._anytime(reference),
                 self._by_time,
             )
-        return known
+        return cached
 
     def __call__(self, stream: str, reference: Reference) -> StreamTester:
-        """A tester for one stream."""
+        """Make a tester for one stream."""
         return StreamTester(stream, self.standard(reference))
 
     def _anytime(self, reference: Reference) -> AnytimeAlarm | None:
@@ -132,7 +133,7 @@ class TesterFactory:
 
 
 def tester_factory(windows: WindowsConfig, alerts: AlertsConfig) -> TesterFactory:
-    """Makes the testers that a configuration asks for."""
+    """The factory for a configuration."""
     return TesterFactory(
         sizes=windows.counts,
         step=windows.step,
@@ -147,7 +148,7 @@ def tester_factory(windows: WindowsConfig, alerts: AlertsConfig) -> TesterFactor
 
 
 def time_rule(windows: WindowsConfig, budget: float) -> TimeRule | None:
-    """How streams are tested by time; None if they are not."""
+    """The rule for windows by time; None without such windows."""
     if windows.tick_ms is None:
         return None
     sizes = tuple(TimeSize(name, length_ms) for name, length_ms in windows.times_ms.items())
@@ -155,5 +156,5 @@ def time_rule(windows: WindowsConfig, budget: float) -> TimeRule | None:
 
 
 def example_rule(alerts: AlertsConfig) -> ExampleRule:
-    """Which samples alerts point at."""
+    """Which samples alerts point to."""
     return ExampleRule(alerts.examples.count, alerts.examples.include_samples)

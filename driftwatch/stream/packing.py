@@ -1,8 +1,8 @@
-"""Numbers on the summaries' grid as few bytes: chunks of whole numbers, each as wide as its largest needs.
+"""Packs numbers on the summaries' grid: chunks of integers, each as wide as its largest needs.
 
-The widths of all chunks come first, a byte each. Then, width by width, the numbers of the chunks of that width: the
-lowest bytes of all of them, then the next ones. A chunk with a number that is not on the grid, or is very large, is in
-double precision: nothing is ever lost.
+The widths of all chunks come first, a byte each. Then, width by width, come the numbers of the chunks with that width:
+the lowest bytes of all of them, then the next, and so on. A chunk with a number that is off the grid or very large is
+stored in double precision: nothing is ever lost.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from driftwatch.stats.summary import GRID
 from driftwatch.stats.sums import MOST, Sums, keep
 
 CHUNK = 32
-"""Numbers that have one width: fewer fit better, and have more widths to tell."""
+"""Numbers that share a width. Smaller chunks fit the numbers more closely, but need more width bytes."""
 
 DOUBLE = 8
-"""The width of double precision; of whole numbers it is less."""
+"""Width that marks double precision; integers are narrower."""
 
 AT_ONCE = 64
-"""Sums that are packed together; more are no quicker."""
+"""Sums that are packed together; larger groups are no faster."""
 
 _LIMITS = 2.0 ** (8 * np.arange(1, DOUBLE) - 1)
-"""Whole numbers under the first are of one byte with their sign, and so on."""
+"""Integers below the first limit fit one signed byte, those below the second two, and so on."""
 
 
 def pack(sums: Sums) -> bytes:
-    """Bytes of sums ``(V,)``.
+    """Pack sums ``(V,)`` into bytes.
 
-    >>> len(pack(keep(np.arange(-8.0, 24.0))))     # a width, and 3 bytes a number
+    >>> len(pack(keep(np.arange(-8.0, 24.0))))     # one width, and 3 bytes a number
     97
     """
     chunks = -(-len(sums) // CHUNK)
@@ -42,7 +42,7 @@ def pack(sums: Sums) -> bytes:
     if sums.bound is None:
         doubles = np.zeros((chunks, CHUNK))
         doubles.ravel()[: len(sums)] = sums.values
-        with np.errstate(over="ignore"):  # then it is not on the grid
+        with np.errstate(over="ignore"):  # a number that overflows is off the grid
             units = np.rint(doubles * (1.0 / GRID))
     else:
         sums.add_to(units.ravel()[: len(sums)])
@@ -51,36 +51,36 @@ def pack(sums: Sums) -> bytes:
         widths[(units * GRID != doubles).any(axis=1)] = DOUBLE
     parts = [widths.astype(np.uint8).tobytes()]
     for width in sorted(set(widths.tolist())):
-        numbers = doubles[widths == DOUBLE] if width == DOUBLE else units[widths == width].astype(_whole(width))
+        numbers = doubles[widths == DOUBLE] if width == DOUBLE else units[widths == width].astype(_integer(width))
         parts.append(numbers.reshape(-1, 1).view(np.uint8).T[:width].tobytes())
     return b"".join(parts)
 
 
 def pack_each(sums: Sequence[Sums]) -> list[bytes]:
-    """`pack` of each of several sums; those that four bytes a number hold, as nearly all do, some at once."""
+    """`pack` each of several sums; those that fit in four bytes a number, as nearly all do, are packed in groups."""
     packed: dict[int, bytes] = {}
-    alike: dict[int, list[int]] = {}
+    by_length: dict[int, list[int]] = {}
     for place, each in enumerate(sums):
         if each.units.dtype == np.int32 and each.large is None:
-            alike.setdefault(len(each), []).append(place)
+            by_length.setdefault(len(each), []).append(place)
         else:
             packed[place] = pack(each)
-    for places in alike.values():
-        for some in (places[first : first + AT_ONCE] for first in range(0, len(places), AT_ONCE)):
-            packed.update(zip(some, _pack_units(np.stack([sums[place].units for place in some])), strict=True))
+    for places in by_length.values():
+        for group in (places[first : first + AT_ONCE] for first in range(0, len(places), AT_ONCE)):
+            packed.update(zip(group, _pack_units(np.stack([sums[place].units for place in group])), strict=True))
     return [packed[place] for place in range(len(sums))]
 
 
 def _pack_units(units: NDArray[Any]) -> list[bytes]:
-    """Of ``(M, V)`` units in four bytes."""
+    """Pack ``(M, V)`` four-byte units."""
     chunks = -(-units.shape[1] // CHUNK)
-    whole = np.zeros((len(units), chunks, CHUNK), _whole(4))
-    whole.reshape(len(units), -1)[:, : units.shape[1]] = units
-    widths = _widths(whole)
+    integers = np.zeros((len(units), chunks, CHUNK), _integer(4))
+    integers.reshape(len(units), -1)[:, : units.shape[1]] = units
+    widths = _widths(integers)
     parts = [[each.tobytes()] for each in widths.astype(np.uint8)]
     for width in np.unique(widths).tolist():
         chosen = widths == width
-        planes = np.ascontiguousarray(whole[chosen].reshape(-1, 1).view(np.uint8).T[:width])
+        planes = np.ascontiguousarray(integers[chosen].reshape(-1, 1).view(np.uint8).T[:width])
         ends = (CHUNK * np.cumsum(np.count_nonzero(chosen, axis=1))).tolist()
         for part, (start, end) in zip(parts, pairwise([0, *ends]), strict=True):
             part.append(planes[:, start:end].tobytes())
@@ -88,15 +88,15 @@ def _pack_units(units: NDArray[Any]) -> list[bytes]:
 
 
 def unpack(packed: bytes, count: int) -> Sums:
-    """The inverse of `pack`, for so many numbers.
+    """The inverse of `pack`, for `count` numbers.
 
     Raises:
-        MessageError: the bytes hold others.
+        MessageError: the bytes do not hold that many numbers.
     """
     chunks = -(-count // CHUNK)
     widths, start = np.frombuffer(packed[:chunks], np.uint8), chunks
     if len(widths) < chunks or len(packed) != chunks + CHUNK * int(widths.sum()) or widths.max(initial=0) > DOUBLE:
-        raise MessageError(f"holds other than {count} packed numbers", reason="malformed")
+        raise MessageError(f"does not hold {count} packed numbers", reason="malformed")
     narrow = widths.max(initial=0) <= np.dtype(np.int32).itemsize
     values = np.empty((chunks, CHUNK), np.int32 if narrow else np.float64)
     for width in sorted(set(widths.tolist())):
@@ -104,11 +104,11 @@ def unpack(packed: bytes, count: int) -> Sums:
         numbers = CHUNK * int(np.count_nonzero(chosen))
         planes = np.frombuffer(packed, np.uint8, numbers * width, start).reshape(width, numbers)
         start += planes.size
-        kind = np.dtype("<f8") if width == DOUBLE else _whole(width)
-        whole = np.zeros((numbers, kind.itemsize), np.uint8)
-        # At the upper end, from where a shift takes the sign along.
-        whole[:, kind.itemsize - width :] = planes.T
-        part = whole.view(kind)
+        kind = np.dtype("<f8") if width == DOUBLE else _integer(width)
+        integers = np.zeros((numbers, kind.itemsize), np.uint8)
+        # The bytes go to the upper end, so that the shift below extends the sign.
+        integers[:, kind.itemsize - width :] = planes.T
+        part = integers.view(kind)
         if width < DOUBLE:
             part = part >> 8 * (kind.itemsize - width)
         values[chosen] = (part if narrow or width == DOUBLE else part * GRID).reshape(-1, CHUNK)
@@ -117,11 +117,11 @@ def unpack(packed: bytes, count: int) -> Sums:
 
 
 def _widths(units: NDArray[Any]) -> NDArray[np.intp]:
-    """Bytes that the numbers of each chunk need, of units ``(..., CHUNK)``."""
+    """Bytes that the numbers of each chunk need, for units ``(..., CHUNK)``."""
     widths: NDArray[np.intp] = 1 + np.searchsorted(_LIMITS, np.abs(units).max(axis=-1), side="right")
     return widths
 
 
-def _whole(width: int) -> np.dtype[np.signedinteger]:
-    """The whole numbers that are written in `width` bytes."""
+def _integer(width: int) -> np.dtype[np.signedinteger]:
+    """The integer type that is stored in `width` bytes."""
     return np.dtype("<i4" if width <= 4 else "<i8")

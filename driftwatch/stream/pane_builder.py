@@ -1,7 +1,7 @@
 """Cuts a partition's samples into panes.
 
-Which samples make a pane is a function of the log alone, never of how it happened to be polled: that is why
-replaying gives the same panes, windows and alerts.
+Which samples make a pane depends on the log alone, never on how it was polled. That is why replaying gives the same
+panes, windows and alerts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from driftwatch.stream.positions import Mark, Position, fits
 from driftwatch.stream.sampling import ALL, Share
 
 PANE_SPAN = 10_000
-"""A pane that would reach over more messages is closed short: it bounds what a restart reads again."""
+"""A pane that would span more messages is closed short. This bounds how much a restart reads again."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Part:
 
 @dataclass
 class _Pending:
-    """Samples of one stream that wait for their pane to be full; `before` them, so many of their slice are in panes."""
+    """Samples of one stream in an open pane; `before` samples of their slice are in earlier panes."""
 
     before: int = 0
     parts: list[_Part] = field(default_factory=list)
@@ -45,11 +45,11 @@ class _Pending:
 
     @property
     def first(self) -> Mark:
-        """Of the first sample."""
+        """The mark of the first sample."""
         return self.parts[0].offset, int(self.parts[0].rows[0])
 
     def spans(self, time_ms: int, tick_ms: int) -> bool:
-        """Whether it would span more than a tick with a sample of that event time."""
+        """Whether a sample with this event time would make the pane span more than a tick."""
         times = [time_ms, *(part.time_ms for part in self.parts)]
         return max(times) - min(times) >= tick_ms
 
@@ -61,12 +61,12 @@ class PaneBuilder:
         place: the partition.
         step: samples in a pane.
         position: where an earlier builder of this partition stopped.
-        tick_ms: the most of event time that a pane may span, milliseconds; None for any.
-        committed: whether the position goes beside an offset in Kafka, and a restart reads from there again.
+        tick_ms: the longest event time that a pane may span, milliseconds; None for no limit.
+        committed: whether positions are committed with offsets in Kafka, from where a restart reads again.
 
     Attributes:
-        share: of the messages that is looked at; what is changed by `look_at`.
-        crowded: how many streams had open panes when their positions did not fit beside an offset; 0 while they do.
+        share: of the messages that is processed; see `set_share`.
+        crowded: how many streams had open panes when their positions no longer fitted in an offset's metadata, else 0.
     """
 
     def __init__(
@@ -88,22 +88,22 @@ class PaneBuilder:
         self._next = position.offset if position else 0
         self._seen = position.seen if position else 0
         self.share = position.share if position else ALL
-        # In the order in which their oldest sample came, so that the first is always the oldest.
+        # Ordered by oldest sample.
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
 
     def repeated(self, record: Record) -> bool:
-        """Whether an earlier builder has taken this message in: counted, and sent to the dead letters if bad."""
+        """Whether an earlier builder has processed this message: it is counted, and any dead letter is written."""
         return record.offset < self._seen
 
     def add(
         self, record: Record, stream: str, samples: Coerced, indices: NDArray[np.intp], trace: str = ""
     ) -> Iterator[RawPane]:
-        """Takes the samples of one message, and gives the panes that they complete.
+        """Add the samples of one message; return the panes that they complete.
 
         Args:
             record: the message; messages must come in order of their offsets.
-            stream: it belongs to.
-            samples: of the message that are watched, ``(N, *sample_shape)``.
+            stream: that it belongs to.
+            samples: the watched samples of the message, ``(N, *sample_shape)``.
             indices: their indices in the message, ascending, ``(N,)``.
             trace: context of the message, if its trace is sampled.
         """
@@ -112,8 +112,8 @@ class PaneBuilder:
             return
         first = int(np.searchsorted(indices, done_row)) if record.offset == done_offset else 0
         time_ms = record.timestamp_ms
-        waiting = self._pending.get(stream)
-        if waiting and self._tick_ms and first < len(indices) and waiting.spans(time_ms, self._tick_ms):
+        open_pane = self._pending.get(stream)
+        if open_pane and self._tick_ms and first < len(indices) and open_pane.spans(time_ms, self._tick_ms):
             yield self._close(stream, seen_ms=time_ms)
         while first < len(indices):
             pending = self._pending.setdefault(stream, _Pending(self._begun.pop(stream, 0)))
@@ -126,8 +126,8 @@ class PaneBuilder:
             if pending.before + pending.n == self._step:
                 yield self._close(stream)
 
-    def passed(self, record: Record) -> Iterator[RawPane]:
-        """Notes that a message is dealt with, and gives the panes that it is time to close short."""
+    def advance(self, record: Record) -> Iterator[RawPane]:
+        """Mark a message as processed; return the panes that must be closed short now."""
         self.read_to(record.offset + 1)
         while self._pending and self._committed:
             oldest = next(iter(self._pending))
@@ -138,28 +138,28 @@ class PaneBuilder:
                 self.crowded = self.crowded or len(self._pending)
             yield self._close(oldest)
 
-    def look_at(self, share: Share) -> Iterator[RawPane]:
-        """Looks at another share of the messages from now on; no pane holds samples of two."""
+    def set_share(self, share: Share) -> Iterator[RawPane]:
+        """Process another share of the messages from now on; closes open panes, since a pane has one share."""
         while self._pending:
             yield self._close(next(iter(self._pending)))
         self.share = share
 
     def read_to(self, end: int) -> None:
-        """Notes that all messages before an offset are dealt with."""
+        """Mark all messages before an offset as read."""
         self._next = max(self._next, end)
 
     def close(self, stream: str) -> RawPane | None:
-        """The open pane of a stream, closed short; None if none is open."""
+        """Close the open pane of a stream short; None if none is open."""
         return self._close(stream) if stream in self._pending else None
 
     def position(self) -> Position:
-        """From where on a later builder must read so that no sample is lost or used twice."""
+        """Where a later builder must resume so that no sample is lost or used twice."""
         marks = {stream: pending.first for stream, pending in self._pending.items()}
         begun = {stream: pending.before for stream, pending in self._pending.items() if pending.before}
         seen = max(self._next, self._seen)
         if self._resumed is not None and self._next < self._seen:
-            # Not yet back where the earlier builder stopped: its own marks still hold for what was not read again, also
-            # of a stream whose pane was closed short meanwhile.
+            # Not yet back where the earlier builder stopped: its marks still hold for messages not read again, even
+            # for streams whose panes were closed short since.
             marks = {**{s: max(m, (self._next, 0)) for s, m in self._resumed.marks.items()}, **marks}
             begun = {**{s: n for s, n in self._begun.items() if s in marks}, **begun}
         offset = min((mark[0] for mark in marks.values()), default=self._next)
@@ -172,7 +172,7 @@ class PaneBuilder:
         return self._resumed.marks.get(stream, (self._resumed.seen, 0))
 
     def _close(self, stream: str, *, seen_ms: int | None = None) -> RawPane:
-        """The pane of what waits; its slice goes on if a sample of another time has closed it."""
+        """Close the open pane of a stream; `seen_ms` is given if its slice continues in the next pane."""
         pending = self._pending.pop(stream)
         parts, unfinished = pending.parts, seen_ms is not None
         if unfinished:
@@ -194,5 +194,5 @@ class PaneBuilder:
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One after another; mostly there is one alone, which is not copied."""
+    """Concatenate; a single array, the usual case, is not copied."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,4 +1,4 @@
-"""Panes as messages: a line of JSON, then the summary's numbers, packed."""
+"""Panes as messages: a line of JSON, then the packed numbers of the summary."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from driftwatch.stream.sampling import ALL, Share
 from driftwatch.tracing import valid_context
 
 FORMAT = 3
-"""Of packed numbers. Formats 1, of whole slices, and 2, of pieces of slices, had them in double precision."""
+"""Format 3 packs the numbers; formats 1 (whole slices) and 2 (pieces of slices) had them in double precision."""
 
 
 def encode_pane(pane: Pane) -> bytes:
-    """Bytes of a pane."""
+    """The message for a pane."""
     return _head(pane) + pack(pane.sums)
 
 
 def encode_panes(panes: Sequence[Pane]) -> list[bytes]:
-    """`encode_pane` of each; the more there are, the less each of them costs."""
+    """`encode_pane` of each; larger numbers of panes cost less per pane."""
     packed = pack_each([pane.sums for pane in panes])
     return [_head(pane) + numbers for pane, numbers in zip(panes, packed, strict=True)]
 
@@ -48,7 +48,7 @@ def _head(pane: Pane) -> bytes:
         "last": pane.last,
         "values": len(pane.sums),
     }
-    # Only where it says anything.
+    # Optional fields, left out where they are empty.
     if pane.grades:
         head["grades"] = list(pane.grades)
     if pane.trace:
@@ -65,10 +65,15 @@ def _head(pane: Pane) -> bytes:
 
 
 def decode_pane(value: bytes, logged_ms: int = 0, number: int = 0) -> Pane:
-    """The inverse of `encode_pane`; when the pane was written to a log, and where there, the log says.
+    """The inverse of `encode_pane`.
+
+    Args:
+        value: of the message.
+        logged_ms: when the pane was written to its log, by the log.
+        number: its position in that log.
 
     Raises:
-        MessageError: the bytes are no pane.
+        MessageError: the bytes are not a pane.
         NewerFormatError: a newer driftwatch wrote them.
     """
     line, newline, numbers = value.partition(b"\n")
@@ -80,14 +85,14 @@ def decode_pane(value: bytes, logged_ms: int = 0, number: int = 0) -> Pane:
         else:
             sums = keep(on_grid(np.frombuffer(numbers, dtype="<f8").astype(np.float64)))
         if not newline or len(sums) != head["values"]:
-            raise MessageError(f"holds {len(sums)} numbers, not {head['values']}", reason="malformed")
+            raise MessageError(f"holds {len(sums)} numbers instead of {head['values']}", reason="malformed")
         part, since = head.get("share", (ALL.part, ALL.since))
         return Pane(
             stream=head["stream"],
             reference=head["reference"],
             n=int(head["n"]),
             sums=sums,
-            # A writer of before took any time for one.
+            # Older versions did not bound event times.
             start_ms=event_time(int(head["start_ms"])),
             end_ms=event_time(int(head["end_ms"])),
             topic=head["topic"],
@@ -108,4 +113,4 @@ def decode_pane(value: bytes, logged_ms: int = 0, number: int = 0) -> Pane:
             ),
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise MessageError(f"is no pane: {error}", reason="malformed") from None
+        raise MessageError(f"is not a pane: {error}", reason="malformed") from None

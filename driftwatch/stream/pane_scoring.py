@@ -1,7 +1,7 @@
-"""Panes of a unit of work on their way through their scorers.
+"""Scores the panes of a unit of work.
 
-A GPU begins as soon as there are some batches of a stream, and works while the host decodes what comes next. A CPU
-begins when the unit has been read, so that all batches but the last are full.
+A GPU starts as soon as a stream has a few batches, and works while the host decodes further messages. A CPU starts
+when the unit has been read, so that all batches but the last are full.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from driftwatch.stream.examples import ExampleRule, candidates
 from driftwatch.stream.panes import Pane, RawPane, pane_of
 
 BATCHES = 2
-"""That a GPU begins with: of panes which do not fit into one it would be half empty."""
+"""Batches that a GPU starts with: when panes do not fill one batch exactly, a single batch would be half empty."""
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error
-    """A unit of work was given up, since there is no time to finish it; nothing of it is committed."""
+    """A unit of work was abandoned for lack of time; nothing of it is committed."""
 
 
 class PaneScoring:
     """Scores panes, and keeps their order.
 
     Args:
-        scorer_of: the scorer of a stream.
+        scorer_of: returns the scorer of a stream.
         step: samples in a pane.
-        examples: which samples of a pane alerts may point at.
-        give_up: asked between batches.
+        examples: which samples of a pane alerts may point to.
+        give_up: called between batches; whether to abandon the work.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class PaneScoring:
         self._begun: list[tuple[Scorer, list[int], Callable[[], list[ScoredPane]]]] = []
 
     def __len__(self) -> int:
-        """The panes taken so far."""
+        """Number of panes added so far."""
         return len(self._panes)
 
     def add(self, panes: Iterable[RawPane]) -> None:
-        """Takes panes, and begins to score those of which there are enough.
+        """Add panes, and start scoring streams that have enough of them.
 
         Raises:
-            Abandoned: it is time to give up.
+            Abandoned: `give_up` returned True.
         """
         for pane in panes:
             waiting = self._waiting.setdefault(pane.stream, [])
@@ -64,33 +64,33 @@ class PaneScoring:
                 self._begin(pane.stream)
 
     def finish(self) -> tuple[list[Pane], list[SamplesScored]]:
-        """All panes, scored, in the order in which they came, and what is to be told of them.
+        """All panes scored, in the order in which they were added, and the events that report their scores.
 
         Raises:
-            Abandoned: it is time to give up.
+            Abandoned: `give_up` returned True.
         """
         for stream in list(self._waiting):
             self._begin(stream)
         scored: dict[int, Pane] = {}
-        told: dict[str, tuple[list[Array], int]] = {}
-        for scorer, places, results in self._begun:
+        by_stream: dict[str, tuple[list[Array], int]] = {}
+        for scorer, numbers, results in self._begun:
             reference = scorer.reference
-            for place, result in zip(places, results(), strict=True):
-                raw = self._panes[place]
+            for number, result in zip(numbers, results(), strict=True):
+                raw = self._panes[number]
                 found = candidates(self._examples, result.scores, raw.mark, raw.samples, reference.schema)
-                scored[place] = pane_of(raw, reference.version, result, found)
-                scores, _ = told.get(raw.stream, ([], 0))
+                scored[number] = pane_of(raw, reference.version, result, found)
+                scores, _ = by_stream.get(raw.stream, ([], 0))
                 scores.append(result.scores)
-                told[raw.stream] = scores, raw.end_ms
-        # Of a unit at once: whoever listens takes a tenth of a millisecond each time.
-        events = [SamplesScored(stream, np.concatenate(scores), newest) for stream, (scores, newest) in told.items()]
-        return [scored[place] for place in range(len(self._panes))], events
+                by_stream[raw.stream] = scores, raw.end_ms
+        # One event per stream and unit: each event costs its observers a tenth of a millisecond.
+        events = [SamplesScored(name, np.concatenate(scores), newest) for name, (scores, newest) in by_stream.items()]
+        return [scored[number] for number in range(len(self._panes))], events
 
     def _begin(self, stream: str) -> None:
-        scorer, places = self._scorer_of(stream), self._waiting.pop(stream)
-        results = scorer.begin([self._panes[place].samples for place in places], self._between)
-        self._begun.append((scorer, places, results))
+        scorer, numbers = self._scorer_of(stream), self._waiting.pop(stream)
+        results = scorer.begin([self._panes[number].samples for number in numbers], self._check_abandoned)
+        self._begun.append((scorer, numbers, results))
 
-    def _between(self) -> None:
+    def _check_abandoned(self) -> None:
         if self._give_up():
             raise Abandoned

@@ -1,7 +1,7 @@
-"""Panes: exactly `step` consecutive samples of one stream in one partition, and the additive summary of them.
+"""Panes: additive summaries of `step` consecutive samples of one stream in one partition.
 
-Where there are windows by time, no pane may span more than a tick of event time. Then such a *slice* of `step` samples
-may come in several panes, which say so, and are joined again for windows by count.
+With windows by time, no pane may span more than a tick of event time. A *slice* of `step` samples may then come in
+several panes, which are marked, and are joined again for windows by count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from driftwatch.stream.sampling import ALL, Share
 
 @dataclass(frozen=True)
 class Pane:
-    """The summary of a slice of a stream.
+    """The summary of a slice of a stream, or of a piece of one.
 
     Args:
         stream: its name.
@@ -35,20 +35,20 @@ class Pane:
         n: samples in it.
         sums: their summed summary, ``(V,)``, on `driftwatch.stats.summary.GRID`.
         start_ms: event time of the oldest sample, milliseconds since the epoch.
-        end_ms: event time of the newest.
-        topic: the samples came from.
+        end_ms: event time of the newest sample.
+        topic: that the samples came from.
         partition: of the topic.
-        first: offset and index in the message of the first sample.
-        last: of the last sample.
-        candidates: its samples that may be the nearest or farthest of a window, the farthest first.
-        grades: how surprising each sample is, a byte each, in their order.
-        trace: context of the newest of its messages that is part of a sampled trace; empty if none is.
-        share: of the messages that was looked at.
+        first: offset of the first sample's message, and its index there.
+        last: the same for the last sample.
+        candidates: samples that may be the nearest or farthest of a window, farthest first.
+        grades: how surprising each sample is, a byte each, in order.
+        trace: context of its newest message whose trace is sampled; empty if there is none.
+        share: of the messages that were processed.
         unfinished: whether more of its slice is to come.
-        seen_ms: event time of the newest sample that was read when it was closed, where it is not one of the pane's.
+        seen_ms: event time of the sample that closed it, where that sample is not part of it.
         flaws: of the samples' values.
-        logged_ms: when the pane was written to its log, as that says; no part of the pane. 0 where there is no log.
-        number: of the pane, or the first piece of the slice, in the log that is tested; likewise.
+        logged_ms: when it was written to its log, by the log; 0 without a log. Not part of the pane.
+        number: of the pane, or of its slice's first piece, in the log. Not part of the pane.
     """
 
     stream: str
@@ -78,27 +78,27 @@ class Pane:
 
     @property
     def summary(self) -> Array:
-        """Its sums in double precision, ``(V,)``; not to be written to."""
+        """The sums in double precision, ``(V,)``; do not write to it."""
         return self.sums.values
 
 
 @dataclass(frozen=True)
 class RawPane:
-    """A pane of a stream that is not scored yet.
+    """A pane that is not scored yet.
 
     Args:
         stream: its name.
         samples: ``(n, *sample_shape)``.
         start_ms: event time of the oldest sample, milliseconds since the epoch.
-        end_ms: event time of the newest.
-        topic: the samples came from.
+        end_ms: event time of the newest sample.
+        topic: that the samples came from.
         partition: of the topic.
         offsets: of the samples' messages, ``(n,)``.
         rows: the samples' indices in their messages, ``(n,)``.
         trace: see `Pane`.
-        share: likewise.
-        unfinished: likewise.
-        seen_ms: likewise.
+        share: see `Pane`.
+        unfinished: see `Pane`.
+        seen_ms: see `Pane`.
     """
 
     stream: str
@@ -114,23 +114,23 @@ class RawPane:
     unfinished: bool = False
     seen_ms: int | None = None
 
-    def mark(self, place: int) -> Mark:
-        """Of one of the samples."""
-        return int(self.offsets[place]), int(self.rows[place])
+    def mark(self, index: int) -> Mark:
+        """The mark of one sample."""
+        return int(self.offsets[index]), int(self.rows[index])
 
     @property
     def first(self) -> Mark:
-        """Of the first sample."""
+        """The mark of the first sample."""
         return self.mark(0)
 
     @property
     def last(self) -> Mark:
-        """Of the last sample."""
+        """The mark of the last sample."""
         return self.mark(-1)
 
 
 def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[Candidate, ...] = ()) -> Pane:
-    """A scored pane."""
+    """The pane for the scores of a raw pane."""
     return Pane(
         stream=raw.stream,
         reference=reference,
@@ -153,7 +153,7 @@ def pane_of(raw: RawPane, reference: str, scored: ScoredPane, candidates: tuple[
 
 
 def join_panes(panes: Sequence[Pane]) -> Pane:
-    """One pane of several of one partition, in their order: the slice that they are the pieces of."""
+    """Join the pieces of one slice, given in order."""
     if len(panes) == 1:
         return panes[0]
     return replace(
@@ -172,9 +172,9 @@ def join_panes(panes: Sequence[Pane]) -> Pane:
 
 
 def examples_of(window: Sequence[Pane], rule: ExampleRule) -> Examples | None:
-    """The samples of a window that are farthest from the reference, and nearest to it; None if none are wanted.
+    """The samples of a window that are farthest from the reference and nearest to it; None if none are configured.
 
-    Of equal scores the one that came first in the log is taken first.
+    Ties go to the sample that is first in the log.
     """
     found = [
         Example(pane.topic, pane.partition, *each.mark, each.score, each.sample if rule.include_samples else None)

@@ -1,4 +1,4 @@
-"""Where a partition ends, and all that is in it up to there."""
+"""Finds where a partition ends, and reads everything up to there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ READ_TO_END_S = 60.0
 
 
 def end_of(consumer: KafkaConsumer, place: TopicPartition) -> int:
-    """The end of a partition as it is now for such a consumer: that of what is committed, or of what is written."""
+    """The current end of a partition as this consumer's isolation level sees it: of committed or of all messages."""
     end: int = consumer.end_offsets([place], timeout_ms=ANSWER_MS)[place]
     return end
 
@@ -23,10 +23,10 @@ def end_of(consumer: KafkaConsumer, place: TopicPartition) -> int:
 def read_to_end(
     consumer: KafkaConsumer, place: TopicPartition, end: int, *, last: int | None = None
 ) -> Iterator[ConsumerRecord]:
-    """The committed messages of a partition before an end: all of them, or those of the last so many offsets.
+    """The committed messages of a partition before `end`: all of them, or those at the `last` offsets.
 
     Raises:
-        KafkaTimeoutError: it could not be read in time.
+        KafkaTimeoutError: reading took too long.
     """
     consumer.assign([place])
     if last is None:

@@ -1,4 +1,4 @@
-"""When a stream is firing and when it is resolved: a small state machine over window results."""
+"""When a stream's alarm fires and when it is resolved: a small state machine over window results."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from typing import Literal
 from driftwatch.stream.results import WindowResult
 
 CALM = 0.2
-"""P-value above which a window speaks for the end of an alarm. P-values of a drift that windows hardly see hover from
-the threshold to 0.1 and back: not to be significant is no sign that it is over (`benchmarks.flapping`)."""
+"""P-value above which a window counts as quiet. Under a drift that windows barely detect, p-values wander between the
+threshold and 0.1, so a window that is merely not significant is no sign that the drift is over (`benchmarks.flapping`).
+"""
 
 LENIENT = 0.01
-"""The same once an alarm has waited with patience, so that it ends where p-values stay low for another reason."""
+"""The same once patience is over, so that an alarm ends even where p-values stay low for another reason."""
 
 EASE = 0.25
-"""Share of the least effect below which a window speaks for the end. Of a drift about as large as the least effect, the
-effects of windows lie above it and below it in turn: with a half there were 1.2 to 1.9 alerts of one, with a quarter
-1.0 to 1.25 (`benchmarks.flapping`). With patience all of it will do: what is left is too small to matter."""
+"""Share of the least effect below which a window counts as quiet. If a drift is about as large as the least effect, the
+effects of its windows alternate around it: a share of a half gave 1.2 to 1.9 alerts for one drift, a quarter gave 1.0
+to 1.25 (`benchmarks.flapping`). Once patience is over, the whole least effect counts: what is left is too small to
+matter."""
 
 STILL = 3
-"""Tests in a row that speak for the end of an alarm, when it ends."""
+"""Consecutive quiet tests after which an alarm may end."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the user asked of alerts.
+    """What becomes an alert, as configured.
 
     Args:
         threshold: p-value at which an alarm starts, from the false-alarm budget.
         min_effect: nats per sample below which a window never alarms.
-        resolve_after: steps in a row without a window that drifted, before an alarm may end.
+        resolve_after: consecutive steps without a drifting window before an alarm may end.
         severity: the least effect, in nats per sample, of each severity.
-        patience: steps without a window that drifted after which less speaks for the end of an alarm. One that starts
-            sooner than that after another ended has come back, and does not end before. With 0 none has to wait for it.
-        patience_ms: that it takes at least, milliseconds of event time.
-        calm: p-value above which a window speaks for the end of an alarm; the threshold, if that is larger.
-        ease: share of the least effect below which a window speaks for the end.
+        patience: steps without a drifting window after which quiet is judged more leniently. An alarm that starts
+            sooner than that after another ended has come back, and does not end before. 0 applies neither.
+        patience_ms: the least time that patience lasts, milliseconds of event time.
+        calm: p-value above which a window is quiet; the threshold, if that is larger.
+        ease: share of the least effect below which a window is quiet.
     """
 
     threshold: float
@@ -51,34 +53,34 @@ class Policy:
 
     @property
     def still(self) -> int:
-        """Tests in a row that must speak for the end of an alarm."""
+        """Consecutive tests that must be quiet for an alarm to end."""
         return min(STILL, self.resolve_after)
 
     def is_over(self, settled: int, stirred_ms: int | None, now_ms: int) -> bool:
-        """Whether patience is, so many steps after that event time; None where that is not known."""
-        # Far before is as good as far after: one sample from a wrong clock must not keep an alarm on.
+        """Whether patience is over, `settled` steps after an event at `stirred_ms` (None where that is unknown)."""
+        # Long before counts like long after: one sample from a wrong clock must not keep an alarm active.
         long_ago = stirred_ms is None or abs(now_ms - stirred_ms) >= self.patience_ms
         return settled >= self.patience and long_ago
 
     def usual(self, *, patient: bool) -> float:
-        """P-value above which a window speaks for the end of an alarm, before patience is over or after."""
+        """P-value above which a window is quiet, before patience is over or after."""
         return max(LENIENT if patient else self.calm, self.threshold)
 
     def slight(self, *, patient: bool) -> float:
-        """Nats per sample below which a window does, whatever its p-value; 0 for none. Likewise."""
+        """Nats per sample below which a window is quiet whatever its p-value, likewise; 0 for none."""
         return self.min_effect * (1.0 if patient else self.ease)
 
     def drifted(self, p_value: float, effect: float) -> bool:
-        """Whether one window is an alarm."""
+        """Whether one window alarms."""
         return p_value <= self.threshold and effect >= self.min_effect
 
     def quiet(self, p_value: float, effect: float, *, patient: bool) -> bool:
-        """Whether one window speaks for the end of an alarm."""
+        """Whether one window is quiet, that is, suggests that the alarm can end."""
         return p_value > self.usual(patient=patient) or self.is_slight(effect, patient=patient)
 
     def is_slight(self, effect: float, *, patient: bool) -> bool:
-        """Whether an effect is too small to keep an alarm on."""
-        # Without a least effect none is: by chance every second one is less than nothing.
+        """Whether an effect is too small to keep an alarm active."""
+        # Without a least effect nothing is slight: debiased effects are negative half of the time by chance.
         return self.min_effect > 0.0 and effect < self.slight(patient=patient)
 
     def severity_of(self, effect: float) -> str:
@@ -93,14 +95,14 @@ class PolicyState:
     """What the policy remembers of a stream between steps.
 
     Args:
-        firing: whether an alarm is on.
-        severity: of the alarm that was last announced.
-        quiet: steps in a row, up to the last one, that were.
+        firing: whether an alarm is active.
+        severity: of the alarm as last announced.
+        quiet: number of consecutive quiet steps up to the last one.
         since_ms: event time at which the alarm started.
-        reference: version of the reference that it started by.
-        settled: steps since the last one that drifted, while an alarm is on; else since the last alarm ended.
-        stirred_ms: event time of that; None where there is none, or not any more.
-        back: whether the alarm that is on has come back.
+        reference: version of the reference that started it.
+        settled: steps since the last one that drifted, while an alarm is active; else since the last alarm ended.
+        stirred_ms: event time of that step; None if there was none, or if it no longer matters.
+        back: whether the active alarm has come back.
     """
 
     firing: bool = False
@@ -115,7 +117,7 @@ class PolicyState:
 
 @dataclass(frozen=True)
 class Transition:
-    """An announcement that the policy makes: a stream starts firing, fires more severely, or is resolved."""
+    """An announcement: a stream starts firing, fires more severely, or is resolved."""
 
     state: Literal["firing", "resolved"]
     severity: str
@@ -131,18 +133,19 @@ def advance(
     drifting: bool = False,
     full: bool = True,
 ) -> tuple[PolicyState, Transition | None]:
-    """One step of a stream: the results of every window size that is full.
+    """Advance a stream by one step: the results of every window size that is full.
 
     Args:
-        policy: what the user asked for.
+        policy: as configured.
         state: before the step.
-        results: of this step, at least one, ascending by the window's size.
-        anytime: whether the anytime alarm is on; it is told with the longest window, and heeds the least effect.
-        drifting: whether a window of another step was not quiet when it was tested last; then none is resolved.
-        full: whether the results are of all sizes. Without the longest ones, which see best, none is resolved.
+        results: of this step, at least one, in ascending order of window size.
+        anytime: whether the anytime alarm is active. It is reported with the longest window, and respects the least
+            effect.
+        drifting: whether a window of another step was not quiet when last tested; this prevents resolving.
+        full: whether all sizes have results. Without the longest windows, which detect best, nothing is resolved.
 
     Returns:
-        The state after the step, and what is to be announced, if anything.
+        The state after the step, and the announcement, if any.
     """
     now_ms, longest = max(result.end_ms for result in results), results[-1]
     alarming = [result for result in results if result.drift]
@@ -172,7 +175,7 @@ def advance(
 def _stir(
     policy: Policy, state: PolicyState, alarming: Sequence[WindowResult], now_ms: int
 ) -> tuple[PolicyState, Transition | None]:
-    """A step of which some windows are an alarm."""
+    """A step in which some windows alarm."""
     worst = min(alarming, key=lambda result: result.p_value)
     severity = policy.severity_of(max(result.effect_nats for result in alarming))
     transition = Transition("firing", severity, worst)

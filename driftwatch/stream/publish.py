@@ -40,15 +40,15 @@ class PublishPlan:
     """What to send.
 
     Args:
-        topic: where to.
-        stream: for the ``driftwatch-stream`` header.
+        topic: to send to.
+        stream: value of the ``driftwatch-stream`` header.
         key: of every message; None spreads them over the partitions.
         batch: samples in a message.
-        rate: samples per second; None for as fast as the broker takes them.
+        rate: samples per second; None for as fast as the broker accepts them.
         format: of the messages.
         offset: first row.
-        limit: the most rows, of each round.
-        repeat: rounds.
+        limit: the most rows in each round.
+        repeat: number of rounds.
     """
 
     topic: str
@@ -67,13 +67,13 @@ class PublishPlan:
         return rest if self.limit is None else min(rest, self.limit)
 
     def total(self, available: int) -> int:
-        """Samples sent in all."""
+        """Samples sent in all rounds."""
         return self.rows(available) * self.repeat
 
 
 @dataclass(frozen=True)
 class PublishReport:
-    """What was sent, and acknowledged by the broker."""
+    """What was sent and acknowledged by the broker."""
 
     samples: int
     messages: int
@@ -94,12 +94,12 @@ def publish_dataset(
         dataset: the samples.
         plan: how to send them.
         source: brokers and security; and the schema registry, for format avro.
-        on_sent: told the samples of each message sent.
+        on_sent: called with the number of samples of each message sent.
         stop: ends early when set.
 
     Raises:
         UsageError: no row is left after `plan.offset`, or the format cannot carry the data.
-        SourceError: the broker cannot be reached, or does not take a message.
+        SourceError: the broker cannot be reached, or rejects a message.
     """
     if plan.rows(dataset.rows) == 0:
         raise UsageError(f"has {dataset.rows} rows, none after row {plan.offset}", where=dataset.name)
@@ -137,7 +137,7 @@ def publish_dataset(
 
 
 def ensure_topic(source: KafkaSource, partitions: int) -> bool:
-    """Create the source's topic if it is missing; tell whether it was.
+    """Create the source's topic if it is missing; return whether it was.
 
     Raises:
         SourceError: the broker cannot be reached, or refuses.
@@ -153,7 +153,7 @@ def ensure_topic(source: KafkaSource, partitions: int) -> bool:
 
 
 def unreachable(source: KafkaConnection, error: Exception) -> SourceError:
-    """The error for a broker that does not answer."""
+    """The error for a broker that does not respond."""
     servers = ", ".join(source.bootstrap_servers)
     return SourceError(
         f"cannot work with Kafka at {servers}: {words_of(error)}", remedy="check the address, the network and security"
@@ -161,10 +161,10 @@ def unreachable(source: KafkaConnection, error: Exception) -> SourceError:
 
 
 def _schema(dataset: Dataset, plan: PublishPlan) -> Schema:
-    """What is sent; of a table, as its first rows are.
+    """The schema of the data; for a table, that of its first rows.
 
     Raises:
-        UsageError: the format cannot carry it.
+        UsageError: the format cannot carry the data.
     """
     schema = next(_chunks(dataset, CHUNK_ROWS, plan.offset))[1]
     if plan.format == "npy" and isinstance(schema, TableSchema) and any(c.kind == "category" for c in schema.columns):
@@ -179,7 +179,7 @@ def _schema(dataset: Dataset, plan: PublishPlan) -> Schema:
 def _writer(
     schema: Schema, plan: PublishPlan, source: KafkaSource
 ) -> Callable[[Samples, Schema], tuple[bytes, dict[str, bytes]]]:
-    """What makes messages of samples; of Avro the schema is registered first, for the values of the topic."""
+    """The function that encodes samples as a message; for Avro, the topic's value schema is registered first."""
     if plan.format != "avro":
         return partial(encode, format=plan.format)
     if source.schema_registry is None:
@@ -241,7 +241,7 @@ def _refused(error: BaseException, plan: PublishPlan, source: KafkaSource) -> So
         )
     if isinstance(error, KafkaTimeoutError) and _is_missing(plan.topic, source):
         return SourceError("Kafka has no such topic", where=where, remedy="let --create-topic 1 make it")
-    return SourceError(f"Kafka does not take the messages: {error}", where=where)
+    return SourceError(f"Kafka rejects the messages: {error}", where=where)
 
 
 def _is_missing(topic: str, source: KafkaSource) -> bool:

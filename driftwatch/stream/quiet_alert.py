@@ -1,4 +1,4 @@
-"""The alert on a stream that stopped, as data and as the CloudEvent that carries it."""
+"""The alert on a silent stream, as data and as the CloudEvent that carries it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ EVENT_TYPE = "io.driftwatch.quiet.v1"
 
 @dataclass(frozen=True)
 class QuietAlert:
-    """Nothing comes from a stream any more, or it is back.
+    """A stream has fallen silent, or is back.
 
     Args:
         id: deterministic: the same silence gives the same id.
-        stream: which stream.
-        state: whether the silence was found, or is over.
-        severity: the least of those that are configured.
+        stream: its name.
+        state: firing if the silence was detected; resolved if it is over.
+        severity: the lowest that is configured.
         since_ms: event time of the last message before the silence, milliseconds since the epoch.
-        end_ms: when the silence was found, by the clock; or event time of the message that ended it.
+        end_ms: clock time at which the silence was detected, or event time of the message that ended it.
         after_ms: how long a stream may be silent.
-        topic: of the last message, or of the one that ended the silence.
+        topic: of the last message before the silence, or of the one that ended it.
         partition: of the topic.
         offset: of that message.
-        announced: context of its announcement, which goes beside the event and never in it: it is new each time.
+        announced: context of the span that announces it. Sent beside the event, not in it: it differs each time.
     """
 
     id: str
@@ -50,7 +50,7 @@ class QuietAlert:
 
     @property
     def trace(self) -> str:
-        """No trace leads to what did not come."""
+        """Empty: no message caused this alert."""
         return ""
 
     @property
@@ -81,7 +81,7 @@ class QuietAlert:
 
 
 def encode_quiet_alert(alert: QuietAlert) -> bytes:
-    """A structured CloudEvent in JSON; equal alerts are equal bytes."""
+    """A structured CloudEvent in JSON; equal alerts give equal bytes."""
     return structured(EVENT_TYPE, alert.id, alert.stream, alert.end_ms, alert.to_data())
 
 
@@ -89,7 +89,7 @@ def decode_quiet_alert(value: bytes) -> QuietAlert:
     """The inverse of `encode_quiet_alert`.
 
     Raises:
-        MessageError: the bytes are no such alert.
+        MessageError: the bytes are not such an alert.
     """
     try:
         event = orjson.loads(value)
@@ -106,4 +106,4 @@ def decode_quiet_alert(value: bytes) -> QuietAlert:
             **data["last" if state == "firing" else "next"],
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise MessageError(f"is no alert of driftwatch: {error}", reason="malformed") from None
+        raise MessageError(f"is not an alert of driftwatch: {error}", reason="malformed") from None

@@ -1,4 +1,4 @@
-"""Why an alarm is on, and why it is over, in words."""
+"""Why an alarm is active, and why it is over, in words."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from driftwatch.stream.results import WindowResult
 
 
 def why_on(before: PolicyState, after: PolicyState, window: WindowResult, bets: AnytimeState | None, place: str) -> str:
-    """Of an alarm that starts or worsens.
+    """The explanation of an alarm that starts or worsens.
 
     Args:
         before: state before the step.
         after: state after it.
-        window: that is told.
+        window: that is reported.
         bets: of the anytime alarm; None without one.
-        place: where the samples differ; empty where that is not told.
+        place: where in the image the samples differ; empty where that is unknown.
     """
-    return "; ".join(filter(None, (_again(before, after), _watched(window, bets), window.explanation, place)))
+    return "; ".join(
+        filter(None, (_recurrence(before, after), _anytime_reason(window, bets), window.explanation, place))
+    )
 
 
 def why_over(policy: Policy, before: PolicyState, window: WindowResult) -> str:
-    """Of an alarm that ends.
+    """The explanation of an alarm that ends.
 
     Args:
         policy: that ended it.
         before: state before the step.
-        window: that is told.
+        window: that is reported.
     """
     settled = before.settled + 1
     patient = policy.is_over(settled, before.stirred_ms, window.end_ms)
@@ -39,18 +41,18 @@ def why_over(policy: Policy, before: PolicyState, window: WindowResult) -> str:
     )
     if before.reference == window.reference:
         return words
-    return f"{words}; the alarm began by reference {before.reference}, which is not the present one"
+    return f"{words}; the alarm was started by reference {before.reference}, which is no longer in use"
 
 
-def _again(before: PolicyState, after: PolicyState) -> str:
-    """That it is a drift which has come back, where it starts an alarm."""
+def _recurrence(before: PolicyState, after: PolicyState) -> str:
+    """Says that a drift has come back, where it starts an alarm."""
     if before.firing or before.stirred_ms is None or not after.back:
         return ""
     return f"again: the last alarm was resolved at {rfc3339(before.stirred_ms)}"
 
 
-def _watched(window: WindowResult, bets: AnytimeState | None) -> str:
-    """Why there is an alarm although the window raises none."""
+def _anytime_reason(window: WindowResult, bets: AnytimeState | None) -> str:
+    """The anytime alarm's reason, where the window itself raises no alarm."""
     if window.drift or bets is None:
         return ""
-    return f"samples surprise too much or too little, one by one (p = {bets.p_value:.1g} at any time)"
+    return f"single samples surprise more, or less, than they should (anytime p = {bets.p_value:.1g})"

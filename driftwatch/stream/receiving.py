@@ -1,4 +1,4 @@
-"""Has a consumer take more from its sockets at once than kafka-python asks for."""
+"""Has a consumer read more from its sockets at once than kafka-python requests."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ READ_BYTES = 1 << 18
 
 
 class RoomySocket:
-    """A socket that may give more bytes than it is asked for, for readers who take all that there is.
+    """A socket whose `recv` may return more bytes than requested, for readers that can take any number.
 
-    kafka-python 3.0.12 asks for 4 KB at a time, of an answer of 16 MB four thousand times, and lets go of Python's lock
-    and takes it again for each. It joins what it gets, however much that is.
+    kafka-python 3.0.12 requests 4 KB at a time: four thousand times for a response of 16 MB, releasing and acquiring
+    the GIL each time. It joins what it gets, whatever the size.
 
     Args:
-        held: the socket, of TCP or TLS.
+        held: the TCP or TLS socket.
     """
 
     def __init__(self, held: Any) -> None:
         self._held = held
 
     def recv(self, count: int) -> bytes:
-        """As a socket's."""
+        """Like `socket.recv`."""
         found: bytes = self._held.recv(max(count, READ_BYTES))
         return found
 
@@ -32,7 +32,7 @@ class RoomySocket:
 
 
 def receive_more(consumer: KafkaConsumer) -> None:
-    """Has its connections, also those still to be made, receive so; there is no public way to them."""
+    """Have the consumer's connections, including later ones, use `RoomySocket`; kafka-python has no public way."""
     manager = consumer._manager
     build = manager._build_transport
 

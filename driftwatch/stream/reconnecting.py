@@ -17,31 +17,31 @@ from driftwatch.stream.losses import Unready, reason_of, words_of
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 10.0
 STEADY_S = 30.0
-TELL_AGAIN_S = 60.0
+LOG_AGAIN_S = 60.0
 
 log = structlog.get_logger("driftwatch.kafka")
 
 
 class Reconnecting(ABC):
-    """Something that works with Kafka until it is told to stop, and reconnects whenever the connection is lost.
+    """Works with Kafka until stopped, and reconnects whenever the connection is lost.
 
     Args:
         name: of the role, for logs and health.
-        observer: told of the connection.
+        observer: receives events about the connection.
     """
 
     def __init__(self, name: str, observer: Observer) -> None:
         self.name = name
         self.observe = observer
-        self._told = 0.0
+        self._logged_s = 0.0
         self._reason, self._ever_connected = "", False
 
     @abstractmethod
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        """Connects, says so by `connected`, and works until `stop` is set. Clients are closed by the stack."""
+        """Connect, report it by `connected`, and work until `stop` is set. The stack closes the clients."""
 
     def run(self, stop: threading.Event) -> None:
-        """Works until `stop` is set.
+        """Work until `stop` is set.
 
         Raises:
             SourceError: the configuration does not fit the cluster, and waiting would not help.
@@ -64,17 +64,17 @@ class Reconnecting(ABC):
             backoff = min(2 * backoff, LONGEST_BACKOFF_S)
 
     def connected(self) -> None:
-        """Tells that the source is reached."""
+        """Report that the source is reached."""
         self._reason, self._ever_connected = "", True
         self.observe(Progress("source_connected", self.name))
 
     def _lost(self, error: Exception) -> None:
-        """Tells why there is no connection; in the log but seldom, as long as it is for the same reason."""
-        told = words_of(error)
-        self.observe(Progress("source_lost", self.name, told, reason_of(error)))
-        if told != self._reason or time.monotonic() - self._told > TELL_AGAIN_S:
-            self._reason, self._told = told, time.monotonic()
+        """Report why there is no connection; the log repeats the same reason only now and then."""
+        words = words_of(error)
+        self.observe(Progress("source_lost", self.name, words, reason_of(error)))
+        if words != self._reason or time.monotonic() - self._logged_s > LOG_AGAIN_S:
+            self._reason, self._logged_s = words, time.monotonic()
             if isinstance(error, Unready):
-                log.info("waiting", role=self.name, reason=told)
+                log.info("waiting", role=self.name, reason=words)
             else:
-                log.warning("connection lost" if self._ever_connected else "no connection", role=self.name, error=told)
+                log.warning("connection lost" if self._ever_connected else "no connection", role=self.name, error=words)

@@ -1,4 +1,4 @@
-"""The schema registry of a configuration."""
+"""Opens the schema registry of a configuration."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from driftwatch.data.schema_registry import SchemaRegistry
 
 
 def open_registry(config: SchemaRegistryConfig) -> SchemaRegistry:
-    """The registry; nothing is asked of it yet.
+    """The registry's client; nothing is requested yet.
 
     Raises:
         ConfigError: the extra is not installed, or the certificates to trust cannot be read.
     """
     client = httpx.Client(**config.client_options("source.schema_registry"))
-    return SchemaRegistry(config.urls, client, config.told)
+    return SchemaRegistry(config.urls, client, config.destination)

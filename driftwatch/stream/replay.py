@@ -1,4 +1,4 @@
-"""Files replayed as a stream, without a broker: the same stages in one thread, state in a file."""
+"""Replays files as a stream, without a broker: the same stages in one thread, with the state in a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from driftwatch.tracing import UNTRACED, Tracer
 
 TOPIC = "replay"
 UNPACED_RATE = 1_000.0
-"""Samples per second of event time, where the replay goes as fast as it can."""
+"""Event-time rate, samples per second, if the replay runs as fast as it can."""
 
 log = structlog.get_logger("driftwatch.replay")
 
@@ -42,11 +42,11 @@ class ReplayRole:
     Args:
         source: files and pace.
         schema: of the stream's samples.
-        stage: that scores.
-        find: of the standards that it is held to.
-        on_alert: told of each alert, before anything that follows it in the stream.
-        observer: told of everything.
-        snapshot: where the state is kept; None to keep none.
+        stage: the scoring stage.
+        find: looks up the standard that the stream is tested against.
+        on_alert: called with each alert, before the stream continues.
+        observer: receives every event.
+        snapshot: file for the state; None to keep none.
         tracer: records tests and alerts.
     """
 
@@ -73,27 +73,27 @@ class ReplayRole:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Replays to the end of the files, or until `stop` is set.
+        """Replay to the end of the files, or until `stop` is set.
 
         Raises:
             DataError: a file does not fit the reference.
-            SourceError: the snapshot is damaged, or of other files.
+            SourceError: the state file is damaged, or belongs to other files.
         """
         datasets = [open_dataset(path) for path in self._source.data]
         batch = self._source.batch
-        told = tuple(f"{each.path.name}, {each.rows:,} samples, {batch} a message" for each in datasets)
+        descriptions = tuple(f"{each.path.name}, {each.rows:,} samples, {batch} a message" for each in datasets)
         found = load_snapshot(self._path) if self._path else None
         if found:
-            self._require_same(found.replayed, told)
-        began = replace(found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ()), replayed=told)
-        self._stages.begin(began)
+            self._require_same(found.replayed, descriptions)
+        snapshot = replace(found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ()), replayed=descriptions)
+        self._stages.begin(snapshot)
         self._observe(Progress("source_connected", self.name))
         if found:
-            log.info("replay resumed", message=began.position.offset)
-            if not self._source.loop and began.position.offset >= sum(-(-each.rows // batch) for each in datasets):
+            log.info("replay resumed", message=snapshot.position.offset)
+            if not self._source.loop and snapshot.position.offset >= sum(-(-each.rows // batch) for each in datasets):
                 log.warning("nothing is left to replay", state=str(self._path), remedy="delete it to replay again")
-        started, first, messages = time.monotonic(), began.position.offset, began.position.seen
-        for record in self._records(datasets, began):
+        started, first, messages = time.monotonic(), snapshot.position.offset, snapshot.position.seen
+        for record in self._records(datasets, snapshot):
             if self._source.rate is not None:
                 due = started + (record.offset - first) * self._source.batch / self._source.rate
                 stop.wait(max(0.0, due - time.monotonic()))
@@ -109,26 +109,26 @@ class ReplayRole:
         log.info("replay stopped" if stop.is_set() else "replay finished", messages=messages)
 
     def _require_same(self, before: tuple[str, ...], now: tuple[str, ...]) -> None:
-        """Refuses a state of other files: its position says nothing of these. More may follow those that it knows.
+        """Reject the state of other files, since its position means nothing here. Files may have been added at the end.
 
         Raises:
-            SourceError: see above.
+            SourceError: the state belongs to other files.
         """
         other = next((each for each in itertools.zip_longest(before, now) if each[0] not in (None, each[1])), None)
         if other:
             raise SourceError(
                 f"is the state of a replay of {other[0]}, not of {other[1] or 'nothing after it'}",
                 where=str(self._path),
-                remedy="delete it to start anew, or name another state_dir",
+                remedy="delete it to start afresh, or choose another state_dir",
             )
 
-    def _records(self, datasets: list[Dataset], began: Snapshot) -> Iterator[Record]:
+    def _records(self, datasets: list[Dataset], snapshot: Snapshot) -> Iterator[Record]:
         """Messages of `batch` samples each, from the snapshot's position on."""
         source, offset = self._source, 0
         while True:
             for dataset in datasets:
                 messages = -(-dataset.rows // source.batch)
-                skipped = min(messages, max(0, began.position.offset - offset))
+                skipped = min(messages, max(0, snapshot.position.offset - offset))
                 offset += skipped
                 if skipped == messages:
                     continue
@@ -137,7 +137,7 @@ class ReplayRole:
                     self._schema,
                     source.stream,
                     (TOPIC, 0),
-                    self._time_of(dataset, began),
+                    self._time_of(dataset, snapshot),
                     batch=source.batch,
                     offset=offset,
                     start=skipped * source.batch,
@@ -146,10 +146,10 @@ class ReplayRole:
             if not source.loop:
                 return
 
-    def _time_of(self, dataset: Dataset, began: Snapshot) -> TimeOf:
-        """When messages happened: by their files, the newest of their rows; else as if they came at the rate."""
+    def _time_of(self, dataset: Dataset, snapshot: Snapshot) -> TimeOf:
+        """Event times of messages: the newest of their rows' times in the file; else as if they arrived at the rate."""
         if self._source.time is not None:
             times = EventTimes(dataset.path, self._source.time)
             return lambda rows, _: int(times.of(rows).max())
         rate = self._source.rate or UNPACED_RATE
-        return lambda _, offset: began.started_ms + int(1000 * offset * self._source.batch / rate)
+        return lambda _, offset: snapshot.started_ms + int(1000 * offset * self._source.batch / rate)

@@ -1,4 +1,4 @@
-"""The result of testing one window, as data and as the message on the windows topic."""
+"""The result of testing one window, as data and as a message of the windows topic."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from driftwatch.stream.alert import WindowSpan
 
 
 class Excess(NamedTuple):
-    """What one part of the divergence has beyond chance in one latent block.
+    """What one part of the divergence exceeds chance by, in one latent block.
 
     Args:
-        nats: per sample; negative where there is less than chance.
-        deviations: by how many standard deviations of chance the part is off.
+        nats: per sample; negative where it is below chance.
+        deviations: the same in standard deviations of chance.
     """
 
     nats: float
@@ -27,7 +27,7 @@ class Excess(NamedTuple):
 def excess(
     blocks: Sequence[str], nats: Sequence[Sequence[float]], deviations: Sequence[Sequence[float]]
 ) -> dict[str, dict[str, Excess]]:
-    """By block and part, from rows of each block's parts, ``(S, 3)``."""
+    """Excess by block and part, from rows of each block's parts, ``(S, 3)``."""
     return {
         block: {part: Excess(*both) for part, *both in zip(PARTS, *of_block, strict=True)}
         for block, *of_block in zip(blocks, nats, deviations, strict=True)
@@ -36,18 +36,18 @@ def excess(
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a window shows beside its reference.
+    """How a window compares with its reference.
 
     Args:
-        statistics: of each detector.
-        p_values: of each detector.
-        parts: of each block, its location, scale and dependence in nats per sample.
+        statistics: by detector.
+        p_values: by detector.
+        parts: location, scale and dependence by block, nats per sample.
         geometry: cosine, location, axes and radius of the latents.
-        moments: Hotelling's T-squared of each group of descriptors.
+        moments: Hotelling's T-squared by group of descriptors.
         effect_nats: debiased divergence, nats per sample.
         explanation: what moved most, in words.
-        excess: of `parts`, for people who look at it now; no part of a message.
-        groups: by how many standard deviations of chance each group of descriptors is off; likewise.
+        excess: of `parts` over chance. For display only: not part of the message.
+        groups: deviation of each group of descriptors, in standard deviations of chance. Likewise for display only.
     """
 
     statistics: Mapping[str, float]
@@ -62,7 +62,7 @@ class Findings:
 
     @property
     def p_value(self) -> float:
-        """Of the combined detector."""
+        """The combined detector's p-value."""
         return self.p_values["combined"]
 
 
@@ -74,7 +74,7 @@ class WindowResult(Findings):
         stream: its name.
         reference: version of the reference it was tested against.
         span: size, samples, event time and offsets of the window.
-        drift: whether the window is an alarm under the policy.
+        drift: whether the window alarms under the policy.
     """
 
     stream: str
@@ -93,7 +93,7 @@ class WindowResult(Findings):
         return self.span.end_ms
 
     def to_json(self) -> bytes:
-        """Deterministic JSON: equal results are equal bytes."""
+        """Deterministic JSON: equal results give equal bytes."""
         return orjson.dumps(
             {
                 "stream": self.stream,

@@ -1,4 +1,4 @@
-"""Which messages and samples are watched: chosen by hash, so that every replica and every replay chooses the same."""
+"""Which messages and samples are processed: chosen by hash, so that every replica and every replay chooses the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HASHES = 1 << 64
 
 @dataclass(frozen=True)
 class Share:
-    """The part of a partition's messages that is looked at, in ``(0, 1]``, and the offset it is in force from."""
+    """The part of a partition's messages that is processed, in ``(0, 1]``, and the offset from which it applies."""
 
     part: float = 1.0
     since: int = 0
@@ -24,8 +24,8 @@ class Share:
 ALL = Share()
 
 
-def looked_at(record: Record, share: Share) -> bool:
-    """Whether a message is in a share; one that is in a small share is in all larger ones."""
+def in_share(record: Record, share: Share) -> bool:
+    """Whether a message is in a share; a message in a small share is in all larger ones."""
     if share.part >= 1.0:
         return True
     place = f"{record.topic}/{record.partition}/{record.offset}/shed".encode()

@@ -1,4 +1,4 @@
-"""The score role: reads the input topic, and writes panes, dead letters and offsets in one transaction."""
+"""The score role: reads the input topic and writes panes, dead letters and offsets in one transaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from driftwatch.stream.transaction import Outgoing, commit
 from driftwatch.tracing import UNTRACED, Tracer, trace_headers
 
 FINISH_S = 2.0
-"""How long a unit of work may go on after a stop was asked for."""
+"""How long a unit of work may continue after a stop was requested."""
 
 log = structlog.get_logger("driftwatch.score")
 
@@ -43,12 +43,12 @@ class ScoreRole(KafkaRole):
 
     Args:
         source: brokers, topics and group.
-        make_stage: a fresh stage, for each connection.
-        make_watch: likewise, that finds streams from which nothing comes any more.
-        identity: of the transactional producer.
-        prepare: called before the first read of each connection; makes topics, and says over how many partitions
-            streams are spread.
-        observer: told of everything.
+        make_stage: makes a new stage for each connection.
+        make_watch: makes, for each connection, the watch that detects silent streams.
+        identity: transactional id of the producer.
+        prepare: called before the first read of each connection; creates topics and returns the number of partitions
+            that streams are spread over.
+        observer: receives every event.
         tracer: records the commits.
     """
 
@@ -71,8 +71,8 @@ class ScoreRole(KafkaRole):
         self._prepare = prepare
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        """Scores until told to stop."""
-        spread = self._prepare()
+        """Score until `stop` is set."""
+        partitions = self._prepare()
         producer = self.producer(clients, self._identity)
         consumer = self.consumer(
             clients,
@@ -91,43 +91,44 @@ class ScoreRole(KafkaRole):
         queue: deque[Record] = deque()
         while not stop.is_set():
             polled = self.poll(consumer, busy=bool(queue))
-            # Before rebalances are acted on: should one more come about, this membership commits nothing.
+            # Read before rebalances are handled: if another one happens meanwhile, the broker refuses commits by this
+            # membership.
             member = consumer.group_metadata()
-            moved, gaps, begun = self._rebalance(consumer, assignment, stage, watch)
-            if moved:
-                queue = deque(record for record in queue if TopicPartition(*record.place) not in moved)
-            if gaps or begun:
-                marks = self._marks(gaps, spread)
-                commit(producer, member, marks, _offsets(stage.positions({*begun, *(gap.place for gap in gaps)})))
+            reassigned, gaps, pinned = self._rebalance(consumer, assignment, stage, watch)
+            if reassigned:
+                queue = deque(record for record in queue if TopicPartition(*record.place) not in reassigned)
+            if gaps or pinned:
+                marks = self._gap_messages(gaps, partitions)
+                commit(producer, member, marks, _offsets(stage.positions({*pinned, *(gap.place for gap in gaps)})))
                 for gap in gaps:
                     self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
             for place, messages in polled.items():
-                if place not in moved:
+                if place not in reassigned:
                     queue.extend(record_of(message) for message in messages)
             self.observe(Progress("polled", self.name))
             if queue:
                 try:
-                    work = stage.work(queue, give_up=deadline.passed)
+                    work = stage.work(queue, give_up=deadline.expired)
                 except Abandoned:
                     log.info("left unfinished work to the next start", role=self.name)
                     return
                 started = time.perf_counter()
-                sightings = self._sightings(watch.heard(work.heard), spread)
+                sightings = self._sightings(watch.note(work.newest), partitions)
                 with self._tracer.span("commit", parent=work.trace):
-                    messages = sightings + _messages(work, self.source, spread)
+                    messages = sightings + _messages(work, self.source, partitions)
                     commit(producer, member, messages, _offsets(work.positions))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
             else:
-                silent, positions = self._silences(consumer, stage, watch)
+                silent, positions = self._find_silent(consumer, stage, watch)
                 if silent:
-                    commit(producer, member, self._sightings(silent, spread), _offsets(positions))
+                    commit(producer, member, self._sightings(silent, partitions), _offsets(positions))
             self.measure_lag(consumer, (record.place for record in queue))
 
-    def _silences(
+    def _find_silent(
         self, consumer: KafkaConsumer, stage: ScoreStage, watch: QuietWatch
     ) -> tuple[list[Sighting], dict[Partition, Position]]:
-        """Streams that are found silent, if all that was polled is dealt with; and where the partitions are read to."""
+        """Find silent streams in partitions that are read to their end; also return how far those are read."""
         found, positions = list[Sighting](), dict[Partition, Position]()
         if not (due := watch.due()):
             return found, positions
@@ -140,20 +141,22 @@ class ScoreRole(KafkaRole):
                 positions[place] = stage.read_to(place, end)
         return found, positions
 
-    def _sightings(self, sightings: Sequence[Sighting], spread: int) -> list[Outgoing]:
+    def _sightings(self, sightings: Sequence[Sighting], partitions: int) -> list[Outgoing]:
         return [
-            Outgoing(self.source.topics.panes, each.stream.encode(), encode_sighting(each), home(each.stream, spread))
+            Outgoing(
+                self.source.topics.panes, each.stream.encode(), encode_sighting(each), home(each.stream, partitions)
+            )
             for each in sightings
         ]
 
     def _rebalance(
         self, consumer: KafkaConsumer, assignment: Assignment, stage: ScoreStage, watch: QuietWatch
     ) -> tuple[set[TopicPartition], list[Gap], list[Partition]]:
-        """Takes up new partitions exactly where they were left; what was polled of them is read again from there.
+        """Resume new partitions exactly where the previous owner stopped, by seeking there.
 
         Returns:
-            Partitions of which what was polled does not count, what is gone of those taken up, and those whose
-            beginning is to be kept, since messages before it are left out on purpose.
+            Partitions whose polled messages must be dropped, gaps in the partitions taken over, and partitions whose
+            start must be committed because earlier messages are skipped on purpose.
         """
         revoked, assigned = assignment.take()
         stage.revoke([(each.topic, each.partition) for each in revoked])
@@ -161,82 +164,82 @@ class ScoreRole(KafkaRole):
             watch.drop((each.topic, each.partition))
         for each in assigned:
             watch.take_up((each.topic, each.partition))
-        gaps, begun = list[Gap](), list[Partition]()
+        gaps, pinned = list[Gap](), list[Partition]()
         for each, (begin, end) in self.extents(consumer, assigned).items():
             place = (each.topic, each.partition)
             committed = self.committed(consumer, each)
             if committed is None:
-                first = self._first(consumer, each, begin, end)
+                first = self._start_of(consumer, each, begin, end)
                 position = Position(first, first)
                 if first > begin:
-                    begun.append(place)
+                    pinned.append(place)
             else:
-                left = parse_position(committed.offset, committed.metadata or "")
-                self.require_end(each, end, left.seen)
-                position = left.within(begin, end)
-                if gap := find_gap(place, left, begin, end):
+                previous = parse_position(committed.offset, committed.metadata or "")
+                self.require_end(each, end, previous.seen)
+                position = previous.within(begin, end)
+                if gap := find_gap(place, previous, begin, end):
                     gaps.append(gap)
             stage.assign(place, position)
             consumer.seek(each, position.offset)
         if revoked or assigned:
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
-        return {*revoked, *assigned}, gaps, begun
+        return {*revoked, *assigned}, gaps, pinned
 
-    def _first(self, consumer: KafkaConsumer, new: TopicPartition, begin: int, end: int) -> int:
-        """Where a partition begins that the group has never read.
+    def _start_of(self, consumer: KafkaConsumer, new: TopicPartition, begin: int, end: int) -> int:
+        """Offset at which to start a partition that the group has never read.
 
-        One that was added to a topic which the group reads is read from its beginning: it has only what came since.
+        A partition added to a topic that the group already reads starts at its beginning: everything in it is new.
         """
         if self.source.start == "earliest":
             return begin
         others = [TopicPartition(new.topic, number) for number in consumer.partitions_for_topic(new.topic)]
         return begin if any(self.committed(consumer, other) for other in others if other != new) else end
 
-    def _marks(self, gaps: Sequence[Gap], spread: int) -> list[Outgoing]:
-        """What is written of gaps: a mark in each partition of the panes topic, and a dead letter."""
+    def _gap_messages(self, gaps: Sequence[Gap], partitions: int) -> list[Outgoing]:
+        """Messages that record gaps: one in each partition of the panes topic, and a dead letter."""
         marks = [
             Outgoing(self.source.topics.panes, None, encode_gap(gap), partition=number)
             for gap in gaps
-            for number in range(spread)
+            for number in range(partitions)
         ]
         return marks + [gap.letter(self.source) for gap in gaps]
 
 
 class _Deadline:
-    """Passes a while after a stop was asked for."""
+    """Expires `FINISH_S` after a stop was requested."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self._asked: float | None = None
+        self._stopped_s: float | None = None
 
-    def passed(self) -> bool:
+    def expired(self) -> bool:
         if not self._stop.is_set():
             return False
         now = time.monotonic()
-        self._asked = now if self._asked is None else self._asked
-        return now - self._asked > FINISH_S
+        self._stopped_s = now if self._stopped_s is None else self._stopped_s
+        return now - self._stopped_s > FINISH_S
 
 
 def _offsets(positions: Mapping[Partition, Position]) -> dict[Partition, tuple[int, str]]:
     return {place: (position.offset, position.metadata()) for place, position in positions.items()}
 
 
-def _messages(work: Work, source: KafkaSource, spread: int) -> list[Outgoing]:
+def _messages(work: Work, source: KafkaSource, partitions: int) -> list[Outgoing]:
     headers = trace_headers(work.trace)
     panes = [
-        Outgoing(source.topics.panes, pane.stream.encode(), value, home(pane.stream, spread), headers=headers)
+        Outgoing(source.topics.panes, pane.stream.encode(), value, home(pane.stream, partitions), headers=headers)
         for pane, value in zip(work.panes, encode_panes(work.panes), strict=True)
     ]
     return panes + [dead_letter(each, source) for each in work.dead]
 
 
 def dead_letter(letter: DeadLetter, source: KafkaSource) -> Outgoing:
-    """The message as it came, with headers that say where it came from and what is wrong with it.
+    """The original message, with headers that give its origin and the error.
 
-    What is too large of it is left out, be it body or key and headers: the topic would not take it.
+    Parts that are too large for the topic are left out: the body, or the key and the original headers.
     """
     record = letter.record
-    told = {
+    details = {
         "driftwatch-reason": letter.error.reason,
         "driftwatch-error": str(letter.error)[:1000],
         "driftwatch-topic": record.topic,
@@ -244,10 +247,13 @@ def dead_letter(letter: DeadLetter, source: KafkaSource) -> Outgoing:
         "driftwatch-offset": str(record.offset),
         "driftwatch-bytes": str(len(record.value)),
     }
-    labelled = record.size - len(record.value) <= source.max_message_bytes
+    keeps_headers = record.size - len(record.value) <= source.max_message_bytes
     return Outgoing(
         source.topics.dead_letters,
-        record.key if labelled else None,
+        record.key if keeps_headers else None,
         record.value if letter.error.reason != "too_large" else b"",
-        headers=(*(record.headers if labelled else ()), *((name, text.encode()) for name, text in told.items())),
+        headers=(
+            *(record.headers if keeps_headers else ()),
+            *((name, text.encode()) for name, text in details.items()),
+        ),
     )

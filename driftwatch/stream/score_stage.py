@@ -1,4 +1,4 @@
-"""Records to scored panes: decode, choose, cut, score. No Kafka here, no clocks but for timing."""
+"""From records to scored panes: decode, sample, cut, score. Knows nothing of Kafka; uses clocks for timing only."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_scoring import PaneScoring
 from driftwatch.stream.panes import Pane, RawPane
 from driftwatch.stream.positions import Position
-from driftwatch.stream.sampling import looked_at, watched
+from driftwatch.stream.sampling import in_share, watched
 from driftwatch.stream.shedding import Shedder
 from driftwatch.tracing import UNTRACED, Span, Tracer, context_of, is_sampled
 
 WORK_BATCHES = 16
-"""Of the largest of all streams, after which a unit of work is closed: about a second, so that stopping is quick."""
+"""A unit of work ends after this many batches of the largest batch size: about a second, so that stopping is quick."""
 
 NAMED = 8
-"""Of the configured streams, the most that a dead letter tells."""
+"""How many configured streams a dead letter lists."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """What becomes of one stream's messages.
+    """How one stream's messages are handled.
 
     Args:
         stream: its name.
-        scorer: of its reference.
+        scorer: for its reference.
         format: of its messages.
-        sample_fraction: of its samples to watch.
+        sample_fraction: fraction of its samples to watch.
     """
 
     stream: str
@@ -65,24 +65,25 @@ class DeadLetter:
 
 
 def dead_lettered(stream: str, record: Record, error: MessageError) -> DeadLettered:
-    """What is told of a dead letter."""
+    """The event that reports a dead letter."""
     return DeadLettered(stream, error.reason, f"{record.topic}/{record.partition} at {record.offset}: {error}")
 
 
 @dataclass
 class Work:
-    """What a unit of work came to; all of it is to be committed at once.
+    """The outcome of one unit of work, to be committed as a whole.
 
-    `trace` is the context of its scoring, and `led` are those of the messages that led to it. `heard` are the offset
-    and event time of the newest message of each stream in each partition, of those that came for the first time.
+    `trace` is the context of the scoring span, and `links` are the contexts of the decoding spans that led to it.
+    `newest` holds the offset and event time of the newest message by partition and stream, among those read for the
+    first time.
     """
 
     panes: list[Pane] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     positions: dict[Partition, Position] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    led: list[str] = field(default_factory=list)
-    heard: dict[tuple[Partition, str], tuple[int, int]] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
+    newest: dict[tuple[Partition, str], tuple[int, int]] = field(default_factory=dict)
     trace: str = ""
 
 
@@ -90,16 +91,16 @@ class ScoreStage:
     """Scores records of any number of partitions and streams.
 
     Args:
-        routes: by the stream's name, to begin with.
+        routes: initial routes, by stream.
         step: samples in a pane.
-        tick_ms: the most of event time that a pane may span, milliseconds; None for any.
-        examples: which samples of a pane alerts may point at.
-        max_message_bytes: longer messages are refused.
-        tracer: records what is done with messages whose trace is sampled, and each unit of work.
-        registry: that knows the schemas of messages which name one.
-        renew: gives the routes as they are now; asked between units of work. The routes stay as they are, if None.
-        shedder: decides how much of each partition is looked at; all of it, if None.
-        committed: whether positions go beside offsets in Kafka (see `PaneBuilder`).
+        tick_ms: the longest event time that a pane may span, milliseconds; None for no limit.
+        examples: which samples of a pane alerts may point to.
+        max_message_bytes: longer messages are rejected.
+        tracer: records messages whose trace is sampled, and each unit of work.
+        registry: resolves the schemas that messages name.
+        renew: returns the current routes; called between units of work. None if routes never change.
+        shedder: decides what share of each partition is processed; None for all of it.
+        committed: whether positions are committed with offsets in Kafka (see `PaneBuilder`).
     """
 
     def __init__(
@@ -117,8 +118,8 @@ class ScoreStage:
         committed: bool = True,
     ) -> None:
         self._shedder, self._committed = shedder, committed
-        self._told: dict[str, float] = {}
-        self._told_crowded: set[Partition] = set()
+        self._reported_fractions: dict[str, float] = {}
+        self._reported_crowded: set[Partition] = set()
         self._routes, self._renew = routes, renew
         self._step, self._tick_ms = step, tick_ms
         self._examples = examples
@@ -128,42 +129,42 @@ class ScoreStage:
         self._builders: dict[Partition, PaneBuilder] = {}
 
     def assign(self, place: Partition, position: Position | None) -> None:
-        """Takes up a partition where it was left."""
+        """Resume a partition at a position."""
         self._builders[place] = PaneBuilder(place, self._step, position, self._tick_ms, committed=self._committed)
 
     def revoke(self, places: Sequence[Partition]) -> None:
-        """Forgets partitions, and what waited in them: whoever has them next reads it again."""
+        """Drop partitions and their open panes; the next owner reads those messages again."""
         for place in places:
             self._builders.pop(place, None)
 
     def read_to(self, place: Partition, end: int) -> Position:
-        """Notes that all messages of a partition before an offset were taken in, and gives the position."""
+        """Mark all messages of a partition before an offset as read; return the new position."""
         builder = self._builders[place]
         builder.read_to(end)
         return builder.position()
 
     def positions(self, places: Iterable[Partition]) -> dict[Partition, Position]:
-        """How far partitions that were assigned are read."""
+        """How far assigned partitions are read."""
         return {place: self._builders[place].position() for place in places}
 
     def work(self, queue: deque[Record], *, give_up: Callable[[], bool] = lambda: False) -> Work:
-        """Takes records from the front of a queue, for about a second of scoring.
+        """Take records from the front of a queue, for about a second of scoring.
 
         Args:
-            queue: of partitions that were assigned; what is taken is removed.
-            give_up: asked between batches.
+            queue: records of assigned partitions; those taken are removed.
+            give_up: called between batches; whether to abandon the work.
 
         Raises:
-            Abandoned: `give_up` said so.
-            RegistryError: the first record's schema cannot be had; it is back in the queue.
+            Abandoned: `give_up` returned True.
+            RegistryError: the first record's schema cannot be fetched; the record is back in the queue.
         """
         work = Work()
-        touched = self._take_up_routes(work, give_up)
-        most = WORK_BATCHES * max((route.scorer.batch_size for route in self._routes.values()), default=1)
+        changed = self._renew_routes(work, give_up)
+        limit = WORK_BATCHES * max((route.scorer.batch_size for route in self._routes.values()), default=1)
         scoring = self._scoring(give_up)
         samples, decided = 0, set[Partition]()
         started = time.perf_counter()
-        while queue and samples < most:
+        while queue and samples < limit:
             record = queue.popleft()
             if record.place not in self._builders:
                 self.assign(record.place, None)
@@ -171,80 +172,80 @@ class ScoreStage:
             if record.place not in decided and not builder.repeated(record):
                 decided.add(record.place)
                 if closed := self._shed(record, builder):
-                    touched.add(record.place)
+                    changed.add(record.place)
                     scoring.add(closed)
             try:
-                cut = [*self._take(record, builder, work), *builder.passed(record)]
+                cut = [*self._take(record, builder, work), *builder.advance(record)]
             except RegistryError:
                 queue.appendleft(record)
-                if not touched:
+                if not changed:
                     raise
                 break
-            touched.add(record.place)
+            changed.add(record.place)
             scoring.add(cut)
             samples += sum(len(pane.samples) for pane in cut)
         decoded = time.perf_counter()
         work.events.append(StageTimed("decode", decoded - started))
-        with self._tracer.span("score", links=work.led, samples=samples, panes=len(scoring)) as span:
-            panes, told = scoring.finish()
+        with self._tracer.span("score", links=work.links, samples=samples, panes=len(scoring)) as span:
+            panes, events = scoring.finish()
         work.panes += panes
         if panes:
-            work.events += [*told, StageTimed("score", time.perf_counter() - decoded)]
+            work.events += [*events, StageTimed("score", time.perf_counter() - decoded)]
         work.trace = span.context
-        work.positions = self.positions(touched)
+        work.positions = self.positions(changed)
         work.events += self._fractions()
-        work.events += self._crowded(touched)
+        work.events += self._crowded(changed)
         return work
 
     def _crowded(self, places: Iterable[Partition]) -> Iterator[Event]:
-        """Partitions that too many streams share, each once."""
+        """Report, once each, partitions that too many streams share."""
         for place in places:
-            if (streams := self._builders[place].crowded) and place not in self._told_crowded:
-                self._told_crowded.add(place)
+            if (streams := self._builders[place].crowded) and place not in self._reported_crowded:
+                self._reported_crowded.add(place)
                 yield PartitionCrowded(*place, streams)
 
     def _shed(self, record: Record, builder: PaneBuilder) -> list[RawPane]:
-        """Decides how much of a partition is looked at from a message on; gives the panes that are closed for it."""
+        """Update the share of a partition from a message on; return the panes that this closes."""
         if self._shedder is None:
             return []
         share = self._shedder.share(record.place, record.offset, record.timestamp_ms, builder.share)
-        return list(builder.look_at(share)) if share != builder.share else []
+        return list(builder.set_share(share)) if share != builder.share else []
 
     def _fractions(self) -> Iterator[Event]:
-        """What fraction of each stream is watched, if that is another than was told last."""
+        """Report the fraction of each stream that is watched, if it has changed."""
         part = min((builder.share.part for builder in self._builders.values()), default=1.0)
         for stream, route in self._routes.items():
             fraction = route.sample_fraction * part
-            if self._told.get(stream) != fraction:
-                self._told[stream] = fraction
+            if self._reported_fractions.get(stream) != fraction:
+                self._reported_fractions[stream] = fraction
                 yield SampleFraction(stream, fraction, shedding=part < 1)
 
-    def _take_up_routes(self, work: Work, give_up: Callable[[], bool]) -> set[Partition]:
-        """Takes up the routes as they are now, and gives the partitions in which panes were closed short for it.
+    def _renew_routes(self, work: Work, give_up: Callable[[], bool]) -> set[Partition]:
+        """Switch to the current routes; return the partitions in which this closed panes short.
 
-        A sample is scored by the reference that it was decoded for. What waits of a stream that is watched no more is
-        let go.
+        A sample is scored by the reference that it was decoded for. Open panes of a stream that is no longer watched
+        are dropped.
         """
         if self._renew is None or (routes := self._renew()) is self._routes:
             return set()
-        left: list[RawPane] = []
-        touched: set[Partition] = set()
+        closed: list[RawPane] = []
+        changed: set[Partition] = set()
         for stream, route in self._routes.items():
             new = routes.get(stream)
             if new is not None and new.scorer.reference.version == route.scorer.reference.version:
                 continue
             for place, builder in self._builders.items():
                 if (pane := builder.close(stream)) is not None:
-                    touched.add(place)
-                    left += [pane] if new is not None else []
+                    changed.add(place)
+                    closed += [pane] if new is not None else []
         scoring = self._scoring(give_up)
-        scoring.add(left)
-        work.panes, told = scoring.finish()
-        work.events += told
+        scoring.add(closed)
+        work.panes, events = scoring.finish()
+        work.events += events
         self._routes = routes
-        # Who was told has forgotten the streams that were taken out, and those among them that are here again.
-        self._told.clear()
-        return touched
+        # Observers have forgotten streams that were removed, including any that are back.
+        self._reported_fractions.clear()
+        return changed
 
     def _take(self, record: Record, builder: PaneBuilder, work: Work) -> list[RawPane]:
         """The panes that a message completes; a message that was committed before is not traced again."""
@@ -256,14 +257,14 @@ class ScoreStage:
         ) as span:
             cut = list(self._cut(record, trace, builder, work, span))
             if span.context:
-                work.led.append(span.context)
+                work.links.append(span.context)
             return cut
 
     def _cut(self, record: Record, trace: str, builder: PaneBuilder, work: Work, span: Span) -> Iterator[RawPane]:
         route: Route | None = None
         try:
             route = self._route(record)
-            if not looked_at(record, builder.share):
+            if not in_share(record, builder.share):
                 self._note(record, route, "shed", 0, builder, work)
                 return
             samples = self._decode(record, route)
@@ -275,7 +276,7 @@ class ScoreStage:
                 work.events += [BatchSeen(stream, "dead_letter", 0), dead_lettered(stream, record, error)]
             return
         indices = watched(record, len(samples), route.sample_fraction)
-        span.tell(stream=route.stream, samples=len(indices))
+        span.set(stream=route.stream, samples=len(indices))
         self._note(record, route, "ok" if len(indices) else "skipped", len(indices), builder, work)
         chosen = samples if len(indices) == len(samples) else samples[indices]
         yield from builder.add(record, route.stream, chosen, indices, trace)
@@ -283,10 +284,10 @@ class ScoreStage:
     def _note(
         self, record: Record, route: Route, outcome: BatchOutcome, samples: int, builder: PaneBuilder, work: Work
     ) -> None:
-        """Counts a message of a stream, if it comes for the first time."""
+        """Count a message of a stream, the first time it is read."""
         if not builder.repeated(record):
             work.events.append(BatchSeen(route.stream, outcome, samples))
-            work.heard[record.place, route.stream] = record.offset, record.timestamp_ms
+            work.newest[record.place, route.stream] = record.offset, record.timestamp_ms
 
     def _route(self, record: Record) -> Route:
         if record.refused is not None:

@@ -1,10 +1,10 @@
-"""How much of a partition is looked at while more comes than can be scored, so that drift is not told hours late.
+"""Load shedding: how much of a partition is processed while more comes than can be scored, so that alerts are not late.
 
-Of a partition that is too far behind, half of the messages are passed over unseen, then half of what is left, and so
-on; when it has caught up, twice as many are looked at again, and so on. The clock decides when, and what it decides is
-written down: the offset from which on a share is in force goes with the position into the transaction, and with each
-pane into the log. Which messages a share takes in is a function of their offsets. So a restart goes on as before, and
-which samples a pane holds can be told from the input and the panes alone.
+If a partition lags too far, half of its messages are skipped, then half of the rest, and so on; when it has caught up,
+the share doubles again, step by step. The clock decides when, and its decisions are recorded: the offset from which a
+share applies goes with the position into the transaction, and with each pane into the log. Which messages a share holds
+is a function of their offsets. So a restart continues as before, and the input and the panes alone determine which
+samples a pane holds.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from driftwatch.stream.sampling import Share
 
 LEAST = 2.0**-10
 CAUGHT_UP = 0.25
-"""Of the lag that is allowed: below this more is looked at again. Well below it, or the two would take turns."""
+"""Part of the allowed lag below which the share grows again. It must be well below 1, or the share would oscillate."""
 
 DOWN_PACE = 0.125
-"""Of the lag that is allowed: how long a smaller share is given to show, before it is halved again."""
+"""Part of the allowed lag: how long a smaller share gets to take effect before it is halved again."""
 
 UP_PACE = 0.5
-"""Likewise for a larger one, which makes itself felt less quickly."""
+"""Likewise for a larger share, whose effect shows more slowly."""
 
 
 class Shedder:
     """Decides on the shares of partitions.
 
     Args:
-        max_lag_s: how far behind a partition may be, in seconds between a message's time and its being looked at.
-        clock: that never goes back, seconds.
+        max_lag_s: how far behind a partition may be: seconds between a message's time and its processing.
+        clock: monotonic, seconds.
         calendar: seconds since the epoch.
     """
 
@@ -54,7 +54,7 @@ class Shedder:
             place: the partition.
             offset: of that message.
             time_ms: its time, milliseconds since the epoch.
-            present: the share that has been in force until now.
+            present: the share so far.
         """
         lag_s = self._calendar() - time_ms / 1000
         since_s = self._clock() - self._changed.get(place, -float("inf"))

@@ -1,8 +1,8 @@
-"""What readers of the input say of streams, between the panes of the log: a message came, or none has for so long.
+"""Sightings: entries of the panes log that say that a stream's message was read, or that none has come for too long.
 
-That a stream is silent cannot be seen from its panes: samples may wait for a pane to be full, the daemon may have been
-down, or be behind. Only who reads a partition to its end knows, and writes it down; so the clock is looked at there,
-and whoever reads the log finds the same silence each time.
+Panes cannot show that a stream is silent: samples may wait in an open pane, and the daemon may have been down or lag.
+Only a reader at the end of a partition knows. It checks the clock and writes a sighting, so that every reader of the
+log finds the same silence.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Hush:
-    """No message of a stream came for so long, up to the end of a partition.
+    """No message of a stream has come for too long, up to the end of a partition.
 
     Args:
-        end: offset that the partition ended at; a message from there on is news.
-        partitions: that the topic has: a stream is silent if it is in all of them.
-        at_ms: when that was found, by the clock, milliseconds since the epoch.
-        after_ms: how long is too long.
+        end: of the partition; a message at this offset or later ends the silence.
+        partitions: number of partitions of the topic; a stream is silent if it is silent in all of them.
+        at_ms: clock time of the finding, milliseconds since the epoch.
+        after_ms: how long a stream may be silent.
         severity: of the alert.
     """
 
@@ -47,9 +47,9 @@ class Sighting:
         stream: its name.
         topic: of the input.
         partition: of the topic.
-        offset: of the newest message of the stream that was read; -1 if none was since the partition was taken up.
+        offset: of the newest message of the stream; -1 if none was read since the partition was taken over.
         time_ms: its event time, milliseconds since the epoch.
-        hush: that no more came; None if that message has only just been read.
+        hush: the silence after it; None if the message was just read.
     """
 
     stream: str
@@ -66,12 +66,12 @@ class Sighting:
 
 
 def is_sighting(value: bytes) -> bool:
-    """Whether a message of the panes log is a sighting, and no pane."""
+    """Whether a message of the panes log is a sighting rather than a pane."""
     return value.startswith(_BEGINNING)
 
 
 def encode_sighting(sighting: Sighting) -> bytes:
-    """A line of JSON."""
+    """The message for a sighting, a line of JSON."""
     return orjson.dumps({"sighting": FORMAT, **asdict(sighting)})
 
 
@@ -79,15 +79,20 @@ def decode_sighting(value: bytes) -> Sighting:
     """The inverse of `encode_sighting`.
 
     Raises:
-        MessageError: it is none.
-        NewerFormatError: a newer driftwatch wrote it.
+        MessageError: the bytes are not a sighting.
+        NewerFormatError: a newer driftwatch wrote them.
     """
     try:
-        told: dict[str, Any] = orjson.loads(value)
-        require_format(told["sighting"], FORMAT, what="a sighting", where="panes log")
-        hush = told["hush"] and Hush(**told["hush"])
+        fields: dict[str, Any] = orjson.loads(value)
+        require_format(fields["sighting"], FORMAT, what="a sighting", where="panes log")
+        hush = fields["hush"] and Hush(**fields["hush"])
         return Sighting(
-            told["stream"], told["topic"], int(told["partition"]), int(told["offset"]), int(told["time_ms"]), hush
+            fields["stream"],
+            fields["topic"],
+            int(fields["partition"]),
+            int(fields["offset"]),
+            int(fields["time_ms"]),
+            hush,
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise MessageError(f"is no sighting: {error}", reason="malformed") from None
+        raise MessageError(f"is not a sighting: {error}", reason="malformed") from None

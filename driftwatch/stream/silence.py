@@ -19,9 +19,9 @@ class _Place:
     """What is known of one partition.
 
     Args:
-        offset: of the newest message of the stream; -1 if none is known.
+        offset: of the stream's newest message; -1 if none is known.
         time_ms: its event time.
-        end: of the partition where the stream was found silent in it; -1 if it is not.
+        end: the partition's end when the stream was found silent in it; -1 if it is not silent.
     """
 
     offset: int = -1
@@ -29,12 +29,12 @@ class _Place:
     end: int = -1
 
     def sighted(self, sighting: Sighting) -> _Place:
-        """After a sighting. An offset below the last one is of a topic that was made anew."""
+        """The state after a sighting. A lower offset means that the topic was recreated."""
         newest = replace(self, offset=sighting.offset, time_ms=sighting.time_ms) if sighting.offset >= 0 else self
         return replace(newest, end=sighting.hush.end if sighting.hush else -1)
 
     def scored(self, pane: Pane) -> _Place:
-        """After a pane; one that was closed late may have older samples, which are no news."""
+        """The state after a pane. Older samples, from a pane that was closed late, do not end a silence."""
         offset = pane.last[0]
         return self if offset <= self.offset else _Place(offset, pane.end_ms, self.end if offset < self.end else -1)
 
@@ -45,8 +45,8 @@ class Silence:
 
     Args:
         topic: of the input.
-        places: what is known of each partition, by its number.
-        firing: the rule that its silence broke; None while it is not silent.
+        places: what is known of each partition, by number.
+        firing: the rule that the silence broke; None while the stream is not silent.
         since_ms: event time of the last message before the silence.
     """
 
@@ -56,29 +56,29 @@ class Silence:
     since_ms: int = 0
 
     def sighted(self, stream: str, sighting: Sighting) -> tuple[Silence, QuietAlert | None]:
-        """After a sighting: the state, and what is to be announced, if anything."""
+        """The state after a sighting, and the announcement, if any."""
         known = self if sighting.topic == self.topic else replace(self, topic=sighting.topic, places={})
         place = known.places.get(sighting.partition, _Place()).sighted(sighting)
         known = replace(known, places={**known.places, sighting.partition: place})
         if sighting.hush is None:
-            return known._heard(stream, sighting.partition)
-        return known._fallen(stream, sighting.hush)
+            return known._message_seen(stream, sighting.partition)
+        return known._silence_seen(stream, sighting.hush)
 
     def scored(self, pane: Pane) -> tuple[Silence, QuietAlert | None]:
-        """After a pane, likewise. While nobody says sightings there is nothing to remember."""
+        """The state after a pane, likewise. Without sightings there is nothing to remember."""
         if pane.topic != self.topic or pane.partition not in self.places:
             return self, None
         place = self.places[pane.partition].scored(pane)
-        return replace(self, places={**self.places, pane.partition: place})._heard(pane.stream, pane.partition)
+        return replace(self, places={**self.places, pane.partition: place})._message_seen(pane.stream, pane.partition)
 
-    def _heard(self, stream: str, partition: int) -> tuple[Silence, QuietAlert | None]:
+    def _message_seen(self, stream: str, partition: int) -> tuple[Silence, QuietAlert | None]:
         place = self.places[partition]
         if self.firing is None or place.end >= 0:
             return self, None
         alert = self._alert(stream, "resolved", self.firing, partition, self.since_ms, place.time_ms)
         return replace(self, firing=None, since_ms=0), alert
 
-    def _fallen(self, stream: str, hush: Hush) -> tuple[Silence, QuietAlert | None]:
+    def _silence_seen(self, stream: str, hush: Hush) -> tuple[Silence, QuietAlert | None]:
         known = {number: place for number, place in self.places.items() if place.offset >= 0}
         silent = sum(place.end >= 0 for place in self.places.values())
         if self.firing is not None or not known or silent < hush.partitions:
@@ -116,11 +116,11 @@ class Silence:
         }
 
     @staticmethod
-    def from_json(told: Mapping[str, Any]) -> Silence:
+    def from_json(fields: Mapping[str, Any]) -> Silence:
         """The inverse of `to_json`."""
         return Silence(
-            told["topic"],
-            {int(number): _Place(*place) for number, place in told["places"].items()},
-            told["firing"] and Hush(**told["firing"]),
-            told["since_ms"],
+            fields["topic"],
+            {int(number): _Place(*place) for number, place in fields["places"].items()},
+            fields["firing"] and Hush(**fields["firing"]),
+            fields["since_ms"],
         )

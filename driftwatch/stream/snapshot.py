@@ -1,4 +1,4 @@
-"""Where streams without a log stand, as a file: what a restart goes on from."""
+"""The state of streams without a log, as a file that a restart resumes from."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ FORMAT = 1
 
 EVERY_S = 5.0
 MOST_OF_THE_TIME = 0.05
-"""That keeping the state may take, as nothing is scored meanwhile: with a thousand streams once takes half a second."""
+"""Share of the time that saving may take, since nothing is scored meanwhile: a thousand streams take half a second."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a stream without a log stands.
+    """The state of a stream without a log.
 
     Args:
         position: in its messages.
         started_ms: event time of the first message.
         next_pane: number of the next entry of what would be the panes log.
-        states: of policy and silences, by their keys.
-        panes: that windows still need, encoded, oldest first.
+        states: of policies and silences, by key.
+        panes: those that windows still need, encoded, oldest first.
         alerts: the last ones, oldest first.
-        by_time: what windows by time hold, by stream.
-        replayed: what its messages are made of, in words; nothing where they come by themselves.
+        by_time: panes held by windows by time, by stream.
+        replayed: descriptions of the replayed files; empty for messages over HTTP.
     """
 
     position: Position
@@ -49,12 +49,12 @@ class Snapshot:
     replayed: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
-        """Writes it so that the file is whole at any instant."""
+        """Write the file atomically."""
         write_whole(path, self._json())
 
     def _json(self) -> Iterator[bytes]:
-        """Piece by piece: of many streams all panes take hundreds of megabytes."""
-        told = {
+        """The file's content in pieces: the panes of many streams take hundreds of megabytes."""
+        head = {
             "format": FORMAT,
             "offset": self.position.offset,
             "metadata": self.position.metadata(),
@@ -65,17 +65,17 @@ class Snapshot:
             "by_time": dict(self.by_time),
             "replayed": self.replayed,
         }
-        yield orjson.dumps(told)[:-1] + b',"panes":['
+        yield orjson.dumps(head)[:-1] + b',"panes":['
         for number, pane in enumerate(self.panes):
             yield b'%b"%b"' % (b"," if number else b"", base64.b64encode(pane))
         yield b"]}"
 
 
 def load_snapshot(path: Path) -> Snapshot | None:
-    """The snapshot in a file, or None where there is none.
+    """The snapshot in a file, or None if there is no file.
 
     Raises:
-        SourceError: the file is damaged, cannot be read, or is a newer driftwatch's.
+        SourceError: the file is damaged, cannot be read, or was written by a newer driftwatch.
     """
     try:
         stored = orjson.loads(path.read_bytes())
@@ -93,25 +93,25 @@ def load_snapshot(path: Path) -> Snapshot | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", where=str(path), remedy="see to state_dir") from None
+        raise SourceError(f"cannot be read: {error.strerror}", where=str(path), remedy="check state_dir") from None
     except (ValueError, KeyError, TypeError, AttributeError, MessageError) as error:
         raise SourceError(
-            f"holds no state of a stream: {error}", where=str(path), remedy="delete it to start anew"
+            f"is not a valid state file: {error}", where=str(path), remedy="delete it to start afresh"
         ) from None
 
 
 @dataclass(frozen=True)
-class Rhythm:
-    """When a state is to be kept: now and then, at once where it is urgent, and never for too much of the time.
+class SaveSchedule:
+    """When to save a state: regularly, at once if urgent, and never for too large a share of the time.
 
     Args:
-        kept_s: when it was kept last, on a monotonic clock.
+        kept_s: when it was last saved, by a monotonic clock.
         took_s: how long that took.
     """
 
-    kept_s: float
+    saved_s: float
     took_s: float = 0.0
 
     def due(self, now_s: float, *, urgent: bool) -> bool:
-        """Whether it is."""
-        return now_s - self.kept_s > max(0.0 if urgent else EVERY_S, self.took_s / MOST_OF_THE_TIME)
+        """Whether the state must be saved now."""
+        return now_s - self.saved_s > max(0.0 if urgent else EVERY_S, self.took_s / MOST_OF_THE_TIME)

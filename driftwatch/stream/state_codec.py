@@ -1,7 +1,7 @@
 """What is remembered of a stream between panes, as JSON for the state topic and for state files.
 
-It is written in the oldest format that can hold it, so that an older daemon can take up a stream whose reference does
-not change at the moment, and the newer formats are there for a switch.
+It is written in the oldest format that can represent it, so that an older daemon can take over a stream whose reference
+is not changing. Newer formats are used only during a switch of the reference.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class TestState:
 
     Args:
         reference: version of the reference that scored the newest pane; empty before the first.
-        policy: of the stream's alarm.
-        bets: of the anytime alarms, by the version of their reference.
-        by_time: of the windows by time, likewise.
+        policy: state of the stream's alarm.
+        bets: states of the anytime alarms, by version of their reference.
+        by_time: states of the windows by time, by version of their reference.
     """
 
     __test__ = False
@@ -39,49 +39,49 @@ class TestState:
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
         policy, bets = self.policy, {version: each.to_json() for version, each in self.bets.items()}
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "reference": self.reference,
             "firing": policy.firing,
             "severity": policy.severity,
             "quiet": policy.quiet,
             "since_ms": policy.since_ms,
         }
-        # Older daemons do not know these, and end the alarm as they end alarms.
+        # Older daemons ignore these fields, and end the alarm by their own rules.
         if policy.stirred_ms is not None:
-            told |= {"settled": policy.settled, "stirred_ms": policy.stirred_ms, "back": policy.back}
-        if (present := bets.pop(self.reference, None)) is not None:
-            told["anytime"] = present
+            fields |= {"settled": policy.settled, "stirred_ms": policy.stirred_ms, "back": policy.back}
+        if (current := bets.pop(self.reference, None)) is not None:
+            fields["anytime"] = current
         if bets or policy.reference not in ("", self.reference):
-            told |= {"format": FORMAT, "began_by": policy.reference, "others": bets}
-        # Those who do not know it have no windows by time.
+            fields |= {"format": FORMAT, "began_by": policy.reference, "others": bets}
+        # Daemons that do not know this field have no windows by time.
         if self.by_time:
-            told["by_time"] = dict(self.by_time)
-        return told
+            fields["by_time"] = dict(self.by_time)
+        return fields
 
 
-def parse_state(told: Mapping[str, Any], where: str) -> TestState:
+def parse_state(fields: Mapping[str, Any], where: str) -> TestState:
     """The inverse of `TestState.to_json`.
 
     Args:
-        told: the JSON.
+        fields: the JSON object.
         where: it was found.
 
     Raises:
-        SourceError: it is of a newer format, or no state.
+        SourceError: it has a newer format, or is not a state.
     """
-    require_format(told.get("format", 1), FORMAT, what="the state of a stream", where=where)
+    require_format(fields.get("format", 1), FORMAT, what="the state of a stream", where=where)
     try:
-        reference, firing = str(told["reference"]), bool(told["firing"])
-        bets = {version: AnytimeState.from_json(each) for version, each in told.get("others", {}).items()}
-        if "anytime" in told:
-            bets[reference] = AnytimeState.from_json(told["anytime"])
-        began_by = str(told.get("began_by", reference if firing else ""))
-        policy = PolicyState(firing, str(told["severity"]), int(told["quiet"]), int(told["since_ms"]), began_by)
-        if "stirred_ms" in told:
-            settled, stirred_ms = int(told["settled"]), int(told["stirred_ms"])
-            policy = replace(policy, settled=settled, stirred_ms=stirred_ms, back=bool(told["back"]))
+        reference, firing = str(fields["reference"]), bool(fields["firing"])
+        bets = {version: AnytimeState.from_json(each) for version, each in fields.get("others", {}).items()}
+        if "anytime" in fields:
+            bets[reference] = AnytimeState.from_json(fields["anytime"])
+        began_by = str(fields.get("began_by", reference if firing else ""))
+        policy = PolicyState(firing, str(fields["severity"]), int(fields["quiet"]), int(fields["since_ms"]), began_by)
+        if "stirred_ms" in fields:
+            settled, stirred_ms = int(fields["settled"]), int(fields["stirred_ms"])
+            policy = replace(policy, settled=settled, stirred_ms=stirred_ms, back=bool(fields["back"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(
-            f"holds no state of a stream: {error}", where=where, remedy="delete it to start anew"
+            f"is not a valid state of a stream: {error}", where=where, remedy="delete it to start afresh"
         ) from None
-    return TestState(reference, policy, bets, dict(told.get("by_time", {})))
+    return TestState(reference, policy, bets, dict(fields.get("by_time", {})))

@@ -1,4 +1,4 @@
-"""Files of state: whole at any instant, whenever the process ends, and readable by its own user alone."""
+"""State files: replaced atomically, and readable by their owner alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST_NAME = 200
-"""Bytes of a file's name; file systems take no more than 255, of which endings need some."""
+"""Bytes of a file's name; file systems allow 255, and suffixes need some."""
 
 AT_ONCE = 1 << 20
-"""Bytes that the operating system is given at once."""
+"""Bytes passed to the operating system at a time."""
 
 
 def name_for(stream: str) -> str:
-    """What a stream's files are called: as itself, unless that is too long.
+    """The base name of a stream's files: its own name, unless that is too long.
 
     >>> name_for("checkout"), name_for("流" * 100)
     ('checkout', '84fe972cee0e21f3859e0ccd51cc03de')
@@ -25,10 +25,10 @@ def name_for(stream: str) -> str:
 
 
 def write_whole(path: Path, content: Iterable[bytes]) -> None:
-    """Writes a file of some pieces, or replaces it; whoever reads it meanwhile finds all of the old one or of the new.
+    """Write or replace a file atomically, from pieces of content: readers see the old file or the new one, complete.
 
     Raises:
-        OSError: it cannot be written; the old one stays.
+        OSError: it cannot be written; the old file stays.
     """
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,25 +36,25 @@ def write_whole(path: Path, content: Iterable[bytes]) -> None:
         with open(partial, "wb", buffering=AT_ONCE, opener=_private) as file:
             file.writelines(content)
             file.flush()
-            # Some file systems notice only now that they are full.
+            # Some file systems report only now that they are full.
             os.fsync(file.fileno())
     except OSError:
-        # What was written of it takes room that is needed.
+        # A partial file takes up space that is needed.
         partial.unlink(missing_ok=True)
         raise
     partial.replace(path)
 
 
 def append_whole(path: Path, line: bytes, *, sync: bool = False) -> int:
-    """Appends to a file all of a line or nothing.
+    """Append a line to a file, completely or not at all.
 
     Args:
         path: of the file.
-        line: with its end.
-        sync: whether it is to be on the disk before this returns.
+        line: including its newline.
+        sync: whether to flush it to the disk before returning.
 
     Returns:
-        The size of the file then.
+        The new size of the file, bytes.
 
     Raises:
         OSError: it cannot be written.
@@ -70,5 +70,5 @@ def append_whole(path: Path, line: bytes, *, sync: bool = False) -> int:
 
 
 def _private(path: str, flags: int) -> int:
-    """Opens a file that nobody else can read if it is made now: alerts that wait may hold samples."""
+    """Open a file, creating it readable by the owner alone: waiting alerts may hold samples."""
     return os.open(path, flags, 0o600)

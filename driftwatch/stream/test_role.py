@@ -1,4 +1,4 @@
-"""The test role: reads panes, and writes window results, alerts, policy states and offsets in one transaction."""
+"""The test role: reads panes and writes window results, alerts, policy states and offsets in one transaction."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
 
 MAX_POLL_PANES = 200
 REWIND_FORMAT = 1
-"""Of the metadata beside an offset; the first has no number in it."""
+"""Format of the metadata committed with an offset; format 1 carries no number."""
 
 RECALLED = 100
-"""Offsets of each partition of the alerts topic; alerts and the marks of their transactions take turns there."""
+"""Offsets to read back in each partition of the alerts topic; every second one is a transaction marker."""
 
 States = Mapping[str, Mapping[str, Any]]
-"""Of the policy, by stream."""
+"""Policy states by stream."""
 
 Offsets = dict[Partition, tuple[int, str]]
-"""Offset and metadata of each partition, as they are committed."""
+"""Offset and metadata to commit, by partition."""
 
 log = structlog.get_logger("driftwatch.test")
 
@@ -64,15 +64,15 @@ class TestRole(KafkaRole):
     """Tests the panes topic.
 
     Args:
-        source: brokers, topics and group; the role's own group is the source's with ``.test`` at its end.
-        find: of the standards that streams are held to.
-        want: asks for references that are not here.
-        patience_s: tells how long panes wait for one of those.
-        alerts_topic: where alerts go.
-        identity: of the transactional producer.
-        prepare: called before the first read of each connection; makes topics, and says over how many partitions
-            streams are spread.
-        observer: told of everything.
+        source: brokers, topics and group; the role's consumer group is the source's with the suffix ``.test``.
+        find: looks up the standard that a stream is tested against.
+        want: requests references that are missing here.
+        patience_s: returns how long panes wait for such a reference.
+        alerts_topic: topic for alerts.
+        identity: transactional id of the producer.
+        prepare: called before the first read of each connection; creates topics and returns the number of partitions
+            that streams are spread over.
+        observer: receives every event.
         tracer: records tests, commits and alerts.
     """
 
@@ -100,8 +100,8 @@ class TestRole(KafkaRole):
         self._prepare = prepare
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        """Tests until told to stop."""
-        spread = self._prepare()
+        """Test until `stop` is set."""
+        partitions = self._prepare()
         producer = self.producer(clients, self._identity)
         consumer = self.consumer(
             clients,
@@ -119,28 +119,29 @@ class TestRole(KafkaRole):
         stages: dict[int, TestStage] = {}
         self._waiting = Waiting(self._want, self._patience_s, self.observe)
         clients.callback(self._waiting.close)
-        ready, told = False, None
+        ready, reported = False, None
         while not stop.is_set():
             polled = self.poll(consumer)
-            # Before rebalances are acted on: should one more come about, this membership commits nothing.
+            # Read before rebalances are handled: if another one happens meanwhile, the broker refuses commits by this
+            # membership.
             member = consumer.group_metadata()
-            read_states = partial(self._read_states, reader, ends, spread)
-            moved, gaps = self._rebalance(consumer, read_states, assignment, stages)
+            read_states = partial(self._read_states, reader, ends, partitions)
+            reassigned, gaps = self._rebalance(consumer, read_states, assignment, stages)
             if gaps:
-                self._pass_over(gaps, producer, member)
+                self._skip_gaps(gaps, producer, member)
             if not ready and self.settled(consumer):
-                # Only now are the streams' alarms known that were on before.
+                # Only now are the alarms known that were already active.
                 ready = True
                 self.connected()
             self.observe(Progress("polled", self.name))
             self._waiting.look(consumer, lambda place, pane: stages[place.partition].lacks(pane))
-            read = {place: list(map(record_of, polled[place])) for place in polled if place not in moved}
+            read = {place: list(map(record_of, polled[place])) for place in polled if place not in reassigned}
             if read:
                 self._work(read, stages, consumer, partial(commit, producer, member))
             if self.settled(consumer):
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
-                if held != told:
-                    told = held
+                if held != reported:
+                    reported = held
                     self.observe(StreamsHeld(held))
             self.measure_lag(consumer)
 
@@ -151,7 +152,7 @@ class TestRole(KafkaRole):
         consumer: KafkaConsumer,
         commit_all: Callable[[Sequence[Outgoing], Offsets], None],
     ) -> None:
-        """Tests panes, and commits what came of them."""
+        """Test panes, and commit the results."""
         started = time.perf_counter()
         tests, outgoing, offsets = Tests(), list[Outgoing](), Offsets()
         scored = [context_of(record.header) for records in read.values() for record in records]
@@ -180,9 +181,9 @@ class TestRole(KafkaRole):
         consumer: KafkaConsumer,
         tests: Tests,
     ) -> list[Outgoing]:
-        """Gives a stage what records hold, as much at once as there is between gaps; the rest are dead letters.
+        """Feed records to a stage, in runs as long as gaps allow; return dead letters for the rest.
 
-        Only what is before the first pane whose reference is not here: with that one the partition waits.
+        Stops before the first pane whose reference is missing here: the partition waits for it.
         """
         run, dead = list[tuple[int, Entry]](), list[Outgoing]()
         for record in records:
@@ -191,7 +192,7 @@ class TestRole(KafkaRole):
                     gap = decode_gap(record.value)
                     stage.feed_all(run, tests)
                     run = []
-                    stage.break_off(record.offset, gap.place)
+                    stage.restart_windows(record.offset, gap.place)
                     continue
                 entry = entry_of(record)
                 if record.offset >= stage.tested and isinstance(entry, Pane):
@@ -204,12 +205,12 @@ class TestRole(KafkaRole):
                 if record.offset >= stage.next_offset:
                     tests.events.append(dead_lettered(UNKNOWN, record, error))
                     dead.append(dead_letter(DeadLetter(record, error), self.source))
-                stage.passed(record.offset)
+                stage.advance(record.offset)
         stage.feed_all(run, tests)
         return dead
 
     def _states(self, tests: Tests, partition: int) -> list[Outgoing]:
-        """Policy states go to the partition of the state topic that has the number of the panes' own."""
+        """Policy states, each for the partition of the state topic with the same number as the panes' partition."""
         changed, tests.states = tests.states, {}
         return [
             Outgoing(
@@ -241,10 +242,10 @@ class TestRole(KafkaRole):
         assignment: Assignment,
         stages: dict[int, TestStage],
     ) -> tuple[set[TopicPartition], list[Gap]]:
-        """Takes up new partitions: policy states from their topic, windows from the panes before the committed one.
+        """Resume new partitions: read policy states from their topic, and rewind so that windows are refilled.
 
         Returns:
-            Partitions of which what was polled does not count, and what is gone of those taken up.
+            Partitions whose polled messages must be dropped, and gaps in the partitions taken over.
         """
         revoked, assigned = assignment.take()
         self._waiting.forget([*revoked, *assigned])
@@ -258,28 +259,28 @@ class TestRole(KafkaRole):
                 consumer.seek(each, begin)
                 continue
             self.require_end(each, end, committed.offset)
-            left = Position(committed.offset, committed.offset)
-            if gap := find_gap((each.topic, each.partition), left, begin, end):
+            previous = Position(committed.offset, committed.offset)
+            if gap := find_gap((each.topic, each.partition), previous, begin, end):
                 gaps.append(gap)
-            tested, rewind = left.within(begin, end).offset, parse_rewind(committed.metadata or "")
-            kept = read_states(each.partition)
-            if rewind and not kept:
+            tested, rewind = previous.within(begin, end).offset, parse_rewind(committed.metadata or "")
+            states = read_states(each.partition)
+            if rewind and not states:
                 log.error(
                     "policy states are gone: alarms begin anew",
                     topic=self.source.topics.state,
                     partition=each.partition,
                 )
-            stage = stages[each.partition] = TestStage(self._find, tested=tested, states=kept, tracer=self._tracer)
+            stage = stages[each.partition] = TestStage(self._find, tested=tested, states=states, tracer=self._tracer)
             for event in stage.begun:
                 self.observe(event)
-            # After a gap windows begin anew, as they do after one in the input.
+            # Windows start empty after a gap, as they do after one in the input.
             consumer.seek(each, tested if gap else max(begin, committed.offset - rewind))
         if revoked or assigned:
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
         return {*revoked, *assigned}, gaps
 
-    def _pass_over(self, gaps: Sequence[Gap], producer: KafkaProducer, member: ConsumerGroupMetadata) -> None:
-        """Writes down what is gone, and that it is passed over, in one transaction."""
+    def _skip_gaps(self, gaps: Sequence[Gap], producer: KafkaProducer, member: ConsumerGroupMetadata) -> None:
+        """Record gaps as dead letters and commit the offsets after them, in one transaction."""
         offsets: Offsets = {}
         for gap in gaps:
             offsets[gap.place] = (gap.next if gap.why == "retention" else gap.first, rewind_metadata(0))
@@ -287,32 +288,32 @@ class TestRole(KafkaRole):
         for gap in gaps:
             self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
 
-    def _read_states(self, reader: KafkaConsumer, ends: KafkaConsumer, spread: int, partition: int) -> States:
-        """Policy states as the partition's owner before left them.
+    def _read_states(self, reader: KafkaConsumer, ends: KafkaConsumer, partitions: int, partition: int) -> States:
+        """Policy states as the partition's previous owner left them.
 
-        Kafka ends a transaction partition by partition: that the owner's offset is committed does not tell yet that
-        its states are. So they are read up to the last one written, and that one's transaction is waited for.
+        Kafka completes a transaction partition by partition: the previous owner's offset may be committed before its
+        states are. So this reads up to the last state written, which includes waiting for its transaction to end.
         """
         place = TopicPartition(self.source.topics.state, partition)
         found: dict[str, Mapping[str, Any]] = {}
         for message in read_to_end(reader, place, end_of(ends, place)):
             if message.key is not None and message.value is not None:
                 found[message.key.decode()] = orjson.loads(message.value)
-        if strays := sorted(key for key in found if home(key.split(announcement.APART)[0], spread) != partition):
+        if strays := sorted(key for key in found if home(key.split(announcement.APART)[0], partitions) != partition):
             raise SourceError(
-                f"partition {partition} holds the states of {', '.join(strays[:3])}, which belong to others of the "
-                f"{spread} partitions: partitions were added to it",
+                f"partition {partition} holds the states of {', '.join(strays[:3])}, which belong in others of the "
+                f"{partitions} partitions: partitions were added to the topic",
                 where=f"topic {place.topic}",
                 remedy="see 'Partitions' in docs/operating.md",
             )
         return found
 
     def _recall(self, reader: KafkaConsumer) -> None:
-        """Tells of the last alerts of each partition: whoever looks after a restart wants to know what stands."""
+        """Report the last alerts of each partition, so that a restarted daemon shows which are active."""
         for number in sorted(reader.partitions_for_topic(self._alerts_topic) or ()):
             place = TopicPartition(self._alerts_topic, number)
             for message in read_to_end(reader, place, end_of(reader, place), last=RECALLED):
-                # What cannot be read is for the sinks to complain of.
+                # The sinks report messages that cannot be decoded.
                 with suppress(MessageError, NewerFormatError):
                     self.observe(AlertRecalled(announcement.decode(message.value or b"")))
 
@@ -329,7 +330,7 @@ def entry_of(record: Record) -> Entry:
 
 
 def rewind_metadata(rewind: int) -> str:
-    """What is committed beside the offset: how far before it the windows reach back, in messages."""
+    """Metadata to commit with the offset: how many messages before it the windows reach back."""
     return orjson.dumps({"rewind": rewind}).decode()
 
 
@@ -337,7 +338,7 @@ def parse_rewind(metadata: str) -> int:
     """The inverse of `rewind_metadata`.
 
     Raises:
-        SourceError: another program has committed to this group, or a newer driftwatch.
+        SourceError: another program, or a newer driftwatch, has committed to this group.
     """
     try:
         stored = orjson.loads(metadata) if metadata else {"rewind": 0}
@@ -347,7 +348,7 @@ def parse_rewind(metadata: str) -> int:
         return int(stored["rewind"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise SourceError(
-            f"the group's offset was committed with metadata that is not driftwatch's: {metadata[:80]!r}",
+            f"the group's offset was committed with metadata that driftwatch did not write: {metadata[:80]!r}",
             where="source.group",
-            remedy="give driftwatch a consumer group of its own",
+            remedy="use a consumer group for driftwatch alone",
         ) from None

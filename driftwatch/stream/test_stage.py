@@ -1,4 +1,4 @@
-"""Panes to window results and alerts, for the streams of one partition of the panes log. No Kafka here."""
+"""Turns panes into window results and alerts, for the streams of one partition of the panes log. Kafka-free."""
 
 from __future__ import annotations
 
@@ -35,18 +35,15 @@ from driftwatch.tracing import UNTRACED, Tracer
 Announced = TypeVar("Announced", Alert, QuietAlert)
 
 Entry = Pane | Sighting
-"""Of the panes log."""
+"""An entry of the panes log."""
 
 SILENCE = f"{APART}silence"
-"""Ends the key of what is remembered of a stream's silence; the policy's state has the stream's name alone."""
+"""Suffix of the state key for a stream's silence; the policy's state has the stream's name as key."""
 
 
 @dataclass
 class Tests:
-    """What a run of panes came to; all of it is to be committed at once.
-
-    `trace` is the context of their testing.
-    """
+    """The outcome of a run of panes, to be committed as a whole; `trace` is the context of the testing span."""
 
     __test__ = False
 
@@ -58,12 +55,12 @@ class Tests:
 
 
 class TestStage:
-    """Tests the panes of one partition of the panes log, in its order.
+    """Tests the panes of one partition of the panes log, in log order.
 
     Args:
-        find: of the standards that streams are held to.
-        tested: panes at offsets before this were tested by an earlier stage: they are history.
-        states: by their keys, as the earlier stage left them: of the policy, and of silences.
+        find: looks up the standard that a stream is tested against.
+        tested: panes at offsets before this were tested by an earlier stage: they only refill windows.
+        states: states of policies and silences by key, as the earlier stage left them.
         tracer: records the alerts.
     """
 
@@ -90,24 +87,24 @@ class TestStage:
         }
         known = [stream for stream in self._written if not stream.endswith(SILENCE)]
         self.begun: list[Event] = [event for stream in known if (event := self._begin(stream))]
-        # Silences are kept when a stream is watched no more, as its state is: it may come back.
+        # Like its policy state, the silence of a stream that is no longer configured is kept: it may come back.
         self.begun += [silence_event(name, silence) for name, silence in self._silences.items() if find(name, None)]
 
     def feed(self, offset: int, entry: Entry, tests: Tests) -> None:
-        """Takes the entry at an offset of the log, and adds what it leads to."""
+        """Process the entry at an offset of the log, and add its results to `tests`."""
         self.feed_all([(offset, entry)], tests)
 
     def feed_all(self, run: Sequence[tuple[int, Entry]], tests: Tests) -> None:
-        """Takes entries with their offsets, in the order of the log; the more at once, the less each of them costs.
+        """Process entries with their offsets, in log order; larger runs cost less per entry.
 
-        The references of panes that were not tested before are here, see `lacks`.
+        The references of panes not tested before must be available, see `lacks`.
         """
         run = [(offset, _numbered(each, offset)) for offset, each in run]
         for _, entry in run:
             if isinstance(entry, Pane) and entry.stream not in self._testers and (event := self._begin(entry.stream)):
                 tests.events.append(event)
         tests.events += self._renewed()
-        # What was tested before comes first, and is history of all that is tested now.
+        # Panes tested before come first, and are history for those tested now.
         new: dict[str, list[Pane]] = {}
         for offset, entry in run:
             if isinstance(entry, Sighting) or (tester := self._testers.get(entry.stream)) is None:
@@ -119,16 +116,16 @@ class TestStage:
         examiner = Examiner()
         outcomes = {stream: self._testers[stream].feed_all(panes, examiner) for stream, panes in new.items()}
         for offset, entry in run:
-            self.passed(offset)
+            self.advance(offset)
             if offset >= self.tested:
-                self._listen(entry, tests)
+                self._track_silence(entry, tests)
                 if isinstance(entry, Pane) and entry.stream in outcomes:
                     self._take(entry, next(outcomes[entry.stream]), tests)
         for stream in outcomes:
             self._sum_up(stream, tests)
 
     def _sum_up(self, stream: str, tests: Tests) -> None:
-        """Adds what stands after the last of a run's panes: nobody is told of what stood between them."""
+        """Add the state after the last pane of a run; states in between are not reported."""
         tester = self._testers[stream]
         state = tester.state().to_json()
         if state != self._written.get(stream):
@@ -140,8 +137,8 @@ class TestStage:
         if (rate := pace(newest.latest(PACED))) is not None:
             tests.events.append(StreamPaced(stream, rate))
 
-    def _listen(self, entry: Entry, tests: Tests) -> None:
-        """Notes what an entry says of its stream's silence."""
+    def _track_silence(self, entry: Entry, tests: Tests) -> None:
+        """Update whether the entry's stream is silent."""
         before = self._silences.get(entry.stream, Silence())
         if isinstance(entry, Sighting):
             after, alert = before.sighted(entry.stream, entry)
@@ -158,11 +155,11 @@ class TestStage:
             tests.events += [AlertRaised(announced), silence_event(entry.stream, after)]
 
     def _take(self, pane: Pane, outcome: TestOutcome, tests: Tests) -> None:
-        """Adds what a pane led to."""
+        """Add the results of testing a pane."""
         tester = self._testers[pane.stream]
         tests.windows += outcome.windows
-        led = [each.trace for alert in outcome.alerts for each in tester.panes[alert.reference[1]]]
-        alerts = [self._announce(alert, led, tests.trace) for alert in outcome.alerts]
+        links = [each.trace for alert in outcome.alerts for each in tester.panes[alert.reference[1]]]
+        alerts = [self._announce(alert, links, tests.trace) for alert in outcome.alerts]
         tests.alerts += alerts
         tests.events += [tested_event(result) for result in outcome.windows]
         tests.events += [AlertRaised(alert) for alert in alerts]
@@ -172,10 +169,10 @@ class TestStage:
             tests.events.append(state_event(tester))
 
     def require_stream(self, pane: Pane) -> None:
-        """Refuses a pane of a stream that is not configured.
+        """Reject a pane of a stream that is not configured.
 
         Raises:
-            MessageError: it is one.
+            MessageError: the stream is not configured.
         """
         if self._find(pane.stream, None) is None:
             raise MessageError(
@@ -185,38 +182,38 @@ class TestStage:
             )
 
     def lacks(self, pane: Pane) -> bool:
-        """Whether the reference of a pane of a configured stream is not here."""
+        """Whether the reference of a pane of a configured stream is missing here."""
         return self._find(pane.stream, pane.reference) is None
 
-    def break_off(self, offset: int, place: Partition) -> None:
-        """Ends the windows that hold samples of a partition of the input, of which messages are gone.
+    def restart_windows(self, offset: int, place: Partition) -> None:
+        """Restart windows that hold samples of an input partition in which messages are gone.
 
         Args:
-            offset: of the message that says so.
+            offset: of the message that records the gap.
             place: the partition.
         """
-        self.passed(offset)
+        self.advance(offset)
         for tester in self._testers.values():
-            tester.break_off(place)
+            tester.restart_windows(place)
 
-    def passed(self, offset: int) -> None:
-        """Notes that a message which no window needs is dealt with."""
+    def advance(self, offset: int) -> None:
+        """Mark the message at an offset as processed."""
         self._next = max(self._next, offset + 1)
 
     @property
     def next_offset(self) -> int:
-        """Of the first pane that is not tested."""
+        """Offset of the first entry that is not processed."""
         return self._next
 
     @property
     def rewind(self) -> int:
-        """How many messages before `next_offset` a later stage must start to read, to have its windows full."""
+        """How many messages before `next_offset` a later stage must read to refill its windows."""
         oldest = [number for tester in self._testers.values() if (number := tester.oldest) is not None]
         return self._next - min(oldest, default=self._next)
 
     @property
     def streams(self) -> frozenset[str]:
-        """Streams of which something is known."""
+        """Streams that have a state here."""
         return frozenset(self._testers) | frozenset(self._silences)
 
     def panes(self) -> list[Pane]:
@@ -224,23 +221,23 @@ class TestStage:
         needed = [pane for tester in self._testers.values() for panes in tester.panes.values() for pane in panes]
         return sorted(needed, key=lambda pane: pane.number)
 
-    def held_by_time(self) -> dict[str, Mapping[str, Any]]:
-        """What windows by time hold of panes, by stream, JSON-able; empty where there are none."""
-        return {stream: held for stream, tester in self._testers.items() if (held := tester.held_by_time())}
+    def time_window_panes(self) -> dict[str, Mapping[str, Any]]:
+        """Panes held by windows by time, by stream, JSON-able; empty without such windows."""
+        return {stream: held for stream, tester in self._testers.items() if (held := tester.time_window_panes())}
 
-    def hold_by_time(self, held: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes up what `held_by_time` gave."""
+    def restore_time_windows(self, held: Mapping[str, Mapping[str, Any]]) -> None:
+        """Restore what `time_window_panes` returned."""
         for stream, panes in held.items():
             if (tester := self._testers.get(stream)) is not None:
-                tester.hold_by_time(panes)
+                tester.restore_time_windows(panes)
 
-    def _announce(self, alert: Announced, led: Sequence[str], testing: str) -> Announced:
-        """Notes an alert in the trace of the message that set it off, with the others that led to it."""
+    def _announce(self, alert: Announced, links: Sequence[str], testing: str) -> Announced:
+        """Record an alert in the trace of the message that triggered it, linked to the others that led to it."""
         measured = {"effect_nats": alert.effect.nats, "p_value": alert.p_value} if isinstance(alert, Alert) else {}
         with self._tracer.span(
             "alert",
             parent=alert.trace or testing,
-            links=[*led, testing],
+            links=[*links, testing],
             stream=alert.stream,
             state=alert.state,
             severity=alert.severity,
@@ -252,13 +249,13 @@ class TestStage:
     def _begin(self, stream: str) -> Event | None:
         if self._find(stream, None) is None:
             return None
-        told = self._written.get(stream)
-        state = parse_state(told, f"the state of stream {stream}") if told is not None else None
+        stored = self._written.get(stream)
+        state = parse_state(stored, f"the state of stream {stream}") if stored is not None else None
         tester = self._testers[stream] = SwitchingTester(stream, self._find, state)
         return state_event(tester)
 
     def _renewed(self) -> Iterator[Event]:
-        """Takes up what has changed of standards and streams since the last panes."""
+        """Pick up changed standards and streams; report changed alarms."""
         for stream in list(self._testers):
             if self._find(stream, None) is None:
                 del self._testers[stream]
@@ -267,22 +264,22 @@ class TestStage:
 
 
 def _numbered(entry: Entry, offset: int) -> Entry:
-    """An entry that knows its offset."""
+    """The entry, with its offset as number."""
     return entry if isinstance(entry, Sighting) or entry.number == offset else replace(entry, number=offset)
 
 
 def state_event(tester: SwitchingTester) -> StreamState:
-    """Whether a stream's alarm is on."""
+    """The event that reports whether a stream's alarm is active."""
     return StreamState(tester.stream, tester.firing, tester.threshold, tester.severity, tester.since_ms)
 
 
 def silence_event(stream: str, silence: Silence) -> StreamQuiet:
-    """Whether a stream is silent."""
+    """The event that reports whether a stream is silent."""
     return StreamQuiet(stream, silence.since_ms if silence.firing else None)
 
 
 def tested_event(result: WindowResult) -> WindowTested:
-    """A window's result, as metrics and the status page want it: its parts also summed over blocks."""
+    """The event that reports a window's result to metrics and the status page: parts are also summed over blocks."""
     names = next(iter(result.parts.values()), {})
     totals = {name: sum(parts[name] for parts in result.parts.values()) for name in names}
     return WindowTested(

@@ -1,11 +1,11 @@
 """Windows by event time: which panes they hold, and when they are tested.
 
-Event time is cut into ticks, of which the shortest window has ten. Panes span no more than a tick, and count where
-they end. When the stream's clock passes a tick, less the disorder that is allowed for, the windows that end with it are
-tested, if the tick brought samples. What comes later than that is missing there; windows to come have it.
-
-Windows may hold more samples than the reference's bank can tell anything of. Then each tick counts with its first so
-many, which is a fair share of the whole window.
+Event time is divided into ticks, ten to the shortest window. A pane spans at most a tick, and counts in the tick of
+its newest sample. When the stream's clock passes the end of a tick by the allowed disorder, the windows that end with
+the tick are tested, provided that it brought samples. Later samples are missing from those windows, but not from later
+ones.
+Windows may hold more samples than the null of the reference's bank covers. Each tick then counts with only its first
+samples, up to a limit that gives every tick a fair share of the whole window.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from driftwatch.stream.panes import Pane, join_panes
 
 NEVER = -(1 << 62)
 MOST_ALPHA = 0.01
-"""However many samples are new, no window is an alarm by a larger p-value."""
+"""Upper limit of the p-value at which a window alarms, however many samples are new."""
 
 
 @dataclass(frozen=True)
 class TimeSize:
-    """A window by time.
+    """The size of a window by time.
 
     Args:
-        name: as it is configured, for example ``5m``.
-        length_ms: milliseconds, some ticks.
+        name: as configured, for example ``5m``.
+        length_ms: milliseconds, a multiple of the tick.
     """
 
     name: str
@@ -49,8 +49,8 @@ class TimeRule:
 
     Args:
         sizes: of windows, ascending.
-        tick_ms: the time between two tests, and the most that a pane spans.
-        out_of_order_ms: by how much samples may come after younger ones, milliseconds of event time.
+        tick_ms: time between two tests, and the longest time that a pane spans.
+        out_of_order_ms: how late samples may come after newer ones, milliseconds of event time.
         budget: samples between false alarms of the windows of one size.
     """
 
@@ -61,27 +61,27 @@ class TimeRule:
 
     @property
     def idle_ms(self) -> int:
-        """How long a partition from which nothing comes is waited for."""
+        """How long a partition may bring nothing before the clock stops waiting for it, milliseconds."""
         return self.sizes[0].length_ms
 
     def alpha(self, fresh: int) -> float:
-        """The p-value at which a window is an alarm, `fresh` samples after the one before.
+        """The p-value at which a window alarms if `fresh` samples came since the window before.
 
-        By the union bound: the expected false alarms among tests are at most the sum of their levels, which comes to
-        one in `budget` samples however the windows overlap.
+        By the union bound, the expected number of false alarms is at most the sum of the tests' levels. That sum is
+        one in `budget` samples, however the windows overlap.
         """
         return min(MOST_ALPHA, fresh / self.budget)
 
 
 @dataclass(frozen=True)
 class DueWindow:
-    """A window that is to be tested.
+    """A window that is ready to be tested.
 
     Args:
-        size: of it.
-        panes: that it holds, a tick's of a partition as one, by time.
-        alpha: p-value at which it is an alarm.
-        null: of windows of as many samples; None if there are too few.
+        size: of the window.
+        panes: that it holds, joined by tick and partition, in order of time.
+        alpha: p-value at which it alarms.
+        null: for windows with this many samples; None if there are too few.
     """
 
     size: TimeSize
@@ -108,7 +108,7 @@ class DueWindow:
 
 @dataclass
 class _Tick:
-    """What a tick counts with; `first` is the number of its first pane, `encoded` what `encode` gave."""
+    """The panes of a tick that count; `first` is the number of its first pane, `encoded` caches `encode`."""
 
     first: int
     samples: int
@@ -116,7 +116,7 @@ class _Tick:
     encoded: list[str] | None = None
 
     def encode(self) -> list[str]:
-        """Its panes as text; ticks that are over stay as they are."""
+        """Its panes as text; cached, since ticks that are over no longer change."""
         if self.encoded is None:
             self.encoded = [base64.b64encode(encode_pane(pane)).decode() for pane in self.panes.values()]
         return self.encoded
@@ -126,9 +126,9 @@ class TimeWindows:
     """The windows by time of one stream.
 
     Args:
-        rule: of them.
-        grid: nulls of windows of any number of samples.
-        examples: which samples an alert points at.
+        rule: for these windows.
+        grid: nulls for windows of any number of samples.
+        examples: which samples an alert points to.
     """
 
     def __init__(self, rule: TimeRule, grid: NullGrid, examples: ExampleRule) -> None:
@@ -141,12 +141,12 @@ class TimeWindows:
         self._late = 0
         self.drifting: frozenset[str] = frozenset()
 
-    def hold_to(self, rule: TimeRule, grid: NullGrid) -> None:
-        """From now on to another rule, of the same sizes."""
+    def use_rule(self, rule: TimeRule, grid: NullGrid) -> None:
+        """Switch to another rule with the same sizes."""
         self._rule, self._grid = rule, grid
 
     def replay(self, pane: Pane) -> bool:
-        """Takes a pane of the log that was taken before; says whether it came late."""
+        """Add a pane that was tested before; return whether it came late."""
         tick = self._end_ms(pane, pane.end_ms) // self._rule.tick_ms
         for name, width in self._widths.items():
             if tick > self._tested + 1 - width:
@@ -156,7 +156,7 @@ class TimeWindows:
         return tick <= self._tested
 
     def take(self, pane: Pane) -> tuple[list[DueWindow], int]:
-        """Takes the next pane of the log.
+        """Add the next pane of the log.
 
         Returns:
             The windows that are due with it, and how many of its samples came late.
@@ -182,7 +182,7 @@ class TimeWindows:
                 yield DueWindow(size, panes, self._rule.alpha(fresh), null)
 
     def _window(self, ticks: Mapping[int, _Tick], last: int) -> tuple[Pane, ...]:
-        """The panes of the newest ticks up to one, no more than can be tested."""
+        """The panes of the newest ticks up to `last`, no more than can be tested."""
         chosen, samples = list[_Tick](), 0
         for tick in sorted((tick for tick in ticks if tick <= last), reverse=True):
             samples += ticks[tick].samples
@@ -204,20 +204,20 @@ class TimeWindows:
         )
 
     def _end_ms(self, pane: Pane, time_ms: int) -> int:
-        """An event time; those ahead of the log's own come from a wrong clock, and must not carry the stream's away."""
+        """Bound an event time by the log's own time: one from a wrong clock must not move the stream's clock ahead."""
         return min(time_ms, pane.logged_ms + self._rule.out_of_order_ms) if pane.logged_ms else time_ms
 
     def tested(self, size: TimeSize, *, quiet: bool) -> None:
-        """Notes whether the newest window of a size is quiet: `drifting` are the names of those that are not."""
+        """Record whether the newest window of a size is quiet; `drifting` holds the names of sizes that are not."""
         self.drifting = self.drifting - {size.name} if quiet else self.drifting | {size.name}
 
     @property
     def oldest(self) -> int | None:
-        """The number of the first pane that windows to come need; None if there is none."""
+        """Number of the first pane that later windows need; None if there is none."""
         return min((tick.first for ticks in self._ticks.values() for tick in ticks.values()), default=None)
 
     def state(self) -> dict[str, Any]:
-        """JSON-able: what the panes log does not tell again from where windows begin."""
+        """The part of the state that reading the panes log again does not restore, JSON-able."""
         return {
             "clock": self._clock.to_json(),
             "tested_ms": None if self._tested == NEVER else (self._tested + 1) * self._rule.tick_ms,
@@ -226,14 +226,14 @@ class TimeWindows:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes up what `state` gave; windows that there are no more drift no longer."""
+        """Restore what `state` returned; sizes that are no longer configured no longer drift."""
         self._clock = EventClock.from_json(state["clock"])
         tested_ms, self._late = state["tested_ms"], state["late"]
         self._tested = NEVER if tested_ms is None else tested_ms // self._rule.tick_ms - 1
         self.drifting = frozenset(state["drifting"]) & self._ticks.keys()
 
     def panes(self) -> dict[str, Any]:
-        """JSON-able: what it holds of panes, for where no log keeps them."""
+        """The panes held, JSON-able, for use without a log."""
         return {
             "tick_ms": self._rule.tick_ms,
             "fresh": list(self._fresh.items()),
@@ -243,14 +243,14 @@ class TimeWindows:
             },
         }
 
-    def restore_panes(self, told: Mapping[str, Any]) -> None:
-        """Takes up what `panes` gave, instead of what is here; nothing that was cut into other ticks."""
-        if told.get("tick_ms", self._rule.tick_ms) != self._rule.tick_ms:
+    def restore_panes(self, stored: Mapping[str, Any]) -> None:
+        """Replace the panes held with what `panes` returned, unless the length of a tick has changed."""
+        if stored.get("tick_ms", self._rule.tick_ms) != self._rule.tick_ms:
             return
-        self._fresh = dict(told["fresh"])
+        self._fresh = dict(stored["fresh"])
         for name, ticks in self._ticks.items():
             ticks.clear()
-            for number, samples, encoded in told["ticks"].get(name, ()):
+            for number, samples, encoded in stored["ticks"].get(name, ()):
                 panes = [decode_pane(base64.b64decode(pane)) for pane in encoded]
                 ticks[number] = _Tick(0, samples, {pane.place: pane for pane in panes})
 

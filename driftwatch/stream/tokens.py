@@ -1,4 +1,4 @@
-"""OAuth 2.0 tokens for brokers that want OAUTHBEARER: by client credentials (RFC 6749, 4.4), or from a file."""
+"""OAuth 2.0 tokens for brokers with OAUTHBEARER: by client credentials (RFC 6749, 4.4), or from a file."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from driftwatch.config.http import fits_header, origin, tls_context
 log = structlog.get_logger(__name__)
 
 RENEWED_AFTER = 0.5
-"""Of a token's life: what is left is how long a connection lasts, and an authorization server may be away."""
+"""Part of a token's life. A connection lasts as long as the rest, and the authorization server may be down for a while.
+"""
 RENEWED_S = 300.0
-"""But none is used longer for new connections: that brokers no longer take it is not told here."""
+"""The longest that a token serves for new connections: if brokers stop accepting it, the client is not told."""
 RETRY_S = 10.0
-"""Between attempts at a new token while the old one lives, since each may take as long as the time-out."""
-MOST_TOLD = 300
+"""Between attempts at a new token while the old one is valid, since each may take as long as the time-out."""
+MOST_QUOTED = 300
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]
-    """Tokens of one client at one authorization server, kept while they live.
+    """Tokens of one client at one authorization server, cached while valid.
 
     Args:
-        config: that server, and who the client is.
-        extensions: what brokers are told beside a token.
-        clock: a clock that never goes back, seconds.
+        config: the server, and the client's credentials.
+        extensions: sent to brokers with a token.
+        clock: monotonic, seconds.
 
     Raises:
         ConfigError: the certificates to trust cannot be read.
@@ -56,10 +57,10 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
         self._lock = threading.Lock()
 
     def token(self) -> str:
-        """A token that lives; kafka-python asks for it from the thread of the connection that wants it.
+        """A valid token; kafka-python calls this in the thread of the connection that needs it.
 
         Raises:
-            KafkaConnectionError: there is none to be had now, and why. It is tried again like any other connection.
+            KafkaConnectionError: no token is available now, and why. It is retried like any other connection.
         """
         with self._lock:
             if self._clock() >= self._renewal_s:
@@ -73,39 +74,39 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             return self._token
 
     def extensions(self) -> dict[str, str]:
-        """What brokers are told beside the token."""
+        """What to send to brokers with the token."""
         return self._extensions
 
     def _renew(self) -> None:
-        asked_s, where = self._clock(), f"authorization server {origin(self._url)}"
+        requested_s, where = self._clock(), f"authorization server {origin(self._url)}"
         try:
             answer = self._client.post(self._url, data=self._form, headers={"accept": "application/json"})
         except httpx.HTTPError as error:
             raise KafkaConnectionError(f"{where} cannot be reached: {error or type(error).__name__}") from error
-        told = _object(answer.content)
-        token, life = told.get("access_token"), told.get("expires_in", 0)
+        fields = _object(answer.content)
+        token, life = fields.get("access_token"), fields.get("expires_in", 0)
         if answer.status_code != httpx.codes.OK:
-            words = " ".join(str(told[name]) for name in ("error", "error_description") if name in told)
-            raise KafkaConnectionError(f"{where} answered {answer.status_code} {words[:MOST_TOLD]}".rstrip())
+            words = " ".join(str(fields[name]) for name in ("error", "error_description") if name in fields)
+            raise KafkaConnectionError(f"{where} answered {answer.status_code} {words[:MOST_QUOTED]}".rstrip())
         if not isinstance(token, str) or not token or not fits_header(token):
             raise KafkaConnectionError(f"{where} gave no access_token: see token_url")
         try:
             life_s = float(life)
         except (TypeError, ValueError):
-            life_s = 0.0  # told by most, and wanted by nobody: such a token is used once
-        self._token, self._end_s = token, asked_s + life_s
-        self._renewal_s = asked_s + min(RENEWED_AFTER * life_s, RENEWED_S)
+            life_s = 0.0  # the field is optional: without it a token is used once
+        self._token, self._end_s = token, requested_s + life_s
+        self._renewal_s = requested_s + min(RENEWED_AFTER * life_s, RENEWED_S)
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
-    """A token that something else writes, read for each connection."""
+    """A token that another program writes, read for each connection."""
 
     def __init__(self, path: Path, extensions: Mapping[str, str]) -> None:
         super().__init__()
         self._path, self._extensions = path, dict(extensions)
 
     def token(self) -> str:
-        """What the file holds, without blanks around it.
+        """The file's content, stripped of white space.
 
         Raises:
             KafkaConnectionError: it holds no token now.
@@ -120,7 +121,7 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
         return token
 
     def extensions(self) -> dict[str, str]:
-        """What brokers are told beside the token."""
+        """What to send to brokers with the token."""
         return self._extensions
 
 
@@ -129,9 +130,9 @@ _sharing = threading.Lock()
 
 
 def tokens_of(security: SecurityConfig) -> AbstractTokenProvider | None:
-    """What gives tokens, if any are wanted: one for all clients of a process that say the same of themselves.
+    """The provider of tokens, if any are configured: one for all clients of a process with the same settings.
 
-    A client that connects anew then does so with the token at hand, even while the authorization server is away.
+    A client that reconnects then uses the cached token, even while the authorization server is down.
 
     Raises:
         ConfigError: the certificates to trust cannot be read.
@@ -149,7 +150,7 @@ def tokens_of(security: SecurityConfig) -> AbstractTokenProvider | None:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        told = orjson.loads(body)
+        fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return fields if isinstance(fields, dict) else {}

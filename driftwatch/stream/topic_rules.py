@@ -1,4 +1,4 @@
-"""What driftwatch needs of the topics that it writes: how it makes them, and the command that mends one it refuses."""
+"""Requirements on the topics that driftwatch writes: how it creates them, and commands that fix unsuitable ones."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from driftwatch.config import KafkaSource
 
 DAY_MS = 24 * 3_600_000
 PANES_KEPT_MS = 7 * DAY_MS
-"""In a panes topic that driftwatch makes: how far testing may fall behind, and windows reach back from there."""
+"""Retention of a panes topic that driftwatch creates: how far testing may lag, plus how far its windows reach back."""
 
 ALERTS_KEPT_MS = 30 * DAY_MS
-"""Within a month no alert is removed from the alerts topic, be there newer ones of its stream or not."""
+"""The alerts topic keeps every alert for a month, even when its stream has newer ones."""
 
 KEPT_LEAST_MS = DAY_MS
-"""Of panes and alerts; a daemon or a sink that is away for less loses nothing."""
+"""The least retention of panes and alerts: a daemon or sink that is down for less loses nothing."""
 
 BATCH_BYTES = 512 << 10
-"""Of messages written as one batch: a third of the work of Kafka clients' usual 16 KB (`benchmarks.kafka_path`), and
-less than the 1 MB that brokers take by default."""
+"""Of messages written as one batch: a third of the work of Kafka clients' default of 16 KB (`benchmarks.kafka_path`),
+and less than the 1 MB that brokers accept by default."""
 
 REPLICAS = 3
-"""Where there are as many brokers: one may be lost while another is restarted."""
+"""If there are as many brokers: one may fail while another restarts."""
 
 
 @dataclass(frozen=True)
 class TopicPlan:
-    """A topic as driftwatch makes it.
+    """A topic as driftwatch would create it.
 
     Args:
-        role: what it is for, as in ``source.topics``.
+        role: its key in ``source.topics``.
         name: of the topic.
-        partitions: of it.
+        partitions: number of them.
         replicas: of each partition.
-        settings: that are not left to the broker.
+        settings: those that are not left to the broker's defaults.
     """
 
     role: str
@@ -44,7 +44,7 @@ class TopicPlan:
     settings: Mapping[str, str]
 
     def command(self, server: str) -> str:
-        """What makes it on a command line."""
+        """The command line that creates it."""
         settings = "".join(f" --config {key}={value}" for key, value in self.settings.items())
         return (
             f"kafka-topics.sh --bootstrap-server {server} --create --topic {self.name} "
@@ -54,12 +54,12 @@ class TopicPlan:
 
 @dataclass(frozen=True)
 class TopicFound:
-    """A topic as it is.
+    """A topic as it exists.
 
     Args:
-        partitions: of it.
+        partitions: number of them.
         replicas: of the partition that has the fewest.
-        settings: in force, by name; None if the broker does not tell.
+        settings: in force, by name; None if the broker does not reveal them.
     """
 
     partitions: int
@@ -69,11 +69,11 @@ class TopicFound:
 
 @dataclass(frozen=True)
 class Complaint:
-    """Something about a topic that should be otherwise.
+    """Something that should be changed about a topic.
 
     Args:
         topic: its name.
-        what: is wrong, and what comes of it.
+        what: what is wrong, and its consequence.
         remedy: a command, or words where there is no command.
         refused: whether results would be lost or wrong, so that the daemon does not start; else they are less safe.
     """
@@ -86,66 +86,69 @@ class Complaint:
 
 @dataclass(frozen=True)
 class _Need:
-    """A setting of a topic: as it is made, whether another value will do, and why not."""
+    """A setting of a topic: the value that driftwatch gives it, a test for acceptable values, and the reason."""
 
     setting: str
     made: str
-    will_do: Callable[[str], bool] = lambda _: True
+    accepts: Callable[[str], bool] = lambda _: True
     why: str = ""
 
 
 def batch_bytes(source: KafkaSource) -> int:
-    """The most that is written as one batch, unless a message alone is longer; every topic must take it."""
+    """The most that is written as one batch, unless a single message is longer; every topic must accept it."""
     return min(BATCH_BYTES, source.max_message_bytes)
 
 
 def plan_topics(
     source: KafkaSource, alerts_topic: str, found: Mapping[str, TopicFound], brokers: int
 ) -> list[TopicPlan]:
-    """Every topic that driftwatch writes, as it makes it if it is missing.
+    """Every topic that driftwatch writes, as it would create it.
 
     Args:
         source: its topics.
-        alerts_topic: where alerts go.
-        found: topics that are there, the input among them.
-        brokers: in the cluster.
+        alerts_topic: topic for alerts.
+        found: existing topics, the input among them.
+        brokers: number of them in the cluster.
     """
     topics = source.topics
-    # A stream's panes and its state are in partitions of the same number; the input has enough to spread the work.
-    spread = next(found[name].partitions for name in (topics.state, topics.panes, source.topic) if name in found)
+    # A stream's panes and state share a partition number; the input's partition count spreads the work well enough.
+    stream_partitions = next(
+        found[name].partitions for name in (topics.state, topics.panes, source.topic) if name in found
+    )
     names = {**topics.model_dump(), "alerts": alerts_topic}
     replicas = min(REPLICAS, brokers)
-    # Kafka refuses what a daemon's clock puts an hour ahead, and deletes what it puts back beyond the retention.
-    of_all = {"min.insync.replicas": str(max(1, replicas - 1)), "message.timestamp.type": "LogAppendTime"}
+    # With CreateTime, Kafka rejects messages from a clock that is an hour ahead, and soon deletes those from one that
+    # is behind by the retention.
+    common = {"min.insync.replicas": str(max(1, replicas - 1)), "message.timestamp.type": "LogAppendTime"}
     return [
         TopicPlan(
             role,
             names[role],
-            spread if role in ("panes", "state", "windows") else 1,
+            stream_partitions if role in ("panes", "state", "windows") else 1,
             replicas,
-            {need.setting: need.made for need in needs} | of_all,
+            {need.setting: need.made for need in needs} | common,
         )
         for role, needs in _needs(source, found.get(source.topic)).items()
     ]
 
 
 def complaints(source: KafkaSource, plans: Sequence[TopicPlan], found: Mapping[str, TopicFound]) -> list[Complaint]:
-    """What is wrong with topics that are there, and the remedy.
+    """What is wrong with existing topics, and the remedies.
 
     Args:
         source: its topics.
-        plans: of `plan_topics`.
-        found: topics that are there.
+        plans: from `plan_topics`.
+        found: existing topics.
     """
     server = source.bootstrap_servers[0]
     needs = _needs(source, found.get(source.topic))
-    told: list[Complaint] = []
+    complaints_found: list[Complaint] = []
     for plan in plans:
         if (topic := found.get(plan.name)) is None:
             continue
-        told += _settings(plan, topic, needs[plan.role], server)
-        told += _replication(plan, topic, server)
-    return [*told, *_partitions(source, found, server)]
+        complaints_found += _settings(plan, topic, needs[plan.role], server)
+        complaints_found += _replication(plan, topic, server)
+    return [*complaints_found, *_partitions(source, found, server)]
 
 
 def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, list[_Need]]:
@@ -165,7 +168,9 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
                 lambda value: value == "delete",
                 "compaction removes all panes of a stream but the last",
             ),
-            _Need("retention.ms", str(PANES_KEPT_MS), _kept, "panes must be kept for a day or longer until tested"),
+            _Need(
+                "retention.ms", str(PANES_KEPT_MS), _long_enough, "panes must be kept for a day or longer until tested"
+            ),
             _Need("retention.bytes", "-1"),
             batches,
         ],
@@ -179,7 +184,7 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
             ),
             batches,
         ],
-        # The last alert of each stream is kept for ever: it says whether the stream fires.
+        # The last alert of each stream is kept for ever: it says whether the stream is firing.
         "alerts": [
             _Need(
                 "cleanup.policy",
@@ -190,7 +195,7 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
             _Need(
                 "min.compaction.lag.ms",
                 str(ALERTS_KEPT_MS),
-                _kept,
+                _long_enough,
                 "every alert must be kept for a day or longer, until the slowest sink has it",
             ),
             batches,
@@ -212,36 +217,38 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
     }
 
 
-def _kept(milliseconds: str) -> bool:
+def _long_enough(milliseconds: str) -> bool:
     return int(milliseconds) < 0 or int(milliseconds) >= KEPT_LEAST_MS
 
 
 def _settings(plan: TopicPlan, topic: TopicFound, needs: Sequence[_Need], server: str) -> Iterator[Complaint]:
     if topic.settings is None:
-        told = "its settings could not be checked"
-        yield Complaint(plan.name, told, "allow driftwatch the operation DescribeConfigs on it", refused=False)
+        what = "its settings could not be checked"
+        yield Complaint(plan.name, what, "allow driftwatch the operation DescribeConfigs on it", refused=False)
         return
     for need in needs:
         value = topic.settings.get(need.setting)
-        if value is not None and not need.will_do(value):
+        if value is not None and not need.accepts(value):
             command = alter_command(server, plan.name, need.setting, need.made)
             yield Complaint(plan.name, f"{need.setting}={value}: {need.why}", command)
 
 
 def _replication(plan: TopicPlan, topic: TopicFound, server: str) -> Iterator[Complaint]:
-    """Replication makes the results no more right, so it is for the user to weigh; and raising it is no one command."""
+    """Only warnings: replication does not make results more correct, and no single command raises it."""
     if topic.replicas < plan.replicas:
         what = f"{topic.replicas} of {plan.replicas} replicas that the cluster has brokers for"
         yield Complaint(plan.name, what, "raise it by kafka-reassign-partitions.sh", refused=False)
         return
     wanted = plan.settings["min.insync.replicas"]
-    least = int((topic.settings or {}).get("min.insync.replicas", wanted))
+    min_insync = int((topic.settings or {}).get("min.insync.replicas", wanted))
     command = alter_command(server, plan.name, "min.insync.replicas", wanted)
-    if least < int(wanted):
-        what = f"min.insync.replicas={least}: what one broker alone has acknowledged is lost with it"
+    if min_insync < int(wanted):
+        what = f"min.insync.replicas={min_insync}: what one broker alone has acknowledged is lost with it"
         yield Complaint(plan.name, what, command, refused=False)
-    elif least >= topic.replicas > 1:
-        what = f"min.insync.replicas={least} of {topic.replicas} replicas: nothing is written while a broker is away"
+    elif min_insync >= topic.replicas > 1:
+        what = (
+            f"min.insync.replicas={min_insync} of {topic.replicas} replicas: nothing is written while a broker is away"
+        )
         yield Complaint(plan.name, what, command, refused=False)
 
 
@@ -267,7 +274,7 @@ def _partitions(source: KafkaSource, found: Mapping[str, TopicFound], server: st
 
 
 def alter_command(server: str, topic: str, setting: str, value: str) -> str:
-    """What changes a setting of a topic on a command line."""
+    """The command line that changes a setting of a topic."""
     return (
         f"kafka-configs.sh --bootstrap-server {server} --alter --entity-type topics --entity-name {topic} "
         f"--add-config {setting}={value}"

@@ -1,4 +1,4 @@
-"""The topics that driftwatch writes: made if they are missing, checked if they are there."""
+"""The topics that driftwatch writes: created if missing, checked if present."""
 
 from __future__ import annotations
 
@@ -32,39 +32,39 @@ log = structlog.get_logger("driftwatch.topics")
 
 @dataclass(frozen=True)
 class TopicsSeen:
-    """The cluster's topics as far as they concern a source: those that are there, by name, and what is wrong."""
+    """The cluster's topics that concern a source: those that exist, by name, and what is wrong with them."""
 
     found: Mapping[str, TopicFound]
     complaints: Sequence[Complaint] = ()
 
 
 class Topics:
-    """The topics of a Kafka source. Thread-safe: of roles that start together one makes them, while the others wait.
+    """The topics of a Kafka source. Thread-safe: if roles start together, one creates them while the others wait.
 
     Args:
         source: brokers and topics.
-        alerts_topic: where alerts go.
-        own_group: whether nobody but replicas of this daemon may be in its group: where roles are apart, one that tests
-            may do so for several that score.
+        alerts_topic: topic for alerts.
+        own_group: whether only replicas of this daemon may be in its group. Where roles run in separate daemons, one
+            that tests may serve several that score.
     """
 
     def __init__(self, source: KafkaSource, alerts_topic: str, *, own_group: bool = False) -> None:
         self._source = source
         self._alerts_topic = alerts_topic
         self._own_group = own_group
-        self._told: set[Complaint] = set()
+        self._logged: set[Complaint] = set()
         self._lock = threading.Lock()
 
     def ensure(self) -> int:
-        """Makes the topics that are missing, and checks those that are there.
+        """Create missing topics, and check existing ones.
 
         Returns:
-            Over how many partitions streams are spread.
+            The number of partitions that streams are spread over.
 
         Raises:
-            Unready: the input topic does not exist yet, another may not be made, or the group is another daemon's.
-            TopicAuthorizationFailedError: a topic may not be seen, be it there or not.
-            SourceError: a topic is set so that results would be lost or wrong.
+            Unready: the input topic does not exist yet, a topic may not be created, or another daemon uses the group.
+            TopicAuthorizationFailedError: a topic may not be described, whether it exists or not.
+            SourceError: a topic's settings would lose results or make them wrong.
             KafkaError: the brokers cannot be reached.
         """
         with self._lock, closing(connect(self._source)) as admin:
@@ -80,12 +80,12 @@ class Topics:
         state = seen.found.get(self._source.topics.state)
         return state.partitions if state else spread
 
-    def _judge(self, told: Sequence[Complaint]) -> None:
-        for complaint in told:
+    def _judge(self, described: Sequence[Complaint]) -> None:
+        for complaint in described:
             if complaint.refused:
                 raise SourceError(complaint.what, where=f"topic {complaint.topic}", remedy=complaint.remedy)
-            if complaint not in self._told:
-                self._told.add(complaint)
+            if complaint not in self._logged:
+                self._logged.add(complaint)
                 log.warning("topic", topic=complaint.topic, found=complaint.what, remedy=complaint.remedy)
 
     def _make(self, admin: KafkaAdminClient, plan: TopicPlan) -> None:
@@ -97,7 +97,7 @@ class Topics:
         try:
             admin.create_topics({plan.name: options}, wait_for_metadata=True)
         except TopicAlreadyExistsError:
-            return  # another replica was quicker
+            return  # another replica was faster
         except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
             command = plan.command(self._source.bootstrap_servers[0])
             raise Unready(f"Kafka has no topic {plan.name!r}, and driftwatch may not create it: {command}") from None
@@ -105,11 +105,11 @@ class Topics:
 
 
 def look_at_topics(source: KafkaSource, alerts_topic: str, *, own_group: bool = False) -> TopicsSeen:
-    """The source's topics as they are, without making any; complaints only where there is an input topic.
+    """Inspect the source's topics without creating any; complaints are found only if the input topic exists.
 
     Args:
         source: brokers and topics.
-        alerts_topic: where alerts go.
+        alerts_topic: topic for alerts.
         own_group: see `Topics`.
 
     Raises:
@@ -137,46 +137,46 @@ def _plan(admin: KafkaAdminClient, source: KafkaSource, alerts_topic: str) -> li
 
 def _look(admin: KafkaAdminClient, source: KafkaSource, plans: Sequence[TopicPlan]) -> TopicsSeen:
     found = find_topics(admin, [source.topic, *(plan.name for plan in plans)])
-    told = _settings(admin, list(found))
-    found = {name: replace(topic, settings=told.get(name)) for name, topic in found.items()}
+    described = _settings(admin, list(found))
+    found = {name: replace(topic, settings=described.get(name)) for name, topic in found.items()}
     return TopicsSeen(found, complaints(source, plans, found))
 
 
 def find_topics(admin: KafkaAdminClient, names: Sequence[str] | None = None) -> dict[str, TopicFound]:
-    """Those of the named topics that are there, or all that may be seen; their settings are not asked for.
+    """The topics that exist among `names`, or all that are visible; without their settings.
 
     Raises:
-        TopicAuthorizationFailedError: a named topic may not be seen, be it there or not.
+        TopicAuthorizationFailedError: a named topic may not be described, whether it exists or not.
     """
-    told = admin.describe_topics(None if names is None else list(dict.fromkeys(names)))
-    denied = {topic["name"] for topic in told if topic["error_code"] == TopicAuthorizationFailedError.errno}
+    described = admin.describe_topics(None if names is None else list(dict.fromkeys(names)))
+    denied = {topic["name"] for topic in described if topic["error_code"] == TopicAuthorizationFailedError.errno}
     if denied:
         raise TopicAuthorizationFailedError(denied)
     return {
         topic["name"]: TopicFound(
             len(topic["partitions"]), min((len(each["replica_nodes"]) for each in topic["partitions"]), default=0)
         )
-        for topic in told
+        for topic in described
         if topic["partitions"]
     }
 
 
 def _settings(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
-    """The settings of topics as far as the broker tells them."""
+    """The settings of topics, as far as the broker reveals them."""
     try:
-        told = admin.describe_configs(
+        described = admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in names], config_filter="all"
         )
     except KafkaError as error:
-        log.debug("settings not told", error=str(error) or type(error).__name__)
+        log.debug("settings not available", error=str(error) or type(error).__name__)
         return {}
     return {
         name: {key: each["value"] for key, each in settings.items() if each["value"] is not None}
-        for name, settings in told.get("topic", {}).items()
+        for name, settings in described.get("topic", {}).items()
         if settings
     }
 
 
 def connect(kafka: KafkaConnection) -> KafkaAdminClient:
-    """A client that may ask for topics and make them."""
+    """A client that can describe and create topics."""
     return KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(kafka))

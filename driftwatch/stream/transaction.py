@@ -1,4 +1,4 @@
-"""The one transaction that all roles share: messages and offsets together, or nothing, and never without an end."""
+"""The transaction that all roles share: messages and offsets together or not at all, within a time limit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 from driftwatch.stream.log import Partition
 
 TRANSACTION_TIMEOUT_MS = 15_000
-"""When a killed daemon's open transaction is aborted; ours last milliseconds, since scoring comes first."""
+"""When the broker aborts a killed daemon's open transaction. Ours take milliseconds: scoring is done before."""
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message to be written within a transaction.
+    """A message to be written in a transaction.
 
-    It gets the time of writing: retention goes by it, and what is about old events must not be deleted at once.
+    Its timestamp is the time of writing, because retention is based on it: messages about old events must not be
+    deleted at once.
     """
 
     topic: str
@@ -38,25 +39,25 @@ def commit(
     messages: Sequence[Outgoing],
     offsets: Mapping[Partition, tuple[int, str]],
 ) -> None:
-    """Writes messages and offsets in one transaction; a member that was replaced is refused (KIP-447).
+    """Write messages and offsets in one transaction; the broker rejects a member that was replaced (KIP-447).
 
-    After an error the producer is of no more use. Whatever became of its transaction is settled before the next
-    producer of the same identity is ready.
+    After an error the producer cannot be used again. Whatever became of its transaction is settled before the next
+    producer with the same identity is ready.
 
     Args:
         producer: with a transactional id.
-        member: of the group that the offsets belong to, as it was when it was given what was worked on. Had it later,
-            a membership that was lost meanwhile would be none, which the broker takes for no reason to refuse anything.
+        member: of the offsets' group, as it was when the processed messages were received. Read later, it could be a
+            membership lost in between, which is empty, and which the broker does not reject.
         messages: to write.
-        offsets: offset and metadata of each partition.
+        offsets: offset and metadata by partition.
 
     Raises:
-        CommitFailedError: the membership was lost already.
-        KafkaError: it is not known to be committed.
+        CommitFailedError: the membership is already lost.
+        KafkaError: the transaction may not be committed.
     """
     if member.generation_id < 0 or not member.member_id:
         raise CommitFailedError("the consumer has lost its membership of the group")
-    stated = {
+    committed = {
         TopicPartition(*place): OffsetAndMetadata(offset, metadata, -1) for place, (offset, metadata) in offsets.items()
     }
 
@@ -71,17 +72,17 @@ def commit(
         producer.flush()
         for each in sent:
             each.get(timeout=0)
-        producer.send_offsets_to_transaction(stated, member)
+        producer.send_offsets_to_transaction(committed, member)
         producer.commit_transaction()
 
     _within(TRANSACTION_TIMEOUT_MS / 1000, transact)
 
 
 def keep_requests(producer: KafkaProducer) -> None:
-    """Mends a producer that would drop a transaction's request when the connection for it cannot be made.
+    """Keep a producer from dropping a transaction's request when the connection for it cannot be made.
 
-    kafka-python 3.0.12 tries such a request again if it is told that the node is not ready, but not if that comes as an
-    error: the messages then wait for the request's answer until they expire. There is no public way to its client.
+    kafka-python 3.0.12 retries such a request if the node is reported as not ready, but not if the connection raises an
+    error: the messages then wait for the response until they expire. Its client has no public access.
     """
     client = producer._sender._client
     ready = client.await_ready
@@ -96,13 +97,13 @@ def keep_requests(producer: KafkaProducer) -> None:
 
 
 def _within(limit_s: float, work: Callable[[], None]) -> None:
-    """Does work whose end kafka-python would await for ever if the broker is gone; its thread is left behind then."""
+    """Run work that kafka-python would never finish if the broker is gone; on time-out its thread is left behind."""
     outcome: Future[None] = Future()
 
     def run() -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - raised again where the work was asked for
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             outcome.set_exception(error)
         else:
             outcome.set_result(None)

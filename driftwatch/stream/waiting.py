@@ -1,4 +1,4 @@
-"""Partitions of the panes topic that wait for a reference which is not here yet: neither lost nor wrongly tested."""
+"""Pauses partitions of the panes topic until a missing reference arrives: panes are neither lost nor tested wrongly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from driftwatch.stream.panes import Pane
 log = structlog.get_logger("driftwatch.test")
 
 Want = Callable[[str, str], None]
-"""Asks that the reference of a stream, of a version, be looked for."""
+"""Requests a version of a stream's reference."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class _Wait:
 
 
 class Waiting:
-    """Stops reading partitions at a pane whose reference is not here, for some time at most.
+    """Stops reading partitions at a pane whose reference is missing here, for a limited time.
 
     Args:
-        want: asks for references.
-        patience_s: tells after how long a pane is given up.
-        observer: told of what is waited for.
+        want: requests references.
+        patience_s: returns how long to wait before a pane is given up.
+        observer: receives an event when a wait begins or ends.
     """
 
     def __init__(self, want: Want, patience_s: Callable[[], float], observer: Observer) -> None:
@@ -39,18 +39,18 @@ class Waiting:
         self._patience_s = patience_s
         self._observe = observer
         self._waits: dict[TopicPartition, _Wait] = {}
-        # By version: streams of a partition that share a reference would otherwise be waited for one after another.
+        # By version: streams of a partition that share a reference would otherwise each be waited for in turn.
         self._given_up: set[str] = set()
 
     def hold(self, consumer: KafkaConsumer, place: TopicPartition, offset: int, pane: Pane) -> None:
-        """Waits with a partition for the reference of the pane at an offset.
+        """Pause a partition until the reference of the pane at an offset arrives.
 
         Raises:
-            MessageError: it was waited for long enough.
+            MessageError: that reference was already waited for long enough.
         """
         if pane.reference in self._given_up:
             raise MessageError(
-                f"a pane of stream {pane.stream} was scored by reference {pane.reference}, which is not here",
+                f"a pane of stream {pane.stream} was scored by reference {pane.reference}, which is missing here",
                 reason="unknown_reference",
                 remedy="put its bundle beside that of the stream, and send the pane to its topic again",
             )
@@ -68,7 +68,7 @@ class Waiting:
         self._observe(ReferenceAwaited(pane.stream, pane.reference, waiting=True))
 
     def look(self, consumer: KafkaConsumer, lacks: Callable[[TopicPartition, Pane], bool]) -> None:
-        """Goes on with the partitions whose reference has come, or was waited for long enough."""
+        """Resume partitions whose reference has arrived, or was waited for long enough."""
         for place, wait in list(self._waits.items()):
             late = time.monotonic() - wait.since_s > self._patience_s()
             if lacks(place, wait.pane) and not late:
@@ -79,11 +79,11 @@ class Waiting:
             consumer.resume(place)
 
     def forget(self, places: Collection[TopicPartition]) -> None:
-        """Waits no more with partitions, whoever has them now."""
+        """Stop waiting for partitions that were revoked or newly assigned."""
         for place in places:
             if (wait := self._waits.pop(place, None)) is not None:
                 self._observe(ReferenceAwaited(wait.pane.stream, wait.pane.reference, waiting=False))
 
     def close(self) -> None:
-        """Waits for nothing any more."""
+        """Stop waiting."""
         self.forget(list(self._waits))

@@ -1,7 +1,7 @@
-"""Sliding windows of one stream: panes merged, tested, and judged by the policy.
+"""Sliding windows of one stream: panes are merged, tested, and judged by the policy.
 
-Everything here is a function of the stream's panes in their order, and of nothing else: replaying the panes log gives
-the same windows, the same alerts and the same ids.
+Everything here is a function of the stream's panes and their order alone: replaying the panes log gives the same
+windows, alerts and ids.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from driftwatch.stream.results import Findings, WindowResult
 from driftwatch.stream.slices import Slices
 from driftwatch.stream.time_windows import TimeRule, TimeWindows
 
-_Asked = tuple[WindowSpan, Callable[[], Findings]]
-"""A window that an examiner was asked for, and that which gives what was found."""
+_Request = tuple[WindowSpan, Callable[[], Findings]]
+"""A window handed to an examiner, and the function that returns its findings."""
 
 ALERT_IDS = uuid.UUID("6f1c2c3e-57a7-5d5c-9a0e-2f4a1a4f8f10")
 
 
 @dataclass(frozen=True)
 class TestOutcome:
-    """What one pane led to.
+    """The results of testing one pane.
 
     Args:
-        windows: a result for each window that was full, or due.
-        alerts: announcements, mostly none.
-        untested: names of windows by time that were due with too few samples.
+        windows: a result for each window that was full or due.
+        alerts: announcements, usually none.
+        untested: names of windows by time that were due but had too few samples.
         late: samples that came too late for a window by time.
     """
 
@@ -62,15 +62,15 @@ class TestOutcome:
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """What the windows of a stream are held to.
+    """What the windows of a stream are tested against.
 
     Args:
-        reference: what they are compared with.
+        reference: the reference to compare with.
         procedure: calibrated for the window sizes and the budget.
-        policy: what becomes an alert.
-        examples: which samples an alert points at, and whether they leave with it.
-        alarm: the anytime alarm; None to have the windows alone.
-        by_time: how it is tested by time; None if it is not.
+        policy: decides what becomes an alert.
+        examples: which samples an alert points to, and whether it includes them.
+        alarm: the anytime alarm; None for windows only.
+        by_time: the rule for windows by time; None for none.
     """
 
     reference: Reference
@@ -86,7 +86,7 @@ class StreamTester:
 
     Args:
         stream: its name.
-        standard: of that reference.
+        standard: for that reference.
         state: of the stream's alarm.
     """
 
@@ -95,7 +95,7 @@ class StreamTester:
         self.sizes = tuple(sorted(standard.procedure.nulls))
         self.state = state or PolicyState()
         self._panes: deque[Pane] = deque()
-        # Of several partitions, slices are not whole in the order in which they began.
+        # With several input partitions, slices may be completed in another order than they began.
         self._numbers = RunningMinimum[int]()
         self._samples = 0
         self._slices = Slices()
@@ -103,16 +103,16 @@ class StreamTester:
         grid = standard.procedure.grid
         self.by_time = TimeWindows(standard.by_time, grid, standard.examples) if standard.by_time and grid else None
         self._anytime: AnytimeState | None = None
-        self.hold_to(standard)
+        self.use_standard(standard)
 
-    def hold_to(self, standard: Standard) -> None:
-        """From now on to another standard, of the same reference and window sizes; windows go on, and bets if any."""
+    def use_standard(self, standard: Standard) -> None:
+        """Switch to another standard with the same reference and window sizes; windows and any bets continue."""
         self.standard = standard
         self.reference, self.procedure, self.policy = standard.reference, standard.procedure, standard.policy
         self.examples, self._alarm = standard.examples, standard.alarm
         self._anytime = (self._anytime or self._alarm.begin()) if self._alarm else None
         if self.by_time and standard.by_time and standard.procedure.grid:
-            self.by_time.hold_to(standard.by_time, standard.procedure.grid)
+            self.by_time.use_rule(standard.by_time, standard.procedure.grid)
 
     @property
     def panes(self) -> Sequence[Pane]:
@@ -120,12 +120,12 @@ class StreamTester:
         return (*self._panes, *self._slices.waiting)
 
     def latest(self, count: int) -> Sequence[Pane]:
-        """The newest slices that windows by count need, no more than so many."""
+        """Up to `count` of the newest slices held for windows by count, newest first."""
         return list(islice(reversed(self._panes), count))
 
     @property
     def oldest(self) -> int | None:
-        """The number of the oldest pane that any window still needs; None if there is none."""
+        """Number of the oldest pane that any window still needs; None if there is none."""
         numbers = [pane.number for pane in self._slices.waiting]
         if self._numbers:
             numbers.append(self._numbers.least)
@@ -135,61 +135,61 @@ class StreamTester:
 
     @property
     def firing(self) -> bool:
-        """Whether the stream's alarm is on."""
+        """Whether the stream's alarm is active."""
         return self.state.firing
 
     @property
     def severity(self) -> str | None:
-        """Of the alarm, while it is on."""
+        """Severity of the alarm, while it is active."""
         return self.state.severity if self.state.firing else None
 
     @property
     def wealth_limit(self) -> float:
-        """Logarithm of the wealth that sets the anytime alarm off, nats; infinite without one."""
+        """Log of the wealth that triggers the anytime alarm, nats; infinite without one."""
         return self._alarm.limit if self._alarm else math.inf
 
     @property
     def log_wealth(self) -> float | None:
-        """Logarithm of the wealth of the anytime alarm, nats; None without one."""
+        """Log of the anytime alarm's wealth, nats; None without one."""
         return self._anytime.log_wealth if self._anytime else None
 
     @property
     def bets(self) -> AnytimeState | None:
-        """The anytime alarm's state; None without one."""
+        """State of the anytime alarm; None without one."""
         return self._anytime
 
     def resume_bets(self, bets: AnytimeState) -> None:
-        """Takes up the anytime alarm, if there is one, where an earlier tester of the same reference left it."""
+        """Resume the anytime alarm, if there is one, where an earlier tester of the same reference left it."""
         if self._alarm:
             self._anytime = bets
 
     def replay(self, pane: Pane) -> None:
-        """Takes a pane that was tested before: it is history of the windows to come."""
-        if (whole := self._count(pane)) is not None:
+        """Add a pane that was tested before: it is history for later windows."""
+        if (completed := self._count(pane)) is not None:
             for window in self._windows:
-                window.push(whole)
+                window.push(completed)
         if self.by_time:
             self.by_time.replay(pane)
 
     def _count(self, pane: Pane) -> Pane | None:
-        """Keeps a pane for as long as windows by count need it; gives the slice that it completes."""
-        whole = self._slices.take(pane)
-        if whole is not None:
-            self._panes.append(whole)
-            self._numbers.push(whole.number)
-            self._samples += whole.n
+        """Hold a pane for as long as windows by count need it; return the slice that it completes."""
+        completed = self._slices.take(pane)
+        if completed is not None:
+            self._panes.append(completed)
+            self._numbers.push(completed.number)
+            self._samples += completed.n
             while self._samples - self._panes[0].n >= self.sizes[-1]:
                 self._samples -= self._panes.popleft().n
                 self._numbers.pop()
-        return whole
+        return completed
 
     def _empty(self) -> tuple[CountWindow, ...]:
         return tuple(map(CountWindow, self.sizes))
 
-    def break_off(self, place: Partition) -> None:
-        """Has windows by count begin anew if they hold panes of a partition of which messages are gone after those.
+    def restart_windows(self, place: Partition) -> None:
+        """Restart windows by count if they hold panes of a partition in which messages are gone after those.
 
-        Windows by time hold what there is of their time.
+        Windows by time keep the samples that they have.
         """
         self._slices.drop(place)
         if any(pane.place == place for pane in self._panes):
@@ -197,26 +197,26 @@ class StreamTester:
             self._numbers, self._samples, self._windows = RunningMinimum(), 0, self._empty()
 
     def feed(self, pane: Pane) -> TestOutcome:
-        """Takes the next pane of the stream and tests the windows that end with it."""
+        """Add the next pane of the stream, and test the windows that end with it."""
         return next(self.feed_all([pane]))
 
     def feed_all(self, panes: Sequence[Pane], examiner: Examiner | None = None) -> Iterator[TestOutcome]:
-        """Takes the next panes, and tests the windows that end with each of them.
+        """Add the next panes, and test the windows that end with each of them.
 
-        All windows are tested at once when the first outcome is asked for, which costs much less than one by one, and
-        with them those of other streams that were given the same `examiner` by then. With each outcome the tester
-        stands as if it had been given the panes up to that one. All are to be asked for.
+        All windows are tested together when the first outcome is requested, which costs much less than one by one.
+        Windows that other streams have passed to the same `examiner` by then are tested with them. At each outcome the
+        tester is in the state after that pane. The iterator must be exhausted.
         """
         return self._outcomes(panes, self._ask(panes, examiner or Examiner()))
 
-    def _outcomes(self, panes: Sequence[Pane], ended: Sequence[Sequence[_Asked]]) -> Iterator[TestOutcome]:
-        for pane, windows in zip(panes, ended, strict=True):
+    def _outcomes(self, panes: Sequence[Pane], requests: Sequence[Sequence[_Request]]) -> Iterator[TestOutcome]:
+        for pane, windows in zip(panes, requests, strict=True):
             self._count(pane)
             outcome = self._judge(pane, [self._tested(span, finding()) for span, finding in windows])
             yield self._judge_by_time(pane, outcome, self.by_time) if self.by_time else outcome
 
     def _judge(self, pane: Pane, results: Sequence[WindowResult]) -> TestOutcome:
-        """What the windows that end with the pane just taken come to."""
+        """Apply the policy to the windows by count that end with the pane just added."""
         if self._alarm and self._anytime:
             self._anytime = self._alarm.advance(self._anytime, np.frombuffer(pane.grades, np.uint8))
         if not results:
@@ -233,7 +233,7 @@ class StreamTester:
         return TestOutcome(tuple(results), (alert,))
 
     def _judge_by_time(self, pane: Pane, outcome: TestOutcome, by_time: TimeWindows) -> TestOutcome:
-        """What the windows by time that are due with a pane come to, beside those by count."""
+        """Add the results of the windows by time that are due with a pane to those by count."""
         due, late = by_time.take(pane)
         windows, alerts, untested = list(outcome.windows), list(outcome.alerts), list[str]()
         for each in due:
@@ -254,20 +254,20 @@ class StreamTester:
                     alerts.append(self._announce(transition, before, each.panes, each.null))
         return TestOutcome(tuple(windows), tuple(alerts), tuple(untested), late)
 
-    def _ask(self, panes: Sequence[Pane], examiner: Examiner) -> list[list[_Asked]]:
-        """Gives the windows that end with each of the next panes to the examiner; what it was asked, by size."""
+    def _ask(self, panes: Sequence[Pane], examiner: Examiner) -> list[list[_Request]]:
+        """Pass the windows that end with each of the next panes to the examiner; return the requests of each pane."""
         slices = self._slices.copy()
-        asked: list[list[_Asked]] = []
+        requests: list[list[_Request]] = []
         for pane in panes:
-            asked.append([])
-            if (whole := slices.take(pane)) is None:
+            requests.append([])
+            if (completed := slices.take(pane)) is None:
                 continue
             for size, window in zip(self.sizes, self._windows, strict=True):
-                window.push(whole)
+                window.push(completed)
                 if (full := window.full()) is not None:
                     finding = examiner.ask(self.procedure.nulls[size], full.summary, self.reference, full.flaws)
-                    asked[-1].append((full.span, finding))
-        return asked
+                    requests[-1].append((full.span, finding))
+        return requests
 
     def _tested(self, span: WindowSpan, found: Findings) -> WindowResult:
         return self._result(span, found, self.policy.drifted(found.p_value, found.effect_nats))
@@ -315,14 +315,14 @@ class StreamTester:
         )
 
     def _bets(self) -> tuple[DetectorResult, ...]:
-        """What the anytime alarm says; its statistic is the logarithm of the wealth, nats."""
+        """The anytime alarm as a detector; its statistic is the log of the wealth, nats."""
         if self._anytime is None:
             return ()
         return (DetectorResult(anytime.NAME, self._anytime.log_wealth, self._anytime.p_value, {}),)
 
 
 def _newest(panes: deque[Pane], size: int) -> list[Pane]:
-    """The fewest newest panes that hold at least `size` samples; none if there are too few."""
+    """The fewest newest panes that hold at least `size` samples; empty if there are too few."""
     window, samples = [], 0
     for pane in reversed(panes):
         window.append(pane)

@@ -1,4 +1,4 @@
-"""Traces of the way from a message to an alert: W3C trace context, spans, and OpenTelemetry where it is asked for."""
+"""Traces from a message to an alert: W3C trace context, spans, and OpenTelemetry if it is configured."""
 
 from __future__ import annotations
 

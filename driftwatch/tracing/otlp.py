@@ -1,4 +1,4 @@
-"""Spans to a collector, by OpenTelemetry's SDK: in batches, from a thread of its own, dropping what is too much."""
+"""Sends spans to a collector by OpenTelemetry's SDK: in batches, from its own thread, dropping what is too much."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from driftwatch.tracing.context import is_sampled
 from driftwatch.tracing.tracer import Span, Stage
 
 MOST_LINKS = 128
-"""OpenTelemetry's own limit; the newest are kept."""
+"""OpenTelemetry's own limit; the newest links are kept."""
 
 CLOSE_S = 1.5
-"""How long a stopping daemon waits for the collector; less than it is given to stop."""
+"""How long a stopping daemon waits for the collector; less than the time it has to stop."""
 
 KINDS: Mapping[Stage, SpanKind] = {
     "intake": SpanKind.SERVER,
@@ -49,7 +49,7 @@ CONVENTIONAL = {
     "offset": "messaging.kafka.offset",
     "status": "http.response.status_code",
 }
-"""Attributes that OpenTelemetry has names for; all others are driftwatch's own."""
+"""Attributes for which OpenTelemetry has names; all others get driftwatch's prefix."""
 
 log = structlog.get_logger("driftwatch.tracing")
 
@@ -63,9 +63,9 @@ class OtlpTracer:
 
     def __init__(self, config: TracingConfig) -> None:
         sampler = None if config.sample_ratio is None else ParentBased(TraceIdRatioBased(config.sample_ratio))
-        # Its own end at the interpreter's exit would wait for a collector that is away.
+        # The SDK's own shutdown at exit would wait for a collector that is away.
         self._provider = TracerProvider(sampler, _resource(config), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(_Outspoken(_exporter(config))))
+        self._provider.add_span_processor(BatchSpanProcessor(_LoggingExporter(_exporter(config))))
         self._tracer = self._provider.get_tracer("driftwatch", __version__)
 
     @contextmanager
@@ -97,7 +97,7 @@ class OtlpTracer:
 
 
 class _OtlpSpan:
-    """A span of OpenTelemetry's, as the stages know it."""
+    """An OpenTelemetry span with the interface that the stages use."""
 
     def __init__(self, span: OpenTelemetrySpan) -> None:
         self._span = span
@@ -107,15 +107,15 @@ class _OtlpSpan:
         context = self._span.get_span_context()
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
-    def tell(self, **attributes: str | int | float) -> None:
+    def set(self, **attributes: str | int | float) -> None:
         self._span.set_attributes(_named(attributes))
 
     def fail(self, why: str) -> None:
         self._span.set_status(Status(StatusCode.ERROR, why))
 
 
-class _Outspoken(SpanExporter):
-    """Says once that traces do not arrive, and once that they do again; OpenTelemetry says so for each batch."""
+class _LoggingExporter(SpanExporter):
+    """Logs once that traces do not arrive, and once that they do again; OpenTelemetry logs it for each batch."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -141,10 +141,10 @@ def _exporter(config: TracingConfig) -> OTLPSpanExporter:
 
 
 def _resource(config: TracingConfig) -> Resource:
-    """Who sends the spans: as configured, else as the environment says, else driftwatch."""
-    usual = Resource({SERVICE_NAME: "driftwatch", SERVICE_VERSION: __version__})
-    stated = Resource({SERVICE_NAME: config.service_name} if config.service_name else {})
-    return usual.merge(OTELResourceDetector().detect()).merge(stated)
+    """The sender of the spans: as configured, else as the environment says, else driftwatch."""
+    defaults = Resource({SERVICE_NAME: "driftwatch", SERVICE_VERSION: __version__})
+    configured = Resource({SERVICE_NAME: config.service_name} if config.service_name else {})
+    return defaults.merge(OTELResourceDetector().detect()).merge(configured)
 
 
 def _distinct(links: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Spans, as the stages know them; and the tracer that does nothing, which is the one in use unless asked otherwise."""
+"""Spans as the stages use them, and the tracer that does nothing, which is the default."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from driftwatch.config import TracingConfig
 from driftwatch.errors import ConfigError
 
 Stage = Literal["intake", "forward", "decode", "score", "commit", "test", "alert", "deliver"]
-"""What a span is named after."""
+"""Name of a span."""
 
 
 class Span(Protocol):
-    """A piece of work while it goes on."""
+    """A piece of work in progress."""
 
     @property
     def context(self) -> str:
-        """For what this leads to, be it sampled or not; empty if nothing is traced at all."""
+        """Context for what this leads to, whether sampled or not; empty if nothing is traced."""
 
-    def tell(self, **attributes: str | int | float) -> None:
-        """Adds what is known by now."""
+    def set(self, **attributes: str | int | float) -> None:
+        """Add attributes."""
 
     def fail(self, why: str) -> None:
-        """Says that it did not work out."""
+        """Mark the span as failed."""
 
 
 class Tracer(Protocol):
@@ -35,21 +35,21 @@ class Tracer(Protocol):
     def span(
         self, stage: Stage, *, parent: str = "", links: Sequence[str] = (), **attributes: str | int | float
     ) -> AbstractContextManager[Span]:
-        """A span that lasts as long as it is entered.
+        """A span that lasts as long as the context is entered.
 
         Args:
             stage: its name.
-            parent: context of what it is a part of; it begins a trace of its own if empty.
-            links: contexts of what led to it; those that are not sampled count for nothing.
-            attributes: what is known of it beforehand.
+            parent: context of the enclosing work; if empty, the span begins a new trace.
+            links: contexts of what led to it; those that are not sampled are ignored.
+            attributes: known beforehand.
         """
 
     def close(self) -> None:
-        """Sends what is left, for a short while."""
+        """Send remaining spans, for a short time."""
 
 
 class _Untraced:
-    """Tracer and span in one; records nothing and holds nothing."""
+    """Tracer and span in one, which records nothing."""
 
     context = ""
 
@@ -63,7 +63,7 @@ class _Untraced:
     ) -> Self:
         return self
 
-    def tell(self, **attributes: str | int | float) -> None:
+    def set(self, **attributes: str | int | float) -> None:
         pass
 
     def fail(self, why: str) -> None:
@@ -85,10 +85,10 @@ UNTRACED: Tracer = _Untraced()
 
 
 def open_tracer(config: TracingConfig | None) -> Tracer:
-    """The tracer that a configuration asks for.
+    """The tracer for a configuration.
 
     Raises:
-        ConfigError: OpenTelemetry is not installed, or does not take the configuration.
+        ConfigError: OpenTelemetry is not installed, or rejects the configuration.
     """
     if config is None or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return UNTRACED

@@ -83,6 +83,6 @@ def test_a_token_in_a_file_is_taken_once_brokers_believe_it(
     file = tmp_path / "token"
     file.write_text(Signer().token(3_600))
     daemon = start_daemon(by_tokens(guarded, cluster, bundle, oauth_token_file=str(file)))
-    daemon.wait_for("a reason", lambda: "brokers do not believe the token" in daemon.get("/readyz").text)
+    daemon.wait_for("a reason", lambda: "the brokers reject the token" in daemon.get("/readyz").text)
     file.write_text(signer.token(3_600) + "\n")
     daemon.wait_for("scores", lambda: daemon.metric("driftwatch_samples_total") == 100)

@@ -97,7 +97,7 @@ def test_samples_are_scored_and_tested(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"ssl_cafile": "another.pem"}, "ssl_cafile is to hold the authority of the brokers' certificates"),
+        ({"ssl_cafile": "another.pem"}, "ssl_cafile must hold the authority of the brokers' certificates"),
         ({"sasl_password": "wrong"}, "Invalid username or password; see sasl_username and sasl_password"),
         ({"sasl_mechanism": "SCRAM-SHA-256"}, "see sasl_mechanism"),
     ],

@@ -36,7 +36,7 @@ def test_a_group_that_reads_another_topic_is_waited_for(cluster: Cluster) -> Non
         member.subscribe([other.topic])
         while not member.assignment():
             member.poll(timeout_ms=JOIN_POLL_MS)
-        said = f"group '{source.group}' reads {other.topic} by now, for another daemon"
+        said = f"group '{source.group}' currently reads {other.topic} for another daemon"
         with pytest.raises(Unready, match=f"{said}.*give each a source.group of its own"):
             Topics(source, alerts, own_group=True).ensure()
         Topics(source, alerts).ensure()

@@ -142,7 +142,7 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"streams": [{"name": 5, "reference": "b"}]}, "streams[0].name: should be a text, got 5 (write it in quotes)"),
         ({"alerts": {"quiet_after": 600}}, "alerts.quiet_after: 600 has no unit; write it like '30s'"),
         ({"alerts": {"false_alarm_budget": "never"}}, "'never' is not a budget"),
-        ({"alerts": {"quiet_after": False}}, "alerts.quiet_after: False is no length of time; write it like"),
+        ({"alerts": {"quiet_after": False}}, "alerts.quiet_after: False is not a length of time; write it like"),
         ({"alerts": {"severity": {"critical": 5.0}}}, "above min_effect 0"),
         ({"alerts": {"severity": {"Warning": 0}}}, "alerts.severity.Warning: this name should match pattern"),
         ({"alerts": {"min_effect": float("nan")}}, "alerts.min_effect: "),
@@ -174,12 +174,12 @@ def test_what_is_not_allowed_is_told(tmp_path: Path, change: dict[str, Any], tol
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"windows": {"sizes": ["5 minutes"]}}, "windows.sizes[0]: '5 minutes' is no length of time; write it like"),
+        ({"windows": {"sizes": ["5 minutes"]}}, "windows.sizes[0]: '5 minutes' is not a length of time; write it like"),
         ({"windows": {"sizes": [1]}}, "windows.sizes[0]: should be greater than or equal to 2, got 1"),
         ({"streams": [{"name": "a", "reference": "b", "quiet_after": 600}]}, "streams[0].quiet_after: 600 has no unit"),
         (
             {"streams": [{"name": "a", "reference": "b", "quiet_after": False}]},
-            "quiet_after: False is no length of time",
+            "quiet_after: False is not a length of time",
         ),
         ({"sinks": [{"kind": "alertmanager", "url": 5}]}, "sinks[0].url: should be"),
     ],
@@ -205,7 +205,7 @@ def test_a_replay_takes_one_file_as_a_training_does(tmp_path: Path) -> None:
 def test_a_replay_with_times_does_not_begin_anew(tmp_path: Path) -> None:
     source = {"kind": "replay", "data": "x.csv", "stream": "a", "time": "seen"}
     assert load_config(write(tmp_path, config(source=source))).source.time == "seen"
-    assert "what comes again in a loop is not of the same time" in problem(
+    assert "rows of a loop repeat, and their times with them" in problem(
         tmp_path, config(source={**source, "loop": True})
     )
 
@@ -217,8 +217,8 @@ FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"server": {"host": "0.0.0.0"}}, "source: whoever reaches 0.0.0.0 could post samples; set source.token"),
-        ({"source": {**HTTP, "port": 9465, "host": "::"}}, "source: whoever reaches :: could post samples"),
+        ({"server": {"host": "0.0.0.0"}}, "source: anyone who can reach 0.0.0.0 could post samples; set source.token"),
+        ({"source": {**HTTP, "port": 9465, "host": "::"}}, "source: anyone who can reach :: could post samples"),
         ({"source": {**HTTP, "token": "short"}}, "source.token: should be 8 ASCII characters or more"),
         (
             {"source": {**HTTP, "token": "a-long-one\n"}},
@@ -230,11 +230,11 @@ FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
         ({"source": {**HTTP, "responses": "score"}}, "source.responses: "),
         ({"source": {**HTTP, "responses": "watch"}}, "a stream of responses, such as a.responses"),
         ({"source": {**HTTP, "stream": "b"}}, "'b' is not among the streams a"),
-        ({"server": {"enabled": False}}, "needs a port of its own where server.enabled is false"),
-        ({"sinks": [{"kind": "kafka"}]}, "a daemon that takes samples by HTTP has no broker to write to"),
-        ({"roles": ["score"]}, "a daemon that takes samples by HTTP runs both"),
+        ({"server": {"enabled": False}}, "needs its own port where server.enabled is false"),
+        ({"sinks": [{"kind": "kafka"}]}, "a daemon that receives samples over HTTP has no broker to write to"),
+        ({"roles": ["score"]}, "a daemon that receives samples over HTTP runs both"),
         ({"source": {**HTTP, "forward": FORWARD}}, "a forwarder has no streams and no sinks"),
-        ({"source": {**HTTP, "forward": {**FORWARD, "max_message_bytes": 2048}}}, "a message could not go on"),
+        ({"source": {**HTTP, "forward": {**FORWARD, "max_message_bytes": 2048}}}, "some messages would not fit"),
         ({"source": {**HTTP, "forward": {**FORWARD, "group": "x"}}}, "source.forward.group: unknown key"),
     ],
 )
@@ -352,7 +352,7 @@ class TestFiles:
             ("a: 1\n\tb: 2\n", "daemon.yaml:2:1: is not valid YAML"),
             ("a:\n\tb: 2\n", "(indent by spaces, not tabs)"),
             ("streams:\n  - {name: a, reference: ${BUNDLE}}\n", '(within braces write it in quotes: "${NAME}")'),
-            ("source: {}\nstreams: []\nsource: {}\n", "daemon.yaml:3: key 'source' is stated twice"),
+            ("source: {}\nstreams: []\nsource: {}\n", "daemon.yaml:3: key 'source' is given twice"),
             ("source: &a {kind: *a}\n", "is nested too deeply, or in itself"),
             ("source: " + "[" * 2_000, "is nested too deeply, or in itself"),
             (LAUGHS, "daemon.yaml: holds more than 200000 values (use fewer aliases)"),
@@ -422,7 +422,7 @@ def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_pa
     assert isinstance(loaded.source, KafkaSource)
     registry = loaded.source.schema_registry
     assert registry
-    assert registry.told == "https://one:8081, https://two"
+    assert registry.destination == "https://one:8081, https://two"
     assert "secret" not in repr(loaded)
     options = registry.client_options("here")
     assert (options["auth"], options["timeout"]) == (("me", "secret"), 3.0)
@@ -442,7 +442,7 @@ def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_pa
             "sinks[0].headers: the value of x-key cannot be sent in a header: it has a line break",
         ),
         ({"headers": {"x-key": "hünter"}}, "sinks[0].headers: the value of x-key cannot be sent in a header"),
-        ({"headers": {"x key": "hunter2"}}, "sinks[0].headers: 'x key' is no name of a header"),
+        ({"headers": {"x key": "hunter2"}}, "sinks[0].headers: 'x key' is not a name of a header"),
         ({"bearer_token": "hunter2\n"}, "sinks[0].bearer_token: begins or ends with a line break"),
         ({"bearer_token": "hünter"}, "sinks[0].bearer_token: cannot be sent in a header"),
     ],

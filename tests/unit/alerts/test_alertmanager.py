@@ -192,7 +192,7 @@ def test_what_fires_is_kept_in_a_file_where_no_topic_keeps_it(tmp_path: Path) ->
         assert set(told) == {"fashion", "flights"}
         assert told["fashion"] > told["flights"]
     saved.write_text("[{}]")
-    with pytest.raises(SinkError, match="delete it to start anew"), upkeep(config("http://127.0.0.1:9"), [], saved):
+    with pytest.raises(SinkError, match="delete it to start afresh"), upkeep(config("http://127.0.0.1:9"), [], saved):
         pass
 
 
@@ -308,7 +308,7 @@ class TestStanding:
         now_ms = alert.window.end_ms
         standing.take(alert, now_ms)
         standing.take(replace(resolved(alert), reference=("new", "2")), now_ms)
-        (series,) = standing.told(now_ms)
+        (series,) = standing.current(now_ms)
         assert series.labels["reference"] == "old"
         assert series.ends_ms is not None
 
@@ -317,14 +317,14 @@ class TestStanding:
         now_ms = alert.window.end_ms + 10_000
         standing.take(alert, now_ms)
         standing.take(resolved(alert), now_ms)
-        assert len(standing.told(now_ms + RESOLVED_TOLD_MS - 1)) == 1
-        assert standing.told(now_ms + RESOLVED_TOLD_MS) == []
+        assert len(standing.current(now_ms + RESOLVED_TOLD_MS - 1)) == 1
+        assert standing.current(now_ms + RESOLVED_TOLD_MS) == []
 
     def test_an_alarm_that_comes_back_has_not_ended(self, standing: Standing) -> None:
         alert = firing()
         for each in (alert, resolved(alert), replace(alert, id="3")):
             standing.take(each, alert.window.end_ms + 10_000)
-        (series,) = standing.told(alert.window.end_ms + 10_000)
+        (series,) = standing.current(alert.window.end_ms + 10_000)
         assert series.ends_ms is None
 
     def test_event_times_ahead_of_the_clock_neither_start_nor_end_in_the_future(self, standing: Standing) -> None:
@@ -332,16 +332,16 @@ class TestStanding:
         now_ms = alert.window.end_ms - 3_600_000
         standing.take(alert, now_ms)
         standing.take(resolved(alert), now_ms + 5_000)
-        (series,) = standing.told(now_ms + 5_000)
+        (series,) = standing.current(now_ms + 5_000)
         assert (series.starts_ms, series.ends_ms) == (now_ms, now_ms + 5_000)
 
     def test_a_resolution_without_its_alert_still_ends_the_alert(self, standing: Standing) -> None:
         alert = firing()
         standing.take(resolved(alert), alert.window.end_ms + 10_000)
-        (series,) = standing.told(alert.window.end_ms + 10_000)
+        (series,) = standing.current(alert.window.end_ms + 10_000)
         assert series.labels["severity"] == "warning"
         assert (series.starts_ms, series.ends_ms) == (alert.window.end_ms, alert.window.end_ms + 2_000)
 
     def test_streams_that_nobody_watches_are_left_out(self, standing: Standing) -> None:
         assert not standing.take(firing("gone"), 0)
-        assert standing.told(0) == []
+        assert standing.current(0) == []

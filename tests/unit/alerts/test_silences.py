@@ -50,9 +50,9 @@ def test_silence_and_drift_of_one_stream_are_two_incidents() -> None:
     standing = Standing(client.describe, ["fashion"])
     for each in (drift, SILENT):
         standing.take(each, each.end_ms)
-    assert [series.labels["alertname"] for series in standing.told(0)] == ["ModelInputDrift", "ModelInputQuiet"]
+    assert [series.labels["alertname"] for series in standing.current(0)] == ["ModelInputDrift", "ModelInputQuiet"]
     standing.take(HEARD, HEARD.end_ms)
-    still, ended = standing.told(HEARD.end_ms)
+    still, ended = standing.current(HEARD.end_ms)
     assert (still.labels["alertname"], still.ends_ms) == ("ModelInputDrift", None)
     assert (ended.labels["alertname"], ended.ends_ms) == ("ModelInputQuiet", HEARD.end_ms)
     client.close()

@@ -117,5 +117,5 @@ def test_a_file_of_an_older_driftwatch_is_read(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "alerts").write_text("{}")
-    with pytest.raises(SinkError, match="holds no undelivered alerts"):
+    with pytest.raises(SinkError, match="is not a valid file of undelivered alerts"):
         Waiting(2, tmp_path / "alerts")

@@ -341,7 +341,7 @@ class TestTryingAgain:
         ("header", "least", "most"),
         [
             ("7", 7, 7),
-            ("99999", attempts.LONGEST_ASKED_S, attempts.LONGEST_ASKED_S),
+            ("99999", attempts.LONGEST_REQUESTED_S, attempts.LONGEST_REQUESTED_S),
             ("soon", 0, 0),
             ("nan", 0, 0),
             ("", 0, 0),

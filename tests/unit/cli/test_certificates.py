@@ -65,13 +65,13 @@ def test_what_can_be_used_is_taken(files: Path, names: dict[str, str]) -> None:
         ({"ssl_cafile": "."}, "ssl_cafile", "cannot be read: Is a directory"),
         ({"ssl_cafile": "own.key"}, "ssl_cafile", "own.key holds no certificates to trust"),
         ({"ssl_certfile": "own.pem", "ssl_keyfile": "none.key"}, "ssl_keyfile", "none.key cannot be read: No such"),
-        ({"ssl_certfile": "own.key", "ssl_keyfile": "own.key"}, "ssl_certfile", "are no certificate and its key"),
+        ({"ssl_certfile": "own.key", "ssl_keyfile": "own.key"}, "ssl_certfile", "are not a certificate and its key"),
         ({"ssl_certfile": "own.pem", "ssl_keyfile": "other.key"}, "ssl_keyfile", "other.key is not the key of"),
         ({"ssl_certfile": "own.pem", "ssl_keyfile": "locked.key"}, "ssl_keyfile", "locked.key is encrypted"),
         (
             {"ssl_certfile": "own.pem", "ssl_keyfile": "locked.key", "ssl_password": "open barley"},
             "ssl_keyfile",
-            "the pass phrase is not that of",
+            "the pass phrase does not fit",
         ),
     ],
 )

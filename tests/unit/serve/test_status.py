@@ -121,7 +121,7 @@ def test_a_silent_stream_is_not_green_and_one_too_quiet_says_for_what() -> None:
     assert told(*events, StreamsHeld(frozenset()))["streams"][0]["state"] == "elsewhere"
     paced = (Calibrated("a", 1e6, (2e5, 5e6), satisfiable=True), StreamPaced("a", 20 / 86_400))
     late, rare = told(*paced)["streams"][0]["remarks"]
-    assert late == "at 20 samples a day a window of 50 is full after 2.5 days: drift is told as late"
+    assert late == "at 20 samples a day a window of 50 is full after 2.5 days: drift is reported as late"
     assert "one in 137 years" in rare
     assert told(*paced, StreamPaced("a", 10.0))["streams"][0]["remarks"] == []
 

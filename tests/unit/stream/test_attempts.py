@@ -76,7 +76,7 @@ def test_an_authority_that_is_not_trusted(listen: Any, tmp_path: Path) -> None:
 
     told = failure(listen(shake), protocol="SSL", ssl_cafile=tmp_path / "ca.pem")
     assert "certificate verify failed: unable to get local issuer certificate" in told
-    assert "ssl_cafile is to hold the authority of the brokers' certificates" in told
+    assert "ssl_cafile must hold the authority of the brokers' certificates" in told
 
 
 def test_tls_where_none_is_spoken(listen: Any) -> None:
@@ -84,7 +84,7 @@ def test_tls_where_none_is_spoken(listen: Any) -> None:
 
 
 def test_a_broker_that_hangs_up(listen: Any) -> None:
-    assert "brokers hang up where TLS or SASL is missing: see protocol" in failure(listen(hang_up))
+    assert "brokers disconnect if TLS or SASL is missing: see protocol" in failure(listen(hang_up))
 
 
 def test_no_tls_where_it_is_spoken(listen: Any) -> None:

@@ -42,17 +42,17 @@ def snapshot(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("read", "written", "words"),
     [
-        (decode_pane, encode_pane(PANE).replace(b'"format":3', b'"format":4'), "a pane is of format 4"),
+        (decode_pane, encode_pane(PANE).replace(b'"format":3', b'"format":4'), "a pane has format 4"),
         (
             decode_sighting,
             encode_sighting(Sighting("a", "input", 0)).replace(b'"sighting":1', b'"sighting":7'),
-            "a sighting is of format 7",
+            "a sighting has format 7",
         ),
         (lambda text: parse_position(5, text), '{"format": 3, "seen": 0, "marks": {}}', "position at offset 5"),
-        (parse_rewind, '{"format": 2}', "position in the panes log is of format 2"),
+        (parse_rewind, '{"format": 2}', "position in the panes log has format 2"),
         (announcement.decode, b'{"type": "io.driftwatch.drift.v2"}', "alert of type io.driftwatch.drift.v2"),
         (announcement.decode, b'{"type": "io.driftwatch.quiet.v3"}', "alert of type io.driftwatch.quiet.v3"),
-        (snapshot, b'{"format": 2}', "newer.json: the state is of format 2"),
+        (snapshot, b'{"format": 2}', "newer.json: the state has format 2"),
     ],
 )
 def test_a_newer_format_is_refused(
@@ -104,5 +104,5 @@ def test_a_pane_of_a_writer_that_took_any_time_for_one_has_a_time_that_can_be_to
 
 
 def test_what_is_no_alert_of_driftwatch_is_told_apart_from_a_newer_one() -> None:
-    with pytest.raises(MessageError, match="no alert of driftwatch"):
+    with pytest.raises(MessageError, match="not an alert of driftwatch"):
         announcement.decode(b'{"type": "com.example.order.v9"}')

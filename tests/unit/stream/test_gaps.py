@@ -65,7 +65,7 @@ def test_a_gap_is_a_message_that_is_no_pane() -> None:
     assert not is_gap(b'{"format":1,"stream":"gap"}\n"gap":')
     with pytest.raises(MessageError):
         decode_gap(encode_gap(GAP).replace(b"50", b"null"))
-    with pytest.raises(NewerFormatError, match="a gap is of format 2"):
+    with pytest.raises(NewerFormatError, match="a gap has format 2"):
         decode_gap(encode_gap(GAP).replace(b'{"gap":1', b'{"gap":2'))
 
 

@@ -61,5 +61,5 @@ def test_sums_take_a_third_of_double_precision() -> None:
     [lambda packed: packed[:-1], lambda packed: packed + b"\0", lambda packed: b"\x09" + packed[1:], lambda _: b""],
 )
 def test_bytes_of_something_else_are_refused(spoil) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(MessageError, match="holds other than 40 packed numbers"):
+    with pytest.raises(MessageError, match="does not hold 40 packed numbers"):
         unpack(spoil(pack(keep(np.ones(40)))), 40)

@@ -48,7 +48,7 @@ def feed(builder: PaneBuilder, log: list[Message], start: int, end: int) -> list
         message = log[offset]
         samples = np.array([[offset * 100.0 + i] for i in range(message.samples)])
         made += builder.add(record(offset), message.stream, samples, np.arange(message.samples))
-        made += builder.passed(record(offset))
+        made += builder.advance(record(offset))
     return made
 
 
@@ -122,7 +122,7 @@ def test_positions_always_fit_beside_an_offset() -> None:
     made: list[RawPane] = []
     for offset in range(2_000):
         made += builder.add(record(offset), f"stream-{offset:08}", np.zeros((1, 1)), np.arange(1))
-        made += builder.passed(record(offset))
+        made += builder.advance(record(offset))
         assert len(builder.position().metadata().encode()) <= METADATA_LIMIT
     assert made, "streams too many for the metadata must have been closed short"
     assert fits(builder.position())
@@ -134,7 +134,7 @@ def test_where_nothing_is_committed_beside_offsets_any_number_of_streams_have_wh
     made: list[RawPane] = []
     for offset in range(1_000 * STEP):
         made += builder.add(record(offset), f"stream-{offset % 1_000:08}", np.zeros((1, 1)), np.arange(1))
-        made += builder.passed(record(offset))
+        made += builder.advance(record(offset))
     assert [len(pane.samples) for pane in made] == [STEP] * 1_000
     assert not builder.crowded
 
@@ -157,7 +157,7 @@ def test_a_partition_that_too_many_streams_share_is_told_once(reference: Referen
 
 
 def test_metadata_of_another_program_is_refused() -> None:
-    with pytest.raises(SourceError, match="consumer group of its own"):
+    with pytest.raises(SourceError, match="consumer group for driftwatch alone"):
         parse_position(7, "someone else's")
 
 

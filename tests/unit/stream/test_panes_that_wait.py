@@ -63,7 +63,7 @@ def test_after_a_while_panes_of_that_reference_are_given_up() -> None:
     held.look(kafka, lambda *_: True)
     assert consumer.asked[4:] == [("resume", 0), ("resume", 1)]
     for pane in (PANE, replace(PANE, stream="of the same reference")):
-        with pytest.raises(MessageError, match="reference new, which is not here") as given_up:
+        with pytest.raises(MessageError, match="reference new, which is missing here") as given_up:
             held.hold(kafka, PLACES[0], 17, pane)
         assert given_up.value.reason == "unknown_reference"
     assert len(told) == 4
@@ -84,6 +84,6 @@ def test_readiness_remarks_on_it_and_stays() -> None:
     health(ReferenceAwaited("a", "new", waiting=True))
     fine, words = health.ready()
     assert fine
-    assert words["remarks"] == ["stream a: panes wait for reference new, which is not here"]
+    assert words["remarks"] == ["stream a: panes wait for reference new, which is missing here"]
     health(ReferenceAwaited("a", "new", waiting=False))
     assert "remarks" not in health.ready()[1]

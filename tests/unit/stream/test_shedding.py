@@ -18,7 +18,7 @@ from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.positions import parse_position
-from driftwatch.stream.sampling import ALL, Share, looked_at
+from driftwatch.stream.sampling import ALL, Share, in_share
 from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.shedding import LEAST, Shedder
 from tests.shares import check_shares
@@ -89,7 +89,7 @@ def test_what_is_shed_is_counted_and_told(reference: Reference) -> None:
     stage = ScoreStage({"a": Route("a", Scorer(reference), "auto", FRACTION)}, STEP, shedder=Scripted([0.5]))
     work = stage.work(deque(LOG))
     outcomes = [event.outcome for event in work.events if isinstance(event, BatchSeen)]
-    assert outcomes.count("shed") == sum(not looked_at(record, Share(0.5)) for record in LOG)
+    assert outcomes.count("shed") == sum(not in_share(record, Share(0.5)) for record in LOG)
     assert SampleFraction("a", FRACTION / 2, shedding=True) in work.events
     assert {pane.share for pane in work.panes} == {Share(0.5, 0)}
     assert not [event for event in stage.work(deque()).events if isinstance(event, SampleFraction)]
@@ -109,7 +109,7 @@ def test_a_stream_that_comes_back_is_told_of_again(reference: Reference) -> None
 
 
 def test_a_smaller_share_is_part_of_a_larger_one() -> None:
-    parts = [{r.offset for r in LOG if looked_at(r, Share(2.0**-n))} for n in range(5)]
+    parts = [{r.offset for r in LOG if in_share(r, Share(2.0**-n))} for n in range(5)]
     assert len(parts[0]) == len(LOG)
     assert all(small < large for large, small in pairwise(parts))
 

@@ -81,11 +81,11 @@ class TestWatch:
     """Who reads the input."""
 
     def test_tells_of_the_first_message_and_then_of_none(self, watch: QuietWatch) -> None:
-        assert watch.heard({(PLACE, "a"): (5, 50)}) == [heard(5, time_ms=50)]
-        assert watch.heard({(PLACE, "a"): (6, 60), (PLACE, "other"): (7, 70)}) == []
+        assert watch.note({(PLACE, "a"): (5, 50)}) == [heard(5, time_ms=50)]
+        assert watch.note({(PLACE, "a"): (6, 60), (PLACE, "other"): (7, 70)}) == []
 
     def test_tells_of_a_silence_once_and_of_its_end(self, watch: QuietWatch, clock: Clock) -> None:
-        watch.heard({(PLACE, "a"): (5, 50)})
+        watch.note({(PLACE, "a"): (5, 50)})
         clock.now += 59.9
         assert watch.due() == []
         clock.now += 0.2
@@ -94,7 +94,7 @@ class TestWatch:
         assert found == Sighting("a", TOPIC, 0, 5, 50, Hush(6, 3, int(clock.now * 1000), AFTER_MS, "warning"))
         clock.now += 1_000
         assert watch.due() == []
-        assert watch.heard({(PLACE, "a"): (6, 60)}) == [heard(6, time_ms=60)]
+        assert watch.note({(PLACE, "a"): (6, 60)}) == [heard(6, time_ms=60)]
         clock.now += 61
         assert watch.due() == [PLACE]
 
@@ -106,7 +106,7 @@ class TestWatch:
         assert watch.due() == [PLACE]
 
     def test_begins_anew_with_a_partition_that_is_taken_up(self, watch: QuietWatch, clock: Clock) -> None:
-        watch.heard({(PLACE, "a"): (5, 50)})
+        watch.note({(PLACE, "a"): (5, 50)})
         clock.now += 59
         watch.drop(PLACE)
         watch.take_up(PLACE)
@@ -119,7 +119,7 @@ class TestWatch:
         rules = {"a": QuietRule(AFTER_MS, "warning"), "b": QuietRule(10 * AFTER_MS, "critical")}
         watch = QuietWatch(lambda: dict(rules), clock=clock, calendar=clock)
         watch.take_up(PLACE)
-        watch.heard({(PLACE, "a"): (5, 50), (PLACE, "b"): (6, 60)})
+        watch.note({(PLACE, "a"): (5, 50), (PLACE, "b"): (6, 60)})
         clock.now += 60
         assert watch.due() == [PLACE]
         assert [each.stream for each in watch.silent(PLACE, 7, 1)] == ["a"]
@@ -132,14 +132,14 @@ class TestWatch:
         del rules["a"]
         clock.now += 60
         watch.due()
-        assert watch.heard({(PLACE, "a"): (8, 80)}) == []
+        assert watch.note({(PLACE, "a"): (8, 80)}) == []
 
     def test_that_watches_no_stream_says_nothing(self, clock: Clock) -> None:
         watch = QuietWatch(clock=clock)
         watch.take_up(PLACE)
         clock.now += 1e6
         assert watch.due() == []
-        assert watch.heard({(PLACE, "a"): (5, 50)}) == []
+        assert watch.note({(PLACE, "a"): (5, 50)}) == []
 
 
 class TestLog:

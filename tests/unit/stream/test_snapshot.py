@@ -20,7 +20,7 @@ from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import Route, ScoreStage
-from driftwatch.stream.snapshot import EVERY_S, MOST_OF_THE_TIME, Rhythm, Snapshot, load_snapshot
+from driftwatch.stream.snapshot import EVERY_S, MOST_OF_THE_TIME, SaveSchedule, Snapshot, load_snapshot
 from driftwatch.stream.time_windows import TimeRule, TimeSize
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
@@ -123,7 +123,7 @@ def test_a_restart_goes_on_from_it_as_if_there_had_been_none(reference: Referenc
 def test_it_is_kept_now_and_then_or_at_once_but_takes_little_of_the_time(
     passed_s: float, took_s: float, urgent: bool, due: bool
 ) -> None:
-    assert Rhythm(100.0, took_s).due(100.0 + passed_s, urgent=urgent) == due
+    assert SaveSchedule(100.0, took_s).due(100.0 + passed_s, urgent=urgent) == due
 
 
 def test_what_has_come_is_kept_though_nothing_more_comes(
@@ -133,7 +133,7 @@ def test_what_has_come_is_kept_though_nothing_more_comes(
     stages.work(deque(records(waves(30))), never)
     assert not (tmp_path / "state").exists()
     monkeypatch.setattr(snapshot, "EVERY_S", 0.0)
-    stages.listen(30)
+    stages.check_silence(30)
     found = load_snapshot(tmp_path / "state")
     assert found is not None
     assert found.position.seen == 30

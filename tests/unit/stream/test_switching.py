@@ -174,7 +174,7 @@ def test_the_alarm_stays_on_over_a_switch_until_all_windows_of_the_new_reference
     assert (resolved.state, resolved.reference[1]) == ("resolved", "two")
     # Five panes of the new reference make its longest window. Those of the shortest have been quiet for long by then.
     assert resolved.window.end_ms == 25 + 5
-    assert "the alarm began by reference one" in resolved.explanation
+    assert "the alarm was started by reference one" in resolved.explanation
     (same, undisturbed) = run(shelf, ordered(panes, [("one", COUNT)])).tests.alerts
     assert encode_alert(same) == encode_alert(firing)
     assert "reference" not in undisturbed.explanation
@@ -245,7 +245,7 @@ def test_states_survive_their_encoding(shelf: Shelf, newest: str, policy: Policy
 
 
 def test_a_newer_state_is_refused_with_the_remedy() -> None:
-    with pytest.raises(NewerFormatError, match=r"state of a: the state of a stream is of format 3.*install"):
+    with pytest.raises(NewerFormatError, match=r"state of a: the state of a stream has format 3.*install"):
         parse_state({**TestState().to_json(), "format": 3}, "the state of a")
 
 

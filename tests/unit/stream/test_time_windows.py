@@ -138,12 +138,12 @@ def test_a_state_file_does_where_there_is_no_log_to_read_again(reference: Refere
     find = lambda stream, version: FACTORY.standard(reference)  # noqa: E731
     whole, first = Tests(), TestStage(find)
     first.feed_all(list(enumerate(log[:stop])), whole)
-    kept = orjson.loads(orjson.dumps([whole.states, first.held_by_time()]))
+    kept = orjson.loads(orjson.dumps([whole.states, first.time_window_panes()]))
     second = TestStage(find, tested=stop, states=kept[0])
     panes = [decode_pane(encode_pane(pane)) for pane in first.panes()]
     for number, pane in enumerate(panes):
         second.feed(number - len(panes), pane, Tests())
-    second.hold_by_time(kept[1])
+    second.restore_time_windows(kept[1])
     second.feed_all(list(enumerate(log[stop:], stop)), whole)
     assert told(whole) == told(run(reference, log))
 
@@ -252,7 +252,7 @@ def test_slices_are_whole_wherever_a_builder_stops(log: list[tuple[int, int]], c
             count, time_ms = log[offset][0], sum(later for _, later in log[: offset + 1])
             record = Record("in", 0, offset, time_ms, None, b"")
             samples = np.array([[offset * 100.0 + i] for i in range(count)])
-            made += [*builder.add(record, "a", samples, np.arange(count)), *builder.passed(record)]
+            made += [*builder.add(record, "a", samples, np.arange(count)), *builder.advance(record)]
         return made
 
     made, position = list[RawPane](), None

@@ -103,7 +103,7 @@ def test_alerts_say_why_an_alarm_is_over_and_that_a_drift_has_come_back(
 ) -> None:
     tester = FACTORY("a", reference)
     tester.policy = replace(tester.policy, min_effect=0.5)
-    tester.hold_to(replace(tester.standard, policy=tester.policy, alarm=None))
+    tester.use_standard(replace(tester.standard, policy=tester.policy, alarm=None))
     told, drifted = [], []
     for i, pane in enumerate([*panes[:100], *panes[60:120]]):
         outcome = tester.feed(pane)
@@ -177,7 +177,7 @@ def test_single_samples_alarm_where_no_window_does_until_the_longest_window_is_o
     assert last.name == "martingale"
     assert last.statistic >= np.log(1e3)
     assert last.p_value == pytest.approx(np.exp(-last.statistic))
-    assert "one by one" in firing.explanation
+    assert "single samples surprise" in firing.explanation
     assert decode_alert(encode_alert(firing)) == firing
 
 
@@ -196,12 +196,12 @@ def test_an_anytime_alarm_that_is_taken_away_ends_and_one_that_is_added_begins(
     fired = next(i for i, pane in enumerate(panes) if tester.feed(pane).alerts)
     assert tester.bets is not None
     assert tester.bets.held > 0
-    tester.hold_to(replace(quiet, alarm=None))
+    tester.use_standard(replace(quiet, alarm=None))
     assert (tester.bets, tester.log_wealth) == (None, None)
     for pane in panes[fired + 1 : fired + 1 + quiet.policy.resolve_after]:
         tester.feed(pane)
     assert not tester.firing
-    tester.hold_to(quiet)
+    tester.use_standard(quiet)
     assert tester.log_wealth == 0.0
     assert any(tester.feed(pane).alerts for pane in panes[60:80])
 
@@ -227,9 +227,9 @@ def test_no_window_reaches_over_a_gap_and_stopping_after_it_changes_nothing(
     find = standards(reference)
     whole, stage = Tests(), TestStage(find)
     stage.feed_all(list(enumerate(panes[:15])), whole)
-    stage.break_off(15, ("input", 1))
+    stage.restart_windows(15, ("input", 1))
     assert stage.rewind == 11, "a gap in another partition ends no window"
-    stage.break_off(16, ("input", 0))
+    stage.restart_windows(16, ("input", 0))
     assert (stage.rewind, stage.next_offset) == (0, 17)
     stage.feed_all(list(enumerate(panes[15:17], 17)), whole)
     again = TestStage(find, tested=stage.next_offset, states={"a": whole.states["a"]})

@@ -52,7 +52,7 @@ def test_a_span_arrives_with_its_parent_its_links_and_what_was_told() -> None:
     with collector() as endpoint, opened(endpoint=endpoint.url, headers={"x-tenant": "me"}) as tracer:
         links = ["", UNSAMPLED, *[f"00-{i:032x}-{i:016x}-01" for i in range(1, 301)], PARENT, PARENT]
         with tracer.span("decode", parent=PARENT, links=links, topic="requests", offset=7) as span:
-            span.tell(stream="waves")
+            span.set(stream="waves")
         (arrived,) = endpoint.wait_for("decode")
     assert endpoint.receiver.received[0].headers["x-tenant"] == "me"
     assert arrived.context == span.context
@@ -163,7 +163,7 @@ import sys
 import driftwatch.daemon, driftwatch.forwarder
 from driftwatch.tracing import UNTRACED, open_tracer
 with open_tracer(None).span("score", parent="", links=["x"], samples=1) as span:
-    span.tell(stream="a")
+    span.set(stream="a")
     span.fail("")
 print(span is UNTRACED, span.context == "", [name for name in sys.modules if name.startswith("opentelemetry")])
 """
