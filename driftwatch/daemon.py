@@ -1,4 +1,4 @@
-"""The daemon that watches streams: puts its stages together."""
+"""The daemon that watches streams: builds its roles from a configuration and runs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.precision import set_scoring_precision
 from driftwatch.reference.reference import Reference, load_reference
-from driftwatch.reloading import Asked, Reloading
+from driftwatch.reloading import Reloading, ReloadRequests
 from driftwatch.running import (
     Interrupted,
     Monitor,
@@ -63,10 +63,10 @@ class Daemon:
 
     Args:
         config: what to watch.
-        references: by the path in the configuration.
-        monitor: told of everything.
-        queue: of samples that come by HTTP.
-        asked: for other references, and for another configuration.
+        references: by their path in the configuration.
+        monitor: receives every event.
+        queue: of samples received over HTTP.
+        asked: how a person requests a reload.
     """
 
     def __init__(
@@ -75,43 +75,43 @@ class Daemon:
         references: Mapping[str, Reference],
         monitor: Monitor,
         queue: IntakeQueue | None = None,
-        asked: Asked | None = None,
+        asked: ReloadRequests | None = None,
     ) -> None:
         self._queue = queue
         self.monitor = monitor
         self._plans = Plans(make_plan(config, {s.name: references[str(s.reference)] for s in config.streams}))
         self._delivering = Delivering(outlets_of(config, self._plans.streams, monitor))
         device = choose_device(config.device)
-        self._reloading = Reloading(self._plans, device, asked or Asked(), self._prepare, monitor.observe)
+        self._reloading = Reloading(self._plans, device, asked or ReloadRequests(), self._prepare, monitor.observe)
         stated = config.source.schema_registry if isinstance(config.source, KafkaSource) else None
         self._registry = open_registry(stated) if stated and "score" in config.roles else None
 
     @property
     def config(self) -> DaemonConfig:
-        """The configuration that is in force."""
+        """The configuration in force."""
         return self._plans.now.config
 
     def prepare(self) -> None:
-        """Calibrates thresholds, which takes seconds for each reference, and announces sinks and streams."""
+        """Calibrate thresholds, which takes seconds for each reference, and announce sinks and streams."""
         self._plans.now.calibrate()
         self._announce(None, self._plans.now)
 
     def _prepare(self, before: Plan, plan: Plan) -> Callable[[], None]:
-        """Makes ready what a plan asks for beside its references; what is returned puts it in force.
+        """Prepare what a plan needs in addition to its references; the returned function puts that in force.
 
         Raises:
             ConfigError: a sink cannot be made.
         """
         outlets = outlets_of(plan.config, self._plans.streams, self.monitor)
 
-        def put_in_force() -> None:
+        def apply() -> None:
             self._announce(before, plan)
             self._delivering.replace(outlets)
 
-        return put_in_force
+        return apply
 
     def _announce(self, before: Plan | None, plan: Plan) -> None:
-        """Tells what streams are compared with, where that is new."""
+        """Report what streams are compared with, where that is new."""
         now_ms = int(time.time() * 1000)
         self.monitor.metrics.expect_sinks(sink_names(plan.config))
         self.monitor.observe(StreamsConfigured(tuple(plan.references)))
@@ -136,7 +136,7 @@ class Daemon:
                 bound.info("calibration", remark=remark)
 
     def roles(self) -> Sequence[Role]:
-        """What is to run."""
+        """The roles to run."""
         source = self.config.source
         if isinstance(source, KafkaSource):
             stages = self._kafka_roles(source)
@@ -147,7 +147,7 @@ class Daemon:
         return [*stages, self._delivering, self._reloading]
 
     def close(self) -> None:
-        """Lets go of connections."""
+        """Release connections."""
         if self._registry:
             self._registry.close()
 
@@ -155,11 +155,11 @@ class Daemon:
         topic = self.config.alerts_topic
         instance = source.instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         observe, tracer = self.monitor.observe, self.monitor.tracer
-        made: list[Role] = []
+        roles: list[Role] = []
         prepare = Topics(source, topic, own_group=self.config.has_both_roles).ensure
         if "score" in self.config.roles:
             identity = f"{source.group}.score.{instance}"
-            made.append(
+            roles.append(
                 ScoreRole(
                     source,
                     self._stage,
@@ -172,7 +172,7 @@ class Daemon:
             )
         if "test" in self.config.roles:
             identity = f"{source.group}.test.{instance}"
-            made.append(
+            roles.append(
                 TestRole(
                     source,
                     self._plans.find,
@@ -185,7 +185,7 @@ class Daemon:
                     tracer=tracer,
                 )
             )
-        return made
+        return roles
 
     def _replay_role(self, source: ReplaySource, submit: Callable[[Announcement], None]) -> Role:
         folder = self.config.state_dir
@@ -239,39 +239,39 @@ class Daemon:
 
 
 def load_references(config: DaemonConfig) -> dict[str, Reference]:
-    """Every reference that a configuration names, by its path.
+    """Load every reference that a configuration names, by path.
 
     Raises:
-        ConfigError: a stream names one that is not there.
-        BundleError: one is damaged.
-        UsageError: there is no such device.
+        ConfigError: a bundle does not exist.
+        BundleError: a bundle is damaged.
+        UsageError: the device does not exist.
     """
     device = choose_device(config.device)
     set_scoring_precision(config.precision)
     for stream in config.streams:
         path = stream.reference
         if isinstance(path, Path) and not path.exists():
-            there = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
+            available = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
             raise ConfigError(
                 f"no such bundle: {path}",
                 where=f"streams: {stream.name}: reference",
-                remedy=f"write one by driftwatch train; {path.parent} has {', '.join(there[:8]) or 'none'}",
+                remedy=f"write one by driftwatch train; {path.parent} has {', '.join(available[:8]) or 'none'}",
             )
     return {str(place): load_reference(place, device) for place in {stream.reference for stream in config.streams}}
 
 
 def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None = None) -> int:
-    """Runs until SIGTERM or SIGINT, until a replay has come to its end, or until a role fails.
+    """Run until SIGTERM or SIGINT, until a replay is finished, or until a role fails.
 
     Args:
         config: what to watch.
-        reread: gives the configuration as it is by then, on SIGHUP; None if it cannot have changed.
+        reread: reads the configuration again, on SIGHUP; None if it cannot have changed.
 
     Returns:
         The exit code: 0 after a clean stop, 1 if a role failed.
 
     Raises:
-        DriftwatchError: it cannot start, or the error that ended a role.
+        DriftwatchError: the daemon cannot start, or a role ended with this error.
     """
     configure_logging(config.log.level, config.log.format)
     keep_freed_memory()
@@ -286,10 +286,10 @@ def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None =
     ):
         try:
             with interruptible(stop):
-                daemon = Daemon(config, load_references(config), monitor, queue, Asked(hangup, reread))
+                daemon = Daemon(config, load_references(config), monitor, queue, ReloadRequests(hangup, reread))
                 if lack := lack_of_kernels(torch.device(choose_device(config.device))):
                     log.warning("scoring is slower than necessary", because=lack.what, remedy=lack.remedy)
-                # Of many references minutes: whoever stops a daemon that has just been started waits half a minute.
+                # Interruptible, since many references take minutes, and a service manager kills after half a minute.
                 daemon.prepare()
         except Interrupted:
             log.info("stopped before it began")

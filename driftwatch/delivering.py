@@ -1,4 +1,4 @@
-"""Sinks while the daemon runs: others can take their place, and no alert is lost between them."""
+"""Runs sinks, which can be replaced while the daemon runs; no alert is lost in between."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from driftwatch.config import DaemonConfig, KafkaSource, named_sinks, one_by_one
 from driftwatch.running import Monitor, Role, RoleThread
 from driftwatch.stream.announcement import Announcement
 
-LOOK_S = 0.2
+CHECK_S = 0.2
 
 
 class Taker(Protocol):
-    """Takes alerts for a sink."""
+    """Accepts alerts for a sink."""
 
     def submit(self, alert: Announcement) -> None:
-        """Takes an alert; never waits for the sink."""
+        """Accept an alert; never waits for the sink."""
 
 
-Begun = tuple[Sequence[Role], Sequence[Taker]]
-"""The roles of a sink, and those of them that take alerts where no topic does."""
+SinkRoles = tuple[Sequence[Role], Sequence[Taker]]
+"""The roles of a sink, and those of them that accept alerts where no topic does."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outlet:
-    """A sink that is connected, and what will bring alerts to it.
+    """A connected sink, and the roles that will bring alerts to it.
 
     Args:
-        made_from: a sink that is made from the same is the same.
+        made_from: its configuration; outlets with an equal one are interchangeable.
         begin: makes its roles.
-        close: lets go of the connection.
+        close: releases the connection.
     """
 
     made_from: object
-    begin: Callable[[], Begun]
+    begin: Callable[[], SinkRoles]
     close: Callable[[], None]
 
 
-class _Open:
-    """An outlet whose roles run."""
+class _RunningOutlet:
+    """An outlet whose roles are running."""
 
     def __init__(self, outlet: Outlet) -> None:
         self.outlet = outlet
@@ -55,14 +55,14 @@ class _Open:
         for thread in self._threads:
             thread.start()
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         self._stopping.set()
 
     def close(self) -> None:
-        """Waits until its roles have ended.
+        """Wait until its roles have ended.
 
         Raises:
-            DriftwatchError: that ended one.
+            DriftwatchError: a role ended with this error.
         """
         self._stopping.set()
         for thread in self._threads:
@@ -79,7 +79,7 @@ class Delivering:
     """A role that runs the roles of sinks.
 
     Args:
-        outlets: to begin with, by the sink's name.
+        outlets: the initial ones, by the sink's name.
     """
 
     name = "sinks"
@@ -87,21 +87,21 @@ class Delivering:
     def __init__(self, outlets: Mapping[str, Outlet]) -> None:
         self._lock = threading.Lock()
         self._outlets = outlets
-        self._open: dict[str, _Open] = {}
-        # What came while some are not open yet, for these.
-        self._between: list[Announcement] | None = []
+        self._open: dict[str, _RunningOutlet] = {}
+        # Alerts that came while some outlets are not open yet, for these.
+        self._pending: list[Announcement] | None = []
 
     def submit(self, alert: Announcement) -> None:
-        """Takes an alert for every sink."""
+        """Accept an alert for every sink."""
         with self._lock:
             for each in self._open.values():
                 for taker in each.takers:
                     taker.submit(alert)
-            if self._between is not None:
-                self._between.append(alert)
+            if self._pending is not None:
+                self._pending.append(alert)
 
     def replace(self, outlets: Mapping[str, Outlet]) -> None:
-        """Lets other sinks take the place of the present ones; one that is made from the same stays as it is."""
+        """Replace the sinks by others; sinks with an unchanged configuration stay as they are."""
         with self._lock:
             kept = {
                 name: old
@@ -111,13 +111,13 @@ class Delivering:
             for name in kept:
                 outlets[name].close()
             self._outlets = {**outlets, **kept}
-            self._between = []
+            self._pending = []
 
     def run(self, stop: threading.Event) -> None:
-        """Runs until `stop` is set, or a sink's role has ended.
+        """Run until `stop` is set, or a sink's role has ended.
 
         Raises:
-            DriftwatchError: that ended a role.
+            DriftwatchError: a role ended with this error.
         """
         try:
             while True:
@@ -127,34 +127,34 @@ class Delivering:
                     with self._lock:
                         del self._open[name]
                 self._begin(outlets)
-                if stop.wait(LOOK_S) or any(each.ended.is_set() for each in self._open.values()):
+                if stop.wait(CHECK_S) or any(each.ended.is_set() for each in self._open.values()):
                     break
         finally:
             for each in self._open.values():
-                each.ask_to_stop()
+                each.request_stop()
             for each in self._open.values():
                 each.close()
 
     def _begin(self, outlets: Mapping[str, Outlet]) -> None:
-        """Begins with those that are not open, and gives them what came meanwhile."""
+        """Open outlets that are not open, and give them the alerts that came meanwhile."""
         with self._lock:
             new = [name for name in outlets if name not in self._open]
             for name in new:
-                self._open[name] = _Open(outlets[name])
-                for alert in self._between or ():
+                self._open[name] = _RunningOutlet(outlets[name])
+                for alert in self._pending or ():
                     for taker in self._open[name].takers:
                         taker.submit(alert)
             if outlets is self._outlets:
-                self._between = None
+                self._pending = None
 
 
 def outlets_of(config: DaemonConfig, streams: Collection[str], monitor: Monitor) -> dict[str, Outlet]:
-    """The sinks that a configuration asks for, connected, by name.
+    """The sinks of a configuration, connected, by name.
 
     Args:
         config: the configuration.
-        streams: that are watched, as they are at any time.
-        monitor: told of deliveries.
+        streams: the streams that are watched; they may change.
+        monitor: receives events about deliveries.
 
     Raises:
         ConfigError: a sink cannot be made.
@@ -167,14 +167,14 @@ def outlets_of(config: DaemonConfig, streams: Collection[str], monitor: Monitor)
     alerts = config.alerts.runbook_url, dict(config.alerts.severity)
     found: dict[str, Outlet] = {}
 
-    def begin_delivery(sink: Sink) -> Begun:
+    def begin_delivery(sink: Sink) -> SinkRoles:
         if isinstance(source, KafkaSource):
             return [TopicDelivery(sink, source, config.alerts_topic, observe, tracer)], []
         saved = folder / f"{sink.name}.undelivered.jsonl" if folder else None
         delivery = QueueDelivery(sink, observe, saved, tracer)
         return [delivery], [delivery]
 
-    def begin_upkeep(client: AlertmanagerClient) -> Begun:
+    def begin_upkeep(client: AlertmanagerClient) -> SinkRoles:
         saved = folder / f"{client.name}.firing.json" if folder else None
         upkeep = AlertmanagerUpkeep(client, streams, observe, saved, tracer)
         if isinstance(source, KafkaSource):

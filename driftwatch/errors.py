@@ -1,4 +1,4 @@
-"""Every error a user can meet: what happened, where, and the remedy, in one line."""
+"""The errors that a user can meet: what happened, where, and the remedy, in one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DriftwatchError(Exception):
 
     Args:
         what: what is wrong, with the offending value.
-        where: the file, option, topic or field it was found in.
+        where: the file, option, topic or field in which it was found.
         remedy: what the user can do about it.
     """
 
@@ -44,7 +44,7 @@ class DriftwatchError(Exception):
 
 
 class UsageError(DriftwatchError):
-    """A command was called in a way it cannot serve."""
+    """A command was called in a way that it does not support."""
 
     exit_code = 2
 
@@ -60,7 +60,7 @@ class DataError(DriftwatchError):
 
 
 class BundleError(DriftwatchError):
-    """A reference bundle is missing, damaged, or of another format version."""
+    """A reference bundle is missing, damaged, or has another format version."""
 
 
 class TrainingError(DriftwatchError):
@@ -72,7 +72,7 @@ class SourceError(DriftwatchError):
 
 
 class RegistryError(SourceError):
-    """The schema registry gives no usable answer: what waits for one is read again when it does."""
+    """The schema registry gives no usable answer; messages that need one are read again once it does."""
 
 
 class SinkError(DriftwatchError):
@@ -87,7 +87,7 @@ class MessageError(DriftwatchError):
         reason: the bounded label under which it is counted.
         where: the field or position in the message.
         remedy: what its sender can do about it.
-        row: of the message, if it is the fault of one; `what` begins with ``row N`` then, or ``sample N``.
+        row: the row at fault, if it is one; `what` then begins with ``row N`` or ``sample N``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What of the stages' events goes into the log: changes, and what is rare; never every sample."""
+"""Which of the stages' events are logged: changes and rare events, never every sample."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ log = structlog.get_logger("driftwatch")
 
 
 class EventLog:
-    """An observer that logs connections, state that is not kept, and what was not taken in: the 1st, 2nd, 4th, ...
+    """An observer that logs connections, failures to save state, and rejected messages: the 1st, 2nd, 4th, ...
 
-    Alerts are for the sinks, of which the log is one.
+    Alerts are left to the sinks, of which the log is one.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._lock = threading.Lock()
-        self._unkept = ""
+        self._state_trouble = ""
 
     def __call__(self, event: Event) -> None:
-        """Take an event into account."""
+        """Log an event, if it is worth a line."""
         match event:
             case DeadLettered(stream=stream, reason=reason, detail=detail):
-                if count := self._tell(stream, reason):
+                if count := self._count(stream, reason):
                     log.warning(
                         "message sent to the dead letters", stream=stream, reason=reason, count=count, detail=detail
                     )
             case RequestAnswered(outcome="shed" | "refused" | "unauthorized" | "too_large" as outcome, detail=detail):
-                if count := self._tell("intake", outcome):
+                if count := self._count("intake", outcome):
                     log.warning("request rejected", outcome=outcome, count=count, detail=detail)
             case MessagesGone():
                 log.error("messages were lost before they were read", **vars(event))
             case PartitionCrowded():
                 log.warning(
-                    "too many streams share a partition: panes are closed short, with more false alarms than asked for",
+                    "too many streams share a partition: short panes raise more false alarms than configured",
                     **vars(event),
-                    remedy="more partitions, or messages of more samples (docs/scale.md)",
+                    remedy="add partitions, or send messages of more samples (docs/scale.md)",
                 )
             case Progress(kind="source_connected", role=role):
                 log.info("connected", role=role)
-            case StateKept(trouble=trouble) if trouble != self._unkept:
-                self._unkept = trouble
+            case StateKept(trouble=trouble) if trouble != self._state_trouble:
+                self._state_trouble = trouble
                 if trouble:
                     log.error("state not kept; trying again", error=trouble)
                 else:
                     log.info("state is kept again")
 
-    def _tell(self, *kind: str) -> int:
-        """How many of a kind there were by now; 0 if that is not to be told again yet."""
+    def _count(self, *kind: str) -> int:
+        """Number of events of a kind so far if it is a power of two, else 0."""
         with self._lock:
             self._counts[kind] += 1
             count = self._counts[kind]

@@ -1,4 +1,4 @@
-"""The forwarder: takes samples in by HTTP and writes them to Kafka; it is small, since it loads no reference."""
+"""The forwarder: receives samples over HTTP and writes them to Kafka; it is small, since it loads no reference."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Forwarder:
     """A configured forwarder.
 
     Args:
-        config: what it takes in.
-        source: the same, of the samples.
-        target: where it writes.
-        monitor: told of everything.
-        queue: what was taken in.
+        config: of the daemon.
+        source: its source.
+        target: the topic to write to.
+        monitor: receives every event.
+        queue: of received samples.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class Forwarder:
         )
 
     def roles(self) -> Sequence[Role]:
-        """What is to run."""
+        """The roles to run."""
         return [self._role]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
 def run_forwarder(config: DaemonConfig, source: HttpSource, target: ForwardConfig) -> int:
-    """Runs until SIGTERM or SIGINT. There is nothing that it would read again on SIGHUP.
+    """Run until SIGTERM or SIGINT. SIGHUP has no effect: there is nothing to read again.
 
     Returns:
         The exit code: 0 after a clean stop, 1 if its role failed.
 
     Raises:
-        DriftwatchError: it cannot start, or the error that ended its role.
+        DriftwatchError: the forwarder cannot start, or its role ended with this error.
     """
     configure_logging(config.log.level, config.log.format)
     log.info("starting", version=__version__, source=source.kind, forward=target.topic)

@@ -1,4 +1,4 @@
-"""Where data and bundles are: paths of this machine, or URLs that fsspec reads, such as ``s3://bucket/key``."""
+"""Where data and bundles are: local paths, or URLs that fsspec reads, such as ``s3://bucket/key``."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[a-z]|:/)")
-"""A scheme has two letters or more; of a chain (``simplecache::s3://``) the first counts."""
+"""A scheme has two letters or more; in a chain (``simplecache::s3://``) the first counts."""
 
 _SCHEME = re.compile(r"^.*?:/+")
 
 READ_BYTES = 8 << 20
-"""Fetched at a time: remote files are read in order."""
+"""Fetched at a time; remote files are read in order."""
 
 COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, repr=False)
 class RemotePath:
-    """A file or folder behind a URL; has what is needed of `pathlib.Path`, and raises `OSError` as that does.
+    """A file or folder behind a URL; has the needed part of `pathlib.Path`, and raises `OSError` likewise.
 
     Args:
-        url: as fsspec takes it. Credentials and options come from where fsspec takes them: the environment
-            (``AWS_...``, ``FSSPEC_S3_ENDPOINT_URL``) and its configuration files.
+        url: in fsspec's form. Credentials and options come from where fsspec takes them: the environment (``AWS_...``,
+            ``FSSPEC_S3_ENDPOINT_URL``) and its configuration files.
     """
 
     url: str
@@ -45,7 +45,7 @@ class RemotePath:
         return f"RemotePath({str(self)!r})"
 
     def __str__(self) -> str:
-        """Without what may be secret: a user's password, a signed address's query."""
+        """The URL without possible secrets: a user's password, the query of a signed address."""
         scheme, separator, rest = self.url.partition("://")
         place, slash, path = rest.split("?")[0].partition("/")
         return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
@@ -59,7 +59,7 @@ class RemotePath:
 
     @property
     def scheme(self) -> str:
-        """``s3`` of ``s3://bucket/key``."""
+        """The scheme, for example ``s3`` of ``s3://bucket/key``."""
         return urlsplit(self.url).scheme
 
     @property
@@ -74,73 +74,73 @@ class RemotePath:
 
     @property
     def suffix(self) -> str:
-        """``.parquet`` and the like."""
+        """The suffix, such as ``.parquet``."""
         return self._pure.suffix
 
     def with_name(self, name: str) -> RemotePath:
-        """Another one beside this."""
+        """A path in the same folder with another name."""
         return RemotePath(f"{self.url.split('?')[0].rstrip('/').rpartition('/')[0]}/{name}")
 
     def exists(self) -> bool:
         """Whether there is a file or folder."""
-        with self._reached() as (files, path):
+        with self._file_system() as (files, path):
             return bool(files.exists(path))
 
     def is_dir(self) -> bool:
         """Whether it is a folder."""
-        with self._reached() as (files, path):
+        with self._file_system() as (files, path):
             return bool(files.exists(path)) and files.info(path)["type"] == "directory"
 
     def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
-        """The file, to be read from any place in it."""
-        with self._reached() as (files, path):
+        """Open the file for reading, with seeking."""
+        with self._file_system() as (files, path):
             return cast("BinaryIO", _RemoteFile(self, files.open(path, mode, block_size=READ_BYTES)))
 
     def below(self) -> list[RemotePath]:
-        """All files below this folder, in the order of their paths."""
-        with self._reached() as (files, path):
+        """All files below this folder, in order of their paths."""
+        with self._file_system() as (files, path):
             files.invalidate_cache()
             return self._named(files.find(path), path)
 
     def matching(self) -> list[RemotePath]:
-        """The files that match this path, in which ``*`` stands for any name, in the order of their paths."""
+        """The files that match this path, in which ``*`` stands for any name, in order of their paths."""
         fixed = RemotePath(self.url.partition("*")[0].rpartition("/")[0])
-        with self._reached() as (files, path), fixed._reached() as (_, start):
+        with self._file_system() as (files, path), fixed._file_system() as (_, start):
             files.invalidate_cache()
             return fixed._named((found for found in files.glob(path) if files.isfile(found)), start)
 
     def _named(self, paths: Any, start: str) -> list[RemotePath]:
-        """What lies at paths of the file system that begin with this one's own, `start`."""
+        """The locations of file-system paths that begin with this one's own, `start`."""
         return [self / path[len(start) :].lstrip("/") for path in sorted(paths)]
 
     def download(self, to: Path) -> None:
-        """Copies the file to one of this machine."""
+        """Copy the file to a local one."""
         with self.open() as source, to.open("wb") as target:
             shutil.copyfileobj(source, target, COPY_BYTES)
 
     def write_bytes(self, content: bytes) -> None:
-        """Writes the file; it appears when it is complete."""
-        with self._reached() as (files, path):
+        """Write the file; it appears once complete."""
+        with self._file_system() as (files, path):
             files.pipe_file(path, content)
 
     def upload(self, source: Path) -> None:
-        """Makes this a copy of a file of this machine; it appears when it is complete."""
-        with self._reached() as (files, path):
+        """Copy a local file here; it appears once complete."""
+        with self._file_system() as (files, path):
             files.put_file(str(source), path)
 
     def remove(self) -> None:
-        """Removes the file, if it is there."""
-        with self._reached() as (files, path):
+        """Remove the file, if it exists."""
+        with self._file_system() as (files, path):
             if files.exists(path):
                 files.rm_file(path)
 
     def require_bucket(self) -> None:
-        """Asks whether the bucket is there and may be reached, before a long work whose result is to go into it.
+        """Check that the bucket exists and can be reached, before long work whose result will go into it.
 
         Raises:
-            OSError: it is not.
+            OSError: it does not, or cannot.
         """
-        with self._reached() as (files, path):
+        with self._file_system() as (files, path):
             bucket = path.partition("/")[0]
             if not bucket or path.startswith(f"{self.scheme}:"):
                 return
@@ -150,9 +150,9 @@ class RemotePath:
                 raise FileNotFoundError(f"there is no bucket {bucket!r}") from None
 
     @contextmanager
-    def _reached(self) -> Iterator[tuple[AbstractFileSystem, str]]:
-        """The file system and the path in it; its errors, of any library, become `OSError`."""
-        files, path = _file_system(self)
+    def _file_system(self) -> Iterator[tuple[AbstractFileSystem, str]]:
+        """The file system and the path in it; errors of any library become `OSError`."""
+        files, path = _resolve(self)
         with _as_os_errors():
             yield files, path
 
@@ -162,7 +162,7 @@ Location = Path | RemotePath
 
 
 def locate(place: str | Path | RemotePath) -> Location:
-    """The location that a text stands for: a URL, else a path.
+    """The location for a text: a URL, else a path.
 
     >>> locate("s3://bucket/a.parquet").name, locate("file:///data/a.csv"), locate("data/a.csv")
     ('a.parquet', PosixPath('/data/a.csv'), PosixPath('data/a.csv'))
@@ -173,7 +173,7 @@ def locate(place: str | Path | RemotePath) -> Location:
 
 
 def files_below(folder: Location) -> Sequence[Location]:
-    """All files below a folder, in the order of their paths.
+    """All files below a folder, in order of their paths.
 
     Raises:
         OSError: it cannot be read.
@@ -184,7 +184,7 @@ def files_below(folder: Location) -> Sequence[Location]:
 
 
 def path_below(folder: Location, file: Location) -> str:
-    """Where a file is below a folder; nothing if it is that itself.
+    """The path of a file relative to a folder; empty if they are the same.
 
     >>> path_below(Path("."), Path("a/b.csv")), path_below(locate("s3://lake/a"), locate("s3://lake/a/b.csv"))
     ('a/b.csv', 'b.csv')
@@ -197,7 +197,7 @@ def path_below(folder: Location, file: Location) -> str:
 
 
 def matching_files(pattern: Location) -> Sequence[Location]:
-    """The files that match a path in which ``*`` stands for any name, in the order of their paths.
+    """The files that match a path in which ``*`` stands for any name, in order of their paths.
 
     Raises:
         OSError: the folder cannot be read.
@@ -210,7 +210,7 @@ def matching_files(pattern: Location) -> Sequence[Location]:
 
 @contextmanager
 def local_file(place: Location) -> Iterator[Path]:
-    """A file as one of this machine, meanwhile: itself, or a copy.
+    """A local file for a location while the context lasts: the file itself, or a copy.
 
     Raises:
         OSError: it cannot be read.
@@ -225,10 +225,10 @@ def local_file(place: Location) -> Iterator[Path]:
 
 
 def try_folder(folder: Path) -> None:
-    """Tries whether a folder can be written to, or made: makes one in it, or in the nearest above it, and removes that.
+    """Check that a folder can be written to, or created, by creating a folder in it or in its nearest existing parent.
 
     Raises:
-        OSError: it cannot, whatever rights say; its `filename` is the nearest that is there.
+        OSError: it cannot, whatever the permissions say; its `filename` is that nearest folder.
     """
     nearest = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110 - never raises
     try:
@@ -238,7 +238,7 @@ def try_folder(folder: Path) -> None:
 
 
 class _RemoteFile(io.BufferedIOBase):
-    """A remote file whose errors are `OSError`, as readers of files expect them."""
+    """A remote file whose errors are `OSError`, as file readers expect."""
 
     def __init__(self, place: RemotePath, file: Any) -> None:
         self.name = str(place)
@@ -266,7 +266,7 @@ class _RemoteFile(io.BufferedIOBase):
         super().close()
 
 
-def _file_system(place: RemotePath) -> tuple[AbstractFileSystem, str]:
+def _resolve(place: RemotePath) -> tuple[AbstractFileSystem, str]:
     try:
         import fsspec
     except ImportError:
@@ -277,13 +277,13 @@ def _file_system(place: RemotePath) -> tuple[AbstractFileSystem, str]:
         remedy = "pip install 'driftwatch[remote]'" if place.scheme in ("s3", "s3a", "http", "https") else ""
         raise UsageError(str(error), where=str(place), remedy=remedy) from None
     except ValueError as error:
-        raise UsageError(f"is no URL that can be read: {error}", where=str(place)) from None
+        raise UsageError(f"is not a URL that can be read: {error}", where=str(place)) from None
     return files, path
 
 
 @contextmanager
 def _as_os_errors() -> Iterator[None]:
-    """Every library beneath fsspec has exceptions of its own; what they say reaches the user in one kind."""
+    """Turn exceptions of the libraries beneath fsspec, each with its own kinds, into `OSError`."""
     try:
         yield
     except (OSError, DriftwatchError):

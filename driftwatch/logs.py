@@ -18,28 +18,28 @@ from driftwatch.terminal import printable
 
 SECRET = re.compile(r"password|passwd|secret|token|authorization|credential|api_?key|routing_key", re.IGNORECASE)
 MASK = "***"
-LEAST = {
-    # At debug it tells passwords: in its configuration, and in each message to a broker that has them.
+LIBRARY_LEVELS = {
+    # At debug it logs passwords: in its configuration, and in each message to a broker that has them.
     "kafka": (logging.ERROR, logging.INFO),
     "uvicorn": (logging.WARNING, logging.DEBUG),
-    # It tells whole addresses, of which those of webhooks are secrets.
+    # It logs whole addresses, and those of webhooks are secrets.
     "httpx": (logging.WARNING, logging.WARNING),
     "httpcore": (logging.WARNING, logging.INFO),
-    # Where fsspec's libraries found credentials is of interest once something is wrong; at debug they tell tokens.
+    # Where credentials were found is of interest only once something is wrong; at debug, tokens are logged.
     "botocore": (logging.WARNING, logging.INFO),
     "aiobotocore": (logging.WARNING, logging.INFO),
-    # What it says of every batch that did not arrive, driftwatch.tracing says once.
+    # It logs every batch that did not arrive; driftwatch.tracing logs that once.
     "opentelemetry.exporter": (logging.CRITICAL, logging.DEBUG),
     "opentelemetry.sdk._shared_internal": (logging.CRITICAL, logging.DEBUG),
 }
-"""How grave it must be for a library to be heard, and at ``debug``."""
+"""The lowest levels at which libraries are logged: normally, and at ``debug``."""
 
 
 def configure_logging(level: str = "info", format: Literal["auto", "json", "console"] = "auto") -> None:  # noqa: A002
-    """Sets up structlog, and Python's own logging to go the same way; to stderr.
+    """Set up structlog, and route Python's own logging through it; to stderr.
 
     Args:
-        level: ``debug``, ``info``, ``warning`` or ``error``; libraries speak up at ``debug`` only.
+        level: ``debug``, ``info``, ``warning`` or ``error``; libraries log their details at ``debug`` only.
         format: ``console`` for people, ``json`` for machines, ``auto`` by whether stderr is a terminal.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -54,11 +54,11 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     if console:
         colors = sys.stderr.isatty()
         last: list[Processor] = [
-            _show,
+            _escape,
             structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
         ]
     else:
-        # Without local variables, among which are passwords and samples.
+        # Without local variables, which include passwords and samples.
         tracebacks = ExceptionDictTransformer(show_locals=False)
         last = [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -74,24 +74,24 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     if number > logging.DEBUG:
-        handler.addFilter(Sparing("kafka"))
+        handler.addFilter(RepeatFilter("kafka"))
     logging.basicConfig(level=number, handlers=[handler], force=True)
-    for name, (usual, at_debug) in LEAST.items():
+    for name, (usual, at_debug) in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(at_debug if number == logging.DEBUG else max(number, usual))
     threading.excepthook = _log_crash
 
 
 def log_to_stderr() -> None:
-    """Keeps a command's log out of its output, which may be JSON; by itself structlog writes to stdout."""
+    """Keep a command's log out of its output, which may be JSON; by default structlog writes to stdout."""
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
-class Sparing(logging.Filter):
-    """Lets a library say the same thing once in a while only; kafka-python repeats itself while a broker is away.
+class RepeatFilter(logging.Filter):
+    """Passes a library's record only now and then if it repeats; kafka-python repeats itself while a broker is away.
 
     Args:
         library: whose records are thinned, by the first part of the logger's name.
-        every_s: seconds that must lie between two records that one line of the library's code writes.
+        every_s: least seconds between two records from one line of the library's code.
     """
 
     def __init__(self, library: str, every_s: float = 30.0) -> None:
@@ -100,34 +100,34 @@ class Sparing(logging.Filter):
         self._last: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is to be written."""
+        """Whether to write a record."""
         if record.name.partition(".")[0] != self._library:
             return True
         place = (record.pathname, record.lineno)
-        said, now = self._last.get(place), time.monotonic()
-        if said is not None and now - said < self._every_s:
+        last, now = self._last.get(place), time.monotonic()
+        if last is not None and now - last < self._every_s:
             return False
         self._last[place] = now
         return True
 
 
 def _log_crash(crash: threading.ExceptHookArgs) -> None:
-    """A thread's unforeseen error goes to the log as all else does, not to stderr between its lines."""
+    """Log a thread's unexpected error like everything else, instead of printing it between the lines on stderr."""
     if crash.exc_value is None:
         return
-    told = (crash.exc_type, crash.exc_value, crash.exc_traceback)
+    exc_info = (crash.exc_type, crash.exc_value, crash.exc_traceback)
     structlog.get_logger("driftwatch").critical(
-        "crashed: a fault in driftwatch, please report it", thread=getattr(crash.thread, "name", ""), exc_info=told
+        "crashed: a bug in driftwatch, please report it", thread=getattr(crash.thread, "name", ""), exc_info=exc_info
     )
 
 
-def _show(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Shows what would steer a terminal; JSON escapes it by itself."""
-    return {printable(key): printable(told) if isinstance(told, str) else told for key, told in event.items()}
+def _escape(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what would control a terminal; JSON escapes it anyway."""
+    return {printable(key): printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Hides the values of keys that look as if they held secrets.
+    """Hide the values of keys that look like secrets.
 
     >>> mask_secrets(None, "info", {"event": "x", "sasl_password": "hunter2"})
     {'event': 'x', 'sasl_password': '***'}

@@ -1,6 +1,6 @@
-"""What streams are scored and tested by at a time: references, routes and standards, put together from a configuration.
+"""What streams are currently scored and tested by: references, routes and standards, built from a configuration.
 
-A plan never changes; another one takes its place as a whole, and the stages take it up between two units of their work.
+A plan never changes; it is replaced by another as a whole, which the stages pick up between two units of work.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from driftwatch.stream.score_stage import Route
 from driftwatch.stream.windows import Standard
 
 REMEMBERED = 2
-"""References of a stream beside the present one: panes that they scored may still be on their way."""
+"""References of a stream that are kept in addition to the current one: panes scored by them may still come."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,11 @@ class Plan:
     """What streams are scored and tested by.
 
     Args:
-        config: what is to be watched.
-        references: that each stream is compared with at present.
-        earlier: references whose panes may still come, the newest first; of streams that are no more, too.
-        routes: what becomes of each stream's messages.
-        factory: of the standards that windows are held to.
+        config: what to watch.
+        references: the current reference of each stream.
+        earlier: references whose panes may still come, newest first; also of streams that were removed.
+        routes: how each stream's messages are handled.
+        factory: makes the standards that windows are tested against.
     """
 
     config: DaemonConfig
@@ -45,19 +45,19 @@ class Plan:
 
     def find(self, stream: str, version: str | None = None) -> Standard | None:
         """See `driftwatch.stream.switching.FindStandard`."""
-        present = self.references.get(stream)
-        candidates: Iterable[Reference] = (*([present] if present else []), *self.earlier.get(stream, ()))
+        current = self.references.get(stream)
+        candidates: Iterable[Reference] = (*([current] if current else []), *self.earlier.get(stream, ()))
         if version is None:
-            candidates = [present] if present else []
+            candidates = [current] if current else []
         for reference in candidates:
             if version in (None, reference.version):
                 return self.factory.standard(reference)
         return None
 
     def calibrate(self) -> None:
-        """Calibrates the standards of all references, which takes seconds for each that is new.
+        """Calibrate the standards of all references, which takes seconds for each new one.
 
-        A daemon that only scores has no use for them: each of a fleet that starts would simulate the same streams.
+        A daemon that only scores does not need them; otherwise each of a fleet would simulate the same streams.
         """
         if self.config.tests:
             for reference in self.known().values():
@@ -71,12 +71,12 @@ def make_plan(
     *,
     wanted: Iterable[tuple[str, Reference]] = (),
 ) -> Plan:
-    """A plan; what the one before has is used again.
+    """Make a plan, reusing what the one before has.
 
     Args:
-        config: what is to be watched.
-        references: of each stream.
-        before: the plan that it is to take the place of.
+        config: what to watch.
+        references: by stream.
+        before: the plan to replace.
         wanted: further references of streams, whose panes wait for them.
     """
     held = {stream: list(each) for stream, each in (before.earlier if before else {}).items()}
@@ -103,7 +103,7 @@ def make_plan(
 
 
 class StreamNames(Collection[str]):
-    """The names of the streams that are watched at present."""
+    """The names of the streams that are currently watched."""
 
     def __init__(self, plans: Plans) -> None:
         self._plans = plans
@@ -119,10 +119,10 @@ class StreamNames(Collection[str]):
 
 
 class Plans:
-    """The plan that is in force; any thread may ask.
+    """The plan in force; thread-safe.
 
     Args:
-        first: to begin with.
+        first: the initial plan.
     """
 
     def __init__(self, first: Plan) -> None:
@@ -134,11 +134,11 @@ class Plans:
         return self.now.find(stream, version)
 
     def routes(self) -> Mapping[str, Route]:
-        """Of the plan that is in force."""
+        """Routes of the plan in force."""
         return self.now.routes
 
     def quiet_rules(self) -> QuietRules:
-        """Of the plan that is in force."""
+        """Rules on silent streams of the plan in force."""
         config = self.now.config
         severity = config.alerts.least_severity
         return {stream: QuietRule(after_ms, severity) for stream, after_ms in config.quiet_after_ms.items()}

@@ -1,6 +1,6 @@
-"""Other references and another configuration while the daemon runs.
+"""Reloads references and the configuration while the daemon runs.
 
-They are found, verified and calibrated beside the work, and put in force as a whole or not at all.
+New ones are found, verified and calibrated without interrupting the stages, and put in force completely or not at all.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from driftwatch.reference.mlflow_client import SCHEMES
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.stream.events import Observer, Reloaded
 
-LOOK_S = 0.3
-"""Between two looks at whether something was asked for."""
+CHECK_S = 0.3
+"""Between two checks for a request to reload."""
 
 NAMED = 10
-"""Changes in one line of the log."""
+"""How many changes one line of the log lists."""
 
 WANTED_S = 2.0
-"""Between two looks for a reference that panes wait for."""
+"""Between two checks for a reference that panes wait for."""
 
 log = structlog.get_logger("driftwatch.reload")
 
@@ -39,16 +39,16 @@ RELOADED = frozenset({"streams", "alerts", "sinks", "references"})
 """Sections of a configuration that may change while the daemon runs."""
 
 UNCHANGED_ALERTS = ("examples",)
-"""Settings of alerts that may not: they are of the score role, which has them from its start."""
+"""Settings of alerts that may not change: the score role reads them once, at its start."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How a person asks for a reload.
+class ReloadRequests:
+    """How a person requests a reload.
 
     Args:
-        hangup: asks for a look at everything.
-        reread: gives the configuration as it is by then; None if it cannot have changed.
+        hangup: requests a check of everything.
+        reread: reads the configuration again; None if it cannot have changed.
     """
 
     hangup: threading.Event = field(default_factory=threading.Event)
@@ -56,17 +56,17 @@ class Asked:
 
 
 class Reloading:
-    """A role that looks for other references: every so often, on a hangup, and when panes wait for one.
+    """A role that checks for other references: regularly, on a hangup, and when panes wait for one.
 
-    On a hangup it also looks for another configuration.
+    On a hangup it also checks for another configuration.
 
     Args:
-        plans: whose present plan is replaced.
+        plans: holds the plan to be replaced.
         device: to load references on.
-        asked: by a person.
-        prepare: makes ready what a plan needs that is to take the place of another, both of them calibrated; what it
-            returns tells of the new one, and puts in force what is not in the plan itself.
-        observer: told of what became of it.
+        asked: how a person requests a reload.
+        prepare: prepares the change from a plan to another, both calibrated; the function that it returns reports the
+            new plan, and puts in force what is not in the plan itself.
+        observer: receives the outcomes.
     """
 
     name = "reload"
@@ -75,7 +75,7 @@ class Reloading:
         self,
         plans: Plans,
         device: str,
-        asked: Asked,
+        requested: ReloadRequests,
         prepare: Callable[[Plan, Plan], Callable[[], None]],
         observer: Observer,
     ) -> None:
@@ -83,33 +83,33 @@ class Reloading:
         self._device = device
         self._prepare = prepare
         self._observe = observer
-        self._asked = asked
+        self._requests = requested
         self._lock = threading.Lock()
         self._wanted: set[tuple[str, str]] = set()
         self._refused: dict[str, str] = {}
 
     def want(self, stream: str, version: str) -> None:
-        """Asks for a stream's reference of a version."""
+        """Request a version of a stream's reference."""
         with self._lock:
             self._wanted.add((stream, version))
 
     def run(self, stop: threading.Event) -> None:
-        """Looks until `stop` is set."""
-        looked = time.monotonic()
-        sought: set[tuple[str, str]] = set()
-        while not stop.wait(LOOK_S):
-            asked = self._asked.hangup.is_set()
-            self._asked.hangup.clear()
-            before, sought = sought, self._missing()
-            every_s = WANTED_S if sought else self._plans.now.config.references.watch_s
-            if asked:
+        """Check until `stop` is set."""
+        checked_s = time.monotonic()
+        missing: set[tuple[str, str]] = set()
+        while not stop.wait(CHECK_S):
+            requested = self._requests.hangup.is_set()
+            self._requests.hangup.clear()
+            before, missing = missing, self._missing()
+            every_s = WANTED_S if missing else self._plans.now.config.references.watch_s
+            if requested:
                 self._reconfigure()
-            if asked or sought - before or time.monotonic() - looked > every_s:
-                self._look(sought, asked=asked)
-                looked = time.monotonic()
+            if requested or missing - before or time.monotonic() - checked_s > every_s:
+                self._check(missing, requested=requested)
+                checked_s = time.monotonic()
 
     def _missing(self) -> set[tuple[str, str]]:
-        """What is wanted and not here."""
+        """References that were requested and are still missing."""
         with self._lock:
             plan = self._plans.now
             self._wanted = {
@@ -120,12 +120,12 @@ class Reloading:
             return set(self._wanted)
 
     def _reconfigure(self) -> None:
-        """Takes up another configuration, if there is one and all of it can be taken up."""
-        if self._asked.reread is None:
+        """Switch to another configuration, if there is one and all of it can be used."""
+        if self._requests.reread is None:
             return
         plan = self._plans.now
         try:
-            config = self._asked.reread()
+            config = self._requests.reread()
             require_reloadable(plan.config, config)
             if config == plan.config:
                 log.info("configuration unchanged")
@@ -135,7 +135,7 @@ class Reloading:
             references = {stream.name: self._configured(stream, plan, loaded) for stream in config.streams}
             seconds = self._take_up(plan, make_plan(config, references, plan))
         except DriftwatchError as error:
-            log.error("configuration refused; the one from before stays in force", error=str(error))
+            log.error("configuration refused; the previous one stays in force", error=str(error))
             self._observe(Reloaded("configuration", "refused", detail=str(error)))
         else:
             changed = _listed(changes(plan.config, config))
@@ -143,119 +143,119 @@ class Reloading:
             self._observe(Reloaded("configuration", "taken_up"))
 
     def _configured(self, stream: StreamConfig, plan: Plan, loaded: dict[str, Reference]) -> Reference:
-        """The reference of a stream of another configuration: the present one, where its place is the same.
+        """The reference of a stream in another configuration: the current one, if its place is unchanged.
 
         Raises:
-            DriftwatchError: there is none, or samples of the stream do not fit it.
+            DriftwatchError: there is none, or it does not fit samples of the stream.
         """
-        before, present = plan.config.stream(stream.name), plan.references.get(stream.name)
+        before, current = plan.config.stream(stream.name), plan.references.get(stream.name)
         if before is not None and before.reference == stream.reference:
             return plan.references[stream.name]
-        return self._at(stream, present, loaded, asked=True)
+        return self._at(stream, current, loaded, requested=True)
 
-    def _look(self, sought: set[tuple[str, str]], *, asked: bool) -> None:
-        """Takes up the references that are where they should be, and those that are sought."""
+    def _check(self, missing: set[tuple[str, str]], *, requested: bool) -> None:
+        """Switch to the references at their configured places, and add those that panes wait for."""
         plan = self._plans.now
         found, loaded = dict(plan.references), plan.known()
         wanted: list[tuple[str, Reference]] = []
         changed: list[str] = []
         for stream in plan.config.streams:
-            present = plan.references[stream.name]
+            current = plan.references[stream.name]
             try:
-                reference = self._at(stream, present, loaded, asked=asked)
+                reference = self._at(stream, current, loaded, requested=requested)
             except DriftwatchError as error:
-                self._refuse(stream.name, str(error), asked=asked)
+                self._refuse(stream.name, str(error), requested=requested)
                 continue
-            if reference.version != present.version:
+            if reference.version != current.version:
                 found[stream.name] = reference
                 changed.append(stream.name)
-            elif asked or stream.name in self._refused:
-                self._tell(stream.name, "unchanged")
-        for name, version in sought - {(name, reference.version) for name, reference in found.items()}:
+            elif requested or stream.name in self._refused:
+                self._report(stream.name, "unchanged")
+        for name, version in missing - {(name, reference.version) for name, reference in found.items()}:
             wanted += self._beside(plan, name, version)
         if changed or wanted:
             seconds = self._take_up(plan, make_plan(plan.config, found, plan, wanted=wanted))
             taken = [*((name, found[name]) for name in changed), *wanted]
-            told = [f"{name} {reference.version}" for name, reference in taken]
-            log.info("references taken up", references=_listed(told), seconds=seconds)
+            details = [f"{name} {reference.version}" for name, reference in taken]
+            log.info("references taken up", references=_listed(details), seconds=seconds)
         for name in changed:
-            self._tell(name, "taken_up")
+            self._report(name, "taken_up")
 
     def _take_up(self, plan: Plan, new: Plan) -> float:
-        """Puts a plan in force; returns how many seconds that took."""
+        """Put a plan in force; return how many seconds that took."""
         started = time.monotonic()
         new.calibrate()
-        put_in_force = self._prepare(plan, new)
-        # What is told of streams that nobody has heard of is dropped, and much is told only once.
-        put_in_force()
+        apply = self._prepare(plan, new)
+        # First, since events on unknown streams are dropped, and many events are sent only once.
+        apply()
         self._plans.now = new
         new.factory.keep(new.known())
         return round(time.monotonic() - started, 2)
 
     def _at(
-        self, stream: StreamConfig, present: Reference | None, loaded: dict[str, Reference], *, asked: bool
+        self, stream: StreamConfig, current: Reference | None, loaded: dict[str, Reference], *, requested: bool
     ) -> Reference:
-        """The reference where a stream's should be, if samples of the stream fit it.
+        """The reference at a stream's configured place, if it fits samples of the stream.
 
         Raises:
-            DriftwatchError: there is none.
+            DriftwatchError: there is none, or it does not fit.
         """
         place = stream.reference
         if isinstance(place, RemotePath) and place.scheme in SCHEMES:
-            if present is not None and not asked:
-                return present
+            if current is not None and not requested:
+                return current
             reference = load_reference(place, self._device)
         else:
             reference = loaded.get(peek_version(place)) or load_reference(place, self._device)
-        if present is not None:
-            self._require_fit(reference, present, str(place))
+        if current is not None:
+            self._require_fit(reference, current, str(place))
         return loaded.setdefault(reference.version, reference)
 
     def _beside(self, plan: Plan, stream: str, version: str) -> list[tuple[str, Reference]]:
-        """The reference of a version, if it is in a folder beside that of the stream."""
-        stated = plan.config.stream(stream)
-        place = bundle_beside(stated.reference, version) if stated else None
+        """The reference with a version, if it is in a folder beside that of the stream."""
+        configured = plan.config.stream(stream)
+        place = bundle_beside(configured.reference, version) if configured else None
         if place is None:
             return []
         try:
             reference = load_reference(place, self._device)
             self._require_fit(reference, plan.references[stream], str(place))
         except DriftwatchError as error:
-            self._refuse(stream, str(error), asked=False)
+            self._refuse(stream, str(error), requested=False)
             return []
         return [(stream, reference)]
 
-    def _require_fit(self, reference: Reference, present: Reference, where: str) -> None:
-        """Refuses a reference that does not read the samples that the present one reads.
+    def _require_fit(self, reference: Reference, current: Reference, where: str) -> None:
+        """Reject a reference that does not read the same samples as the current one.
 
         Raises:
             BundleError: it does not.
         """
-        fits = same_samples(reference.schema, present.schema)
+        fits = same_samples(reference.schema, current.schema)
         if isinstance(self._plans.now.config.source, ReplaySource):
-            fits = reference.schema == present.schema
+            fits = reference.schema == current.schema
         if not fits:
             raise BundleError(
                 f"is for samples of another kind: {reference.schema.describe()}, the stream's so far are "
-                f"{present.schema.describe()}",
+                f"{current.schema.describe()}",
                 where=where,
                 remedy="give the stream another name in the configuration, or put the right bundle there",
             )
 
-    def _refuse(self, stream: str, told: str, *, asked: bool) -> None:
-        """Tells that the present reference stays; once for each reason."""
-        if asked or self._refused.get(stream) != told:
-            self._refused[stream] = told
-            log.error("reference refused; the present one stays", stream=stream, error=told)
-            self._observe(Reloaded("reference", "refused", stream, told))
+    def _refuse(self, stream: str, details: str, *, requested: bool) -> None:
+        """Report that the current reference stays; once for each reason."""
+        if requested or self._refused.get(stream) != details:
+            self._refused[stream] = details
+            log.error("reference refused; the current one stays", stream=stream, error=details)
+            self._observe(Reloaded("reference", "refused", stream, details))
 
-    def _tell(self, stream: str, outcome: Literal["taken_up", "unchanged"]) -> None:
+    def _report(self, stream: str, outcome: Literal["taken_up", "unchanged"]) -> None:
         self._refused.pop(stream, None)
         self._observe(Reloaded("reference", outcome, stream))
 
 
 def changes(before: DaemonConfig, config: DaemonConfig) -> Sequence[str]:
-    """The keys of a configuration that are others by now; streams by their names. Values may be secret."""
+    """The changed keys of a configuration; for streams, their names. Values may be secret, and are left out."""
     keys = [
         f"{section}.{key}"
         for section in ("alerts", "references")
@@ -267,12 +267,12 @@ def changes(before: DaemonConfig, config: DaemonConfig) -> Sequence[str]:
     return [*keys, *(["sinks"] if before.sinks != config.sinks else []), *streams]
 
 
-def _listed(told: Sequence[str]) -> str:
-    return ", ".join(told[:NAMED]) + (f" and {len(told) - NAMED} more" if told[NAMED:] else "")
+def _listed(details: Sequence[str]) -> str:
+    return ", ".join(details[:NAMED]) + (f" and {len(details) - NAMED} more" if details[NAMED:] else "")
 
 
 def require_reloadable(before: DaemonConfig, config: DaemonConfig) -> None:
-    """Refuses a configuration that differs in what cannot change while the daemon runs.
+    """Reject a configuration that differs in what cannot change while the daemon runs.
 
     Raises:
         ConfigError: it does.
@@ -289,5 +289,5 @@ def require_reloadable(before: DaemonConfig, config: DaemonConfig) -> None:
         fixed.append("the alerts topic")
     if fixed:
         raise ConfigError(
-            f"{', '.join(fixed)} cannot change while the daemon runs", remedy="restart it, or leave that as it was"
+            f"{', '.join(fixed)} cannot change while the daemon runs", remedy="restart it, or undo that change"
         )

@@ -1,4 +1,4 @@
-"""What every daemon has, whatever its roles: threads for them, signals that stop it, and what it shows of itself."""
+"""What every daemon has, whatever its roles: threads for them, signals that stop it, and its HTTP endpoints."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ STALL_S = 120.0
 STOP_S = 4.0
 STOPS = (signal.SIGTERM, signal.SIGINT)
 SWITCH_S = 2e-5
-"""After which a computing thread lets another one run, beside an HTTP intake. At Python's own 5 ms a request waits for
-scoring at each step of its way: 10 ms for one in a hundred, instead of 2.5 (benchmarks/intake.py)."""
+"""Python's thread switch interval beside an HTTP intake. At the default of 5 ms, a request waits for scoring at each
+step of its way: 10 ms for one in a hundred, instead of 2.5 (benchmarks/intake.py)."""
 
 FULL_COLLECTIONS = 100
-"""Middle ones from one full collection to the next, ten times Python's own. Each walks through all streams' panes:
-of a thousand it was a third of what their tests cost (`benchmarks.growth`). There is hardly a cycle for it to free."""
+"""Middle-generation collections between two full ones, ten times Python's default. Each full one walks through all
+streams' panes: with a thousand, that was a third of the cost of testing (`benchmarks.growth`), for hardly any gain."""
 
 log = structlog.get_logger("driftwatch")
 
 
 class Role(Protocol):
-    """Something that runs in a thread until it is told to stop."""
+    """Something that runs in a thread until stopped."""
 
     name: str
 
     def run(self, stop: threading.Event) -> None:
-        """Works until `stop` is set, or all is done."""
+        """Work until `stop` is set, or all is done."""
 
 
 class RoleThread(threading.Thread):
-    """Runs one role, and keeps the error that ended it, if one did.
+    """Runs one role, and keeps the error that ended it, if any.
 
     Args:
         role: to run.
-        stop: tells it to stop.
+        stop: requests it to stop.
         ended: is set when the role has ended, for whatever reason.
     """
 
@@ -77,13 +77,13 @@ class RoleThread(threading.Thread):
             self._ended.set()
 
 
-class Runs(Protocol):
-    """Something that is made of roles."""
+class Runnable(Protocol):
+    """Something that consists of roles."""
 
     monitor: Monitor
 
     def roles(self) -> Sequence[Role]:
-        """What is to run."""
+        """The roles to run."""
 
     def close(self) -> None:
         """Called when all roles have ended."""
@@ -91,7 +91,7 @@ class Runs(Protocol):
 
 @dataclass(frozen=True)
 class Monitor:
-    """All that watches a daemon: metrics, health and status, the one observer that feeds them, and the tracer."""
+    """Everything that monitors a daemon: metrics, health and status, the observer that feeds them, and the tracer."""
 
     metrics: Metrics
     health: Health
@@ -104,7 +104,7 @@ def build_monitor(config: DaemonConfig, *more: Observer) -> Monitor:
     """Metrics, health, status and tracer of a daemon that is about to start.
 
     Raises:
-        ConfigError: traces are asked for, and OpenTelemetry is not installed.
+        ConfigError: traces are configured, and OpenTelemetry is not installed.
     """
     roles = _role_names(config)
     streams = [stream.name for stream in config.streams]
@@ -126,19 +126,19 @@ def _role_names(config: DaemonConfig) -> list[str]:
 
 
 def spare_collector() -> None:
-    """Spares Python's garbage collector what stays: call it when all is loaded, before roles start."""
-    gc.freeze()  # else it walks through all of a model, again and again
+    """Reduce the work of Python's garbage collector; call it when everything is loaded, before roles start."""
+    gc.freeze()  # otherwise each full collection walks through the models
     gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTIONS)
 
 
-def run_roles(daemon: Runs, stop: threading.Event) -> int:
-    """Runs a daemon's roles until `stop` is set or one of them ends; then stops the others. `stop` is left as it is."""
+def run_roles(daemon: Runnable, stop: threading.Event) -> int:
+    """Run a daemon's roles until `stop` is set or one of them ends; then stop the others. Does not set `stop`."""
     ended, stopping = threading.Event(), threading.Event()
     threads = [RoleThread(role, stopping, ended) for role in daemon.roles()]
     for thread in threads:
         thread.start()
     while not stop.is_set():
-        # An ended role sets `ended`; a signal sets `stop`. Waiting with a limit lets the handler run.
+        # An ended role sets `ended`; a signal sets `stop`. The time limit lets Python run the signal handler.
         if ended.wait(0.2):
             break
     stopping.set()
@@ -179,18 +179,18 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 class Interrupted(BaseException):
-    """A signal to stop came where there was nothing to finish."""
+    """A stop was signalled while there was nothing to finish."""
 
 
 @contextmanager
 def interruptible(stop: threading.Event) -> Iterator[None]:
-    """What is done meanwhile is left where it is when a signal to stop comes, or has come.
+    """Abort the body of the context when a signal to stop comes, or has come.
 
     Args:
-        stop: of `stop_on_signals`.
+        stop: from `stop_on_signals`.
 
     Raises:
-        Interrupted: one did.
+        Interrupted: there was a signal.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -213,7 +213,7 @@ def interruptible(stop: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def noting_hangups() -> Iterator[threading.Event]:
-    """An event that SIGHUP sets, and has set if one has been held back since the start (see `driftwatch.cli.main`)."""
+    """An event that SIGHUP sets, including one blocked since the process began (see `driftwatch.cli.main`)."""
     hangup = threading.Event()
     before = signal.signal(signal.SIGHUP, lambda *_: hangup.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
@@ -225,11 +225,11 @@ def noting_hangups() -> Iterator[threading.Event]:
 
 @contextmanager
 def serving(config: DaemonConfig, monitor: Monitor, queue: IntakeQueue | None = None) -> Iterator[str]:
-    """Serves metrics, health and the status page meanwhile, and takes samples in if the source is HTTP.
+    """Serve metrics, health and the status page, and receive samples if the source is HTTP, while the context lasts.
 
     Args:
         config: says where.
-        monitor: that is served.
+        monitor: to serve.
         queue: for the samples.
 
     Yields:
@@ -258,10 +258,10 @@ def serving(config: DaemonConfig, monitor: Monitor, queue: IntakeQueue | None = 
             listener = Listener(source.host or "127.0.0.1", source.port, intake, name="source", tls=source.tls)
             listener.start()
             running.callback(listener.stop)
-            log.info("taking samples in", address=listener.url)
+            log.info("receiving samples", address=listener.url)
         yield url
 
 
 def intake_queue(source: HttpSource) -> IntakeQueue:
-    """The queue for samples that come by HTTP."""
+    """The queue for samples received over HTTP."""
     return IntakeQueue(source.queue.messages, source.queue.bytes)

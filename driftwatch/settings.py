@@ -1,4 +1,4 @@
-"""YAML files into pydantic models: variables, relative paths, and errors a person can act on."""
+"""YAML files into pydantic models: variables, relative paths, and errors that a person can act on."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """Keys that belong to a file of another kind, and what to say of them."""
+    """Keys that belong to a file of another kind, and what to say about them."""
 
     least: ClassVar[str] = ""
-    """The least that such a file says."""
+    """A minimal example of such a file."""
 
 
 class ConfigErrors(ConfigError):  # noqa: N818 - it is a plural of ConfigError
-    """Several things are wrong in one file.
+    """Several problems in one file.
 
     Args:
         problems: one error for each, in the order of the file's model.
@@ -63,17 +63,17 @@ def _relative_to_file(path: Path, info: ValidationInfo) -> Path:
     return base / path if base is not None else path
 
 
-def _stated(value: Any) -> Any:
+def _require_path(value: Any) -> Any:
     if not isinstance(value, str | Path):
-        raise ValueError("should be a path")  # noqa: TRY004 - pydantic tells ValueErrors
-    # Of a variable that is set to nothing; as a path it would be the file's own folder.
+        raise ValueError("should be a path")  # noqa: TRY004 - pydantic reports ValueErrors
+    # From a variable that is set to nothing; as a path it would be the file's own folder.
     if value == "":
         raise ValueError("is empty")
     return value
 
 
-ConfigPath = Annotated[Path, BeforeValidator(_stated), AfterValidator(_relative_to_file)]
-"""A path that a configuration file states relative to itself."""
+ConfigPath = Annotated[Path, BeforeValidator(_require_path), AfterValidator(_relative_to_file)]
+"""A path in a configuration file, relative to that file."""
 
 
 def _located(value: Any, info: ValidationInfo) -> Location:
@@ -91,11 +91,11 @@ ConfigLocation = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "format": "path"}),
 ]
-"""A path that a configuration file states relative to itself, or a URL."""
+"""A path in a configuration file, relative to that file, or a URL."""
 
 
 def listed(value: object) -> object:
-    """A text where a list of them may be given too, as a list."""
+    """A list for a single text, where a list of texts may be given too."""
     return [value] if isinstance(value, str) else value
 
 
@@ -115,16 +115,16 @@ def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mappi
             allowed, or names a variable that is not set. Values of secrets are never in the message.
     """
     path = Path(path)
-    document = parse(path, _least(model))
+    document = parse(path, _example(model))
     data = _expand(document.data, environment if environment is not None else os.environ, document)
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"a {type(data).__name__}"
-        raise ConfigError(f"holds {found}, expected keys and values", where=str(path), remedy=_least(model))
+        raise ConfigError(f"holds {found}, expected keys and values", where=str(path), remedy=_example(model))
     return _validated(data, model, document, {_BASE_DIRECTORY: path.resolve().parent})
 
 
 def model_of(settings: Mapping[str, Any], model: type[ModelT]) -> ModelT:
-    """Settings that are not from a file, told of likewise where they are wrong.
+    """Settings that do not come from a file; errors are reported in the same way.
 
     Raises:
         ConfigError: a key is unknown, or a value is not allowed.
@@ -140,8 +140,8 @@ def _validated(data: Any, model: type[ModelT], document: Document, context: Mapp
     raise problems[0] if len(problems) == 1 else ConfigErrors(problems)
 
 
-def _least(model: type[BaseModel]) -> str:
-    """What to give instead of a file that is no configuration, such as the data itself."""
+def _example(model: type[BaseModel]) -> str:
+    """The remedy for a file that is not a configuration, such as the data itself."""
     least = model.least if issubclass(model, Settings) else ""
     return f"give a configuration in YAML, such as {least}" if least else ""
 
@@ -172,7 +172,7 @@ def _expand(value: Any, environment: Mapping[str, str], document: Document, at: 
 
 
 def _explained(details: Sequence[ErrorDetails], model: type[BaseModel], document: Document) -> Sequence[ConfigError]:
-    """One error for each place: pydantic has one for each member of a union, of which the value was meant for one."""
+    """One error for each place: for a union, pydantic reports one for each member, though one was meant."""
     at: dict[KeyPath, list[ErrorDetails]] = {}
     owners: dict[KeyPath, type[BaseModel] | None] = {}
     for detail in details:
@@ -189,7 +189,7 @@ def _explained(details: Sequence[ErrorDetails], model: type[BaseModel], document
 
 
 def _doubt(detail: ErrorDetails) -> int:
-    """How little an error tells of what was meant: most, where the value is of another type altogether."""
+    """How little an error says about what was meant: least if the value has another type altogether."""
     kind = detail["type"]
     return 3 if kind.endswith("_type") else 2 if kind.endswith("_parsing") else 1 if kind == "literal_error" else 0
 
@@ -207,13 +207,13 @@ def _explain(detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | N
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         what = f"{context['tag']!r} is not a known kind" if "tag" in context else "'kind' is missing"
         return ConfigError(what, where=where, remedy=f"one of {context['expected_tags']}")
-    message = _worded(detail)
+    message = _message(detail)
     if detail["loc"][-1:] == (KEY,):
         return ConfigError(f"this name {message.removeprefix('String ')}", where=where)
     stated = document.stated(location)
     remedy = ""
     if kind == "list_type":
-        message, remedy = _no_list(stated)
+        message, remedy = _not_a_list(stated)
     elif kind == "string_type" and isinstance(stated, int | float):
         message, remedy = "should be a text", "write it in quotes"
     if any(_SECRET_NAME.search(str(step)) for step in location) or isinstance(stated, dict | None):
@@ -223,8 +223,8 @@ def _explain(detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | N
     return ConfigError(message if kind == "value_error" else f"{message}, got {shown}", where=where, remedy=remedy)
 
 
-def _worded(detail: ErrorDetails) -> str:
-    """What pydantic says, where possible in fewer words."""
+def _message(detail: ErrorDetails) -> str:
+    """Pydantic's message, shortened where possible."""
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "should hold keys and values"
     if detail["type"] == "too_short" and detail["ctx"]["min_length"] == 1:
@@ -232,8 +232,8 @@ def _worded(detail: ErrorDetails) -> str:
     return detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
 
 
-def _no_list(stated: Any) -> tuple[str, str]:
-    """What is the matter with what should be a list, and how to write one."""
+def _not_a_list(stated: Any) -> tuple[str, str]:
+    """What is wrong with a value that should be a list, and how to write one."""
     if stated is None:
         return "holds nothing", "give a list, or leave the key out"
     remedy = "begin each with '- '" if isinstance(stated, dict) else "write it in square brackets"

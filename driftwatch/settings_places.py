@@ -1,4 +1,4 @@
-"""Where in a file an error of pydantic's is: its own locations also name the members of unions."""
+"""Where in a file a pydantic error is: pydantic's own locations also name the members of unions."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pydantic import BaseModel
 
 KeyPath = tuple[str | int, ...]
 KEY = "[key]"
-"""Pydantic's last step where not what is at a key is wrong, but the key itself."""
+"""Pydantic's last step if the key itself is wrong, rather than its value."""
 
 
 def resolve(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None]:
-    """Drop what tells the members of a union from a location; also return the model that owns its key."""
+    """Drop the steps that name union members from a location; also return the model that owns its key."""
     path, owner, _ = _walk(loc, model)
     return path, owner
 
 
 def kinds_at(loc: KeyPath, model: type[BaseModel]) -> list[str]:
-    """What ``kind`` may be at a location."""
+    """The possible values of ``kind`` at a location."""
     _, _, members = _walk(loc, model)
     return [tag for each in members if isinstance(each, type) and issubclass(each, BaseModel) for tag in _tags(each)]
 
 
 def _walk(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None, tuple[Any, ...]]:
-    """The location, the model that owns its key, and what may be there."""
+    """The location, the model that owns its key, and the types allowed there."""
     path: list[str | int] = []
     current: tuple[Any, ...] = (model,)
     owner: type[BaseModel] | None = model

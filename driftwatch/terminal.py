@@ -1,16 +1,16 @@
-"""Texts of strangers on a terminal: what would steer it is shown instead of done."""
+"""Makes untrusted texts safe to print on a terminal: what would control it is shown, not executed."""
 
 from __future__ import annotations
 
 import re
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but for tabs and line breaks, directions of writing that hide what is written, and halves of
-characters, which no output takes."""
+"""Control characters except tabs and line breaks, writing directions that hide what is written, and lone surrogates,
+which cannot be encoded."""
 
 
 def printable(text: str) -> str:
-    r"""A text whose control characters are escaped: they could set colours, titles, links and what is on the clipboard.
+    r"""A text with control characters escaped: they could set colours, titles, links and the clipboard.
 
     >>> print(printable("Bonn\x1b[31m \u202egnp"))
     Bonn\x1b[31m \u202egnp

@@ -96,7 +96,7 @@ def test_missing_credentials_are_an_os_error(bucket: str, monkeypatch: pytest.Mo
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"gs://b/k: Please install gcsfs"):
         RemotePath("gs://b/k").exists()
-    with pytest.raises(UsageError, match=r"wrong://b/k: is no URL that can be read"):
+    with pytest.raises(UsageError, match=r"wrong://b/k: is not a URL that can be read"):
         RemotePath("wrong://b/k").exists()
     real = builtins.__import__
 

@@ -18,7 +18,7 @@ from driftwatch.errors import ConfigError
 from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.bundle import load_bundle, write_bundle
 from driftwatch.reference.reference import Reference
-from driftwatch.reloading import Asked, Reloading
+from driftwatch.reloading import Reloading, ReloadRequests
 from driftwatch.stream.events import Event, Reloaded
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.quiet_watch import QuietRule
@@ -120,7 +120,7 @@ def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[
         }
     )
     daemon = Daemon(link, Plans(make_plan(config, {"waves": load_references(config)[str(link)]})), config)
-    asked = Asked(daemon.hangup, daemon.reread)
+    asked = ReloadRequests(daemon.hangup, daemon.reread)
     role = Reloading(daemon.plans, "cpu", asked, daemon.announce, daemon.observe)
     stop = threading.Event()
     thread = threading.Thread(target=role.run, args=[stop])
