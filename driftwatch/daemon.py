@@ -66,7 +66,7 @@ class Daemon:
         references: by their path in the configuration.
         monitor: receives every event.
         queue: of samples received over HTTP.
-        asked: how a person requests a reload.
+        reload_requests: how a person requests a reload.
     """
 
     def __init__(
@@ -75,16 +75,18 @@ class Daemon:
         references: Mapping[str, Reference],
         monitor: Monitor,
         queue: IntakeQueue | None = None,
-        asked: ReloadRequests | None = None,
+        reload_requests: ReloadRequests | None = None,
     ) -> None:
         self._queue = queue
         self.monitor = monitor
         self._plans = Plans(make_plan(config, {s.name: references[str(s.reference)] for s in config.streams}))
         self._delivering = Delivering(outlets_of(config, self._plans.streams, monitor))
         device = choose_device(config.device)
-        self._reloading = Reloading(self._plans, device, asked or ReloadRequests(), self._prepare, monitor.observe)
-        stated = config.source.schema_registry if isinstance(config.source, KafkaSource) else None
-        self._registry = open_registry(stated) if stated and "score" in config.roles else None
+        self._reloading = Reloading(
+            self._plans, device, reload_requests or ReloadRequests(), self._prepare, monitor.observe
+        )
+        registry = config.source.schema_registry if isinstance(config.source, KafkaSource) else None
+        self._registry = open_registry(registry) if registry and "score" in config.roles else None
 
     @property
     def config(self) -> DaemonConfig:

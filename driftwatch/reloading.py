@@ -63,7 +63,7 @@ class Reloading:
     Args:
         plans: holds the plan to be replaced.
         device: to load references on.
-        asked: how a person requests a reload.
+        requests: how a person requests a reload.
         prepare: prepares the change from a plan to another, both calibrated; the function that it returns reports the
             new plan, and puts in force what is not in the plan itself.
         observer: receives the outcomes.
@@ -75,7 +75,7 @@ class Reloading:
         self,
         plans: Plans,
         device: str,
-        requested: ReloadRequests,
+        requests: ReloadRequests,
         prepare: Callable[[Plan, Plan], Callable[[], None]],
         observer: Observer,
     ) -> None:
@@ -83,7 +83,7 @@ class Reloading:
         self._device = device
         self._prepare = prepare
         self._observe = observer
-        self._requests = requested
+        self._requests = requests
         self._lock = threading.Lock()
         self._wanted: set[tuple[str, str]] = set()
         self._refused: dict[str, str] = {}

@@ -14,7 +14,7 @@ from driftwatch.errors import ConfigError
 from driftwatch.settings_places import KeyPath
 
 MOST_VALUES = 200_000
-"""In a file, counted anew wherever an alias (``*name``) repeats them: ten lines of aliases can mean billions."""
+"""In a file, counting repeats by aliases (``*name``): ten lines of aliases can mean billions."""
 
 
 @dataclass(frozen=True)

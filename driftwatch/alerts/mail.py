@@ -66,7 +66,7 @@ class EmailSink:
         """Nothing to close."""
 
     def _send(self, message: EmailMessage, waiting: list[str], refused: dict[str, str]) -> None:
-        """Send to those in `waiting`; remove those who have got it, and move those rejected for good to `refused`."""
+        """Send to those in `waiting`; remove those that have it, and move those rejected for good to `refused`."""
         try:
             server = self._connect()
             try:

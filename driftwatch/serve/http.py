@@ -45,7 +45,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
-"""Of every response. Browsers may cache it but must revalidate: an unchanged status then costs nothing."""
+"""Sent with every response. Browsers may cache it but must revalidate: an unchanged status then costs nothing."""
 
 COMPRESSED_FROM_BYTES = 1_000
 

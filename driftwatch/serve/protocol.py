@@ -8,7 +8,7 @@ import resource
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 64 << 10
-"""Of a request's line and headers, of trailers, or of a chunk's extensions; httptools has no limit."""
+"""Limit on a request's line and headers, on trailers, and on a chunk's extensions; httptools has none."""
 
 HEAD_S = 10.0
 """How long a request's head may take to arrive, or a body that is answered already; as long as a body that the intake
@@ -16,7 +16,7 @@ reads. uvicorn has no limit."""
 
 _FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 MOST_CONNECTIONS = 2_000 if _FILES == resource.RLIM_INFINITY else min(2_000, _FILES // 4)
-"""Of one listener. Without a limit, a client that uses up all file descriptors would lock out all others, even probes,
+"""Limit of one listener. Without it, a client that uses up all file descriptors would lock out all others, even probes,
 and stop sinks and state files from being opened. With TLS, this many take a tenth of a GB."""
 
 

@@ -22,7 +22,7 @@ LossReason = Literal["authorization", "topic", "gone", "registry", "unreachable"
 BatchOutcome = Literal["ok", "dead_letter", "skipped", "shed"]
 
 Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too_large"]
-"""Of a request to the intake."""
+"""The result of a request to the intake."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ LEAST_UNPACKED, TIMES_UNPACKED = 64 << 20, 4
 by default a hundredth of this."""
 
 AT_ONCE_BYTES = 64 << 20
-"""Of messages in one poll, not counting the last: each may decompress from a few bytes to the size limit."""
+"""Limit on the messages of one poll, not counting the last: each may decompress from a few bytes to the size limit."""
 
 READ_BYTES = 256 << 10
 """Decompressed at a time; buffers are zeroed first, so large ones cost time even if unused."""

@@ -28,11 +28,11 @@ from driftwatch.stream.topic_rules import batch_bytes
 from driftwatch.stream.transaction import TRANSACTION_TIMEOUT_MS, keep_requests
 
 FETCH_MIN_BYTES = 1 << 20
-"""Of input or panes for a transaction: brokers stop waiting for more once they have this much."""
+"""Brokers stop waiting for more input or panes, for one transaction, once they have this much."""
 
 FETCH_MAX_BYTES = 16 << 20
-"""Of one response of a broker, or its first message if that is larger. A response is copied several times, each copy in
-one piece of memory: with Kafka's default of 50 MB a daemon needed 300 MB more and took twice as long to read."""
+"""Limit on one response of a broker, unless its first message is larger. A response is copied several times, each copy
+in one piece of memory: with Kafka's default of 50 MB a daemon needed 300 MB more and took twice as long to read."""
 
 POLL_MS = 200
 JOIN_POLL_MS = 2_000
@@ -52,7 +52,7 @@ SILENCE_S = 5.0
 PROBE_MS = 1_000
 LOST_S = 10.0
 SHORT_S = 30.0
-"""How long a log must end before the position that was read before its messages count as lost."""
+"""How long a log must end short of the position already read, until the messages between count as lost."""
 
 FENCED_S = 2.0
 """How long a member may look fenced before it is; while joining, it looks fenced for a moment."""
@@ -195,7 +195,7 @@ class KafkaRole(Reconnecting):
             return
         before, self._topic_identity = self._topic_identity, identity
         if before is not None:
-            raise Unready(f"topic {self._topic!r} was deleted and made anew")
+            raise Unready(f"topic {self._topic!r} was deleted and recreated")
 
     def _require_own_name(self, consumer: KafkaConsumer, now: float) -> None:
         """Give up a membership whose name (``group.instance.id``) another member has taken over.

@@ -24,7 +24,7 @@ RENEWED_AFTER = 0.5
 """Part of a token's life. A connection lasts as long as the rest, and the authorization server may be down for a while.
 """
 RENEWED_S = 300.0
-"""The longest that a token serves for new connections: if brokers stop accepting it, the client is not told."""
+"""The longest that a token serves for new connections: if brokers stop accepting it, nothing here notices."""
 RETRY_S = 10.0
 """Between attempts at a new token while the old one is valid, since each may take as long as the time-out."""
 MOST_QUOTED = 300

@@ -18,8 +18,8 @@ KEPT_LEAST_MS = DAY_MS
 """The least retention of panes and alerts: a daemon or sink that is down for less loses nothing."""
 
 BATCH_BYTES = 512 << 10
-"""Of messages written as one batch: a third of the work of Kafka clients' default of 16 KB (`benchmarks.kafka_path`),
-and less than the 1 MB that brokers accept by default."""
+"""Size of a batch of messages: a third of the work of Kafka clients' default of 16 KB (`benchmarks.kafka_path`), and
+less than the 1 MB that brokers accept by default."""
 
 REPLICAS = 3
 """If there are as many brokers: one may fail while another restarts."""
