@@ -61,7 +61,7 @@ def test_any_other_bytes_are_malformed(body: bytes) -> None:
 
 
 def test_bytes_that_are_left_over_tell_of_another_schema() -> None:
-    with pytest.raises(MessageError, match="1 bytes more"):
+    with pytest.raises(MessageError, match="1 bytes after its schema"):
         reader("double")(bytes(9))
 
 

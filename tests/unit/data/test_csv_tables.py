@@ -69,7 +69,10 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
         ),
         ("a,b\n1,2\n".encode("utf-16"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
         ("a,b\n1,2\n".encode("utf-16-be"), "a.csv: is UTF-16, whatever its name says (save it as CSV in UTF-8)"),
-        (b"a\n" + b"x" * 3 * BLOCK_BYTES, "a.csv, line 2: has a line of more than 1 MiB (is it CSV, one row a line?)"),
+        (
+            b"a\n" + b"x" * 3 * BLOCK_BYTES,
+            "a.csv, line 2: has a line of more than 1 MiB (is it CSV, with one row per line?)",
+        ),
         (
             "town\nUlm\nK\xf6ln\n".encode("latin-1"),
             "a.csv, row 1, column town: holds b'K\\xf6ln' (expected texts in UTF-8)",
