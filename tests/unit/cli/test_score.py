@@ -88,7 +88,7 @@ def test_a_bad_row_is_left_out_and_told_of(
 
     out = str(tmp_path / "s.parquet")
     assert _run(["score", str(table_bundle), str(tmp_path / "bad.csv"), "--window", "50", "--out", out]) == 0
-    assert "left out: 1 -> " in capsys.readouterr().err
+    assert "rows that cannot be read -> " in capsys.readouterr().err
     assert pd.read_parquet(out)["index"].tolist() == [i for i in range(150) if i != 20]
     windows = pd.read_parquet(tmp_path / "s.windows.parquet")
     assert windows[["start", "end"]].to_numpy().tolist() == [[0, 51], [51, 101]]
