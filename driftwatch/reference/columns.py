@@ -35,7 +35,7 @@ LEAST_SHARE = 1e-3
 """Least expected share of flaws, so that a few in a long window are not reported."""
 
 OfCategories = Callable[[int, str, Array], str]
-"""From a column's place and name, and a window's mean standard vector of marginals, to a phrase; or to nothing."""
+"""Maps a column's index and name, and a window's mean standard vector of marginals, to a phrase or an empty text."""
 
 Found = tuple[float, tuple[str, ...], str]
 """Log of a corrected p-value (the p-value itself may underflow), columns, and phrase."""
@@ -101,7 +101,7 @@ def moved_columns(
         rests_on: number of samples behind the reference's means.
         most: phrases per window.
         unordered: features that neither rise nor fall, since their values have no order.
-        of_categories: what is said of a column's categories, if anything is.
+        of_categories: makes the phrase about a column's categories; None for no such phrases.
     """
     mean = summaries / summaries[:, :1]
     means = {name: mean[:, place] for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
@@ -117,8 +117,7 @@ def moved_columns(
         shares = means[MARGINALS].reshape(len(summaries), len(names), -1)
         changed = _sure(n * np.square(shares).sum(2), shares.shape[2])
     # Pairs of long vectors are of projected values, which have no names.
-    named = PAIRS in means and means[PAIRS].shape[1] == len(names) * (len(names) + 1) // 2
-    if named:
+    if PAIRS in means and means[PAIRS].shape[1] == len(names) * (len(names) + 1) // 2:
         # Columns that moved by so many standard deviations change a mean product by at most its square.
         largest = [max((abs(shifts[m, i]) for i, _ in some), default=0.0) for m, some in enumerate(shifted)]
         beyond = np.abs(means[PAIRS]) - np.square(largest)[:, None]
@@ -126,20 +125,20 @@ def moved_columns(
     phrases = []
     for m, (shift, change, relation) in enumerate(zip(shifted, changed, related, strict=True)):
 
-        def named(i: int, m: int = m) -> str:
-            """What is said of a column's categories, however it moved."""
+        def categories(i: int, m: int = m) -> str:
+            """The phrase about a column's categories; empty if there is none."""
             return of_categories(i, names[i], means[MARGINALS][m]) if of_categories and MARGINALS in means else ""
 
         found = [
-            _changed(names[i], log_p, named(i))
+            _changed(names[i], log_p, categories(i))
             if names[i] in unordered
-            else _shifted(names[i], shifts[m, i], log_p, named(i))
+            else _shifted(names[i], shifts[m, i], log_p, categories(i))
             for i, log_p in shift
         ]
         moved = [i for i, _ in shift]
         # Marginals are whitened together, so a column that moved also shows slightly in correlated columns.
         surest = min((log_p for _, log_p in shift), default=SURE)
-        found += [_changed(names[i], log_p, named(i)) for i, log_p in change if log_p <= surest and i not in moved]
+        found += [_changed(names[i], log_p, categories(i)) for i, log_p in change if log_p <= surest and i not in moved]
         found += [_related(names, pair, log_p) for pair, log_p in relation]
         # Flaws first, since everything else may follow from them.
         phrases.append(_phrases([*sorted(flawed[m] if flawed else ()), *sorted(found)], most))
@@ -209,14 +208,14 @@ def _phrases(found: Sequence[Found], most: int) -> list[str]:
     return phrases
 
 
-def _shifted(name: str, moved: float, log_p: float, named: str) -> Found:
+def _shifted(name: str, moved: float, log_p: float, categories: str) -> Found:
     size = f"{abs(moved):.2g}"
     phrase = f"{name} {'rose' if moved > 0 else 'fell'} by {size} standard deviation{'' if size == '1' else 's'}"
-    return log_p, (name,), _share(name) or named or phrase
+    return log_p, (name,), _share(name) or categories or phrase
 
 
-def _changed(name: str, log_p: float, named: str) -> Found:
-    return log_p, (name,), _share(name) or named or f"the distribution of {name} changed"
+def _changed(name: str, log_p: float, categories: str) -> Found:
+    return log_p, (name,), _share(name) or categories or f"the distribution of {name} changed"
 
 
 def _related(names: Sequence[str], pair: int, log_p: float) -> Found:

@@ -116,7 +116,7 @@ class Reference:
 
     @cached_property
     def category_shares(self) -> CategoryShares | None:
-        """What is counted of a table's columns of categories; None where nothing is."""
+        """The shares of categories in a table's columns; None if none are counted."""
         if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
             return None
         return category_shares(self.schema, self.flow.features, self.description, self.missing_shares)
