@@ -55,6 +55,16 @@ def text_codes(column: Any, categories: tuple[str, ...]) -> NDArray[np.float64]:
     return np.array(found, dtype=np.float64)
 
 
+def plain_texts(column: Any) -> list[str | None] | None:
+    """The values of a column of plain texts; None where it holds something else, or what is no UTF-8."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return None
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        return None
+
+
 @lru_cache(maxsize=1_024)
 def _texts(categories: tuple[str, ...], kind: pa.DataType) -> pa.Array:
     return pa.array(categories, kind)

@@ -234,10 +234,13 @@ def _column(values: Any, column: ColumnLike, where: str) -> NDArray[np.float64]:
 
 
 def _arrow_column(values: Any, column: ColumnLike, where: str) -> NDArray[np.float64]:
-    from driftwatch.data.arrow_columns import distinct, floats, text_codes
+    from driftwatch.data.arrow_columns import distinct, floats, plain_texts, text_codes
 
     if column.kind == "numeric" and (numbers := floats(values)) is not None:
         return numbers
+    # Of others only digests are known, so that Arrow cannot look for them; what is found again is found by its text.
+    if column.codes.others and (texts := plain_texts(values)) is not None:
+        return _cells(texts, column, where)
     out = text_codes(values, column.categories)
     left = np.flatnonzero(np.isnan(out))
     if len(left):

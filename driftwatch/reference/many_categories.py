@@ -60,7 +60,8 @@ class Gathered:
             counts: of each among the samples to fit, ``(M,)``.
         """
         order = np.argsort(-counts, kind="stable")
-        own = order[:OWN][counts[order[:OWN]] >= LEAST_ROWS]
+        # In the order of their names, as all categories are: names that begin alike often mean what is alike.
+        own = np.sort(order[:OWN][counts[order[:OWN]] >= LEAST_ROWS])
         others = np.setdiff1d(np.flatnonzero(counts), own)
         names = np.array(column.categories)
         made = Column(

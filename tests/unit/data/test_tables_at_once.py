@@ -87,8 +87,9 @@ def test_texts_of_arrow_are_what_those_of_rows_are(kind: pa.DataType) -> None:
 
 def test_a_text_that_is_no_utf8_is_told_with_its_row() -> None:
     bad = pa.array([b"a", b"b", b"\xff", b"7"]).view(pa.string())
-    with pytest.raises(MessageError, match="row 2 holds"):
-        coerce_table(pa.table({"x": bad}), CATEGORY, "arrow")
+    for columns in (CATEGORY, WITH_OTHERS):
+        with pytest.raises(MessageError, match="row 2 holds"):
+            coerce_table(pa.table({"x": bad}), columns, "arrow")
 
 
 def test_numbers_of_arrow_may_be_missing() -> None:
