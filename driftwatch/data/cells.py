@@ -70,26 +70,26 @@ class Codes:
     Args:
         exact: codes of categories by their text, and of other known texts that were met before.
         alike: codes of categories by their plain text, of which the first one counts.
-        others: digests of known values without a category of their own (see `digest`).
-        other: the code of all of these.
+        others: codes of known values without a category of their own, by their digest (see `digest`).
         unseen: the code of unknown values.
+        most: how many texts `exact` may hold.
     """
 
     exact: dict[str, float]
     alike: Mapping[str, float]
-    others: frozenset[int]
-    other: float
+    others: Mapping[int, float]
     unseen: float
+    most: int
 
 
-def codes_of(categories: Sequence[str], others: Iterable[int] = ()) -> Codes:
-    """The codes of categories, which are their indices, and the common code of other known values, given by digest."""
+def codes_of(categories: Sequence[str], others: Sequence[Iterable[int]] = ()) -> Codes:
+    """The codes of categories, which are their indices, and of each class of other known values, given by digest."""
     exact = {name: float(i) for i, name in enumerate(categories)}
     alike = {_plain(name): code for name, code in reversed(exact.items())}
     if alike.keys() <= _DIGITS.keys():
         alike |= {_DIGITS[name]: code for name, code in alike.items()}
-    known = frozenset(others)
-    return Codes(exact, alike, known, float(len(exact)), float(len(exact) + bool(known)))
+    known = {each: float(len(exact) + place) for place, digests in enumerate(others) for each in digests}
+    return Codes(exact, alike, known, float(len(exact) + len(others)), len(exact) + len(known))
 
 
 def digest(text: str) -> int:
@@ -116,7 +116,6 @@ def exact_codes(cells: Sequence[Any], codes: Codes) -> NDArray[np.float64]:
 def category_reader(codes: Codes) -> Callable[[Any], float]:
     """Make a function that reads a cell as its code; NaN if its value is missing."""
     exact, alike, others = codes.exact, codes.alike, codes.others
-    most = int(codes.other) + len(others)
 
     def read(cell: Any) -> float:
         if isinstance(cell, list | tuple | dict):
@@ -126,11 +125,11 @@ def category_reader(codes: Codes) -> Callable[[Any], float]:
         code = exact.get(text)
         if code is None:
             code = alike.get(plain := _plain(text))
-            if code is None and others and digest(text) in others:
-                code = codes.other
-                # Found like a category from now on. Other spellings of it are not stored: there is no end of them.
-                if plain == text and len(exact) < most:
-                    exact[text] = code
+            if code is None and others:
+                code = others.get(digest(text))
+            # Found like a category from now on. Other spellings of it are not stored: there is no end of them.
+            if code is not None and plain == text and len(exact) < codes.most:
+                exact[text] = code
         return code if code is not None else math.nan if is_missing(cell) else codes.unseen
 
     return read

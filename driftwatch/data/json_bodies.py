@@ -170,7 +170,7 @@ def cells(batch: Samples, schema: TableSchema) -> dict[str, list[Any]]:
     for j, column in enumerate(schema.columns):
         values = batch[:, j].tolist()
         if column.kind == "category":
-            texts = (*column.categories, *([OTHER] if column.others else []), UNSEEN)
+            texts = (*column.categories, *([OTHER] * len(column.others)), UNSEEN)
             columns[column.name] = [None if math.isnan(v) else texts[int(v)] for v in values]
         else:
             columns[column.name] = [None if math.isnan(v) else v for v in values]

@@ -35,7 +35,7 @@ DIGEST_BYTES = 8
 MOST_KNOWN = 100_000
 """Values of a column that are told apart from new ones. Of ten such columns a manifest has room."""
 
-MOST_OTHERS_LENGTH = 4 * -(-MOST_KNOWN * DIGEST_BYTES // 3)
+MOST_CLASSES = 1_000
 
 LARGEST = 1e100
 """In size, of a number. What is larger, such as the largest float, is no measurement but what a program wrote for one
@@ -168,20 +168,24 @@ class VectorSchema(_Schema):
 class Column(_Schema):
     """A column of a table. A category is one of `categories`, or one of the known others; all else counts as unseen.
 
-    Its number is its place in `categories`, that of all others together the next one, and that of the unseen the last.
-    `others` are the digests of those, ascending and of eight bytes each, in base64: they may be many, long and private.
+    Its number is its place in `categories`; those of classes of others follow, and that of the unseen is the last.
+    `others` are the digests of each class, ascending and of eight bytes each, in base64: the values may be many, long
+    and private. The commonest are in the first class.
     """
 
     name: str
     kind: Literal["numeric", "category"]
     categories: tuple[str, ...] = ()
-    others: Annotated[str, Field(max_length=MOST_OTHERS_LENGTH)] = ""
+    others: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=MOST_CLASSES)] = ()
 
     @field_validator("others")
     @classmethod
-    def _digests(cls, others: str) -> str:
-        if len(base64.b64decode(others, validate=True)) % DIGEST_BYTES:
+    def _digests(cls, others: tuple[str, ...]) -> tuple[str, ...]:
+        sizes = [len(base64.b64decode(each, validate=True)) for each in others]
+        if any(size % DIGEST_BYTES for size in sizes):
             raise ValueError("others are no digests of eight bytes each")
+        if sum(sizes) > MOST_KNOWN * DIGEST_BYTES:
+            raise ValueError(f"others are more than {MOST_KNOWN:,}")
         return others
 
     @model_validator(mode="after")
@@ -197,12 +201,13 @@ class Column(_Schema):
     @cached_property
     def codes(self) -> Codes:
         """The numbers that stand for its values."""
-        return codes_of(self.categories, np.frombuffer(base64.b64decode(self.others), dtype="<u8").tolist())
+        others = [np.frombuffer(base64.b64decode(each), dtype="<u8").tolist() for each in self.others]
+        return codes_of(self.categories, others)
 
     @property
     def unseen(self) -> int:
         """The number that stands for a value that is not known."""
-        return len(self.categories) + bool(self.others)
+        return len(self.categories) + len(self.others)
 
     @model_serializer(mode="wrap")
     def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -211,7 +216,7 @@ class Column(_Schema):
 
 
 def digests(texts: Iterable[str]) -> str:
-    """The digests of values, as a column has them of its others."""
+    """The digests of values, as a column has them of a class of its others."""
     found = np.unique(np.array([digest(text) for text in texts], dtype="<u8"))
     return base64.b64encode(found.tobytes()).decode()
 

@@ -101,18 +101,23 @@ def category_shares(
 
 def _names(column: Column, below: Array, upto: Array, ends: Array) -> list[str]:
     """The names of each share between `ends`; none at all if these cut through categories, as once they did."""
-    known = [*column.categories, *([OTHERS] if column.others else [])]
-    below, upto = below[: len(known)], upto[: len(known)]
+    below, upto = below[: column.unseen], upto[: column.unseen]
     inside = (below[:, None] + CLOSE < ends) & (ends < upto[:, None] - CLOSE)
-    if not known or bool(inside.any()):
+    if not column.unseen or bool(inside.any()):
         return []
     place = np.searchsorted(ends, (below + upto) / 2, side="right") - 1
-    return [_listed(known, np.flatnonzero(place == share), upto - below) for share in range(len(ends) - 1)]
+    return [_listed(column, np.flatnonzero(place == share), upto - below) for share in range(len(ends) - 1)]
 
 
-def _listed(known: Sequence[str], places: NDArray[np.intp], shares: Array) -> str:
-    ordered = places[np.argsort(-shares[places], kind="stable")].tolist()
-    told = [known[place][:LONGEST] for place in ordered[:NAMED]]
-    if ordered[NAMED:]:
-        told.append(f"{len(ordered) - NAMED} more")
+def _listed(column: Column, places: NDArray[np.intp], shares: Array) -> str:
+    """Categories and classes of others at some places, the commonest first; the classes are told as one."""
+    count, own = len(column.others), places[places < len(column.categories)]
+    known = [(-shares[place], column.categories[place][:LONGEST]) for place in own.tolist()]
+    if len(classes := places[len(own) :]):
+        first, last = (int(place) - len(column.categories) + 1 for place in classes[[0, -1]])
+        which = f" ({first} to {last} of {count})" if last > first else f" ({first} of {count})"
+        known.append((-shares[classes].sum(), OTHERS + (which if len(classes) < count else "")))
+    told = [name for _, name in sorted(known)]
+    if told[NAMED:]:
+        told = [*told[:NAMED], f"{len(told) - NAMED} more"]
     return " or ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))

@@ -158,7 +158,7 @@ def _uninformative(values: NDArray[np.floating], column: Column) -> Unfit | None
         )
     if len(different) == 1 and len(known) == len(values):
         # Values that are no category of the schema have the number after the last category.
-        others = ["one of many"] if column.others else []
+        others = ["one of many"] * len(column.others)
         texts = (*map(repr, column.categories), *others, "none of its categories")
         value = f"{known[0]:g}" if column.kind == "numeric" else texts[int(known[0])]
         return Unfit(

@@ -1,9 +1,10 @@
-"""Columns of many categories: the commonest count by themselves, all others that are known as one.
+"""Columns of many categories: the commonest count by themselves, the others that are known in classes.
 
-What is known, and what is common, is learned from the samples to fit alone. To the others a held-out sample then is as
-a fresh one will be: of a long tail some of its values are new, and windows of such samples say how many are usual. Of
-the samples to fit none is new, so that values that come once among them are taken for new there: they are as many as
-are to be expected of one more sample.
+A class has values that come about as often as each other, and about a 64th of the rows; where all others together are
+rare, there is one. What is known, and how common it is, is learned from the samples to fit alone: to that a held-out
+sample is as a fresh one will be. Of a long tail some of its values are new, and windows of such samples say how many
+are usual. Of the samples to fit none is new, and each helps to make its value common. So there a value counts as often
+as it comes in the others: what comes once is new, and so many are to be expected of one more sample.
 
 References:
     Good, "The population frequencies of species and the estimation of population parameters" (1953).
@@ -63,21 +64,25 @@ class Gathered:
         # In the order of their names, as all categories are: names that begin alike often mean what is alike.
         own = np.sort(order[:OWN][counts[order[:OWN]] >= LEAST_ROWS])
         others = np.setdiff1d(np.flatnonzero(counts), own)
-        names = np.array(column.categories)
+        names, rows = np.array(column.categories), max(1, int(counts.sum()))
+        levels, class_of = _classes(counts[others], rows)
+        classes = [others[class_of[np.searchsorted(levels, counts[others])] == each] for each in np.unique(class_of)]
         made = Column(
             name=column.name,
             kind="category",
             categories=tuple(names[own].tolist()),
-            others=digests(names[others].tolist()),
+            others=tuple(digests(names[each].tolist()) for each in classes),
         )
         fresh = np.full(len(counts) + 1, float(made.unseen))
-        fresh[others], fresh[own] = len(own), np.arange(len(own))
-        fitted = fresh.copy()
-        once = counts == 1
+        for code, each in enumerate([*own[:, None], *classes]):
+            fresh[each] = code
+        fitted, once = fresh.copy(), counts == 1
+        if len(others):
+            fitted[others] = len(own) + class_of[_nearest(levels, counts[others] - 1)]
         fitted[:-1][once] = made.unseen
-        rows = max(1, int(counts.sum()))
+        together = f"in {len(classes)} classes by how common they are" if len(classes) > 1 else "together"
         told = (
-            f"{column.name}: {len(own)} values of their own, {len(others):,} others together, "
+            f"{column.name}: {len(own)} values of their own, {len(others):,} others {together}, "
             f"{percent(counts[others].sum() / rows)} of rows"
         )
         if (new := once.sum() / rows) >= LEAST_TOLD:
@@ -89,6 +94,31 @@ class Gathered:
         before = rows[:, self.place]
         known = ~np.isnan(before)
         before[known] = (self.fitted if fit else self.fresh)[before[known].astype(np.int64)]
+
+
+def _classes(counts: Counts, rows: int) -> tuple[Counts, Counts]:
+    """Classes of values by how often each comes, of about as many rows each.
+
+    Args:
+        counts: of the values, ``(K,)``.
+        rows: in all.
+
+    Returns:
+        The different counts, ascending, ``(L,)``; the class of the values that come so often, the commonest first.
+    """
+    levels, values = np.unique(counts, return_counts=True)
+    held = levels * values
+    commoner = np.cumsum(held[::-1])[::-1] - held / 2
+    wanted = max(1, round(FEW * float(held.sum()) / rows))
+    place = np.minimum((commoner * wanted / max(1, held.sum())).astype(np.int64), wanted - 1)
+    return levels, np.unique(place, return_inverse=True)[1]
+
+
+def _nearest(levels: Counts, counts: Counts) -> Counts:
+    """The places of the levels next to some counts."""
+    above = np.searchsorted(levels, counts).clip(1, len(levels) - 1) if len(levels) > 1 else np.zeros_like(counts)
+    below = (above - 1).clip(0)
+    return np.where(counts - levels[below] < levels[above] - counts, below, above)
 
 
 def many(schema: TableSchema) -> list[int]:

@@ -186,7 +186,7 @@ def test_a_broken_schema_is_refused() -> None:
 
 
 def test_the_others_of_a_column_are_digests() -> None:
-    column = {"name": "town", "kind": "category", "categories": ["Bonn"], "others": digests(["Ulm", "Hof", "Ulm"])}
+    column = {"name": "town", "kind": "category", "categories": ["Bonn"], "others": [digests(["Ulm", "Hof", "Ulm"])]}
     table = parse_schema({"kind": "table", "columns": [column]})
     assert isinstance(table, TableSchema)
     np.testing.assert_array_equal(
@@ -195,6 +195,12 @@ def test_the_others_of_a_column_are_digests() -> None:
     np.testing.assert_array_equal(table.coerce(np.array([[2.0]])), [[2.0]])
     with pytest.raises(MessageError, match=r"expected 0 to 2"):
         table.coerce(np.array([[3.0]]))
-    for others, kind in (("AAAA", "category"), ("no base64", "category"), (digests(["Ulm"]), "numeric")):
+    for others, kind in (
+        (["AAAA"], "category"),
+        (["no base64"], "category"),
+        ([""], "category"),
+        ([digests(["Ulm"])], "numeric"),
+        ([digests(map(str, range(60_000)))] * 2, "category"),
+    ):
         with pytest.raises(DataError, match="others"):
             parse_schema({"kind": "table", "columns": [{"name": "town", "kind": kind, "others": others}]})

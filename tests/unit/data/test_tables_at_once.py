@@ -16,7 +16,9 @@ from driftwatch.errors import MessageError
 
 NUMERIC = (Column(name="x", kind="numeric"),)
 CATEGORY = (Column(name="x", kind="category", categories=("7", "NA", "a", "true")),)
-WITH_OTHERS = (Column(name="x", kind="category", categories=("a", "7"), others=digests(["b", "8", "true"])),)
+WITH_OTHERS = (
+    Column(name="x", kind="category", categories=("a", "7"), others=(digests(["b", "8"]), digests(["true"]))),
+)
 
 NUMBERS: dict[str, list[Any]] = {
     "plain": [1, 2.5, None, True, float("nan"), -0.0, 2**60 + 1],
@@ -66,12 +68,12 @@ def test_cells_are_what_each_is_by_itself(
         np.testing.assert_array_equal(at_once, one_by_one)
 
 
-def test_other_values_are_one_and_new_ones_follow() -> None:
-    assert read(["a", "7", "b", 8.0, "TRUE", "c", "9"], WITH_OTHERS) == [0.0, 1.0, 2.0, 2.0, 2.0, 3.0, 3.0]
+def test_classes_of_other_values_follow_and_new_ones_after_them() -> None:
+    assert read(["a", "7", "b", 8.0, "TRUE", "c", "9"], WITH_OTHERS) == [0.0, 1.0, 2.0, 2.0, 3.0, 4.0, 4.0]
 
 
 def test_what_was_met_is_kept_but_not_all_ways_to_write_it() -> None:
-    column = Column(name="x", kind="category", others=digests(["8", "b"]))
+    column = Column(name="x", kind="category", others=(digests(["8", "b"]),))
     assert read(["b", "8." + "0" * 9, "8." + "0" * 99, "c"], (column,)) == [0.0, 0.0, 0.0, 1.0]
     assert column.codes.exact == {"b": 0.0}
 

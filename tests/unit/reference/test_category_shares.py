@@ -14,6 +14,7 @@ from driftwatch.data.schema import Column, TableSchema, digests
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.category_shares import _listed
 from driftwatch.reference.reference import Reference, reference_from
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
@@ -25,7 +26,7 @@ OTHER = len(CITIES)
 SCHEMA = TableSchema(
     columns=(
         Column(name="amount", kind="numeric"),
-        Column(name="city", kind="category", categories=CITIES, others=digests(["Hof", "Ulm"])),
+        Column(name="city", kind="category", categories=CITIES, others=(digests(["Hof", "Ulm"]),)),
         Column(name="member", kind="category", categories=("false", "true")),
     )
 )
@@ -84,6 +85,21 @@ def test_of_rare_ones_the_commonest_are_named(shops: Reference) -> None:
     table = rows(ROWS, 3, weighted(20, 14.0))
     (phrase,) = told(shops, table)
     assert re.match(r"city is c\d\d, c\d\d, c\d\d or \d+ more in [\d.]+ % of rows", phrase), phrase
+
+
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        ([0, 1], "b or a"),
+        ([0, 1, 2, 3, 4], "other values, b or a"),
+        ([1, 2], "b or other values (1 of 3)"),
+        ([3, 4], "other values (2 to 3 of 3)"),
+        ([], ""),
+    ],
+)
+def test_classes_of_others_are_told_as_one(places: list[int], told: str) -> None:
+    column = Column(name="x", kind="category", categories=("a", "b"), others=tuple(digests([each]) for each in "cde"))
+    assert _listed(column, np.array(places, dtype=np.intp), np.array([0.1, 0.3, 0.2, 0.2, 0.2])) == told
 
 
 def test_of_two_categories_the_share_is_told_too(shops: Reference) -> None:

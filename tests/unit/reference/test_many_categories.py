@@ -1,7 +1,9 @@
-"""Of a long tail the commonest values are categories, the others one; what is new is as usual among fresh rows."""
+"""Of a long tail the commonest values are categories, the others classes; as many are new as among fresh rows."""
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +51,11 @@ def learned(data: TrainingData) -> Column:
 def shares(rows: np.ndarray, column: Column) -> dict[str, float]:
     codes = rows[:, 1]
     other, unseen = len(column.categories), column.unseen
+    middle = (other + unseen) // 2
     return {
         "own": (codes < other).mean(),
-        "other": (codes == other).mean(),
+        "commoner": ((codes >= other) & (codes < middle)).mean(),
+        "rarer": ((codes >= middle) & (codes < unseen)).mean(),
         "unseen": (codes == unseen).mean(),
         "missing": np.isnan(codes).mean(),
     }
@@ -63,16 +67,29 @@ def test_the_commonest_values_are_categories_in_their_names_order(data: Training
     # Of the tail's chance order nothing is said; the head is sure.
     assert column.categories[:30] == tuple(f"m{n:04}" for n in range(30))
     assert list(column.categories) == sorted(column.categories)
-    assert column.unseen == OWN + 1
     (told,) = (each.told for each in data.gathered)
-    assert told.startswith("merchant: 63 values of their own, 2,")
-    assert "others together, 3" in told
+    assert re.match(r"merchant: 63 values of their own, 2,\d+ others in 1\d classes by .*, 3\d % of rows", told), told
+
+
+def test_classes_are_as_common_as_each_other_and_as_the_commonest_are(data: TrainingData) -> None:
+    column = learned(data)
+    codes = data.schema.coerce(merchants(200_000, 2))[:, 1]  # type: ignore[union-attr]
+    found = np.array([(codes == code).mean() for code in range(OWN, column.unseen)])
+    assert len(found) == len(column.others)
+    # All that come once are one class, and so on.
+    assert np.median(found) == pytest.approx(1 / 64, abs=0.004)
+    assert found.min() > 0.25 / 64
+    fit = data.samples({"fit": ROWS})["fit"][:, 1]
+    assert [(fit == code).mean() for code in range(OWN, column.unseen)] == pytest.approx(found, abs=0.01)
+    sizes = [len(base64.b64decode(each)) for each in column.others]
+    assert sizes[0] < sizes[-1] / 10  # the commonest values first, of which a few are as many rows
 
 
 def test_a_value_is_read_by_the_schema_as_it_was_in_training(data: TrainingData) -> None:
     rows = pd.DataFrame({"amount": 0.0, "merchant": ["m0000", "m0200", "nobody", None]})
     codes = data.schema.coerce(rows)[:, 1]  # type: ignore[union-attr]
-    np.testing.assert_array_equal(codes, [0, OWN, OWN + 1, np.nan])
+    np.testing.assert_array_equal(codes[[0, 2, 3]], [0, learned(data).unseen, np.nan])
+    assert OWN <= codes[1] < learned(data).unseen
 
 
 def test_held_out_rows_are_as_fresh_ones_are(data: TrainingData) -> None:
@@ -99,7 +116,7 @@ def test_what_is_common_by_chance_is_not_taken_for_common(tmp_path: Path) -> Non
     merchants(4_000, 0, of=1_500, power=0.0).to_parquet(path)
     data = opened(path)
     assert learned(data).categories == ()
-    assert learned(data).unseen == 1
+    assert learned(data).unseen == len(learned(data).others)
     assert "merchant: 0 values of their own" in data.gathered[0].told
 
 
@@ -126,11 +143,11 @@ def test_numbers_are_written_anew_where_they_stand() -> None:
     assert many(TableSchema(columns=(column, Column(name="x", kind="numeric")))) == [0]
     gathered = Gathered.of(0, column, counts)
     assert gathered.column.categories[:5] == ("v00", "v01", "v02", "v03", "v07")
-    assert gathered.column.others == digests(["v05", "v06", "v66", "v67", "v68", "v69"])
-    rows = np.array([[3.0, 9.0], [4.0, 9.0], [5.0, 9.0], [6.0, 9.0], [np.nan, 9.0], [70.0, 9.0]])
+    assert gathered.column.others == (digests(["v66", "v67", "v68", "v69"]), digests(["v05", "v06"]))
+    rows = np.array([[3.0, 9.0], [4.0, 9.0], [5.0, 9.0], [6.0, 9.0], [np.nan, 9.0], [70.0, 9.0], [66.0, 9.0]])
     fitted = rows.copy()
     gathered.rewrite(rows, fit=False)
-    np.testing.assert_array_equal(rows[:, 0], [3, 64, 63, 63, np.nan, 64])
+    np.testing.assert_array_equal(rows[:, 0], [3, 65, 64, 64, np.nan, 65, 63])
     gathered.rewrite(fitted, fit=True)
-    np.testing.assert_array_equal(fitted[:, 0], [3, 64, 64, 63, np.nan, 64])
+    np.testing.assert_array_equal(fitted[:, 0], [3, 65, 65, 64, np.nan, 65, 63])
     np.testing.assert_array_equal(rows[:, 1], 9.0)
