@@ -52,7 +52,7 @@ class Policy:
     ease: float = EASE
 
     @property
-    def still(self) -> int:
+    def quiet_tests(self) -> int:
         """Consecutive tests that must be quiet for an alarm to end."""
         return min(STILL, self.resolve_after)
 
@@ -62,11 +62,11 @@ class Policy:
         long_ago = stirred_ms is None or abs(now_ms - stirred_ms) >= self.patience_ms
         return settled >= self.patience and long_ago
 
-    def usual(self, *, patient: bool) -> float:
+    def quiet_above(self, *, patient: bool) -> float:
         """P-value above which a window is quiet, before patience is over or after."""
         return max(LENIENT if patient else self.calm, self.threshold)
 
-    def slight(self, *, patient: bool) -> float:
+    def quiet_below(self, *, patient: bool) -> float:
         """Nats per sample below which a window is quiet whatever its p-value, likewise; 0 for none."""
         return self.min_effect * (1.0 if patient else self.ease)
 
@@ -76,12 +76,12 @@ class Policy:
 
     def quiet(self, p_value: float, effect: float, *, patient: bool) -> bool:
         """Whether one window is quiet, that is, suggests that the alarm can end."""
-        return p_value > self.usual(patient=patient) or self.is_slight(effect, patient=patient)
+        return p_value > self.quiet_above(patient=patient) or self.is_slight(effect, patient=patient)
 
     def is_slight(self, effect: float, *, patient: bool) -> bool:
         """Whether an effect is too small to keep an alarm active."""
         # Without a least effect nothing is slight: debiased effects are negative half of the time by chance.
-        return self.min_effect > 0.0 and effect < self.slight(patient=patient)
+        return self.min_effect > 0.0 and effect < self.quiet_below(patient=patient)
 
     def severity_of(self, effect: float) -> str:
         """The highest severity whose least effect is reached; the lowest one if none is."""
@@ -166,7 +166,7 @@ def advance(
         and all(policy.quiet(each.p_value, each.effect_nats, patient=patient) for each in results)
     )
     after = replace(state, settled=settled, quiet=state.quiet + 1 if quiet else 0)
-    if after.quiet < policy.still or settled < policy.resolve_after or (state.back and not patient):
+    if after.quiet < policy.quiet_tests or settled < policy.resolve_after or (state.back and not patient):
         return after, None
     calmest = min(results, key=lambda result: result.p_value)
     return PolicyState(stirred_ms=now_ms), Transition("resolved", state.severity, calmest)

@@ -34,10 +34,10 @@ def why_over(policy: Policy, before: PolicyState, window: WindowResult) -> str:
     settled = before.settled + 1
     patient = policy.is_over(settled, before.stirred_ms, window.end_ms)
     since = f" since {rfc3339(before.stirred_ms)}" if before.stirred_ms is not None else ""
-    slight = policy.slight(patient=patient)
+    slight = policy.quiet_below(patient=patient)
     words = (
         f"no window has drifted{since} ({settled} test{'s' * (settled > 1)}), and now all have "
-        f"p > {policy.usual(patient=patient):.2g}{f' or less than {slight:.2g} nats/sample' if slight else ''}"
+        f"p > {policy.quiet_above(patient=patient):.2g}{f' or less than {slight:.2g} nats/sample' if slight else ''}"
     )
     if before.reference == window.reference:
         return words

@@ -61,5 +61,5 @@ def test_lives_are_counted() -> None:
     p_values[50:60, 0] = p_values[280, 0] = 1e-9
     found = Found(p_values, np.ones_like(p_values), np.zeros(len(p_values), dtype=bool))
     policy = replace(POLICY, patience=0)
-    assert live(policy, found, over=550) == Life(1, STEP * (60 + policy.still) - 550)
-    assert false_alarms(policy, [found]) == (2, STEP * (10 + 1 + 2 * (policy.still - 1)) / 2)
+    assert live(policy, found, over=550) == Life(1, STEP * (60 + policy.quiet_tests) - 550)
+    assert false_alarms(policy, [found]) == (2, STEP * (10 + 1 + 2 * (policy.quiet_tests - 1)) / 2)

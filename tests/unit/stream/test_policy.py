@@ -77,7 +77,7 @@ def test_effects_that_hover_about_the_least_one_are_one_alarm() -> None:
     assert states(LOUD, *[below] * 5, LOUD, *[below] * 5)[1:] == [""] * 11
     assert states(LOUD, *[far_below] * 3)[-1] == "resolved"
     still = states(LOUD, *[below] * 30)
-    assert still.index("resolved") == POLICY.patience + POLICY.still - 1, "what is left is too small to matter"
+    assert still.index("resolved") == POLICY.patience + POLICY.quiet_tests - 1, "what is left is too small to matter"
 
 
 def test_without_a_least_effect_none_is_too_small() -> None:
@@ -91,7 +91,7 @@ def test_without_a_least_effect_none_is_too_small() -> None:
 
 def test_p_values_that_stay_low_end_an_alarm_after_patience() -> None:
     low = result(0.05)
-    assert states(LOUD, *[low] * 30).index("resolved") == POLICY.patience + POLICY.still - 1
+    assert states(LOUD, *[low] * 30).index("resolved") == POLICY.patience + POLICY.quiet_tests - 1
     assert "resolved" not in states(LOUD, *[result(0.005)] * 100)
 
 
@@ -117,11 +117,13 @@ def test_patience_is_no_shorter_than_windows_by_time() -> None:
     policy = replace(POLICY, patience=2, patience_ms=1_000)
     quiet = [result(0.5, end_ms=each) for each in range(0, 3_000, 10)]
     low = [result(0.05, end_ms=each) for each in range(0, 3_000, 10)]
-    assert states(result(1e-6, end_ms=0), *low, policy=policy).index("resolved") == 1 + 100 + POLICY.still - 1
+    assert states(result(1e-6, end_ms=0), *low, policy=policy).index("resolved") == 1 + 100 + POLICY.quiet_tests - 1
     again = result(1e-6, end_ms=900)
     assert states(result(1e-6, end_ms=0), *quiet[:90], again, *quiet[90:], policy=policy)[91:].index("resolved") == 101
     ahead = result(1e-6, end_ms=1 << 50)
-    assert lasted(LOUD, *[QUIET] * 3, ahead, policy=policy) == POLICY.still, "one wrong clock, in an alarm come back"
+    assert lasted(LOUD, *[QUIET] * 3, ahead, policy=policy) == POLICY.quiet_tests, (
+        "one wrong clock, in an alarm come back"
+    )
     later = result(1e-6, end_ms=1_100)
     assert states(result(1e-6, end_ms=0), *quiet[:110], later, *quiet[110:], policy=policy)[111:].index("resolved") == 3
 
