@@ -122,7 +122,10 @@ class _LoggingExporter(SpanExporter):
         self._lost = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        try:
+            result = self._exporter.export(spans)
+        except OSError:  # so do the exporters before 1.40, of a collector that cannot be reached
+            result = SpanExportResult.FAILURE
         if (lost := result is not SpanExportResult.SUCCESS) != self._lost:
             self._lost = lost
             if lost:

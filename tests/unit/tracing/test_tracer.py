@@ -10,8 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
+import requests
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from structlog.testing import capture_logs
 
 from driftwatch.config import TracingConfig
@@ -130,6 +133,19 @@ def test_without_a_collector_nothing_waits_and_one_line_says_so(listening: bool)
         assert time.monotonic() - closing < 2.0
     assert [line["log_level"] for line in logs] == ["warning"]
     assert statistics.median(took) < 0.002
+
+
+def test_an_exporter_that_raises_is_told_of_as_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(exporter: object, spans: object) -> NoReturn:
+        raise requests.ConnectionError("refused")
+
+    monkeypatch.setattr(OTLPSpanExporter, "export", refuse)
+    with capture_logs() as logs:
+        tracer = open_tracer(TracingConfig(endpoint="http://127.0.0.1:1", headers={}))
+        with tracer.span("score"):
+            pass
+        tracer.close()
+    assert [line["log_level"] for line in logs] == ["warning"]
 
 
 def test_a_collector_that_comes_back_is_told_of() -> None:
