@@ -1,13 +1,19 @@
 """Fixtures that several rooms share."""
+# ruff: noqa: E402 - Python's garbage collector is to rest while the rest is imported
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # until all is collected: little is not used any more, and to look for it took a seventh of the time
+
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 import driftwatch
@@ -18,12 +24,21 @@ from tests.s3 import BUCKET, enter, s3_server
 from tests.sidecar import Sidecar
 from tests.synthetic import small_bundle
 
-collect_ignore = ["chaos/clocked"]
-"""It sets the clock of whatever imports it."""
-
 # How long an example takes is the machine's to say, not the code's.
 settings.register_profile("driftwatch", deadline=None)
 settings.load_profile("driftwatch")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Leaves tests' own files alone with doctests: they have none, and to look for them takes its time."""
+    return [each for each in (yield) if not isinstance(each, DoctestModule)]
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays, and need not be gone through again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

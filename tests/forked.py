@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
+import gc
 import importlib
 import json
 import os
@@ -190,8 +191,11 @@ def _serve(asked: socket.socket) -> list[str] | None:
 
 
 if __name__ == "__main__":
+    gc.disable()
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # so that no process that is forked goes through it all, and makes a copy of it
+    gc.enable()
     assert not any(name.partition(".")[0] == "driftwatch" for name in sys.modules)
     given = _serve(socket.socket(fileno=int(sys.argv[1])))
     if given is not None:

@@ -8,14 +8,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from driftwatch.config import load_config
 from driftwatch.daemon import load_references
@@ -31,6 +28,11 @@ from driftwatch.reference.train_config import TrainConfig
 from driftwatch.reference.trained import Listener, Trained
 from driftwatch.reference.training import StepReport
 from tests.synthetic import waves
+
+# MLflow takes three seconds of a core to import, and every process of a test run imports this file.
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 MODEL = "waves-reference"
@@ -61,6 +63,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def client(store: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
         return MlflowClient(store)
@@ -216,6 +220,9 @@ class Away:
     """A server that is away for a while: nothing of metrics reaches it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
         self.asked, self.away = 0, True
         real = MlflowClient.log_batch
 
