@@ -94,6 +94,10 @@ def launch(
     return RunningDaemon(process, log)
 
 
+Launch = Callable[[Mapping[str, Any], Path, str], RunningDaemon]
+"""`launch` or `launch_forked`."""
+
+
 def launch_forked(config: Mapping[str, Any], folder: Path, name: str) -> RunningDaemon:
     """Likewise, but sooner: Python and the libraries have started already."""
     path, log = _written(config, folder, name)

@@ -18,7 +18,7 @@ from driftwatch.daemon import Daemon, load_references
 from driftwatch.running import build_monitor
 from driftwatch.stream.positions import Position
 from driftwatch.stream.snapshot import Snapshot, load_snapshot
-from tests.daemons import RunningDaemon, launch
+from tests.daemons import Launch, RunningDaemon, launch
 from tests.full_disk import full_disk
 from tests.synthetic import shuffled_rows, waves
 
@@ -99,7 +99,13 @@ def replay_config(bundle: Path, data: Path, state_dir: Path) -> dict[str, Any]:
 
 
 def run_replay(
-    bundle: Path, folder: Path, *, faults: Sequence[str | None], seed: int, longest_s: float
+    bundle: Path,
+    folder: Path,
+    *,
+    faults: Sequence[str | None],
+    seed: int,
+    longest_s: float,
+    start: Launch = launch,
 ) -> ReplayOutcome:
     """Runs a replay through faults, and compares its state in the end with the oracle's.
 
@@ -109,6 +115,7 @@ def run_replay(
         faults: their kinds in turn; one that is None is drawn.
         seed: of faults and samples.
         longest_s: between the beginning of the stream's work and a fault.
+        start: starts a daemon.
     """
     draw, data = random.Random(seed), folder / "stream.npy"
     config, calm = (replay_config(bundle, data, folder / name) for name in ("state", "oracle"))
@@ -121,7 +128,7 @@ def run_replay(
 
     kinds = [stated or draw.choice(sorted(REPLAY_FAULTS)) for stated in faults]
     for number, kind in enumerate(kinds):
-        daemon = launch(config, folder, f"{number:03}")
+        daemon = start(config, folder, f"{number:03}")
         try:
             _told(daemon, "replay resumed")
             pause()
@@ -129,7 +136,7 @@ def run_replay(
         finally:
             daemon.process.kill()
         assert load_snapshot(_state(config)) is not None, f"no whole state after {kind}"
-    last = launch(config, folder, f"{len(kinds):03}")
+    last = start(config, folder, f"{len(kinds):03}")
     try:
         assert last.process.wait(END_S) == 0, last.log.read_text()
     finally:

@@ -181,7 +181,7 @@ def test_a_stream_that_another_daemon_takes_over_is_told_by_that_one_alone(
     names = [f"waves {number}" for number in range(4)]
     config = {
         "streams": [{"name": name, "reference": str(bundle)} for name in names],
-        "windows": {"sizes": [20], "step": 10},
+        "windows": {"sizes": [20, 100], "step": 10},
     }
     first = start_daemon({"source": cluster.source(instance="first"), **config})
     drifted = shuffled_rows(waves(100, seed=22))

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from tests.chaos.replay import run_replay
+from tests.daemons import launch_forked
 from tests.integration.conftest import StartDaemon
 from tests.receiver import Answer, receiver
 from tests.synthetic import shuffled_rows, waves
@@ -82,7 +83,8 @@ def test_samples_leave_only_if_allowed(
 
 
 def test_a_replay_that_is_stopped_or_killed_with_a_full_disk_goes_on_where_it_was(bundle: Path, tmp_path: Path) -> None:
-    outcome = run_replay(bundle, tmp_path, faults=("stop", "full disk, then kill -9"), seed=3, longest_s=2.0)
+    faults = ("stop", "full disk, then kill -9")
+    outcome = run_replay(bundle, tmp_path, faults=faults, seed=3, longest_s=2.0, start=launch_forked)
     assert outcome.exact
     assert outcome.alerts > 0, "without alerts little was tested"
 

@@ -49,7 +49,7 @@ def test_drift_is_told(bundle: Path, start_daemon: StartDaemon) -> None:
     config = {
         "source": {"kind": "http", "token": TOKEN},
         "streams": [{"name": "waves", "reference": str(bundle)}],
-        "windows": {"sizes": [20], "step": 10},
+        "windows": {"sizes": [20, 100], "step": 10},
         "sinks": [{"kind": "log"}],
     }
     first = start_daemon(config)

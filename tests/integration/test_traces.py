@@ -55,7 +55,7 @@ def post(url: str, sent: list[tuple[bytes, dict[str, bytes]]]) -> None:
 def watching(bundle: Path, hook: str, endpoint: Collector) -> dict[str, Any]:
     return {
         "streams": [{"name": "waves", "reference": str(bundle)}],
-        "windows": {"sizes": [20], "step": 10},
+        "windows": {"sizes": [20, 100], "step": 10},
         "sinks": [{"kind": "webhook", "url": hook}],
         "tracing": {"endpoint": endpoint.url},
     }
