@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.resample import null_windows
-from driftwatch.stats.sequential import Procedure, simulate_null
+from driftwatch.stats.sequential import Procedure, SlidingNull, simulate_null
 from tests.synthetic import shuffled_rows, waves
 
 
@@ -51,8 +52,13 @@ def test_larger_windows_detect_smaller_shifts(told: tuple[Sequence[Detectable], 
 
 
 @pytest.fixture(scope="module")
-def procedure(reference: Reference) -> Procedure:
-    return simulate_null(HeldOut(reference.bank), reference.layout, WINDOWS, STEP).procedure(BUDGET, RESOLVE_AFTER)
+def simulated(reference: Reference) -> SlidingNull:
+    return simulate_null(HeldOut(reference.bank), reference.layout, WINDOWS, STEP)
+
+
+@pytest.fixture(scope="module")
+def procedure(simulated: SlidingNull) -> Procedure:
+    return simulated.procedure(BUDGET, RESOLVE_AFTER)
 
 
 @pytest.mark.parametrize("name", ["blur", "noise", "darker"])
@@ -82,10 +88,13 @@ def test_a_shift_that_changes_nothing_is_not_detected(told: tuple[Sequence[Detec
     assert row.power < POWER
 
 
-def test_a_share_of_samples_is_mixed_in(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_of_samples_is_mixed_in(
+    reference: Reference, simulated: SlidingNull, monkeypatch: pytest.MonkeyPatch
+) -> None:
     foreign = GradedShift("foreign", "of the samples", 0.01, 1.0, (lambda x, _, __: shuffled_rows(x),), by_share=True)
     monkeypatch.setattr("driftwatch.reference.detectable.graded_shifts", lambda *_: (foreign,))
-    few, many = detectable(reference, waves(1_000, seed=70), seed=0, doing=lambda *_: None)
+    held = replace(reference, stored=simulated)
+    few, many = detectable(held, waves(1_000, seed=70), seed=0, doing=lambda *_: None)
     assert few.size is not None
     assert many.size is not None
     assert 0.01 < many.size < few.size <= 1.0
