@@ -166,11 +166,11 @@ class VectorSchema(_Schema):
 
 
 class Column(_Schema):
-    """A column of a table. A category is one of `categories`, or one of the known others; all else counts as unseen.
+    """A column of a table. A category is one of `categories`, or one of the known others; any other value is unseen.
 
-    Its number is its place in `categories`; those of classes of others follow, and that of the unseen is the last.
-    `others` are the digests of each class, ascending and of eight bytes each, in base64: the values may be many, long
-    and private. The commonest are in the first class.
+    Its code is its index in `categories`; the codes of classes of others follow, and that of unseen values is the last.
+    `others` has the digests of each class, ascending and of eight bytes each, in base64, since the values may be many
+    and long. The first class has the commonest.
     """
 
     name: str
@@ -183,7 +183,7 @@ class Column(_Schema):
     def _digests(cls, others: tuple[str, ...]) -> tuple[str, ...]:
         sizes = [len(base64.b64decode(each, validate=True)) for each in others]
         if any(size % DIGEST_BYTES for size in sizes):
-            raise ValueError("others are no digests of eight bytes each")
+            raise ValueError("others are not digests of eight bytes each")
         if sum(sizes) > MOST_KNOWN * DIGEST_BYTES:
             raise ValueError(f"others are more than {MOST_KNOWN:,}")
         return others
@@ -200,23 +200,23 @@ class Column(_Schema):
 
     @cached_property
     def codes(self) -> Codes:
-        """The numbers that stand for its values."""
+        """The codes of its values."""
         others = [np.frombuffer(base64.b64decode(each), dtype="<u8").tolist() for each in self.others]
         return codes_of(self.categories, others)
 
     @property
     def unseen(self) -> int:
-        """The number that stands for a value that is not known."""
+        """The code of values that the reference does not know."""
         return len(self.categories) + len(self.others)
 
     @model_serializer(mode="wrap")
     def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `others` where there are none, as an older driftwatch reads it."""
+        """Omits `others` if there are none, as older versions of driftwatch expect."""
         return {key: value for key, value in dump(self).items() if key != "others" or value}
 
 
 def digests(texts: Iterable[str]) -> str:
-    """The digests of values, as a column has them of a class of its others."""
+    """The digests of the values of a class, as `Column.others` stores them."""
     found = np.unique(np.array([digest(text) for text in texts], dtype="<u8"))
     return base64.b64encode(found.tobytes()).decode()
 

@@ -1,7 +1,7 @@
-"""Which categories of a column moved in a window: those of the share of its values that moved most, by their names.
+"""Names the categories of a column that moved most in a window.
 
-A table's values are counted between its categories (see `driftwatch.stats.descriptors`), so that each share that is
-counted is that of one category, or of a few that are rare.
+A column's values are counted in shares that are cut between categories (see `driftwatch.stats.descriptors`), so each
+share is that of one category, or of a few rare ones.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ from driftwatch.stats.summary import Array
 
 OTHERS = "other values"
 NAMED = 3
-"""Categories of one share that are named at most, the commonest."""
+"""At most so many categories of a share are named, the commonest first."""
 
 LONGEST = 40
-"""Characters of a name."""
+"""Longer names are cut to so many characters."""
 
 CLOSE = 1e-9
 
 
 @dataclass(frozen=True)
 class CategoryShares:
-    """What is counted of a reference's columns of categories.
+    """The shares of categories in a reference's columns.
 
     Args:
         usual: the reference's shares, ``(columns, shares)``.
-        unwhitened: maps a window's mean standard vector to how far its shares are from those, but for the last ones.
-        missing: the part of each share that is of missing values, which are spread over them, ``(columns, shares)``.
-        names: by column, those of the categories of each share.
+        unwhitened: maps a window's mean standard vector to the differences from these shares, without the last share
+            of each column.
+        missing: the part of each share that comes from missing values, which are spread over all shares,
+            ``(columns, shares)``.
+        names: by column, the names of the categories of each share.
     """
 
     usual: Array
@@ -47,11 +49,11 @@ class CategoryShares:
     names: Mapping[int, Sequence[str]]
 
     def phrase(self, column: int, name: str, standard: Array) -> str:
-        """What is said of a column; nothing if its categories are not counted apart.
+        """The categories of a column that moved most, in words; empty if its categories are not counted apart.
 
         Args:
-            column: its place.
-            name: of it.
+            column: its index.
+            name: its name.
             standard: the window's mean standard vector of marginals, ``(K,)``.
         """
         if column not in self.names:
@@ -70,13 +72,13 @@ class CategoryShares:
 def category_shares(
     schema: TableSchema, features: FeatureTransform, description: Description, missing: Array
 ) -> CategoryShares | None:
-    """What is counted of a reference's columns of categories; None if nothing is.
+    """The shares of a reference's columns of categories; None if marginals are not described.
 
     Args:
-        schema: of a row.
-        features: of its columns.
-        description: of samples.
-        missing: the share of each column's values that is missing, ``(columns,)``.
+        schema: the schema of a row.
+        features: the transform of its columns.
+        description: the descriptors of samples.
+        missing: the share of missing values in each column, ``(columns,)``.
     """
     group = next((each for each in description.groups.each if each.name == MARGINALS), None)
     if group is None:

@@ -1,10 +1,11 @@
-"""Columns of many categories: the commonest count by themselves, the others that are known in classes.
+"""Columns of many categories: the commonest values are categories, and the other known values are grouped in classes.
 
-A class has values that come about as often as each other, and about a 64th of the rows; where all others together are
-rare, there is one. What is known, and how common it is, is learned from the samples to fit alone: to that a held-out
-sample is as a fresh one will be. Of a long tail some of its values are new, and windows of such samples say how many
-are usual. Of the samples to fit none is new, and each helps to make its value common. So there a value counts as often
-as it comes in the others: what comes once is new, and so many are to be expected of one more sample.
+The values of a class are about equally common, and each class holds about a 64th of the rows; if all other values
+together are rare, they are one class. Which values are known, and how common they are, is learned from the samples to
+fit alone, so that a held-out sample is treated exactly as a fresh one will be: in a long tail some of its values are
+new, and held-out windows show how many new values to expect. Among the samples to fit no value is new, and each sample
+makes its own value look commoner. There, a value's count leaves out the sample itself: a value that occurs once is new.
+The expected number of such values among the samples to fit is that of new values in one more sample.
 
 References:
     Good, "The population frequencies of species and the estimation of population parameters" (1953).
@@ -25,43 +26,43 @@ from driftwatch.reference.columns import percent
 
 OWN = FEW - 1
 LEAST_ROWS = 20
-"""Of a value that counts by itself: of a rarer one it is chance that it came so often, or is among the commonest."""
+"""Rows that a value needs to be a category: whether a rarer one is among the commonest is mostly chance."""
 
-LEAST_TOLD = 1e-3
-"""Share of new values that is told."""
+LEAST_REPORTED = 1e-3
+"""Smallest expected share of new values that is reported."""
 
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """A column, and how the numbers of its values before are written with it.
+    """A column with its rare values gathered in classes, and the new codes of its ``M`` original values.
 
     Args:
-        place: of the column.
-        column: with fewer categories.
-        fresh: the numbers of the values that it had, and of one that it had not, ``(M + 1,)``.
+        place: index of the column.
+        column: the column with fewer categories.
+        fresh: the new code of each original value, and of unseen values, in held-out and fresh samples, ``(M + 1,)``.
         fitted: likewise in samples to fit.
-        told: what became of the values, for people.
+        summary: one line for the user on what was done.
     """
 
     place: int
     column: Column
     fresh: NDArray[np.float64]
     fitted: NDArray[np.float64]
-    told: str
+    summary: str
 
     @classmethod
     def of(cls, place: int, column: Column, counts: Counts) -> Self:
-        """Gathers the values of a column.
+        """Gather the rare values of a column.
 
         Args:
-            place: of the column.
-            column: with all values that occur.
-            counts: of each among the samples to fit, ``(M,)``.
+            place: index of the column.
+            column: the column, with all values that occur as categories.
+            counts: how often each occurs in the samples to fit, ``(M,)``.
         """
         order = np.argsort(-counts, kind="stable")
-        # In the order of their names, as all categories are: names that begin alike often mean what is alike.
+        # Sorted by name, as all categories are: names that begin alike often mean similar things.
         own = np.sort(order[:OWN][counts[order[:OWN]] >= LEAST_ROWS])
         others = np.setdiff1d(np.flatnonzero(counts), own)
         names, rows = np.array(column.categories), max(1, int(counts.sum()))
@@ -81,30 +82,30 @@ class Gathered:
             fitted[others] = len(own) + class_of[_nearest(levels, counts[others] - 1)]
         fitted[:-1][once] = made.unseen
         together = f"in {len(classes)} classes by how common they are" if len(classes) > 1 else "together"
-        told = (
+        summary = (
             f"{column.name}: {len(own)} values of their own, {len(others):,} others {together}, "
             f"{percent(counts[others].sum() / rows)} of rows"
         )
-        if (new := once.sum() / rows) >= LEAST_TOLD:
-            told += f"; new values are expected in {percent(new)}"
-        return cls(place, made, fresh, fitted, told)
+        if (new := once.sum() / rows) >= LEAST_REPORTED:
+            summary += f"; new values are expected in {percent(new)}"
+        return cls(place, made, fresh, fitted, summary)
 
     def rewrite(self, rows: Samples, *, fit: bool) -> None:
-        """Writes the column of rows ``(N, columns)`` anew, in their place; `fit` if they are samples to fit."""
+        """Recode the column of rows ``(N, columns)`` in place; `fit` if they are samples to fit."""
         before = rows[:, self.place]
         known = ~np.isnan(before)
         before[known] = (self.fitted if fit else self.fresh)[before[known].astype(np.int64)]
 
 
 def _classes(counts: Counts, rows: int) -> tuple[Counts, Counts]:
-    """Classes of values by how often each comes, of about as many rows each.
+    """Group values by how common they are, into classes of about as many rows each.
 
     Args:
-        counts: of the values, ``(K,)``.
-        rows: in all.
+        counts: how often each value occurs, ``(K,)``.
+        rows: number of rows in total.
 
     Returns:
-        The different counts, ascending, ``(L,)``; the class of the values that come so often, the commonest first.
+        The distinct counts, ascending, ``(L,)``, and the class of the values with each; class 0 has the commonest.
     """
     levels, values = np.unique(counts, return_counts=True)
     held = levels * values
@@ -115,19 +116,19 @@ def _classes(counts: Counts, rows: int) -> tuple[Counts, Counts]:
 
 
 def _nearest(levels: Counts, counts: Counts) -> Counts:
-    """The places of the levels next to some counts."""
+    """The index of the level nearest to each count."""
     above = np.searchsorted(levels, counts).clip(1, len(levels) - 1) if len(levels) > 1 else np.zeros_like(counts)
     below = (above - 1).clip(0)
     return np.where(counts - levels[below] < levels[above] - counts, below, above)
 
 
 def many(schema: TableSchema) -> list[int]:
-    """The places of columns of so many values that some are gathered."""
+    """Indices of the columns with so many values that some are gathered."""
     return [place for place, column in enumerate(schema.columns) if len(column.categories) > FEW]
 
 
 def count_values(rows: Samples, places: Sequence[int], schema: TableSchema) -> list[Counts]:
-    """How often each value of some columns comes in rows ``(N, columns)``, ``(M,)`` each."""
+    """How often each value of the given columns occurs in rows ``(N, columns)``: ``(M,)`` for each column."""
     found = []
     for place in places:
         values = rows[:, place]
@@ -137,6 +138,6 @@ def count_values(rows: Samples, places: Sequence[int], schema: TableSchema) -> l
 
 
 def with_columns(schema: TableSchema, gathered: Sequence[Gathered]) -> TableSchema:
-    """The schema with those columns in their places."""
+    """The schema with the gathered columns in place of the original ones."""
     by_place = {each.place: each.column for each in gathered}
     return TableSchema(columns=tuple(by_place.get(place, column) for place, column in enumerate(schema.columns)))

@@ -184,7 +184,7 @@ def _read(config: TrainConfig, listener: Listener) -> tuple[TrainingData, _Parts
     require_variety(parts.calibration, data.where)
     listener.say(f"{data.rows:,} samples, each a {schema.describe()}; {len(parts.calibration):,} held out to calibrate")
     for each in data.gathered:
-        listener.say(each.told)
+        listener.say(each.summary)
     return data, parts
 
 

@@ -67,7 +67,7 @@ def test_the_commonest_values_are_categories_in_their_names_order(data: Training
     # Of the tail's chance order nothing is said; the head is sure.
     assert column.categories[:30] == tuple(f"m{n:04}" for n in range(30))
     assert list(column.categories) == sorted(column.categories)
-    (told,) = (each.told for each in data.gathered)
+    (told,) = (each.summary for each in data.gathered)
     assert re.match(r"merchant: 63 values of their own, 2,\d+ others in 1\d classes by .*, 3\d % of rows", told), told
 
 
@@ -117,7 +117,7 @@ def test_what_is_common_by_chance_is_not_taken_for_common(tmp_path: Path) -> Non
     data = opened(path)
     assert learned(data).categories == ()
     assert learned(data).unseen == len(learned(data).others)
-    assert "merchant: 0 values of their own" in data.gathered[0].told
+    assert "merchant: 0 values of their own" in data.gathered[0].summary
 
 
 def test_few_values_stay_as_they_are(tmp_path: Path) -> None:
