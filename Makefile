@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WARM := $(VENV)/.warm
 PEERS := .venv-peers
 # One more than the cores of a small machine: tests of daemons wait for half of their time, for brokers, sessions and time-outs.
 TEST_PROCESSES ?= 3
@@ -16,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint tools bench bench-detection chaos lock broker clean
+.PHONY: help demo test lint tools programs bench bench-detection chaos lock broker clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +27,7 @@ demo: $(READY)  ## train a small reference, replay a drift, watch the alert
 
 # Where Python may not keep what it compiled, each of the processes that tests start would compile driftwatch anew.
 test:  ## every check and every test
-	@$(MAKE) --no-print-directory -j2 lint tools
+	@$(MAKE) --no-print-directory -j3 lint tools programs $(WARM)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: $(READY)  ## formatting, style, types
@@ -34,9 +35,20 @@ lint: $(READY)  ## formatting, style, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Takes minutes the first time, as Python's packages do: `test` gets both at once.
+# Takes minutes the first time, as Python's packages do: `test` gets all at once.
 tools:
 	@.ci/tools
+
+# Kafka's jars and Helm, which takes minutes of a core to build the first time. Without them, tests get them or say why not.
+programs: tools
+	@for each in tests/broker/jars.py tests/deploy/tools.py; do $(PYTHON) $$each || true; done
+
+# What each process of the tests would else do for itself the first time: compile modules, and a broker's classes. Lint takes
+# one core meanwhile. What goes wrong here goes wrong in the tests again, and is told there.
+$(WARM): $(READY) | tools
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 || true
+	@$(BIN)/python -m tests.broker.archive || true
+	@touch $@
 
 bench: $(READY)  ## measure speed and accuracy; prints tables
 	$(BIN)/python -m benchmarks

@@ -20,7 +20,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from tests.broker.jars import broker_jars
+from tests.broker.jars import broker_jars, class_archive
 
 START_S = 90.0
 STOP_S = 30.0
@@ -143,9 +143,9 @@ class KafkaBroker:
         self.launch()
         self.wait()
 
-    def launch(self) -> None:
-        """Starts it, and does not wait: the first of several cannot answer alone."""
-        self._process = self._java("kafka.Kafka")
+    def launch(self, *options: str) -> None:
+        """Starts it, with more options of Java's, and does not wait: the first of several cannot answer alone."""
+        self._process = self._java("kafka.Kafka", options=options)
 
     def wait(self) -> None:
         """Waits until it answers.
@@ -166,9 +166,9 @@ class KafkaBroker:
         self.kill()
         raise RuntimeError(f"the broker did not answer in {START_S:.0f} s:\n{self._tail()}")
 
-    def stop(self) -> None:
-        """Asks it to stop, and waits until it has."""
-        self._end(signal.SIGTERM)
+    def stop(self) -> int | None:
+        """Asks it to stop, and waits until it has; its exit code, None if it did not run."""
+        return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends it at once, as a crash would."""
@@ -183,23 +183,26 @@ class KafkaBroker:
     def _admin(self) -> KafkaAdminClient:
         return KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2_000)
 
-    def _end(self, number: int) -> None:
+    def _end(self, number: int) -> int | None:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
-            return
+            return None
         os.kill(process.pid, number)
         try:
-            process.wait(STOP_S)
+            return process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(STOP_S)
+            return process.wait(STOP_S)
 
-    def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _java(self, main: str, *arguments: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        archive = class_archive()
         command = [
             "java",
             f"-Xmx{self._heap_mb}m",
             "-Xms128m",
             *self._options,
+            *options,
+            *([f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []),
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-cp",

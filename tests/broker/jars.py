@@ -1,4 +1,4 @@
-"""The broker's jars, resolved once by Maven into a cache."""
+"""The broker's jars, resolved once by Maven into a cache; `make test` begins with it, before there are packages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 POM = Path(__file__).with_name("pom.xml")
@@ -21,7 +24,7 @@ def missing_tools() -> str:
     java = shutil.which("java")
     if java is None:
         return "no java"
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+    told = _version(java)
     found = re.search(r'version "(\d+)', told)
     if found is None or int(found[1]) < OLDEST_JAVA:
         return f"java is older than {OLDEST_JAVA}: {told.splitlines()[:1]}"
@@ -35,9 +38,7 @@ def broker_jars() -> Path:
     folder = _folder()
     if folder.is_dir():
         return folder
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked_cache():
         if folder.is_dir():
             return folder
         partial = folder.with_suffix(".partial")
@@ -52,5 +53,29 @@ def broker_jars() -> Path:
     return folder
 
 
+def class_archive() -> Path:
+    """The file for what this Java makes of the jars' classes (see `tests.broker.archive`)."""
+    return _folder().with_suffix(f".{hashlib.sha256(_version('java').encode()).hexdigest()[:8]}.jsa")
+
+
+@contextmanager
+def locked_cache() -> Iterator[None]:
+    """While something is made in the cache, nobody else makes it as well."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _folder() -> Path:
-    return CACHE / hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
+    # By its own path: Java takes an archive only with jars that are where they were.
+    return CACHE.resolve() / hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
+
+
+@cache
+def _version(java: str) -> str:
+    return subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+
+
+if __name__ == "__main__" and not missing_tools():
+    broker_jars()

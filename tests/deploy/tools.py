@@ -1,6 +1,7 @@
 """Programs and schemas that check what is deployed: Go modules, fetched and built once into a cache.
 
-Go checks each module against its checksum database, and the versions are pinned here.
+Go checks each module against its checksum database, and the versions are pinned here. `make test` begins with
+this, before there are any packages of Python's.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from tests.programs import required
 
 CACHE = Path(__file__).parents[2] / ".cache" / "tools"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0"
@@ -59,8 +58,18 @@ def _go(*command: str, **environment: str) -> str:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    required("go", "golang")
+    if shutil.which("go") is None:
+        from tests.programs import required
+
+        required("go", "golang")
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__" and shutil.which("go"):
+    for package in (COMPOSE, *([] if shutil.which("helm") else [HELM])):
+        built(package)
+    for named in (PROMETHEUS_OPERATOR, KEDA):
+        module(named)
