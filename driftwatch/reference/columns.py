@@ -157,7 +157,8 @@ def _surplus(count: int, n: float, usual: float, tests: int) -> float:
 def _log_chance(count: int, n: float, share: float, tests: int) -> float:
     """Cached, since windows of one size have the same few counts again and again, and a call takes ten microseconds."""
     with np.errstate(divide="ignore"):
-        return float(np.log(bdtrc(count - 1, n, share)) + np.log(tests))
+        # SciPy deprecates floats as the number of trials.
+        return float(np.log(bdtrc(count - 1, int(n), share)) + np.log(tests))
 
 
 def percent(share: float) -> str:

@@ -207,6 +207,14 @@ def test_windows_of_a_data_set_have_the_flaws_of_their_rows(loans: Reference) ->
     assert found == [FlawCounter(SCHEMA)(table[start : start + 300]) for start in (0, 300, 600)]
 
 
+@pytest.mark.filterwarnings("error::DeprecationWarning")
+def test_flaws_are_judged_as_scipy_will_go_on_to_allow() -> None:
+    flaws = {SCHEMA.columns[0].name: (40, 0)}  # a window's samples are counted in floats, as all of its sums are
+    ((log_p, _, phrase),) = flawed_columns(flaws, 50.0, SCHEMA, np.zeros(len(SCHEMA.columns)))
+    assert log_p < -100
+    assert "missing in 80 % of rows" in phrase
+
+
 def test_an_image_has_no_columns(reference: Reference) -> None:
     assert moved_columns(reference.bank[:100].sum(0)[None], reference.layout, reference.feature_names) == [[]]
 
