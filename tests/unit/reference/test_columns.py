@@ -210,7 +210,7 @@ def test_windows_of_a_data_set_have_the_flaws_of_their_rows(loans: Reference) ->
 @pytest.mark.filterwarnings("error::DeprecationWarning")
 def test_flaws_are_judged_as_scipy_will_go_on_to_allow() -> None:
     flaws = {SCHEMA.columns[0].name: (40, 0)}  # a window's samples are counted in floats, as all of its sums are
-    ((log_p, _, phrase),) = flawed_columns(flaws, 50.0, SCHEMA, np.zeros(len(SCHEMA.columns)))
+    ((log_p, _, phrase),) = flawed_columns(flaws, 50.0, SCHEMA, *np.zeros((2, len(SCHEMA.columns))))
     assert log_p < -100
     assert "missing in 80 % of rows" in phrase
 
