@@ -35,7 +35,7 @@ from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from tests.broker.broker import free_ports
 from tests.chaos.poster import STREAM, Messages, Poster, Posting, number_at
 from tests.chaos.replay import REPLAY_FAULTS
-from tests.daemons import RunningDaemon, launch
+from tests.daemons import Launch, RunningDaemon, launch
 from tests.receiver import Receiver, receiver
 
 STOP = "stop"
@@ -104,7 +104,13 @@ def intake_config(bundle: Path, state_dir: Path, hook: str, port: int) -> dict[s
 
 
 def run_intake(
-    bundle: Path, folder: Path, *, faults: Sequence[str | None], seed: int, longest_s: float
+    bundle: Path,
+    folder: Path,
+    *,
+    faults: Sequence[str | None],
+    seed: int,
+    longest_s: float,
+    start: Launch = launch,
 ) -> IntakeOutcome:
     """Runs an intake through faults, and compares the state that each process left with the oracle's.
 
@@ -114,6 +120,7 @@ def run_intake(
         faults: their kinds in turn; one that is None is drawn. In the end the daemon is stopped.
         seed: of faults and samples.
         longest_s: between the readiness of a process and its fault.
+        start: starts a daemon.
     """
     draw, messages, lives = random.Random(seed), Messages(seed), list[Life]()
     (port,) = free_ports(1)
@@ -127,7 +134,7 @@ def run_intake(
         poster = Poster(port, messages)
         poster.start()
         for number, kind in enumerate([*drawn, STOP]):
-            daemon = launch(config, folder, f"intake-{number:03}")
+            daemon = start(config, folder, f"intake-{number:03}")
             try:
                 daemon.wait_for("readiness", lambda: _ready(port))
                 pause()
@@ -141,7 +148,7 @@ def run_intake(
                 lives.append(Life(posted, _state(config).read_bytes() if _state(config).exists() else b"", killed_s))
         oracle = _Oracle(config, folder / "intake-oracle.json", messages)
         counted = [oracle.live(life, before) for before, life in pairwise([Life((), b"", None), *lives])]
-        told = _told(hook, set(oracle.alerts), lambda: launch(config, folder, "intake-last"))
+        told = _told(hook, set(oracle.alerts), lambda: start(config, folder, "intake-last"))
     gone = [(life, life.posted[count:]) for life, count in zip(lives, counted, strict=True)]
     forgotten = [(life.killed_s - each.at) for life, rest in gone if life.killed_s for each in rest if each.answered]
     return IntakeOutcome(

@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.data.codecs import decode, encode
 from tests.chaos.intake import run_intake
+from tests.daemons import launch_forked
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
@@ -62,7 +63,7 @@ def test_drift_is_told(bundle: Path, start_daemon: StartDaemon) -> None:
 
 
 def test_a_kill_costs_what_was_on_its_way_and_nothing_that_was_kept(bundle: Path, tmp_path: Path) -> None:
-    outcome = run_intake(bundle, tmp_path, faults=("kill -9",), seed=2, longest_s=2.0)
+    outcome = run_intake(bundle, tmp_path, faults=("kill -9",), seed=2, longest_s=2.0, start=launch_forked)
     assert outcome.kept, outcome
     assert outcome.alerts > 1
     assert 0 < outcome.forgotten < outcome.accepted
