@@ -1,6 +1,6 @@
-"""Values of a table that are missing, or a category that was never seen, counted by column.
+"""Counts the missing values and unseen categories of each column of a table.
 
-Such a value shows in the features of its row, but a window's sums do not tell any more whose it was.
+Such values change the features of their row, but a window's sums no longer show which column they came from.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from driftwatch.data.schema import Coerced, Schema, TableSchema
 
 Flaws = Mapping[str, tuple[int, int]]
-"""By column, those that have any: how many values are missing, and how many are an unseen category."""
+"""The number of missing values and of unseen categories by column; columns without any are left out."""
 
 
 class FlawCounter:
     """Counts the flaws of rows.
 
     Args:
-        schema: of a row; samples that are no rows have none.
+        schema: the schema of a sample; samples other than rows have no flaws.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -29,12 +29,12 @@ class FlawCounter:
         self._unseen = np.array([each.unseen if each.kind == "category" else np.inf for each in columns])
 
     def __call__(self, rows: Coerced) -> Flaws:
-        """Of coerced rows ``(N, columns)``."""
+        """The flaws of coerced rows ``(N, columns)``."""
         (flaws,) = self.of_runs(rows, [len(rows)])
         return flaws
 
     def of_runs(self, rows: Coerced, ends: Sequence[int]) -> list[Flaws]:
-        """Of each run of rows, from where the one before it ends."""
+        """The flaws of consecutive runs of rows, given by their ends."""
         found: list[dict[str, tuple[int, int]]] = [{} for _ in ends]
         if not self._names:
             return list(found)
@@ -45,7 +45,7 @@ class FlawCounter:
 
 
 def unseen_shares(rows: Coerced, schema: Schema) -> NDArray[np.float64]:
-    """The share of each column's values that are an unseen category, ``(columns,)``; of no width for what is no row."""
+    """The share of unseen categories in each column, ``(columns,)``; empty if samples are not rows."""
     if not isinstance(schema, TableSchema):
         return np.empty(0)
     found = FlawCounter(schema)(rows)
@@ -54,7 +54,7 @@ def unseen_shares(rows: Coerced, schema: Schema) -> NDArray[np.float64]:
 
 
 def _by_run(flaw: NDArray[np.bool_], ends: Sequence[int]) -> NDArray[np.int64]:
-    """How many rows of each run have a flaw, by column."""
+    """The number of rows with a flaw, by run and column."""
     so_far = np.zeros((len(flaw) + 1, flaw.shape[1]), dtype=np.int64)
     np.cumsum(flaw, axis=0, out=so_far[1:])
     counts: NDArray[np.int64] = np.diff(so_far[[0, *ends]], axis=0)

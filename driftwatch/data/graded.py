@@ -1,4 +1,4 @@
-"""Shifts of a size that can be chosen, to find the smallest that a reference detects."""
+"""Shifts of adjustable size, to find the smallest that a reference detects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from driftwatch.data.schema import ImageSchema, Samples, Schema, TableSchema
 Move = Callable[[Samples, float, Generator], Samples]
 
 MOST_COLUMNS = 4
-"""That are tried in turn, evenly chosen, where a shift is of one column."""
+"""For shifts of one column, so many evenly spaced columns are tried."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class GradedShift:
 
     Args:
         name: for people.
-        unit: of its size.
-        smallest: size worth telling.
-        largest: size that is tried.
-        moves: from samples ``(N, *sample_shape)`` and a size to moved samples; several where it is one column that
-            moves, for each column that is tried.
-        by_share: whether its size is the share of samples that move; `moves` take no heed of it then, and move all.
+        unit: the unit of its size.
+        smallest: the smallest size worth reporting.
+        largest: the largest size that is tried.
+        moves: functions from samples ``(N, *sample_shape)`` and a size to shifted samples; for shifts of one column,
+            one function for each column that is tried.
+        by_share: whether the size is the share of samples that are shifted; `moves` then ignore it and shift all.
     """
 
     name: str
@@ -41,11 +41,11 @@ class GradedShift:
 
 
 def graded_shifts(schema: Schema, samples: Samples) -> tuple[GradedShift, ...]:
-    """The shifts that make sense for such samples.
+    """The shifts that make sense for a kind of samples.
 
     Args:
-        schema: of one sample.
-        samples: of the reference, ``(N, *sample_shape)``: how columns are spread, and which of them vary.
+        schema: the schema of one sample.
+        samples: samples of the reference, ``(N, *sample_shape)``; they show which columns vary, and how much.
     """
     return _of_images(schema) if isinstance(schema, ImageSchema) else _of_rows(schema, samples)
 
@@ -114,7 +114,7 @@ def _scaled(samples: Samples, column: int, *, mean: bool) -> Move:
         out = x.astype(np.float64)
         values = out[:, column]
         moved = values + size * spread if mean else centre + (1.0 + size) * (values - centre)
-        # Whole numbers stay whole, on average where they should be.
+        # Whole numbers stay whole. Rounding up at random keeps their mean right.
         out[:, column] = np.floor(moved + rng.random(len(x))) if whole else moved
         return out
 

@@ -1,4 +1,4 @@
-"""What one sample is, and turning whatever a message or file holds into arrays of such samples."""
+"""Schemas of samples, which convert the contents of messages and files to arrays."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from driftwatch.errors import DataError, DeadLetterReason, MessageError
 
 Samples = NDArray[np.floating]
 Coerced = NDArray[np.floating | np.uint8]
-"""Samples as a stream carries them: images in bytes stay in bytes, a quarter of the memory to pass on."""
+"""Samples as they pass through a stream: images of bytes stay bytes, a quarter of the memory of floats."""
 
 COLOURS = frozenset({1, 3, 4})
 
 DIGEST_BYTES = 8
 MOST_KNOWN = 100_000
-"""Values of a column that are told apart from new ones. Of ten such columns a manifest has room."""
+"""Known values of a column. A manifest has room for ten such columns."""
 
 MOST_CLASSES = 1_000
 
 LARGEST = 1e100
-"""In size, of a number. What is larger, such as the largest float, is no measurement but what a program wrote for one
-that is missing or went wrong; and its square is infinite."""
+"""Largest absolute value. Larger ones, such as the largest float, are not measurements: programs write them for missing
+or failed ones. Their squares are infinite."""
 
 
 def as_floats(samples: Coerced) -> Samples:
-    """Coerced samples to calculate with: pixels in bytes become float32, all else is floats already."""
+    """Coerced samples as floats: bytes become float32, everything else is floats already."""
     return samples.astype(np.float32) if samples.dtype == np.uint8 else samples  # type: ignore[return-value]
 
 
@@ -54,8 +54,8 @@ class _Schema(BaseModel):
 class ImageSchema(_Schema):
     """Images of one size; `low` and `high` bound their pixel values.
 
-    For float images they are the range that was seen. What lies somewhat beyond, by up to the range's width, is
-    accepted: to tell drift is the detectors' task, and only what is on another scale altogether is refused.
+    For float images they are the range of the reference. Values beyond it by up to the range's width are accepted:
+    detecting drift is the detectors' task, and only values on an entirely different scale are refused.
     """
 
     kind: Literal["image"] = "image"
@@ -76,26 +76,26 @@ class ImageSchema(_Schema):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: ``(C, H, W)``."""
+        """The shape of one sample: ``(C, H, W)``."""
         return self.channels, self.height, self.width
 
     def describe(self) -> str:
-        """In a few words."""
+        """A description in a few words."""
         return f"{self.channels}x{self.height}x{self.width} {self.dtype} image"
 
     def bounded(self, values: Samples) -> Samples:
-        """Computed pixel values, brought to what such images can hold."""
+        """Computed pixel values, clipped and rounded to valid ones."""
         values = np.clip(values, self.low, self.high)
         return (np.rint(values) if self.dtype == "uint8" else values).astype(np.float32)
 
     def coerce(self, value: Any, *, where: str = "") -> Coerced:
-        """Images as raw values ``(N, C, H, W)``, of `dtype`; those that are such an array already are not copied.
+        """Images as raw values ``(N, C, H, W)`` of `dtype`; an array that is one already is not copied.
 
-        Takes ``(N, C, H, W)``, ``(N, H, W, C)``, ``(N, H, W)`` for one channel, flat ``(N, C*H*W)``, or one sample
+        Accepts ``(N, C, H, W)``, ``(N, H, W, C)``, ``(N, H, W)`` for one channel, flat ``(N, C*H*W)``, or one sample
         without ``N``.
 
         Raises:
-            MessageError: another shape, values that are not finite or out of range.
+            MessageError: the shape does not fit, or values are not finite or out of range.
         """
         array = _numbers(value, where)
         shaped = self._shaped(array)
@@ -122,7 +122,7 @@ class ImageSchema(_Schema):
 
     def _shaped(self, array: NDArray[Any]) -> NDArray[Any] | None:
         c, h, w = self.shape
-        single = {(h, w, c): (2, 0, 1), (c, h, w): (0, 1, 2)}  # where both fit, channels come first
+        single = {(h, w, c): (2, 0, 1), (c, h, w): (0, 1, 2)}  # if both fit, channels come first
         if array.ndim == 4 and array.shape[1:] in single:
             channel, *sides = single[array.shape[1:]]
             return array.transpose(0, channel + 1, *(side + 1 for side in sides))
@@ -142,18 +142,18 @@ class VectorSchema(_Schema):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: ``(dim,)``."""
+        """The shape of one sample: ``(dim,)``."""
         return (self.dim,)
 
     def describe(self) -> str:
-        """In a few words."""
+        """A description in a few words."""
         return f"vector of {self.dim} {'whole numbers' if self.integer else 'numbers'}"
 
     def coerce(self, value: Any, *, where: str = "") -> Samples:
-        """Vectors ``(N, dim)``, float64; takes one without ``N`` too.
+        """Vectors ``(N, dim)``, float64; also accepts a single one without ``N``.
 
         Raises:
-            MessageError: another shape, or values that are not finite.
+            MessageError: the shape does not fit, or values are not finite.
         """
         array = _numbers(value, where)
         if array.shape == (self.dim,):
@@ -236,18 +236,18 @@ class TableSchema(_Schema):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: ``(columns,)``."""
+        """The shape of one sample: ``(columns,)``."""
         return (len(self.columns),)
 
     def describe(self) -> str:
-        """In a few words."""
+        """A description in a few words."""
         return f"table row of {len(self.columns)} columns"
 
     def coerce(self, value: Any, *, where: str = "") -> Samples:
         """Rows ``(N, columns)``, float64: numbers as they are, categories as their index, NaN for missing.
 
-        Takes a list of rows by column name, a mapping of columns, an Arrow table or data frame, or rows in the columns'
-        order. In an array of numbers a category is its index already.
+        Accepts a list of rows by column name, a mapping of columns, an Arrow table or data frame, or rows in the order
+        of the columns. In an array of numbers, categories are already given by index.
 
         Raises:
             MessageError: a column is missing or cannot be read.
@@ -268,7 +268,7 @@ _ADAPTER: TypeAdapter[Any] = TypeAdapter(Schema)
 
 
 def same_samples(one: Schema, other: Schema) -> bool:
-    """Whether what is a sample of one schema is one of another; what is usual in it may differ, such as categories."""
+    """Whether samples of one schema are samples of the other; usual values, such as categories, may differ."""
     match one, other:
         case ImageSchema(), ImageSchema():
             return (one.shape, one.dtype) == (other.shape, other.dtype)
@@ -283,7 +283,7 @@ def parse_schema(data: Mapping[str, Any], *, where: str = "schema") -> Schema:
     """A schema from its JSON form.
 
     Raises:
-        DataError: it is none.
+        DataError: it is not valid.
     """
     try:
         schema: Schema = _ADAPTER.validate_python(data)
@@ -295,11 +295,11 @@ def parse_schema(data: Mapping[str, Any], *, where: str = "schema") -> Schema:
 
 
 def image_of(shape: tuple[int, int, int], where: str, **more: Any) -> ImageSchema:
-    """The schema of images that were found.
+    """The schema of images in a data set.
 
     Args:
-        shape: of one, ``(C, H, W)``.
-        where: they were found.
+        shape: the shape of one, ``(C, H, W)``.
+        where: the source, for error messages.
         more: `dtype`, `low` and `high`, if they are not bytes.
 
     Raises:
@@ -317,7 +317,7 @@ def image_of(shape: tuple[int, int, int], where: str, **more: Any) -> ImageSchem
 
 
 def vector_of(dim: int, where: str, *, integer: bool) -> VectorSchema:
-    """The schema of vectors that were found.
+    """The schema of vectors in a data set.
 
     Raises:
         DataError: they are too long.

@@ -1,4 +1,4 @@
-"""Rows and columns of mixed types into arrays of numbers, by a table's columns."""
+"""Converts rows and columns of mixed types to arrays of numbers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from driftwatch.errors import MessageError
 
 SHOWN_NAMES = 12
 SHOWN_NAME = 40
-"""Characters: whoever sends a message may name its columns as they like."""
+"""Characters shown of a column's name, which the sender of a message chooses."""
 
 COMPARED_NAMES = 100
 
 MANY = 16
-"""Cells of a column from which on it is quicker to read them all at once."""
+"""Columns of at least this many cells are read all at once, which is quicker."""
 
 
 class ColumnLike(Protocol):
@@ -36,15 +36,15 @@ class ColumnLike(Protocol):
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The known values of a category that count by themselves, in order."""
+        """The categories, in order."""
 
     @property
     def codes(self) -> Codes:
-        """The numbers that stand for its values."""
+        """The codes of its values."""
 
     @property
     def unseen(self) -> int:
-        """The number that stands for a value that is not known, which follows on those of all that are."""
+        """The code of unknown values, one more than that of the last known one."""
 
 
 def is_rows(value: Any) -> bool:
@@ -57,12 +57,12 @@ def coerce_table(value: Any, columns: Sequence[ColumnLike], where: str) -> NDArr
 
     Args:
         value: rows by column name, columns by name, an Arrow table, a data frame, or rows in the columns' order. In an
-            array of numbers a category is its index already.
-        columns: to read; others are left out.
-        where: for messages.
+            array of numbers, categories are already given by index.
+        columns: the columns to read; others are ignored.
+        where: the source, for error messages.
 
     Raises:
-        MessageError: a column is missing, or holds what it cannot.
+        MessageError: a column is missing, or has a value of the wrong type.
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return _coded(value, columns, where)
@@ -78,12 +78,12 @@ def coerce_table(value: Any, columns: Sequence[ColumnLike], where: str) -> NDArr
 
 
 def columns_of_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str], where: str) -> dict[str, list[Any]]:
-    """The columns of rows by name, each of which has them all.
+    """The columns of rows by name; every row must have every column.
 
-    A key that is not there is as often a fault of who sent it as a value that is missing, and that can be told by null.
+    A missing key is as often a mistake of the sender as a missing value, for which null is unambiguous.
 
     Raises:
-        MessageError: a row has not.
+        MessageError: a row lacks a column.
     """
     try:
         return {name: list(map(itemgetter(name), rows)) for name in names}
@@ -153,7 +153,7 @@ def _columns_of(value: Any, columns: Sequence[ColumnLike], where: str) -> Mappin
 
 
 def _lacking(missing: Sequence[str], names: Sequence[str], held: Iterable[Any], where: str) -> MessageError:
-    """`held` are the names of columns that there are."""
+    """The error for missing columns; `held` are the names of the columns that are there."""
     wanted = set(names)
     others = [str(name) for name in held if name not in wanted]
     near = near_name(missing[0], others)
@@ -172,7 +172,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def near_name(name: str, others: Iterable[str]) -> str:
-    """The name that another one is probably meant to be, nothing if there is none.
+    """The name among `others` that was probably meant; empty if none is near.
 
     >>> near_name("age", ["name", "AGE "]), near_name("income", ["incme"]), near_name("age", ["town"])
     ('AGE ', 'incme', '')
@@ -197,8 +197,8 @@ def _named_once(table: Any, names: Sequence[str], where: str) -> dict[str, Any]:
     held = list(table.column_names)
     for name in names:
         if held.count(name) > 1:
-            told = f"column {name!r} is there {held.count(name)} times"
-            raise MessageError(told, reason="schema", where=where, remedy="rename one of them")
+            what = f"column {name!r} is there {held.count(name)} times"
+            raise MessageError(what, reason="schema", where=where, remedy="rename one of them")
     return {name: table.column(held.index(name)) for name in names if name in held}
 
 
@@ -238,7 +238,7 @@ def _arrow_column(values: Any, column: ColumnLike, where: str) -> NDArray[np.flo
 
     if column.kind == "numeric" and (numbers := floats(values)) is not None:
         return numbers
-    # Of others only digests are known, so that Arrow cannot look for them; what is found again is found by its text.
+    # Arrow cannot look up other values, of which only digests are known. Read as texts, those met before are cached.
     if column.codes.others and (texts := plain_texts(values)) is not None:
         return _cells(texts, column, where)
     out = text_codes(values, column.categories)
@@ -252,7 +252,7 @@ def _arrow_column(values: Any, column: ColumnLike, where: str) -> NDArray[np.flo
 def _cells(
     cells: Sequence[Any], column: ColumnLike, where: str, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
-    """Cells as numbers ``(N,)``; `rows` are their row numbers where those are not 0 to N - 1."""
+    """Cells as numbers ``(N,)``; `rows` are their row numbers if these are not 0 to N - 1."""
     category = column.kind == "category"
     read = category_reader(column.codes) if category else number
     found = None
@@ -266,9 +266,9 @@ def _cells(
         try:
             out[i] = read(cell)
         except (TypeError, ValueError, OverflowError):
-            told = type(cell).__name__ if isinstance(cell, list | tuple | dict) else repr(cell)[:100]
+            shown = type(cell).__name__ if isinstance(cell, list | tuple | dict) else repr(cell)[:100]
             raise MessageError(
-                f"row {(row := i if rows is None else int(rows[i]))} holds {told}",
+                f"row {(row := i if rows is None else int(rows[i]))} holds {shown}",
                 reason="schema",
                 row=row,
                 where=where,

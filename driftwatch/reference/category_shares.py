@@ -65,8 +65,8 @@ class CategoryShares:
         named = np.array([bool(each) for each in self.names[column]])
         most = int(np.argmax(named * np.square(moved) / np.maximum(before, CLOSE)))
         now = max(0.0, before[most] + moved[most])
-        known = self.names[column][most]
-        return f"{name} is {known} in {percent(now)} of rows ({percent(before[most])} in the reference)"
+        categories = self.names[column][most]
+        return f"{name} is {categories} in {percent(now)} of rows ({percent(before[most])} in the reference)"
 
 
 def category_shares(
@@ -102,7 +102,7 @@ def category_shares(
 
 
 def _names(column: Column, below: Array, upto: Array, ends: Array) -> list[str]:
-    """The names of each share between `ends`; none at all if these cut through categories, as once they did."""
+    """The names of each share between `ends`; empty if these cut through categories, as in bundles of format 3."""
     below, upto = below[: column.unseen], upto[: column.unseen]
     inside = (below[:, None] + CLOSE < ends) & (ends < upto[:, None] - CLOSE)
     if not column.unseen or bool(inside.any()):
@@ -112,14 +112,14 @@ def _names(column: Column, below: Array, upto: Array, ends: Array) -> list[str]:
 
 
 def _listed(column: Column, places: NDArray[np.intp], shares: Array) -> str:
-    """Categories and classes of others at some places, the commonest first; the classes are told as one."""
+    """The names of the categories and classes at the given indices, commonest first; classes are named together."""
     count, own = len(column.others), places[places < len(column.categories)]
     known = [(-shares[place], column.categories[place][:LONGEST]) for place in own.tolist()]
     if len(classes := places[len(own) :]):
         first, last = (int(place) - len(column.categories) + 1 for place in classes[[0, -1]])
         which = f" ({first} to {last} of {count})" if last > first else f" ({first} of {count})"
         known.append((-shares[classes].sum(), OTHERS + (which if len(classes) < count else "")))
-    told = [name for _, name in sorted(known)]
-    if told[NAMED:]:
-        told = [*told[:NAMED], f"{len(told) - NAMED} more"]
-    return " or ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+    names = [name for _, name in sorted(known)]
+    if names[NAMED:]:
+        names = [*names[:NAMED], f"{len(names) - NAMED} more"]
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

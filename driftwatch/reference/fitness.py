@@ -72,8 +72,8 @@ def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
     chosen = samples[np.arange(count) * len(samples) // count]
     reference = scorer.reference
     unordered = unordered_columns(reference.schema)
-    told = reference.category_shares.phrase if reference.category_shares else None
-    return examine_order(scorer.bank(chosen), scorer.layout, reference.feature_names, unordered, told, seed=seed)
+    phrase = reference.category_shares.phrase if reference.category_shares else None
+    return examine_order(scorer.bank(chosen), scorer.layout, reference.feature_names, unordered, phrase, seed=seed)
 
 
 def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> list[Unfit]:
