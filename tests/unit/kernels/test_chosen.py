@@ -87,7 +87,7 @@ def test_it_goes_layer_by_layer_on_an_old_cpu_and_says_so(monkeypatch: pytest.Mo
     monkeypatch.setattr(binding, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
     without_kernels()
     assert (lack := lack_of_kernels(CPU))
-    assert "no AVX2 and FMA" in lack.what
+    assert "neither AVX2 and FMA" in lack.what
 
 
 def test_nothing_is_lacking_with_kernels_or_on_a_gpu() -> None:
