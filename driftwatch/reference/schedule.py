@@ -9,6 +9,9 @@ from driftwatch.reference.train_config import TrainingConfig
 
 FINAL_RATE = 0.02
 WARMUP_SHARE = 0.1
+SLACK = 0.01
+"""Share of the training by which time may be ahead of steps before the decay follows time. A machine that halts for a
+moment, as before the first step, must not change the weights: the same data and steps give the same bundle."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,7 @@ class Schedule:
 
     def share_done(self, step: int, elapsed_s: float) -> float:
         """The share of the training that is done, 1 at its end."""
-        shares = [0.0]
-        if self.config.minutes is not None:
-            shares.append(elapsed_s / (60 * self.config.minutes))
-        if self.config.max_steps is not None:
-            shares.append(step / self.config.max_steps)
-        return max(shares)
+        return max(self._shares(step, elapsed_s))
 
     def learning_rate(self, step: int, elapsed_s: float) -> float:
         """The learning rate of a step, which counts from 0."""
@@ -37,8 +35,17 @@ class Schedule:
         if config.max_steps is not None:
             warmup = min(warmup, int(WARMUP_SHARE * config.max_steps))
         warm = min(1.0, (step + 1) / (warmup + 1))
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.share_done(step, elapsed_s))))
+        by_time, by_steps = self._shares(step, elapsed_s)
+        done = by_time if config.max_steps is None or by_time > by_steps + SLACK else by_steps
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
         return config.learning_rate * warm * (FINAL_RATE + (1.0 - FINAL_RATE) * cosine)
+
+    def _shares(self, step: int, elapsed_s: float) -> tuple[float, float]:
+        """The shares that are done by time and by steps; 0 where there is no such limit."""
+        config = self.config
+        by_time = elapsed_s / (60 * config.minutes) if config.minutes is not None else 0.0
+        by_steps = step / config.max_steps if config.max_steps is not None else 0.0
+        return by_time, by_steps
 
     def seconds_left(self, step: int, elapsed_s: float) -> float:
         """Seconds until the end at the pace so far; NaN before the first step."""

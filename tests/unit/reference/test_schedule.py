@@ -48,3 +48,11 @@ def test_time_left() -> None:
     assert schedule(minutes=None, max_steps=100).seconds_left(25, 5.0) == pytest.approx(15.0)
     assert schedule(minutes=1.0, max_steps=100).seconds_left(25, 5.0) == pytest.approx(15.0)
     assert math.isnan(schedule(minutes=None, max_steps=100).seconds_left(0, 0.0))
+
+
+def test_a_machine_that_halts_for_a_moment_changes_no_rate_of_steps() -> None:
+    both = schedule(minutes=15, max_steps=60)
+    assert [both.learning_rate(step, 5.0 + step) for step in range(60)] == [
+        both.learning_rate(step, 0.0) for step in range(60)
+    ]
+    assert both.learning_rate(6, 450.0) < 0.6 < both.learning_rate(6, 0.0), "but time that runs out does"
