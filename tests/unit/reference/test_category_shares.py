@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from driftwatch.data.schema import Column, TableSchema, digests
-from driftwatch.reference.architecture import new_flow
-from driftwatch.reference.bundle import Bundle
-from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.category_shares import _listed
-from driftwatch.reference.reference import Reference, reference_from
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
 from driftwatch.stats.descriptors import edges_for
 from driftwatch.stream.findings import moved
+from tests.whitening import whitening_reference
 
 CITIES = tuple(f"c{n:02}" for n in range(40))
 OTHER = len(CITIES)
@@ -45,12 +41,7 @@ def rows(count: int, seed: int, weights: np.ndarray = WEIGHTS, member: float = 0
 @pytest.fixture(scope="module")
 def shops() -> Reference:
     """A reference whose flow only whitens."""
-    fitted = rows(8_000, 0)
-    torch.manual_seed(0)
-    flow = new_flow(FlowConfig(layers=2, hidden=8), SCHEMA, fitted)
-    flow.initialise(flow.prepare(torch.from_numpy(fitted[:2_000]), noise="content").to(torch.float32))
-    flow.eval().requires_grad_(requires_grad=False)
-    return reference_from(Bundle(Path("none"), "shops", "0", SCHEMA, flow, calibrate(flow, rows(6_000, 1), fitted), {}))
+    return whitening_reference("shops", SCHEMA, rows, FlowConfig(layers=2, hidden=8))
 
 
 def told(reference: Reference, table: np.ndarray) -> list[str]:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from driftwatch.data.flaws import FlawCounter
 from driftwatch.data.schema import Column, TableSchema
 from driftwatch.flows.vector import VectorFlow
-from driftwatch.reference.architecture import new_flow
-from driftwatch.reference.bundle import Bundle
-from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.columns import flawed_columns, moved_columns, percent, unordered_columns
 from driftwatch.reference.offline import score_dataset
-from driftwatch.reference.reference import Reference, reference_from
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
 from driftwatch.stats.descriptors import PAIRS
 from driftwatch.stats.hotelling import LOCATION
 from driftwatch.stats.summary import Layout, merge
+from tests.whitening import whitening_reference
 
 NUMBERS = ("age", "income", "debt", "rate", "score")
 REGIONS = ("north", "east", "south", "west")
@@ -60,12 +56,7 @@ def rows(count: int, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def loans() -> Reference:
     """A reference whose flow only whitens: what moved is told by descriptors."""
-    fitted = rows(8_000, 0)
-    torch.manual_seed(0)
-    flow = new_flow(FlowConfig(layers=3, hidden=16), SCHEMA, fitted)
-    flow.initialise(flow.prepare(torch.from_numpy(fitted[:2_000]), noise="content").to(torch.float32))
-    flow.eval().requires_grad_(requires_grad=False)
-    return reference_from(Bundle(Path("none"), "loans", "0", SCHEMA, flow, calibrate(flow, rows(6_000, 1), fitted), {}))
+    return whitening_reference("loans", SCHEMA, rows, FlowConfig(layers=3, hidden=16))
 
 
 def told(reference: Reference, table: np.ndarray) -> list[str]:
