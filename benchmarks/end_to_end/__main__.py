@@ -95,7 +95,8 @@ def _introduce(options: argparse.Namespace, bare: Bare, gpu: GpuMeter) -> None:
     )
     busy = _share(gpu.busy(bare.begin, bare.end))
     told = f"GPU busy {busy}, {bare.cores:.1f} cores" if cuda else f"{bare.cores:.1f} cores"
-    print(f"Bare scoring loop: {bare.rate:,.0f} samples/s; {told}.", flush=True)
+    ahead = f"{bare.ahead:,.0f} samples/s if each unit of work is started before the last one is collected"
+    print(f"Bare scoring loop: {bare.rate:,.0f} samples/s; {told}. {ahead}.", flush=True)
 
 
 def _rows(options: argparse.Namespace, setup: Setup, count: int, bare: Bare, gpu: GpuMeter) -> list[str]:
