@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from torch import Tensor
 
 T = TypeVar("T")
@@ -61,6 +63,15 @@ class RecordedGradients:
         self._input.copy_(x)
         self._graph.replay()
         return self._output.clone()
+
+
+def pinned(shape: Sequence[int], kind: DTypeLike) -> Tensor:
+    """Uninitialized host memory that a GPU can copy from asynchronously.
+
+    Fill it through ``.numpy()``, which uses one thread. The threads of `Tensor.pin_memory` spin for milliseconds after
+    copying a single batch, all cores of the machine at once.
+    """
+    return torch.empty(tuple(shape), dtype=torch.from_numpy(np.empty(0, kind)).dtype, pin_memory=True)
 
 
 def _record(graph: torch.cuda.CUDAGraph, work: Callable[[], T], device: torch.device) -> T:

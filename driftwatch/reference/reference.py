@@ -24,7 +24,7 @@ from driftwatch.locations import Location
 from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.category_shares import CategoryShares, category_shares
 from driftwatch.reference.description import Description
-from driftwatch.reference.recorded import Recorded
+from driftwatch.reference.recorded import Recorded, pinned
 from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import divergence
@@ -196,7 +196,10 @@ class Reference:
         key = (raw.shape, raw.dtype)
         if key not in self._recorded:
             self._recorded[key] = Recorded(self._measure, raw.to(self.device))  # type: ignore[arg-type]
-        return self._recorded[key](raw.pin_memory())  # type: ignore[return-value]
+        if not raw.is_pinned():
+            raw = pinned(batch.shape, batch.dtype)
+            raw.numpy()[...] = batch
+        return self._recorded[key](raw)  # type: ignore[return-value]
 
     def _measure(self, raw: torch.Tensor, count: int | None = None) -> tuple[Array, Array]:
         summaries = self._summariser(raw, count)

@@ -19,6 +19,7 @@ from torch import Tensor
 from driftwatch.data.flaws import FlawCounter, Flaws
 from driftwatch.data.schema import Coerced
 from driftwatch.reference.latents import batch_rows, each_batch, fixed_batches, on_host
+from driftwatch.reference.recorded import pinned
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import decompose
 from driftwatch.stats.held_out import HeldOut
@@ -163,15 +164,15 @@ class Scorer:
         if not self.works_aside:
             samples = np.concatenate(panes)
             return lambda: self._results(samples, ends, *self._on_a_cpu(samples, ends, between))
-        pinned = _pinned(panes)
-        measured = self._on_a_gpu(pinned, ends, between)
+        samples = _pinned(panes)
+        measured = self._on_a_gpu(samples, ends, between)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
 
         def results() -> list[ScoredPane]:
             # Keeps the samples alive until then: the GPU may still be copying from their pinned memory.
             done.synchronize()
-            return self._results(pinned, ends, *(each.numpy() for each in measured))
+            return self._results(samples, ends, *(each.numpy() for each in measured))
 
         return results
 
@@ -227,5 +228,4 @@ def _pinned(panes: Sequence[Coerced]) -> Coerced:
     """The samples of all panes, in pinned memory that a GPU can copy from asynchronously."""
     kind = np.result_type(*{pane.dtype for pane in panes})
     shape = (sum(map(len, panes)), *panes[0].shape[1:])
-    memory = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, kind)).dtype, pin_memory=True)
-    return np.concatenate(panes, out=memory.numpy())
+    return np.concatenate(panes, out=pinned(shape, kind).numpy())
