@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sliding import smallest_p_values
 from driftwatch.data.readers import open_dataset
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
@@ -34,7 +35,7 @@ def fresh_p_values(procedure: Procedure, bank: NDArray[np.float32]) -> NDArray[n
     """The smallest p-value of each step of a stream drawn from `bank`, ``(steps,)``."""
     longest = max(SIZES)
     drawn = null_panes(HeldOut(bank), STEP, (SAMPLES + longest) // STEP, longest, np.random.default_rng(77))
-    return procedure.smallest_p_values(drawn)
+    return smallest_p_values(procedure, drawn)
 
 
 def main(bundle: Path, data: Path) -> None:

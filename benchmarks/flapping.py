@@ -24,13 +24,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from benchmarks.growth import reference_of
+from benchmarks.sliding import sliding_sums
 from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import ImageSchema, Samples, VectorSchema
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.martingale import grades
-from driftwatch.stats.sliding import sliding_sums
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import WindowSpan
 from driftwatch.stream.monitor import tester_factory

@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sliding import smallest_p_values
 from driftwatch.stats.control import Control
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.rates import episodes
@@ -32,7 +33,7 @@ WINDOWS = ((50, 500), (10, 100))
 def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) -> Array:
     """The smallest p-value of each step of a stream of the panes in `pool`, ``(steps,)``."""
     stream = np.concatenate([np.arange(len(pool)), *(rng.permutation(len(pool)) for _ in range(ORDERS - 1))])
-    return procedure.smallest_p_values(pool[stream[start : start + CHUNK]] for start in range(0, len(stream), CHUNK))
+    return smallest_p_values(procedure, (pool[stream[i : i + CHUNK]] for i in range(0, len(stream), CHUNK)))
 
 
 def measure(

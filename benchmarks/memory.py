@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sliding import smallest_p_values
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.memory import NONE, Memory, measure_memory
 from driftwatch.stats.rates import episodes
@@ -39,7 +40,7 @@ def count(reference: Gaussian, bank: NDArray[np.float32], memory: Memory, stream
     procedure = null.procedure(BUDGET, RESOLVE_AFTER)
     control, alarms, samples = procedure.control, 0, 0
     for panes in streams:
-        p_values = procedure.smallest_p_values([panes])
+        p_values = smallest_p_values(procedure, [panes])
         alarms += episodes(p_values, control.threshold, RESOLVE_AFTER)
         samples += len(p_values) * STEP
     low, high = control.interval

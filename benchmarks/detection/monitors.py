@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.detection.run import Pool
+from benchmarks.sliding import sliding_sums
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stats.sliding import sliding_sums
 
 CHUNK = 2_000
 RESOLVE_AFTER = 3

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from benchmarks.detection.pixels import gained
 from benchmarks.pictures.material import SIZES, STEP, USED, Material, windows
 from benchmarks.pictures.style import BLUE, GREY, ORANGE, RED, plain, save, title
+from benchmarks.sliding import sliding_sums
 from driftwatch.stats.interval import effect_interval
-from driftwatch.stats.sliding import sliding_sums
 
 LENGTH = 6_000
 WEAK, STRONG = (1_500, 3_000), (4_500, 5_000)

@@ -54,24 +54,6 @@ class Procedure:
         """Whether the bank is large enough to vouch for the budget, so that there are no remarks."""
         return not self.remarks
 
-    def smallest_p_values(self, chunks: Iterable[Array]) -> Array:
-        """The smallest p-value of each step at which the windows of all sizes are full.
-
-        Args:
-            chunks: consecutive panes of a stream, ``(M, V)`` each.
-
-        Returns:
-            ``(S - W + 1,)`` for ``S`` panes in all and a longest window of ``W`` panes.
-        """
-        tested = [
-            np.min(
-                [null.test(each).p_values["combined"] for null, each in zip(self.nulls.values(), windows, strict=True)],
-                axis=0,
-            )
-            for windows in sliding_windows(chunks, [size // self.step for size in self.nulls])
-        ]
-        return np.concatenate(tested) if tested else np.empty(0)
-
 
 @dataclass(frozen=True)
 class SlidingNull:

@@ -47,8 +47,3 @@ def sliding_windows(
                 totals[first:filled:stride] - totals[first - width : filled - width : stride]
                 for width, stride in zip(widths, strides or [1] * len(widths), strict=True)
             )
-
-
-def sliding_sums(panes: Array, width: int) -> Array:
-    """Sums of every `width` consecutive panes: ``(S, V)`` to ``(S - width + 1, V)``."""
-    return next(sliding_windows([panes], [width]))[0]

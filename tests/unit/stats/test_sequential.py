@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.sliding import smallest_p_values
 from driftwatch.stats.halves import BLOCKS_IN_PART, halves
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.memory import Memory
@@ -31,7 +32,7 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
     for _ in range(10):
         each = bank(100_000)
         panes = each.reshape(-1, 10, each.shape[1]).sum(1)
-        alarms += episodes(procedure.smallest_p_values([panes]), procedure.control.threshold, 3)
+        alarms += episodes(smallest_p_values(procedure, [panes]), procedure.control.threshold, 3)
         samples += len(each)
     expected = samples / budget
     # Poisson spread of the count, and the threshold's own uncertainty beside it.
