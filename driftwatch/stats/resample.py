@@ -14,7 +14,7 @@ If the stream has memory, blocks of consecutive samples are drawn together (see 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -81,36 +81,46 @@ def null_panes(held_out: HeldOut, step: int, count: int, longest: int, rng: np.r
     if held_out.others is not None and longest > NEGLIGIBLE_SHARE * len(bank):
         stretches = -(-count * step // (STRETCH * longest))
         offsets = plausible_offsets(held_out, repeats(longest, len(bank)), rng, stretches)
-    at_once = max(LEAST_PANES, CHUNK_VALUES // bank.shape[1])
-    # Passes are joined once there are enough of them: joining one by one would copy all earlier ones each time.
-    passes, pane_stretches, samples_held, panes_held = list[NDArray[np.int64]](), list[NDArray[np.int64]](), 0, 0
-    stretch, samples_left = -1, 0
-    for drawn in _draws(len(bank), longest, rng, memory.block):
-        if samples_left <= 0:
-            stretch, samples_left = (stretch + 1) % len(offsets), STRETCH * longest
-        samples_left -= len(drawn)
-        passes.append(drawn)
-        samples_held += len(drawn)
-        pane_stretches.append(np.full(samples_held // step - panes_held, stretch))
-        panes_held = samples_held // step
-        if panes_held < min(at_once, count):
+    most = min(count, max(LEAST_PANES, CHUNK_VALUES // bank.shape[1]))
+    samples = _in_stretches(_draws(len(bank), longest, rng, memory.block), STRETCH * longest, len(offsets))
+    for numbers, stretch in _rechunked(samples, most * step):
+        panes = min(most, count)
+        sums = sums_of(bank, numbers[: panes * step], step)
+        if memory.block > 1:
+            sums = step * mean + memory.inflation * (sums - step * mean)
+        # A pane that lies in two stretches belongs to the later one.
+        yield sums + step * offsets[stretch[step - 1 : panes * step : step]]
+        count -= panes
+        if not count:
+            return
+
+
+def _in_stretches(
+    passes: Iterable[NDArray[np.int64]], least: int, stretches: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Each pass, and the stretch that its samples belong to: whole passes of `least` samples or more, in turns."""
+    stretch, left = -1, 0
+    for drawn in passes:
+        if left <= 0:
+            stretch, left = (stretch + 1) % stretches, least
+        left -= len(drawn)
+        yield drawn, np.full(len(drawn), stretch)
+
+
+def _rechunked(parts: Iterable[tuple[NDArray[np.int64], ...]], length: int) -> Iterator[tuple[NDArray[np.int64], ...]]:
+    """Arrays side by side, cut anew into parts of the same length."""
+    held, count = list[tuple[NDArray[np.int64], ...]](), 0
+    for part in parts:
+        # Joined once there are enough of them: joining one by one would copy all earlier ones each time.
+        held.append(part)
+        count += len(part[0])
+        if count < length:
             continue
-        numbers, stretch_of_pane = np.concatenate(passes), np.concatenate(pane_stretches)
-        while len(stretch_of_pane) >= min(at_once, count):
-            panes = min(at_once, count)
-            sums = sums_of(bank, numbers[: panes * step], step)
-            if memory.block > 1:
-                sums = step * mean + memory.inflation * (sums - step * mean)
-            yield sums + step * offsets[stretch_of_pane[:panes]]
-            numbers, stretch_of_pane, count = numbers[panes * step :], stretch_of_pane[panes:], count - panes
-            if not count:
-                return
-        passes, pane_stretches, samples_held, panes_held = (
-            [numbers],
-            [stretch_of_pane],
-            len(numbers),
-            len(stretch_of_pane),
-        )
+        joined = [np.concatenate(each) for each in zip(*held, strict=True)]
+        for start in range(0, count - length + 1, length):
+            yield tuple(each[start : start + length] for each in joined)
+        rest = count % length
+        held, count = [tuple(each[count - rest :] for each in joined)], rest
 
 
 def sums_of(bank: NDArray[np.float32], numbers: NDArray[np.int64], step: int) -> Array:
