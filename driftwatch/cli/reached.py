@@ -33,7 +33,7 @@ def registry_types(source: KafkaSource) -> str:
     if source.schema_registry is None:
         return ""
     with closing(open_registry(source.schema_registry)) as registry:
-        return f"{registry.told}: {', '.join(registry.types())}"
+        return f"{registry.destination}: {', '.join(registry.types())}"
 
 
 def source_topics(

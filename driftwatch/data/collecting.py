@@ -18,7 +18,6 @@ def uncollected(size: int) -> Iterator[None]:
     short lists during three of four seconds, in which no other thread of the process runs.
 
     Args:
-        size: of the body, in bytes.
         size: of the body, bytes.
     """
     if size < LARGE or not gc.isenabled():

@@ -66,7 +66,7 @@ class SchemaRegistry:
     Args:
         urls: of the registry's members; each is used if those before it do not answer.
         client: with credentials and trusted certificates.
-        told: the addresses as shown to users, without secrets.
+        destination: the addresses for display, without secrets.
         clock: monotonic, in seconds.
 
     Raises:
@@ -74,10 +74,10 @@ class SchemaRegistry:
     """
 
     def __init__(
-        self, urls: Sequence[str], client: httpx.Client, told: str, clock: Callable[[], float] = time.monotonic
+        self, urls: Sequence[str], client: httpx.Client, destination: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         _require_extra()
-        self.told = told
+        self.destination = destination
         self._urls = [url.rstrip("/") for url in urls]
         self._client = client
         self._clock = clock
@@ -206,7 +206,7 @@ class SchemaRegistry:
                 raise MessageError(
                     f"is not in the registry: {said.get('message')}"[:200],
                     reason="unknown_schema",
-                    remedy=f"register it at {self.told}, or check which registry its sender uses",
+                    remedy=f"register it at {self.destination}, or check which registry its sender uses",
                 )
             problem = f"answered {response.status_code} {said.get('message', '')}"
         raise self._lost_by(problem)
@@ -235,7 +235,7 @@ class SchemaRegistry:
     def _lost_by(self, problem: str) -> RegistryError:
         self._lost = True
         return RegistryError(
-            problem[:300], where=f"schema registry {self.told}", remedy="check it, or source.schema_registry"
+            problem[:300], where=f"schema registry {self.destination}", remedy="check it, or source.schema_registry"
         )
 
 

@@ -9,7 +9,7 @@ from driftwatch.reference.train_config import TrainingConfig
 
 FINAL_RATE = 0.02
 WARMUP_SHARE = 0.1
-SLACK = 0.01
+TOLERATED_LEAD = 0.01
 """Share of the training by which time may be ahead of steps before the decay follows time. A machine that halts for a
 moment, as before the first step, must not change the weights: the same data and steps give the same bundle."""
 
@@ -36,7 +36,7 @@ class Schedule:
             warmup = min(warmup, int(WARMUP_SHARE * config.max_steps))
         warm = min(1.0, (step + 1) / (warmup + 1))
         by_time, by_steps = self._shares(step, elapsed_s)
-        done = by_time if config.max_steps is None or by_time > by_steps + SLACK else by_steps
+        done = by_time if config.max_steps is None or by_time > by_steps + TOLERATED_LEAD else by_steps
         cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
         return config.learning_rate * warm * (FINAL_RATE + (1.0 - FINAL_RATE) * cosine)
 

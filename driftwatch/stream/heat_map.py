@@ -48,7 +48,7 @@ def heat_map(summary: Array, reference: Reference) -> HeatMap | None:
     return HeatMap(tuple(map(tuple, values.tolist())))
 
 
-def place_words(peaks: HeatMap, summary: Array, reference: Reference) -> str:
+def place_words(found: HeatMap, summary: Array, reference: Reference) -> str:
     """Where a map peaks, such as ``most at the lower left``; empty where that may be chance.
 
     Args:
@@ -57,7 +57,7 @@ def place_words(peaks: HeatMap, summary: Array, reference: Reference) -> str:
         reference: to compare with.
     """
     flow = reference.flow
-    values = np.array(peaks.values)
+    values = np.array(found.values)
     row, column = (int(i) for i in np.unravel_index(np.argmax(values), values.shape))
     if not isinstance(flow, ImageFlow) or values.size * _p_value(summary, reference, flow, (row, column)) > SURE:
         return ""

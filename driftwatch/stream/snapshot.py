@@ -105,7 +105,7 @@ class SaveSchedule:
     """When to save a state: regularly, at once if urgent, and never for too large a share of the time.
 
     Args:
-        kept_s: when it was last saved, by a monotonic clock.
+        saved_s: when it was last saved, by a monotonic clock.
         took_s: how long that took.
     """
 
