@@ -15,7 +15,8 @@ from kafka import KafkaConsumer, TopicPartition
 from benchmarks.kafka_path.material import SCHEMA, Meter, Spent, Topic, without_library
 from driftwatch.data.codecs import decode
 from driftwatch.freed_memory import keep_freed_memory
-from driftwatch.stream.kafka_clients import FETCH_MAX_BYTES, record_of
+from driftwatch.stream.kafka_batches import record_of
+from driftwatch.stream.kafka_clients import FETCH_MAX_BYTES
 from driftwatch.stream.receiving import receive_more
 
 FETCH = {"max_partition_fetch_bytes": 16 << 20, "fetch_max_bytes": FETCH_MAX_BYTES, "max_poll_records": 500}

@@ -22,9 +22,12 @@ from driftwatch.errors import MessageError, SinkError
 from driftwatch.stream import announcement
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Event, Observer, Progress, SinkDelivered, SinkFailed, StageTimed
-from driftwatch.stream.kafka_clients import ANSWER_MS, POLL_MS, KafkaRole, record_of
+from driftwatch.stream.kafka_batches import record_of
+from driftwatch.stream.kafka_clients import open_consumer
+from driftwatch.stream.kafka_role import KafkaRole
 from driftwatch.stream.log import Record
 from driftwatch.stream.losses import Unready
+from driftwatch.stream.partitions import ANSWER_MS, POLL_MS, committed_offset
 from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 MAX_POLL_INTERVAL_MS = 3_600_000
@@ -79,7 +82,9 @@ class TopicDelivery(KafkaRole):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Deliver until `stop` is set."""
-        consumer = self.consumer(
+        consumer = open_consumer(
+            self.source,
+            self.name,
             clients,
             f"{self.source.group}.{self.name}",
             max_poll_records=1,
@@ -87,9 +92,9 @@ class TopicDelivery(KafkaRole):
         )
         places = alert_places(consumer, self._topic)
         self._begin(consumer, places)
-        self.subscribe(consumer, self._topic)
+        subscription = self.subscribe(consumer, self._topic)
         while not stop.is_set():
-            for place, messages in self.poll(consumer).items():
+            for place, messages in subscription.poll().items():
                 for message in messages:
                     try:
                         alert = alert_of(record_of(message))
@@ -102,7 +107,7 @@ class TopicDelivery(KafkaRole):
                     consumer.commit({place: OffsetAndMetadata(message.offset + 1, "", -1)}, timeout_ms=ANSWER_MS)
 
     def _begin(self, consumer: KafkaConsumer, places: Sequence[TopicPartition]) -> None:
-        new = [place for place in places if self.committed(consumer, place) is None]
+        new = [place for place in places if committed_offset(consumer, place) is None]
         if new:
             ends = consumer.end_offsets(new, timeout_ms=ANSWER_MS)
             consumer.commit({place: OffsetAndMetadata(ends[place], "", -1) for place in new}, timeout_ms=ANSWER_MS)
@@ -128,14 +133,14 @@ class TopicStanding(KafkaRole):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Read until `stop` is set."""
-        consumer = self.consumer(clients, f"{self.source.group}.{self.name}")
+        consumer = open_consumer(self.source, self.name, clients, f"{self.source.group}.{self.name}")
         alert_places(consumer, self._topic)
-        assignment = self.subscribe(consumer, self._topic)
+        subscription = self.subscribe(consumer, self._topic)
         reading: Standing | None = None
         ends: dict[TopicPartition, int] = {}
         while not stop.is_set():
-            polled = self.poll(consumer)
-            revoked, assigned = assignment.take()
+            polled = subscription.poll()
+            revoked, assigned = subscription.take_rebalance()
             if revoked or assigned:
                 places = sorted(consumer.assignment())
                 ends = consumer.end_offsets(places, timeout_ms=ANSWER_MS) if places else {}

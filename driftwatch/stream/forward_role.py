@@ -27,16 +27,16 @@ from driftwatch.stream.dead_letter_file import DeadLetterFile
 from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Observer, Progress, StageTimed
 from driftwatch.stream.intake import WAIT_S, Closing, IntakeQueue, record_of
 from driftwatch.stream.kafka_clients import (
-    ANSWER_MS,
     CLOSE_MS,
     DELIVERY_TIMEOUT_MS,
     REQUEST_TIMEOUT_MS,
-    SILENCE_S,
     close_client,
 )
 from driftwatch.stream.log import Record
 from driftwatch.stream.losses import Unready
+from driftwatch.stream.partitions import ANSWER_MS
 from driftwatch.stream.reconnecting import Reconnecting
+from driftwatch.stream.subscription import SILENCE_S
 from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 LINGER_MS = 5

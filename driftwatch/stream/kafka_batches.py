@@ -1,4 +1,4 @@
-"""Decompresses batches of Kafka messages within bounds; a batch that cannot be read is reported and skipped.
+"""Makes records of Kafka's messages: decompresses batches within bounds, and reports what cannot be read.
 
 Brokers limit the compressed size of a batch: a megabyte may decompress to gigabytes. And kafka-python 3.0.12 stops at a
 message that it cannot read, such as one with a header whose name is not UTF-8. It has no public access to change
@@ -23,6 +23,7 @@ from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
 from driftwatch.errors import MessageError
+from driftwatch.stream.log import Record, event_time
 
 LEAST_UNPACKED, TIMES_UNPACKED = 64 << 20, 4
 """Limits on a decompressed batch: bytes, or a multiple of the longest message if that is larger. Producers' batches are
@@ -42,6 +43,20 @@ class Unreadable(bytes):
     """Stands for the value of a message that cannot be read, and carries the reason."""
 
     error: MessageError
+
+
+def record_of(message: ConsumerRecord) -> Record:
+    """The record for a message from kafka-python."""
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=event_time(message.timestamp),
+        key=message.key,
+        value=message.value or b"",
+        headers=tuple((name, value or b"") for name, value in message.headers or ()),
+        refused=message.value.error if isinstance(message.value, Unreadable) else None,
+    )
 
 
 def bound_batches(consumer: KafkaConsumer, max_message_bytes: int) -> None:

@@ -14,21 +14,19 @@ from kafka import KafkaConsumer, TopicPartition
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import MessagesGone, Observer, Progress, StageTimed
 from driftwatch.stream.gaps import Gap, encode_gap, find_gap, home
-from driftwatch.stream.kafka_clients import (
-    ANSWER_MS,
-    FETCH_MAX_BYTES,
-    FETCH_MIN_BYTES,
-    Assignment,
-    KafkaRole,
-    record_of,
-)
+from driftwatch.stream.kafka_batches import record_of
+from driftwatch.stream.kafka_clients import open_consumer, open_producer, transactional
+from driftwatch.stream.kafka_role import KafkaRole
+from driftwatch.stream.lag import LagMeter
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import encode_panes
 from driftwatch.stream.pane_scoring import Abandoned
+from driftwatch.stream.partitions import ANSWER_MS, committed_offset, extents
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import DeadLetter, ScoreStage, Work
 from driftwatch.stream.sighting import Sighting, encode_sighting
+from driftwatch.stream.subscription import Subscription
 from driftwatch.stream.transaction import Outgoing, commit
 from driftwatch.tracing import UNTRACED, Tracer, trace_headers
 
@@ -73,30 +71,30 @@ class ScoreRole(KafkaRole):
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Score until `stop` is set."""
         partitions = self._prepare()
-        producer = self.producer(clients, self._identity)
-        consumer = self.consumer(
+        producer = open_producer(self.source, self.name, clients, self._identity)
+        consumer = open_consumer(
+            self.source,
+            self.name,
             clients,
             self.source.group,
-            auto_offset_reset="none",
             max_poll_records=self.source.max_poll_records,
             max_partition_fetch_bytes=self.source.max_message_bytes,
-            fetch_max_bytes=FETCH_MAX_BYTES,
-            fetch_min_bytes=FETCH_MIN_BYTES,
-            fetch_max_wait_ms=self.source.fetch_max_wait_ms,
+            **transactional(self.source),
         )
-        assignment = self.subscribe(consumer, self.source.topic)
+        subscription = self.subscribe(consumer, self.source.topic)
+        lag = LagMeter(subscription, self.observe)
         stage, watch = self._make_stage(), self._make_watch()
         self.connected()
         deadline = _Deadline(stop)
         queue: deque[Record] = deque()
         while not stop.is_set():
-            polled = self.poll(consumer, busy=bool(queue))
+            polled = subscription.poll(busy=bool(queue))
             # Read before rebalances are handled: if another one happens meanwhile, the broker refuses commits by this
             # membership.
             member = consumer.group_metadata()
-            reassigned, gaps, pinned = self._rebalance(consumer, assignment, stage, watch)
+            reassigned, gaps, pinned = self._rebalance(subscription, stage, watch)
             if reassigned:
-                queue = deque(record for record in queue if TopicPartition(*record.place) not in reassigned)
+                queue = deque(record for record in queue if record.place not in reassigned)
             if gaps or pinned:
                 marks = self._gap_messages(gaps, partitions)
                 commit(producer, member, marks, _offsets(stage.positions({*pinned, *(gap.place for gap in gaps)})))
@@ -123,7 +121,7 @@ class ScoreRole(KafkaRole):
                 silent, positions = self._find_silent(consumer, stage, watch)
                 if silent:
                     commit(producer, member, self._sightings(silent, partitions), _offsets(positions))
-            self.measure_lag(consumer, (record.place for record in queue))
+            lag.measure(record.place for record in queue)
 
     def _find_silent(
         self, consumer: KafkaConsumer, stage: ScoreStage, watch: QuietWatch
@@ -136,9 +134,8 @@ class ScoreRole(KafkaRole):
         ends = consumer.end_offsets([TopicPartition(*place) for place in due], timeout_ms=ANSWER_MS)
         for each, end in ends.items():
             if consumer.position(each, timeout_ms=ANSWER_MS) == end:
-                place = (each.topic, each.partition)
-                found += watch.silent(place, end, partitions)
-                positions[place] = stage.read_to(place, end)
+                found += watch.silent(each, end, partitions)
+                positions[each] = stage.read_to(each, end)
         return found, positions
 
     def _sightings(self, sightings: Sequence[Sighting], partitions: int) -> list[Outgoing]:
@@ -150,7 +147,7 @@ class ScoreRole(KafkaRole):
         ]
 
     def _rebalance(
-        self, consumer: KafkaConsumer, assignment: Assignment, stage: ScoreStage, watch: QuietWatch
+        self, subscription: Subscription, stage: ScoreStage, watch: QuietWatch
     ) -> tuple[set[TopicPartition], list[Gap], list[Partition]]:
         """Resume new partitions exactly where the previous owner stopped, by seeking there.
 
@@ -158,28 +155,28 @@ class ScoreRole(KafkaRole):
             Partitions whose polled messages must be dropped, gaps in the partitions taken over, and partitions whose
             start must be committed because earlier messages are skipped on purpose.
         """
-        revoked, assigned = assignment.take()
-        stage.revoke([(each.topic, each.partition) for each in revoked])
+        consumer = subscription.consumer
+        revoked, assigned = subscription.take_rebalance()
+        stage.revoke(revoked)
         for each in revoked:
-            watch.drop((each.topic, each.partition))
+            watch.drop(each)
         for each in assigned:
-            watch.take_up((each.topic, each.partition))
+            watch.take_up(each)
         gaps, pinned = list[Gap](), list[Partition]()
-        for each, (begin, end) in self.extents(consumer, assigned).items():
-            place = (each.topic, each.partition)
-            committed = self.committed(consumer, each)
+        for each, (begin, end) in extents(consumer, assigned).items():
+            committed = committed_offset(consumer, each)
             if committed is None:
                 first = self._start_of(consumer, each, begin, end)
                 position = Position(first, first)
                 if first > begin:
-                    pinned.append(place)
+                    pinned.append(each)
             else:
                 previous = parse_position(committed.offset, committed.metadata or "")
                 self.require_end(each, end, previous.seen)
                 position = previous.within(begin, end)
-                if gap := find_gap(place, previous, begin, end):
+                if gap := find_gap(each, previous, begin, end):
                     gaps.append(gap)
-            stage.assign(place, position)
+            stage.assign(each, position)
             consumer.seek(each, position.offset)
         if revoked or assigned:
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
@@ -193,7 +190,7 @@ class ScoreRole(KafkaRole):
         if self.source.start == "earliest":
             return begin
         others = [TopicPartition(new.topic, number) for number in consumer.partitions_for_topic(new.topic)]
-        return begin if any(self.committed(consumer, other) for other in others if other != new) else end
+        return begin if any(committed_offset(consumer, other) for other in others if other != new) else end
 
     def _gap_messages(self, gaps: Sequence[Gap], partitions: int) -> list[Outgoing]:
         """Messages that record gaps: one in each partition of the panes topic, and a dead letter."""

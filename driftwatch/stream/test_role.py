@@ -29,15 +29,19 @@ from driftwatch.stream.events import (
 )
 from driftwatch.stream.formats import NewerFormatError, require_format
 from driftwatch.stream.gaps import Gap, decode_gap, find_gap, home, is_gap
-from driftwatch.stream.kafka_clients import FETCH_MAX_BYTES, FETCH_MIN_BYTES, Assignment, KafkaRole, record_of
+from driftwatch.stream.kafka_batches import record_of
+from driftwatch.stream.kafka_clients import open_consumer, open_producer, transactional
+from driftwatch.stream.kafka_role import KafkaRole
+from driftwatch.stream.lag import LagMeter
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.partition_end import end_of, read_to_end
+from driftwatch.stream.partitions import committed_offset, end_of, extents, read_to_end
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import DeadLetter, dead_lettered
 from driftwatch.stream.sighting import decode_sighting, is_sighting
+from driftwatch.stream.subscription import Subscription
 from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Entry, Tests, TestStage
 from driftwatch.stream.transaction import Outgoing, commit
@@ -102,34 +106,27 @@ class TestRole(KafkaRole):
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Test until `stop` is set."""
         partitions = self._prepare()
-        producer = self.producer(clients, self._identity)
-        consumer = self.consumer(
-            clients,
-            f"{self.source.group}.test",
-            max_poll_records=MAX_POLL_PANES,
-            auto_offset_reset="none",
-            fetch_max_bytes=FETCH_MAX_BYTES,
-            fetch_min_bytes=FETCH_MIN_BYTES,
-            fetch_max_wait_ms=self.source.fetch_max_wait_ms,
-        )
-        reader = self.consumer(clients, None)
-        ends = self.consumer(clients, None, isolation_level="read_uncommitted")
+        producer = open_producer(self.source, self.name, clients, self._identity)
+        open_one = partial(open_consumer, self.source, self.name, clients)
+        consumer = open_one(f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES, **transactional(self.source))
+        reader, ends = open_one(None), open_one(None, isolation_level="read_uncommitted")
         self._recall(reader)
-        assignment = self.subscribe(consumer, self.source.topics.panes)
+        subscription = self.subscribe(consumer, self.source.topics.panes)
+        lag = LagMeter(subscription, self.observe)
         stages: dict[int, TestStage] = {}
         self._waiting = Waiting(self._want, self._patience_s, self.observe)
         clients.callback(self._waiting.close)
         ready, reported = False, None
         while not stop.is_set():
-            polled = self.poll(consumer)
+            polled = subscription.poll()
             # Read before rebalances are handled: if another one happens meanwhile, the broker refuses commits by this
             # membership.
             member = consumer.group_metadata()
             read_states = partial(self._read_states, reader, ends, partitions)
-            reassigned, gaps = self._rebalance(consumer, read_states, assignment, stages)
+            reassigned, gaps = self._rebalance(subscription, read_states, stages)
             if gaps:
                 self._skip_gaps(gaps, producer, member)
-            if not ready and self.settled(consumer):
+            if not ready and subscription.settled:
                 # Only now are the alarms known that were already active.
                 ready = True
                 self.connected()
@@ -138,12 +135,12 @@ class TestRole(KafkaRole):
             read = {place: list(map(record_of, polled[place])) for place in polled if place not in reassigned}
             if read:
                 self._work(read, stages, consumer, partial(commit, producer, member))
-            if self.settled(consumer):
+            if subscription.settled:
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != reported:
                     reported = held
                     self.observe(StreamsHeld(held))
-            self.measure_lag(consumer)
+            lag.measure()
 
     def _work(
         self,
@@ -237,9 +234,8 @@ class TestRole(KafkaRole):
 
     def _rebalance(
         self,
-        consumer: KafkaConsumer,
+        subscription: Subscription,
         read_states: Callable[[int], States],
-        assignment: Assignment,
         stages: dict[int, TestStage],
     ) -> tuple[set[TopicPartition], list[Gap]]:
         """Resume new partitions: read policy states from their topic, and rewind so that windows are refilled.
@@ -247,20 +243,21 @@ class TestRole(KafkaRole):
         Returns:
             Partitions whose polled messages must be dropped, and gaps in the partitions taken over.
         """
-        revoked, assigned = assignment.take()
+        consumer = subscription.consumer
+        revoked, assigned = subscription.take_rebalance()
         self._waiting.forget([*revoked, *assigned])
         for each in revoked:
             stages.pop(each.partition, None)
         gaps: list[Gap] = []
-        for each, (begin, end) in self.extents(consumer, assigned).items():
-            committed = self.committed(consumer, each)
+        for each, (begin, end) in extents(consumer, assigned).items():
+            committed = committed_offset(consumer, each)
             if committed is None:
                 stages[each.partition] = TestStage(self._find, tracer=self._tracer)
                 consumer.seek(each, begin)
                 continue
             self.require_end(each, end, committed.offset)
             previous = Position(committed.offset, committed.offset)
-            if gap := find_gap((each.topic, each.partition), previous, begin, end):
+            if gap := find_gap(each, previous, begin, end):
                 gaps.append(gap)
             tested, rewind = previous.within(begin, end).offset, parse_rewind(committed.metadata or "")
             states = read_states(each.partition)

@@ -15,7 +15,7 @@ from driftwatch.daemon import load_references
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import encode_alert
-from driftwatch.stream.kafka_clients import record_of
+from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.monitor import example_rule, tester_factory
 from driftwatch.stream.pane_codec import encode_pane

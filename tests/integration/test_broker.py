@@ -9,9 +9,10 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from driftwatch.config import KafkaSource
-from driftwatch.stream.kafka_clients import DELIVERY_TIMEOUT_MS, KafkaRole
+from driftwatch.stream.kafka_clients import DELIVERY_TIMEOUT_MS, open_consumer
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.receiving import RoomySocket
+from driftwatch.stream.subscription import Subscription
 from driftwatch.stream.transaction import keep_requests
 from tests.broker import KafkaBroker
 from tests.chaos.proxy import Proxy, serving
@@ -57,20 +58,20 @@ def test_a_transaction_outlasts_a_cut_of_the_network(own_broker: KafkaBroker) ->
     assert committed(own_broker, 3) == [b"0", b"1", b"2"]
 
 
-class Role(KafkaRole):
-    """Reads what comes."""
+def subscribed(cluster: Cluster, clients: ExitStack, source: KafkaSource, **options: object) -> Subscription:
+    """To the cluster's topic, as a member of a group."""
+    consumer = open_consumer(source, "read", clients, cluster.prefix, **options)
+    return Subscription(consumer, cluster.topic, instance=source.instance is not None, identities={})
 
-    def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        raise NotImplementedError
 
-    def read(self, consumer: KafkaConsumer, place: TopicPartition, count: int) -> list[bytes]:
-        """The next messages of a partition, so many or those of one poll more."""
-        found: list[bytes] = []
-        for _ in range(150):
-            found += [message.value for message in self.poll(consumer).get(place, ())]
-            if len(found) >= count:
-                break
-        return found
+def read(subscription: Subscription, place: TopicPartition, count: int) -> list[bytes]:
+    """The next messages of a partition, so many or those of one poll more."""
+    found: list[bytes] = []
+    for _ in range(150):
+        found += [message.value for message in subscription.poll().get(place, ())]
+        if len(found) >= count:
+            break
+    return found
 
 
 def test_a_partition_that_was_paused_in_the_middle_of_what_was_fetched_goes_on(cluster: Cluster) -> None:
@@ -78,53 +79,47 @@ def test_a_partition_that_was_paused_in_the_middle_of_what_was_fetched_goes_on(c
     other, paused = (TopicPartition(cluster.topic, number) for number in range(2))
     values = [b"%d" % number for number in range(60)]
     cluster.send([(value, {}) for value in values], paused.partition)
-    role = Role("read", KafkaSource.model_validate(cluster.source()), lambda _: None)
     with ExitStack() as clients:
-        consumer = role.consumer(clients, cluster.prefix, max_poll_records=20)
-        role.subscribe(consumer, cluster.topic)
-        assert role.read(consumer, paused, 1) == values[:20]
+        subscription = subscribed(cluster, clients, KafkaSource.model_validate(cluster.source()), max_poll_records=20)
+        consumer = subscription.consumer
+        assert read(subscription, paused, 1) == values[:20]
         consumer.pause(paused)
         consumer.seek(paused, 10)
         cluster.send([(b"other", {})], other.partition)
-        assert role.read(consumer, other, 1) == [b"other"]
+        assert read(subscription, other, 1) == [b"other"]
         consumer.resume(paused)
-        assert role.read(consumer, paused, 50) == values[10:]
+        assert read(subscription, paused, 50) == values[10:]
 
 
 def test_much_is_received_at_once(cluster: Cluster) -> None:
     cluster.create()
     value = bytes(range(256)) * 3_000
     cluster.send([(value, {})])
-    role = Role("read", KafkaSource.model_validate(cluster.source()), lambda _: None)
     with ExitStack() as clients:
-        consumer = role.consumer(clients, cluster.prefix)
-        role.subscribe(consumer, cluster.topic)
-        assert role.read(consumer, TopicPartition(cluster.topic, 0), 1) == [value]
-        connections = consumer._manager._conns.values()
+        subscription = subscribed(cluster, clients, KafkaSource.model_validate(cluster.source()))
+        assert read(subscription, TopicPartition(cluster.topic, 0), 1) == [value]
+        connections = subscription.consumer._manager._conns.values()
         assert any(isinstance(each.transport._sock, RoomySocket) for each in connections if each.transport)
 
 
-def poll_on(role: Role, consumer: KafkaConsumer, times: int = 100) -> None:
+def poll_on(subscription: Subscription, times: int = 100) -> None:
     for _ in range(times):
-        role.poll(consumer)
+        subscription.poll()
 
 
 def test_a_member_whose_name_another_has_taken_notices(cluster: Cluster) -> None:
     """It stayed ready, read no more, and took nothing over when the other one left."""
     cluster.create()
     source = KafkaSource.model_validate({**cluster.source(instance="same"), "session_timeout_s": 1.0})
-    roles = [Role("read", source, lambda _: None) for _ in range(2)]
     with ExitStack() as clients:
-        consumers = []
-        for role in roles:
-            consumer = role.consumer(clients, cluster.prefix)
-            role.subscribe(consumer, cluster.topic)
-            while not consumer.assignment():
-                role.poll(consumer)
-            consumers.append(consumer)
+        members = []
+        for _ in range(2):
+            members.append(subscribed(cluster, clients, source))
+            while not members[-1].consumer.assignment():
+                members[-1].poll()
         with pytest.raises(Unready, match=r"has taken the name 'same\.read': give each daemon a source\.instance of"):
-            poll_on(roles[0], consumers[0])
-        poll_on(roles[1], consumers[1], times=20)
+            poll_on(members[0])
+        poll_on(members[1], times=20)
 
 
 def test_transactions_and_crashes(own_broker: KafkaBroker) -> None:

@@ -14,7 +14,7 @@ from driftwatch.data.codecs import decode
 from driftwatch.errors import MessageError
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stream.kafka_clients import record_of
+from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
 from tests.chaos.comparison import Sequences, compare

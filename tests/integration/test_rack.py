@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -11,7 +10,7 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 
 from driftwatch.config import KafkaSource
-from driftwatch.stream.kafka_clients import KafkaRole
+from driftwatch.stream.kafka_clients import open_consumer
 from tests.broker import KafkaBroker, start_nodes
 from tests.broker.nodes import bootstrap_of
 from tests.cluster import WAIT_S, Cluster
@@ -19,13 +18,6 @@ from tests.integration.conftest import require_apache_kafka
 
 BATCHES, BATCH = 15, 10
 PADDING = bytes(10_000)
-
-
-class Reader(KafkaRole):
-    """Reads one partition from its beginning."""
-
-    def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +41,7 @@ def test_partitions_are_read_from_the_replica_in_the_rack(nodes: list[KafkaBroke
         leader = producer._metadata.leader_for_partition(place)
         follower = next(each.number for each in nodes if each.number != leader)
         stated = cluster.source(rack=f"rack-{follower}" if following else None) | {"bootstrap_servers": servers}
-        consumer = Reader("score", KafkaSource.model_validate(stated), lambda _: None).consumer(clients, None)
+        consumer = open_consumer(KafkaSource.model_validate(stated), "score", clients, None)
         consumer.assign([place])
         consumer.seek_to_beginning()
         seen: list[bytes] = []

@@ -15,7 +15,7 @@ from driftwatch.data.codecs import encode
 from driftwatch.reference.reference import Reference
 from driftwatch.stream import score_stage
 from driftwatch.stream.events import BatchSeen
-from driftwatch.stream.kafka_clients import record_of
+from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.pane_codec import decode_pane
 from tests.cluster import Cluster
 from tests.integration.test_recovery import STREAM, config

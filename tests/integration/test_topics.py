@@ -10,8 +10,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
-from driftwatch.stream.kafka_clients import JOIN_POLL_MS
 from driftwatch.stream.losses import Unready
+from driftwatch.stream.subscription import JOIN_POLL_MS
 from driftwatch.stream.topics import Topics, look_at_topics
 from tests.integration.conftest import Cluster
 

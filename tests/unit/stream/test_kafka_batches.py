@@ -14,8 +14,7 @@ from kafka.record.util import calc_crc32c
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError
 from driftwatch.stream import kafka_batches
-from driftwatch.stream.kafka_batches import Unreadable, bound_batches
-from driftwatch.stream.kafka_clients import record_of
+from driftwatch.stream.kafka_batches import Unreadable, bound_batches, record_of
 from driftwatch.stream.log import Record
 from driftwatch.stream.score_role import dead_letter
 from driftwatch.stream.score_stage import DeadLetter

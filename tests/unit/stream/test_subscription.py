@@ -1,28 +1,21 @@
-"""What every role does with its consumer: tells lag by where a log ends, and pauses no more than it resumes."""
+"""A subscription tells lag by where a log ends, pauses no more than it resumes, and notices another topic."""
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack
 from types import SimpleNamespace
+from uuid import UUID
 
+import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import MemberState
 
-from driftwatch.config import KafkaSource
 from driftwatch.stream.events import Event, LagMeasured
-from driftwatch.stream.kafka_clients import KafkaRole
+from driftwatch.stream.lag import LagMeter
+from driftwatch.stream.losses import Unready
+from driftwatch.stream.subscription import Subscription
 
-SOURCE = KafkaSource(kind="kafka", bootstrap_servers=["broker:9092"], topic="requests")
 PLACES = [TopicPartition("requests", 0), TopicPartition("requests", 1)]
-
-
-class Role(KafkaRole):
-    """Does nothing by itself."""
-
-    def session(self, stop: threading.Event, clients: ExitStack) -> None:
-        raise NotImplementedError
 
 
 class Consumer:
@@ -31,8 +24,15 @@ class Consumer:
     def __init__(self, *, away: bool = False) -> None:
         self._away = away
         self._paused: set[TopicPartition] = set()
-        self._cluster = SimpleNamespace(topic_id=lambda _: None)
+        self.topic_id: UUID | None = None
+        self._cluster = SimpleNamespace(topic_id=lambda _: self.topic_id)
         self._fetcher = SimpleNamespace(_next_partition_records=None)
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {place.partition for place in PLACES}
+
+    def subscribe(self, topics: list[str], listener: object) -> None:
+        assert topics == ["requests"]
 
     def pause(self, *places: TopicPartition) -> None:
         self._paused |= set(places)
@@ -64,9 +64,14 @@ class Consumer:
         return {place: 500 if place.partition else 3_000 for place in places}
 
 
+def subscription(consumer: Consumer, identities: dict[str, UUID] | None = None) -> Subscription:
+    known = {} if identities is None else identities
+    return Subscription(consumer, "requests", instance=False, identities=known)
+
+
 def measured(consumer: Consumer) -> dict[int, int]:
     told: list[Event] = []
-    Role("score", SOURCE, told.append).measure_lag(consumer, [("requests", 0)] * 3 + [("requests", 1)])
+    LagMeter(subscription(consumer), told.append).measure([("requests", 0)] * 3 + [("requests", 1)])
     return {each.partition: each.lag for each in told if isinstance(each, LagMeasured)}
 
 
@@ -79,8 +84,21 @@ def test_nothing_is_told_while_the_broker_is_away() -> None:
 
 
 def test_a_partition_that_its_role_has_paused_stays_so() -> None:
-    role, consumer = Role("test", SOURCE, lambda _: None), Consumer()
+    consumer = Consumer()
+    reading = subscription(consumer)
     consumer.pause(PLACES[0])
     for busy, paused in ((False, PLACES[:1]), (True, PLACES), (True, PLACES), (False, PLACES[:1])):
-        assert role.poll(consumer, busy=busy) == {}
+        assert reading.poll(busy=busy) == {}
         assert consumer.paused() == set(paused)
+
+
+def test_a_topic_that_was_made_anew_between_two_connections_is_noticed_once() -> None:
+    identities: dict[str, UUID] = {}
+    for number in (1, 1):
+        consumer = Consumer()
+        consumer.topic_id = UUID(int=number)
+        assert subscription(consumer, identities).poll() == {}
+    consumer.topic_id = UUID(int=2)
+    with pytest.raises(Unready, match="was deleted and recreated"):
+        subscription(consumer, identities).poll()
+    assert subscription(consumer, identities).poll() == {}
