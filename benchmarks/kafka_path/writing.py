@@ -10,7 +10,8 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer
 
 from benchmarks.kafka_path.material import Meter, Spent, without_library
-from driftwatch.stream.transaction import Outgoing, commit
+from driftwatch.stream.log import Outgoing
+from driftwatch.stream.transaction import commit
 
 PANE = 30 << 10
 """Bytes, as of a reference of 28x28 images."""

@@ -14,10 +14,10 @@ from kafka.partitioner.default import murmur2
 
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError
+from driftwatch.stream.dead_letters import origin_headers
 from driftwatch.stream.formats import require_format
-from driftwatch.stream.log import Partition
+from driftwatch.stream.log import Outgoing, Partition
 from driftwatch.stream.positions import Position
-from driftwatch.stream.transaction import Outgoing
 
 _BEGINNING = b'{"gap":'
 FORMAT = 1
@@ -56,15 +56,8 @@ class Gap:
 
     def letter(self, source: KafkaSource) -> Outgoing:
         """The dead letter that stands for the missing messages."""
-        details = {
-            "driftwatch-reason": "gone",
-            "driftwatch-error": f"offsets {self.first} to {self.next - 1} were gone before they were read: {self.why}",
-            "driftwatch-topic": self.topic,
-            "driftwatch-partition": str(self.partition),
-            "driftwatch-offset": str(self.first),
-            "driftwatch-count": str(self.count),
-        }
-        headers = tuple((name, text.encode()) for name, text in details.items())
+        error = f"offsets {self.first} to {self.next - 1} were gone before they were read: {self.why}"
+        headers = origin_headers("gone", error, self.place, self.first, count=self.count)
         return Outgoing(source.topics.dead_letters, None, b"", headers=headers)
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from driftwatch.errors import SourceError
 from driftwatch.stream import announcement
 from driftwatch.stream.announcement import Announcement
+from driftwatch.stream.dead_letters import DeadLetter
 from driftwatch.stream.events import AlertRecalled, Observer, StageTimed, StateKept
 from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.quiet_watch import QuietWatch
-from driftwatch.stream.score_stage import DeadLetter, ScoreStage
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.snapshot import SaveSchedule, Snapshot
 from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Entry, Tests, TestStage

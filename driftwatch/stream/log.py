@@ -1,8 +1,8 @@
-"""One message of a log, independent of the kind of log."""
+"""Messages of a log as they are read and written, independent of the kind of log."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,6 +53,21 @@ class Record:
     def header(self) -> Mapping[str, bytes]:
         """Headers by lower-case name; the last one wins where a name repeats."""
         return {name.lower(): value for name, value in self.headers}
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to be written in a transaction.
+
+    Its timestamp is the time of writing, because retention is based on it: messages about old events must not be
+    deleted at once.
+    """
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 def event_time(time_ms: int) -> int:

@@ -18,16 +18,16 @@ from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.kafka_clients import open_consumer, open_producer, transactional
 from driftwatch.stream.kafka_role import KafkaRole
 from driftwatch.stream.lag import LagMeter
-from driftwatch.stream.log import Partition, Record
+from driftwatch.stream.log import Outgoing, Partition, Record
 from driftwatch.stream.pane_codec import encode_panes
 from driftwatch.stream.pane_scoring import Abandoned
 from driftwatch.stream.partitions import ANSWER_MS, committed_offset, extents
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.quiet_watch import QuietWatch
-from driftwatch.stream.score_stage import DeadLetter, ScoreStage, Work
+from driftwatch.stream.score_stage import ScoreStage, Work
 from driftwatch.stream.sighting import Sighting, encode_sighting
 from driftwatch.stream.subscription import Subscription
-from driftwatch.stream.transaction import Outgoing, commit
+from driftwatch.stream.transaction import commit
 from driftwatch.tracing import UNTRACED, Tracer, trace_headers
 
 FINISH_S = 2.0
@@ -227,30 +227,4 @@ def _messages(work: Work, source: KafkaSource, partitions: int) -> list[Outgoing
         Outgoing(source.topics.panes, pane.stream.encode(), value, home(pane.stream, partitions), headers=headers)
         for pane, value in zip(work.panes, encode_panes(work.panes), strict=True)
     ]
-    return panes + [dead_letter(each, source) for each in work.dead]
-
-
-def dead_letter(letter: DeadLetter, source: KafkaSource) -> Outgoing:
-    """The original message, with headers that give its origin and the error.
-
-    Parts that are too large for the topic are left out: the body, or the key and the original headers.
-    """
-    record = letter.record
-    details = {
-        "driftwatch-reason": letter.error.reason,
-        "driftwatch-error": str(letter.error)[:1000],
-        "driftwatch-topic": record.topic,
-        "driftwatch-partition": str(record.partition),
-        "driftwatch-offset": str(record.offset),
-        "driftwatch-bytes": str(len(record.value)),
-    }
-    keeps_headers = record.size - len(record.value) <= source.max_message_bytes
-    return Outgoing(
-        source.topics.dead_letters,
-        record.key if keeps_headers else None,
-        record.value if letter.error.reason != "too_large" else b"",
-        headers=(
-            *(record.headers if keeps_headers else ()),
-            *((name, text.encode()) for name, text in details.items()),
-        ),
-    )
+    return panes + [letter.message(source) for letter in work.dead]

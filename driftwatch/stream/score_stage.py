@@ -12,11 +12,11 @@ from driftwatch.data.schema import Coerced
 from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.errors import MessageError, RegistryError
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.dead_letters import DeadLetter
 from driftwatch.stream.events import (
     UNKNOWN,
     BatchOutcome,
     BatchSeen,
-    DeadLettered,
     Event,
     PartitionCrowded,
     SampleFraction,
@@ -54,19 +54,6 @@ class Route:
     scorer: Scorer
     format: str = "auto"
     sample_fraction: float = 1.0
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A message that cannot be used, and why."""
-
-    record: Record
-    error: MessageError
-
-
-def dead_lettered(stream: str, record: Record, error: MessageError) -> DeadLettered:
-    """The event that reports a dead letter."""
-    return DeadLettered(stream, error.reason, f"{record.topic}/{record.partition} at {record.offset}: {error}")
 
 
 @dataclass
@@ -272,8 +259,9 @@ class ScoreStage:
             span.fail(str(error))
             if not builder.repeated(record):
                 stream = route.stream if route else UNKNOWN
-                work.dead.append(DeadLetter(record, error))
-                work.events += [BatchSeen(stream, "dead_letter", 0), dead_lettered(stream, record, error)]
+                letter = DeadLetter(record, error)
+                work.dead.append(letter)
+                work.events += [BatchSeen(stream, "dead_letter", 0), letter.event(stream)]
             return
         indices = watched(record, len(samples), route.sample_fraction)
         span.set(stream=route.stream, samples=len(indices))

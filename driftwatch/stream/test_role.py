@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any
 
-import orjson
 import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import ConsumerGroupMetadata
 
 from driftwatch.config import KafkaSource
-from driftwatch.errors import MessageError, SourceError
+from driftwatch.errors import MessageError
 from driftwatch.stream import announcement
 from driftwatch.stream.alert import CONTENT_TYPE
+from driftwatch.stream.dead_letters import DeadLetter
 from driftwatch.stream.events import (
     UNKNOWN,
     AlertRecalled,
@@ -27,36 +26,30 @@ from driftwatch.stream.events import (
     StageTimed,
     StreamsHeld,
 )
-from driftwatch.stream.formats import NewerFormatError, require_format
-from driftwatch.stream.gaps import Gap, decode_gap, find_gap, home, is_gap
+from driftwatch.stream.formats import NewerFormatError
+from driftwatch.stream.gaps import Gap, decode_gap, find_gap, is_gap
 from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.kafka_clients import open_consumer, open_producer, transactional
 from driftwatch.stream.kafka_role import KafkaRole
 from driftwatch.stream.lag import LagMeter
-from driftwatch.stream.log import Partition, Record
+from driftwatch.stream.log import Outgoing, Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.partitions import committed_offset, end_of, extents, read_to_end
 from driftwatch.stream.positions import Position
-from driftwatch.stream.score_role import dead_letter
-from driftwatch.stream.score_stage import DeadLetter, dead_lettered
+from driftwatch.stream.rewind import parse_rewind, rewind_metadata
 from driftwatch.stream.sighting import decode_sighting, is_sighting
+from driftwatch.stream.state_topic import StateTopic, state_messages
 from driftwatch.stream.subscription import Subscription
 from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Entry, Tests, TestStage
-from driftwatch.stream.transaction import Outgoing, commit
+from driftwatch.stream.transaction import commit
 from driftwatch.stream.waiting import Waiting, Want
 from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
 
 MAX_POLL_PANES = 200
-REWIND_FORMAT = 1
-"""Format of the metadata committed with an offset; format 1 carries no number."""
-
 RECALLED = 100
 """Offsets to read back in each partition of the alerts topic; every second one is a transaction marker."""
-
-States = Mapping[str, Mapping[str, Any]]
-"""Policy states by stream."""
 
 Offsets = dict[Partition, tuple[int, str]]
 """Offset and metadata to commit, by partition."""
@@ -110,20 +103,20 @@ class TestRole(KafkaRole):
         open_one = partial(open_consumer, self.source, self.name, clients)
         consumer = open_one(f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES, **transactional(self.source))
         reader, ends = open_one(None), open_one(None, isolation_level="read_uncommitted")
+        stored = StateTopic(self.source.topics.state, partitions, reader, ends)
         self._recall(reader)
         subscription = self.subscribe(consumer, self.source.topics.panes)
         lag = LagMeter(subscription, self.observe)
         stages: dict[int, TestStage] = {}
-        self._waiting = Waiting(self._want, self._patience_s, self.observe)
-        clients.callback(self._waiting.close)
+        waiting = Waiting(consumer, self._want, self._patience_s, self.observe)
+        clients.callback(waiting.close)
         ready, reported = False, None
         while not stop.is_set():
             polled = subscription.poll()
             # Read before rebalances are handled: if another one happens meanwhile, the broker refuses commits by this
             # membership.
             member = consumer.group_metadata()
-            read_states = partial(self._read_states, reader, ends, partitions)
-            reassigned, gaps = self._rebalance(subscription, read_states, stages)
+            reassigned, gaps = self._rebalance(subscription, stored, stages, waiting)
             if gaps:
                 self._skip_gaps(gaps, producer, member)
             if not ready and subscription.settled:
@@ -131,10 +124,10 @@ class TestRole(KafkaRole):
                 ready = True
                 self.connected()
             self.observe(Progress("polled", self.name))
-            self._waiting.look(consumer, lambda place, pane: stages[place.partition].lacks(pane))
+            waiting.look(lambda place, pane: stages[place.partition].lacks(pane))
             read = {place: list(map(record_of, polled[place])) for place in polled if place not in reassigned}
             if read:
-                self._work(read, stages, consumer, partial(commit, producer, member))
+                self._work(read, stages, waiting, partial(commit, producer, member))
             if subscription.settled:
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != reported:
@@ -146,7 +139,7 @@ class TestRole(KafkaRole):
         self,
         read: Mapping[TopicPartition, Sequence[Record]],
         stages: Mapping[int, TestStage],
-        consumer: KafkaConsumer,
+        waiting: Waiting,
         commit_all: Callable[[Sequence[Outgoing], Offsets], None],
     ) -> None:
         """Test panes, and commit the results."""
@@ -158,8 +151,9 @@ class TestRole(KafkaRole):
             for place, records in read.items():
                 stage = stages[place.partition]
                 before = stage.next_offset
-                outgoing += self._feed(stage, place, records, consumer, tests)
-                outgoing += self._states(tests, place.partition)
+                outgoing += self._feed(stage, place, records, waiting, tests)
+                states, tests.states = tests.states, {}
+                outgoing += state_messages(self.source.topics.state, states, place.partition)
                 if stage.next_offset > before:
                     offsets[place.topic, place.partition] = (stage.next_offset, rewind_metadata(stage.rewind))
         if offsets:
@@ -175,7 +169,7 @@ class TestRole(KafkaRole):
         stage: TestStage,
         place: TopicPartition,
         records: Sequence[Record],
-        consumer: KafkaConsumer,
+        waiting: Waiting,
         tests: Tests,
     ) -> list[Outgoing]:
         """Feed records to a stage, in runs as long as gaps allow; return dead letters for the rest.
@@ -195,29 +189,17 @@ class TestRole(KafkaRole):
                 if record.offset >= stage.tested and isinstance(entry, Pane):
                     stage.require_stream(entry)
                     if stage.lacks(entry):
-                        self._waiting.hold(consumer, place, record.offset, entry)
+                        waiting.hold(place, record.offset, entry)
                         break
                 run.append((record.offset, entry))
             except MessageError as error:
                 if record.offset >= stage.next_offset:
-                    tests.events.append(dead_lettered(UNKNOWN, record, error))
-                    dead.append(dead_letter(DeadLetter(record, error), self.source))
+                    letter = DeadLetter(record, error)
+                    tests.events.append(letter.event(UNKNOWN))
+                    dead.append(letter.message(self.source))
                 stage.advance(record.offset)
         stage.feed_all(run, tests)
         return dead
-
-    def _states(self, tests: Tests, partition: int) -> list[Outgoing]:
-        """Policy states, each for the partition of the state topic with the same number as the panes' partition."""
-        changed, tests.states = tests.states, {}
-        return [
-            Outgoing(
-                self.source.topics.state,
-                key.encode(),
-                orjson.dumps(dict(state), option=orjson.OPT_SORT_KEYS),
-                partition=partition,
-            )
-            for key, state in changed.items()
-        ]
 
     def _results(self, tests: Tests) -> list[Outgoing]:
         windows = [Outgoing(self.source.topics.windows, each.stream.encode(), each.to_json()) for each in tests.windows]
@@ -235,8 +217,9 @@ class TestRole(KafkaRole):
     def _rebalance(
         self,
         subscription: Subscription,
-        read_states: Callable[[int], States],
+        stored: StateTopic,
         stages: dict[int, TestStage],
+        waiting: Waiting,
     ) -> tuple[set[TopicPartition], list[Gap]]:
         """Resume new partitions: read policy states from their topic, and rewind so that windows are refilled.
 
@@ -245,7 +228,7 @@ class TestRole(KafkaRole):
         """
         consumer = subscription.consumer
         revoked, assigned = subscription.take_rebalance()
-        self._waiting.forget([*revoked, *assigned])
+        waiting.forget([*revoked, *assigned])
         for each in revoked:
             stages.pop(each.partition, None)
         gaps: list[Gap] = []
@@ -260,7 +243,7 @@ class TestRole(KafkaRole):
             if gap := find_gap(each, previous, begin, end):
                 gaps.append(gap)
             tested, rewind = previous.within(begin, end).offset, parse_rewind(committed.metadata or "")
-            states = read_states(each.partition)
+            states = stored.read(each.partition)
             if rewind and not states:
                 log.error(
                     "policy states are gone: alarms begin anew",
@@ -285,26 +268,6 @@ class TestRole(KafkaRole):
         for gap in gaps:
             self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
 
-    def _read_states(self, reader: KafkaConsumer, ends: KafkaConsumer, partitions: int, partition: int) -> States:
-        """Policy states as the partition's previous owner left them.
-
-        Kafka completes a transaction partition by partition: the previous owner's offset may be committed before its
-        states are. So this reads up to the last state written, which includes waiting for its transaction to end.
-        """
-        place = TopicPartition(self.source.topics.state, partition)
-        found: dict[str, Mapping[str, Any]] = {}
-        for message in read_to_end(reader, place, end_of(ends, place)):
-            if message.key is not None and message.value is not None:
-                found[message.key.decode()] = orjson.loads(message.value)
-        if strays := sorted(key for key in found if home(key.split(announcement.APART)[0], partitions) != partition):
-            raise SourceError(
-                f"partition {partition} holds the states of {', '.join(strays[:3])}, which belong in others of the "
-                f"{partitions} partitions: partitions were added to the topic",
-                where=f"topic {place.topic}",
-                remedy="see 'Partitions' in docs/operating.md",
-            )
-        return found
-
     def _recall(self, reader: KafkaConsumer) -> None:
         """Report the last alerts of each partition, so that a restarted daemon shows which are active."""
         for number in sorted(reader.partitions_for_topic(self._alerts_topic) or ()):
@@ -324,28 +287,3 @@ def entry_of(record: Record) -> Entry:
     if is_sighting(record.value):
         return decode_sighting(record.value)
     return decode_pane(record.value, record.timestamp_ms, record.offset)
-
-
-def rewind_metadata(rewind: int) -> str:
-    """Metadata to commit with the offset: how many messages before it the windows reach back."""
-    return orjson.dumps({"rewind": rewind}).decode()
-
-
-def parse_rewind(metadata: str) -> int:
-    """The inverse of `rewind_metadata`.
-
-    Raises:
-        SourceError: another program, or a newer driftwatch, has committed to this group.
-    """
-    try:
-        stored = orjson.loads(metadata) if metadata else {"rewind": 0}
-        require_format(
-            stored.get("format", 1), REWIND_FORMAT, what="the position in the panes log", where="source.group"
-        )
-        return int(stored["rewind"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise SourceError(
-            f"the group's offset was committed with metadata that driftwatch did not write: {metadata[:80]!r}",
-            where="source.group",
-            remedy="use a consumer group for driftwatch alone",
-        ) from None

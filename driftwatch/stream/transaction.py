@@ -5,32 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import CommitFailedError, KafkaConnectionError, KafkaTimeoutError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
-from driftwatch.stream.log import Partition
+from driftwatch.stream.log import Outgoing, Partition
 
 TRANSACTION_TIMEOUT_MS = 15_000
 """When the broker aborts a killed daemon's open transaction. Ours take milliseconds: scoring is done before."""
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A message to be written in a transaction.
-
-    Its timestamp is the time of writing, because retention is based on it: messages about old events must not be
-    deleted at once.
-    """
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    partition: int | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
 
 
 def commit(

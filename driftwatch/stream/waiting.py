@@ -29,12 +29,16 @@ class Waiting:
     """Stops reading partitions at a pane whose reference is missing here, for a limited time.
 
     Args:
+        consumer: of the partitions.
         want: requests references.
         patience_s: returns how long to wait before a pane is given up.
         observer: receives an event when a wait begins or ends.
     """
 
-    def __init__(self, want: Want, patience_s: Callable[[], float], observer: Observer) -> None:
+    def __init__(
+        self, consumer: KafkaConsumer, want: Want, patience_s: Callable[[], float], observer: Observer
+    ) -> None:
+        self._consumer = consumer
         self._want = want
         self._patience_s = patience_s
         self._observe = observer
@@ -42,7 +46,7 @@ class Waiting:
         # By version: streams of a partition that share a reference would otherwise each be waited for in turn.
         self._given_up: set[str] = set()
 
-    def hold(self, consumer: KafkaConsumer, place: TopicPartition, offset: int, pane: Pane) -> None:
+    def hold(self, place: TopicPartition, offset: int, pane: Pane) -> None:
         """Pause a partition until the reference of the pane at an offset arrives.
 
         Raises:
@@ -61,13 +65,13 @@ class Waiting:
             partition=place.partition,
             patience_s=self._patience_s(),
         )
-        consumer.pause(place)
-        consumer.seek(place, offset)
+        self._consumer.pause(place)
+        self._consumer.seek(place, offset)
         self._waits[place] = _Wait(pane, time.monotonic())
         self._want(pane.stream, pane.reference)
         self._observe(ReferenceAwaited(pane.stream, pane.reference, waiting=True))
 
-    def look(self, consumer: KafkaConsumer, lacks: Callable[[TopicPartition, Pane], bool]) -> None:
+    def look(self, lacks: Callable[[TopicPartition, Pane], bool]) -> None:
         """Resume partitions whose reference has arrived, or was waited for long enough."""
         for place, wait in list(self._waits.items()):
             late = time.monotonic() - wait.since_s > self._patience_s()
@@ -76,7 +80,7 @@ class Waiting:
             if late:
                 self._given_up.add(wait.pane.reference)
             self.forget([place])
-            consumer.resume(place)
+            self._consumer.resume(place)
 
     def forget(self, places: Collection[TopicPartition]) -> None:
         """Stop waiting for partitions that were revoked or newly assigned."""

@@ -20,10 +20,10 @@ from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import PolicyState
 from driftwatch.stream.positions import parse_position
+from driftwatch.stream.rewind import parse_rewind
 from driftwatch.stream.sighting import Sighting, decode_sighting, encode_sighting
 from driftwatch.stream.snapshot import load_snapshot
 from driftwatch.stream.state_codec import parse_state
-from driftwatch.stream.test_role import parse_rewind
 
 PANE = Pane("a", "v", 1, keep(np.zeros(3)), 0, 0, "input", 0, (0, 0), (0, 0))
 

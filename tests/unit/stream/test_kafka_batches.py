@@ -11,13 +11,9 @@ from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 
-from driftwatch.config import KafkaSource
-from driftwatch.errors import MessageError
 from driftwatch.stream import kafka_batches
 from driftwatch.stream.kafka_batches import Unreadable, bound_batches, record_of
 from driftwatch.stream.log import Record
-from driftwatch.stream.score_role import dead_letter
-from driftwatch.stream.score_stage import DeadLetter
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 LIMIT = 1 << 20
@@ -124,17 +120,6 @@ def test_a_poll_gives_no_more_than_there_is_room_for(monkeypatch: pytest.MonkeyP
     assert fetcher._append({}, part, 500, True) == 500  # as if it were full
     assert [each.offset for each in read(part)] == [2, 3]
     assert [each.offset for each in read(part)] == [4]
-
-
-def test_what_is_too_large_of_a_message_is_no_part_of_its_dead_letter() -> None:
-    source = KafkaSource(kind="kafka", bootstrap_servers=["b:1"], topic="t", max_message_bytes=2_000)
-    error = MessageError("is large", reason="too_large")
-    labels = (("large", bytes(3_000)), ("small", b"x"))
-    by_headers = dead_letter(DeadLetter(Record("t", 0, 1, 1, bytes(3_000), b"[1]", labels), error), source)
-    assert by_headers.key is None
-    assert sum(len(value) for _, value in by_headers.headers) < 200
-    by_body = dead_letter(DeadLetter(Record("t", 0, 1, 1, b"key", bytes(3_000), labels[1:]), error), source)
-    assert (by_body.key, by_body.value, by_body.headers[0]) == (b"key", b"", ("small", b"x"))
 
 
 def test_what_stands_for_a_message_is_no_body() -> None:

@@ -36,44 +36,45 @@ class Consumer:
         self.asked.append(("resume", place.partition))
 
 
-def waiting(patience_s: float) -> tuple[Waiting, Consumer, KafkaConsumer, list[Event], list[tuple[str, str]]]:
+def waiting(patience_s: float) -> tuple[Waiting, Consumer, list[Event], list[tuple[str, str]]]:
     told: list[Event] = []
     wanted: list[tuple[str, str]] = []
     consumer = Consumer()
-    held = Waiting(lambda *wants: wanted.append(wants), lambda: patience_s, told.append)
-    return held, consumer, cast("KafkaConsumer", consumer), told, wanted
+    kafka = cast("KafkaConsumer", consumer)
+    held = Waiting(kafka, lambda *wants: wanted.append(wants), lambda: patience_s, told.append)
+    return held, consumer, told, wanted
 
 
 def test_a_partition_waits_where_it_is_until_the_reference_is_here() -> None:
-    held, consumer, kafka, told, wanted = waiting(patience_s=1e6)
-    held.hold(kafka, PLACES[1], 17, PANE)
+    held, consumer, told, wanted = waiting(patience_s=1e6)
+    held.hold(PLACES[1], 17, PANE)
     assert consumer.asked == [("pause", 1), ("seek", 1, 17)]
     assert wanted == [("a", "new")]
-    held.look(kafka, lambda *_: True)
+    held.look(lambda *_: True)
     assert told == [ReferenceAwaited("a", "new", waiting=True)]
-    held.look(kafka, lambda *_: False)
+    held.look(lambda *_: False)
     assert consumer.asked[2:] == [("resume", 1)]
     assert told[1:] == [ReferenceAwaited("a", "new", waiting=False)]
 
 
 def test_after_a_while_panes_of_that_reference_are_given_up() -> None:
-    held, consumer, kafka, told, _ = waiting(patience_s=0)
+    held, consumer, told, _ = waiting(patience_s=0)
     for place in PLACES:
-        held.hold(kafka, place, 17, PANE)
-    held.look(kafka, lambda *_: True)
+        held.hold(place, 17, PANE)
+    held.look(lambda *_: True)
     assert consumer.asked[4:] == [("resume", 0), ("resume", 1)]
     for pane in (PANE, replace(PANE, stream="of the same reference")):
         with pytest.raises(MessageError, match="reference new, which is missing here") as given_up:
-            held.hold(kafka, PLACES[0], 17, pane)
+            held.hold(PLACES[0], 17, pane)
         assert given_up.value.reason == "unknown_reference"
     assert len(told) == 4
 
 
 def test_what_is_given_away_is_waited_for_no_more() -> None:
-    held, consumer, kafka, told, _ = waiting(patience_s=1e6)
-    held.hold(kafka, PLACES[0], 17, PANE)
+    held, consumer, told, _ = waiting(patience_s=1e6)
+    held.hold(PLACES[0], 17, PANE)
     held.close()
-    held.look(kafka, lambda *_: False)
+    held.look(lambda *_: False)
     assert ("resume", 0) not in consumer.asked
     assert told[-1] == ReferenceAwaited("a", "new", waiting=False)
 

@@ -9,7 +9,8 @@ from kafka.errors import CommitFailedError, KafkaTimeoutError, ProducerFencedErr
 from kafka.structs import ConsumerGroupMetadata
 
 from driftwatch.stream import transaction
-from driftwatch.stream.transaction import Outgoing, commit
+from driftwatch.stream.log import Outgoing
+from driftwatch.stream.transaction import commit
 
 
 class Producer:
