@@ -14,34 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from driftwatch.data.array_bodies import ARROW_MAGIC, NPY_MAGIC, read_arrow, read_npy, write_arrow, write_npy
-from driftwatch.data.collecting import uncollected
+from driftwatch.data.array_bodies import read_arrow, read_npy, write_arrow, write_npy
+from driftwatch.data.content_types import Headers, declared_type, format_of, media_type
 from driftwatch.data.json_bodies import load_json, rows, rows_body, v1_body, v1_instances, v2_body, v2_tensors
 from driftwatch.data.records import record_samples
 from driftwatch.data.schema import Coerced, Samples, Schema
 from driftwatch.data.schema_framing import Framed, framed
+from driftwatch.data.structured_events import StructuredEvent
 from driftwatch.errors import MessageError, UsageError
 
 if TYPE_CHECKING:
     from driftwatch.data.schema_registry import SchemaRegistry
 
-Headers = Mapping[str, bytes]
-
 REGISTERED = ("avro", "protobuf")
 STREAM_HEADER = "driftwatch-stream"
-CLOUDEVENTS_JSON = "application/cloudevents+json"
-CONTENT_TYPES = {
-    "application/json": "json",
-    "application/x-npy": "npy",
-    "application/vnd.apache.arrow.stream": "arrow",
-    CLOUDEVENTS_JSON: "cloudevents",
-}
-
-SILENT = frozenset({"application/x-www-form-urlencoded", "application/octet-stream", "text/plain"})
-"""Content types that clients send by default, whatever the body is."""
+NAMING = ("inferenceservicename", "source")
+"""Attributes of CloudEvents that may name the stream, most explicit first."""
 
 
-def stream_names(headers: Headers, key: bytes | None, topic: str, value: bytes = b"") -> tuple[str, ...]:
+def stream_names(
+    headers: Headers, key: bytes | None, topic: str, event: StructuredEvent | None = None
+) -> tuple[str, ...]:
     """The names that a message's stream may have, most explicit first.
 
     That is only the ``driftwatch-stream`` header if it exists; otherwise the CloudEvents attributes
@@ -51,34 +44,16 @@ def stream_names(headers: Headers, key: bytes | None, topic: str, value: bytes =
         headers: of the message, by lower-case name.
         key: of the message.
         topic: of the message.
-        value: parsed only for the attributes of a structured CloudEvent.
+        event: that it holds, if its sender declares one.
     """
     if headers.get(STREAM_HEADER):
         return (headers[STREAM_HEADER].decode(errors="replace"),)
-    names = [
-        headers[name].decode(errors="replace") for name in ("ce_inferenceservicename", "ce_source") if headers.get(name)
-    ]
-    if is_structured_event(headers):
-        names += _structured_names(value)
+    names = [headers[f"ce_{name}"].decode(errors="replace") for name in NAMING if headers.get(f"ce_{name}")]
+    if event is not None:
+        names += [event.attributes[name] for name in NAMING if event.attributes.get(name)]
     if key:
         names.append(key.decode(errors="replace"))
     return tuple(dict.fromkeys((*names, topic)))
-
-
-def content_type_of(value: bytes, declared: str = "") -> str:
-    """The content type of a body, from its first bytes; from its sender's declaration only if these are ambiguous.
-
-    Clients of models label bodies arbitrarily, and labels are passed on: `curl` declares JSON as
-    ``application/x-www-form-urlencoded``, as KServe's own documentation does.
-    """
-    media = _media_type(declared)
-    if value.startswith(NPY_MAGIC):
-        return "application/x-npy"
-    if value.startswith(ARROW_MAGIC):
-        return "application/vnd.apache.arrow.stream"
-    if value[:64].lstrip().startswith((b"{", b"[")):
-        return media if media.endswith("+json") else "application/json"
-    return media
 
 
 def decode(
@@ -87,6 +62,7 @@ def decode(
     schema: Schema,
     format: str = "auto",  # noqa: A002
     registry: SchemaRegistry | None = None,
+    event: StructuredEvent | None = None,
 ) -> Coerced:
     """Decode the samples of a message, ``(N, *schema.shape)``.
 
@@ -96,18 +72,26 @@ def decode(
         schema: of one sample.
         format: ``auto``, or the only format to accept.
         registry: has the schemas that messages refer to.
+        event: the body, if its sender declares a structured CloudEvent: it may be parsed already.
 
     Raises:
         MessageError: the message cannot be used; malformed input of any kind raises nothing else.
         RegistryError: the registry is needed, but does not answer.
     """
     try:
-        return _decoded(value, headers, schema, format, registry)
+        return _decoded(value, headers, schema, format, registry, event)
     except RecursionError:  # parsers accept deeper nesting than Python can print
         raise MessageError("is nested too deeply", reason="malformed") from None
 
 
-def _decoded(value: bytes, headers: Headers, schema: Schema, format: str, registry: SchemaRegistry | None) -> Coerced:  # noqa: A002
+def _decoded(
+    value: bytes,
+    headers: Headers,
+    schema: Schema,
+    format: str,  # noqa: A002
+    registry: SchemaRegistry | None,
+    event: StructuredEvent | None,
+) -> Coerced:
     if not value:
         raise MessageError("is empty", reason="empty", remedy="send samples")
     if format in ("auto", *REGISTERED):
@@ -115,8 +99,12 @@ def _decoded(value: bytes, headers: Headers, schema: Schema, format: str, regist
         if frame or format != "auto":
             return _registered_samples(frame, schema, format, registry)
     if format == "auto":
-        format = _declared_format(_content_type(headers)) or _sniffed_format(value)  # noqa: A001
-    return schema.coerce(_DECODERS[format](value, schema), where=format)
+        format = format_of(value, declared_type(headers))  # noqa: A001
+    if format in _ARRAYS:
+        samples = _ARRAYS[format](value, schema)
+    else:
+        samples = _IN_JSON[format](event.parsed if event is not None else load_json(value), schema)
+    return schema.coerce(samples, where=format)
 
 
 def encode(batch: Samples, schema: Schema, format: str = "json") -> tuple[bytes, dict[str, bytes]]:  # noqa: A002
@@ -159,57 +147,6 @@ def _registered_samples(frame: Framed | None, schema: Schema, format: str, regis
     return schema.coerce(found, where=registered.format)
 
 
-def _content_type(headers: Headers) -> str:
-    for name in ("content-type", "ce_datacontenttype"):
-        if headers.get(name):
-            return _media_type(headers[name].decode(errors="replace"))
-    return ""
-
-
-def _media_type(text: str) -> str:
-    return text.split(";", maxsplit=1)[0].strip().lower()
-
-
-def _declared_format(content_type: str) -> str:
-    if content_type in SILENT:
-        return ""
-    if content_type and content_type not in CONTENT_TYPES and not content_type.endswith("+json"):
-        raise MessageError(
-            f"content type {content_type[:80]!r} is not known",
-            reason="unsupported_format",
-            remedy=f"one of {', '.join(CONTENT_TYPES)}",
-        )
-    return CONTENT_TYPES.get(content_type, "json") if content_type else ""
-
-
-def _sniffed_format(value: bytes) -> str:
-    if value.startswith(NPY_MAGIC):
-        return "npy"
-    return "arrow" if value.startswith(ARROW_MAGIC) else "json"
-
-
-def is_structured_event(headers: Headers) -> bool:
-    """Whether a message's sender declares it to be a structured CloudEvent."""
-    return _content_type(headers) == CLOUDEVENTS_JSON
-
-
-def structured_attributes(value: bytes) -> dict[str, str]:
-    """The text attributes of a structured CloudEvent; empty if the body is none."""
-    try:
-        with uncollected(len(value)):
-            event = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return {}  # decoding reports the problem
-    if not isinstance(event, dict):
-        return {}
-    return {name: text for name, text in event.items() if name != "data" and isinstance(text, str)}
-
-
-def _structured_names(value: bytes) -> list[str]:
-    event = structured_attributes(value)
-    return [event[name] for name in ("inferenceservicename", "source") if event.get(name)]
-
-
 def _json_samples(body: Any, schema: Schema) -> Any:
     """The samples in a JSON body of any known form."""
     if isinstance(body, dict):
@@ -237,14 +174,10 @@ def _event_samples(event: Any, schema: Schema) -> Any:
         except (binascii.Error, TypeError, ValueError):
             raise MessageError("'data_base64' is not base64", reason="malformed") from None
         declared = event.get("datacontenttype")
-        inner = _declared_format(_media_type(declared) if isinstance(declared, str) else "") or _sniffed_format(value)
+        inner = format_of(value, media_type(declared) if isinstance(declared, str) else "")
         if not value:
             raise MessageError("has empty 'data_base64'", reason="empty")
-        return (
-            _json_samples(_flat(load_json(value)), schema)
-            if inner in ("json", "cloudevents")
-            else _DECODERS[inner](value, schema)
-        )
+        return _ARRAYS[inner](value, schema) if inner in _ARRAYS else _json_samples(_flat(load_json(value)), schema)
     if "data" not in event:
         raise MessageError("has no 'data'", reason="empty")
     return _json_samples(_flat(event["data"]), schema)
@@ -256,12 +189,14 @@ def _flat(data: Any) -> Any:
     return data
 
 
-_DECODERS: Mapping[str, Callable[[bytes, Schema], Any]] = {
-    "json": lambda value, schema: _json_samples(load_json(value), schema),
-    "v1": lambda value, _: v1_instances(load_json(value)),
-    "v2": lambda value, schema: v2_tensors(load_json(value), schema),
-    "rows": lambda value, _: rows(load_json(value)),
+_ARRAYS: Mapping[str, Callable[[bytes, Schema], Any]] = {
     "npy": lambda value, _: read_npy(value),
     "arrow": read_arrow,
-    "cloudevents": lambda value, schema: _event_samples(load_json(value), schema),
+}
+_IN_JSON: Mapping[str, Callable[[Any, Schema], Any]] = {
+    "json": _json_samples,
+    "v1": lambda body, _: v1_instances(body),
+    "v2": v2_tensors,
+    "rows": lambda body, _: rows(body),
+    "cloudevents": _event_samples,
 }

@@ -12,13 +12,9 @@ from urllib.parse import unquote
 
 from driftwatch.config import HttpSource
 from driftwatch.config.intake import RESPONSES
-from driftwatch.data.codecs import (
-    CLOUDEVENTS_JSON,
-    STREAM_HEADER,
-    content_type_of,
-    stream_names,
-    structured_attributes,
-)
+from driftwatch.data.codecs import STREAM_HEADER, stream_names
+from driftwatch.data.content_types import content_type_of
+from driftwatch.data.structured_events import structured_event
 from driftwatch.stream.events import IntakeQueued
 from driftwatch.stream.log import Record, event_time
 
@@ -153,10 +149,10 @@ def record_of(posted: Posted, offset: int, source: HttpSource, stream: str | Non
     if content_type := content_type_of(posted.value, declared):
         headers["content-type"] = content_type.encode("latin-1")
     attributes = {name[3:]: value.decode(errors="replace") for name, value in headers.items() if name.startswith("ce_")}
-    if content_type == CLOUDEVENTS_JSON:
-        attributes = structured_attributes(posted.value)
+    if (event := structured_event(posted.value, headers)) is not None:
+        attributes = dict(event.attributes)
     key = posted.model or ("" if STREAM_HEADER in headers or attributes else stream or "")
-    names = stream_names(headers, key.encode(), TOPIC, posted.value)
+    names = stream_names(headers, key.encode(), TOPIC, event)
     if attributes.get("type") == RESPONSE_TYPE:
         if source.responses == "ignore":
             return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from driftwatch.data.codecs import decode, stream_names
 from driftwatch.data.schema import Coerced
 from driftwatch.data.schema_registry import SchemaRegistry
+from driftwatch.data.structured_events import StructuredEvent, structured_event
 from driftwatch.errors import MessageError, RegistryError
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.dead_letters import DeadLetter
@@ -236,25 +237,34 @@ class ScoreStage:
 
     def _take(self, record: Record, builder: PaneBuilder, work: Work) -> list[RawPane]:
         """The panes that a message completes; a message that was committed before is not traced again."""
-        context = context_of(record.header, record.value)
+        event = structured_event(record.value, record.header)
+        context = context_of(record.header, event)
         trace = context if is_sampled(context) else ""
         tracer = self._tracer if trace and not builder.repeated(record) else UNTRACED
         with tracer.span(
             "decode", parent=trace, topic=record.topic, partition=str(record.partition), offset=record.offset
         ) as span:
-            cut = list(self._cut(record, trace, builder, work, span))
+            cut = list(self._cut(record, event, trace, builder, work, span))
             if span.context:
                 work.links.append(span.context)
             return cut
 
-    def _cut(self, record: Record, trace: str, builder: PaneBuilder, work: Work, span: Span) -> Iterator[RawPane]:
+    def _cut(
+        self,
+        record: Record,
+        event: StructuredEvent | None,
+        trace: str,
+        builder: PaneBuilder,
+        work: Work,
+        span: Span,
+    ) -> Iterator[RawPane]:
         route: Route | None = None
         try:
-            route = self._route(record)
+            route = self._route(record, event)
             if not in_share(record, builder.share):
                 self._note(record, route, "shed", 0, builder, work)
                 return
-            samples = self._decode(record, route)
+            samples = self._decode(record, event, route)
         except MessageError as error:
             span.fail(str(error))
             if not builder.repeated(record):
@@ -277,14 +287,14 @@ class ScoreStage:
             work.events.append(BatchSeen(route.stream, outcome, samples))
             work.newest[record.place, route.stream] = record.offset, record.timestamp_ms
 
-    def _route(self, record: Record) -> Route:
+    def _route(self, record: Record, event: StructuredEvent | None) -> Route:
         if record.refused is not None:
             raise record.refused
         if record.size > self._max_message_bytes:
             raise MessageError(
                 f"has {record.size} bytes", reason="too_large", remedy=f"at most {self._max_message_bytes}"
             )
-        names = stream_names(record.header, record.key, record.topic, record.value)
+        names = stream_names(record.header, record.key, record.topic, event)
         for name in names:
             if name in self._routes:
                 return self._routes[name]
@@ -294,8 +304,9 @@ class ScoreStage:
             remedy=f"set the header driftwatch-stream to a configured one: {', '.join(sorted(self._routes)[:NAMED])}",
         )
 
-    def _decode(self, record: Record, route: Route) -> Coerced:
-        return decode(record.value, record.header, route.scorer.reference.schema, route.format, self._registry)
+    def _decode(self, record: Record, event: StructuredEvent | None, route: Route) -> Coerced:
+        schema = route.scorer.reference.schema
+        return decode(record.value, record.header, schema, route.format, self._registry, event)
 
     def _scoring(self, give_up: Callable[[], bool]) -> PaneScoring:
         return PaneScoring(lambda stream: self._routes[stream].scorer, self._step, self._examples, give_up)

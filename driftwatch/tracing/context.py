@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from driftwatch.data.codecs import is_structured_event, structured_attributes
+from driftwatch.data.structured_events import StructuredEvent
 
 TRACEPARENT = "traceparent"
 SAMPLED = 1
@@ -17,21 +17,21 @@ SAMPLED = 1
 _CONTEXT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def context_of(headers: Mapping[str, bytes], value: bytes = b"") -> str:
+def context_of(headers: Mapping[str, bytes], event: StructuredEvent | None = None) -> str:
     """The context of a message; empty if it has none, or none that is valid.
 
     The message's own header comes first: it was written by the last sender, a CloudEvent's attribute by the first.
 
     Args:
         headers: of the message, by lower-case name.
-        value: read only for the attribute of a structured CloudEvent.
+        event: that it holds, if its sender declares one.
     """
     for name in (TRACEPARENT, f"ce_{TRACEPARENT}"):
         if header := headers.get(name):
             return valid_context(header.decode(errors="replace"))
-    # Searching for the word is cheaper than parsing the whole event once more.
-    if is_structured_event(headers) and TRACEPARENT.encode() in value:
-        return valid_context(structured_attributes(value).get(TRACEPARENT, ""))
+    # Searching for the word is cheaper than parsing the event of a message that is shed.
+    if event is not None and TRACEPARENT.encode() in event.value:
+        return valid_context(event.attributes.get(TRACEPARENT, ""))
     return ""
 
 

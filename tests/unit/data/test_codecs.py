@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from driftwatch.data.codecs import decode, encode, stream_names
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, as_floats
+from driftwatch.data.structured_events import StructuredEvent
 from driftwatch.errors import MessageError, UsageError
 
 IMAGE = ImageSchema(channels=1, height=4, width=5)
@@ -68,7 +69,7 @@ def test_structured_cloudevents_are_opened(inner: str) -> None:
         }
     told = {"content-type": b"application/cloudevents+json; charset=utf-8"}
     np.testing.assert_array_equal(decode(orjson.dumps(event), told, IMAGE), batch)
-    assert stream_names(told, b"key", "topic", orjson.dumps(event)) == ("/models/a", "key", "topic")
+    assert stream_names(told, b"key", "topic", StructuredEvent(orjson.dumps(event))) == ("/models/a", "key", "topic")
 
 
 def test_the_stream_is_named_by_the_most_explicit() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftwatch.data.structured_events import StructuredEvent, structured_event
 from driftwatch.tracing import context_of, is_sampled, trace_headers
 
 CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -19,18 +20,19 @@ def test_it_is_in_the_message_s_header_or_the_event_s_attribute_binary_or_struct
     told = CONTEXT.encode()
     assert context_of({"traceparent": told}) == CONTEXT
     assert context_of({"ce_traceparent": told}) == CONTEXT
-    assert context_of(STRUCTURED, EVENT) == CONTEXT
+    assert context_of(STRUCTURED, structured_event(EVENT, STRUCTURED)) == CONTEXT
     assert context_of({}) == ""
-    assert context_of(STRUCTURED, b'{"specversion": "1.0"}') == ""
+    assert context_of(STRUCTURED, StructuredEvent(b'{"specversion": "1.0"}')) == ""
 
 
 def test_whoever_passed_the_message_on_last_says_where_it_is() -> None:
     headers = {**STRUCTURED, "traceparent": OTHER.encode(), "ce_traceparent": CONTEXT.encode()}
-    assert context_of(headers, EVENT) == OTHER
+    assert context_of(headers, structured_event(EVENT, headers)) == OTHER
 
 
 def test_a_body_is_not_searched_unless_it_is_called_an_event() -> None:
-    assert context_of({"content-type": b"application/json"}, EVENT) == ""
+    headers = {"content-type": b"application/json"}
+    assert context_of(headers, structured_event(EVENT, headers)) == ""
 
 
 @pytest.mark.parametrize(
@@ -49,13 +51,13 @@ def test_a_body_is_not_searched_unless_it_is_called_an_event() -> None:
 )
 def test_what_is_no_context_counts_for_nothing(told: str) -> None:
     assert context_of({"traceparent": told.encode()}) == ""
-    assert context_of(STRUCTURED, orjson.dumps({"specversion": "1.0", "traceparent": told})) == ""
+    assert context_of(STRUCTURED, StructuredEvent(orjson.dumps({"specversion": "1.0", "traceparent": told}))) == ""
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
 def test_no_bytes_whatever_do_harm(told: bytes, value: bytes) -> None:
-    assert context_of({"traceparent": told}, value) == ""
-    assert context_of(STRUCTURED, value + b'"traceparent"') == ""
+    assert context_of({"traceparent": told}, StructuredEvent(value)) == ""
+    assert context_of(STRUCTURED, StructuredEvent(value + b'"traceparent"')) == ""
 
 
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255))
