@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -70,7 +71,8 @@ class IntakeRole:
         self._streams = streams
         self._path = state_dir / "intake.json" if state_dir else None
         self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
-        self._stages = LocalStages(
+        self._resume = partial(
+            LocalStages,
             stage,
             find,
             (TOPIC, 0),
@@ -90,9 +92,9 @@ class IntakeRole:
         offset = time.time_ns() // 1000
         found = load_snapshot(self._path) if self._path else None
         offset = max(offset, found.position.seen if found else 0)
-        snapshot = found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ())
+        snapshot = found or Snapshot(int(time.time() * 1000))
         # Samples that were in open panes when the state was saved are lost: HTTP requests cannot be read again.
-        self._stages.begin(replace(snapshot, position=Position(offset, offset)))
+        stages = self._resume(replace(snapshot, position=Position(offset, offset)))
         if found:
             log.info("state restored", panes=len(found.panes))
         self._observe(Progress("source_connected", self.name))
@@ -111,16 +113,16 @@ class IntakeRole:
                         offset += 1
                 while queue:
                     self._observe(Progress("polled", self.name))
-                    for letter in self._stages.work(queue, closing.late):
+                    for letter in stages.work(queue, closing.late):
                         if self._dead_letters is not None:
                             self._dead_letters.write(letter.record, letter.error)
-                self._stages.check_silence(offset)
+                stages.check_silence(offset)
         except Abandoned:
             pass
         left = len(queue) + self._queue.depth().messages
         if left:
             log.warning("stopped with requests that are not scored", messages=left)
-        self._stages.save()
+        stages.save()
 
     def _default_stream(self) -> str | None:
         """The stream for requests that name none."""

@@ -32,6 +32,7 @@ class LocalStages:
         stage: the scoring stage.
         find: looks up the standard that a stream is tested against.
         place: topic and partition of all messages.
+        snapshot: of the state to resume from.
         on_alert: called with each alert, before the stream continues.
         observer: receives every event.
         path: file for the state; None to keep none.
@@ -44,6 +45,7 @@ class LocalStages:
         stage: ScoreStage,
         find: FindStandard,
         place: Partition,
+        snapshot: Snapshot,
         *,
         on_alert: Callable[[Announcement], None],
         observer: Observer,
@@ -53,23 +55,19 @@ class LocalStages:
     ) -> None:
         self._watch = watch or QuietWatch()
         self._stage = stage
-        self._find = find
         self._place = place
         self._on_alert = on_alert
         self._observe = observer
         self._path = path
         self._tracer = tracer
-
-    def begin(self, snapshot: Snapshot) -> None:
-        """Resume from a snapshot."""
         self._alerts = deque(snapshot.alerts, RECALLED)
         for alert in self._alerts:
-            self._observe(AlertRecalled(alert))
-        self._stage.assign(self._place, snapshot.position)
-        self._watch.take_up(self._place)
-        self._tests = TestStage(self._find, tested=snapshot.next_pane, states=snapshot.states, tracer=self._tracer)
+            observer(AlertRecalled(alert))
+        stage.assign(place, snapshot.position)
+        self._watch.take_up(place)
+        self._tests = TestStage(find, tested=snapshot.next_pane, states=snapshot.states, tracer=tracer)
         for event in self._tests.begun:
-            self._observe(event)
+            observer(event)
         for number, encoded in enumerate(snapshot.panes):
             self._tests.feed(number - len(snapshot.panes), decode_pane(encoded), Tests())
         self._tests.restore_time_windows(snapshot.by_time)
@@ -132,14 +130,14 @@ class LocalStages:
             return
         try:
             Snapshot(
-                self._position,
-                self._started_ms,
-                self._number,
-                self._states,
-                self._encoded_panes(),
-                tuple(self._alerts),
-                self._tests.time_window_panes(),
-                self._replayed,
+                started_ms=self._started_ms,
+                position=self._position,
+                next_pane=self._number,
+                states=self._states,
+                panes=self._encoded_panes(),
+                alerts=tuple(self._alerts),
+                by_time=self._tests.time_window_panes(),
+                replayed=self._replayed,
             ).save(self._path)
         except OSError as error:
             raise SourceError(

@@ -75,6 +75,10 @@ class Position:
         return orjson.dumps(fields).decode()
 
 
+START = Position(0, 0)
+"""Before the first message."""
+
+
 def fits(position: Position) -> bool:
     """Whether the metadata is short enough to be committed; a fast, conservative estimate."""
     size = sum(len(stream.encode()) + ENTRY_BYTES for stream in position.marks) + BEGUN_BYTES * len(position.begun)

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -23,7 +24,6 @@ from driftwatch.stream.file_records import TimeOf, file_records
 from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_scoring import Abandoned
-from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from driftwatch.stream.switching import FindStandard
@@ -68,8 +68,8 @@ class ReplayRole:
         self._schema = schema
         self._observe = observer
         self._path = snapshot
-        self._stages = LocalStages(
-            stage, find, (TOPIC, 0), on_alert=on_alert, observer=observer, path=snapshot, tracer=tracer
+        self._resume = partial(
+            LocalStages, stage, find, (TOPIC, 0), on_alert=on_alert, observer=observer, path=snapshot, tracer=tracer
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -85,8 +85,8 @@ class ReplayRole:
         found = load_snapshot(self._path) if self._path else None
         if found:
             self._require_same(found.replayed, descriptions)
-        snapshot = replace(found or Snapshot(Position(0, 0), int(time.time() * 1000), 0, {}, ()), replayed=descriptions)
-        self._stages.begin(snapshot)
+        snapshot = replace(found or Snapshot(int(time.time() * 1000)), replayed=descriptions)
+        stages = self._resume(snapshot)
         self._observe(Progress("source_connected", self.name))
         if found:
             log.info("replay resumed", message=snapshot.position.offset)
@@ -100,12 +100,12 @@ class ReplayRole:
             if stop.is_set():
                 break
             try:
-                self._stages.work(deque([record]), stop.is_set)
+                stages.work(deque([record]), stop.is_set)
             except Abandoned:
                 break
             messages = record.offset + 1
             self._observe(Progress("polled", self.name))
-        self._stages.save()
+        stages.save()
         log.info("replay stopped" if stop.is_set() else "replay finished", messages=messages)
 
     def _require_same(self, before: tuple[str, ...], now: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from driftwatch.errors import MessageError, SourceError
 from driftwatch.stream import announcement
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.formats import require_format
-from driftwatch.stream.positions import Position, parse_position
+from driftwatch.stream.positions import START, Position, parse_position
 from driftwatch.stream.state_file import write_whole
 
 FORMAT = 1
@@ -29,8 +29,8 @@ class Snapshot:
     """The state of a stream without a log.
 
     Args:
-        position: in its messages.
         started_ms: event time of the first message.
+        position: in its messages.
         next_pane: number of the next entry of what would be the panes log.
         states: of policies and silences, by key.
         panes: those that windows still need, encoded, oldest first.
@@ -39,11 +39,11 @@ class Snapshot:
         replayed: descriptions of the replayed files; empty for messages over HTTP.
     """
 
-    position: Position
     started_ms: int
-    next_pane: int
-    states: dict[str, dict[str, Any]]
-    panes: tuple[bytes, ...]
+    position: Position = START
+    next_pane: int = 0
+    states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    panes: tuple[bytes, ...] = ()
     alerts: tuple[Announcement, ...] = ()
     by_time: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     replayed: tuple[str, ...] = ()
@@ -81,14 +81,14 @@ def load_snapshot(path: Path) -> Snapshot | None:
         stored = orjson.loads(path.read_bytes())
         require_format(stored.get("format", 1), FORMAT, what="the state", where=str(path))
         return Snapshot(
-            parse_position(int(stored["offset"]), stored["metadata"]),
-            int(stored["started_ms"]),
-            int(stored["next_pane"]),
-            dict(stored["states"]),
-            tuple(base64.b64decode(pane) for pane in stored["panes"]),
-            tuple(announcement.decode(alert.encode()) for alert in stored.get("alerts", ())),
-            dict(stored.get("by_time", {})),
-            tuple(map(str, stored.get("replayed", ()))),
+            started_ms=int(stored["started_ms"]),
+            position=parse_position(int(stored["offset"]), stored["metadata"]),
+            next_pane=int(stored["next_pane"]),
+            states=dict(stored["states"]),
+            panes=tuple(base64.b64decode(pane) for pane in stored["panes"]),
+            alerts=tuple(announcement.decode(alert.encode()) for alert in stored.get("alerts", ())),
+            by_time=dict(stored.get("by_time", {})),
+            replayed=tuple(map(str, stored.get("replayed", ()))),
         )
     except FileNotFoundError:
         return None

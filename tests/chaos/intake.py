@@ -184,18 +184,18 @@ class _Oracle:
         assert found is not None
         begin = _begin(found, life.posted, left.position.seen if left else 0)
         count = found.position.seen - begin
-        left = left or Snapshot(Position(0, 0), found.started_ms, 0, {}, ())
+        left = left or Snapshot(found.started_ms)
         windows = self._config.windows
         examples = example_rule(self._config.alerts)
         stages = LocalStages(
             ScoreStage(self._plans.routes(), windows.step, tick_ms=windows.tick_ms, examples=examples),
             self._plans.find,
             (TOPIC, 0),
+            replace(left, position=Position(begin, begin)),
             on_alert=self._note,
             observer=lambda event: None,
             path=self._path,
         )
-        stages.begin(replace(left, position=Position(begin, begin)))
         queue = deque(self._record(each, begin + place) for place, each in enumerate(life.posted[:count]))
         while queue:
             stages.work(queue, lambda: False)

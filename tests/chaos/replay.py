@@ -16,7 +16,6 @@ import numpy as np
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import Daemon, load_references
 from driftwatch.running import build_monitor
-from driftwatch.stream.positions import Position
 from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from tests.daemons import Launch, RunningDaemon, launch
 from tests.full_disk import full_disk
@@ -121,7 +120,7 @@ def run_replay(
     config, calm = (replay_config(bundle, data, folder / name) for name in ("state", "oracle"))
     np.save(data, _samples(int(RATE * longest_s * (len(faults) + 1)), seed))
     for each in (config, calm):
-        Snapshot(Position(0, 0), STARTED_MS, 0, {}, ()).save(_state(each))
+        Snapshot(STARTED_MS).save(_state(each))
 
     def pause() -> None:
         threading.Event().wait(draw.uniform(0, longest_s / 2))

@@ -18,7 +18,6 @@ from driftwatch.stream.log import Record
 from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.snapshot import EVERY_S, MOST_OF_THE_TIME, SaveSchedule, Snapshot, load_snapshot
 from driftwatch.stream.time_windows import TimeRule, TimeSize
@@ -39,16 +38,15 @@ FACTORY = TesterFactory(
 
 
 def stages_on(reference: Reference, path: Path, began: Snapshot | None = None) -> LocalStages:
-    stages = LocalStages(
+    return LocalStages(
         ScoreStage({"waves": Route("waves", Scorer(reference))}, STEP, tick_ms=TICK_MS),
         lambda stream, version: FACTORY.standard(reference),
         ("in", 0),
+        began or Snapshot(0),
         on_alert=lambda alert: None,
         observer=lambda event: None,
         path=path,
     )
-    stages.begin(began or Snapshot(Position(0, 0), 0, 0, {}, ()))
-    return stages
 
 
 def records(samples: np.ndarray) -> list[Record]:
