@@ -19,9 +19,10 @@ from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.summary import merge
 from driftwatch.stats.sums import keep
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.standards import Standards
+from driftwatch.stream.windows import StreamTester
 from tests.synthetic import SCHEMA, small_bundle, waves
 
 SAMPLES = 2_000
@@ -52,13 +53,13 @@ def main() -> None:
         for i, each in enumerate(scored)
     ]
     messages = {form: encode(samples[:100], SCHEMA, form) for form in ("json", "npy", "arrow")}
-    factory = TesterFactory(
+    standards = Standards(
         sizes=[50, 500], step=STEP, budget=1e6, min_effect=0, resolve_after=3, severity={"warning": 0.0}
     )
-    factory.procedure(reference)
+    standard = standards.standard(reference)
 
     def test() -> None:
-        tester = factory("a", reference)
+        tester = StreamTester("a", standard)
         for pane in panes:
             tester.feed(pane)
 

@@ -33,10 +33,9 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.martingale import grades
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import WindowSpan
-from driftwatch.stream.monitor import tester_factory
 from driftwatch.stream.policy import Policy, PolicyState, advance
 from driftwatch.stream.results import WindowResult
-from driftwatch.stream.windows import Standard
+from driftwatch.stream.standards import Standard, standards_for
 
 DIM, HELD_OUT, GENERATED, MOVED = 16, 10_000, 20_000, 1.5
 SIZES, STEP = (50, 500), 10
@@ -143,7 +142,7 @@ class Material:
 
     def __init__(self, reference: Reference, clean: Samples, foreign: Samples, budget: str) -> None:
         windows, alerts = WindowsConfig(sizes=list(SIZES), step=STEP), AlertsConfig(false_alarm_budget=budget)
-        self.standard: Standard = tester_factory(windows, alerts).standard(reference)
+        self.standard: Standard = standards_for(windows, alerts).standard(reference)
         scorer = Scorer(reference)
         self._clean = len(clean)
         self._summaries = np.concatenate([scorer.bank(clean), scorer.bank(foreign)])

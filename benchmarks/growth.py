@@ -38,11 +38,10 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
 from driftwatch.running import spare_collector
 from driftwatch.stats.sums import keep
-from driftwatch.stream.monitor import TesterFactory, tester_factory
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.standards import Standard, Standards, standards_for
 from driftwatch.stream.test_stage import Tests, TestStage
-from driftwatch.stream.windows import Standard
 
 VECTORS = (32, 128, 512, 2_048)
 IMAGES = ((1, 8), (1, 16), (1, 32), (3, 32), (3, 64))
@@ -131,13 +130,13 @@ def reference_of(schema: Schema, held_out: int = CALIBRATION, flow: Flow | None 
         return load_reference(path)
 
 
-def _factory(*sizes: int) -> TesterFactory:
-    return tester_factory(
+def _factory(*sizes: int) -> Standards:
+    return standards_for(
         WindowsConfig(sizes=list(sizes), step=STEP), AlertsConfig(false_alarm_budget="1 per 1e4 samples")
     )
 
 
-def _silent(factory: TesterFactory, reference: Reference) -> Standard:
+def _silent(factory: Standards, reference: Reference) -> Standard:
     """A standard that never alarms: an alert costs as much as ten panes, and so few held-out samples raise many."""
     standard = factory.standard(reference)
     return replace(standard, policy=replace(standard.policy, threshold=0.0), alarm=None)

@@ -27,10 +27,10 @@ from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import TesterFactory, tester_factory
 from driftwatch.stream.pane_codec import decode_pane, encode_panes
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_stage import WORK_BATCHES, Route, ScoreStage
+from driftwatch.stream.standards import Standards, standards_for
 from driftwatch.stream.test_stage import Tests, TestStage
 
 MESSAGES = (64, 1_024)
@@ -59,20 +59,20 @@ def main() -> None:
     print("| samples in a pane | in a message | bare scoring | score stage | test stage | together | of bare |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for step in STEPS:
-        make_tester = tester_factory(WindowsConfig(sizes=[size * step for size in SIZES], step=step), AlertsConfig())
-        make_tester.procedure(reference)
+        standards = standards_for(WindowsConfig(sizes=[size * step for size in SIZES], step=step), AlertsConfig())
+        standards.procedure(reference)
         spare_collector()
         for count in MESSAGES:
-            print(_row(reference, samples, make_tester, step, count), flush=True)
+            print(_row(reference, samples, standards, step, count), flush=True)
 
 
-def _row(reference: Reference, samples: Samples, make_tester: TesterFactory, step: int, count: int) -> str:
+def _row(reference: Reference, samples: Samples, standards: Standards, step: int, count: int) -> str:
     bodies = [encode(samples[i : i + count], reference.schema, "npy") for i in range(0, len(samples), count)]
     records = [
         Record("inputs", 0, offset, 0, STREAM.encode(), body, tuple(headers.items()))
         for offset, (body, headers) in enumerate(bodies)
     ]
-    scorer, standard = Scorer(reference), make_tester.standard(reference)
+    scorer, standard = Scorer(reference), standards.standard(reference)
     whole = len(samples) // step * step
     panes = reference.schema.coerce(samples[:whole]).reshape(-1, step, *samples.shape[1:])
     scorer(list(panes[: WARM_UP // step]))

@@ -26,9 +26,9 @@ from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import tester_factory
 from driftwatch.stream.pane_codec import decode_pane, encode_panes
 from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.standards import standards_for
 from driftwatch.stream.test_stage import Tests, TestStage
 
 STREAM, BATCH = "mine", 32
@@ -82,8 +82,8 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
         for offset, (body, headers) in enumerate(_bodies(reference, samples, "npy"))
     ]
     decoding = _processor_s(lambda: [decode(each.value, each.header, reference.schema) for each in records])
-    factory = tester_factory(WindowsConfig(sizes=[5 * step, 50 * step], step=step), AlertsConfig())
-    standard, scorer = factory.standard(reference), Scorer(reference)
+    standards = standards_for(WindowsConfig(sizes=[5 * step, 50 * step], step=step), AlertsConfig())
+    standard, scorer = standards.standard(reference), Scorer(reference)
     stage, queue = ScoreStage({STREAM: Route(STREAM, scorer)}, step), deque(records)
     scorer([samples[:step]])
     panes = list[bytes]()

@@ -44,13 +44,13 @@ from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Calibrated, ReferenceInUse, StreamsConfigured
 from driftwatch.stream.intake import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
-from driftwatch.stream.monitor import example_rule
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.registry import open_registry
 from driftwatch.stream.replay import ReplayRole
 from driftwatch.stream.score_role import ScoreRole
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.shedding import Shedder
+from driftwatch.stream.standards import example_rule
 from driftwatch.stream.state_file import name_for
 from driftwatch.stream.test_role import TestRole
 from driftwatch.stream.topics import Topics
@@ -118,7 +118,7 @@ class Daemon:
         self.monitor.metrics.expect_sinks(sink_names(plan.config))
         self.monitor.observe(StreamsConfigured(tuple(plan.references)))
         for stream, reference in plan.references.items():
-            known = before.references.get(stream) if before is not None and before.factory is plan.factory else None
+            known = before.references.get(stream) if before is not None and before.standards is plan.standards else None
             if known is not None and known.version == reference.version:
                 continue
             self.monitor.observe(ReferenceInUse(stream, reference.name, reference.version, reference.scores, now_ms))
@@ -127,7 +127,7 @@ class Daemon:
             if not plan.config.tests:
                 bound.info("scoring", reference=version)
                 continue
-            procedure = plan.factory.standard(reference).procedure
+            procedure = plan.standards.standard(reference).procedure
             control, grid = procedure.control, procedure.grid
             self.monitor.observe(Calibrated(stream, control.budget, control.interval, procedure.satisfiable))
             threshold = float(f"{control.threshold:.3g}")

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from driftwatch.config import DaemonConfig
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
-from driftwatch.stream.monitor import TesterFactory, tester_factory
 from driftwatch.stream.quiet_watch import QuietRule, QuietRules
 from driftwatch.stream.score_stage import Route
-from driftwatch.stream.windows import Standard
+from driftwatch.stream.standards import Standard, Standards, standards_for
 
 REMEMBERED = 2
 """References of a stream that are kept in addition to the current one: panes scored by them may still come."""
@@ -29,14 +28,14 @@ class Plan:
         references: the current reference of each stream.
         earlier: references whose panes may still come, newest first; also of streams that were removed.
         routes: how each stream's messages are handled.
-        factory: makes the standards that windows are tested against.
+        standards: what windows are tested against.
     """
 
     config: DaemonConfig
     references: Mapping[str, Reference]
     earlier: Mapping[str, tuple[Reference, ...]] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
-    factory: TesterFactory = field(kw_only=True)
+    standards: Standards = field(kw_only=True)
 
     def known(self) -> dict[str, Reference]:
         """Every reference by its version."""
@@ -51,7 +50,7 @@ class Plan:
             candidates = [current] if current else []
         for reference in candidates:
             if version in (None, reference.version):
-                return self.factory.standard(reference)
+                return self.standards.standard(reference)
         return None
 
     def calibrate(self) -> None:
@@ -61,7 +60,7 @@ class Plan:
         """
         if self.config.tests:
             for reference in self.known().values():
-                self.factory.standard(reference)
+                self.standards.standard(reference)
 
 
 def make_plan(
@@ -98,8 +97,8 @@ def make_plan(
         for stream in config.streams
     }
     same = before is not None and (before.config.windows, before.config.alerts) == (config.windows, config.alerts)
-    factory = before.factory if before is not None and same else tester_factory(config.windows, config.alerts)
-    return Plan(config, references, earlier, routes, factory=factory)
+    standards = before.standards if before is not None and same else standards_for(config.windows, config.alerts)
+    return Plan(config, references, earlier, routes, standards=standards)
 
 
 class StreamNames(Collection[str]):

@@ -189,7 +189,7 @@ class Reloading:
         # First, since events on unknown streams are dropped, and many events are sent only once.
         apply()
         self._plans.now = new
-        new.factory.keep(new.known())
+        new.standards.keep(new.known())
         return round(time.monotonic() - started, 2)
 
     def _at(

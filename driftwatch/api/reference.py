@@ -26,7 +26,8 @@ from driftwatch.stats.summary import merge
 from driftwatch.stream.alert import DetectorResult, Effect, HeatMap
 from driftwatch.stream.findings import detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
-from driftwatch.stream.monitor import TesterFactory, example_rule, tester_factory
+from driftwatch.stream.standards import Standards, example_rule, standards_for
+from driftwatch.stream.windows import StreamTester
 
 PANE = 10
 """Samples per pane for the interval of an effect, as in the daemon."""
@@ -79,7 +80,7 @@ class Reference:
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
         self._nulls: dict[int, WindowNull] = {}
-        self._factories: dict[str, TesterFactory] = {}
+        self._standards: dict[str, Standards] = {}
 
     def __repr__(self) -> str:
         return f"<driftwatch.Reference {self.name}/{self.version}: {self.schema.describe()}>"
@@ -201,8 +202,9 @@ class Reference:
         }
         alerts = model_of(chosen, AlertsConfig)
         key = f"{sizes.model_dump_json()} {alerts.model_dump_json()}"
-        factory = self._factories.setdefault(key, tester_factory(sizes, alerts))
-        return Monitor(self._scorer, factory(name, self._scorer.reference), step, example_rule(alerts))
+        standards = self._standards.setdefault(key, standards_for(sizes, alerts))
+        tester = StreamTester(name, standards.standard(self._scorer.reference))
+        return Monitor(self._scorer, tester, step, example_rule(alerts))
 
     def _null(self, size: int) -> WindowNull:
         if size not in self._nulls:

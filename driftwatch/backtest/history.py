@@ -18,8 +18,8 @@ from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import Alert, WindowSpan
 from driftwatch.stream.findings import moved
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.standards import Standard
 from driftwatch.stream.test_stage import Tests
-from driftwatch.stream.windows import Standard
 
 PARTS = 10
 """Number of parts that data without times is divided into, instead of days."""

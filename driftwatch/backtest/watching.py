@@ -17,9 +17,9 @@ from driftwatch.plan import Plans, make_plan
 from driftwatch.reference.reference import Reference
 from driftwatch.stream.file_records import file_records
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import example_rule
 from driftwatch.stream.replay import TOPIC
 from driftwatch.stream.score_stage import ScoreStage
+from driftwatch.stream.standards import example_rule
 from driftwatch.stream.test_stage import Tests, TestStage
 
 PLACE = (TOPIC, 0)
@@ -62,7 +62,7 @@ class Backtest:
     def prepare(self, by: By) -> History:
         """Calibrate, which takes seconds; returns an empty history, to be divided into periods `by`."""
         return History(
-            self._plans.now.factory.standard(self._reference),
+            self._plans.now.standards.standard(self._reference),
             self.batch,
             self.refusals,
             rows=self._dataset.rows,

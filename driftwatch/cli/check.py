@@ -293,9 +293,9 @@ def _timeless(config: DaemonConfig) -> Iterator[str]:
 def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[StreamPlan]:
     from driftwatch.reference.detectable import stored_detectable
     from driftwatch.reference.fitness import warning_texts
-    from driftwatch.stream.monitor import tester_factory
+    from driftwatch.stream.standards import standards_for
 
-    factory = tester_factory(config.windows, config.alerts)
+    standards = standards_for(config.windows, config.alerts)
     return [
         StreamPlan(
             stream=stream.name,
@@ -303,7 +303,7 @@ def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[Stre
             version=reference.version,
             sample=f"{reference.schema.kind} {'x'.join(map(str, reference.schema.shape))}",
             sample_fraction=stream.sample_fraction,
-            threshold=(procedure := factory.procedure(reference)).control.threshold,
+            threshold=(procedure := standards.procedure(reference)).control.threshold,
             samples_between_false_alarms=procedure.control.interval,
             remarks=procedure.remarks,
             warnings=(*warning_texts(reference.manifest), *_timeless(config)),

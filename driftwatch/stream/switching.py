@@ -15,8 +15,9 @@ from driftwatch.errors import SourceError
 from driftwatch.stream.findings import Examiner
 from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.standards import Standard
 from driftwatch.stream.state_codec import TestState
-from driftwatch.stream.windows import Standard, StreamTester, TestOutcome
+from driftwatch.stream.windows import StreamTester, TestOutcome
 
 FindStandard = Callable[[str, str | None], Standard | None]
 """Looks up what a stream is tested against: for a version of its reference, or currently if that is None.

@@ -8,34 +8,29 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
 from driftwatch.data.flaws import add_flaws
-from driftwatch.reference.reference import Reference
 from driftwatch.stats.interval import effect_interval
 from driftwatch.stats.null import WindowNull
-from driftwatch.stats.running import RunningMinimum
-from driftwatch.stats.sequential import Procedure
 from driftwatch.stats.summary import merge
 from driftwatch.stream import anytime
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan
-from driftwatch.stream.anytime import AnytimeAlarm, AnytimeState
+from driftwatch.stream.anytime import AnytimeState
 from driftwatch.stream.count_windows import CountWindow
-from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.findings import Examiner, detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
+from driftwatch.stream.held_panes import HeldPanes
 from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane, examples_of
-from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
+from driftwatch.stream.policy import PolicyState, Transition, advance
 from driftwatch.stream.reasons import why_on, why_over
 from driftwatch.stream.results import Findings, WindowResult
-from driftwatch.stream.slices import Slices
-from driftwatch.stream.time_windows import TimeRule, TimeWindows
+from driftwatch.stream.standards import Standard
+from driftwatch.stream.time_windows import TimeWindows
 
 _Request = tuple[WindowSpan, Callable[[], Findings]]
 """A window handed to an examiner, and the function that returns its findings."""
@@ -60,27 +55,6 @@ class TestOutcome:
     late: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Standard:
-    """What the windows of a stream are tested against.
-
-    Args:
-        reference: the reference to compare with.
-        procedure: calibrated for the window sizes and the budget.
-        policy: decides what becomes an alert.
-        examples: which samples an alert points to, and whether it includes them.
-        alarm: the anytime alarm; None for windows only.
-        by_time: the rule for windows by time; None for none.
-    """
-
-    reference: Reference
-    procedure: Procedure
-    policy: Policy
-    examples: ExampleRule = POSITIONS_ONLY
-    alarm: AnytimeAlarm | None = None
-    by_time: TimeRule | None = None
-
-
 class StreamTester:
     """Tests the sliding windows of one stream, whose panes were all scored by one reference.
 
@@ -94,11 +68,7 @@ class StreamTester:
         self.stream = stream
         self.sizes = tuple(sorted(standard.procedure.nulls))
         self.state = state or PolicyState()
-        self._panes: deque[Pane] = deque()
-        # With several input partitions, slices may be completed in another order than they began.
-        self._numbers = RunningMinimum[int]()
-        self._samples = 0
-        self._slices = Slices()
+        self._held = HeldPanes(self.sizes[-1])
         self._windows = self._empty()
         grid = standard.procedure.grid
         self.by_time = TimeWindows(standard.by_time, grid, standard.examples) if standard.by_time and grid else None
@@ -117,21 +87,17 @@ class StreamTester:
     @property
     def panes(self) -> Sequence[Pane]:
         """The panes that windows by count still need, oldest first."""
-        return (*self._panes, *self._slices.waiting)
+        return self._held.panes
 
     def latest(self, count: int) -> Sequence[Pane]:
         """Up to `count` of the newest slices held for windows by count, newest first."""
-        return list(islice(reversed(self._panes), count))
+        return self._held.latest(count)
 
     @property
     def oldest(self) -> int | None:
         """Number of the oldest pane that any window still needs; None if there is none."""
-        numbers = [pane.number for pane in self._slices.waiting]
-        if self._numbers:
-            numbers.append(self._numbers.least)
-        if self.by_time and (oldest := self.by_time.oldest) is not None:
-            numbers.append(oldest)
-        return min(numbers, default=None)
+        numbers = (self._held.oldest, self.by_time.oldest if self.by_time else None)
+        return min((number for number in numbers if number is not None), default=None)
 
     @property
     def firing(self) -> bool:
@@ -165,23 +131,11 @@ class StreamTester:
 
     def replay(self, pane: Pane) -> None:
         """Add a pane that was tested before: it is history for later windows."""
-        if (completed := self._count(pane)) is not None:
+        if (completed := self._held.add(pane)) is not None:
             for window in self._windows:
                 window.push(completed)
         if self.by_time:
             self.by_time.replay(pane)
-
-    def _count(self, pane: Pane) -> Pane | None:
-        """Hold a pane for as long as windows by count need it; return the slice that it completes."""
-        completed = self._slices.take(pane)
-        if completed is not None:
-            self._panes.append(completed)
-            self._numbers.push(completed.number)
-            self._samples += completed.n
-            while self._samples - self._panes[0].n >= self.sizes[-1]:
-                self._samples -= self._panes.popleft().n
-                self._numbers.pop()
-        return completed
 
     def _empty(self) -> tuple[CountWindow, ...]:
         return tuple(map(CountWindow, self.sizes))
@@ -191,10 +145,8 @@ class StreamTester:
 
         Windows by time keep the samples that they have.
         """
-        self._slices.drop(place)
-        if any(pane.place == place for pane in self._panes):
-            self._panes.clear()
-            self._numbers, self._samples, self._windows = RunningMinimum(), 0, self._empty()
+        if self._held.restart(place):
+            self._windows = self._empty()
 
     def feed(self, pane: Pane) -> TestOutcome:
         """Add the next pane of the stream, and test the windows that end with it."""
@@ -211,7 +163,7 @@ class StreamTester:
 
     def _outcomes(self, panes: Sequence[Pane], requests: Sequence[Sequence[_Request]]) -> Iterator[TestOutcome]:
         for pane, windows in zip(panes, requests, strict=True):
-            self._count(pane)
+            self._held.add(pane)
             outcome = self._judge(pane, [self._tested(span, finding()) for span, finding in windows])
             yield self._judge_by_time(pane, outcome, self.by_time) if self.by_time else outcome
 
@@ -229,7 +181,7 @@ class StreamTester:
         if transition is None:
             return TestOutcome(tuple(results))
         size = int(transition.window.size)
-        alert = self._announce(transition, before, _newest(self._panes, size), self.procedure.nulls[size])
+        alert = self._announce(transition, before, self._held.window(size), self.procedure.nulls[size])
         return TestOutcome(tuple(results), (alert,))
 
     def _judge_by_time(self, pane: Pane, outcome: TestOutcome, by_time: TimeWindows) -> TestOutcome:
@@ -256,17 +208,17 @@ class StreamTester:
 
     def _ask(self, panes: Sequence[Pane], examiner: Examiner) -> list[list[_Request]]:
         """Pass the windows that end with each of the next panes to the examiner; return the requests of each pane."""
-        slices = self._slices.copy()
-        requests: list[list[_Request]] = []
-        for pane in panes:
-            requests.append([])
-            if (completed := slices.take(pane)) is None:
-                continue
-            for size, window in zip(self.sizes, self._windows, strict=True):
-                window.push(completed)
-                if (full := window.full()) is not None:
-                    finding = examiner.ask(self.procedure.nulls[size], full.summary, self.reference, full.flaws)
-                    requests[-1].append((full.span, finding))
+        return [self._ask_for(completed, examiner) for completed in self._held.completed_by(panes)]
+
+    def _ask_for(self, completed: Pane | None, examiner: Examiner) -> list[_Request]:
+        if completed is None:
+            return []
+        requests: list[_Request] = []
+        for size, window in zip(self.sizes, self._windows, strict=True):
+            window.push(completed)
+            if (full := window.full()) is not None:
+                finding = examiner.ask(self.procedure.nulls[size], full.summary, self.reference, full.flaws)
+                requests.append((full.span, finding))
         return requests
 
     def _tested(self, span: WindowSpan, found: Findings) -> WindowResult:
@@ -319,14 +271,3 @@ class StreamTester:
         if self._anytime is None:
             return ()
         return (DetectorResult(anytime.NAME, self._anytime.log_wealth, self._anytime.p_value, {}),)
-
-
-def _newest(panes: deque[Pane], size: int) -> list[Pane]:
-    """The fewest newest panes that hold at least `size` samples; empty if there are too few."""
-    window, samples = [], 0
-    for pane in reversed(panes):
-        window.append(pane)
-        samples += pane.n
-        if samples >= size:
-            return window[::-1]
-    return []

@@ -27,11 +27,11 @@ from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.intake import TOPIC, Posted, record_of
 from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import example_rule
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.snapshot import Snapshot, load_snapshot
+from driftwatch.stream.standards import example_rule
 from tests.broker.broker import free_ports
 from tests.chaos.poster import STREAM, Messages, Poster, Posting, number_at
 from tests.chaos.replay import REPLAY_FAULTS

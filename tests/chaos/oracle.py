@@ -17,14 +17,13 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import encode_alert
 from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.log import Partition, Record
-from driftwatch.stream.monitor import example_rule, tester_factory
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.standards import Standard, example_rule, standards_for
 from driftwatch.stream.test_role import entry_of
 from driftwatch.stream.test_stage import Tests, TestStage
-from driftwatch.stream.windows import Standard
 from tests.chaos.comparison import Sequences
 from tests.chaos.runs import Run, pane_key
 
@@ -62,7 +61,7 @@ class Oracle:
         self._references = {stream.name: references[str(stream.reference)] for stream in config.streams}
         known = (*others, *self._references.values())
         self._scorers = {reference.version: Scorer(reference) for reference in known}
-        self._factory = tester_factory(config.windows, config.alerts)
+        self._standards = standards_for(config.windows, config.alerts)
 
     def scored(
         self, messages: Iterable[ConsumerRecord], runs: Mapping[str, Sequence[Run]] = UNSWITCHED
@@ -153,7 +152,7 @@ class Oracle:
         }
 
     def _standard(self, stream: str, version: str | None) -> Standard:
-        return self._factory.standard(self._scorers[version or self._references[stream].version].reference)
+        return self._standards.standard(self._scorers[version or self._references[stream].version].reference)
 
 
 def _place(record: Record) -> tuple[int, int]:

@@ -20,8 +20,8 @@ from driftwatch.reference.bundle import load_bundle, write_bundle
 from driftwatch.reference.reference import Reference
 from driftwatch.reloading import Reloading, ReloadRequests
 from driftwatch.stream.events import Event, Reloaded
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.quiet_watch import QuietRule
+from driftwatch.stream.standards import Standards
 
 WAIT_S = 20.0
 
@@ -103,9 +103,7 @@ def named(bundle: Path, out: Path, schema: ImageSchema | None = None) -> Path:
 def _uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibration has tests of its own, and takes seconds: here a reference is its own standard."""
     standards: dict[str, object] = {}
-    monkeypatch.setattr(
-        TesterFactory, "standard", lambda _, reference: standards.setdefault(reference.version, reference)
-    )
+    monkeypatch.setattr(Standards, "standard", lambda _, reference: standards.setdefault(reference.version, reference))
 
 
 @contextmanager
@@ -223,7 +221,7 @@ def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path,
         assert list(daemon.plans.streams) == list(plan.routes) == ["waves", "more"]
         assert plan.references["waves"] is first.references["waves"]
         assert plan.routes["waves"].scorer is first.routes["waves"].scorer
-        assert plan.factory is not first.factory
+        assert plan.standards is not first.standards
         quiet = [{**both[0], "quiet_after": "1h"}, {**both[1], "quiet_after": "never"}]
         daemon.configure("taken_up", streams=quiet, alerts={"quiet_after": "5m"})
         assert daemon.plans.quiet_rules() == {"waves": QuietRule(3_600_000, "warning")}

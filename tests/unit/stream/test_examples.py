@@ -20,10 +20,10 @@ from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert
 from driftwatch.stream.examples import Candidate, ExampleRule, candidates
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
@@ -45,7 +45,7 @@ def panes_of(reference: Reference, samples: np.ndarray, rule: ExampleRule) -> li
 
 
 def alerts_of(reference: Reference, panes: list[Pane], rule: ExampleRule) -> Tests:
-    factory = TesterFactory(
+    factory = Standards(
         sizes=[20],
         step=STEP,
         budget=1e6,

@@ -20,8 +20,8 @@ from driftwatch.stream.alert import Alert, rfc3339
 from driftwatch.stream.events import AlertRecalled, BatchSeen, DeadLettered, Event, Progress, StateKept
 from driftwatch.stream.intake import IntakeQueue, Posted, event_time_ms, record_of
 from driftwatch.stream.intake_role import IntakeRole
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.standards import Standards
 from tests.full_disk import full_disk
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
@@ -146,7 +146,7 @@ class TestQueue:
         assert queue.depth().bytes == 0
 
 
-FACTORY = TesterFactory(sizes=[20], step=10, budget=1e4, min_effect=0, resolve_after=3, severity={"warning": 0.0})
+FACTORY = Standards(sizes=[20], step=10, budget=1e4, min_effect=0, resolve_after=3, severity={"warning": 0.0})
 
 
 class Run:

@@ -20,8 +20,8 @@ from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.stream.quiet_watch import QuietRule, QuietWatch
 from driftwatch.stream.sighting import Hush, Sighting, decode_sighting, encode_sighting, is_sighting
 from driftwatch.stream.silence import Silence
+from driftwatch.stream.standards import Standard
 from driftwatch.stream.test_stage import SILENCE, Entry, Tests, TestStage
-from driftwatch.stream.windows import Standard
 
 TOPIC, AFTER_MS = "in", 60_000
 PLACE = (TOPIC, 0)

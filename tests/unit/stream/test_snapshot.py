@@ -15,18 +15,18 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stream import local, snapshot, time_windows
 from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_stage import Route, ScoreStage
 from driftwatch.stream.snapshot import EVERY_S, MOST_OF_THE_TIME, SaveSchedule, Snapshot, load_snapshot
+from driftwatch.stream.standards import Standards
 from driftwatch.stream.time_windows import TimeRule, TimeSize
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 STEP, TICK_MS, EVERY_MS = 10, 1_000, 150
 """So slices come in pieces."""
 
-FACTORY = TesterFactory(
+FACTORY = Standards(
     sizes=[20, 50],
     step=STEP,
     budget=1e4,

@@ -19,13 +19,12 @@ from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import encode_alert
 from driftwatch.stream.formats import NewerFormatError
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import PolicyState
 from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.standards import Standard, Standards
 from driftwatch.stream.state_codec import TestState, parse_state
 from driftwatch.stream.test_stage import Tests, TestStage
-from driftwatch.stream.windows import Standard
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 STEP, SIZES = 10, [20, 50]
@@ -35,7 +34,7 @@ ENDED = ("settled", "stirred_ms", "back")
 
 VERSIONS = ("one", "two", "three")
 STREAMS = ("a", "b", "c")
-FACTORY = TesterFactory(
+FACTORY = Standards(
     sizes=SIZES, step=STEP, budget=1e6, min_effect=0.0, resolve_after=2, severity={"warning": 0.0}, anytime_alpha=1e-3
 )
 

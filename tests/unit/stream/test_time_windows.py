@@ -17,20 +17,21 @@ from driftwatch.stream.alert import decode_alert, encode_alert
 from driftwatch.stream.event_clock import EventClock
 from driftwatch.stream.events import NotTested
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, RawPane, join_panes, pane_of
 from driftwatch.stream.policy import CALM, LENIENT, PolicyState
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.slices import Slices
+from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.stream.time_windows import TimeRule, TimeSize, TimeWindows
+from driftwatch.stream.windows import StreamTester
 from tests.synthetic import shuffled_rows, waves
 
 STEP, TICK_MS = 10, 1_000
 RULE = TimeRule((TimeSize("10s", 10_000), TimeSize("30s", 30_000)), TICK_MS, out_of_order_ms=2_000, budget=1e6)
-FACTORY = TesterFactory(
+FACTORY = Standards(
     sizes=[20, 100],
     step=STEP,
     budget=1e6,
@@ -109,7 +110,7 @@ def test_a_drift_is_seen_by_time_and_resolved(reference: Reference, log: list[Pa
 
 def test_patience_by_count_ends_no_alarm_that_windows_by_time_hold(reference: Reference, log: list[Pane]) -> None:
     """Where many samples come it is over before the next of these is tested."""
-    tester = FACTORY("a", reference)
+    tester = StreamTester("a", FACTORY.standard(reference))
     assert tester.policy.patience_ms == 3 * 30_000
     tester.policy = replace(tester.policy, resolve_after=10_000, patience=1)
     tester.state = PolicyState(firing=True, severity="warning", settled=100, stirred_ms=1_000_000)
@@ -279,7 +280,7 @@ def test_slices_are_whole_wherever_a_builder_stops(log: list[tuple[int, int]], c
 def test_the_rewind_reaches_the_oldest_pane_though_slices_end_out_of_order(
     reference: Reference, log: list[Pane]
 ) -> None:
-    by_count = TesterFactory(
+    by_count = Standards(
         sizes=[20, 100], step=STEP, budget=1e6, min_effect=0.0, resolve_after=3, severity={"warning": 0.0}
     )
     standard = by_count.standard(reference)

@@ -15,17 +15,17 @@ from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import Alert, decode_alert, encode_alert
 from driftwatch.stream.log import Record
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.tracing import UNTRACED, Tracer, open_tracer
 from tests.collector import CollectedSpan, collector
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 STEP, BATCH = 10, 4
-FACTORY = TesterFactory(sizes=[20], step=STEP, budget=1e6, min_effect=0, resolve_after=3, severity={"warning": 0.0})
+FACTORY = Standards(sizes=[20], step=STEP, budget=1e6, min_effect=0, resolve_after=3, severity={"warning": 0.0})
 
 
 def trace(number: int) -> str:

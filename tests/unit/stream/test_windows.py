@@ -12,15 +12,15 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert, rfc3339
 from driftwatch.stream.events import BetsMade
-from driftwatch.stream.monitor import TesterFactory
 from driftwatch.stream.panes import Pane
+from driftwatch.stream.standards import Standard, Standards
 from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Tests, TestStage
-from driftwatch.stream.windows import Standard, StreamTester
+from driftwatch.stream.windows import StreamTester
 from tests.synthetic import shuffled_rows, waves
 
 STEP = 10
-FACTORY = TesterFactory(
+FACTORY = Standards(
     sizes=[20, 100],
     step=STEP,
     budget=1e6,
@@ -101,7 +101,7 @@ def test_fires_soon_after_the_drift_and_is_resolved_after_it(reference: Referenc
 def test_alerts_say_why_an_alarm_is_over_and_that_a_drift_has_come_back(
     reference: Reference, panes: list[Pane]
 ) -> None:
-    tester = FACTORY("a", reference)
+    tester = StreamTester("a", FACTORY.standard(reference))
     tester.policy = replace(tester.policy, min_effect=0.5)
     tester.use_standard(replace(tester.standard, policy=tester.policy, alarm=None))
     told, drifted = [], []
@@ -146,7 +146,7 @@ def test_the_rewind_is_as_long_as_the_longest_window(reference: Reference, panes
 
 
 def test_a_window_is_full_before_it_is_tested(reference: Reference, panes: list[Pane]) -> None:
-    tester: StreamTester = FACTORY("a", reference)
+    tester: StreamTester = StreamTester("a", FACTORY.standard(reference))
     sizes = [[window.size for window in tester.feed(pane).windows] for pane in panes[:12]]
     assert sizes == [[], *[[20]] * 8, *[[20, 100]] * 3]
 
@@ -164,7 +164,7 @@ def test_the_effect_has_an_interval_around_it(reference: Reference, panes: list[
 def test_single_samples_alarm_where_no_window_does_until_the_longest_window_is_over_it(
     reference: Reference, panes: list[Pane]
 ) -> None:
-    tester = FACTORY("a", reference)
+    tester = StreamTester("a", FACTORY.standard(reference))
     tester.policy = replace(tester.policy, threshold=0.0)
     alerts = [(i, alert) for i, pane in enumerate(panes) for alert in tester.feed(pane).alerts]
     # In between the alarm may be told to be more severe.
@@ -182,7 +182,7 @@ def test_single_samples_alarm_where_no_window_does_until_the_longest_window_is_o
 
 
 def test_the_anytime_alarm_heeds_the_least_effect(reference: Reference, panes: list[Pane]) -> None:
-    tester = FACTORY("a", reference)
+    tester = StreamTester("a", FACTORY.standard(reference))
     tester.policy = replace(tester.policy, threshold=0.0, min_effect=1e6)
     assert not any(tester.feed(pane).alerts for pane in panes)
 

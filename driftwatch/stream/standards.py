@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from driftwatch.stream.anytime import AnytimeAlarm
 from driftwatch.stream.examples import POSITIONS_ONLY, ExampleRule
 from driftwatch.stream.policy import Policy
 from driftwatch.stream.time_windows import TimeRule, TimeSize
-from driftwatch.stream.windows import Standard, StreamTester
 
 PATIENCE = 3
 """Patience, in lengths of the longest window: how long without drift before an alarm ends whose p-values stay low, or
@@ -26,8 +25,29 @@ FORGOTTEN_MEMORIES = 2
 """Memory lengths after which a sample says next to nothing about the next one."""
 
 
-class TesterFactory:
-    """Makes standards and testers; streams with the same reference share its calibration.
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """What the windows of a stream are tested against.
+
+    Args:
+        reference: the reference to compare with.
+        procedure: calibrated for the window sizes and the budget.
+        policy: decides what becomes an alert.
+        examples: which samples an alert points to, and whether it includes them.
+        alarm: the anytime alarm; None for windows only.
+        by_time: the rule for windows by time; None for none.
+    """
+
+    reference: Reference
+    procedure: Procedure
+    policy: Policy
+    examples: ExampleRule = POSITIONS_ONLY
+    alarm: AnytimeAlarm | None = None
+    by_time: TimeRule | None = None
+
+
+class Standards:
+    """Makes the standards of a configuration; streams with the same reference share one.
 
     Args:
         sizes: window sizes in samples.
@@ -41,8 +61,6 @@ class TesterFactory:
         by_time: rule for windows by time; its `budget` is replaced: all sizes, by count or time, share `budget`
             equally.
     """
-
-    __test__ = False
 
     def __init__(
         self,
@@ -120,10 +138,6 @@ class TesterFactory:
             )
         return cached
 
-    def __call__(self, stream: str, reference: Reference) -> StreamTester:
-        """Make a tester for one stream."""
-        return StreamTester(stream, self.standard(reference))
-
     def _anytime(self, reference: Reference) -> AnytimeAlarm | None:
         if not self._anytime_alpha:
             return None
@@ -132,9 +146,9 @@ class TesterFactory:
         return AnytimeAlarm(calibration[::every], self._anytime_alpha, hold=max(self._sizes), every=every)
 
 
-def tester_factory(windows: WindowsConfig, alerts: AlertsConfig) -> TesterFactory:
-    """The factory for a configuration."""
-    return TesterFactory(
+def standards_for(windows: WindowsConfig, alerts: AlertsConfig) -> Standards:
+    """The standards for a configuration."""
+    return Standards(
         sizes=windows.counts,
         step=windows.step,
         budget=alerts.budget_samples,
