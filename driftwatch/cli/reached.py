@@ -51,10 +51,11 @@ def forward_topics(forward: KafkaConnection, topic: str) -> list[TopicState]:
     """The topic that a forwarder writes to; it must exist."""
     from contextlib import closing
 
-    from driftwatch.stream.topics import connect, find_topics
+    from driftwatch.stream.connecting import open_admin
+    from driftwatch.stream.topics import find_topics
 
     def find() -> dict[str, TopicFound]:
-        with closing(connect(forward)) as admin:
+        with closing(open_admin(forward)) as admin:
             return find_topics(admin)
 
     return _states({"input": topic}, _reached(forward, find), "source.forward.topic")

@@ -1,13 +1,17 @@
-"""Options that kafka-python needs to reach brokers: addresses, and security with its secrets in clear."""
+"""Reaches brokers: the options that every client of kafka-python needs for it, and the client for topics and groups."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from kafka import KafkaAdminClient
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from driftwatch.config import KafkaConnection
 from driftwatch.stream.tokens import tokens_of
+
+CONNECT_MS = 10_000
+"""How long a client that is needed at once may take to reach a broker."""
 
 RECONNECT_MS = 1_000
 """The longest pause between attempts to connect, as in other Kafka clients; kafka-python's default of 30 s exceeds most
@@ -15,7 +19,7 @@ outages of a network or broker."""
 
 
 def client_options(kafka: KafkaConnection) -> dict[str, Any]:
-    """Keyword arguments for every client of kafka-python.
+    """Keyword arguments for every client: addresses, and security with its secrets in clear.
 
     Raises:
         ConfigError: the certificates for the authorization server cannot be read.
@@ -40,6 +44,16 @@ def client_options(kafka: KafkaConnection) -> dict[str, Any]:
         "reconnect_backoff_max_ms": RECONNECT_MS,
         **options,
     }
+
+
+def open_admin(kafka: KafkaConnection) -> KafkaAdminClient:
+    """A client that can describe and create topics.
+
+    Raises:
+        ConfigError: the certificates for the authorization server cannot be read.
+        KafkaError: no broker is reached.
+    """
+    return KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(kafka))
 
 
 def keep_last_data(transport: type[Any]) -> None:

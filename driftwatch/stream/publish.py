@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import orjson
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaProducer
 from kafka.errors import (
     KafkaConfigurationError,
     KafkaError,
@@ -26,11 +26,10 @@ from driftwatch.data.schema import Samples, Schema, TableSchema
 from driftwatch.data.sent_tables import rows_to_send
 from driftwatch.data.table_files import TableDataset
 from driftwatch.errors import SourceError, UsageError
-from driftwatch.stream.connecting import client_options
+from driftwatch.stream.connecting import CONNECT_MS, client_options, open_admin
 from driftwatch.stream.losses import words_of
 from driftwatch.stream.registry import open_registry
 
-CONNECT_MS = 10_000
 LINGER_MS = 20
 CHUNK_ROWS = 2048
 
@@ -143,7 +142,7 @@ def ensure_topic(source: KafkaSource, partitions: int) -> bool:
         SourceError: the broker cannot be reached, or refuses.
     """
     try:
-        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(source))) as admin:
+        with closing(open_admin(source)) as admin:
             admin.create_topics({source.topic: {"num_partitions": partitions}}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
         return False
@@ -246,7 +245,7 @@ def _refused(error: BaseException, plan: PublishPlan, source: KafkaSource) -> So
 
 def _is_missing(topic: str, source: KafkaSource) -> bool:
     try:
-        with closing(KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(source))) as admin:
+        with closing(open_admin(source)) as admin:
             return topic not in admin.list_topics()
     except (KafkaError, OSError):
         return False

@@ -17,14 +17,13 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from driftwatch.config import KafkaConnection, KafkaSource
+from driftwatch.config import KafkaSource
 from driftwatch.errors import SourceError
-from driftwatch.stream.connecting import client_options
+from driftwatch.stream.connecting import open_admin
 from driftwatch.stream.groups import shared_with
 from driftwatch.stream.losses import Unready
 from driftwatch.stream.topic_rules import Complaint, TopicFound, TopicPlan, complaints, plan_topics
 
-CONNECT_MS = 10_000
 OWN_GROUP = "give each a source.group of its own"
 
 log = structlog.get_logger("driftwatch.topics")
@@ -67,7 +66,7 @@ class Topics:
             SourceError: a topic's settings would lose results or make them wrong.
             KafkaError: the brokers cannot be reached.
         """
-        with self._lock, closing(connect(self._source)) as admin:
+        with self._lock, closing(open_admin(self._source)) as admin:
             if self._own_group and (shared := shared_with(admin, self._source)):
                 raise Unready(f"{shared}; {OWN_GROUP}")
             plans = _plan(admin, self._source, self._alerts_topic)
@@ -115,7 +114,7 @@ def look_at_topics(source: KafkaSource, alerts_topic: str, *, own_group: bool = 
     Raises:
         KafkaError: the brokers cannot be reached.
     """
-    with closing(connect(source)) as admin:
+    with closing(open_admin(source)) as admin:
         try:
             seen = _look(admin, source, _plan(admin, source, alerts_topic))
         except Unready:
@@ -175,8 +174,3 @@ def _settings(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Mappin
         for name, settings in described.get("topic", {}).items()
         if settings
     }
-
-
-def connect(kafka: KafkaConnection) -> KafkaAdminClient:
-    """A client that can describe and create topics."""
-    return KafkaAdminClient(bootstrap_timeout_ms=CONNECT_MS, **client_options(kafka))
