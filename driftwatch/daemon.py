@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 import uuid
@@ -223,7 +224,7 @@ class Daemon:
         if self._registry:
             self._registry.wait_over()
         source = self.config.source
-        limit = source.max_message_bytes if isinstance(source, KafkaSource) else 1 << 40
+        limit = source.max_message_bytes if isinstance(source, KafkaSource) else math.inf
         examples = example_rule(self.config.alerts)
         shedding = source.shedding if isinstance(source, KafkaSource) else None
         return ScoreStage(

@@ -36,7 +36,7 @@ class Monitor:
         self._schema = scorer.reference.schema
         self._tester = tester
         routes = {tester.stream: Route(tester.stream, scorer, "npy")}
-        self._stage = ScoreStage(routes, step, examples=examples, max_message_bytes=1 << 40)
+        self._stage = ScoreStage(routes, step, examples=examples)
         self._offset = 0
         self._windows: tuple[WindowResult, ...] = ()
 

@@ -86,7 +86,6 @@ class Backtest:
             windows.step,
             tick_ms=windows.tick_ms,
             examples=rule,
-            max_message_bytes=1 << 40,
             committed=False,
         )
         tests, number = TestStage(self._plans.find), 0

@@ -59,8 +59,7 @@ class Health:
     def expect(self, streams: Collection[str]) -> None:
         """Set the streams that need a reference; the daemon is not ready before this is called."""
         with self._lock:
-            self._expected = frozenset(streams)
-            self._refused = {of: why for of, why in self._refused.items() if of[1] in ("", *streams)}
+            self._expect(streams)
 
     def role_died(self, role: str, error: BaseException) -> None:
         """Record that a role's thread has ended with an error, for good."""
@@ -75,31 +74,27 @@ class Health:
 
     def __call__(self, event: Event) -> None:
         """Update from an event; a `Progress` without a role applies to every role."""
-        if isinstance(event, ReferenceInUse):
-            with self._lock:
-                self._in_use.add(event.stream)
-        elif isinstance(event, StreamsConfigured):
-            self.expect(event.streams)
-        elif isinstance(event, Reloaded):
-            with self._lock:
-                self._refused.pop((event.what, event.stream), None)
-                if event.outcome == "refused":
-                    self._refused[event.what, event.stream] = event.detail
-        elif isinstance(event, MessagesGone):
-            with self._lock:
-                self._gone[event.topic, event.partition] += event.count
-        elif isinstance(event, StateKept):
-            with self._lock:
-                self._state_trouble = event.trouble
-        elif isinstance(event, ReferenceAwaited):
-            with self._lock:
-                change = self._awaited.add if event.waiting else self._awaited.discard
-                change((event.stream, event.version))
-        elif isinstance(event, Progress):
-            with self._lock:
-                for name, role in self._roles.items():
-                    if event.role in ("", name):
-                        self._progress(role, event)
+        with self._lock:
+            match event:
+                case ReferenceInUse():
+                    self._in_use.add(event.stream)
+                case StreamsConfigured():
+                    self._expect(event.streams)
+                case Reloaded():
+                    self._refused.pop((event.what, event.stream), None)
+                    if event.outcome == "refused":
+                        self._refused[event.what, event.stream] = event.detail
+                case MessagesGone():
+                    self._gone[event.topic, event.partition] += event.count
+                case StateKept():
+                    self._state_trouble = event.trouble
+                case ReferenceAwaited():
+                    change = self._awaited.add if event.waiting else self._awaited.discard
+                    change((event.stream, event.version))
+                case Progress():
+                    for name, role in self._roles.items():
+                        if event.role in ("", name):
+                            self._progress(role, event)
 
     def alive(self) -> tuple[bool, dict[str, Any]]:
         """Whether every role still runs; if not, what is wrong."""
@@ -122,6 +117,10 @@ class Health:
             )
             remarks = self._remarks()
         return ok, {**report, "remarks": remarks} if remarks else report
+
+    def _expect(self, streams: Collection[str]) -> None:
+        self._expected = frozenset(streams)
+        self._refused = {of: why for of, why in self._refused.items() if of[1] in ("", *streams)}
 
     def _remarks(self) -> list[str]:
         refused = [

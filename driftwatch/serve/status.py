@@ -11,27 +11,19 @@ from typing import Any
 
 from driftwatch import __version__
 from driftwatch.serve.memory import finite
-from driftwatch.serve.stream_status import StreamStatus
+from driftwatch.serve.stream_status import StreamEvent, StreamStatus
 from driftwatch.stream.alert import Alert, rfc3339
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import (
     AlertRaised,
     AlertRecalled,
-    BetsMade,
-    Calibrated,
     Event,
     IntakeQueued,
     LagMeasured,
     PartitionsHeld,
     ReferenceInUse,
-    SampleFraction,
-    SamplesScored,
-    StreamPaced,
-    StreamQuiet,
     StreamsConfigured,
     StreamsHeld,
-    StreamState,
-    WindowTested,
 )
 from driftwatch.stream.quiet_alert import QuietAlert
 
@@ -78,16 +70,7 @@ class Status:
             match event:
                 case ReferenceInUse():
                     self._streams.setdefault(event.stream, self._stream(event.stream)).take(event)
-                case (
-                    SamplesScored()
-                    | WindowTested()
-                    | StreamState()
-                    | StreamQuiet()
-                    | StreamPaced()
-                    | SampleFraction()
-                    | BetsMade()
-                    | Calibrated()
-                ):
+                case _ if isinstance(event, StreamEvent):
                     if (stream := self._streams.get(event.stream)) is not None:
                         stream.take(event)
                 case AlertRaised() | AlertRecalled():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -98,7 +99,7 @@ class ScoreStage:
         *,
         tick_ms: int | None = None,
         examples: ExampleRule = POSITIONS_ONLY,
-        max_message_bytes: int = 1 << 30,
+        max_message_bytes: float = math.inf,
         tracer: Tracer = UNTRACED,
         registry: SchemaRegistry | None = None,
         renew: Callable[[], Mapping[str, Route]] | None = None,
