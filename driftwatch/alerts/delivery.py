@@ -90,11 +90,11 @@ class TopicDelivery(KafkaRole):
             max_poll_records=1,
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
         )
-        places = alert_places(consumer, self._topic)
-        self._begin(consumer, places)
+        partitions = alert_partitions(consumer, self._topic)
+        self._begin(consumer, partitions)
         subscription = self.subscribe(consumer, self._topic)
         while not stop.is_set():
-            for place, messages in subscription.poll().items():
+            for partition, messages in subscription.poll().items():
                 for message in messages:
                     try:
                         alert = alert_of(record_of(message))
@@ -104,13 +104,15 @@ class TopicDelivery(KafkaRole):
                     else:
                         if not deliver(self._sink, alert, stop, self.observe, self._tracer):
                             return
-                    consumer.commit({place: OffsetAndMetadata(message.offset + 1, "", -1)}, timeout_ms=ANSWER_MS)
+                    consumer.commit({partition: OffsetAndMetadata(message.offset + 1, "", -1)}, timeout_ms=ANSWER_MS)
 
-    def _begin(self, consumer: KafkaConsumer, places: Sequence[TopicPartition]) -> None:
-        new = [place for place in places if committed_offset(consumer, place) is None]
+    def _begin(self, consumer: KafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
+        new = [partition for partition in partitions if committed_offset(consumer, partition) is None]
         if new:
             ends = consumer.end_offsets(new, timeout_ms=ANSWER_MS)
-            consumer.commit({place: OffsetAndMetadata(ends[place], "", -1) for place in new}, timeout_ms=ANSWER_MS)
+            consumer.commit(
+                {partition: OffsetAndMetadata(ends[partition], "", -1) for partition in new}, timeout_ms=ANSWER_MS
+            )
 
 
 class TopicStanding(KafkaRole):
@@ -134,7 +136,7 @@ class TopicStanding(KafkaRole):
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Read until `stop` is set."""
         consumer = open_consumer(self.source, self.name, clients, f"{self.source.group}.{self.name}")
-        alert_places(consumer, self._topic)
+        alert_partitions(consumer, self._topic)
         subscription = self.subscribe(consumer, self._topic)
         reading: Standing | None = None
         ends: dict[TopicPartition, int] = {}
@@ -142,9 +144,9 @@ class TopicStanding(KafkaRole):
             polled = subscription.poll()
             revoked, assigned = subscription.take_rebalance()
             if revoked or assigned:
-                places = sorted(consumer.assignment())
-                ends = consumer.end_offsets(places, timeout_ms=ANSWER_MS) if places else {}
-                consumer.seek_to_beginning(*places)
+                partitions = sorted(consumer.assignment())
+                ends = consumer.end_offsets(partitions, timeout_ms=ANSWER_MS) if partitions else {}
+                consumer.seek_to_beginning(*partitions)
                 reading = self._upkeep.blank()
                 polled = {}
             for message in (message for messages in polled.values() for message in messages):
@@ -155,7 +157,7 @@ class TopicStanding(KafkaRole):
                 else:
                     reading.take(alert, message.timestamp)
             if reading is not None and all(
-                (consumer.position(place, timeout_ms=ANSWER_MS) or 0) >= end for place, end in ends.items()
+                (consumer.position(partition, timeout_ms=ANSWER_MS) or 0) >= end for partition, end in ends.items()
             ):
                 # Only at the end of the topic is it known which alerts still fire.
                 self._upkeep.replace(reading)
@@ -215,16 +217,16 @@ def alert_of(record: Record) -> Announcement:
     return replace(announcement.decode(record.value), announced=context_of(record.header))
 
 
-def alert_places(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+def alert_partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
     """The partitions of the alerts topic.
 
     Raises:
         Unready: the topic does not exist yet.
     """
-    places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
-    if not places:
+    partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+    if not partitions:
         raise Unready(f"Kafka has no topic {topic!r} yet: it is created once the input topic exists")
-    return places
+    return partitions
 
 
 def _without_progress(observer: Observer) -> Observer:

@@ -85,7 +85,7 @@ class Status:
                     self._lag.setdefault(event.topic, {})[event.partition] = event.lag
                 case PartitionsHeld():
                     lags = self._lag.get(event.topic, {})
-                    self._lag[event.topic] = {place: lag for place, lag in lags.items() if place in event.partitions}
+                    self._lag[event.topic] = {number: lag for number, lag in lags.items() if number in event.partitions}
                 case IntakeQueued():
                     self._queued = event
 

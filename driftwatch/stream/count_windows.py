@@ -44,8 +44,8 @@ class _Offsets:
         self._negated_last.pop()
         return not self._first
 
-    def range(self, place: Partition) -> OffsetRange:
-        return OffsetRange(*place, self._first.least, -self._negated_last.least)
+    def range(self, partition: Partition) -> OffsetRange:
+        return OffsetRange(*partition, self._first.least, -self._negated_last.least)
 
 
 class CountWindow:
@@ -74,7 +74,7 @@ class CountWindow:
         self._start_ms.push(pane.start_ms)
         self._negated_end_ms.push(-pane.end_ms)
         self._share.push(pane.share.part)
-        self._offsets.setdefault(pane.place, _Offsets()).push(pane)
+        self._offsets.setdefault(pane.topic_partition, _Offsets()).push(pane)
         while self._samples - self._panes[0].n >= self._size:
             self._pop()
 
@@ -84,8 +84,8 @@ class CountWindow:
         self._samples -= oldest.n
         for running in (self._sum, self._start_ms, self._negated_end_ms, self._share):
             running.pop()
-        if self._offsets[oldest.place].pop():
-            del self._offsets[oldest.place]
+        if self._offsets[oldest.topic_partition].pop():
+            del self._offsets[oldest.topic_partition]
 
     def full(self) -> FullWindow | None:
         """The window that ends here; None if there are too few samples."""
@@ -96,7 +96,7 @@ class CountWindow:
             samples=self._samples,
             start_ms=self._start_ms.least,
             end_ms=-self._negated_end_ms.least,
-            offsets=tuple(self._offsets[place].range(place) for place in sorted(self._offsets)),
+            offsets=tuple(self._offsets[partition].range(partition) for partition in sorted(self._offsets)),
             share=self._share.least,
         )
         flaws = {name: (missing, unseen) for name, (missing, unseen) in self._flaws.items() if missing or unseen}

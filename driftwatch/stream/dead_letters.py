@@ -30,7 +30,9 @@ class DeadLetter:
         """
         record, error = self.record, self.error
         keeps_headers = record.size - len(record.value) <= source.max_message_bytes
-        details = origin_headers(error.reason, str(error), record.place, record.offset, bytes=len(record.value))
+        details = origin_headers(
+            error.reason, str(error), record.topic_partition, record.offset, bytes=len(record.value)
+        )
         return Outgoing(
             source.topics.dead_letters,
             record.key if keeps_headers else None,

@@ -21,7 +21,7 @@ def file_records(
     dataset: Dataset,
     schema: Schema,
     stream: str,
-    place: Partition,
+    partition: Partition,
     time_of: TimeOf,
     *,
     batch: int,
@@ -35,7 +35,7 @@ def file_records(
         dataset: the files.
         schema: of the stream's samples.
         stream: that the messages belong to.
-        place: topic and partition of the messages.
+        partition: topic and partition of the messages.
         time_of: returns their event times.
         batch: rows in a message.
         offset: of the first message.
@@ -55,5 +55,5 @@ def file_records(
             time_ms = time_of(rows if refusals is None else refusals.index_of(rows), offset)
             value, headers = encode(samples, schema, "npy")
             named = (*headers.items(), ("driftwatch-stream", stream.encode()))
-            yield Record(*place, offset, time_ms, None, value, named)
+            yield Record(*partition, offset, time_ms, None, value, named)
             offset += 1

@@ -45,7 +45,7 @@ class Gap:
     why: Why
 
     @property
-    def place(self) -> Partition:
+    def topic_partition(self) -> Partition:
         """The partition where the messages are missing."""
         return self.topic, self.partition
 
@@ -57,16 +57,16 @@ class Gap:
     def letter(self, source: KafkaSource) -> Outgoing:
         """The dead letter that stands for the missing messages."""
         error = f"offsets {self.first} to {self.next - 1} were gone before they were read: {self.why}"
-        headers = origin_headers("gone", error, self.place, self.first, count=self.count)
+        headers = origin_headers("gone", error, self.topic_partition, self.first, count=self.count)
         return Outgoing(source.topics.dead_letters, None, b"", headers=headers)
 
 
-def find_gap(place: Partition, position: Position, begin: int, end: int) -> Gap | None:
+def find_gap(partition: Partition, position: Position, begin: int, end: int) -> Gap | None:
     """The gap in a partition that is resumed at a position and whose log now spans `begin` to `end`; None if none."""
     if position.offset < begin:
-        return Gap(*place, position.offset, begin, "retention")
+        return Gap(*partition, position.offset, begin, "retention")
     if position.seen > end:
-        return Gap(*place, end, position.seen, "truncation")
+        return Gap(*partition, end, position.seen, "truncation")
     return None
 
 

@@ -44,10 +44,10 @@ class HeldPanes:
         slices = self._slices.copy()
         return [slices.take(pane) for pane in panes]
 
-    def restart(self, place: Partition) -> bool:
+    def restart(self, partition: Partition) -> bool:
         """Drop all slices if one is from a partition in which messages are gone, and pieces of such; return whether."""
-        self._slices.drop(place)
-        if all(pane.place != place for pane in self._complete):
+        self._slices.drop(partition)
+        if all(pane.topic_partition != partition for pane in self._complete):
             return False
         self._complete.clear()
         self._numbers, self._samples = RunningMinimum(), 0

@@ -31,7 +31,7 @@ class LocalStages:
     Args:
         stage: the scoring stage.
         find: looks up the standard that a stream is tested against.
-        place: topic and partition of all messages.
+        partition: topic and partition of all messages.
         snapshot: of the state to resume from.
         on_alert: called with each alert, before the stream continues.
         observer: receives every event.
@@ -44,7 +44,7 @@ class LocalStages:
         self,
         stage: ScoreStage,
         find: FindStandard,
-        place: Partition,
+        partition: Partition,
         snapshot: Snapshot,
         *,
         on_alert: Callable[[Announcement], None],
@@ -55,7 +55,7 @@ class LocalStages:
     ) -> None:
         self._watch = watch or QuietWatch()
         self._stage = stage
-        self._place = place
+        self._partition = partition
         self._on_alert = on_alert
         self._observe = observer
         self._path = path
@@ -63,8 +63,8 @@ class LocalStages:
         self._alerts = deque(snapshot.alerts, RECALLED)
         for alert in self._alerts:
             observer(AlertRecalled(alert))
-        stage.assign(place, snapshot.position)
-        self._watch.take_up(place)
+        stage.assign(partition, snapshot.position)
+        self._watch.take_up(partition)
         self._tests = TestStage(find, tested=snapshot.next_pane, states=snapshot.states, tracer=tracer)
         for event in self._tests.begun:
             observer(event)
@@ -85,7 +85,7 @@ class LocalStages:
         work = self._stage.work(queue, give_up=give_up)
         for event in work.events:
             self._observe(event)
-        self._position, self._changed = work.positions[self._place], True
+        self._position, self._changed = work.positions[self._partition], True
         self._test([*self._watch.note(work.newest), *work.panes], work.trace)
         return work.dead
 
@@ -95,7 +95,7 @@ class LocalStages:
         Args:
             end: offset of the next message; all before it are processed.
         """
-        if self._watch.due() and (silent := self._watch.silent(self._place, end, partitions=1)):
+        if self._watch.due() and (silent := self._watch.silent(self._partition, end, partitions=1)):
             self._test(silent, "")
         self._save_if_due()
 

@@ -27,7 +27,7 @@ class Record:
         key: of the message.
         value: its body.
         headers: in order; names may repeat.
-        refused: why the message could not be read, in which case only its place is known; else None.
+        refused: why the message could not be read, in which case only its offset is known; else None.
     """
 
     topic: str
@@ -45,7 +45,7 @@ class Record:
         return len(self.key or b"") + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
 
     @property
-    def place(self) -> Partition:
+    def topic_partition(self) -> Partition:
         """The partition that it came from."""
         return self.topic, self.partition
 

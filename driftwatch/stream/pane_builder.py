@@ -58,7 +58,7 @@ class PaneBuilder:
     """Cuts the samples of one partition into panes.
 
     Args:
-        place: the partition.
+        partition: the partition.
         step: samples in a pane.
         position: where an earlier builder of this partition stopped.
         tick_ms: the longest event time that a pane may span, milliseconds; None for no limit.
@@ -71,7 +71,7 @@ class PaneBuilder:
 
     def __init__(
         self,
-        place: Partition,
+        partition: Partition,
         step: int,
         position: Position | None = None,
         tick_ms: int | None = None,
@@ -82,7 +82,7 @@ class PaneBuilder:
         self._committed = committed
         self.crowded = 0
         self._begun = dict(position.begun) if position else {}
-        self._place = place
+        self._partition = partition
         self._step = step
         self._resumed = position
         self._next = position.offset if position else 0
@@ -182,8 +182,8 @@ class PaneBuilder:
             samples=_joined([part.samples for part in parts]),
             start_ms=min(part.time_ms for part in parts),
             end_ms=max(part.time_ms for part in parts),
-            topic=self._place[0],
-            partition=self._place[1],
+            topic=self._partition[0],
+            partition=self._partition[1],
             offsets=np.repeat([part.offset for part in parts], [len(part.rows) for part in parts]),
             rows=_joined([part.rows for part in parts]),
             trace=pending.trace,

@@ -72,7 +72,7 @@ class Pane:
     number: int = field(default=0, compare=False)
 
     @property
-    def place(self) -> Partition:
+    def topic_partition(self) -> Partition:
         """The partition that the samples came from."""
         return self.topic, self.partition
 

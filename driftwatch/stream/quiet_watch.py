@@ -70,14 +70,14 @@ class QuietWatch:
         self._known: dict[Partition, dict[str, _Known]] = {}
         self._checked = -math.inf
 
-    def take_up(self, place: Partition) -> None:
+    def take_up(self, partition: Partition) -> None:
         """Start watching a partition; nothing is known of its earlier messages."""
-        self._known[place] = {}
+        self._known[partition] = {}
         self._renew(self._clock())
 
-    def drop(self, place: Partition) -> None:
+    def drop(self, partition: Partition) -> None:
         """Stop watching a partition."""
-        self._known.pop(place, None)
+        self._known.pop(partition, None)
 
     def note(self, newest: Mapping[tuple[Partition, str], tuple[int, int]]) -> list[Sighting]:
         """Record messages that were read; return sightings of streams that are new here, or no longer silent.
@@ -86,12 +86,12 @@ class QuietWatch:
             newest: offset and event time of the newest message, by partition and stream.
         """
         sightings = []
-        for (place, stream), (offset, time_ms) in newest.items():
-            before = self._known.get(place, {}).get(stream)
+        for (partition, stream), (offset, time_ms) in newest.items():
+            before = self._known.get(partition, {}).get(stream)
             if before is None:
                 continue
-            sighting = Sighting(stream, *place, offset, time_ms)
-            self._known[place][stream] = _Known(sighting, self._clock())
+            sighting = Sighting(stream, *partition, offset, time_ms)
+            self._known[partition][stream] = _Known(sighting, self._clock())
             if before.reported or before.sighting.offset < 0:
                 sightings.append(sighting)
         return sightings
@@ -103,36 +103,38 @@ class QuietWatch:
             return []
         self._renew(now)
         found = [
-            place for place, known in self._known.items() if any(self._silent(each, now) for each in known.values())
+            partition
+            for partition, known in self._known.items()
+            if any(self._silent(each, now) for each in known.values())
         ]
         if found:
             self._checked = now
         return found
 
-    def silent(self, place: Partition, end: int, partitions: int) -> list[Sighting]:
+    def silent(self, partition: Partition, end: int, partitions: int) -> list[Sighting]:
         """Streams found silent in a partition that is read to its end; each silence is returned once.
 
         Args:
-            place: the partition.
+            partition: the partition.
             end: its end, queried after its last message was read.
             partitions: number of partitions of the topic.
         """
         now, at_ms = self._clock(), int(self._calendar() * 1000)
         found = []
-        for stream, known in self._known[place].items():
+        for stream, known in self._known[partition].items():
             if self._silent(known, now):
                 rule = self._rules[stream]
                 hush = Hush(end, partitions, at_ms, rule.after_ms, rule.severity)
                 found.append(replace(known.sighting, hush=hush))
-                self._known[place][stream] = replace(known, reported=True)
+                self._known[partition][stream] = replace(known, reported=True)
         return found
 
     def _renew(self, now: float) -> None:
         """Start watching streams that are new, and stop watching those that are no longer configured."""
         self._rules = self._current_rules()
-        for place, known in self._known.items():
-            self._known[place] = {
-                stream: known.get(stream) or _Known(Sighting(stream, *place), now) for stream in self._rules
+        for partition, known in self._known.items():
+            self._known[partition] = {
+                stream: known.get(stream) or _Known(Sighting(stream, *partition), now) for stream in self._rules
             }
 
     def _silent(self, known: _Known, now: float) -> bool:

@@ -94,14 +94,19 @@ class ScoreRole(KafkaRole):
             member = consumer.group_metadata()
             reassigned, gaps, pinned = self._rebalance(subscription, stage, watch)
             if reassigned:
-                queue = deque(record for record in queue if record.place not in reassigned)
+                queue = deque(record for record in queue if record.topic_partition not in reassigned)
             if gaps or pinned:
                 marks = self._gap_messages(gaps, partitions)
-                commit(producer, member, marks, _offsets(stage.positions({*pinned, *(gap.place for gap in gaps)})))
+                commit(
+                    producer,
+                    member,
+                    marks,
+                    _offsets(stage.positions({*pinned, *(gap.topic_partition for gap in gaps)})),
+                )
                 for gap in gaps:
                     self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
-            for place, messages in polled.items():
-                if place not in reassigned:
+            for partition, messages in polled.items():
+                if partition not in reassigned:
                     queue.extend(record_of(message) for message in messages)
             self.observe(Progress("polled", self.name))
             if queue:
@@ -121,7 +126,7 @@ class ScoreRole(KafkaRole):
                 silent, positions = self._find_silent(consumer, stage, watch)
                 if silent:
                     commit(producer, member, self._sightings(silent, partitions), _offsets(positions))
-            lag.measure(record.place for record in queue)
+            lag.measure(record.topic_partition for record in queue)
 
     def _find_silent(
         self, consumer: KafkaConsumer, stage: ScoreStage, watch: QuietWatch
@@ -131,7 +136,7 @@ class ScoreRole(KafkaRole):
         if not (due := watch.due()):
             return found, positions
         partitions = len(consumer.partitions_for_topic(self.source.topic))
-        ends = consumer.end_offsets([TopicPartition(*place) for place in due], timeout_ms=ANSWER_MS)
+        ends = consumer.end_offsets([TopicPartition(*partition) for partition in due], timeout_ms=ANSWER_MS)
         for each, end in ends.items():
             if consumer.position(each, timeout_ms=ANSWER_MS) == end:
                 found += watch.silent(each, end, partitions)
@@ -218,7 +223,7 @@ class _Deadline:
 
 
 def _offsets(positions: Mapping[Partition, Position]) -> dict[Partition, tuple[int, str]]:
-    return {place: (position.offset, position.metadata()) for place, position in positions.items()}
+    return {partition: (position.offset, position.metadata()) for partition, position in positions.items()}
 
 
 def _messages(work: Work, source: KafkaSource, partitions: int) -> list[Outgoing]:

@@ -117,24 +117,26 @@ class ScoreStage:
         self._registry = registry
         self._builders: dict[Partition, PaneBuilder] = {}
 
-    def assign(self, place: Partition, position: Position | None) -> None:
+    def assign(self, partition: Partition, position: Position | None) -> None:
         """Resume a partition at a position."""
-        self._builders[place] = PaneBuilder(place, self._step, position, self._tick_ms, committed=self._committed)
+        self._builders[partition] = PaneBuilder(
+            partition, self._step, position, self._tick_ms, committed=self._committed
+        )
 
-    def revoke(self, places: Sequence[Partition]) -> None:
+    def revoke(self, partitions: Sequence[Partition]) -> None:
         """Drop partitions and their open panes; the next owner reads those messages again."""
-        for place in places:
-            self._builders.pop(place, None)
+        for partition in partitions:
+            self._builders.pop(partition, None)
 
-    def read_to(self, place: Partition, end: int) -> Position:
+    def read_to(self, partition: Partition, end: int) -> Position:
         """Mark all messages of a partition before an offset as read; return the new position."""
-        builder = self._builders[place]
+        builder = self._builders[partition]
         builder.read_to(end)
         return builder.position()
 
-    def positions(self, places: Iterable[Partition]) -> dict[Partition, Position]:
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, Position]:
         """How far assigned partitions are read."""
-        return {place: self._builders[place].position() for place in places}
+        return {partition: self._builders[partition].position() for partition in partitions}
 
     def work(self, queue: deque[Record], *, give_up: Callable[[], bool] = lambda: False) -> Work:
         """Take records from the front of a queue, for about a second of scoring.
@@ -155,13 +157,13 @@ class ScoreStage:
         started = time.perf_counter()
         while queue and samples < limit:
             record = queue.popleft()
-            if record.place not in self._builders:
-                self.assign(record.place, None)
-            builder = self._builders[record.place]
-            if record.place not in decided and not builder.repeated(record):
-                decided.add(record.place)
+            if record.topic_partition not in self._builders:
+                self.assign(record.topic_partition, None)
+            builder = self._builders[record.topic_partition]
+            if record.topic_partition not in decided and not builder.repeated(record):
+                decided.add(record.topic_partition)
                 if closed := self._shed(record, builder):
-                    changed.add(record.place)
+                    changed.add(record.topic_partition)
                     scoring.add(closed)
             try:
                 cut = [*self._take(record, builder, work), *builder.advance(record)]
@@ -170,7 +172,7 @@ class ScoreStage:
                 if not changed:
                     raise
                 break
-            changed.add(record.place)
+            changed.add(record.topic_partition)
             scoring.add(cut)
             samples += sum(len(pane.samples) for pane in cut)
         decoded = time.perf_counter()
@@ -186,18 +188,18 @@ class ScoreStage:
         work.events += self._crowded(changed)
         return work
 
-    def _crowded(self, places: Iterable[Partition]) -> Iterator[Event]:
+    def _crowded(self, partitions: Iterable[Partition]) -> Iterator[Event]:
         """Report, once each, partitions that too many streams share."""
-        for place in places:
-            if (streams := self._builders[place].crowded) and place not in self._reported_crowded:
-                self._reported_crowded.add(place)
-                yield PartitionCrowded(*place, streams)
+        for partition in partitions:
+            if (streams := self._builders[partition].crowded) and partition not in self._reported_crowded:
+                self._reported_crowded.add(partition)
+                yield PartitionCrowded(*partition, streams)
 
     def _shed(self, record: Record, builder: PaneBuilder) -> list[RawPane]:
         """Update the share of a partition from a message on; return the panes that this closes."""
         if self._shedder is None:
             return []
-        share = self._shedder.share(record.place, record.offset, record.timestamp_ms, builder.share)
+        share = self._shedder.share(record.topic_partition, record.offset, record.timestamp_ms, builder.share)
         return list(builder.set_share(share)) if share != builder.share else []
 
     def _fractions(self) -> Iterator[Event]:
@@ -223,9 +225,9 @@ class ScoreStage:
             new = routes.get(stream)
             if new is not None and new.scorer.reference.version == route.scorer.reference.version:
                 continue
-            for place, builder in self._builders.items():
+            for partition, builder in self._builders.items():
                 if (pane := builder.close(stream)) is not None:
-                    changed.add(place)
+                    changed.add(partition)
                     closed += [pane] if new is not None else []
         scoring = self._scoring(give_up)
         scoring.add(closed)
@@ -286,7 +288,7 @@ class ScoreStage:
         """Count a message of a stream, the first time it is read."""
         if not builder.repeated(record):
             work.events.append(BatchSeen(route.stream, outcome, samples))
-            work.newest[record.place, route.stream] = record.offset, record.timestamp_ms
+            work.newest[record.topic_partition, route.stream] = record.offset, record.timestamp_ms
 
     def _route(self, record: Record, event: StructuredEvent | None) -> Route:
         if record.refused is not None:

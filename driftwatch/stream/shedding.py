@@ -47,17 +47,17 @@ class Shedder:
         self._calendar = calendar
         self._changed: dict[Partition, float] = {}
 
-    def share(self, place: Partition, offset: int, time_ms: int, present: Share) -> Share:
+    def share(self, partition: Partition, offset: int, time_ms: int, present: Share) -> Share:
         """The share of a partition from its next message on.
 
         Args:
-            place: the partition.
+            partition: the partition.
             offset: of that message.
             time_ms: its time, milliseconds since the epoch.
             present: the share so far.
         """
         lag_s = self._calendar() - time_ms / 1000
-        since_s = self._clock() - self._changed.get(place, -float("inf"))
+        since_s = self._clock() - self._changed.get(partition, -float("inf"))
         part = present.part
         if lag_s > self._max_lag_s and since_s >= DOWN_PACE * self._max_lag_s:
             part = max(LEAST, part / 2)
@@ -65,5 +65,5 @@ class Shedder:
             part = min(1.0, 2 * part)
         if part == present.part:
             return present
-        self._changed[place] = self._clock()
+        self._changed[partition] = self._clock()
         return Share(part, offset)

@@ -60,7 +60,7 @@ class Sighting:
     hush: Hush | None = None
 
     @property
-    def place(self) -> Partition:
+    def topic_partition(self) -> Partition:
         """The partition."""
         return self.topic, self.partition
 

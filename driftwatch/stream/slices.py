@@ -18,20 +18,20 @@ class Slices:
     def copy(self) -> Slices:
         """An independent copy."""
         other = Slices()
-        other._pieces = {place: list(pieces) for place, pieces in self._pieces.items()}
+        other._pieces = {partition: list(pieces) for partition, pieces in self._pieces.items()}
         return other
 
     def take(self, pane: Pane) -> Pane | None:
         """Add the next pane of the log; return the slice that it completes, if any."""
-        pieces = [*self._pieces.pop(pane.place, ()), pane]
+        pieces = [*self._pieces.pop(pane.topic_partition, ()), pane]
         if pane.unfinished:
-            self._pieces[pane.place] = pieces
+            self._pieces[pane.topic_partition] = pieces
             return None
         return join_panes(pieces)
 
-    def drop(self, place: Partition) -> None:
+    def drop(self, partition: Partition) -> None:
         """Drop the pieces of a partition: the rest of their slice will not come."""
-        self._pieces.pop(place, None)
+        self._pieces.pop(partition, None)
 
     @property
     def waiting(self) -> Sequence[Pane]:

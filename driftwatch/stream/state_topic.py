@@ -42,9 +42,9 @@ class StateTopic:
             SourceError: partitions were added to the topic, so that streams have moved.
             KafkaTimeoutError: reading took too long.
         """
-        place = TopicPartition(self._topic, partition)
+        read = TopicPartition(self._topic, partition)
         found: dict[str, Mapping[str, Any]] = {}
-        for message in read_to_end(self._reader, place, end_of(self._ends, place)):
+        for message in read_to_end(self._reader, read, end_of(self._ends, read)):
             if message.key is not None and message.value is not None:
                 found[message.key.decode()] = orjson.loads(message.value)
         if strays := sorted(key for key in found if home(key.split(APART)[0], self._partitions) != partition):

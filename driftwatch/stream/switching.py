@@ -119,14 +119,14 @@ class SwitchingTester:
             self._untestable.setdefault(pane.reference, []).append(pane)
         self._retire_others(pane)
 
-    def restart_windows(self, place: Partition) -> None:
+    def restart_windows(self, partition: Partition) -> None:
         """Restart windows that hold panes of a partition in which messages are gone after those."""
         for tester in self._testers.values():
-            tester.restart_windows(place)
+            tester.restart_windows(partition)
         self._untestable = {
             version: panes
             for version, panes in self._untestable.items()
-            if not any(pane.place == place for pane in panes)
+            if not any(pane.topic_partition == partition for pane in panes)
         }
 
     def feed_all(self, panes: Sequence[Pane], examiner: Examiner | None = None) -> Iterator[TestOutcome]:

@@ -124,8 +124,12 @@ class TestRole(KafkaRole):
                 ready = True
                 self.connected()
             self.observe(Progress("polled", self.name))
-            waiting.look(lambda place, pane: stages[place.partition].lacks(pane))
-            read = {place: list(map(record_of, polled[place])) for place in polled if place not in reassigned}
+            waiting.look(lambda partition, pane: stages[partition.partition].lacks(pane))
+            read = {
+                partition: list(map(record_of, polled[partition]))
+                for partition in polled
+                if partition not in reassigned
+            }
             if read:
                 self._work(read, stages, waiting, partial(commit, producer, member))
             if subscription.settled:
@@ -148,14 +152,14 @@ class TestRole(KafkaRole):
         scored = [context_of(record.header) for records in read.values() for record in records]
         with self._tracer.span("test", links=scored, panes=len(scored)) as span:
             tests.trace = span.context
-            for place, records in read.items():
-                stage = stages[place.partition]
+            for partition, records in read.items():
+                stage = stages[partition.partition]
                 before = stage.next_offset
-                outgoing += self._feed(stage, place, records, waiting, tests)
+                outgoing += self._feed(stage, partition, records, waiting, tests)
                 states, tests.states = tests.states, {}
-                outgoing += state_messages(self.source.topics.state, states, place.partition)
+                outgoing += state_messages(self.source.topics.state, states, partition.partition)
                 if stage.next_offset > before:
-                    offsets[place.topic, place.partition] = (stage.next_offset, rewind_metadata(stage.rewind))
+                    offsets[partition] = (stage.next_offset, rewind_metadata(stage.rewind))
         if offsets:
             outgoing += self._results(tests)
             tests.events.append(StageTimed("test", time.perf_counter() - started))
@@ -167,7 +171,7 @@ class TestRole(KafkaRole):
     def _feed(
         self,
         stage: TestStage,
-        place: TopicPartition,
+        partition: TopicPartition,
         records: Sequence[Record],
         waiting: Waiting,
         tests: Tests,
@@ -183,13 +187,13 @@ class TestRole(KafkaRole):
                     gap = decode_gap(record.value)
                     stage.feed_all(run, tests)
                     run = []
-                    stage.restart_windows(record.offset, gap.place)
+                    stage.restart_windows(record.offset, gap.topic_partition)
                     continue
                 entry = entry_of(record)
                 if record.offset >= stage.tested and isinstance(entry, Pane):
                     stage.require_stream(entry)
                     if stage.lacks(entry):
-                        waiting.hold(place, record.offset, entry)
+                        waiting.hold(partition, record.offset, entry)
                         break
                 run.append((record.offset, entry))
             except MessageError as error:
@@ -263,7 +267,7 @@ class TestRole(KafkaRole):
         """Record gaps as dead letters and commit the offsets after them, in one transaction."""
         offsets: Offsets = {}
         for gap in gaps:
-            offsets[gap.place] = (gap.next if gap.why == "retention" else gap.first, rewind_metadata(0))
+            offsets[gap.topic_partition] = (gap.next if gap.why == "retention" else gap.first, rewind_metadata(0))
         commit(producer, member, [gap.letter(self.source) for gap in gaps], offsets)
         for gap in gaps:
             self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
@@ -271,8 +275,8 @@ class TestRole(KafkaRole):
     def _recall(self, reader: KafkaConsumer) -> None:
         """Report the last alerts of each partition, so that a restarted daemon shows which are active."""
         for number in sorted(reader.partitions_for_topic(self._alerts_topic) or ()):
-            place = TopicPartition(self._alerts_topic, number)
-            for message in read_to_end(reader, place, end_of(reader, place), last=RECALLED):
+            partition = TopicPartition(self._alerts_topic, number)
+            for message in read_to_end(reader, partition, end_of(reader, partition), last=RECALLED):
                 # The sinks report messages that cannot be decoded.
                 with suppress(MessageError, NewerFormatError):
                     self.observe(AlertRecalled(announcement.decode(message.value or b"")))

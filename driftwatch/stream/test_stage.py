@@ -185,16 +185,16 @@ class TestStage:
         """Whether the reference of a pane of a configured stream is missing here."""
         return self._find(pane.stream, pane.reference) is None
 
-    def restart_windows(self, offset: int, place: Partition) -> None:
+    def restart_windows(self, offset: int, partition: Partition) -> None:
         """Restart windows that hold samples of an input partition in which messages are gone.
 
         Args:
             offset: of the message that records the gap.
-            place: the partition.
+            partition: the partition.
         """
         self.advance(offset)
         for tester in self._testers.values():
-            tester.restart_windows(place)
+            tester.restart_windows(partition)
 
     def advance(self, offset: int) -> None:
         """Mark the message at an offset as processed."""

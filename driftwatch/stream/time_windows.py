@@ -94,14 +94,14 @@ class DueWindow:
         """Which samples it holds."""
         ranges: dict[Partition, tuple[int, int]] = {}
         for pane in self.panes:
-            first, last = ranges.get(pane.place, (pane.first[0], pane.last[0]))
-            ranges[pane.place] = min(first, pane.first[0]), max(last, pane.last[0])
+            first, last = ranges.get(pane.topic_partition, (pane.first[0], pane.last[0]))
+            ranges[pane.topic_partition] = min(first, pane.first[0]), max(last, pane.last[0])
         return WindowSpan(
             size=self.size.name,
             samples=sum(pane.n for pane in self.panes),
             start_ms=min(pane.start_ms for pane in self.panes),
             end_ms=max(pane.end_ms for pane in self.panes),
-            offsets=tuple(OffsetRange(*place, *ranges[place]) for place in sorted(ranges)),
+            offsets=tuple(OffsetRange(*partition, *ranges[partition]) for partition in sorted(ranges)),
             share=min(pane.share.part for pane in self.panes),
         )
 
@@ -197,9 +197,9 @@ class TimeWindows:
             return
         tick.samples += pane.n
         tick.encoded = None
-        pieces = [tick.panes[pane.place], pane] if pane.place in tick.panes else [pane]
+        pieces = [tick.panes[pane.topic_partition], pane] if pane.topic_partition in tick.panes else [pane]
         joined = join_panes(pieces)
-        tick.panes[pane.place] = replace(
+        tick.panes[pane.topic_partition] = replace(
             joined, candidates=some(joined.candidates, self._examples.count), grades=b"", unfinished=False
         )
 
@@ -252,8 +252,8 @@ class TimeWindows:
             ticks.clear()
             for number, samples, encoded in stored["ticks"].get(name, ()):
                 panes = [decode_pane(base64.b64decode(pane)) for pane in encoded]
-                ticks[number] = _Tick(0, samples, {pane.place: pane for pane in panes})
+                ticks[number] = _Tick(0, samples, {pane.topic_partition: pane for pane in panes})
 
 
 def _by_place(panes: Mapping[Partition, Pane]) -> Sequence[Pane]:
-    return [panes[place] for place in sorted(panes)]
+    return [panes[partition] for partition in sorted(panes)]

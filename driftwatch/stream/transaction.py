@@ -42,7 +42,8 @@ def commit(
     if member.generation_id < 0 or not member.member_id:
         raise CommitFailedError("the consumer has lost its membership of the group")
     committed = {
-        TopicPartition(*place): OffsetAndMetadata(offset, metadata, -1) for place, (offset, metadata) in offsets.items()
+        TopicPartition(*partition): OffsetAndMetadata(offset, metadata, -1)
+        for partition, (offset, metadata) in offsets.items()
     }
 
     def transact() -> None:

@@ -46,7 +46,7 @@ class Waiting:
         # By version: streams of a partition that share a reference would otherwise each be waited for in turn.
         self._given_up: set[str] = set()
 
-    def hold(self, place: TopicPartition, offset: int, pane: Pane) -> None:
+    def hold(self, partition: TopicPartition, offset: int, pane: Pane) -> None:
         """Pause a partition until the reference of the pane at an offset arrives.
 
         Raises:
@@ -62,30 +62,30 @@ class Waiting:
             "waiting for a reference",
             stream=pane.stream,
             version=pane.reference,
-            partition=place.partition,
+            partition=partition.partition,
             patience_s=self._patience_s(),
         )
-        self._consumer.pause(place)
-        self._consumer.seek(place, offset)
-        self._waits[place] = _Wait(pane, time.monotonic())
+        self._consumer.pause(partition)
+        self._consumer.seek(partition, offset)
+        self._waits[partition] = _Wait(pane, time.monotonic())
         self._want(pane.stream, pane.reference)
         self._observe(ReferenceAwaited(pane.stream, pane.reference, waiting=True))
 
     def look(self, lacks: Callable[[TopicPartition, Pane], bool]) -> None:
         """Resume partitions whose reference has arrived, or was waited for long enough."""
-        for place, wait in list(self._waits.items()):
+        for partition, wait in list(self._waits.items()):
             late = time.monotonic() - wait.since_s > self._patience_s()
-            if lacks(place, wait.pane) and not late:
+            if lacks(partition, wait.pane) and not late:
                 continue
             if late:
                 self._given_up.add(wait.pane.reference)
-            self.forget([place])
-            self._consumer.resume(place)
+            self.forget([partition])
+            self._consumer.resume(partition)
 
-    def forget(self, places: Collection[TopicPartition]) -> None:
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
         """Stop waiting for partitions that were revoked or newly assigned."""
-        for place in places:
-            if (wait := self._waits.pop(place, None)) is not None:
+        for partition in partitions:
+            if (wait := self._waits.pop(partition, None)) is not None:
                 self._observe(ReferenceAwaited(wait.pane.stream, wait.pane.reference, waiting=False))
 
     def close(self) -> None:

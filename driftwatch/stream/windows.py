@@ -140,12 +140,12 @@ class StreamTester:
     def _empty(self) -> tuple[CountWindow, ...]:
         return tuple(map(CountWindow, self.sizes))
 
-    def restart_windows(self, place: Partition) -> None:
+    def restart_windows(self, partition: Partition) -> None:
         """Restart windows by count if they hold panes of a partition in which messages are gone after those.
 
         Windows by time keep the samples that they have.
         """
-        if self._held.restart(place):
+        if self._held.restart(partition):
             self._windows = self._empty()
 
     def feed(self, pane: Pane) -> TestOutcome:

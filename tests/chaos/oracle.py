@@ -78,7 +78,7 @@ class Oracle:
         panes, dead, unusable = Sequences(), Sequences(), set[tuple[int, int]]()
         told: dict[tuple[Partition, str], list[Record]] = {}
         for record in sorted(map(record_of, messages), key=_place):
-            told.setdefault((record.place, record.header["driftwatch-stream"].decode()), []).append(record)
+            told.setdefault((record.topic_partition, record.header["driftwatch-stream"].decode()), []).append(record)
         for (place, stream), records in told.items():
             for run in runs.get(f"{stream}/{place[1]}", ONE_RUN):
                 came, refused = self._scored(place, stream, records, run)
@@ -131,7 +131,7 @@ class Oracle:
             messages: of the panes topic, those of a partition in their order.
         """
         windows, alerts = Sequences(), Sequences()
-        for _, run in groupby(sorted(map(record_of, messages), key=_place), key=lambda record: record.place):
+        for _, run in groupby(sorted(map(record_of, messages), key=_place), key=lambda record: record.topic_partition):
             panes = [(record.offset, entry_of(record)) for record in run]
             stage = TestStage(self._standard)
             for start in range(0, len(panes), TESTED_AT_ONCE):
