@@ -29,7 +29,8 @@ from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane, encode_panes
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.score_stage import WORK_BATCHES, Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import WORK_BATCHES, ScoreStage
 from driftwatch.stream.standards import Standards, standards_for
 from driftwatch.stream.test_stage import Tests, TestStage
 

@@ -27,7 +27,8 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane, encode_panes
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import standards_for
 from driftwatch.stream.test_stage import Tests, TestStage
 

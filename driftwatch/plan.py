@@ -12,7 +12,7 @@ from driftwatch.config import DaemonConfig
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.quiet_watch import QuietRule, QuietRules
-from driftwatch.stream.score_stage import Route
+from driftwatch.stream.reading import Route
 from driftwatch.stream.standards import Standard, Standards, standards_for
 
 REMEMBERED = 2

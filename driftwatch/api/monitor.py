@@ -14,8 +14,9 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.examples import ExampleRule
 from driftwatch.stream.log import Record
+from driftwatch.stream.reading import Route
 from driftwatch.stream.results import WindowResult
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.windows import StreamTester
 
 TOPIC = "updates"

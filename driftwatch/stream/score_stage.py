@@ -8,16 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from driftwatch.data.codecs import decode, stream_names
-from driftwatch.data.schema import Coerced
 from driftwatch.data.schema_registry import SchemaRegistry
-from driftwatch.data.structured_events import StructuredEvent, structured_event
-from driftwatch.errors import MessageError, RegistryError
-from driftwatch.reference.scoring import Scorer
+from driftwatch.data.structured_events import structured_event
+from driftwatch.errors import RegistryError
 from driftwatch.stream.dead_letters import DeadLetter
 from driftwatch.stream.events import (
-    UNKNOWN,
-    BatchOutcome,
     BatchSeen,
     Event,
     PartitionCrowded,
@@ -30,32 +25,12 @@ from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_scoring import PaneScoring
 from driftwatch.stream.panes import Pane, RawPane
 from driftwatch.stream.positions import Position
-from driftwatch.stream.sampling import in_share, watched
+from driftwatch.stream.reading import MessageReader, Reading, Route
 from driftwatch.stream.shedding import Shedder
-from driftwatch.tracing import UNTRACED, Span, Tracer, context_of, is_sampled
+from driftwatch.tracing import UNTRACED, Tracer, context_of, is_sampled
 
 WORK_BATCHES = 16
 """A unit of work ends after this many batches of the largest batch size: about a second, so that stopping is quick."""
-
-NAMED = 8
-"""How many configured streams a dead letter lists."""
-
-
-@dataclass(frozen=True)
-class Route:
-    """How one stream's messages are handled.
-
-    Args:
-        stream: its name.
-        scorer: for its reference.
-        format: of its messages.
-        sample_fraction: fraction of its samples to watch.
-    """
-
-    stream: str
-    scorer: Scorer
-    format: str = "auto"
-    sample_fraction: float = 1.0
 
 
 @dataclass
@@ -112,9 +87,8 @@ class ScoreStage:
         self._routes, self._renew = routes, renew
         self._step, self._tick_ms = step, tick_ms
         self._examples = examples
-        self._max_message_bytes = max_message_bytes
+        self._reader = MessageReader(max_message_bytes, registry)
         self._tracer = tracer
-        self._registry = registry
         self._builders: dict[Partition, PaneBuilder] = {}
 
     def assign(self, partition: Partition, position: Position | None) -> None:
@@ -239,77 +213,33 @@ class ScoreStage:
         return changed
 
     def _take(self, record: Record, builder: PaneBuilder, work: Work) -> list[RawPane]:
-        """The panes that a message completes; a message that was committed before is not traced again."""
+        """The panes that a message completes; one that was committed before is neither traced nor counted again."""
         event = structured_event(record.value, record.header)
-        context = context_of(record.header, event)
+        context, repeated = context_of(record.header, event), builder.repeated(record)
         trace = context if is_sampled(context) else ""
-        tracer = self._tracer if trace and not builder.repeated(record) else UNTRACED
+        tracer = self._tracer if trace and not repeated else UNTRACED
         with tracer.span(
             "decode", parent=trace, topic=record.topic, partition=str(record.partition), offset=record.offset
         ) as span:
-            cut = list(self._cut(record, event, trace, builder, work, span))
+            read = self._reader.read(record, event, self._routes, builder.share)
+            if read.error is not None:
+                span.fail(str(read.error))
+            elif read.outcome != "shed":
+                span.set(stream=read.stream, samples=len(read.indices))
+            if not repeated:
+                self._count(record, read, work)
             if span.context:
                 work.links.append(span.context)
-            return cut
+            return list(builder.add(record, read.stream, read.samples, read.indices, trace))
 
-    def _cut(
-        self,
-        record: Record,
-        event: StructuredEvent | None,
-        trace: str,
-        builder: PaneBuilder,
-        work: Work,
-        span: Span,
-    ) -> Iterator[RawPane]:
-        route: Route | None = None
-        try:
-            route = self._route(record, event)
-            if not in_share(record, builder.share):
-                self._note(record, route, "shed", 0, builder, work)
-                return
-            samples = self._decode(record, event, route)
-        except MessageError as error:
-            span.fail(str(error))
-            if not builder.repeated(record):
-                stream = route.stream if route else UNKNOWN
-                letter = DeadLetter(record, error)
-                work.dead.append(letter)
-                work.events += [BatchSeen(stream, "dead_letter", 0), letter.event(stream)]
+    def _count(self, record: Record, read: Reading, work: Work) -> None:
+        work.events.append(BatchSeen(read.stream, read.outcome, len(read.indices)))
+        if read.error is None:
+            work.newest[record.topic_partition, read.stream] = record.offset, record.timestamp_ms
             return
-        indices = watched(record, len(samples), route.sample_fraction)
-        span.set(stream=route.stream, samples=len(indices))
-        self._note(record, route, "ok" if len(indices) else "skipped", len(indices), builder, work)
-        chosen = samples if len(indices) == len(samples) else samples[indices]
-        yield from builder.add(record, route.stream, chosen, indices, trace)
-
-    def _note(
-        self, record: Record, route: Route, outcome: BatchOutcome, samples: int, builder: PaneBuilder, work: Work
-    ) -> None:
-        """Count a message of a stream, the first time it is read."""
-        if not builder.repeated(record):
-            work.events.append(BatchSeen(route.stream, outcome, samples))
-            work.newest[record.topic_partition, route.stream] = record.offset, record.timestamp_ms
-
-    def _route(self, record: Record, event: StructuredEvent | None) -> Route:
-        if record.refused is not None:
-            raise record.refused
-        if record.size > self._max_message_bytes:
-            raise MessageError(
-                f"has {record.size} bytes", reason="too_large", remedy=f"at most {self._max_message_bytes}"
-            )
-        names = stream_names(record.header, record.key, record.topic, event)
-        for name in names:
-            if name in self._routes:
-                return self._routes[name]
-        raise MessageError(
-            f"belongs to no configured stream: {', '.join(map(repr, names))}"[:300],
-            reason="unknown_stream",
-            remedy=f"set the header driftwatch-stream to a configured one: {', '.join(sorted(self._routes)[:NAMED])}",
-        )
-
-    def _decode(self, record: Record, event: StructuredEvent | None, route: Route) -> Coerced:
-        schema = route.scorer.reference.schema
-        return decode(record.value, record.header, schema, route.format, self._registry, event)
+        letter = DeadLetter(record, read.error)
+        work.dead.append(letter)
+        work.events.append(letter.event(read.stream))
 
     def _scoring(self, give_up: Callable[[], bool]) -> PaneScoring:
         return PaneScoring(lambda stream: self._routes[stream].scorer, self._step, self._examples, give_up)

@@ -20,7 +20,8 @@ from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.positions import Position
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import Standard, example_rule, standards_for
 from driftwatch.stream.test_role import entry_of
 from driftwatch.stream.test_stage import Tests, TestStage

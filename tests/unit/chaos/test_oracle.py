@@ -17,7 +17,8 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from tests.chaos.oracle import Oracle
 from tests.chaos.runs import runs_of
 from tests.synthetic import SCHEMA, waves

@@ -22,7 +22,8 @@ from driftwatch.stream.examples import Candidate, ExampleRule, candidates
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, examples_of
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
 from tests.synthetic import SCHEMA, shuffled_rows, waves

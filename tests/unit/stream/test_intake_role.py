@@ -20,7 +20,8 @@ from driftwatch.stream.alert import Alert, rfc3339
 from driftwatch.stream.events import AlertRecalled, BatchSeen, DeadLettered, Event, Progress, StateKept
 from driftwatch.stream.intake import IntakeQueue, Posted, event_time_ms, record_of
 from driftwatch.stream.intake_role import IntakeRole
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import Standards
 from tests.full_disk import full_disk
 from tests.synthetic import SCHEMA, shuffled_rows, waves

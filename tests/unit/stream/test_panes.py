@@ -22,7 +22,8 @@ from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, RawPane
 from driftwatch.stream.positions import METADATA_LIMIT, Position, fits, parse_position
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from tests.synthetic import SCHEMA, waves
 
 PLACE = ("input", 3)

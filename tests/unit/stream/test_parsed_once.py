@@ -13,7 +13,8 @@ from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.intake import Posted, record_of
 from driftwatch.stream.log import Record
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from tests.synthetic import waves
 
 STRUCTURED = b"application/cloudevents+json"

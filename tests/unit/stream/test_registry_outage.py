@@ -15,7 +15,8 @@ from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.events import BatchSeen
 from driftwatch.stream.log import Record
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from tests.registry import running_registry
 from tests.synthetic import waves
 

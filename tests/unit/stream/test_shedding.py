@@ -18,8 +18,9 @@ from driftwatch.stream.log import Partition, Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.positions import parse_position
+from driftwatch.stream.reading import Route
 from driftwatch.stream.sampling import ALL, Share, in_share
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.shedding import LEAST, Shedder
 from tests.shares import check_shares
 from tests.synthetic import SCHEMA, waves

@@ -17,7 +17,8 @@ from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import encode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.snapshot import EVERY_S, MOST_OF_THE_TIME, SaveSchedule, Snapshot, load_snapshot
 from driftwatch.stream.standards import Standards
 from driftwatch.stream.time_windows import TimeRule, TimeSize

@@ -21,7 +21,8 @@ from driftwatch.stream.formats import NewerFormatError
 from driftwatch.stream.log import Record
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import PolicyState
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import Standard, Standards
 from driftwatch.stream.state_codec import TestState, parse_state
 from driftwatch.stream.test_stage import Tests, TestStage

@@ -17,7 +17,8 @@ from driftwatch.stream.alert import Alert, decode_alert, encode_alert
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.score_stage import Route, ScoreStage
+from driftwatch.stream.reading import Route
+from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.tracing import UNTRACED, Tracer, open_tracer
