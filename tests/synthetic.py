@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from driftwatch.config import WindowsConfig
 from driftwatch.data.schema import ImageSchema
 from driftwatch.flows.image import ImageFlow
-from driftwatch.reference.bundle import Bundle, write_bundle
+from driftwatch.reference.bundle import Bundle, load_bundle, write_bundle
 from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.recalibration import add_null
 from driftwatch.reference.reference import reference_from
 from driftwatch.reference.stored_null import STEP, null_arrays
 
@@ -43,7 +45,7 @@ def shuffled_rows(images: Images, seed: int = 0) -> Images:
 def small_bundle(folder: Path, name: str = "waves", seed: int = 0, windows: Sequence[int] = ()) -> Path:
     """A bundle of a barely trained flow; its calibration is as good as any.
 
-    Daemons that test these windows in steps of `STEP` find the null in it, and start a second or two sooner.
+    Daemons that test these windows in steps of `STEP` find the null in it, and start some seconds sooner.
     """
     torch.manual_seed(seed)
     flow = ImageFlow(1, SIDE, SIDE, scales=2, steps=2, hidden=8)
@@ -60,4 +62,11 @@ def small_bundle(folder: Path, name: str = "waves", seed: int = 0, windows: Sequ
     if windows:
         arrays |= null_arrays(reference_from(Bundle(path, name, "", SCHEMA, flow, arrays, {})).simulate(windows, STEP))
     write_bundle(path, name=name, schema=SCHEMA, flow=flow, calibration=arrays, facts={})
+    return path
+
+
+def with_null(bundle: Path, folder: Path, *sizes: int | str) -> Path:
+    """The same bundle, in another folder, for daemons that are started many times with windows of these sizes."""
+    path = folder / bundle.name
+    add_null(load_bundle(bundle), WindowsConfig(sizes=[*sizes], step=STEP), path)
     return path

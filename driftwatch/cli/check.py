@@ -93,6 +93,9 @@ class StreamPlan:
     sample_fraction: float
     threshold: float
     samples_between_false_alarms: tuple[float, float]
+    simulated: bool
+    """Whether the null is simulated at each start, since the bundle does not hold that of the windows."""
+
     remarks: tuple[str, ...]
     warnings: tuple[str, ...]
     detectable: tuple[Detectable, ...]
@@ -196,6 +199,11 @@ class _Report:
                 console.print(f"{s.stream}: {remark}")
             for warning in s.warnings:
                 console.print(f"{s.stream}: warning: {warning}")
+            if s.simulated:
+                console.print(
+                    f"{s.stream}: each start takes seconds longer, since the bundle does not hold the null of these "
+                    f"windows; driftwatch recalibrate BUNDLE --for {self.config} --out NEW writes one that does"
+                )
         if detected := detectable_table({s.reference: s.detectable for s in self.streams}):
             console.print()
             console.print(detected)
@@ -295,7 +303,8 @@ def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[Stre
     from driftwatch.reference.fitness import warning_texts
     from driftwatch.stream.standards import standards_for
 
-    standards = standards_for(config.windows, config.alerts)
+    windows, by_time = config.windows, config.windows.tick_ms is not None
+    standards = standards_for(windows, config.alerts)
     return [
         StreamPlan(
             stream=stream.name,
@@ -305,6 +314,7 @@ def _streams(config: DaemonConfig, loaded: Mapping[str, Reference]) -> list[Stre
             sample_fraction=stream.sample_fraction,
             threshold=(procedure := standards.procedure(reference)).control.threshold,
             samples_between_false_alarms=procedure.control.interval,
+            simulated=config.tests and reference.stored_null(windows.counts, windows.step, by_time=by_time) is None,
             remarks=procedure.remarks,
             warnings=(*warning_texts(reference.manifest), *_timeless(config)),
             detectable=stored_detectable(reference.manifest),

@@ -48,6 +48,9 @@ OLDEST_VERSION = 3
 """Version 3 does not store the edges of columns' bins, which were at equal shares."""
 
 VERSION_LENGTH = 12
+WRITTEN = ("format_version", "version", "schema", "architecture", "name", "created_by", "files", "checksum")
+"""Entries of a manifest that follow from what is written."""
+
 MAX_MANIFEST_BYTES = 16 << 20
 DAMAGED = "copy the bundle again, or train the reference again"
 
@@ -64,6 +67,7 @@ class Bundle:
         flow: in evaluation mode, on its device.
         calibration: named arrays.
         manifest: the full manifest.
+        report: a PNG, if there is one.
     """
 
     path: Location
@@ -73,6 +77,12 @@ class Bundle:
     flow: Flow
     calibration: Mapping[str, NDArray[Any]]
     manifest: Mapping[str, Any]
+    report: bytes | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The entries of the manifest that `write_bundle` was given."""
+        return {name: value for name, value in self.manifest.items() if name not in WRITTEN}
 
 
 def write_bundle(
@@ -260,7 +270,8 @@ def _load(folder: Path, path: Location, device: str) -> Bundle:
     except DataError as error:
         raise BundleError(error.what, where=error.where, remedy=DAMAGED) from None
     flow.to(device).eval().requires_grad_(requires_grad=False)
-    return Bundle(path, str(manifest["name"]), str(manifest["version"]), schema, flow, calibration, manifest)
+    name, version, report = str(manifest["name"]), str(manifest["version"]), contents.get(REPORT)
+    return Bundle(path, name, version, schema, flow, calibration, manifest, report)
 
 
 def _manifest(folder: Path, path: Location) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Recalibration of a bundle: the same flow, with a null from other data that is normal from now on."""
+"""Recalibration of a bundle: the same flow, with nulls from data that is normal from now on, or of more windows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from driftwatch.config import WindowsConfig
 from driftwatch.data.schema import Samples
 from driftwatch.errors import TrainingError
 from driftwatch.locations import Location
@@ -15,8 +16,9 @@ from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.contents import contents_of
 from driftwatch.reference.detectable import Detectable, detectable
 from driftwatch.reference.fitness import Unfit, assess_fitness, order_of
-from driftwatch.reference.reference import reference_from, store_null, store_unseen
+from driftwatch.reference.reference import reference_from, store_nulls, store_unseen
 from driftwatch.reference.scoring import Scorer
+from driftwatch.reference.stored_null import null_arrays, without_nulls
 from driftwatch.reference.training_data import MIN_HELD_OUT, require_variety
 from driftwatch.stats.memory import NONE, Memory, measure_memory
 
@@ -55,6 +57,7 @@ def recalibrate(
     doing: Callable[[str, float], None],
     bank_size: int = 5_000,
     ordered: bool = False,
+    windows: WindowsConfig | None = None,
     overwrite: bool = False,
 ) -> Recalibrated:
     """Write a bundle with the flow of another, calibrated on new samples.
@@ -68,6 +71,7 @@ def recalibrate(
         bank_size: most samples to store for resampling nulls.
         ordered: the samples are a stretch of the stream, whose memory is measured and included in the calibration of
             false alarms.
+        windows: whose null the new bundle is to hold, beside that of the default windows.
         overwrite: replace a bundle at `out`.
 
     Raises:
@@ -88,7 +92,7 @@ def recalibrate(
     arrays = calibrate(bundle.flow, samples[order[described:]], to_describe, bank_size=bank_size, memory=memory)
     store_unseen(samples[order[described:]], bundle.schema, arrays)
     doing("setting thresholds", 0.0)
-    reference = store_null(reference_from(replace(bundle, calibration=arrays)), arrays)
+    reference = store_nulls(reference_from(replace(bundle, calibration=arrays)), arrays, windows)
     doing("looking for drift within the data", 0.0)
     found = order_of(Scorer(reference), samples, seed=0)
     contents = contents_of([samples], len(samples))
@@ -113,6 +117,34 @@ def recalibrate(
         overwrite=overwrite,
     )
     return Recalibrated(version, smallest, fitness.warnings, reference.size_remarks(), memory)
+
+
+def add_null(bundle: Bundle, windows: WindowsConfig, out: Location, *, overwrite: bool = False) -> str:
+    """Write a bundle that also holds the null of these windows; all else stays as it is.
+
+    Args:
+        bundle: provides everything else.
+        windows: of a daemon that is not to simulate their null at each start.
+        out: folder or URL of the new bundle.
+        overwrite: replace a bundle at `out`.
+
+    Returns:
+        The new bundle's version.
+
+    Raises:
+        BundleError: it cannot be written.
+    """
+    reference = reference_from(bundle).with_null(windows)
+    return write_bundle(
+        out,
+        name=bundle.name,
+        schema=bundle.schema,
+        flow=bundle.flow,
+        calibration=without_nulls(bundle.calibration) | null_arrays(*reference.stored),
+        facts=bundle.facts,
+        report=bundle.report,
+        overwrite=overwrite,
+    )
 
 
 def _memory(bundle: Bundle, samples: Samples, where: str) -> Memory:

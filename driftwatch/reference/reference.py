@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from driftwatch.config import WindowsConfig
 from driftwatch.data.flaws import unseen_shares
 from driftwatch.data.schema import Coerced, Schema, TableSchema
 from driftwatch.errors import BundleError
@@ -25,7 +26,7 @@ from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.category_shares import CategoryShares, category_shares
 from driftwatch.reference.description import Description
 from driftwatch.reference.recorded import Recorded, pinned
-from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_null
+from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_nulls
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import divergence
 from driftwatch.stats.held_out import HeldOut
@@ -62,7 +63,7 @@ class Reference:
         others: summary of the other held-out samples, which the moments were fitted to, ``(V,)``.
         memory: of the stream that the bank is a stretch of; none if its samples are independent.
         manifest: as written by the trainer.
-        stored: the null of the default windows, if the bundle has it.
+        stored: the nulls of sliding windows that the bundle has.
         unseen: share of unseen values in each column of the held-out samples, ``(columns,)``; None if there were none.
     """
 
@@ -77,7 +78,7 @@ class Reference:
     others: Array
     memory: Memory
     manifest: Mapping[str, Any]
-    stored: SlidingNull | None = None
+    stored: tuple[SlidingNull, ...] = ()
     unseen: Array | None = None
 
     @cached_property
@@ -159,10 +160,21 @@ class Reference:
             samples: simulated samples, unless the bundle contains the null of these windows.
             by_time: whether to simulate time-based windows, too.
         """
-        null = self.stored
-        if null is None or by_time or (tuple(null.nulls), null.step) != (tuple(sizes), step):
+        null = self.stored_null(sizes, step, by_time=by_time)
+        if null is None:
             null = self.simulate(sizes, step, samples=samples, by_time=by_time)
         return null.procedure(budget, resolve_after)
+
+    def stored_null(self, sizes: Sequence[int], step: int, *, by_time: bool = False) -> SlidingNull | None:
+        """The stored null of these windows, if there is one; arguments as for `procedure`."""
+        return next((null for null in self.stored if null.is_of(sizes, step, by_time=by_time)), None)
+
+    def with_null(self, windows: WindowsConfig) -> Reference:
+        """The same reference with the null of these windows, simulated unless it is stored already."""
+        sizes, step, by_time = windows.counts, windows.step, windows.tick_ms is not None
+        if self.stored_null(sizes, step, by_time=by_time) is not None:
+            return self
+        return replace(self, stored=(*self.stored, self.simulate(sizes, step, by_time=by_time)))
 
     def simulate(
         self, sizes: Sequence[int], step: int, *, samples: int = SIMULATED, by_time: bool = False
@@ -226,16 +238,20 @@ class Reference:
         return {}
 
 
-def store_null(reference: Reference, arrays: dict[str, NDArray[np.floating]]) -> Reference:
-    """Add the null of the default windows to the arrays of a bundle that is about to be written.
+def store_nulls(
+    reference: Reference, arrays: dict[str, NDArray[np.floating]], windows: WindowsConfig | None = None
+) -> Reference:
+    """Add the nulls of the default windows and of `windows` to the arrays of a bundle that is about to be written.
 
-    A bank too small for these windows gets none: that null would be uncertain, and small banks are for quick trials.
+    A bank too small for the default windows gets no null of these: it would be uncertain, and small banks are for quick
+    trials.
     """
-    if repeats(max(SIZES), len(reference.bank)):
-        return reference
-    simulated = reference.simulate(SIZES, STEP)
-    arrays |= null_arrays(simulated)
-    return replace(reference, stored=simulated)
+    if not repeats(max(SIZES), len(reference.bank)):
+        reference = reference.with_null(WindowsConfig(sizes=[*SIZES], step=STEP))
+    if windows is not None:
+        reference = reference.with_null(windows)
+    arrays |= null_arrays(*reference.stored)
+    return reference
 
 
 def store_unseen(rows: NDArray[np.floating], schema: Schema, arrays: dict[str, NDArray[np.floating]]) -> None:
@@ -287,7 +303,7 @@ def _reference_from(bundle: Bundle) -> Reference:
     nll, others = arrays["bank_nll"], arrays["others"]
     tau, block = arrays["memory"]
     layout = description.layout(moments.layout(shapes))
-    stored = stored_null(arrays, layout)
+    stored = stored_nulls(arrays, layout)
     bank = np.empty((len(nll), layout.size), dtype=np.float32)
     for start in range(0, len(nll), CHUNK):
         chunk = slice(start, start + CHUNK)

@@ -1,4 +1,4 @@
-"""The null of sliding windows as named arrays in a bundle, so that a daemon need not simulate it at every start."""
+"""Nulls of sliding windows as named arrays in a bundle, so that a daemon need not simulate them at every start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.stats.between import NullGrid
 from driftwatch.stats.combination import Combination
 from driftwatch.stats.effect import EffectSize
 from driftwatch.stats.members import members_for
@@ -20,41 +21,29 @@ FORMAT = 5
 """Version of these arrays and of the features of windows: a null of another version is simulated anew."""
 
 SIZES, STEP = (50, 500), 10
-"""Windows that are simulated when a bundle is made: the defaults of a configuration without windows."""
+"""Windows that are simulated whenever a bundle is made: the defaults of a configuration without windows."""
+
+PREFIX = "null"
+"""Begins the names of the arrays of the default windows, as of the only null that versions without others look for.
+Names of others continue it with their windows."""
+
+ABOUT = ".about"
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def null_arrays(simulated: SlidingNull) -> dict[str, Array]:
-    """Named arrays of a null, which must not have time-based windows."""
-    arrays = {
-        "null.about": np.array([FORMAT, simulated.step, simulated.bank, simulated.block], dtype=np.float64),
-        "null.sizes": np.array(list(simulated.nulls), dtype=np.float64),
-        "null.p_values": simulated.p_values,
-    }
-    if simulated.stretches is not None:
-        arrays["null.stretches"] = simulated.stretches
-    for size, null in simulated.nulls.items():
-        statistics, effect = null.statistics, null.effect_size
-        named = {
-            "tails": _of_tails([null.tails[name] for name in DETECTORS]),
-            "mean": null.mean,
-            "deviation": null.deviation,
-            "parts_mean": null.parts_mean,
-            "chance": effect.chance,
-            "scalars": np.array([statistics.nll_centre, effect.most, effect.deviation]),
-            "whole": statistics.whole.astype(np.float64),
-            "combined": statistics.combination.columns.astype(np.float64),
-            "combined_tails": _of_tails(statistics.combination.tails),
-            "combined_sums": _of_tails(statistics.combination.sums),
-            **_of_distance(statistics.geometry),
-        }
-        arrays |= {f"null.{size}.{name}": array for name, array in named.items()}
-    return arrays
+def null_arrays(*simulated: SlidingNull) -> dict[str, Array]:
+    """Named arrays of nulls, each of other windows."""
+    return {name: array for null in simulated for name, array in _of_sliding_null(null).items()}
 
 
-def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
-    """The inverse of `null_arrays`; None if a bundle contains no null, or one of another format.
+def without_nulls(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """The other arrays of a bundle's calibration."""
+    return {name: array for name, array in arrays.items() if not name.startswith(PREFIX)}
+
+
+def stored_nulls(arrays: Arrays, layout: Layout) -> tuple[SlidingNull, ...]:
+    """The inverse of `null_arrays`: the nulls in a bundle, without those of another format.
 
     Args:
         arrays: all of the bundle's calibration.
@@ -63,17 +52,77 @@ def stored_null(arrays: Arrays, layout: Layout) -> SlidingNull | None:
     Raises:
         KeyError: an array is missing.
     """
-    if "null.about" not in arrays or arrays["null.about"][0] != FORMAT:
-        return None
-    _, step, bank, block = arrays["null.about"].astype(int).tolist()
-    sizes = arrays["null.sizes"].astype(int).tolist()
-    nulls = {size: _window_null(arrays, size, layout) for size in sizes}
-    others, stretches = int(arrays["others"][0]), arrays.get("null.stretches")
-    return SlidingNull(nulls, step, arrays["null.p_values"], bank, others, stretches=stretches, block=block)
+    abouts = [name for name in sorted(arrays) if name.startswith(PREFIX) and name.endswith(ABOUT)]
+    return tuple(
+        _sliding_null(arrays, name.removesuffix(ABOUT), layout) for name in abouts if arrays[name][0] == FORMAT
+    )
 
 
-def _window_null(arrays: Arrays, size: int, layout: Layout) -> WindowNull:
-    prefix = f"null.{size}."
+def _prefix(simulated: SlidingNull) -> str:
+    if simulated.is_of(SIZES, STEP, by_time=False):
+        return PREFIX
+    by_time = "_time" if simulated.grid is not None else ""
+    return f"{PREFIX}_{'_'.join(map(str, simulated.nulls))}{by_time}_by_{simulated.step}"
+
+
+def _of_sliding_null(simulated: SlidingNull) -> dict[str, Array]:
+    prefix = _prefix(simulated)
+    arrays = {
+        prefix + ABOUT: np.array([FORMAT, simulated.step, simulated.bank, simulated.block], dtype=np.float64),
+        f"{prefix}.sizes": np.array(list(simulated.nulls), dtype=np.float64),
+        f"{prefix}.p_values": simulated.p_values,
+    }
+    if simulated.stretches is not None:
+        arrays[f"{prefix}.stretches"] = simulated.stretches
+    for null in simulated.nulls.values():
+        arrays |= _of_window_null(null, prefix)
+    if simulated.grid is not None:
+        arrays[f"{prefix}.grid"] = np.array([null.size for null in simulated.grid.nulls], dtype=np.float64)
+        for null in simulated.grid.nulls:
+            arrays |= _of_window_null(null, f"{prefix}.grid")
+    return arrays
+
+
+def _sliding_null(arrays: Arrays, prefix: str, layout: Layout) -> SlidingNull:
+    _, step, bank, block = arrays[prefix + ABOUT].astype(int).tolist()
+    nulls = [_window_null(arrays, prefix, size, layout) for size in _sizes(arrays[f"{prefix}.sizes"])]
+    grid = [_window_null(arrays, f"{prefix}.grid", size, layout) for size in _sizes(arrays.get(f"{prefix}.grid"))]
+    return SlidingNull(
+        {null.size: null for null in nulls},
+        step,
+        arrays[f"{prefix}.p_values"],
+        bank,
+        int(arrays["others"][0]),
+        NullGrid(tuple(grid)) if grid else None,
+        arrays.get(f"{prefix}.stretches"),
+        block,
+    )
+
+
+def _sizes(array: Array | None) -> list[int]:
+    return [] if array is None else [int(size) for size in array]
+
+
+def _of_window_null(null: WindowNull, prefix: str) -> dict[str, Array]:
+    statistics, effect = null.statistics, null.effect_size
+    named = {
+        "tails": _of_tails([null.tails[name] for name in DETECTORS]),
+        "mean": null.mean,
+        "deviation": null.deviation,
+        "parts_mean": null.parts_mean,
+        "chance": effect.chance,
+        "scalars": np.array([statistics.nll_centre, effect.most, effect.deviation]),
+        "whole": statistics.whole.astype(np.float64),
+        "combined": statistics.combination.columns.astype(np.float64),
+        "combined_tails": _of_tails(statistics.combination.tails),
+        "combined_sums": _of_tails(statistics.combination.sums),
+        **_of_distance(statistics.geometry),
+    }
+    return {f"{prefix}.{null.size}.{name}": array for name, array in named.items()}
+
+
+def _window_null(arrays: Arrays, prefix: str, size: int, layout: Layout) -> WindowNull:
+    prefix = f"{prefix}.{size}."
     held = {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
     nll_centre, most, deviation = held["scalars"].tolist()
     members = members_for(layout, size)

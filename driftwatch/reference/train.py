@@ -34,7 +34,7 @@ from driftwatch.reference.likelihood import to_bits_per_dim
 from driftwatch.reference.mlflow_run import mlflow_run
 from driftwatch.reference.precision import compute_dtype
 from driftwatch.reference.processes import Processes, join_processes
-from driftwatch.reference.reference import Reference, reference_from, store_null, store_unseen
+from driftwatch.reference.reference import Reference, reference_from, store_nulls, store_unseen
 from driftwatch.reference.report import report_png
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import TrainConfig
@@ -236,7 +236,8 @@ def _conclude(
     store_unseen(parts.calibration, data.schema, arrays)
     bits = to_bits_per_dim(float(arrays["bank_nll"].mean()), flow)
     doing("setting thresholds", 0.0)
-    reference = store_null(reference_from(Bundle(out, name, "", data.schema, flow, arrays, {})), arrays)
+    reference = reference_from(Bundle(out, name, "", data.schema, flow, arrays, {}))
+    reference = store_nulls(reference, arrays, config.windows)
     fitness = _fitness(reference, data, parts, arrays["bank_nll"], seed, doing)
     hurried = hardly_trained(fitted.steps, config.training.warmup_steps if fitted.ended_by == "minutes" else 0)
     warnings = (*hurried, *fitness.warnings)
@@ -321,7 +322,9 @@ def _facts(config: TrainConfig, data: TrainingData, parts: _Parts, fitted: Fitte
 
 def _fingerprint(config: TrainConfig, data: TrainingData) -> str:
     """A digest of everything that a checkpoint depends on; limits are left out, so training can be extended."""
-    settings = config.model_dump(mode="json", exclude={"output": True, "calibration": True, "data": {"train"}})
+    settings = config.model_dump(
+        mode="json", exclude={"output": True, "calibration": True, "windows": True, "data": {"train"}}
+    )
     for name in ("minutes", "max_steps", "patience", "checkpoint_every_s", "device"):
         settings["training"].pop(name)
     seen = [__version__, settings, data.schema.model_dump(mode="json"), data.fingerprint]

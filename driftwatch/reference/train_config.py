@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from driftwatch.config import WindowsConfig
 from driftwatch.data.schema import Schema
 from driftwatch.settings import ConfigLocation, Settings, listed, load_yaml_model
 
@@ -114,6 +115,10 @@ class TrainConfig(Settings):
     flow: FlowConfig = FlowConfig()
     training: TrainingConfig = TrainingConfig()
     calibration: CalibrationConfig = CalibrationConfig()
+    windows: Annotated[
+        WindowsConfig | None,
+        Field(description="as in the daemon's configuration, so that it finds their null in the bundle"),
+    ] = None
     output: OutputConfig = OutputConfig()
 
 

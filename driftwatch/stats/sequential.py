@@ -80,6 +80,10 @@ class SlidingNull:
     stretches: Array | None = None
     block: int = 1
 
+    def is_of(self, sizes: Sequence[int], step: int, *, by_time: bool) -> bool:
+        """Whether these windows were simulated; arguments as for `simulate_null`."""
+        return (tuple(self.nulls), self.step, self.grid is not None) == (tuple(sizes), step, by_time)
+
     def procedure(self, budget: float, resolve_after: int) -> Procedure:
         """Set the threshold that keeps a false-alarm budget.
 

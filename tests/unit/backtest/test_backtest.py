@@ -20,13 +20,10 @@ from driftwatch.cli.backtest_tables import _counted
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import Daemon, load_references
 from driftwatch.data.readers import open_dataset
-from driftwatch.reference.bundle import load_bundle, write_bundle
-from driftwatch.reference.reference import load_reference
-from driftwatch.reference.stored_null import null_arrays
 from driftwatch.running import build_monitor
 from driftwatch.stream.alert import Alert, epoch_ms
 from tests.people import rows
-from tests.synthetic import shuffled_rows, waves
+from tests.synthetic import shuffled_rows, waves, with_null
 
 STEP = 10
 HOURS = 4_000
@@ -45,12 +42,7 @@ def people(drifts: bool = True) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def calibrated(table_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reference with the null of these windows in it, which takes its time to simulate."""
-    held = load_bundle(table_bundle)
-    null = null_arrays(load_reference(table_bundle).simulate((20, 100), STEP))
-    path = tmp_path_factory.mktemp("calibrated") / "mine"
-    calibration = {**held.calibration, **null}
-    write_bundle(path, name=held.name, schema=held.schema, flow=held.flow, calibration=calibration, facts={})
-    return path
+    return with_null(table_bundle, tmp_path_factory.mktemp("calibrated"), 20, 100)
 
 
 def settings(bundle: Path, **more: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_a_share_of_samples_is_mixed_in(
 ) -> None:
     foreign = GradedShift("foreign", "of the samples", 0.01, 1.0, (lambda x, _, __: shuffled_rows(x),), by_share=True)
     monkeypatch.setattr("driftwatch.reference.detectable.graded_shifts", lambda *_: (foreign,))
-    held = replace(reference, stored=simulated)
+    held = replace(reference, stored=(simulated,))
     few, many = detectable(held, waves(1_000, seed=70), seed=0, doing=lambda *_: None)
     assert few.size is not None
     assert many.size is not None

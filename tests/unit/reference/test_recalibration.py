@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ import yaml
 from scipy.signal import lfilter
 
 from driftwatch.cli.app import _run
-from driftwatch.reference.bundle import load_bundle
+from driftwatch.reference.bundle import load_bundle, write_bundle
+from driftwatch.reference.bundle_places import FLOW, REPORT
 from driftwatch.reference.recalibration import recalibrate
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stats.sequential import simulate_null
 from tests.synthetic import shuffled_rows, waves
 
 
@@ -84,6 +87,102 @@ def test_refuses_too_few_samples(bundle: Path, tmp_path: Path, capsys: pytest.Ca
     np.save(tmp_path / "few.npy", waves(500)[:, 0].astype(np.uint8))
     assert _run(["recalibrate", str(bundle), str(tmp_path / "few.npy"), "--out", str(tmp_path / "new")]) == 1
     assert "500 samples are too few to calibrate with (give at least 572)" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def watch(bundle: Path, tmp_path: Path) -> Path:
+    """A configuration with windows whose null the bundle does not hold."""
+    settings = {
+        "source": {"kind": "http"},
+        "streams": [{"name": "cam", "reference": str(bundle)}],
+        "windows": {"sizes": [20, 100, "5m"], "step": 10},
+    }
+    (tmp_path / "watch.yaml").write_text(yaml.safe_dump(settings))
+    return tmp_path / "watch.yaml"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulations are of few samples."""
+    monkeypatch.setattr(
+        "driftwatch.reference.reference.simulate_null",
+        lambda *given, **options: simulate_null(*given, **{**options, "samples": 20_000}),
+    )
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_data_the_null_of_a_daemons_windows_is_added_and_nothing_else(
+    bundle: Path, watch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, trained = load_bundle(bundle), tmp_path / "trained"
+    facts: dict[str, Any] = {"training": {"rows": 2_000}, "metrics": {"detectable": []}}
+    parts = {"name": held.name, "schema": held.schema, "flow": held.flow, "calibration": held.calibration}
+    version = write_bundle(trained, **parts, facts=facts, report=b"a picture")
+    command = ["recalibrate", str(trained), "--for", str(watch), "--out", str(tmp_path / "new")]
+    assert _run(command) == 0
+    assert f"{version} with the null of windows of 20, 100, 5m" in capsys.readouterr().out
+    before, after = load_bundle(trained), load_bundle(tmp_path / "new")
+    for file in (FLOW, REPORT):
+        assert (trained / file).read_bytes() == (tmp_path / "new" / file).read_bytes()
+    assert after.facts == before.facts == facts
+    assert after.manifest["format_version"] == before.manifest["format_version"]
+    for name, array in before.calibration.items():
+        np.testing.assert_array_equal(after.calibration[name], array)
+    assert after.version != before.version
+
+    monkeypatch.setattr("driftwatch.reference.reference.simulate_null", None)
+    options: dict[str, Any] = {"step": 10, "budget": 1e6, "resolve_after": 3}
+    found = load_reference(tmp_path / "new")
+    assert found.procedure([20, 100], by_time=True, **options).grid is not None
+    found.procedure([20, 100], **options)  # this one was there before
+    # Once more changes nothing, so the version is the same.
+    command[1], command[-1] = command[-1], str(tmp_path / "again")
+    assert _run(command) == 0
+    assert load_bundle(tmp_path / "again").version == after.version
+
+
+@pytest.mark.usefixtures("quick")
+def test_check_says_whether_each_start_simulates(
+    bundle: Path, watch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told() -> tuple[str, bool]:
+        assert _run(["check", str(watch)]) == 0
+        text = capsys.readouterr().out
+        assert _run(["check", str(watch), "--format", "json"]) == 0
+        return text, json.loads(capsys.readouterr().out)["streams"][0]["simulated"]
+
+    remedy = f"driftwatch recalibrate BUNDLE --for {watch} --out NEW"
+    text, simulated = told()
+    assert remedy in text
+    assert simulated
+    settings = yaml.safe_load(watch.read_text())
+    watch.write_text(yaml.safe_dump({**settings, "windows": {"sizes": [20, 100], "step": 10}}))
+    text, simulated = told()
+    assert remedy not in text
+    assert not simulated
+    kafka = {"kind": "kafka", "bootstrap_servers": "127.0.0.1:1", "topic": "cam"}
+    watch.write_text(yaml.safe_dump({**settings, "source": kafka, "roles": ["score"]}))
+    assert _run(["check", str(watch), "--offline"]) == 0
+    assert remedy not in capsys.readouterr().out, "who only scores simulates nothing"
+
+
+@pytest.mark.usefixtures("quick")
+def test_with_data_the_null_of_a_daemons_windows_is_simulated_too(bundle: Path, watch: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "now.npy", waves(700, seed=40)[:, 0].astype(np.uint8))
+    command = ["recalibrate", str(bundle), str(tmp_path / "now.npy"), "--for", str(watch), "--out"]
+    assert _run([*command, str(tmp_path / "new")]) == 0
+    found = load_reference(tmp_path / "new")
+    assert [null.is_of([20, 100], 10, by_time=True) for null in found.stored] == [True]
+
+
+@pytest.mark.parametrize("options", [[], ["--ordered"], ["--ordered", "--for"]])
+def test_refuses_to_do_nothing(
+    bundle: Path, watch: Path, tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [each for option in options for each in ([option, str(watch)] if option == "--for" else [option])]
+    assert _run(["recalibrate", str(bundle), *given, "--out", str(tmp_path / "new")]) == 2
+    assert "there is no data (name data that is normal now" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

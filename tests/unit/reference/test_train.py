@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from driftwatch.config import WindowsConfig
 from driftwatch.data.schema import TableSchema
 from driftwatch.errors import BundleError, DataError, DriftwatchError, TrainingError, UsageError
 from driftwatch.locations import Location, RemotePath
@@ -212,6 +213,20 @@ def test_a_checkpoint_of_another_configuration(images: Path, tmp_path: Path) -> 
     longer = Ear()
     longer.train(config(images, max_steps=5), tmp_path / "cam")
     assert [told.step for told in longer.steps] == [4, 5]
+
+
+def test_the_null_of_the_configured_windows_is_in_the_bundle(images: Path, tmp_path: Path) -> None:
+    first = Ear()
+    first.stop_when = lambda _, steps: steps == 19
+    with pytest.raises(Interrupted):
+        first.train(config(images), tmp_path / "cam")
+    second = Ear()
+    windows = WindowsConfig(sizes=[40, "5m"], step=20)
+    second.train(config(images).model_copy(update={"windows": windows}), tmp_path / "cam")
+    assert [told.step for told in second.steps] == [20], "windows have no part in training"
+    reference = load_reference(tmp_path / "cam")
+    assert len(reference.stored) == 1, "the bank is too small for the default windows"
+    assert reference.stored_null([40], 20, by_time=True) is not None
 
 
 def test_fresh_starts_anew(images: Path, tmp_path: Path) -> None:

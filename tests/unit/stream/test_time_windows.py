@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftwatch.reference.reference import Reference
+from driftwatch.config import WindowsConfig
+from driftwatch.reference.bundle import load_bundle
+from driftwatch.reference.recalibration import add_null
+from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert
@@ -31,6 +35,7 @@ from tests.synthetic import shuffled_rows, waves
 
 STEP, TICK_MS = 10, 1_000
 RULE = TimeRule((TimeSize("10s", 10_000), TimeSize("30s", 30_000)), TICK_MS, out_of_order_ms=2_000, budget=1e6)
+<<<<<<< HEAD
 FACTORY = Standards(
     sizes=[20, 100],
     step=STEP,
@@ -40,6 +45,23 @@ FACTORY = Standards(
     severity={"warning": 0.0, "critical": 50.0},
     by_time=RULE,
 )
+=======
+
+
+def new_factory() -> TesterFactory:
+    return TesterFactory(
+        sizes=[20, 100],
+        step=STEP,
+        budget=1e6,
+        min_effect=0.0,
+        resolve_after=3,
+        severity={"warning": 0.0, "critical": 50.0},
+        by_time=RULE,
+    )
+
+
+FACTORY = new_factory()
+>>>>>>> c034902 (Keep the null of any windows in a bundle, also by time: daemons with other windows than the usual simulated it at each start)
 EVERY_MS = 120
 """Of event time from one sample to the next."""
 
@@ -65,9 +87,11 @@ def log(reference: Reference) -> list[Pane]:
     return log_of(reference, np.concatenate(parts))
 
 
-def run(reference: Reference, log: list[Pane], *stops: int, at_once: int = 1) -> Tests:
+def run(
+    reference: Reference, log: list[Pane], *stops: int, at_once: int = 1, factory: TesterFactory = FACTORY
+) -> Tests:
     """All results over several stages, each taking up where the one before was stopped, as the test role does."""
-    make = lambda stream, version: FACTORY.standard(reference)  # noqa: E731
+    make = lambda stream, version: factory.standard(reference)  # noqa: E731
     whole, stage, start = Tests(), TestStage(make), 0
     for stop in (*stops, len(log)):
         for first in range(start, stop, at_once):
@@ -83,6 +107,18 @@ def run(reference: Reference, log: list[Pane], *stops: int, at_once: int = 1) ->
 
 def told(tests: Tests) -> tuple[list[bytes], list[bytes]]:
     return [each.to_json() for each in tests.windows], [encode_alert(each) for each in tests.alerts]  # type: ignore[arg-type]
+
+
+def test_results_are_the_same_with_the_null_in_the_bundle_to_the_last_bit(
+    bundle: Path, reference: Reference, log: list[Pane], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run(reference, log)
+    assert {each.size for each in expected.windows} == {20, 100, "10s", "30s"}
+    assert {each.state for each in expected.alerts} == {"firing", "resolved"}  # type: ignore[union-attr]
+    add_null(load_bundle(bundle), WindowsConfig(sizes=[20, 100, "10s", "30s"], step=STEP), tmp_path / "held")
+    held = replace(load_reference(tmp_path / "held"), version=reference.version)
+    monkeypatch.setattr("driftwatch.reference.reference.simulate_null", None)
+    assert told(run(held, log, factory=new_factory())) == told(expected)
 
 
 def test_windows_hold_what_ends_within_them(reference: Reference, log: list[Pane]) -> None:
