@@ -20,9 +20,9 @@ from tests.chaos.fleet import PRESENT
 from tests.chaos.intake import run_intake
 from tests.chaos.replay import run_replay
 from tests.chaos.report import report, report_intake, report_replay
-from tests.chaos.run import Struck, run_chaos
+from tests.chaos.run import WINDOWS, Struck, run_chaos
 from tests.chaos.versions import code_of
-from tests.synthetic import small_bundle
+from tests.synthetic import small_bundle, with_null
 
 BESIDE = 10
 """Faults of the cluster's daemons, to which a replay and an intake, that have no broker, get one each."""
@@ -57,7 +57,10 @@ def main(
         )
 
     folder = Path(tempfile.mkdtemp(prefix="driftwatch-chaos-"))
-    bundles = [small_bundle(folder), small_bundle(folder, "other", seed=7)]
+    plain = [small_bundle(folder, windows=(20, 100)), small_bundle(folder, "other", seed=7)]
+    (folder / "bundles").mkdir()
+    # Daemons are started hundreds of times: the null of their windows, by time and without, is in the bundles.
+    bundles = [with_null(each, folder / "bundles", *WINDOWS) for each in plain]
     versions = [code_of(before, folder), PRESENT] if before else [PRESENT]
     with start_nodes(nodes) as brokers:
         outcome = run_chaos(

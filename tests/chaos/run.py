@@ -33,7 +33,7 @@ from tests.chaos.verdict import judge
 from tests.cluster import Cluster
 
 PARTITIONS = 4
-STEP = 10
+WINDOWS, STEP = (20, 100, "10s"), 10
 LOOK_S = 5
 """After which replicas that were not told of another reference look for one."""
 
@@ -74,7 +74,7 @@ def settings(cluster: Cluster, reference: Path, nodes: Sequence[KafkaBroker]) ->
         "source": {**source, "bootstrap_servers": [f"127.0.0.1:{node.proxy}" for node in nodes]},
         "streams": [{"name": name, "reference": str(reference)} for name in STREAMS],
         "references": {"watch_s": LOOK_S},
-        "windows": {"sizes": [20, 100, "10s"], "step": STEP, "out_of_order": "2s"},
+        "windows": {"sizes": [*WINDOWS], "step": STEP, "out_of_order": "2s"},
     }
 
 

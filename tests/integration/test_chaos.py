@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.broker import KafkaBroker
-from tests.chaos.run import run_chaos
+from tests.chaos.run import WINDOWS, run_chaos
+from tests.synthetic import with_null
 
 KINDS = ("kill -9 in a switch", "frozen past its session")
 SEED = 5
@@ -14,7 +15,8 @@ SEED = 5
 def test_faults_change_nothing_that_is_committed(
     own_broker: KafkaBroker, bundle: Path, other: Path, tmp_path: Path
 ) -> None:
-    outcome = run_chaos([own_broker], [bundle, other], tmp_path, faults=KINDS, seed=SEED)
+    bundles = [with_null(each, tmp_path, *WINDOWS) for each in (bundle, other)]
+    outcome = run_chaos([own_broker], bundles, tmp_path, faults=KINDS, seed=SEED)
     assert outcome.exact, outcome
     expected = {each.what: each.expected for each in outcome.comparisons}
     assert min(expected.values()) > 0, "without panes, windows, alerts and dead letters nothing was tested"
