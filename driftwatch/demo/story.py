@@ -30,6 +30,7 @@ TRAINING_SAMPLES = 12_000
 BEFORE, DURING, AFTER = 3_000, 1_000, 2_000
 STEPS, MINUTES = 1_200, 0.4
 RATE = 240.0
+WINDOWS = WindowsConfig(sizes=[50, 200], step=10)
 PORT = 9464
 SEED = 7
 
@@ -76,6 +77,7 @@ def train_camera(folder: Path, stop: threading.Event, narrator: Narrator) -> Tra
     config = TrainConfig(
         data=DataConfig(train=[folder / "training.npy"]),
         output=OutputConfig(name=STREAM),
+        windows=WINDOWS,
         flow=FlowConfig(scales=2, steps=4, hidden=32),
         training=TrainingConfig(
             minutes=MINUTES, max_steps=STEPS, warmup_steps=100, validate_every=200, calibration_fraction=0.2, seed=SEED
@@ -119,7 +121,7 @@ def daemon_config(folder: Path) -> DaemonConfig:
     return DaemonConfig(
         source=ReplaySource(kind="replay", data=[folder / "stream.npy"], stream=STREAM, batch=10, rate=RATE),
         streams=[StreamConfig(name=STREAM, reference=folder / "reference")],
-        windows=WindowsConfig(sizes=[50, 200], step=10),
+        windows=WINDOWS,
         server=ServerConfig(port=_free_port(PORT)),
         log=LogConfig(level="error"),
     )
