@@ -199,11 +199,11 @@ class _Report:
                 console.print(f"{s.stream}: {remark}")
             for warning in s.warnings:
                 console.print(f"{s.stream}: warning: {warning}")
-            if s.simulated:
-                console.print(
-                    f"{s.stream}: each start takes seconds longer, since the bundle does not hold the null of these "
-                    f"windows; driftwatch recalibrate BUNDLE --for {self.config} --out NEW writes one that does"
-                )
+        if lacking := dict.fromkeys(s.reference for s in self.streams if s.simulated):
+            console.print(
+                f"{', '.join(lacking)}: each start takes seconds longer, as the bundle holds no null of these windows; "
+                f"driftwatch recalibrate BUNDLE --for {self.config} --out NEW writes one that does"
+            )
         if detected := detectable_table({s.reference: s.detectable for s in self.streams}):
             console.print()
             console.print(detected)

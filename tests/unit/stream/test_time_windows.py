@@ -35,21 +35,10 @@ from tests.synthetic import shuffled_rows, waves
 
 STEP, TICK_MS = 10, 1_000
 RULE = TimeRule((TimeSize("10s", 10_000), TimeSize("30s", 30_000)), TICK_MS, out_of_order_ms=2_000, budget=1e6)
-<<<<<<< HEAD
-FACTORY = Standards(
-    sizes=[20, 100],
-    step=STEP,
-    budget=1e6,
-    min_effect=0.0,
-    resolve_after=3,
-    severity={"warning": 0.0, "critical": 50.0},
-    by_time=RULE,
-)
-=======
 
 
-def new_factory() -> TesterFactory:
-    return TesterFactory(
+def new_standards() -> Standards:
+    return Standards(
         sizes=[20, 100],
         step=STEP,
         budget=1e6,
@@ -60,8 +49,7 @@ def new_factory() -> TesterFactory:
     )
 
 
-FACTORY = new_factory()
->>>>>>> c034902 (Keep the null of any windows in a bundle, also by time: daemons with other windows than the usual simulated it at each start)
+STANDARDS = new_standards()
 EVERY_MS = 120
 """Of event time from one sample to the next."""
 
@@ -88,10 +76,10 @@ def log(reference: Reference) -> list[Pane]:
 
 
 def run(
-    reference: Reference, log: list[Pane], *stops: int, at_once: int = 1, factory: TesterFactory = FACTORY
+    reference: Reference, log: list[Pane], *stops: int, at_once: int = 1, standards: Standards = STANDARDS
 ) -> Tests:
     """All results over several stages, each taking up where the one before was stopped, as the test role does."""
-    make = lambda stream, version: factory.standard(reference)  # noqa: E731
+    make = lambda stream, version: standards.standard(reference)  # noqa: E731
     whole, stage, start = Tests(), TestStage(make), 0
     for stop in (*stops, len(log)):
         for first in range(start, stop, at_once):
@@ -118,7 +106,7 @@ def test_results_are_the_same_with_the_null_in_the_bundle_to_the_last_bit(
     add_null(load_bundle(bundle), WindowsConfig(sizes=[20, 100, "10s", "30s"], step=STEP), tmp_path / "held")
     held = replace(load_reference(tmp_path / "held"), version=reference.version)
     monkeypatch.setattr("driftwatch.reference.reference.simulate_null", None)
-    assert told(run(held, log, factory=new_factory())) == told(expected)
+    assert told(run(held, log, standards=new_standards())) == told(expected)
 
 
 def test_windows_hold_what_ends_within_them(reference: Reference, log: list[Pane]) -> None:
@@ -146,7 +134,7 @@ def test_a_drift_is_seen_by_time_and_resolved(reference: Reference, log: list[Pa
 
 def test_patience_by_count_ends_no_alarm_that_windows_by_time_hold(reference: Reference, log: list[Pane]) -> None:
     """Where many samples come it is over before the next of these is tested."""
-    tester = StreamTester("a", FACTORY.standard(reference))
+    tester = StreamTester("a", STANDARDS.standard(reference))
     assert tester.policy.patience_ms == 3 * 30_000
     tester.policy = replace(tester.policy, resolve_after=10_000, patience=1)
     tester.state = PolicyState(firing=True, severity="warning", settled=100, stirred_ms=1_000_000)
@@ -172,7 +160,7 @@ def test_panes_taken_many_at_once_change_no_result(reference: Reference, log: li
 @pytest.mark.parametrize("stop", [7, 61, 140])
 def test_a_state_file_does_where_there_is_no_log_to_read_again(reference: Reference, stop: int) -> None:
     log = [replace(pane, logged_ms=0) for pane in log_of(reference, waves(600, seed=21), partitions=1)]
-    find = lambda stream, version: FACTORY.standard(reference)  # noqa: E731
+    find = lambda stream, version: STANDARDS.standard(reference)  # noqa: E731
     whole, first = Tests(), TestStage(find)
     first.feed_all(list(enumerate(log[:stop])), whole)
     kept = orjson.loads(orjson.dumps([whole.states, first.time_window_panes()]))
@@ -186,7 +174,7 @@ def test_a_state_file_does_where_there_is_no_log_to_read_again(reference: Refere
 
 
 def test_a_window_that_was_given_another_name_drifts_no_longer(reference: Reference) -> None:
-    standard = FACTORY.standard(reference)
+    standard = STANDARDS.standard(reference)
     assert standard.by_time
     assert standard.procedure.grid
     first = TimeWindows(standard.by_time, standard.procedure.grid, standard.examples)
@@ -199,7 +187,7 @@ def test_a_window_that_was_given_another_name_drifts_no_longer(reference: Refere
 
 
 def test_what_was_cut_into_other_ticks_is_not_taken_up(reference: Reference, log: list[Pane]) -> None:
-    standard = FACTORY.standard(reference)
+    standard = STANDARDS.standard(reference)
     assert standard.by_time
     assert standard.procedure.grid
     first = TimeWindows(standard.by_time, standard.procedure.grid, standard.examples)
@@ -221,7 +209,7 @@ def test_windows_by_count_are_those_of_whole_slices(reference: Reference, log: l
     whole = [found for pane in log if (found := slices.take(pane)) is not None]
     assert any(pane.unfinished for pane in log)
     assert {pane.n for pane in whole} == {STEP}
-    expected, standard = Tests(), replace(FACTORY.standard(reference), by_time=None)
+    expected, standard = Tests(), replace(STANDARDS.standard(reference), by_time=None)
     TestStage(lambda stream, version: standard).feed_all(list(enumerate(whole)), expected)
     found = [each for each in run(reference, log).windows if isinstance(each.size, int)]
     assert [each.to_json() for each in found] == [each.to_json() for each in expected.windows]
