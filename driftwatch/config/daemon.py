@@ -188,22 +188,28 @@ class DaemonConfig(Settings):
                 f"streams: {', '.join(registered)} of format avro or protobuf, "
                 "which needs a Kafka source with a schema_registry"
             )
-        if not isinstance(self.source, KafkaSource):
-            kind = "a replay" if isinstance(self.source, ReplaySource) else "a daemon that receives samples over HTTP"
-            names = [stream.name for stream in self.streams]
-            if self.source.stream is not None and self.source.stream not in names:
-                raise ValueError(f"source.stream: {self.source.stream!r} is not among the streams {', '.join(names)}")
-            if isinstance(self.source, HttpSource):
-                self.source.check_streams(names)
-            if any(isinstance(sink, KafkaSinkConfig) for sink in self.sinks):
-                raise ValueError(f"sinks: kind kafka needs a Kafka source; {kind} has no broker to write to")
-            if not self.has_both_roles:
-                raise ValueError(f"roles: {kind} runs both, score and test, in one process")
-            return self
-        others = [self.source.topic, *self.source.topics.model_dump(exclude={"alerts"}).values()]
+        if isinstance(self.source, KafkaSource):
+            self._check_topics(self.source)
+        else:
+            self._check_without_kafka(self.source)
+        return self
+
+    def _check_topics(self, source: KafkaSource) -> None:
+        others = [source.topic, *source.topics.model_dump(exclude={"alerts"}).values()]
         if self.alerts_topic in others:
             raise ValueError(f"sinks: topic {self.alerts_topic!r} is in use for something else; alerts need their own")
-        return self
+
+    def _check_without_kafka(self, source: HttpSource | ReplaySource) -> None:
+        kind = "a replay" if isinstance(source, ReplaySource) else "a daemon that receives samples over HTTP"
+        names = [stream.name for stream in self.streams]
+        if source.stream is not None and source.stream not in names:
+            raise ValueError(f"source.stream: {source.stream!r} is not among the streams {', '.join(names)}")
+        if isinstance(source, HttpSource):
+            source.check_streams(names)
+        if any(isinstance(sink, KafkaSinkConfig) for sink in self.sinks):
+            raise ValueError(f"sinks: kind kafka needs a Kafka source; {kind} has no broker to write to")
+        if not self.has_both_roles:
+            raise ValueError(f"roles: {kind} runs both, score and test, in one process")
 
 
 def load_config(path: str | Path) -> DaemonConfig:
