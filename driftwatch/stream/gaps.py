@@ -15,6 +15,7 @@ from kafka.partitioner.default import murmur2
 from driftwatch.config import KafkaSource
 from driftwatch.errors import MessageError
 from driftwatch.stream.dead_letters import origin_headers
+from driftwatch.stream.events import MessagesGone
 from driftwatch.stream.formats import require_format
 from driftwatch.stream.log import Outgoing, Partition
 from driftwatch.stream.positions import Position
@@ -53,6 +54,11 @@ class Gap:
     def count(self) -> int:
         """Number of offsets; there may be fewer messages, since transaction markers take offsets too."""
         return self.next - self.first
+
+    @property
+    def event(self) -> MessagesGone:
+        """The event that reports it."""
+        return MessagesGone(self.topic, self.partition, self.first, self.count, self.why)
 
     def letter(self, source: KafkaSource) -> Outgoing:
         """The dead letter that stands for the missing messages."""

@@ -12,7 +12,7 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.config import KafkaSource
-from driftwatch.stream.events import MessagesGone, Observer, Progress, StageTimed
+from driftwatch.stream.events import Observer, Progress, StageTimed
 from driftwatch.stream.gaps import Gap, encode_gap, find_gap, home
 from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.kafka_clients import open_consumer, open_producer, transactional
@@ -96,15 +96,10 @@ class ScoreRole(KafkaRole):
             if reassigned:
                 queue = deque(record for record in queue if record.topic_partition not in reassigned)
             if gaps or pinned:
-                marks = self._gap_messages(gaps, partitions)
-                commit(
-                    producer,
-                    member,
-                    marks,
-                    _offsets(stage.positions({*pinned, *(gap.topic_partition for gap in gaps)})),
-                )
+                passed = stage.positions({*pinned, *(gap.topic_partition for gap in gaps)})
+                commit(producer, member, self._gap_messages(gaps, partitions), _offsets(passed))
                 for gap in gaps:
-                    self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
+                    self.observe(gap.event)
             for partition, messages in polled.items():
                 if partition not in reassigned:
                     queue.extend(record_of(message) for message in messages)

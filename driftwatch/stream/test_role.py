@@ -20,7 +20,6 @@ from driftwatch.stream.dead_letters import DeadLetter
 from driftwatch.stream.events import (
     UNKNOWN,
     AlertRecalled,
-    MessagesGone,
     Observer,
     Progress,
     StageTimed,
@@ -270,7 +269,7 @@ class TestRole(KafkaRole):
             offsets[gap.topic_partition] = (gap.next if gap.why == "retention" else gap.first, rewind_metadata(0))
         commit(producer, member, [gap.letter(self.source) for gap in gaps], offsets)
         for gap in gaps:
-            self.observe(MessagesGone(gap.topic, gap.partition, gap.first, gap.count, gap.why))
+            self.observe(gap.event)
 
     def _recall(self, reader: KafkaConsumer) -> None:
         """Report the last alerts of each partition, so that a restarted daemon shows which are active."""
