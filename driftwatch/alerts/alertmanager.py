@@ -179,7 +179,7 @@ class AlertmanagerUpkeep:
         with self._lock:
             if not self._standing.take(alert, written_ms):
                 return
-            self._undelivered.append(alert.announced)
+            self._undelivered.append(alert.announced_in)
             self._save()
         self._changed.set()
 

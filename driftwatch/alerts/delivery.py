@@ -27,10 +27,12 @@ from driftwatch.stream.kafka_clients import open_consumer
 from driftwatch.stream.kafka_role import KafkaRole
 from driftwatch.stream.log import Record
 from driftwatch.stream.losses import Unready
-from driftwatch.stream.partitions import ANSWER_MS, POLL_MS, committed_offset
+from driftwatch.stream.partitions import ANSWER_MS, committed_offset
 from driftwatch.tracing import UNTRACED, Tracer, context_of
 
 MAX_POLL_INTERVAL_MS = 3_600_000
+WAIT_S = 0.2
+"""How long to wait for an alert before checking for a stop."""
 
 log = structlog.get_logger("driftwatch.alerts")
 
@@ -44,7 +46,7 @@ def deliver(
         Whether the alert is done with; False if delivery was given up because of `stop`.
     """
     started = time.perf_counter()
-    with tracer.span("deliver", parent=alert.announced or alert.trace, sink=sink.name, alert_id=alert.id) as span:
+    with tracer.span("deliver", parent=alert.announced_in or alert.trace, sink=sink.name, alert_id=alert.id) as span:
         try:
             sink.deliver(alert, stop)
         except SinkError as error:
@@ -200,7 +202,7 @@ class QueueDelivery:
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set; alerts queued by then are tried once more, and kept if that fails."""
         while not (stop.is_set() and not len(self._waiting)):
-            alert = self._waiting.first(POLL_MS / 1000)
+            alert = self._waiting.first(WAIT_S)
             if alert is None:
                 continue
             if not deliver(self._sink, alert, stop, self._observe, self._tracer):
@@ -214,7 +216,7 @@ def alert_of(record: Record) -> Announcement:
     Raises:
         MessageError: the message is not an alert.
     """
-    return replace(announcement.decode(record.value), announced=context_of(record.header))
+    return replace(announcement.decode(record.value), announced_in=context_of(record.header))
 
 
 def alert_partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:

@@ -159,7 +159,7 @@ class Alert:
         examples: for any kind of sample, if the alarm starts or worsens.
         since_ms: event time at which the alarm started; None where it is unknown.
         trace: context of the newest message of the window whose trace is sampled; empty if there is none.
-        announced: context of the span that announces it. Sent beside the event, not in it: it differs each time.
+        announced_in: context of the span that announces it. Sent beside the event, not in it: it differs each time.
     """
 
     id: str
@@ -176,7 +176,7 @@ class Alert:
     examples: Examples | None = None
     since_ms: int | None = None
     trace: str = ""
-    announced: str = field(default="", compare=False)
+    announced_in: str = field(default="", compare=False)
 
     @property
     def end_ms(self) -> int:

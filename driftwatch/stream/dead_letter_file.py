@@ -22,6 +22,11 @@ VALUE_BYTES = 64 << 10
 log = structlog.get_logger("driftwatch.intake")
 
 
+def intake_dead_letters(state_dir: Path | None) -> DeadLetterFile | None:
+    """The file of an intake's dead letters; None without a folder for it."""
+    return DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
+
+
 class DeadLetterFile:
     """Lines of JSON, newest last; readable by the daemon's user alone, since messages hold samples.
 

@@ -23,7 +23,7 @@ from driftwatch.config import ForwardConfig, HttpSource
 from driftwatch.errors import MessageError
 from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.connecting import client_options
-from driftwatch.stream.dead_letter_file import DeadLetterFile
+from driftwatch.stream.dead_letter_file import intake_dead_letters
 from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Observer, Progress, StageTimed
 from driftwatch.stream.intake import WAIT_S, Closing, IntakeQueue, record_of
 from driftwatch.stream.kafka_clients import (
@@ -75,7 +75,7 @@ class ForwardRole(Reconnecting):
         self._source = source
         self._target = target
         self._queue = queue
-        self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
+        self._dead_letters = intake_dead_letters(state_dir)
         self._held: list[Record] = []
         self._singly = False
         self._tracer = tracer

@@ -14,7 +14,7 @@ import structlog
 
 from driftwatch.config import HttpSource
 from driftwatch.stream.announcement import Announcement
-from driftwatch.stream.dead_letter_file import DeadLetterFile
+from driftwatch.stream.dead_letter_file import intake_dead_letters
 from driftwatch.stream.events import UNKNOWN, BatchSeen, Observer, Progress
 from driftwatch.stream.intake import TOPIC, WAIT_S, Closing, IntakeQueue, record_of
 from driftwatch.stream.local import LocalStages
@@ -70,7 +70,7 @@ class IntakeRole:
         self._observe = observer
         self._streams = streams
         self._path = state_dir / "intake.json" if state_dir else None
-        self._dead_letters = DeadLetterFile(state_dir / "intake.dead-letters.jsonl") if state_dir else None
+        self._dead_letters = intake_dead_letters(state_dir)
         self._resume = partial(
             LocalStages,
             stage,

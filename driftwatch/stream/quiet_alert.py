@@ -28,7 +28,7 @@ class QuietAlert:
         topic: of the last message before the silence, or of the one that ended it.
         partition: of the topic.
         offset: of that message.
-        announced: context of the span that announces it. Sent beside the event, not in it: it differs each time.
+        announced_in: context of the span that announces it. Sent beside the event, not in it: it differs each time.
     """
 
     id: str
@@ -41,7 +41,7 @@ class QuietAlert:
     topic: str
     partition: int
     offset: int
-    announced: str = field(default="", compare=False)
+    announced_in: str = field(default="", compare=False)
 
     @property
     def began_ms(self) -> int:

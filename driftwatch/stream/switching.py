@@ -40,7 +40,7 @@ class SwitchingTester:
         self.stream = stream
         self._find = find
         self._current = find(stream, None)
-        self._policy, self._newest = state.policy, state.reference
+        self._policy, self._newest_version = state.policy, state.reference
         self._bets, self._by_time = dict(state.bets), dict(state.by_time)
         self._testers: dict[str, StreamTester] = {}
         self._untestable: dict[str, list[Pane]] = {}
@@ -69,7 +69,7 @@ class SwitchingTester:
     @property
     def newest(self) -> StreamTester | None:
         """The tester for the newest pane's reference, if that is available."""
-        return self._testers.get(self._newest)
+        return self._testers.get(self._newest_version)
 
     @property
     def panes(self) -> Mapping[str, Sequence[Pane]]:
@@ -88,7 +88,7 @@ class SwitchingTester:
         bets = {version: tester.bets for version, tester in self._testers.items()}
         known = {version: each for version, each in bets.items() if each is not None}
         timed = {version: tester.by_time.state() for version, tester in self._testers.items() if tester.by_time}
-        return TestState(self._newest, self._policy, {**self._bets, **known}, {**self._by_time, **timed})
+        return TestState(self._newest_version, self._policy, {**self._bets, **known}, {**self._by_time, **timed})
 
     def time_window_panes(self) -> dict[str, Mapping[str, Any]]:
         """The panes held by windows by time, JSON-able, by the version of their reference."""
@@ -175,7 +175,7 @@ class SwitchingTester:
 
     def _retire_others(self, pane: Pane) -> None:
         """Drop references that had no panes for as many samples as the longest window holds."""
-        self._newest = pane.reference
+        self._newest_version = pane.reference
         self._samples_since[pane.reference] = 0
         longest = max(self._current.procedure.nulls) if self._current else 0
         for version in self._samples_since.keys() - {pane.reference}:

@@ -211,7 +211,7 @@ class TestRole(KafkaRole):
                 self._alerts_topic,
                 announcement.key_of(each).encode(),
                 announcement.encode(each),
-                headers=(("content-type", CONTENT_TYPE.encode()), *trace_headers(each.announced)),
+                headers=(("content-type", CONTENT_TYPE.encode()), *trace_headers(each.announced_in)),
             )
             for each in tests.alerts
         ]

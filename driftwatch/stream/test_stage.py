@@ -244,7 +244,7 @@ class TestStage:
             **measured,
             alert_id=alert.id,
         ) as span:
-            return replace(alert, announced=span.context)
+            return replace(alert, announced_in=span.context)
 
     def _begin(self, stream: str) -> Event | None:
         if self._find(stream, None) is None:

@@ -288,7 +288,7 @@ def test_each_attempt_to_tell_an_alert_is_in_its_trace_and_what_is_told_again_is
         tracer = open_tracer(TracingConfig(endpoint=endpoint.url, headers={}))
         settings, events = config(server.url, resend_s=1, expires_s=60), list[Event]()
         with upkeep(settings, events, tracer=tracer) as kept:
-            kept.submit(replace(firing(), announced=announced))
+            kept.submit(replace(firing(), announced_in=announced))
             eventually("it is told again", lambda: len(server.received) >= 3)
         tracer.close()
         first, second = endpoint.spans("deliver")

@@ -102,7 +102,7 @@ def test_a_message_s_trace_leads_to_the_alert_that_it_set_off(reference: Referen
     last = alert.window.offsets[0].last
     assert alert.trace == context(last if last % 3 != 2 else last - 1), "of the newest that is sampled"
     assert told.trace == alert.trace.split("-")[1]
-    assert told.context == alert.announced
+    assert told.context == alert.announced_in
     assert tested.place in told.links
     assert told.attributes["driftwatch.alert_id"] == alert.id
 
@@ -111,7 +111,7 @@ def test_the_event_is_the_same_to_the_byte_traced_or_not(reference: Reference, r
     first, second = traced(reference, records)[0], traced(reference, records)[0]
     (plain,) = untraced = alerts_of(reference, panes_of(reference, records)[0])
     assert list(map(encode_alert, first)) == list(map(encode_alert, second)) == list(map(encode_alert, untraced))
-    assert first[0].announced != second[0].announced
+    assert first[0].announced_in != second[0].announced_in
     assert orjson.loads(encode_alert(plain))["traceparent"] == plain.trace
     assert decode_alert(encode_alert(plain)) == plain
 
