@@ -106,7 +106,7 @@ class TestRole(KafkaRole):
         self._recall(reader)
         subscription = self.subscribe(consumer, self.source.topics.panes)
         lag = LagMeter(subscription, self.observe)
-        stages: dict[int, TestStage] = {}
+        stages: dict[TopicPartition, TestStage] = {}
         waiting = Waiting(consumer, self._want, self._patience_s, self.observe)
         clients.callback(waiting.close)
         ready, reported = False, None
@@ -123,7 +123,7 @@ class TestRole(KafkaRole):
                 ready = True
                 self.connected()
             self.observe(Progress("polled", self.name))
-            waiting.look(lambda partition, pane: stages[partition.partition].lacks(pane))
+            waiting.look(lambda partition, pane: stages[partition].lacks(pane))
             read = {
                 partition: list(map(record_of, polled[partition]))
                 for partition in polled
@@ -141,7 +141,7 @@ class TestRole(KafkaRole):
     def _work(
         self,
         read: Mapping[TopicPartition, Sequence[Record]],
-        stages: Mapping[int, TestStage],
+        stages: Mapping[TopicPartition, TestStage],
         waiting: Waiting,
         commit_all: Callable[[Sequence[Outgoing], Offsets], None],
     ) -> None:
@@ -152,7 +152,7 @@ class TestRole(KafkaRole):
         with self._tracer.span("test", links=scored, panes=len(scored)) as span:
             tests.trace = span.context
             for partition, records in read.items():
-                stage = stages[partition.partition]
+                stage = stages[partition]
                 before = stage.next_offset
                 outgoing += self._feed(stage, partition, records, waiting, tests)
                 states, tests.states = tests.states, {}
@@ -221,7 +221,7 @@ class TestRole(KafkaRole):
         self,
         subscription: Subscription,
         stored: StateTopic,
-        stages: dict[int, TestStage],
+        stages: dict[TopicPartition, TestStage],
         waiting: Waiting,
     ) -> tuple[set[TopicPartition], list[Gap]]:
         """Resume new partitions: read policy states from their topic, and rewind so that windows are refilled.
@@ -233,12 +233,12 @@ class TestRole(KafkaRole):
         revoked, assigned = subscription.take_rebalance()
         waiting.forget([*revoked, *assigned])
         for each in revoked:
-            stages.pop(each.partition, None)
+            stages.pop(each, None)
         gaps: list[Gap] = []
         for each, (begin, end) in extents(consumer, assigned).items():
             committed = committed_offset(consumer, each)
             if committed is None:
-                stages[each.partition] = TestStage(self._find, tracer=self._tracer)
+                stages[each] = TestStage(self._find, tracer=self._tracer)
                 consumer.seek(each, begin)
                 continue
             self.require_end(each, end, committed.offset)
@@ -253,7 +253,7 @@ class TestRole(KafkaRole):
                     topic=self.source.topics.state,
                     partition=each.partition,
                 )
-            stage = stages[each.partition] = TestStage(self._find, tested=tested, states=states, tracer=self._tracer)
+            stage = stages[each] = TestStage(self._find, tested=tested, states=states, tracer=self._tracer)
             for event in stage.begun:
                 self.observe(event)
             # Windows start empty after a gap, as they do after one in the input.
