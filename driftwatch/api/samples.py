@@ -91,7 +91,7 @@ def in_memory(data: InMemory, names: Collection[str] | None = None, unread: Coll
         held = _converted(data, names, unread)
     except MessageError as error:
         raise DataError(error.what, where=": ".join(filter(None, (WHERE, error.where))), remedy=error.remedy) from None
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise DataError(f"cannot be read: {error}", where=WHERE) from None
     if held is None:
         raise DataError(
@@ -108,6 +108,8 @@ def in_memory(data: InMemory, names: Collection[str] | None = None, unread: Coll
 def _converted(data: Any, names: Collection[str] | None, unread: Collection[str]) -> Any:
     if isinstance(data, torch.Tensor):
         return _of_tensor(data)
+    if isinstance(data, np.ndarray | np.void) and data.dtype.names:  # records, whose fields are columns
+        data = {name: data[name] for name in data.dtype.names}
     if (by_name := _by_name(data, names, unread)) is not None:
         return by_name
     if isinstance(data, list | tuple) and data:
@@ -120,7 +122,7 @@ def _converted(data: Any, names: Collection[str] | None, unread: Collection[str]
         return data.to_arrow()
     if hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
-    return np.asarray(data) if hasattr(data, "__array__") else None
+    return _unmasked(data) if hasattr(data, "__array__") else None
 
 
 def _by_name(data: Any, names: Collection[str] | None, unread: Collection[str]) -> pa.Table | None:
@@ -147,12 +149,19 @@ def _is_column(value: Any) -> bool:
 
 def _stacked(data: Sequence[Any]) -> NDArray[Any] | None:
     """Samples in a list as one array; None if they are not numbers."""
-    held = np.stack([_of_tensor(each) if isinstance(each, torch.Tensor) else np.asarray(each) for each in data])
+    held = np.stack([_of_tensor(each) if isinstance(each, torch.Tensor) else _unmasked(each) for each in data])
     return held if held.dtype.kind in "biuf" else None
 
 
+def _unmasked(data: Any) -> NDArray[Any]:
+    """The values of an array, with NaN or None for those that are masked: what is under a mask is no measurement."""
+    if not np.ma.is_masked(data):
+        return np.asarray(data)
+    return np.where(np.ma.getmaskarray(data), np.array(np.nan if data.dtype.kind in "biuf" else None), np.asarray(data))
+
+
 def _of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
-    on_host = tensor.detach().cpu()
+    on_host = tensor.detach().cpu().resolve_neg()
     return np.asarray((on_host.float() if on_host.dtype == torch.bfloat16 else on_host).numpy())
 
 

@@ -51,6 +51,7 @@ TABLES: dict[str, Callable[[Path], Any]] = {
     "columns of lists": lambda _: {"id": ["x"] * len(FRAME), **FRAME.to_dict("list")},
     "columns of pandas": lambda _: dict(FRAME.items()),
     "columns of arrays": lambda _: {name: FRAME[name].to_numpy() for name in FRAME},
+    "records, in another order": lambda _: FRAME[["income", "town", "age"]].to_records(),
     "path": lambda folder: Path(in_csv(folder)),
     "text of a path": in_csv,
     "URL": in_url,
@@ -68,6 +69,8 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "list of pictures": lambda: [Image.fromarray(image[0].astype(np.uint8)) for image in IMAGES],
     "pandas": lambda: pd.DataFrame(IMAGES.reshape(len(IMAGES), -1)).rename(columns=str),
     "polars": lambda: pl.DataFrame(IMAGES.reshape(len(IMAGES), -1)),
+    "negated view": lambda: torch._neg_view(torch.from_numpy(-IMAGES)),
+    "nothing masked": lambda: np.ma.masked_array(IMAGES, mask=np.zeros(IMAGES.shape)),
     "column of pandas": lambda: pd.Series(list(IMAGES)),
     "column of polars": lambda: pl.Series(IMAGES.reshape(len(IMAGES), -1).tolist()),
 }
@@ -114,6 +117,8 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         (torch.tensor(1.0), r"^data: is a single value"),
         (FRAME[:0], r"^data, rows from 0: holds no samples"),
         (np.ones((5, 2)), r"^data, rows from 0: has shape \(5, 2\) \(expected \(N, 3\)\)"),
+        (FRAME[:2].assign(age=[1, 10**400]), r"^data: cannot be read: int too large"),
+        (memoryview(np.ones((5, 3))), r"^data: cannot be read: multi-dimensional"),
         ("none.csv", r"^none.csv: no such file"),
     ],
     ids=[
@@ -140,6 +145,8 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         "tensor of a number",
         "no rows",
         "shape",
+        "beyond any float",
+        "memory",
         "path",
     ],
 )
@@ -166,6 +173,22 @@ def test_however_python_holds_what_is_missing(people: driftwatch.Reference, colu
     objects.loc[:2, column] = missing
     for data in (objects, objects.to_dict("records"), objects.to_dict("list"), objects.to_numpy()):
         np.testing.assert_allclose(people.score(data).score, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("of", [list, tuple, lambda masked: masked])
+def test_what_is_under_a_mask_is_no_measurement(pictures: driftwatch.Reference, of: Callable[[Any], Any]) -> None:
+    masked = np.ma.masked_array(IMAGES, mask=np.arange(len(IMAGES))[:, None, None, None] == 2 * np.ones((1, 1, 8, 8)))
+    with pytest.raises(driftwatch.DriftwatchError, match=r"^data, sample 2: holds null"):
+        pictures.score(of(masked))
+
+
+def test_masked_cells_are_missing(people: driftwatch.Reference) -> None:
+    hidden = np.arange(len(FRAME)) < 3
+    expected = people.score(FRAME.assign(age=FRAME.age.where(~hidden), town=FRAME.town.where(~hidden))).score
+    cells = np.stack([hidden, np.zeros(len(FRAME)), hidden], axis=1)
+    columns = {name: np.ma.masked_array(FRAME[name].to_numpy(), mask=cells[:, j]) for j, name in enumerate(FRAME)}
+    for data in (np.ma.masked_array(FRAME.to_numpy(), mask=cells), columns):
+        np.testing.assert_array_equal(people.score(data).score, expected)
 
 
 def test_values_of_several_types_are_read_one_by_one(people: driftwatch.Reference) -> None:
