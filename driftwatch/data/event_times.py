@@ -9,17 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from driftwatch.data.arrow_columns import is_text
+from driftwatch.data.arrow_columns import is_number, is_text
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.refused_rows import Refusals
 from driftwatch.errors import DataError
 from driftwatch.locations import Location
 
 READ_ROWS = 65_536
-EXPECTED = "expected dates, times, ISO 8601 texts, or seconds or milliseconds since 1970"
+EXPECTED = "expected dates, times, ISO 8601 texts, or seconds, milli-, micro- or nanoseconds since 1970"
 
-MILLISECONDS = 1e11
-"""Numbers of at least this size are milliseconds, smaller ones seconds; in seconds, it would be the year 5138."""
+EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999, which RFC 3339 can express."""
+
+MILLISECONDS, MICROSECONDS, NANOSECONDS = 1e11, 1e14, 1e17
+"""Numbers of at least this size are in this unit, smaller ones in the one before, first seconds; in that one, it would
+be the year 5138."""
 
 _CELLS = ("us", "ns")
 _ZONED = r"(Z|[+-]\d{2}:?\d{2})$"
@@ -91,17 +95,26 @@ class EventTimes:
             yield block
 
     def _milliseconds(self, cells: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        if cells.null_count:
-            row = rows[np.flatnonzero(cells.is_null().to_numpy(zero_copy_only=False))[0]]
+        if pa.types.is_dictionary(cells.type):
+            cells = cells.dictionary_decode()
+        numbers = pa.types.is_decimal(cells.type) or is_number(cells.type)
+        if numbers:
+            cells = cells.cast(pa.float64(), safe=False)
+        missing = cells.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        if missing.any():
             raise DataError(
-                f"row {row} has no time", where=self._place, remedy="leave such rows out, or name another column"
+                f"row {rows[np.flatnonzero(missing)[0]]} has no time",
+                where=self._place,
+                remedy="leave such rows out, or name another column",
             )
-        kind = cells.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            numbers = cells.to_numpy(zero_copy_only=False).astype(np.float64)
-            return (
-                np.asarray(np.where(np.abs(numbers) < MILLISECONDS, numbers * 1000, numbers)).round().astype(np.int64)
-            )
+        found = _of_numbers(cells.to_numpy(zero_copy_only=False)) if numbers else self._of_moments(cells)
+        beyond = np.flatnonzero((found < EARLIEST_MS) | (found > LATEST_MS))
+        if len(beyond):
+            held = f"row {rows[beyond[0]]} holds {cells[int(beyond[0])]}, which is no time of the years 1 to 9999"
+            raise DataError(held, where=self._place, remedy=EXPECTED)
+        return np.asarray(found, np.int64)
+
+    def _of_moments(self, cells: pa.Array) -> NDArray[np.int64]:
         for unit in _CELLS:
             try:
                 found = self._moments(cells, unit).cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
@@ -121,3 +134,10 @@ class EventTimes:
         elif not pa.types.is_timestamp(cells.type):
             cells = pc.cast(cells, pa.timestamp(unit))
         return cells.cast(pa.timestamp(cells.type.unit))
+
+
+def _of_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Milliseconds from numbers of any unit."""
+    size = np.abs(numbers)
+    per_ms = np.select([size < MILLISECONDS, size < MICROSECONDS, size < NANOSECONDS], [1e-3, 1.0, 1e3], 1e6)
+    return np.asarray((numbers / per_ms).round())

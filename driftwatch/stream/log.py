@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from driftwatch.data.event_times import EARLIEST_MS, LATEST_MS
 from driftwatch.errors import MessageError
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
-
-EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
-"""The years 1 to 9999, which RFC 3339 can express; Kafka accepts any number as a timestamp."""
 
 
 @dataclass(frozen=True)

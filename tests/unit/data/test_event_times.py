@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from driftwatch.data.event_times import EventTimes
@@ -34,8 +37,27 @@ def written(folder: Path, suffix: str, values: Any) -> Path:
         (["2026-11-27 10:00:00.250123456", "2026-11-27 11:00:00", "2026-11-28 00:00:00"], FIRST_MS + 3_599_750),
         (np.array([FIRST_MS, FIRST_MS + 1, FIRST_MS + 2]), FIRST_MS + 1),
         (np.array([FIRST_MS / 1000, FIRST_MS / 1000 + 2, FIRST_MS / 1000 + 3]), FIRST_MS + 2_000),
+        (np.array([FIRST_MS, FIRST_MS + 1, FIRST_MS + 2]) * 1_000, FIRST_MS + 1),
+        (np.array([FIRST_MS, FIRST_MS + 1, FIRST_MS + 2]) * 1_000_000, FIRST_MS + 1),
+        ([Decimal(FIRST_MS) / 1000, Decimal(FIRST_MS + 1) / 1000, Decimal(FIRST_MS + 2) / 1000], FIRST_MS + 1),
+        (
+            pd.Categorical(["2026-11-27T10:00:00.250Z", "2026-11-27T11:00:00Z", "2026-11-28T00:00:00Z"]),
+            FIRST_MS + 3_599_750,
+        ),
     ],
-    ids=["UTC", "Berlin", "no zone", "texts with zones", "texts", "milliseconds", "seconds"],
+    ids=[
+        "UTC",
+        "Berlin",
+        "no zone",
+        "texts with zones",
+        "texts",
+        "milliseconds",
+        "seconds",
+        "microseconds",
+        "nanoseconds",
+        "decimals",
+        "categories",
+    ],
 )
 def test_times_of_every_type_are_read(tmp_path: Path, suffix: str, values: Any, second_ms: int) -> None:
     times = EventTimes(written(tmp_path, suffix, values), "seen")
@@ -72,10 +94,16 @@ def test_lines_that_are_no_rows_keep_their_numbers(tmp_path: Path) -> None:
         ([1.0, None, 3.0], "column seen: row 1 has no time"),
         (["2026-11-27", "soon", "later"], "column seen: contains a value that is not a time"),
         ([True, False, True], "column seen: contains a value that is not a time"),
+        (pa.array([1.0, np.nan, 3.0]), "column seen: row 1 has no time"),
+        ([1.0, 2.0, np.inf], "column seen: row 2 holds inf, which is no time of the years 1 to 9999"),
+        ([1.0, 2.0, 1e300], "column seen: row 2 holds 1e\\+300, which is no time of the years 1 to 9999"),
     ],
 )
 def test_what_is_no_time_is_told(tmp_path: Path, values: Any, told: str) -> None:
-    times = EventTimes(written(tmp_path, ".parquet", values), "seen")
+    path = tmp_path / "table.parquet"
+    # Not by pandas, which would write NaN as null.
+    pq.write_table(pa.table({"seen": values}), path)
+    times = EventTimes(path, "seen")
     with pytest.raises(DataError, match=told):
         times.of(np.arange(3))
 
