@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from driftwatch.config import DaemonConfig, StreamConfig
 
 
+KINDS = ("", ".windows", ".periods")
+"""What tells the tables of one --out apart, in the names of their files."""
+
+
 def backtest(
     config: Annotated[Path, typer.Argument(help="Daemon configuration, YAML.", show_default=False)],
     data: Annotated[str, typer.Argument(help=f"Past data, in its original order: {DATA_HELP}", show_default=False)],
@@ -46,7 +50,7 @@ def backtest(
     from driftwatch.backtest.output import alarm_columns, period_columns, to_json, window_columns
     from driftwatch.backtest.watching import Backtest
     from driftwatch.cli.backtest_tables import show
-    from driftwatch.cli.tables import FileTable, check_place
+    from driftwatch.cli.tables import FileTable, check_place, spare_data
     from driftwatch.config import load_config
     from driftwatch.daemon import load_references
     from driftwatch.data.readers import open_dataset
@@ -61,6 +65,8 @@ def backtest(
     chosen = _stream(loaded, stream)
     loaded = loaded.model_copy(update={"streams": [chosen]})
     dataset = open_dataset(data)
+    places = {} if place is None else {kind: place.with_name(f"{place.stem}{kind}{place.suffix}") for kind in KINDS}
+    spare_data(dataset, places.values())
     with stderr().status("loading the reference and calibrating thresholds"):
         (reference,) = load_references(loaded).values()
         work = Backtest(loaded, reference, dataset, time)
@@ -68,10 +74,10 @@ def backtest(
     with sample_progress() as progress:
         task = progress.add_task("watching", total=dataset.rows)
         work.run(history, lambda samples: progress.advance(task, samples))
-    if place is not None:
+    if places:
         tables = {"": alarm_columns(history), ".windows": window_columns(history), ".periods": period_columns(history)}
         for kind, columns in tables.items():
-            with FileTable(place.with_name(f"{place.stem}{kind}{place.suffix}")) as table:
+            with FileTable(places[kind]) as table:
                 table.write(columns)
     if picture is not None:
         from driftwatch.backtest.picture import write_picture

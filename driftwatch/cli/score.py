@@ -51,7 +51,7 @@ def score(
 
     Rows that cannot be read are skipped and reported, with --out in NAME.refused.SUFFIX; if most are such, it fails.
     """
-    from driftwatch.cli.tables import FileTable, JsonLines, TextTable, check_place
+    from driftwatch.cli.tables import FileTable, JsonLines, TextTable, check_place, spare_data
 
     place = None if out is None else locate(out)
     if place is not None:
@@ -65,6 +65,8 @@ def score(
 
     scorer = open_scorer(bundle, device)
     dataset = open_dataset(data)
+    if place is not None:
+        spare_data(dataset, (place, windows_path(place), refused_path(place)))
     null = _null(scorer, window, dataset) if window else None
     threshold = side_by_side(window) if window else 0.0
     count = tested = alarms = 0
@@ -99,8 +101,7 @@ def score(
     _print_totals(count, tested, window, place)
     if window:
         stderr().print("\n".join(_alarm_rule(window, alarms)))
-    if refusals.rows:
-        _report_refused(refusals.rows, place)
+    _report_refused(refusals.rows, place)
 
 
 def _write(part: Scored, refusals: Refusals, samples: AnyTable | None, windows: AnyTable | None) -> None:
@@ -118,7 +119,7 @@ def _print_totals(count: int, tested: int, window: int | None, out: Location | N
     if window:
         left = count - tested * window
         totals.append(f"{tested} windows of {window}" + (f", {left} samples left over" if left else ""))
-    places = [str(each) for each in ((out, windows_path(out)) if window else (out,))] if out else []
+    places = [str(each) for each in ((out, windows_path(out)) if tested else (out,))] if out else []
     stderr().print(", ".join(totals) + (f" -> {', '.join(places)}" if places else ""))
 
 
@@ -158,10 +159,13 @@ def _report_refused(refused: Sequence[RefusedRow], out: Location | None) -> None
     console = stderr()
     named = ""
     if out is not None:
-        with FileTable(beside := out.with_name(f"{out.stem}.refused{out.suffix}")) as table:
-            columns = {name: np.array([getattr(row, name) for row in refused]) for name in ("index", "where", "reason")}
-            table.write(columns)
-        named = f" -> {beside}"
+        with FileTable(refused_path(out)) as table:
+            if refused:
+                names = ("index", "where", "reason")
+                table.write({name: np.array([getattr(row, name) for row in refused]) for name in names})
+        named = f" -> {table.path}"
+    if not refused:
+        return
     console.print(f"warning: skipped {len(refused):,} rows that cannot be read{named}", soft_wrap=True)
     for row in refused[:SHOWN_REFUSED]:
         console.print(f"  {row}", soft_wrap=True)
@@ -172,3 +176,8 @@ def _report_refused(refused: Sequence[RefusedRow], out: Location | None) -> None
 def windows_path(out: Location) -> Location:
     """The file for rows of windows, next to that of samples."""
     return out.with_name(f"{out.stem}.windows{out.suffix}")
+
+
+def refused_path(out: Location) -> Location:
+    """The file for rows that were skipped, next to that of samples."""
+    return out.with_name(f"{out.stem}.refused{out.suffix}")

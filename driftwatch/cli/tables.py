@@ -6,8 +6,8 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -20,6 +20,8 @@ from driftwatch.locations import Location, RemotePath
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from driftwatch.data.readers import Dataset
 
 Columns = Mapping[str, NDArray[np.generic]]
 
@@ -39,6 +41,8 @@ class TableWriter(Protocol):
 
 class FileTable:
     """A table in a file, which appears under its name only when it is complete.
+
+    A table without rows leaves no file, not even that of an earlier run, which would be taken for this one's.
 
     Args:
         path: or URL; ends in ``.csv``, ``.parquet`` or ``.jsonl``.
@@ -64,6 +68,9 @@ class FileTable:
         traceback: TracebackType | None,
     ) -> None:
         if self._partial is None:
+            if error is None:
+                with self._as_data_error():
+                    _remove(self.path)
             return
         try:
             with self._as_data_error():
@@ -114,6 +121,29 @@ def _partial_of(path: Location) -> Path:
     handle, name = tempfile.mkstemp(prefix="driftwatch-", suffix=path.suffix)
     os.close(handle)
     return Path(name)
+
+
+def _remove(path: Location) -> None:
+    if isinstance(path, Path):
+        path.unlink(missing_ok=True)
+    else:
+        with suppress(OSError):  # who may write there need not have the right to remove
+            path.remove()
+
+
+def spare_data(dataset: Dataset, tables: Iterable[Location]) -> None:
+    """Refuse tables in place of the data that they are made from.
+
+    Raises:
+        UsageError: one would replace a file of the data.
+    """
+    for table in tables:
+        for file in dataset.files():
+            same = file == table
+            if isinstance(file, Path) and isinstance(table, Path) and file.suffix == table.suffix and table.exists():
+                same = file.samefile(table)
+            if same:
+                raise UsageError("is the data itself", where=str(table), remedy="choose another --out")
 
 
 def check_place(path: Location) -> None:

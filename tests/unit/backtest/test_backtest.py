@@ -242,6 +242,8 @@ def test_what_cannot_be_is_told_before_the_work(
     assert backtest(config, data, "--picture", tmp_path / "a.pdf") == 2
     assert "end it in .png" in capsys.readouterr().err
     assert backtest(config, data, "--out", tmp_path / "a.txt") == 2
+    assert backtest(config, data, "--out", data) == 2
+    assert "is the data itself" in capsys.readouterr().err
     assert backtest(config, data, "--time", "sen") == 1
     assert "is it 'seen'" in capsys.readouterr().err
 

@@ -97,6 +97,30 @@ def test_a_bad_row_is_left_out_and_told_of(
     ]
 
 
+def test_nothing_is_left_of_what_an_earlier_run_refused(table_bundle: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "rows.csv", tmp_path / "s.csv"
+    rows(60, seed=1).assign(age=["old", *range(59)]).to_csv(data, index=False)
+    assert _run(["score", str(table_bundle), str(data), "--window", "50", "--out", str(out)]) == 0
+    left = [out, tmp_path / "s.windows.csv"]
+    assert sorted(tmp_path.glob("s*")) == [out, tmp_path / "s.refused.csv", left[1]]
+    rows(60, seed=1).to_csv(data, index=False)
+    assert _run(["score", str(table_bundle), str(data), "--window", "50", "--out", str(out)]) == 0
+    assert sorted(tmp_path.glob("s*")) == left
+
+
+@pytest.mark.parametrize(("name", "out"), [("a.csv", "a.csv"), ("a.windows.csv", "a.csv"), ("a.csv", "link.csv")])
+def test_the_data_is_not_replaced_by_its_scores(
+    table_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, out: str
+) -> None:
+    data = tmp_path / name
+    rows(60, seed=1).to_csv(data, index=False)
+    (tmp_path / "link.csv").symlink_to(data)
+    before = data.read_bytes()
+    assert _run(["score", str(table_bundle), str(data), "--window", "50", "--out", str(tmp_path / out)]) == 2
+    assert "is the data itself (choose another --out)" in capsys.readouterr().err
+    assert data.read_bytes() == before
+
+
 def test_what_pillow_warns_of_is_not_on_the_terminal(
     bundle: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
