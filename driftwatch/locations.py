@@ -107,7 +107,7 @@ class RemotePath:
         fixed = RemotePath(self.url.partition("*")[0].rpartition("/")[0])
         with self._file_system() as (files, path), fixed._file_system() as (_, start):
             files.invalidate_cache()
-            return fixed._named((found for found in files.glob(path) if files.isfile(found)), start)
+            return fixed._named((found for found in files.glob(_no_brackets(path)) if files.isfile(found)), start)
 
     def _named(self, paths: Any, start: str) -> list[RemotePath]:
         """The locations of file-system paths that begin with this one's own, `start`."""
@@ -205,7 +205,12 @@ def matching_files(pattern: Location) -> Sequence[Location]:
     if isinstance(pattern, RemotePath):
         return pattern.matching()
     root = Path(pattern.anchor)
-    return sorted(path for path in root.glob(str(pattern.relative_to(root))) if path.is_file())
+    return sorted(path for path in root.glob(_no_brackets(str(pattern.relative_to(root)))) if path.is_file())
+
+
+def _no_brackets(pattern: str) -> str:
+    """The pattern for glob in which brackets, as in the name of a folder, stand for themselves."""
+    return pattern.replace("[", "[[]")
 
 
 @contextmanager

@@ -64,6 +64,15 @@ def test_files_are_written_found_and_read(storage: str, request: pytest.FixtureR
     assert not (root / "five").exists()
 
 
+def test_brackets_in_names_stand_for_themselves(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "days [1]").mkdir()
+    (tmp_path / "days [1]/a.csv").write_bytes(b"")
+    remote = locate(f"{bucket}/brackets") / "days [1]"
+    (remote / "a.csv").upload(tmp_path / "days [1]/a.csv")
+    for folder in (tmp_path / "days [1]", remote):
+        assert matching_files(folder / "*.csv") == [folder / "a.csv"]
+
+
 def test_files_of_this_machine_are_found_likewise(tmp_path: Path) -> None:
     for name in ("b/2.csv", "a/1.csv", "a/_marks", ".hidden/3.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
