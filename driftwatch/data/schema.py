@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn, Self
 
@@ -36,6 +36,7 @@ MOST_KNOWN = 100_000
 """Known values of a column. A manifest has room for ten such columns."""
 
 MOST_CLASSES = 1_000
+MOST_COLUMNS = 4_096
 
 LARGEST = 1e100
 """Largest absolute value. Larger ones, such as the largest float, are not measurements: programs write them for missing
@@ -225,7 +226,7 @@ class TableSchema(_Schema):
     """Rows of a table."""
 
     kind: Literal["table"] = "table"
-    columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=4096)]
+    columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=MOST_COLUMNS)]
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
@@ -330,6 +331,21 @@ def vector_of(dim: int, where: str, *, integer: bool) -> VectorSchema:
             where=where,
             remedy="65,536 are the most; give images as images, (N, C, H, W), or embeddings of them",
         ) from None
+
+
+def table_of(columns: Sequence[Column], where: str) -> TableSchema:
+    """The schema of rows in a data set.
+
+    Raises:
+        DataError: they have too many columns.
+    """
+    if len(columns) > MOST_COLUMNS:
+        raise DataError(
+            f"has {len(columns):,} columns",
+            where=where,
+            remedy=f"{MOST_COLUMNS:,} are the most; give numbers as vectors, an array (N, D), or leave columns out",
+        )
+    return TableSchema(columns=tuple(columns))
 
 
 def _refuse(reason: DeadLetterReason, what: str, where: str, remedy: str, row: int | None = None) -> NoReturn:

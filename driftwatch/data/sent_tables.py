@@ -10,7 +10,7 @@ import pyarrow as pa
 from driftwatch.data.arrow_columns import is_bytes
 from driftwatch.data.cells import category_text, is_missing
 from driftwatch.data.refused_rows import data_error
-from driftwatch.data.schema import Column, Samples, TableSchema
+from driftwatch.data.schema import Column, Samples, TableSchema, table_of
 from driftwatch.data.table_files import TableDataset
 from driftwatch.data.table_parts import table_suffix
 from driftwatch.errors import DataError, MessageError
@@ -91,7 +91,7 @@ def _single_values(table: pa.Table, dataset: TableDataset) -> tuple[pa.Table, Ta
             raise DataError("is no text in UTF-8", where=f"{dataset.path}: column {name}", remedy="save it as UTF-8")
     if not learned:
         raise DataError("has no column of numbers or texts", where=str(dataset.path))
-    return pa.table(columns), TableSchema(columns=tuple(learned))
+    return pa.table(columns), table_of(learned, str(dataset.path))
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -17,7 +17,7 @@ from driftwatch.data.cells import category_text, is_missing
 from driftwatch.data.csv_tables import text_columns
 from driftwatch.data.readers import Dataset
 from driftwatch.data.refused_rows import Indices, Refusals, RefusedRow, data_error
-from driftwatch.data.schema import MOST_KNOWN, Column, Schema, TableSchema
+from driftwatch.data.schema import MOST_KNOWN, Column, Schema, TableSchema, table_of
 from driftwatch.data.table_parts import KEYS, Part, has_no_column, open_part, table_suffix
 from driftwatch.errors import DataError, MessageError
 from driftwatch.locations import Location
@@ -119,7 +119,7 @@ class TableDataset(Dataset):
                         texts[name].update(category_text(value) for value in values if not is_missing(value))
                         filled[name] += len(column) - column.null_count
                 row += block.rows
-        return TableSchema(columns=self._learned(kinds, texts, filled))
+        return table_of(self._learned(kinds, texts, filled), str(self.path))
 
     def pieces(
         self, schema: Schema | None, rows: int, start: int, refusals: Refusals | None

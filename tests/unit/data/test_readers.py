@@ -21,6 +21,8 @@ from PIL import Image
 from driftwatch.data.cells import MISSING_TEXT
 from driftwatch.data.readers import CHUNK_ROWS, open_dataset
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema
+from driftwatch.data.sent_tables import rows_to_send
+from driftwatch.data.table_files import TableDataset
 from driftwatch.data.table_parts import COMPRESSED
 from driftwatch.errors import DataError
 
@@ -117,6 +119,15 @@ def test_vectors_with_an_axis_too_many_are_no_images(tmp_path: Path, shape: tupl
 def test_channels_are_first_or_last(tmp_path: Path, shape: tuple[int, ...], found: tuple[int, ...]) -> None:
     np.save(tmp_path / "c.npy", np.random.default_rng(0).random(shape))
     assert open_dataset(tmp_path / "c.npy").infer_schema().shape == found
+
+
+def test_tables_that_are_too_wide_are_told(tmp_path: Path) -> None:
+    pd.DataFrame(np.zeros((2, 4097))).rename(columns=str).to_parquet(tmp_path / "wide.parquet")
+    dataset = open_dataset(tmp_path / "wide.parquet")
+    assert isinstance(dataset, TableDataset)
+    for read in (dataset.infer_schema, lambda: next(rows_to_send(dataset, 2, 0))):
+        with pytest.raises(DataError, match=r"wide\.parquet: has 4,097 columns \(4,096 are the most; give numbers as"):
+            read()
 
 
 @pytest.mark.parametrize(
