@@ -141,7 +141,7 @@ def moved_columns(
         found += [_changed(names[i], log_p, categories(i)) for i, log_p in change if log_p <= surest and i not in moved]
         found += [_related(names, pair, log_p) for pair, log_p in relation]
         # Flaws first, since everything else may follow from them.
-        phrases.append(_phrases([*sorted(flawed[m] if flawed else ()), *sorted(found)], most))
+        phrases.append(_phrases(sorted(flawed[m] if flawed else ()), sorted(found), most))
     return phrases
 
 
@@ -199,11 +199,18 @@ def _pairs(features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.triu_indices(features)
 
 
-def _phrases(found: Sequence[Found], most: int) -> list[str]:
+def _phrases(flawed: Sequence[Found], found: Sequence[Found], most: int) -> list[str]:
+    """The phrases of the first findings that name other columns than those before them.
+
+    A flaw is about its first column. The others are indicators in which it shows too, and which columns may share.
+    """
     phrases: list[str] = []
     named: set[str] = set()
-    for _, columns, phrase in found:
-        if len(phrases) < most and not named & set(columns):
+    for subject, columns, phrase in (
+        *((columns[:1], columns, phrase) for _, columns, phrase in flawed),
+        *((columns, columns, phrase) for _, columns, phrase in found),
+    ):
+        if len(phrases) < most and not named & set(subject):
             named |= set(columns)
             phrases.append(phrase)
     return phrases

@@ -181,6 +181,16 @@ def test_nothing_is_named_where_nothing_moved(loans: Reference) -> None:
     assert [told(loans, rows(WINDOW, 2_000 + trial)) for trial in range(100)] == [[]] * 100
 
 
+def test_columns_that_are_missing_together_are_each_named(loans: Reference) -> None:
+    table = rows(WINDOW, 3_000)
+    drop(0, 1.0)(table, np.random.default_rng(0))
+    drop(5, 0.5)(table, np.random.default_rng(1))
+    assert [phrase.split(" of rows")[0] for phrase in told(loans, table)] == [
+        "age is missing in 100 %",
+        f"region is missing in {percent(float(np.isnan(table[:, 5]).mean()))}",
+    ]
+
+
 def test_as_many_new_values_as_are_usual_are_no_news() -> None:
     missing, usual = np.zeros(len(SCHEMA.columns)), np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.05])
     for unseen, expected in ((25, []), (60, ["region has values that the reference never had in 12 % of rows (5 % "])):
