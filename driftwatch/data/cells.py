@@ -23,7 +23,7 @@ for all formats, since training and the daemon must read a row alike, whatever f
 
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 
-_DIGITS = {"false": "0", "true": "1"}
+_OTHERWISE = ({"false": "0", "true": "1"}, {"0": "false", "1": "true"})
 """Truth values as written by databases, one-hot encoders and formats without a boolean type. Models treat both alike,
 so they are equivalent in columns that have no other categories."""
 
@@ -86,8 +86,8 @@ def codes_of(categories: Sequence[str], others: Sequence[Iterable[int]] = ()) ->
     """The codes of categories, which are their indices, and of each class of other known values, given by digest."""
     exact = {name: float(i) for i, name in enumerate(categories)}
     alike = {_plain(name): code for name, code in reversed(exact.items())}
-    if alike.keys() <= _DIGITS.keys():
-        alike |= {_DIGITS[name]: code for name, code in alike.items()}
+    otherwise = next((each for each in _OTHERWISE if alike.keys() <= each.keys()), {})
+    alike |= {other: alike[name] for name, other in otherwise.items() if name in alike}
     known = {each: float(len(exact) + place) for place, digests in enumerate(others) for each in digests}
     return Codes(exact, alike, known, float(len(exact) + len(others)), len(exact) + len(known))
 

@@ -158,6 +158,14 @@ def test_true_is_one_where_a_column_knows_no_other_values(cell: Any) -> None:
     assert answers.coerce([{"flag": 1}]).tolist() == [[3.0]]
 
 
+@pytest.mark.parametrize("cell", [True, np.True_, "TRUE", "true", b"true"])
+def test_one_is_true_where_a_column_knows_no_other_values(cell: Any) -> None:
+    flags = TableSchema(columns=(Column(name="flag", kind="category", categories=("0", "1")),))
+    assert flags.coerce([{"flag": cell}, {"flag": False}, {"flag": 2}]).tolist() == [[1.0], [0.0], [2.0]]
+    counts = TableSchema(columns=(Column(name="count", kind="category", categories=("0", "1", "2")),))
+    assert counts.coerce([{"count": True}, {"count": 1}]).tolist() == [[3.0], [1.0]]
+
+
 def test_what_was_learned_as_a_category_is_one_though_it_reads_as_missing(tmp_path: Path) -> None:
     schema = TableSchema(columns=(Column(name="country", kind="category", categories=("NA", "ZA")),))
     np.testing.assert_array_equal(schema.coerce([{"country": "NA"}, {"country": "NULL"}]), [[0], [np.nan]])
