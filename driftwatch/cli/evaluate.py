@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from driftwatch.cli.console import OutputFormat, stderr, stdout, table
-from driftwatch.errors import DataError, UsageError
+from driftwatch.errors import UsageError
 from driftwatch.terminal import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def evaluate(
         list[str], typer.Option("--shifted", metavar="NAME=DATA", help="Shifted data; may be repeated.")
     ],
     windows: Annotated[str, typer.Option(help="Window sizes in samples, separated by commas.")] = "1,5,10,50",
-    samples: Annotated[int, typer.Option(min=20, help="The most samples to read of each data set.")] = 10_000,
+    samples: Annotated[int, typer.Option(min=20, help="The most samples to use, spread over each data set.")] = 10_000,
     parts: Annotated[
         bool, typer.Option("--parts", help="Also evaluate the moments that are part of the combined detector.")
     ] = False,
@@ -122,16 +122,6 @@ def _named(shifted: list[str]) -> dict[str, str]:
 
 
 def _read(path: str, schema: Schema, limit: int) -> NDArray[np.floating]:
-    import numpy as np
-
     from driftwatch.data.readers import open_dataset
 
-    chunks, count = [], 0
-    for chunk in open_dataset(path).chunks(schema):
-        chunks.append(chunk[: limit - count])
-        count += len(chunks[-1])
-        if count >= limit:
-            break
-    if not chunks:
-        raise DataError("has no samples", where=path)
-    return np.concatenate(chunks)
+    return open_dataset(path).spread(schema, limit)[1]

@@ -35,7 +35,9 @@ def recalibrate(
             "--ordered", help="The data is a stretch of the stream in its order: samples in a row may be alike."
         ),
     ] = False,
-    samples: Annotated[int, typer.Option(min=600, help="The most samples to use.")] = 20_000,
+    samples: Annotated[
+        int, typer.Option(min=600, help="The most samples to use: spread over the data, with --ordered its first.")
+    ] = 20_000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Renew a bundle's null distributions from new data; the flow stays as it is.
@@ -82,12 +84,17 @@ def _renew(
 
     dataset = open_dataset(data)
     with stderr().status("calibrating") as status:
-        found = next(dataset.chunks(loaded.schema, rows=min(samples, dataset.rows)))
+        rows = None
+        if ordered:
+            found = next(dataset.chunks(loaded.schema, rows=min(samples, dataset.rows)))
+        else:
+            rows, found = dataset.spread(loaded.schema, samples)
         done = renew(
             loaded,
             found,
             place,
             where=str(dataset.path),
+            rows=rows,
             doing=lambda what, _: status.update(what),
             ordered=ordered,
             windows=windows,

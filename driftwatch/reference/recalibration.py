@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from driftwatch.config import WindowsConfig
 from driftwatch.data.schema import Samples
@@ -55,6 +56,7 @@ def recalibrate(
     *,
     where: str,
     doing: Callable[[str, float], None],
+    rows: NDArray[np.int64] | None = None,
     bank_size: int = 5_000,
     ordered: bool = False,
     windows: WindowsConfig | None = None,
@@ -68,6 +70,7 @@ def recalibrate(
         out: folder or URL of the new bundle.
         where: the samples come from, for error messages and the manifest.
         doing: called with the current activity, and the share of it that is done.
+        rows: indices of the samples in their data, for warnings; their own if None.
         bank_size: most samples to store for resampling nulls.
         ordered: the samples are a stretch of the stream, whose memory is measured and included in the calibration of
             false alarms.
@@ -96,7 +99,8 @@ def recalibrate(
     doing("looking for drift within the data", 0.0)
     found = order_of(Scorer(reference), samples, seed=0)
     contents = contents_of([samples], len(samples))
-    fitness = assess_fitness(contents, bundle.schema, found, len(samples), lambda row: f"row {row + 1:,}")
+    places = np.arange(len(samples)) if rows is None else rows
+    fitness = assess_fitness(contents, bundle.schema, found, len(samples), lambda row: f"row {int(places[row]) + 1:,}")
     # No null is drawn from these samples; that descriptors are whitened by them makes little difference.
     smallest = detectable(reference, to_describe, seed=0, doing=doing)
     doing("writing", 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -28,3 +29,12 @@ def test_repeated_samples_and_the_budget_are_told(
     assert all(f"windows of {size} hold samples more than once" in line for line in warned)
     assert all(any(where in line for line in warned) for where in repeating)
     assert "at p <= window / 1,000,000: one false alarm in 1,000,000 samples" in " ".join(told.out.split())
+
+
+def test_samples_are_of_all_of_the_data(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calm, moved = tmp_path / "calm.npy", tmp_path / "moved.npy"
+    np.save(calm, waves(400, seed=5).astype(np.uint8))
+    np.save(moved, np.concatenate([waves(200, seed=6), shuffled_rows(waves(1_800, seed=7))]).astype(np.uint8))
+    command = ["evaluate", str(bundle), "--reference", str(calm), "--shifted", f"moved={moved}", "--windows", "20"]
+    assert _run([*command, "--samples", "200", "--format", "json"]) == 0
+    assert max(row["auroc"] for row in json.loads(capsys.readouterr().out)) > 0.9

@@ -121,6 +121,16 @@ def test_channels_are_first_or_last(tmp_path: Path, shape: tuple[int, ...], foun
     assert open_dataset(tmp_path / "c.npy").infer_schema().shape == found
 
 
+@pytest.mark.parametrize(("most", "rows"), [(100, 100), (5_000, 5_000), (9_000, 5_000)])
+def test_some_samples_are_spread_over_all(tmp_path: Path, most: int, rows: int) -> None:
+    np.save(tmp_path / "v.npy", np.arange(10_000.0).reshape(5_000, 2))
+    dataset = open_dataset(tmp_path / "v.npy")
+    chosen, found = dataset.spread(dataset.infer_schema(), most)
+    np.testing.assert_array_equal(found[:, 0], 2 * chosen)
+    assert (len(found), len(np.unique(chosen)), bool((np.diff(chosen) > 0).all())) == (rows, rows, True)
+    assert np.histogram(chosen, 5, (0, 5_000))[0].min() > rows / 10
+
+
 def test_tables_that_are_too_wide_are_told(tmp_path: Path) -> None:
     pd.DataFrame(np.zeros((2, 4097))).rename(columns=str).to_parquet(tmp_path / "wide.parquet")
     dataset = open_dataset(tmp_path / "wide.parquet")

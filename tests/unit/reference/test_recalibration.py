@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def test_what_was_drift_is_normal_and_the_other_way_round(bundle: Path, renewed:
     before, after = (Scorer(load_reference(path)) for path in (bundle, renewed))
     assert np.median(before.scores(unusual).p_value) < 0.1 < np.median(before.scores(usual).p_value)
     assert np.median(after.scores(usual).p_value) < 0.1 < np.median(after.scores(unusual).p_value)
+
+
+def test_all_of_the_data_counts_where_it_has_more_than_is_used(bundle: Path, tmp_path: Path) -> None:
+    unusual = shuffled_rows(waves(1_400, seed=47))
+    np.save(tmp_path / "now.npy", np.concatenate([waves(700, seed=48), unusual])[:, 0].astype(np.uint8))
+    command = ["recalibrate", str(bundle), str(tmp_path / "now.npy"), "--out", str(tmp_path / "new")]
+    assert _run([*command, "--samples", "700"]) == 0
+    assert np.median(Scorer(load_reference(tmp_path / "new")).scores(unusual[:500]).p_value) > 0.1
+    (warned,) = load_bundle(tmp_path / "new").manifest["warnings"]
+    first, last = (int(row.replace(",", "")) for row in re.findall(r"row ([\d,]+)", warned["what"]))
+    assert 130 < last - first < 270  # a tenth of all rows, not of those used
 
 
 def test_a_stretch_of_a_stream_with_memory_is_calibrated_by_blocks(bundle: Path, tmp_path: Path) -> None:
