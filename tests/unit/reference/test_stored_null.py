@@ -1,4 +1,4 @@
-"""The null of the usual windows comes with a bundle: the same thresholds everywhere, and no simulation at a start."""
+"""The null of the default windows is stored in the bundle: the same thresholds everywhere, no simulation at start."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def simulated(reference: Reference) -> SlidingNull:
     return reference.simulate(SIZES, STEP, samples=40_000)
 
 
-def test_comes_back_as_it_was(bundle: Path, reference: Reference, simulated: SlidingNull) -> None:
-    # Of a file, beside the other arrays of a bundle, of which some have a name that is a part's as well.
+def test_a_stored_null_gives_the_same_results(bundle: Path, reference: Reference, simulated: SlidingNull) -> None:
+    # Loaded from a file with the bundle's other arrays, some of which share a name with a part of the null.
     others = {name: array for name, array in load_bundle(bundle).calibration.items() if not name.startswith("null.")}
     arrays = {name: np.ascontiguousarray(array) for name, array in null_arrays(simulated).items()}
     found = stored_null(arrays | others, reference.layout)
@@ -45,7 +45,7 @@ def test_comes_back_as_it_was(bundle: Path, reference: Reference, simulated: Sli
         np.testing.assert_array_equal(alone, other.statistics["combined"])
 
 
-def test_is_taken_for_windows_of_its_sizes_whatever_the_budget(
+def test_a_stored_null_is_used_for_its_window_sizes_with_any_budget(
     reference: Reference, simulated: SlidingNull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = replace(reference, stored=simulated)
@@ -57,7 +57,7 @@ def test_is_taken_for_windows_of_its_sizes_whatever_the_budget(
             held.procedure(sizes, step, budget=BUDGET, resolve_after=RESOLVE_AFTER, by_time=by_time)
 
 
-def test_windows_that_are_large_for_the_bank_come_back_too(reference: Reference) -> None:
+def test_a_null_of_windows_that_are_large_for_the_bank_is_stored_too(reference: Reference) -> None:
     small = replace(reference, bank=reference.bank[:600])
     simulated = small.simulate(SIZES, STEP, samples=40_000)
     found = stored_null(null_arrays(simulated) | {"others": reference.others}, reference.layout)
@@ -69,13 +69,13 @@ def test_windows_that_are_large_for_the_bank_come_back_too(reference: Reference)
     assert one == other
 
 
-def test_of_another_format_it_is_not_taken(reference: Reference, simulated: SlidingNull) -> None:
+def test_a_stored_null_of_another_format_is_ignored(reference: Reference, simulated: SlidingNull) -> None:
     arrays = null_arrays(simulated)
     arrays["null.about"] = arrays["null.about"] + [1, 0, 0, 0]
     assert stored_null(arrays, reference.layout) is None
 
 
-def test_a_bundle_of_a_large_enough_bank_holds_one(
+def test_a_bundle_with_a_large_enough_bank_stores_a_null(
     bundle: Path, reference: Reference, simulated: SlidingNull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(references, "simulate_null", lambda *_, **__: simulated)
