@@ -1,4 +1,4 @@
-"""Windows that slide over chunks of panes are sums of their panes, however the stream is cut."""
+"""Windows that slide over panes are the sums of their panes, however the stream is split into chunks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_short_stream_has_no_window() -> None:
     assert list(sliding_windows([np.ones((4, 2))], [5])) == []
 
 
-def test_sliding_sums() -> None:
+def test_sliding_sums_are_sums_of_slices() -> None:
     panes = np.random.default_rng(0).standard_normal((20, 7))
     expected = np.stack([panes[i : i + 4].sum(0) for i in range(17)])
     np.testing.assert_allclose(sliding_sums(panes, 4), expected, atol=1e-12)
