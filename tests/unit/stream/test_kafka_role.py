@@ -1,4 +1,4 @@
-"""What every role does with its consumer: tells lag by where a log ends, and pauses no more than it resumes."""
+"""What every role does with its consumer: it measures lag from the end of the log, and resumes what it paused."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PLACES = [TopicPartition("requests", 0), TopicPartition("requests", 1)]
 
 
 class Role(KafkaRole):
-    """Does nothing by itself."""
+    """A role that does nothing by itself."""
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         raise NotImplementedError
 
 
 class Consumer:
-    """Has given 500 messages of each partition, and fetched as many."""
+    """A consumer that has returned 500 messages of each partition, and fetched no more."""
 
-    def __init__(self, *, away: bool = False) -> None:
-        self._away = away
+    def __init__(self, *, unreachable: bool = False) -> None:
+        self._away = unreachable
         self._paused: set[TopicPartition] = set()
         self._cluster = SimpleNamespace(topic_id=lambda _: None)
         self._fetcher = SimpleNamespace(_next_partition_records=None)
@@ -64,21 +64,21 @@ class Consumer:
         return {place: 500 if place.partition else 3_000 for place in places}
 
 
-def measured(consumer: Consumer) -> dict[int, int]:
-    told: list[Event] = []
-    Role("score", SOURCE, told.append).measure_lag(consumer, [("requests", 0)] * 3 + [("requests", 1)])
-    return {each.partition: each.lag for each in told if isinstance(each, LagMeasured)}
+def lag_of(consumer: Consumer) -> dict[int, int]:
+    events: list[Event] = []
+    Role("score", SOURCE, events.append).measure_lag(consumer, [("requests", 0)] * 3 + [("requests", 1)])
+    return {each.partition: each.lag for each in events if isinstance(each, LagMeasured)}
 
 
-def test_what_was_not_fetched_and_what_waits_here_is_lag() -> None:
-    assert measured(Consumer()) == {0: 2_503, 1: 1}
+def test_lag_counts_messages_that_were_not_fetched_and_those_that_wait_here() -> None:
+    assert lag_of(Consumer()) == {0: 2_503, 1: 1}
 
 
-def test_nothing_is_told_while_the_broker_is_away() -> None:
-    assert measured(Consumer(away=True)) == {}
+def test_no_lag_is_reported_while_the_broker_is_unreachable() -> None:
+    assert lag_of(Consumer(unreachable=True)) == {}
 
 
-def test_a_partition_that_its_role_has_paused_stays_so() -> None:
+def test_a_partition_paused_by_the_role_stays_paused() -> None:
     role, consumer = Role("test", SOURCE, lambda _: None), Consumer()
     consumer.pause(PLACES[0])
     for busy, paused in ((False, PLACES[:1]), (True, PLACES), (True, PLACES), (False, PLACES[:1])):
