@@ -19,13 +19,13 @@ from driftwatch.stream.score_stage import WORK_BATCHES
 
 @dataclass(frozen=True)
 class Bare:
-    """How quick it is.
+    """The speed of the bare scoring loop.
 
     Args:
-        rate: samples a second.
-        begin: of `time.monotonic`.
-        end: likewise.
-        cores: that the process used.
+        rate: samples per second.
+        begin: when measuring began, as `time.monotonic`.
+        end: when it ended, as `time.monotonic`.
+        cores: cores that the process used.
     """
 
     rate: float
@@ -35,7 +35,7 @@ class Bare:
 
 
 def measure_bare(bundle: Path, images: Path, device: str, step: int, seconds: float) -> Bare:
-    """Runs it for so long, and leaves nothing on the device."""
+    """Run it for `seconds`, and leave nothing on the device."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measure, (bundle, images, device, step, seconds))
 
