@@ -72,7 +72,7 @@ class Watch:
 
     Args:
         procedure: the procedure, calibrated for the sizes in use.
-        held_out: mean of the held-out samples that effects are measured from.
+        held_out: number of held-out samples that effects are measured from.
         fresh: samples that KS compares with, ``(N, ...)``.
     """
 

@@ -40,7 +40,7 @@ def digits() -> Images:
 
 
 def equal_contrast(foreign: Images, target: float, likelihood: Likelihood) -> float:
-    """The contrast at which the mean NLL of foreign images is closest to a target; less contrast lowers the NLL."""
+    """The contrast at which the mean NLL of foreign images is closest to a target; more contrast lowers the NLL."""
     low, high = min(CONTRASTS), 1.0
     tried: dict[float, float] = {}
     for _ in range(HALVINGS):

@@ -1,4 +1,4 @@
-"""How long the daemon gathers messages for a transaction: the delay that this costs, and the work that it saves."""
+"""How long brokers gather messages for a transaction: the delay that this costs, and the work that it saves."""
 
 from __future__ import annotations
 
