@@ -1,1 +1,1 @@
-"""What is measured: accuracy on named data, and speed as ratios taken in one run."""
+"""Benchmarks: accuracy on named data, and speed as ratios measured within one run."""

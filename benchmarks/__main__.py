@@ -1,6 +1,6 @@
-"""``make bench``: how scoring compares with its parts, in one run on this machine.
+"""``make bench``: what each stage costs relative to scoring, in one run on this machine.
 
-Absolute times say little on machines that others use too; the ratios hold.
+Absolute times mean little on a shared machine; the ratios are stable.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROUNDS = 5
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The quickest of some rounds."""
+    """The shortest of several rounds."""
     taken = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -41,7 +41,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measures each stage on the small reference of the tests, per sample, and against scoring."""
+    """Measure each stage on the tests' small reference, per sample and relative to scoring."""
     with tempfile.TemporaryDirectory() as folder:
         reference = load_reference(small_bundle(Path(folder)))
     samples = waves(SAMPLES, seed=1)
@@ -73,7 +73,7 @@ def main() -> None:
         stages[f"{peer.name} on a window of 50, every {STEP}"] = (
             seconds(lambda p=peer: p.statistic(samples[:50])) / STEP
         )  # type: ignore[misc]
-    table = Table("stage", "microseconds a sample", "of scoring", box=None)
+    table = Table("stage", "µs per sample", "relative to scoring", box=None)
     for name, taken in stages.items():
         table.add_row(name, f"{1e6 * taken:,.1f}", f"{taken / stages['score']:.3f}")
     Console().print(table)

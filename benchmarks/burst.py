@@ -1,10 +1,11 @@
-"""A burst of a hundred times the rate, and an alert sink that is slow: what a daemon's memory and its lag do.
+"""A burst at a hundred times the usual rate, with a slow alert sink: how a daemon's memory and lag develop.
 
     python -m benchmarks.burst [--seconds 30] [--picture burst.png]
 
-A stream of 8x8 images in messages of 64 comes at a rate that is no trouble, then for a while at a hundred times that,
-more than one thread can score, with drifts in it; then at the old rate again until all is scored. A webhook takes four
-seconds for each alert. Told are memory that is the process's own, lag, rebalances, and what became of the alerts.
+A stream of 8x8 images in messages of 64 arrives at an easy rate, then for a while at a hundred times that rate (more
+than one thread can score), then at the easy rate again until the backlog is scored. It drifts repeatedly, and the
+webhook takes four seconds per alert. Reported are the process's private memory, the lag, rebalances, and the number of
+alerts delivered.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ from tests.synthetic import shuffled_rows, small_bundle, waves
 RATE, TIMES = 100, 100
 BATCH, PARTITIONS = 64, 4
 DRIFT_EVERY, DRIFT = 600, 100
-"""Messages: so many apart, and so many long, are drifts."""
+"""In messages: the distance between drifts, and the length of each."""
 
 BEFORE_S, AFTER_S, LIMIT_S = 10.0, 10.0, 900.0
-READ_S, TOLD_S = 0.5, 5.0
+READ_S, REPORT_S = 0.5, 5.0
 SINK_S = 4.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found at one time.
+    """Measurements at one time.
 
     Args:
-        second: since the first.
-        lag: messages that wait.
-        samples: scored by then.
-        own_mib: memory.
+        second: seconds since the first reading.
+        lag: messages waiting.
+        samples: samples scored so far.
+        own_mib: private memory of the process, MiB.
     """
 
     second: float
@@ -59,10 +60,10 @@ class Reading:
 
 
 class SlowReceiver(Receiver):
-    """Lets each request wait."""
+    """Delays each request."""
 
     def finish_request(self, *request: object) -> None:
-        """Called in a thread for each request."""
+        """Handle one request, in a thread of its own."""
         time.sleep(SINK_S)
         super().finish_request(*request)  # type: ignore[arg-type]
 
@@ -78,7 +79,7 @@ class Feed:
 
     @contextmanager
     def running(self) -> Iterator[Feed]:
-        """Sends meanwhile."""
+        """Send messages until the block ends."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:
@@ -104,7 +105,7 @@ class Feed:
 
 
 def main() -> None:
-    """Prints Markdown, and draws."""
+    """Print Markdown, and draw the plot if one is requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--picture", type=Path)
@@ -128,7 +129,7 @@ def main() -> None:
             daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
             with Feed(cluster).running() as feed:
                 readings, before = _watch(daemon, feed, options.seconds)
-            _tell(daemon, feed, readings, sink, [line["event"] for line in daemon.lines()[before:]])
+            _report(daemon, feed, readings, sink, [line["event"] for line in daemon.lines()[before:]])
         finally:
             daemon.kill()
     if options.picture:
@@ -145,11 +146,11 @@ def _bodies(images: np.ndarray) -> list[bytes]:
 
 
 def _watch(daemon: RunningDaemon, feed: Feed, seconds: float) -> tuple[list[Reading], int]:
-    """Readings from before the burst until a while after all of it is scored; lines of the log when it began."""
+    """Readings from before the burst until shortly after its backlog is scored, and the log's length when it began."""
     readings: list[Reading] = []
     before = 0
-    begun, drained, told = time.monotonic(), 0.0, -TOLD_S
-    print("| second | messages that wait | samples scored | own memory, MiB |\n| ---: | ---: | ---: | ---: |")
+    begun, drained, reported = time.monotonic(), 0.0, -REPORT_S
+    print("| second | messages waiting | samples scored | private memory, MiB |\n| ---: | ---: | ---: | ---: |")
     while not drained or time.monotonic() - begun < drained + AFTER_S:
         second = time.monotonic() - begun
         feed.rate = RATE * (TIMES if BEFORE_S < second < BEFORE_S + seconds else 1)
@@ -157,37 +158,37 @@ def _watch(daemon: RunningDaemon, feed: Feed, seconds: float) -> tuple[list[Read
             before = len(daemon.lines())
         lag, samples = daemon.metric("driftwatch_consumer_lag"), daemon.metric("driftwatch_samples_total")
         readings.append(Reading(second, lag, samples, own_mib(daemon)))
-        # A few messages wait for their brokers' answer at any time.
+        # A few messages are always awaiting the broker's acknowledgement.
         if not drained and second > BEFORE_S + seconds and feed.sent * BATCH - samples < 2 * RATE:
             drained = second
-        if second - told >= TOLD_S:
-            told = second
+        if second - reported >= REPORT_S:
+            reported = second
             print(f"| {second:.0f} | {lag:,.0f} | {samples:,.0f} | {readings[-1].own_mib:.0f} |", flush=True)
         if second > LIMIT_S or daemon.process.poll() is not None:
             raise SystemExit(daemon.log.read_text()[-2_000:])
         time.sleep(READ_S)
-    print(f"\nAll was scored {drained - BEFORE_S - seconds:.0f} s after the burst.")
+    print(f"\nThe backlog was scored {drained - BEFORE_S - seconds:.0f} s after the burst.")
     return readings, before
 
 
-def _tell(daemon: RunningDaemon, feed: Feed, readings: list[Reading], sink: Receiver, events: list[str]) -> None:
+def _report(daemon: RunningDaemon, feed: Feed, readings: list[Reading], sink: Receiver, events: list[str]) -> None:
     first, most = max(r.own_mib for r in readings if r.second < BEFORE_S), max(r.own_mib for r in readings)
     scored, alerts = daemon.metric("driftwatch_samples_total"), daemon.metric("driftwatch_alerts_total")
     assigned, lost = events.count("partitions assigned"), events.count("connection lost")
     print(f"{feed.sent * BATCH:,} samples sent, {scored:,.0f} scored.")
-    print(f"Own memory at most {first:.0f} MiB before the burst, and {most:.0f} MiB in all.")
-    print(f"Since it began, partitions were assigned anew {assigned} times, connections lost {lost} times.")
-    print(f"{alerts:.0f} alerts, {len(sink.received)} of them taken to the slow sink by then.")
+    print(f"Private memory peaked at {first:.0f} MiB before the burst, and at {most:.0f} MiB overall.")
+    print(f"During and after the burst, partitions were reassigned {assigned} times and connections lost {lost} times.")
+    print(f"{alerts:.0f} alerts were raised; {len(sink.received)} had reached the slow sink by the end.")
 
 
 def _draw(readings: list[Reading], seconds: float, path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     upper, lower = (plain(each) for each in figure.subplots(2, sharex=True))
     x = [each.second for each in readings]
-    title(upper, f"Memory of its own, MiB; the burst is shaded ({RATE:,} to {RATE * TIMES:,} samples/s)")
+    title(upper, f"Private memory, MiB; the burst is shaded ({RATE:,} to {RATE * TIMES:,} samples/s)")
     upper.plot(x, [each.own_mib for each in readings], color=BLUE)
     upper.set_ylim(0, 1.2 * max(each.own_mib for each in readings))
-    title(lower, "Messages that wait, of 64 samples")
+    title(lower, f"Messages waiting, {BATCH} samples each")
     lower.plot(x, [each.lag for each in readings], color=ORANGE)
     lower.set_xlabel("seconds")
     for axes in (upper, lower):

@@ -1,10 +1,10 @@
-"""What the client costs a model's service: latency at 1,000 requests/s with and without it, and the time of `observe`.
+"""What the client costs a model service: latency at 1,000 requests/s with and without it, and the time `observe` takes.
 
-A FastAPI service is run by uvicorn in a process of its own, a sidecar in another, and this one asks. Rounds without and
-with the client follow each other in turn; latency counts from when a request was due, so that a queue counts too. On
-a machine that others use, look at the quietest quarter of the rounds, which is taken for each percentile by itself.
+uvicorn runs a FastAPI service in one process, a sidecar runs in another, and this process sends the requests. Rounds
+without and with the client alternate. Latency counts from when a request was due, which includes queueing. For the sake
+of shared machines, each percentile is taken over its own quietest quarter of the rounds.
 
-python -m benchmarks.client [--sidecar http://127.0.0.1:9464 --token TOKEN]    # without: one that only reads
+python -m benchmarks.client [--sidecar http://127.0.0.1:9464 --token TOKEN]    # default: a sidecar that only reads
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ WAYS = {
     "plain": "without",
     "shared": "ObserveMiddleware",
     "apart": "ObserveMiddleware, linger_s=0",
-    "away": "ObserveMiddleware, sidecar away",
+    "away": "ObserveMiddleware, sidecar unreachable",
     "handler": "observe(rows) in the handler",
 }
 
 
 def service() -> Any:
-    """A model's service that can be asked in each of the ways; uvicorn builds it in a process of its own."""
+    """A model service with one route per way of observing; uvicorn builds it in a process of its own."""
     from fastapi import FastAPI
 
     url, token = os.environ["SIDECAR"], os.environ.get("TOKEN")
@@ -72,7 +72,7 @@ def service() -> Any:
 
 
 def read_for_ever(port: int) -> None:
-    """Runs a sidecar that only reads what it is sent."""
+    """Run a sidecar that reads requests and discards them."""
     with Sidecar(port=port) as sidecar:
         while True:
             time.sleep(1.0)
@@ -80,7 +80,7 @@ def read_for_ever(port: int) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -88,7 +88,7 @@ def free_port() -> int:
 
 @contextmanager
 def process(port: int, *arguments: str, **environment: str) -> Iterator[None]:
-    """Runs a Python program that listens on a port, until the end of the block."""
+    """Run a Python program that listens on a port, until the block ends."""
     running = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **environment})
     try:
         deadline = time.monotonic() + START_S
@@ -108,7 +108,7 @@ def _listens(port: int) -> bool:
 
 
 async def latencies(port: int, way: str, seconds: float) -> NDArray[np.float64]:
-    """Milliseconds from when each request was due until its answer was there."""
+    """Milliseconds from when each request was due until its response arrived."""
     body = json.dumps([ROW]).encode()
     head = f"POST /{way} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     request = head.encode() + body
@@ -140,7 +140,7 @@ async def latencies(port: int, way: str, seconds: float) -> NDArray[np.float64]:
 
 
 def measure_service(url: str, token: str | None) -> tuple[Table, Any]:
-    """Latency of the service in each way, and what its clients say of themselves."""
+    """Latency of the service for each way of observing, and its clients' own statistics."""
     port = free_port()
     arguments = ("-m", "uvicorn", "--factory", "benchmarks.client:service", "--port", str(port), "--no-access-log")
     rounds: dict[str, list[NDArray[np.float64]]] = {way: [] for way in WAYS}
@@ -162,13 +162,13 @@ def measure_service(url: str, token: str | None) -> tuple[Table, Any]:
 
 
 def _percentiles(rounds: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The p50 and p99 of the quietest quarter of the rounds, for each its own, and the p99 of all requests."""
+    """The p50 and the p99, each over its own quietest quarter of the rounds, and the p99 of all requests."""
     quiet = np.sort([np.percentile(each, [50, 99]) for each in rounds], axis=0)[: max(1, len(rounds) // 4)]
     return np.append(np.median(quiet, axis=0), np.percentile(np.concatenate(rounds), 99))
 
 
 def measure_middleware(url: str, token: str | None) -> str:
-    """How long the middleware keeps the service's thread for one request, beside the time of the application."""
+    """How long the middleware occupies the service's thread per request, beyond the application's own time."""
 
     async def app(_: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -184,23 +184,23 @@ def measure_middleware(url: str, token: str | None) -> str:
     async def send(_: Any) -> None:
         return None
 
-    async def each(asked: Any) -> list[float]:
+    async def each(target: Any) -> list[float]:
         taken = []
         for _ in range(CALLS):
             await asyncio.sleep(1 / RATE)
             before = time.perf_counter()
-            await asked(scope, receive, send)
+            await target(scope, receive, send)
             taken.append(1e6 * (time.perf_counter() - before))
         return taken
 
     with Client(url, token=token) as client:
         plain, observed = asyncio.run(each(app)), asyncio.run(each(ObserveMiddleware(app, client=client, paths=["/"])))
     (a, b), (c, d) = (np.percentile(taken, [50, 99]) for taken in (plain, observed))
-    return f"the middleware keeps the thread for {c - a:.0f} microseconds (p50), {d - b:.0f} (p99)"
+    return f"the middleware occupies the thread for {c - a:.0f} microseconds (p50), {d - b:.0f} (p99)"
 
 
 def measure_calls(url: str, token: str | None) -> Table:
-    """How long `observe` takes."""
+    """How long each call of `observe` takes."""
     rng = np.random.default_rng(0)
     batches = {
         "a row of 20 columns": (RATE, [ROW]),
@@ -209,7 +209,7 @@ def measure_calls(url: str, token: str | None) -> Table:
         "array (100, 20)": (RATE, rng.normal(size=(100, 20)).astype(np.float32)),
         "array (8, 3, 224, 224), uint8": (RATE / 50, np.zeros((8, 3, 224, 224), np.uint8)),
     }
-    table = Table("observe", "calls/s", "p50 microseconds", "p99", "worst", "dropped", box=None)
+    table = Table("observe", "calls/s", "p50, µs", "p99", "worst", "dropped", box=None)
     for name, (rate, batch) in batches.items():
         with Client(url, token=token) as client:
             taken = []
@@ -227,20 +227,20 @@ def measure_calls(url: str, token: str | None) -> Table:
 
 
 def main() -> None:
-    """Measures the service, then the calls."""
+    """Measure the service, then single calls."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sidecar", help="of one that runs")
-    parser.add_argument("--token", help="that it asks for")
-    told = parser.parse_args()
+    parser.add_argument("--sidecar", help="address of a running sidecar")
+    parser.add_argument("--token", help="token that the sidecar requires")
+    options = parser.parse_args()
     port = free_port()
-    url = told.sidecar or f"http://127.0.0.1:{port}"
+    url = options.sidecar or f"http://127.0.0.1:{port}"
     reader = ("-c", f"from benchmarks.client import read_for_ever; read_for_ever({port})")
-    with process(port, *reader) if not told.sidecar else nullcontext():
-        table, stats = measure_service(url, told.token)
+    with process(port, *reader) if not options.sidecar else nullcontext():
+        table, stats = measure_service(url, options.token)
         Console().print(table)
         Console().print(stats)
-        Console().print(measure_middleware(url, told.token))
-        Console().print(measure_calls(url, told.token))
+        Console().print(measure_middleware(url, options.token))
+        Console().print(measure_calls(url, options.token))
 
 
 if __name__ == "__main__":

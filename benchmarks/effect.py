@@ -1,9 +1,9 @@
-"""One shift in windows of 50 to 50,000 samples: p-values fall with the size, the effect and its interval stay.
+"""One shift in windows of 50 to 50,000 samples: p-values fall as windows grow; the effect and its interval do not.
 
-Without arguments the data are generated, and how far they moved is known: normal values in eight columns, a tenth of
-the windows against each of ten references of 5,000 + 5,000 held-out samples. With a bundle, fresh data, and a shift of
-them row by row, windows are drawn from the second half of the shift, no sample twice in a window; sizes that it does
-not hold are left out, and windows of the largest share most samples.
+Without arguments the data are generated, with shifts of a known size: normal values in eight columns, a tenth of the
+windows against each of ten references of 5,000 + 5,000 held-out samples. With arguments (a bundle, fresh data, and the
+same data shifted row by row), windows are drawn from the second half of the shifted data, without repeating a sample in
+a window. Sizes beyond that half are left out, and the largest windows share most of their samples.
 
 python -m benchmarks.effect
 python -m benchmarks.effect bundles/flights out/flights-data/test.csv out/flights-data/delay-3-minutes.csv
@@ -41,14 +41,14 @@ LEAST_EFFECT = 0.05
 
 HELD_OUT, BLOCKS, COLUMNS = 5_000, ((4, 2),), 8
 REFERENCES, WINDOWS = 10, 100
-"""Generated ones; and windows of each size, over all references."""
+"""Number of generated references, and of windows of each size over all references."""
 
 Samples = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The samples of one window: their summaries ``(n, V)``, and as a user has them, ``(n, ...)``."""
+    """The samples of one window: their summaries ``(n, V)``, and the raw samples ``(n, ...)``."""
 
     summaries: Array
     samples: Samples
@@ -56,7 +56,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Found:
-    """What one window came to: p-values, the effect with its interval in nats per sample, and whether p alarms."""
+    """The results of one window: p-values, whether p alarms, and the effect with its interval in nats per sample."""
 
     p_value: float
     ks_p_value: float
@@ -68,12 +68,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Watch:
-    """A procedure as the daemon has it, and a KS test of each column with Bonferroni against fresh samples.
+    """The daemon's procedure, and a Bonferroni-corrected KS test of each column against fresh samples.
 
     Args:
-        procedure: calibrated for the sizes in use.
-        held_out: samples that effects are measured from.
-        fresh: what KS compares with, ``(N, ...)``.
+        procedure: the procedure, calibrated for the sizes in use.
+        held_out: number of held-out samples that effects are measured from.
+        fresh: samples that KS compares with, ``(N, ...)``.
     """
 
     procedure: Procedure
@@ -81,7 +81,7 @@ class Watch:
     fresh: Samples
 
     def __call__(self, size: int, drawn: Drawn) -> Found:
-        """Tests one window of `size` samples."""
+        """Test one window of `size` samples."""
         null = self.procedure.nulls[size]
         panes = drawn.summaries.reshape(-1, STEP, null.layout.size).sum(1, dtype=np.float64)
         p_value = float(null.test(merge(panes)[None]).p_values["combined"][0])
@@ -98,18 +98,18 @@ class Watch:
 
 
 def watch(bank: NDArray[np.float32], layout: Layout, others: Array, fresh: Samples, sizes: Sequence[int]) -> Watch:
-    """Calibrates for all `sizes` at once."""
+    """Calibrate a watch for all `sizes` at once."""
     procedure = simulate_null(HeldOut(bank, others), layout, sizes, STEP).procedure(BUDGET, RESOLVE_AFTER)
     return Watch(procedure, float(others[0]), fresh)
 
 
 def mean_by(nats: float) -> Callable[[Latents], Latents]:
-    """Moves standard normal values so far in their mean."""
+    """A function that shifts the mean of standard normal values by so many nats."""
     return lambda z: [block + np.float32(math.sqrt(2 * nats / COLUMNS)) for block in z]
 
 
 def spread_by(nats: float) -> Callable[[Latents], Latents]:
-    """Spreads standard normal values so far apart."""
+    """A function that widens standard normal values by so many nats."""
     variance = brentq(lambda v: COLUMNS / 2 * (v - 1 - math.log(v)) - nats, 1.0, 100.0)
     return lambda z: [block * np.float32(math.sqrt(variance)) for block in z]
 
@@ -123,7 +123,7 @@ SHIFTS: dict[str, tuple[float, Callable[[Latents], Latents]]] = {
 
 
 def generated(rng: Generator) -> Iterator[tuple[str, float, int, list[Found]]]:
-    """Each shift and size: its name, how far it is in nats per sample, and what was found."""
+    """For each shift and size: the shift's name, its size in nats per sample, the window size, and the results."""
     found: dict[tuple[str, int], list[Found]] = {(shift, size): [] for shift in SHIFTS for size in SIZES}
     for _ in range(REFERENCES):
         made: Gaussian = fitted(rng, BLOCKS, n=HELD_OUT)
@@ -139,7 +139,7 @@ def generated(rng: Generator) -> Iterator[tuple[str, float, int, list[Found]]]:
 
 
 def real(bundle: Path, fresh: Path, shifted: Path, rng: Generator) -> Iterator[tuple[str, float, int, list[Found]]]:
-    """Each size: the shift's name, nan for how far it is, and what was found."""
+    """For each size: the shift's name, nan for its unknown size in nats, the window size, and the results."""
     reference = load_reference(bundle)
     known, moved = (
         next((data := open_dataset(path)).chunks(reference.schema, rows=data.rows)) for path in (fresh, shifted)
@@ -155,12 +155,12 @@ def real(bundle: Path, fresh: Path, shifted: Path, rng: Generator) -> Iterator[t
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Prints a row for each shift and size."""
+    """Print a row per shift and size."""
     rng = np.random.default_rng(7)
     rows = real(Path(arguments[0]), Path(arguments[1]), Path(arguments[2]), rng) if arguments else generated(rng)
     table = Table(
         *("shift", "nats", "n", "KS p", "p", "alarms", f"alarms, effect >= {LEAST_EFFECT:g}"),
-        *("effect", "interval", "holds the truth"),
+        *("effect", "interval", "covers the truth"),
         box=None,
     )
     for shift, nats, size, found in rows:

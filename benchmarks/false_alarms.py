@@ -1,7 +1,7 @@
-"""Counts false alarms on fresh reference data, against what each budget allows.
+"""Counts of false alarms on fresh reference data, compared with each budget.
 
-Streams are drawn at random from the data, which the bundle must not have been trained on: the whole sliding procedure
-runs over them as in the daemon, windows of 50 and 500 every 10 samples.
+Streams are drawn at random from data that the bundle was not trained on. The whole sliding procedure runs over them as
+in the daemon, with windows of 50 and 500 every 10 samples.
 
 python -m benchmarks.false_alarms bundles/fashion /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz
 """
@@ -39,12 +39,12 @@ def fresh_p_values(procedure: Procedure, bank: NDArray[np.float32]) -> NDArray[n
 
 
 def main(bundle: Path, data: Path) -> None:
-    """Prints a row for each budget."""
+    """Print a row per budget."""
     reference = load_reference(bundle)
     dataset = open_dataset(data)
     samples = next(dataset.chunks(reference.schema, rows=dataset.rows))
     bank = Scorer(reference).bank(samples)
-    table = Table("budget: one alarm in", "alarm at p <=", "alarms", "expected", "chance of so far off", box=None)
+    table = Table("budget: one alarm in", "alarm at p <=", "alarms", "expected", "p of the deviation", box=None)
     p_values: NDArray[np.float64] | None = None
     for budget in BUDGETS:
         procedure = reference.procedure(SIZES, STEP, budget=budget, resolve_after=RESOLVE_AFTER)

@@ -1,13 +1,13 @@
-"""How many alerts one drift is, and how late its end is told, by what ends alarms.
+"""How many alerts one drift raises, and how late its end is reported, for different rules that end alarms.
 
     python -m benchmarks.flapping [--streams 40] [--budget "1 per 1e6 samples"]
     python -m benchmarks.flapping --bundle bundles/fashion --data /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz
 
-Streams are drawn from data that the bundle was not trained on, windows of 50 and 500 every 10 samples, and a share of
-them is foreign: images upside down, rows whose columns come from other rows. Without a bundle they are vectors of 16
-dimensions, of which one has moved, and a flow that was never trained. Drifts are steady, grow slowly, come in batches,
-are short, or are there when the stream begins. One alert is right for each. False alarms are those of streams without
-drift at a lax threshold, since the usual one lets too few pass.
+Streams are drawn from data that the bundle was not trained on, with windows of 50 and 500 every 10 samples, and a share
+of the samples is foreign: images upside down, or rows whose columns come from other rows. Without a bundle, samples are
+vectors of 16 dimensions, one of which shifts, and the flow is untrained. Drifts are steady, grow slowly, come in
+batches, are short, or exist from the start; each should raise one alert. False alarms are counted on streams without
+drift at a lax threshold, because the usual threshold lets too few pass.
 """  # noqa: E501 - a command is one line
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from driftwatch.stream.standards import Standard, standards_for
 DIM, HELD_OUT, GENERATED, MOVED = 16, 10_000, 20_000, 1.5
 SIZES, STEP = (50, 500), 10
 BEFORE, LASTS, AFTER = 1_500, 5_000, 4_000
-"""Samples: without drift, of a lasting one, and without it again."""
+"""Samples before a drift, of a lasting drift, and after it."""
 
 BATCH, BATCHES = 50, 6
 CLEAN = 40_000
@@ -69,10 +69,10 @@ class Episode:
     """A drift.
 
     Args:
-        kind: of which it is.
-        share: of foreign samples, at each sample of the stream.
-        over: the number of the first sample after it.
-        least: effect that is asked for, as a share of what windows of 500 in it have; 0 for none.
+        kind: the kind of drift.
+        share: probability that a sample is foreign, for each sample of the stream.
+        over: the number of the first sample after the drift.
+        least: `min_effect`, as a share of the effect of windows of 500 within the drift; 0 for none.
     """
 
     kind: str
@@ -83,7 +83,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Found:
-    """What windows of a stream come to, ``(steps, sizes)``; not numbers where none is full."""
+    """The results of a stream's windows, ``(steps, sizes)``; NaN where a window is not full yet."""
 
     p_values: Array
     effects: Array
@@ -92,14 +92,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Life:
-    """Alerts of one drift, and samples from its end to that of the last alert, if that came after it."""
+    """The alerts of one drift, and samples from its end to the end of the last alert, if that is later."""
 
     alerts: int
     late: int | None
 
 
 def episodes() -> dict[str, Episode]:
-    """By what they are."""
+    """All episodes, by description."""
     before, after = np.zeros(BEFORE), np.zeros(AFTER)
 
     def episode(kind: str, *parts: FloatArray, least: float = 0.0) -> Episode:
@@ -131,13 +131,13 @@ def episodes() -> dict[str, Episode]:
 
 
 class Material:
-    """Samples of a reference and foreign ones, scored once.
+    """Samples of a reference and foreign samples, scored once.
 
     Args:
-        reference: that they are compared with.
-        clean: samples of its kind, ``(N, ...)``.
-        foreign: others.
-        budget: of false alarms, as in a configuration.
+        reference: the reference that they are compared with.
+        clean: samples of the reference's kind, ``(N, ...)``.
+        foreign: foreign samples, ``(N, ...)``.
+        budget: false-alarm budget, as in a configuration.
     """
 
     def __init__(self, reference: Reference, clean: Samples, foreign: Samples, budget: str) -> None:
@@ -149,7 +149,7 @@ class Material:
         self._grades = grades(self._summaries[:, reference.layout.surprise].astype(np.float64))
 
     def stream(self, share: FloatArray, rng: Generator) -> Found:
-        """Draws a stream and tests its windows."""
+        """Draw a stream and test its windows."""
         steps, foreign = len(share) // STEP, len(self._summaries) - self._clean
         rows = np.where(
             rng.random(len(share)) < share,
@@ -165,7 +165,7 @@ class Material:
         return Found(p_values, effects, np.array(list(self._anytime(self._grades[rows].reshape(steps, STEP)))))
 
     def _anytime(self, found: NDArray[np.uint8]) -> Iterator[bool]:
-        """Whether the anytime alarm is on, at each step."""
+        """Whether the anytime alarm is raised, at each step."""
         alarm = self.standard.alarm
         assert alarm is not None
         state = alarm.begin()
@@ -175,7 +175,7 @@ class Material:
 
 
 def generated(budget: str) -> Material:
-    """Vectors, of which one dimension moves."""
+    """Vectors in which one dimension shifts."""
     rng = np.random.default_rng(5)
     clean, foreign = rng.standard_normal((GENERATED, DIM)), rng.standard_normal((GENERATED // 2, DIM))
     foreign[:, 0] += MOVED
@@ -183,7 +183,7 @@ def generated(budget: str) -> Material:
 
 
 def real(bundle: Path, data: Path, budget: str) -> Material:
-    """Data that the bundle was not trained on: images, of which some are upside down, or rows."""
+    """Data that the bundle was not trained on; foreign are images upside down, or rows with permuted columns."""
     reference, dataset = load_reference(bundle), open_dataset(data)
     clean = next(dataset.chunks(reference.schema, rows=dataset.rows))
     some = clean[: len(clean) // 2]
@@ -197,22 +197,22 @@ def real(bundle: Path, data: Path, budget: str) -> Material:
 
 
 def rules(policy: Policy) -> Mapping[str, Policy]:
-    """What ends alarms: as it was, as it is, and what was tried beside."""
+    """The rules that end alarms: the former one, the current one, and alternatives."""
     longest = max(SIZES) // STEP
     return {
-        "3 tests above 0.01, as it was": replace(policy, patience=0),
-        "as it is": policy,
+        "3 tests above 0.01 (former rule)": replace(policy, patience=0),
+        "current rule": policy,
         "above 0.1 instead of 0.2": replace(policy, calm=0.1),
         "above 0.5": replace(policy, calm=0.5),
         "patience of 1 longest window instead of 3": replace(policy, patience=longest),
-        "of 6": replace(policy, patience=6 * longest),
+        "patience of 6": replace(policy, patience=6 * longest),
         "half of min_effect instead of a quarter": replace(policy, ease=0.5),
         "resolve_after: 100": replace(policy, resolve_after=100),
     }
 
 
 def live(policy: Policy, found: Found, over: int) -> Life:
-    """What becomes of one stream's alarms under a policy."""
+    """The alerts of one stream under a policy."""
     spans, state = list[tuple[int, int]](), PolicyState()
     begun = 0
     tests = zip(found.p_values.tolist(), found.effects.tolist(), found.anytime.tolist(), strict=True)
@@ -232,14 +232,14 @@ def live(policy: Policy, found: Found, over: int) -> Life:
             spans.append((begun, number + 1))
     if state.firing:
         spans.append((begun, len(found.anytime)))
-    # A window that holds the drift's last samples may alarm after it.
+    # A window that contains the drift's last samples may alarm after the drift has ended.
     of_drift = [end for begun, end in spans if STEP * begun <= over + SIZES[0]]
     late = STEP * of_drift[-1] - over if of_drift else 0
     return Life(len(of_drift), late if late > 0 else None)
 
 
 def false_alarms(policy: Policy, streams: Sequence[Found]) -> tuple[int, float]:
-    """How many a stream without drift raises at a lax threshold, and how many samples they last on average."""
+    """The alarms that streams without drift raise at a lax threshold, and their mean length in samples."""
     lax, alarms, on = replace(policy, threshold=LAX), 0, 0
     for found in streams:
         state = PolicyState()
@@ -256,9 +256,9 @@ def false_alarms(policy: Policy, streams: Sequence[Found]) -> tuple[int, float]:
 
 
 def main() -> None:
-    """Prints a row for each drift: alerts, and samples from its end to the last resolution, by rule."""
+    """Print a row per drift: alerts, and samples from its end to the last resolution, by rule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", type=int, default=40, help="of each drift")
+    parser.add_argument("--streams", type=int, default=40, help="streams per drift")
     parser.add_argument("--budget", default="1 per 1e6 samples")
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--data", type=Path)
@@ -267,24 +267,24 @@ def main() -> None:
     budget = options.budget
     material = real(options.bundle, options.data, budget) if options.bundle else generated(budget)
     chosen, rng = rules(material.standard.policy), np.random.default_rng(1)
-    print(f"Threshold {material.standard.policy.threshold:.2g}. Alerts of a drift, and samples to its resolution\n")
+    print(f"Threshold {material.standard.policy.threshold:.2g}. Alerts per drift (and samples to its resolution)\n")
     print(f"| drift | {' | '.join(chosen)} |\n| --- |{' ---: |' * len(chosen)}")
     kinds: dict[str, dict[str, list[Life]]] = {}
     for name, episode in episodes().items():
         streams = [material.stream(episode.share, rng) for _ in range(options.streams)]
         during = slice(BEFORE // STEP, episode.over // STEP)
         least = episode.least * float(np.median([each.effects[during, -1] for each in streams]))
-        told = {
+        lives_by_rule = {
             rule: [live(replace(policy, min_effect=least), each, episode.over) for each in streams]
             for rule, policy in chosen.items()
         }
-        print(f"| {name} | {' | '.join(map(_told, told.values()))} |", flush=True)
-        for rule, lives in told.items():
+        print(f"| {name} | {' | '.join(map(_cell, lives_by_rule.values()))} |", flush=True)
+        for rule, lives in lives_by_rule.items():
             kinds.setdefault(episode.kind, {}).setdefault(rule, []).extend(lives)
     for kind, by_rule in kinds.items():
-        print(f"| all {kind} | {' | '.join(map(_told, by_rule.values()))} |")
+        print(f"| all {kind} | {' | '.join(map(_cell, by_rule.values()))} |")
         once = [[life.alerts == 1 for life in lives if life.alerts] for lives in by_rule.values()]
-        print(f"| of these, one alert | {' | '.join(f'{mean(each):.0%}' for each in once)} |")
+        print(f"| share with exactly one alert | {' | '.join(f'{mean(each):.0%}' for each in once)} |")
     clean = [material.stream(np.zeros(CLEAN), rng) for _ in range(max(1, options.streams // 2))]
     cells = [
         f"{alarms}, on for {samples:.0f}" for alarms, samples in (false_alarms(each, clean) for each in chosen.values())
@@ -292,8 +292,8 @@ def main() -> None:
     print(f"| false alarms at p <= {LAX:g} | {' | '.join(cells)} |")
 
 
-def _told(lives: Sequence[Life]) -> str:
-    """Alerts on average, of drifts that were seen, and samples until they were over: on average, and of nine in ten."""
+def _cell(lives: Sequence[Life]) -> str:
+    """For detected drifts, the mean number of alerts, and the mean and 90th percentile of samples to the resolution."""
     alerts = [life.alerts for life in lives if life.alerts]
     late = [life.late for life in lives if life.late is not None]
     if not alerts:
@@ -302,7 +302,7 @@ def _told(lives: Sequence[Life]) -> str:
 
 
 def _endless(rows: int, count: int, rng: Generator) -> NDArray[np.int64]:
-    """Row numbers, all of them in one random order after another."""
+    """Row numbers: permutations of all rows, one after another."""
     return np.concatenate([rng.permutation(rows) for _ in range(-(-count // rows))])[:count]
 
 

@@ -1,7 +1,7 @@
-"""Counts false alarms on generated data, of which there is as much as wanted, for several references of one kind.
+"""Counts of false alarms on generated data, of which there is no limit, for several references of one kind.
 
-Each has 5,000 + 5,000 held-out samples unless told otherwise, and a stream of four million: a million fresh ones in
-panes of ten, in four orders. What varies between references is what a user's own may be off by.
+Each reference has 5,000 + 5,000 held-out samples by default, and a stream of four million samples: a million fresh
+samples in panes of ten, in four orders. The spread between references is the error to expect of a single reference.
 
 python -m benchmarks.generated_alarms 14 [--fresh 400000] [--held-out 20000] [--only log-normal] [--windows 500,5000]
 """
@@ -39,7 +39,7 @@ def fresh_p_values(procedure: Procedure, pool: Array, rng: np.random.Generator) 
 def measure(
     seed: int, kind: str, held_out: int, fresh: int, windows: Sequence[tuple[int, ...]]
 ) -> dict[tuple[int, ...], list[tuple[float, bool]]]:
-    """For each pair of windows and each budget: alarms beside those expected, and whether the interval held that."""
+    """For each set of windows and budget: alarms over expected alarms, and whether the interval covers the rate."""
     skew = KINDS[kind]
     rng = np.random.default_rng([seed, bool(skew)])
     reference = fitted(rng, SHAPES, held_out, skew=skew)
@@ -70,17 +70,17 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def main() -> None:
-    """Prints a row for each kind of data, windows and budget."""
+    """Print a row per kind of data, windows and budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("references", type=int)
     parser.add_argument("--held-out", type=int, default=5_000, help="samples in each of the two held-out parts")
-    parser.add_argument("--fresh", type=int, default=FRESH, help="samples that are drawn for the stream")
+    parser.add_argument("--fresh", type=int, default=FRESH, help="fresh samples drawn for the stream")
     parser.add_argument("--only", choices=KINDS)
-    parser.add_argument("--windows", type=_sizes, action="append", help="sizes of windows that are tested at once")
+    parser.add_argument("--windows", type=_sizes, action="append", help="window sizes that are tested together")
     options = parser.parse_args()
     windows = options.windows or WINDOWS
     references = options.references
-    table = Table("data", "windows", "budget: one alarm in", "alarms / expected", "spread", "interval holds", box=None)
+    table = Table("data", "windows", "budget: one alarm in", "alarms / expected", "spread", "interval covers", box=None)
     for kind in [options.only] if options.only else KINDS:
         measured = [measure(seed, kind, options.held_out, options.fresh, windows) for seed in range(references)]
         for sizes in windows:

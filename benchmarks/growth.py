@@ -1,10 +1,10 @@
-"""How cost grows with dimensions, block sizes, window lengths and the number of streams: slopes on logarithmic scales.
+"""How cost grows with dimensions, block sizes, window sizes and the number of streams: slopes on log-log scales.
 
     python -m benchmarks.growth [--only vectors|images|blocks|windows|streams] [--picture growth.png]
 
-Processor time of one thread, flows of the default size that were never trained, generated samples: what is measured
-does not depend on what the weights are. A slope of 1 is linear; it is fitted to the larger half of the sizes. Replicas
-are measured by `benchmarks.replicas`.
+Measured is the processor time of one thread, with untrained flows of the default size and generated samples: the cost
+does not depend on the weights. A slope of 1 is linear; it is fitted to the larger half of the sizes.
+`benchmarks.replicas` measures replicas.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ STREAMS = (1, 10, 100, 1_000)
 STEP, PANES, MANY, SCORED = 10, 60, 6_000, 640
 CALIBRATION, BATCH = 600, 64
 TIMED, ROUNDS = 1_000, 9
-"""Panes whose tests are timed for windows of each length, and rounds of which the median counts."""
+"""Panes whose tests are timed per window size, and rounds, whose median is reported."""
 
 AT_ONCE = 200
-"""Panes that the test role takes at once, at most."""
+"""The most panes that the test role takes at once."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A cost over a size."""
+    """A cost as a function of a size."""
 
     name: str
     sizes: tuple[float, ...]
@@ -70,13 +70,13 @@ class Curve:
 
     @property
     def slope(self) -> float:
-        """Of the larger half."""
+        """The log-log slope over the larger half of the sizes."""
         half = len(self.sizes) // 2
         return float(np.polyfit(np.log(self.sizes[half:]), np.log(self.costs[half:]), 1)[0])
 
 
 def main() -> None:
-    """Prints Markdown, and draws."""
+    """Print Markdown, and draw the plot if one is requested."""
     parts: dict[str, Callable[[], list[Curve]]] = {
         "vectors": lambda: _dimensions([VectorSchema(dim=dim) for dim in VECTORS]),
         "images": lambda: _dimensions([ImageSchema(channels=c, height=side, width=side) for c, side in IMAGES]),
@@ -117,7 +117,7 @@ def _samples(schema: Schema, count: int, seed: int) -> Samples:
 
 
 def reference_of(schema: Schema, held_out: int = CALIBRATION, flow: Flow | None = None) -> Reference:
-    """A reference by a flow that was never trained."""
+    """A reference with an untrained flow."""
     torch.manual_seed(0)
     fitted = _samples(schema, held_out, 0)
     flow = flow or new_flow(FlowConfig(), schema, fitted)
@@ -137,7 +137,7 @@ def _factory(*sizes: int) -> Standards:
 
 
 def _silent(factory: Standards, reference: Reference) -> Standard:
-    """A standard that never alarms: an alert costs as much as ten panes, and so few held-out samples raise many."""
+    """A standard that never alarms: an alert costs as much as ten panes, and few held-out samples mean many alerts."""
     standard = factory.standard(reference)
     return replace(standard, policy=replace(standard.policy, threshold=0.0), alarm=None)
 
@@ -172,7 +172,7 @@ def _processor_s(work: Callable[[], object], *, collect: bool = True) -> float:
 
 
 def _feed(stage: TestStage, panes: Iterable[Pane], first: int = 0) -> float:
-    """As the test role does when it has much to do; seconds that the stage takes."""
+    """Feed panes as a busy test role does; return the seconds that the stage takes."""
     spent, coming = 0.0, enumerate(panes, first)
     while chunk := list(islice(coming, AT_ONCE)):
         spent += _processor_s(partial(stage.feed_all, chunk, Tests()), collect=False)
@@ -180,7 +180,7 @@ def _feed(stage: TestStage, panes: Iterable[Pane], first: int = 0) -> float:
 
 
 def _costs(reference: Reference) -> list[float]:
-    """By the sample, a pane's bytes, by the pane, and of the null."""
+    """The costs named in `COSTS`."""
     scorer, samples = Scorer(reference), _samples(reference.schema, SCORED, 3)
     scorer([samples[:BATCH]])
     scoring = _processor_s(lambda: scorer([samples[i : i + BATCH] for i in range(0, SCORED, BATCH)])) / SCORED
@@ -194,7 +194,7 @@ def _costs(reference: Reference) -> list[float]:
     return [1e6 * scoring, len(encode_pane(panes[0])), 1e6 * testing, null]
 
 
-COSTS = ("scoring, µs a sample", "a pane, bytes", "testing, µs a pane", "the null at start, s")
+COSTS = ("scoring, µs per sample", "bytes per pane", "testing, µs per pane", "null at start, s")
 
 
 def _dimensions(schemas: Sequence[Schema]) -> list[Curve]:
@@ -219,7 +219,7 @@ def _windows() -> list[Curve]:
     factories = [_factory(size) for size in SIZES]
     nulls = [_processor_s(partial(factory.standard, reference)) for factory in factories]
     standards = [_silent(factory, reference) for factory in factories]
-    # In turns, so that what else the machine does is spread over all of them.
+    # Sizes alternate, which spreads other load on the machine over all of them.
     rounds = [
         [_fed(standard, iter(panes), size // STEP, TIMED) for size, standard in zip(SIZES, standards, strict=True)]
         for _ in range(ROUNDS)
@@ -234,25 +234,25 @@ def _streams() -> list[Curve]:
     half = PANES // 2
     times = [_fed(standard, _of_streams(panes, count), half * count, half * count) for count in STREAMS]
     memories = [_held_kib(standard, _of_streams(panes, count)) / count for count in STREAMS]
-    return [Curve(COSTS[2], STREAMS, tuple(times)), Curve("memory, KiB a stream", STREAMS, tuple(memories))]
+    return [Curve(COSTS[2], STREAMS, tuple(times)), Curve("memory, KiB per stream", STREAMS, tuple(memories))]
 
 
 def _of_streams(panes: Sequence[Pane], count: int) -> Iterator[Pane]:
-    """Of each stream a pane in turn, as many streams feed a topic."""
+    """One pane of each stream in turn, as when many streams feed a topic."""
     return (
         replace(pane, stream=f"stream-{number}", sums=keep(pane.summary)) for pane in panes for number in range(count)
     )
 
 
 def _fed(standard: Standard, panes: Iterator[Pane], filled: int, count: int) -> float:
-    """Microseconds a pane of so many, once the windows are filled."""
+    """Microseconds per pane over `count` panes, once `filled` panes have filled the windows."""
     stage = TestStage(lambda *_: standard)
     _feed(stage, islice(panes, filled))
     return 1e6 * _feed(stage, islice(panes, count), filled) / count
 
 
 def _held_kib(standard: Standard, panes: Iterator[Pane]) -> float:
-    """What a stage holds once it has taken all panes."""
+    """The memory that a stage holds after all panes, KiB."""
     tracemalloc.start()
     stage = TestStage(lambda *_: standard)
     _feed(stage, panes)
@@ -267,7 +267,7 @@ def _draw(found: dict[str, list[Curve]], path: Path) -> None:
     panels = list(figure.subplots(2, 3, sharey=True).flat)
     for axes, (name, curves) in zip(panels, found.items(), strict=False):
         plain(axes)
-        title(axes, f"{name.capitalize()}: cost beside the smallest")
+        title(axes, f"{name.capitalize()}: cost relative to the smallest")
         axes.set_xscale("log")
         axes.set_yscale("log")
         sizes = curves[0].sizes

@@ -1,8 +1,8 @@
-"""What a request to the intake costs its caller: the time to the answer, at 1,000 requests a second.
+"""What a request to the intake costs its caller: the response time at 1,000 requests per second.
 
-Requests are sent when they are due, whether or not earlier ones are answered, and timed from then; so one that waits
-counts in full. A bare socket server that answers a constant shows what this machine and the sender add by themselves.
-The daemon is a process of its own, as it is beside a model.
+Requests are sent when they are due, whether or not earlier ones have been answered, and timed from then, so queueing
+counts in full. A bare socket server with a constant response shows what the machine and the sender contribute. The
+daemon runs in a process of its own, as it does next to a model.
 
 python -m benchmarks.intake
 """
@@ -51,12 +51,12 @@ while True:
 
 @dataclass(frozen=True)
 class Load:
-    """What was sent, and how long the answers took.
+    """The response times of a load.
 
     Args:
-        taken_ms: of each request, from when it was due to its answer.
-        accepted: answers with 202.
-        cpu: of the server's CPU time, as a share of the time that passed.
+        taken_ms: time of each request, from when it was due to its response.
+        accepted: responses with status 202.
+        cpu: the server's CPU time, as a share of the time that passed.
     """
 
     taken_ms: np.ndarray
@@ -65,7 +65,7 @@ class Load:
 
 
 def request_of(batch: int) -> bytes:
-    """An event of KServe's logger, with a batch of samples."""
+    """An event of KServe's logger with a batch of samples."""
     body, _ = encode(waves(batch, seed=1), SCHEMA, "json")
     head = (
         "POST / HTTP/1.1",
@@ -87,7 +87,7 @@ def request_of(batch: int) -> bytes:
 
 
 def send(port: int, request: bytes, count: int, rate: float) -> tuple[np.ndarray, int]:
-    """Sends `count` requests at a steady rate; the time of each from when it was due, ms, and how many gave 202."""
+    """Send `count` requests at a steady rate; return each one's time from when it was due, ms, and the count of 202."""
     chooser = selectors.DefaultSelector()
     free: list[socket.socket] = []
     for _ in range(CONNECTIONS):
@@ -132,7 +132,7 @@ def _complete(answer: bytes) -> bool:
 
 
 def measure(port: int, pid: int, batch: int) -> Load:
-    """The load on a server, after a warm-up."""
+    """Measure a server under load, after a warm-up."""
     request = request_of(batch)
     send(port, request, WARM_UP, RATE)
     cpu, began = processor_s(pid), time.perf_counter()
@@ -142,7 +142,7 @@ def measure(port: int, pid: int, batch: int) -> Load:
 
 @contextmanager
 def bare_server() -> Iterator[tuple[int, int]]:
-    """The port and process id of a server that answers a constant."""
+    """The port and process ID of a server with a constant response."""
     with subprocess.Popen([sys.executable, "-c", BARE], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
@@ -153,7 +153,7 @@ def bare_server() -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def daemon(folder: Path, bundle: Path, fraction: float) -> Iterator[tuple[int, int]]:
-    """The port and process id of a daemon that is ready."""
+    """The port and process ID of a daemon that is ready."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     config = {
@@ -185,9 +185,9 @@ def _ready(port: int) -> bool:
 
 
 def main() -> None:
-    """Prints a row for each server and load."""
+    """Print a row per server and load."""
     console = Console()
-    table = Table("server", "p50 ms", "p99 ms", "p99.9 ms", "accepted", "CPU of one core", box=None)
+    table = Table("server", "p50 ms", "p99 ms", "p99.9 ms", "accepted", "share of a core", box=None)
 
     def row(name: str, load: Load) -> None:
         p50, p99, p999 = np.percentile(load.taken_ms, [50, 99, 99.9])
@@ -201,12 +201,12 @@ def main() -> None:
         with bare_server() as server:
             row("a bare socket server", measure(*server, batch=1))
         with daemon(folder, bundle, 1e-9) as server:
-            row("intake, 1 sample a request, none scored", measure(*server, batch=1))
+            row("intake, 1 sample per request, none scored", measure(*server, batch=1))
         with daemon(folder, bundle, 1.0) as server:
-            row("intake, 1 sample a request, all scored", measure(*server, batch=1))
-            row("intake, 32 samples a request: more than can be scored", measure(*server, batch=32))
+            row("intake, 1 sample per request, all scored", measure(*server, batch=1))
+            row("intake, 32 samples per request: more than can be scored", measure(*server, batch=32))
     console.print(
-        f"{RATE:,} requests a second for {SECONDS:g} s over {CONNECTIONS} connections, load average before: "
+        f"{RATE:,} requests per second for {SECONDS:g} s over {CONNECTIONS} connections, load average before: "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     console.print(table)

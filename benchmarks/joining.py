@@ -1,8 +1,8 @@
-"""What joining costs: how far the best rule stays under the one part that sees a shift, where the others are blind.
+"""The cost of combining statistics: how far the best rule falls short of the one part that sees a shift.
 
-Of some independent parts, normal under the null, one is shifted, by as much as its own AUROC says, nobody knows which.
-No rule is better in the worst of those cases than the likelihood ratio averaged over them; "ours" is the length of the
-vector of surprises, as `driftwatch.stats.combination` has it.
+One of several independent parts, all normal under the null, is shifted by an amount given as its own AUROC; which part
+is unknown. In the worst case, no rule is better than the likelihood ratio averaged over the parts. "Ours" is the length
+of the vector of surprises, as in `driftwatch.stats.combination`.
 
 python -m benchmarks.joining
 """
@@ -23,13 +23,13 @@ DRAWS = 400_000
 
 
 def losses(parts: int, alone: float, rng: np.random.Generator, draws: int = DRAWS) -> tuple[float, float]:
-    """By how much the AUROC of the best rule, and that of ours, is under that of the part alone.
+    """How far the AUROC of the best rule and of our rule fall short of the AUROC of the shifted part alone.
 
     Args:
-        parts: how many are joined.
-        alone: AUROC of the one that is shifted.
-        rng: of the draws.
-        draws: of windows, on each side.
+        parts: number of parts that are combined.
+        alone: AUROC of the shifted part.
+        rng: generator of the draws.
+        draws: number of windows on each side.
     """
     shift = 2**0.5 * float(ndtri(alone))
     plain, moved = rng.standard_normal((2, draws, parts))
@@ -40,13 +40,13 @@ def losses(parts: int, alone: float, rng: np.random.Generator, draws: int = DRAW
 
 
 def main() -> None:
-    """Prints points of AUROC."""
+    """Print the losses in points of AUROC."""
     rng = np.random.default_rng(0)
-    told = Table("one part alone", *(f"{count} parts: best (ours)" for count in PARTS), title="Points of AUROC lost")
+    table = Table("one part alone", *(f"{count} parts: best (ours)" for count in PARTS), title="Points of AUROC lost")
     for alone in ALONE:
         lost: list[Array] = [100 * np.array(losses(count, alone / 100, rng)) for count in PARTS]
-        told.add_row(str(alone), *(f"{best:.1f} ({ours:.1f})" for best, ours in lost))
-    Console(width=160).print(told)
+        table.add_row(str(alone), *(f"{best:.1f} ({ours:.1f})" for best, ours in lost))
+    Console(width=160).print(table)
 
 
 if __name__ == "__main__":

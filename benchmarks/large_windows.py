@@ -1,7 +1,7 @@
-"""P-values of fresh windows without drift that are small and large beside the held-out samples: they are to be uniform.
+"""P-values of drift-free windows smaller and larger than the held-out samples: they should be uniform.
 
-Of several references, each with 5,000 + 5,000 held-out samples. Windows of one reference share its error, so that
-standard errors are those between references.
+There are several references, each with 5,000 + 5,000 held-out samples. Windows of one reference share its error, so
+standard errors are computed between references.
 
 python -m benchmarks.large_windows 24 [--only log-normal]
 """
@@ -24,11 +24,11 @@ HELD_OUT, FRESH, PART = 5_000, 300_000, 500
 KINDS = {"normal": (((4, 2),), 0.0), "log-normal": (((2, 3), (1, 4)), 0.5), "128 dimensions": (((32, 4),), 0.0)}
 DETECTORS = ("combined", "geometry")
 MOST = 60
-"""Windows of one size and reference."""
+"""The most windows of one size per reference."""
 
 
 def measure(seed: int, kind: str) -> dict[tuple[int, str], Array]:
-    """P-values of the windows of each size, by each detector."""
+    """P-values of the windows, by size and detector."""
     shapes, skew = KINDS[kind]
     rng = np.random.default_rng([seed, len(shapes), bool(skew)])
     reference = fitted(rng, shapes, HELD_OUT, skew=skew)
@@ -44,7 +44,7 @@ def measure(seed: int, kind: str) -> dict[tuple[int, str], Array]:
 
 
 def main() -> None:
-    """Prints a row for each kind of data, window and detector."""
+    """Print a row per kind of data, window size and detector."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("references", type=int)
     parser.add_argument("--only", choices=KINDS)
@@ -54,14 +54,14 @@ def main() -> None:
         measured = [measure(seed, kind) for seed in range(options.references)]
         for size, name in measured[0]:
             found = np.stack([each[size, name] for each in measured])
-            shares = [_told(100 * each, "%") for each in (found < 0.1, found < 0.01, found > 0.9)]
-            row = (_told(found, ""), f"{np.median(found):.2f}", *shares, f"{found.min():.1g}")
+            shares = [_cell(100 * each, "%") for each in (found < 0.1, found < 0.01, found > 0.9)]
+            row = (_cell(found, ""), f"{np.median(found):.2f}", *shares, f"{found.min():.1g}")
             table.add_row(kind, f"{size:,}", name, *row)
     Console(width=140).print(table)
 
 
-def _told(values: Array, unit: str) -> str:
-    """The mean of ``(J, M)`` and its standard error, by that of each reference."""
+def _cell(values: Array, unit: str) -> str:
+    """The mean of values ``(J, M)`` and its standard error between the J references."""
     error = values.mean(1).std(ddof=1) / len(values) ** 0.5
     return f"{values.mean():.2f} +- {error:.2f}" if not unit else f"{values.mean():.1f} +- {error:.1f} {unit}"
 

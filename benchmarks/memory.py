@@ -1,7 +1,7 @@
-"""False alarms on a stream with memory: calibrated as if samples were independent, and by blocks.
+"""False alarms on streams with memory, calibrated as if samples were independent, and calibrated by blocks.
 
-Latents follow an autoregression, each so many times the one before; nothing drifts. The whole sliding procedure
-runs over fresh streams, windows of 50 and 500 every 10 samples.
+Latents follow an autoregression with a given coefficient; nothing drifts. The whole sliding procedure runs over fresh
+streams, with windows of 50 and 500 every 10 samples.
 
 python -m benchmarks.memory 12 [--held-out 200000] [--only 0.9]
 """
@@ -31,11 +31,11 @@ HELD_OUT, STREAMS, STREAM = 20_000, 8, 100_000
 PERSISTENCES = (0.0, 0.5, 0.9)
 
 Counted = tuple[float, bool]
-"""Alarms as a multiple of what is allowed, and whether the interval that is told holds that."""
+"""Alarms as a multiple of the budget, and whether the reported interval covers the measured rate."""
 
 
 def count(reference: Gaussian, bank: NDArray[np.float32], memory: Memory, streams: list[Array], seed: int) -> Counted:
-    """Alarms on fresh streams, given as panes."""
+    """Count alarms on fresh streams, given as panes."""
     null = simulate_null(HeldOut(bank, reference.others, memory), reference.layout, SIZES, STEP, seed=seed)
     procedure = null.procedure(BUDGET, RESOLVE_AFTER)
     control, alarms, samples = procedure.control, 0, 0
@@ -48,21 +48,21 @@ def count(reference: Gaussian, bank: NDArray[np.float32], memory: Memory, stream
 
 
 def fresh(reference: Gaussian, rng: np.random.Generator, persistence: float) -> Iterator[Array]:
-    """Panes of streams that the reference never saw."""
+    """Panes of fresh streams."""
     for _ in range(STREAMS):
         each = reference.summaries(persistent(rng, STREAM, SHAPES, persistence))
         yield each.reshape(-1, STEP, each.shape[1]).sum(1)
 
 
 def main() -> None:
-    """Prints a row for each strength of memory: alarms as shares of what is allowed, over several references."""
+    """Print a row per strength of memory: alarms as multiples of the budget, over several references."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("references", type=int)
     parser.add_argument("--held-out", type=int, default=HELD_OUT, help="samples in each of the two held-out parts")
     parser.add_argument("--only", type=float, choices=PERSISTENCES)
     options = parser.parse_args()
-    columns = ("each is ... of the last", "memory", "as if independent", "by blocks", "median, least, most")
-    table = Table(*columns, "interval holds", box=None)
+    columns = ("coefficient", "memory", "as if independent", "by blocks", "median (least to most)")
+    table = Table(*columns, "interval covers", box=None)
     for persistence in PERSISTENCES if options.only is None else [options.only]:
         naive, right, memories = [], [], []
         for seed in range(options.references):
@@ -77,15 +77,15 @@ def main() -> None:
             right.append(count(reference, bank, found, streams, seed) if found.block > 1 else naive[-1])
         ratios = [ratio for ratio, _ in right]
         table.add_row(
-            *(f"{persistence:g}", f"{np.mean(memories):.1f}", _told([ratio for ratio, _ in naive]), _told(ratios)),
+            *(f"{persistence:g}", f"{np.mean(memories):.1f}", _cell([ratio for ratio, _ in naive]), _cell(ratios)),
             f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
             f"{sum(held for _, held in right)} of {len(right)}",
         )
-    Console(width=140).print(f"alarms, times what is allowed (one in {BUDGET:,.0f} samples), and standard errors")
+    Console(width=140).print(f"alarms as multiples of the budget (one in {BUDGET:,.0f} samples), with standard errors")
     Console(width=140).print(table)
 
 
-def _told(ratios: list[float]) -> str:
+def _cell(ratios: list[float]) -> str:
     return f"{np.mean(ratios):.2f} +- {np.std(ratios, ddof=1) / len(ratios) ** 0.5:.2f}"
 
 

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/method.md: what is measured of a reference of clothes, as it is measured.
+"""Draws the pictures of docs/method.md from measurements of a Fashion-MNIST reference.
 
 python -m benchmarks.method_pictures bundles/fashion docs/method
 """
@@ -25,7 +25,7 @@ PICTURES: Mapping[str, Callable[[Path, Material], None]] = {
 
 
 def main(bundle: Path, folder: Path, chosen: Sequence[str] = ()) -> None:
-    """Writes one PNG a picture, or only those that are named."""
+    """Write each picture as a PNG file, or only the `chosen` ones."""
     material = load_material(bundle)
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in PICTURES.items():

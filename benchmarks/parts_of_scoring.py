@@ -1,9 +1,9 @@
-"""Where the time of scoring a batch goes, part by part, on a GPU or a CPU.
+"""Where the time of scoring a batch goes, by part, on a GPU or a CPU.
 
     python -m benchmarks.parts_of_scoring BUNDLE DATA --device cuda
 
-On a GPU each part is recorded as a graph, as all of them together are when a daemon scores, and what it launches is
-counted. Parts by themselves find other things in the caches than all together.
+On a GPU each part is recorded as a graph, as the whole is when a daemon scores, and its kernel launches are counted.
+The parts need not add up to the whole, because caches hold other data when parts run alone.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Part = Callable[[], object]
 
 
 def main() -> None:
-    """Prints Markdown."""
+    """Print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batches", type=int, nargs="+", help="of so many samples")
+    parser.add_argument("--batches", type=int, nargs="+", help="sizes of batches")
     options = parser.parse_args()
     torch.set_num_threads(1)
     reference, dataset = load_reference(options.bundle, options.device), open_dataset(options.data)
@@ -49,10 +49,10 @@ def main() -> None:
 
 
 def table(reference: Reference, samples: Samples, batches: Sequence[int]) -> list[str]:
-    """A row for each part: microseconds by the sample, and kernels, for each size of batches."""
+    """A row per part: microseconds per sample and kernels, for each batch size."""
     many = [np.ascontiguousarray(samples[np.arange(batch) % len(samples)]) for batch in batches]
     measured = [measure(parts_of(reference, each), reference.device) for each in many]
-    head = " | ".join(f"batches of {batch:,}, µs a sample | kernels" for batch in batches)
+    head = " | ".join(f"batches of {batch:,}, µs per sample | kernels" for batch in batches)
     rows = [f"| part | {head} |", f"| --- |{' ---: | ---: |' * len(batches)}"]
     for name in measured[0]:
         cells = (
@@ -65,7 +65,7 @@ def table(reference: Reference, samples: Samples, batches: Sequence[int]) -> lis
 
 @torch.inference_mode()
 def parts_of(reference: Reference, samples: Samples) -> Mapping[str, Part]:
-    """What is done of a batch, each part with what the parts before it gave."""
+    """The parts of scoring a batch, each applied to the results of the parts before it."""
     summariser: Summariser = reference._summariser
     flow, moments, description, layout = reference.flow, summariser.moments, summariser.description, reference.layout
     raw = torch.from_numpy(samples).to(reference.device)
@@ -90,7 +90,7 @@ def parts_of(reference: Reference, samples: Samples) -> Mapping[str, Part]:
 
 @torch.inference_mode()
 def measure(parts: Mapping[str, Part], device: torch.device) -> dict[str, tuple[float, int]]:
-    """Seconds of each part, and the kernels that it launches on a GPU; 0 on a CPU."""
+    """Seconds of each part, and the number of kernels that it launches on a GPU (0 on a CPU)."""
     how = _on_a_gpu if device.type == "cuda" else _on_a_cpu
     return {name: how(part) for name, part in parts.items()}
 

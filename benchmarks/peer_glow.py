@@ -1,6 +1,6 @@
-"""The image flow of a reference, put together from normflows' parts: the same function, for comparing speed.
+"""A reference's image flow, rebuilt from normflows' modules: the same function, for comparing speed.
 
-normflows' Glow block maps from latent to data; its inverse is actnorm, 1x1 convolution, affine coupling, as in ours.
+normflows' Glow block maps latents to data; its inverse is actnorm, 1x1 convolution and affine coupling, as in ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from driftwatch.flows.mix import InvertibleMix
 
 
 class Bounded(nn.Module):
-    """normflows' convolutional network with our bound on the log-scale: shift and log-scale in turns."""
+    """normflows' convolutional network with our bound on the log-scale; its outputs alternate shift and log-scale."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -29,10 +29,10 @@ class Bounded(nn.Module):
 
 
 class PeerGlow(nn.Module):
-    """The likelihood of `ImageFlow`, by normflows.
+    """The likelihood of an `ImageFlow`, computed by normflows.
 
     Args:
-        flow: whose weights are copied.
+        flow: the flow whose weights are copied.
     """
 
     def __init__(self, flow: ImageFlow) -> None:

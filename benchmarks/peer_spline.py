@@ -1,6 +1,6 @@
-"""The vector flow of a reference, its couplings normflows' own: the same function, for comparing speed.
+"""A reference's vector flow with normflows' couplings: the same function, for comparing speed.
 
-The linear maps between them are one matrix product each, as in our folded form, where normflows solves triangular
+Each linear map between couplings is one matrix product, as in our folded form; normflows would solve triangular
 systems.
 """
 
@@ -18,10 +18,10 @@ from driftwatch.flows.vector import CouplingLayer, VectorFlow
 
 
 class PeerSplines(nn.Module):
-    """The likelihood of `VectorFlow`, by normflows.
+    """The likelihood of a `VectorFlow`, computed by normflows.
 
     Args:
-        flow: whose weights are copied.
+        flow: the flow whose weights are copied.
     """
 
     def __init__(self, flow: VectorFlow) -> None:
@@ -67,10 +67,10 @@ def _coupling(layer: CouplingLayer, bins: int) -> nn.Module:
     ):
         one.weight.copy_(other.weight)
         one.bias.copy_(other.bias)
-    # normflows divides what widths and heights come from, and has slopes of their own origin.
+    # normflows scales the inputs of widths and heights by 1/sqrt(hidden), and offsets those of slopes differently.
     sizes = torch.arange(3 * bins - 1).repeat(layer.parameter_shape[0]) < 2 * bins
     theirs.final_layer.weight[sizes] *= math.sqrt(hidden)
     theirs.final_layer.bias[sizes] *= math.sqrt(hidden)
     theirs.final_layer.bias[~sizes] += UNIT_SLOPE
-    theirs.final_layer = nn.Sequential(nn.ReLU(), theirs.final_layer)  # which it leaves out
+    theirs.final_layer = nn.Sequential(nn.ReLU(), theirs.final_layer)  # normflows omits this activation
     return made

@@ -1,10 +1,10 @@
-"""How much of the scoring loop's rate is left when messages are decoded, cut into panes, tested and written.
+"""How much of the scoring loop's rate remains when messages are decoded, cut into panes, tested and written.
 
     python -m benchmarks.pipeline BUNDLE IMAGES --device cuda
 
-Everything that a daemon does but talk to Kafka, in one process: messages are in memory to begin with, and panes,
-window results and alerts are bytes in the end. Each stage by itself, as samples/s and beside the bare scoring loop,
-which is given whole panes; "together" is the score and test roles in a thread each, as a daemon has them.
+This is everything that a daemon does except talking to Kafka, in one process: messages start in memory, and panes,
+window results and alerts end as bytes. Each stage is measured alone, in samples/s, and compared with the bare scoring
+loop, which receives whole panes. "Together" is the score and test roles in a thread each, as in a daemon.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from driftwatch.stream.test_stage import Tests, TestStage
 MESSAGES = (64, 1_024)
 STEPS = (10, 100)
 SIZES = (5, 50)
-"""Of windows, in steps."""
+"""Window sizes, in steps."""
 
 WARM_UP = 4_096
 STREAM = "fashion"
 
 
 def main() -> None:
-    """Prints Markdown."""
+    """Print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("images", type=Path)
@@ -57,7 +57,7 @@ def main() -> None:
     device = reference.device
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"{named}, torch {torch.__version__}; {len(samples):,} samples\n")
-    print("| samples in a pane | in a message | bare scoring | score stage | test stage | together | of bare |")
+    print("| samples per pane | samples per message | bare scoring | score stage | test stage | together | of bare |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for step in STEPS:
         standards = standards_for(WindowsConfig(sizes=[size * step for size in SIZES], step=step), AlertsConfig())
@@ -112,7 +112,7 @@ def _row(reference: Reference, samples: Samples, standards: Standards, step: int
 
 
 def score_bare(scorer: Scorer, panes: Samples) -> None:
-    """The scoring loop and nothing else: panes ``(N, step, *sample_shape)``, as many at once as a unit of work has."""
+    """Run only the scoring loop, on panes ``(N, step, *sample_shape)``, as many at once as in a unit of work."""
     at_once = max(1, WORK_BATCHES * scorer.batch_size // panes.shape[1])
     for first in range(0, len(panes), at_once):
         scorer(list(panes[first : first + at_once]))

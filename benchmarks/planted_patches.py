@@ -1,4 +1,4 @@
-"""How often an alert's heat map peaks in, or next to, the patch of the image in which a drift was planted.
+"""How often an alert's heat map peaks in or next to the image patch in which a drift was planted.
 
 python -m benchmarks.planted_patches bundles/fashion /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz
 """
@@ -27,14 +27,14 @@ WINDOW = 50
 PATCH = 7
 TRIALS = 200
 ALARM = 1e-5
-"""About the p-value at which an alarm starts when one in a million samples may be false."""
+"""Roughly the p-value at which an alarm starts with a budget of one false alarm in a million samples."""
 
 Images = NDArray[np.float32]
 Place = tuple[slice, slice]
 
 
 def _within(place: Place, changed: Callable[[Images, Generator], Images]) -> Callable[[Images, Generator], Images]:
-    """Changes a patch by what it holds itself."""
+    """A change of a patch that depends only on the patch."""
 
     def change(images: Images, rng: Generator) -> Images:
         images[..., place[0], place[1]] = np.clip(np.rint(changed(images[..., place[0], place[1]], rng)), 0, 255)
@@ -64,7 +64,7 @@ CHANGES: dict[str, Callable[[Place], Callable[[Images, Generator], Images]]] = {
 def trial(
     reference: Reference, null: WindowNull, images: Images, kind: str, share: float, rng: Generator
 ) -> tuple[bool, bool, bool]:
-    """Whether one window alarms, its map peaks in or next to the patch, and its place is told."""
+    """Whether one window alarms, whether its map peaks in or next to the patch, and whether words state its place."""
     window = images[rng.choice(len(images), WINDOW, replace=False)].copy()
     top, left = (int(i) for i in rng.integers(0, np.array(images.shape[2:]) - PATCH + 1))
     count = round(share * WINDOW)
@@ -73,7 +73,7 @@ def trial(
     summary: Array = merge(np.concatenate(list(Scorer(reference).summaries(window))))
     found = heat_map(summary, reference)
     if found is None:
-        raise SystemExit(f"{reference.name} is no reference of images")
+        raise SystemExit(f"{reference.name} is not a reference of images")
     values = np.array(found.values)
     row, column = np.unravel_index(np.argmax(values), values.shape)
     rows, columns = (np.arange(n + 1) * side // n for n, side in zip(values.shape, images.shape[2:], strict=True))
@@ -88,22 +88,22 @@ def trial(
 
 
 def main(bundle: Path, data: Path) -> None:
-    """Prints a line for each change, of all images of a window and of half of them."""
+    """Print a row per change, made to all images of a window and to half of them."""
     reference = load_reference(bundle)
     dataset = open_dataset(data)
     images = next(dataset.chunks(reference.schema, rows=dataset.rows)).astype(np.float32)
     null = reference.window_null(WINDOW)
-    table = Table("patch", "of the images", "windows that alarm", "peak in or next to it", "told in words", box=None)
+    table = Table("change", "of the images", "windows that alarm", "peak in or next to it", "put into words", box=None)
     right = []
     for kind in CHANGES:
         for share in (1.0, 0.5):
             rng = np.random.default_rng(7)
             done = np.array([trial(reference, null, images, kind, share, rng) for _ in range(TRIALS)])
-            alarms, near, told = done[done[:, 0]].T if done[:, 0].any() else np.zeros((3, 0), dtype=bool)
-            right += near[told].tolist()
-            rate = (f"{100 * near.mean():.1f} %", f"{100 * told.mean():.0f} %") if len(alarms) else ("", "")
+            alarms, near, worded = done[done[:, 0]].T if done[:, 0].any() else np.zeros((3, 0), dtype=bool)
+            right += near[worded].tolist()
+            rate = (f"{100 * near.mean():.1f} %", f"{100 * worded.mean():.0f} %") if len(alarms) else ("", "")
             table.add_row(kind, f"{share:.0%}", f"{len(alarms)} of {TRIALS}", *rate)
-    Console().print(table, f"right where told: {sum(right)} of {len(right)}")
+    Console().print(table, f"correct where put into words: {sum(right)} of {len(right)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What a message of a schema registry's costs to decode, beside JSON rows, npy and Arrow.
+"""The cost of decoding schema-registry messages, compared with JSON rows, npy and Arrow.
 
-Rows of twenty columns, one or a hundred in a message, and embeddings of 768 numbers, one in a message.
+Messages hold one or a hundred rows of twenty columns, or one embedding of 768 numbers.
 
 python -m benchmarks.registered
 """
@@ -70,11 +70,11 @@ def protobuf(registry: Registry, name: str, fields: Mapping[str, str], record: M
 def row_messages(registry: Registry, count: int) -> dict[str, Message]:
     """The same rows in every format."""
     batch = rows(count)
-    told = rows_body(batch, ROWS)
+    body = rows_body(batch, ROWS)
     kinds = [("string" if column.kind == "category" else "double", column.name) for column in ROWS.columns]
     fields = [{"name": name, "type": ["null", kind]} for kind, name in kinds]
     of_proto = {name: f"optional {kind}" for kind, name in kinds}
-    record = told[0] if count == 1 else {"rows": told}
+    record = body[0] if count == 1 else {"rows": body}
     if count > 1:
         row = {"type": "record", "name": "Row", "fields": fields}
         fields = [{"name": "rows", "type": {"type": "array", "items": row}}]
@@ -96,7 +96,7 @@ def vector_messages(registry: Registry) -> dict[str, Message]:
 
 
 def microseconds(message: Message, schema: Schema, registry: SchemaRegistry) -> float:
-    """CPU time of decoding one message: the quickest of some rounds."""
+    """CPU time of decoding one message: the shortest of several rounds."""
     value, headers = message
     quickest = float("inf")
     for _ in range(ROUNDS):
@@ -109,8 +109,8 @@ def microseconds(message: Message, schema: Schema, registry: SchemaRegistry) -> 
 
 
 def main() -> None:
-    """Prints a table: microseconds and bytes a message."""
-    table = Table("message", "format", "bytes", "CPU microseconds", box=None)
+    """Print a table of microseconds and bytes per message."""
+    table = Table("message", "format", "bytes", "CPU, µs", box=None)
     with running_registry() as stand_in, httpx.Client() as http:
         registry = SchemaRegistry([stand_in.url], http, stand_in.url)
         sets: dict[str, tuple[Schema, dict[str, Message]]] = {

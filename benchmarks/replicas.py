@@ -1,10 +1,10 @@
-"""What another replica gives: one hot stream over twelve partitions, scored by 1, 2 and 4 daemons on a real broker.
+"""The gain of further replicas: one hot stream over twelve partitions, scored by 1, 2 and 4 daemons on a real broker.
 
     python -m benchmarks.replicas [--samples 120000]
 
-Each daemon has one thread to score with. The machine's cores are shared with the broker: more daemons than cores show
-that nothing is lost by them, not what a further core would give. What is committed in the end is compared with the
-oracle of `tests.chaos`: panes by partition, windows and alerts by the panes' order in their log.
+Each daemon scores with one thread. The daemons share the machine's cores with the broker: more daemons than cores show
+that nothing is lost, not what a further core would gain. The committed output is compared with the oracle of
+`tests.chaos`: panes by partition, windows and alerts by the order of the panes in their log.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ LIMIT_S = 600.0
 
 
 def main() -> None:
-    """Prints Markdown."""
+    """Print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=120_000)
     messages = parser.parse_args().samples // BATCH // PARTITIONS * PARTITIONS
     with tempfile.TemporaryDirectory() as name, start_nodes(1) as (kafka,):
         bundle, first = small_bundle(Path(name)), 0.0
         print(f"{messages * BATCH:,} samples in {PARTITIONS} partitions, on {len(os.sched_getaffinity(0))} cores\n")
-        print("| scoring daemons | samples/s | beside one | panes | windows | not as the oracle says |")
+        print("| scoring daemons | samples/s | relative to one | panes | windows | differences from the oracle |")
         print("| ---: | ---: | ---: | ---: | ---: | ---: |")
         for count in REPLICAS:
             folder = Path(name) / str(count)
@@ -54,12 +54,12 @@ def main() -> None:
             first = first or rate
             held = {each.what: each.expected for each in compared}
             wrong = sum(each.lost + each.repeated + each.foreign + each.displaced for each in compared)
-            told = f"{rate:,.0f} | {rate / first:.2f} | {held['panes']:,} | {held['windows']:,} | {wrong}"
-            print(f"| {count} | {told} |", flush=True)
+            cells = f"{rate:,.0f} | {rate / first:.2f} | {held['panes']:,} | {held['windows']:,} | {wrong}"
+            print(f"| {count} | {cells} |", flush=True)
 
 
 def _run(bootstrap: str, folder: Path, bundle: Path, count: int, messages: int) -> tuple[float, list[Comparison]]:
-    """Samples a second from the first message sent to the last pane committed, and all that is written."""
+    """The samples per second from first message to last committed pane, and the comparison of all output."""
     cluster = Cluster(bootstrap, f"replicas-{count}")
     cluster.create(PARTITIONS)
     config: dict[str, Any] = {
@@ -104,11 +104,11 @@ def _running(config: dict[str, Any], folder: Path, name: str) -> Iterator[Runnin
 
 
 def _settle(daemons: list[RunningDaemon]) -> None:
-    """Waits until all partitions are given away, to each daemon some of them."""
+    """Wait until all partitions are assigned and each daemon has some."""
 
     def held(daemon: RunningDaemon) -> list[int]:
-        told = [line["partitions"] for line in daemon.lines() if line["event"] == "partitions assigned"]
-        return told[-1] if told else []
+        assigned = [line["partitions"] for line in daemon.lines() if line["event"] == "partitions assigned"]
+        return assigned[-1] if assigned else []
 
     for daemon in daemons:
         daemon.wait_for(
@@ -117,7 +117,7 @@ def _settle(daemons: list[RunningDaemon]) -> None:
 
 
 def _wait_for(cluster: Cluster, role: str, count: int, daemons: list[RunningDaemon]) -> None:
-    """Waits until a topic holds so many committed messages; markers of transactions count for none."""
+    """Wait until a topic holds `count` committed messages, not counting transaction markers."""
     deadline = time.monotonic() + LIMIT_S
     with closing(
         KafkaConsumer(bootstrap_servers=cluster.bootstrap, isolation_level="read_committed", group_id=None)

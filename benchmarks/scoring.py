@@ -1,9 +1,9 @@
-"""Scoring images on a GPU or CPU: is it the same as in float64 on a CPU, and how fast beside normflows' Glow.
+"""Scoring images on a GPU or CPU: how close it is to float64 on a CPU, and how fast compared with normflows' Glow.
 
     python -m benchmarks.scoring BUNDLE IMAGES --device cuda
 
-Rates beside a peer are of one run, with the same weights, on the same device; the peer's likelihood is checked to be
-ours. The "whole way" is what the daemon does: from raw samples in host memory to the sums of panes there.
+Rates are compared with the peer's in one run, with the same weights and on the same device; the peer's likelihood is
+checked to equal ours. The "whole way" is the daemon's: from raw samples to sums of panes, both in host memory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from driftwatch.reference.scoring import Scorer
 
 BATCHES = (64, 1_024, 4_096)
 LARGE_BATCH = 16_384
-"""Of the flow alone, on a GPU."""
+"""A further batch size for the flow alone on a GPU."""
 
 TRAINED_BATCHES = (64, 512)
 STEP = 10
@@ -46,8 +46,8 @@ EVALUATED = 5_000
 
 
 def main() -> None:
-    """Prints Markdown."""
-    warnings.filterwarnings("ignore")  # normflows uses what torch is about to remove
+    """Print Markdown."""
+    warnings.filterwarnings("ignore")  # normflows uses deprecated parts of torch
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("images", type=Path)
@@ -65,22 +65,22 @@ def main() -> None:
 
 
 def agreement(bundle: Path, samples: Samples, device: torch.device) -> Iterator[str]:
-    """How far scores and verdicts are from those of float64 on a CPU."""
+    """How far scores and verdicts are from those in float64 on a CPU."""
     there, here = Scorer(load_reference(bundle, str(device))), Scorer(load_reference(bundle))
     some = samples[:COMPARED]
     exact = fold(load_bundle(bundle).flow).double()
     with torch.inference_mode():
         prepared = exact.prepare(torch.from_numpy(some[:512]).float(), noise="content").double()
         expected = -exact.log_prob(prepared).numpy()
-    yield "| what | largest difference | mean difference |"
+    yield "| quantity | largest difference | mean difference |"
     yield "| --- | --- | --- |"
     mine, theirs = there.scores(some), here.scores(some)
     nll = np.abs(latents_of(there.reference.flow, some[:512]).nll - expected) / np.abs(expected).mean()
-    yield f"| NLL, as a share of its mean, beside float64 on a CPU | {nll.max():.1e} | {nll.mean():.1e} |"
+    yield f"| NLL, relative to its mean, compared with float64 on a CPU | {nll.max():.1e} | {nll.mean():.1e} |"
     score = np.abs(mine.score - theirs.score) / theirs.score
     yield f"| point score, relative to float32 on a CPU | {score.max():.1e} | {score.mean():.1e} |"
     p_value = np.abs(mine.p_value - theirs.p_value)
-    yield f"| p-value of single samples, beside a CPU | {p_value.max():.1e} | {p_value.mean():.1e} |"
+    yield f"| p-value of single samples, compared with a CPU | {p_value.max():.1e} | {p_value.mean():.1e} |"
     shifts = {name: shift(samples[:EVALUATED], np.random.default_rng(0)) for name, shift in _shifts(here).items()}
     found = [list(evaluate(each, samples[EVALUATED:], shifts, windows=(1, 5, 50))) for each in (there, here)]
     apart = [abs(one.auroc - other.auroc) for one, other in zip(*found, strict=True)]
@@ -89,7 +89,7 @@ def agreement(bundle: Path, samples: Samples, device: torch.device) -> Iterator[
     places = (1, 2, 3, 5, 16, 33, 63)
     moved = [there.reference.summarise(samples[k : k + there.batch_size].copy()) for k in places]
     same = [bool((first[k:] == each[: len(each) - k]).all()) for k, each in zip(places, moved, strict=True)]
-    yield f"\nA sample's summary is the same to the bit in {sum(same)} of {len(places)} other places of its batch."
+    yield f"\nA sample's summary is bit-identical at {sum(same)} of {len(places)} other positions in its batch."
 
 
 def _shifts(scorer: Scorer) -> dict[str, Callable[..., Samples]]:
@@ -97,7 +97,7 @@ def _shifts(scorer: Scorer) -> dict[str, Callable[..., Samples]]:
 
 
 def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterator[str]:
-    """The flow alone, beside normflows' Glow with the same weights."""
+    """The flow alone, compared with normflows' Glow with the same weights."""
     flow = load_bundle(bundle, str(device)).flow
     peer = PeerGlow(_image(load_bundle(bundle).flow)).to(device).eval()
     layers, folded = fold(flow), with_kernels(fold(flow))
@@ -116,7 +116,7 @@ def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterato
             ratio, arithmetic = scoring / peers, scoring * work / 1e12
             cells = f"{peers:,.0f} | {plain:,.0f} | {scoring:,.0f} | {ratio:.1f} | {arithmetic:.2f}"
             yield f"| {batch:,} | {cells} |"
-    # Kernels hold factors in float16, with the precision of TF32; on a CPU all is float32.
+    # Kernels hold factors in float16, at the precision of TF32; on a CPU everything is float32.
     formats = {"TF32": torch.float32, "float16": torch.float16} if device.type == "cuda" else {"float32": torch.float32}
     products = " and at ".join(
         f"{_product_rate(device, dtype) / 1e12:.1f} in {name}" for name, dtype in formats.items()
@@ -126,13 +126,13 @@ def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterato
 
 
 def _require_the_same(peer: PeerGlow, flow: Flow, x: Tensor) -> None:
-    """That the peer's likelihood is ours, in float32: rounding to TF32 alone takes them up to a thousandth apart."""
+    """Check in float32 that the peer's likelihood equals ours: with TF32, rounding alone makes up to a thousandth."""
     rounded, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
     theirs, ours = peer.log_prob(x), flow.log_prob(x)
     torch.backends.cudnn.allow_tf32 = rounded
     apart = float((theirs - ours).abs().mean() / theirs.abs().mean())
     if apart > 1e-3:
-        raise SystemExit(f"normflows' likelihood is another one: {apart:.1e} apart")
+        raise SystemExit(f"normflows' likelihood differs from ours by {apart:.1e}")
 
 
 def _recorded(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[Tensor], Tensor]:
@@ -153,7 +153,7 @@ def whole_way(bundle: Path, samples: Samples, device: torch.device) -> Iterator[
 
 
 def training(bundle: Path, samples: Samples, device: torch.device) -> Iterator[str]:
-    """Steps of Adam, in float32, beside normflows' Glow; ours as `driftwatch train` takes them."""
+    """Steps of Adam in float32, compared with normflows' Glow; ours run as in `driftwatch train`."""
     yield "| batch | normflows, steps/s | ours | ratio |"
     yield "| --- | --- | --- | --- |"
     for batch in TRAINED_BATCHES:
@@ -185,7 +185,7 @@ def _step(model: Flow | PeerGlow, x: Tensor, *, recorded: bool) -> Callable[[], 
 
 
 def _rate(work: Callable[[], object], count: int, device: torch.device) -> float:
-    """`count` by the time of a round, of as many rounds as take half a second."""
+    """`count` per second of work, over as many rounds as fit into `SECONDS`."""
     wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
     for _ in range(3):
         work()
@@ -199,7 +199,7 @@ def _rate(work: Callable[[], object], count: int, device: torch.device) -> float
 
 
 def _nothing() -> None:
-    """On a CPU all is done when a call returns."""
+    """On a CPU, work is finished when a call returns."""
 
 
 def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -212,7 +212,7 @@ def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _multiplications(flow: ImageFlow) -> int:
-    """Of the couplings' convolutions, for one sample."""
+    """The number of multiplications in the couplings' convolutions, per sample."""
     counted = 0
     side = flow.padded[0] * flow.padded[1]
     for number, stage in enumerate(flow.stages):
@@ -228,7 +228,7 @@ def _repeat(samples: Samples, count: int) -> Samples:
 
 def _image(flow: Flow) -> ImageFlow:
     if not isinstance(flow, ImageFlow):
-        raise SystemExit("give a bundle of images")
+        raise SystemExit("the bundle must be of images")
     return flow
 
 

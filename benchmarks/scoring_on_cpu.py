@@ -1,9 +1,9 @@
-"""A flow's likelihood and the whole way to panes on one core: kernels, PyTorch's layers, and normflows, in one run.
+"""A flow's likelihood and the whole way to panes on one core: kernels, PyTorch layers and normflows in one run.
 
     python -m benchmarks.scoring_on_cpu BUNDLE DATA
 
-Prints Markdown. normflows is taken from the peers' environment (`make .venv-peers/.ready`). Its likelihood, with the
-same weights, is checked to be ours, as that of the kernels is, beside float64.
+Prints Markdown. normflows is taken from the peers' environment (`make .venv-peers/.ready`). Its likelihood with the
+same weights, and that of the kernels, are checked against float64.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EXACT = 512
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Print both tables."""
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
@@ -56,7 +56,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
-    """Of prepared samples."""
+    """The likelihood of prepared samples."""
     flow = load_bundle(bundle).flow
     peer, layers, kernels = _peer(flow), fold(flow), with_kernels(fold(flow))
     x = _prepared(flow, samples)
@@ -64,9 +64,9 @@ def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
     for name, form in (("normflows", peer), ("layers", layers), ("kernels", kernels)):
         apart = float((form.log_prob(x[:EXACT]) - exact).abs().max() / exact.abs().mean())
         if apart > 1e-3:
-            raise SystemExit(f"{name}: the likelihood is another one: {apart:.1e} apart")
-        yield f"- {name}: log-likelihood at most {apart:.1e} of its mean from float64's"
-    yield "\n| rows at once | normflows, µs a sample | folded layers | kernels | normflows to kernels |"
+            raise SystemExit(f"{name}: the likelihood differs by {apart:.1e}")
+        yield f"- {name}: log-likelihood within {apart:.1e} of float64's, relative to its mean"
+    yield "\n| rows at once | normflows, µs per sample | folded layers | kernels | normflows / kernels |"
     yield "| ---: | ---: | ---: | ---: | ---: |"
     for rows in BATCHES:
         part = x[:rows].contiguous()
@@ -76,8 +76,8 @@ def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
 
 
 def whole_way(bundle: Path, samples: Samples) -> Iterator[str]:
-    """From raw samples to the sums of panes, with kernels and without."""
-    yield f"| raw samples to panes of {STEP} | µs a sample |"
+    """From raw samples to the sums of panes, with and without kernels."""
+    yield f"| raw samples to panes of {STEP} | µs per sample |"
     yield "| --- | ---: |"
     panes = [samples[start : start + STEP] for start in range(0, len(samples), STEP)]
     for name, reference in (("kernels", load_reference(bundle)), ("folded layers", load_reference(bundle))):
@@ -87,7 +87,7 @@ def whole_way(bundle: Path, samples: Samples) -> Iterator[str]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The lower quartile of some rounds: what else runs on the machine only ever adds."""
+    """The lower quartile of several rounds: other load on the machine only ever adds time."""
     work()
     taken = []
     for _ in range(ROUNDS):

@@ -1,8 +1,8 @@
-"""Whether a daemon's memory grows over an hour of 1,000 samples/s, replayed as quickly as it goes, with drifts in it.
+"""Whether a daemon's memory grows over an hour of 1,000 samples/s with drifts, replayed as fast as possible.
 
     python -m benchmarks.soak [--samples 3600000]
 
-What counts is the memory that is the process's own (``RssAnon``): pages of the file that is read are the kernel's.
+Measured is the process's private memory (``RssAnon``), which excludes cached pages of the data file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tests.synthetic import shuffled_rows, small_bundle, waves
 LOOP, DRIFT = 200_000, 5_000
 READINGS = 20
 FIRST = 2
-"""Readings until everything has been met: a drift, an alert, its end."""
+"""Readings until everything has happened once: a drift, an alert, its end."""
 
 
 def main() -> None:
-    """Prints a reading for each twentieth of the way, and the growth from the third to the last."""
+    """Print a reading for each twentieth of the samples, and the growth from the third reading to the last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=3_600_000)
     samples = parser.parse_args().samples
@@ -51,7 +51,7 @@ def main() -> None:
 def _watch(daemon: RunningDaemon, samples: int) -> None:
     readings: list[tuple[float, float]] = []
     started = time.monotonic()
-    print("| samples | alerts | own memory, MiB | minutes |\n| ---: | ---: | ---: | ---: |")
+    print("| samples | alerts | private memory, MiB | minutes |\n| ---: | ---: | ---: | ---: |")
     for reading in range(1, READINGS + 1):
         due = samples * reading / READINGS
         while (seen := daemon.metric("driftwatch_samples_total")) < due:
@@ -68,9 +68,9 @@ def _watch(daemon: RunningDaemon, samples: int) -> None:
 
 
 def own_mib(daemon: RunningDaemon) -> float:
-    """The memory that is the daemon's own."""
-    told = Path(f"/proc/{daemon.process.pid}/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+) kB", told).group(1)) / 1024  # type: ignore[union-attr]
+    """The daemon's private memory, MiB."""
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+) kB", status).group(1)) / 1024  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What each stage costs by the sample: processor time and bytes, from which the size of a cluster follows.
+"""What each stage costs per sample, in processor time and bytes: the basis for sizing a cluster.
 
     python -m benchmarks.stages BUNDLE DATA
 
-One thread, no Kafka: messages are in memory to begin with, and panes and window results are bytes in the end.
-Processor time rather than time, so that a busy machine measures the same.
+One thread, no Kafka: messages start in memory, and panes and window results end as bytes. Processor time is measured
+rather than elapsed time, because other load hardly changes it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STEPS = (10, 100)
 
 
 def main() -> None:
-    """Prints Markdown."""
+    """Print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("data", type=Path)
@@ -49,18 +49,18 @@ def main() -> None:
     spare_collector()
     samples = next(dataset.chunks(reference.schema, min(dataset.rows, options.samples)))
     print(f"{len(samples):,} samples, messages of {BATCH}, windows of 5 and 50 steps\n")
-    print("| message | bytes a sample | decode, µs a sample |\n| --- | ---: | ---: |")
+    print("| message | bytes per sample | decode, µs per sample |\n| --- | ---: | ---: |")
     for form in FORMATS:
         print(_messages(reference, samples, form))
-    print("\n| samples in a pane | score | encode and decode panes | test | all, µs a sample |")
+    print("\n| samples per pane | score | encode and decode panes | test | all, µs per sample |")
     print("| ---: | ---: | ---: | ---: | ---: |")
     sizes = []
     for step in STEPS:
-        times, told = _stages(reference, samples, step)
+        times, written = _stages(reference, samples, step)
         figures = " | ".join(f"{1e6 * each / len(samples):,.1f}" for each in (*times, sum(times)))
         print(f"| {step} | {figures} |")
-        sizes.append(f"| {step} | {' | '.join(f'{each / len(samples):,.0f}' for each in told)} |")
-    print("\n| samples in a pane | panes | gzip | lz4 | zstd | window results, bytes a sample |")
+        sizes.append(f"| {step} | {' | '.join(f'{each / len(samples):,.0f}' for each in written)} |")
+    print("\n| samples per pane | panes | gzip | lz4 | zstd | window results, bytes per sample |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     print("\n".join(sizes))
 
@@ -77,7 +77,7 @@ def _messages(reference: Reference, samples: Samples, form: str) -> str:
 
 
 def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[float], list[int]]:
-    """Processor seconds of score, codec and test; bytes of panes, plain and compressed, and of results."""
+    """Processor seconds of scoring, coding and testing; bytes of panes, plain and compressed, and of results."""
     records = [
         Record("inputs", 0, offset, 0, STREAM.encode(), body, tuple(headers.items()))
         for offset, (body, headers) in enumerate(_bodies(reference, samples, "npy"))

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.tracing``: what traces cost a message.
+"""``python -m benchmarks.tracing``: what tracing costs per message.
 
-Decoding and scoring are left out, since they are the same. The collector is in the same process, so its work is in what
-is measured too: an upper bound.
+Decoding and scoring are left out, because they cost the same either way. The collector runs in the same process, so its
+work is included: the figures are an upper bound.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ ROUNDS = 7
 
 
 class _Unscored(ScoreStage):
-    """Takes messages off the queue, and does nothing with them."""
+    """Takes messages off the queue and discards them."""
 
     def _cut(self, *_: object) -> list:  # type: ignore[type-arg, override]
         return []
 
 
 def records(context: str) -> list[Record]:
-    """Messages of one sample; each of a trace of its own if a context is stated."""
+    """Messages of one sample; with a context, each belongs to a trace of its own."""
     value, headers = encode(waves(1), SCHEMA, "npy")
-    told = [*headers.items(), ("driftwatch-stream", b"waves")]
+    common = [*headers.items(), ("driftwatch-stream", b"waves")]
     return [
-        Record("input", 0, i, i, None, value, (*told, ("traceparent", context.format(i + 1).encode())))
+        Record("input", 0, i, i, None, value, (*common, ("traceparent", context.format(i + 1).encode())))
         if context
-        else Record("input", 0, i, i, None, value, tuple(told))
+        else Record("input", 0, i, i, None, value, tuple(common))
         for i in range(MESSAGES)
     ]
 
 
 def microseconds(context: str, tracer: Tracer) -> float:
-    """Of one message, in the quickest of some rounds."""
+    """Microseconds per message, in the fastest of several rounds."""
     taken = []
     for _ in range(ROUNDS):
         stage, queue = _Unscored({}, 10, tracer=tracer), deque(records(context))
@@ -56,15 +56,15 @@ def microseconds(context: str, tracer: Tracer) -> float:
 
 
 def main() -> None:
-    """Measures messages without a trace, of unsampled traces and of sampled ones, with and without a tracer."""
+    """Measure messages without a trace, of unsampled and of sampled traces, with and without a tracer."""
     configure_logging("error")
     table = Table("message", "traces off, µs", "traces on, µs")
     with collector() as endpoint:
         tracer = open_tracer(TracingConfig(endpoint=endpoint.url, headers={}))
         for name, context in (
             ("without a context", ""),
-            ("its sender did not sample it", "00-{0:032x}-{0:016x}-00"),
-            ("its sender sampled it", "00-{0:032x}-{0:016x}-01"),
+            ("not sampled by its sender", "00-{0:032x}-{0:016x}-00"),
+            ("sampled by its sender", "00-{0:032x}-{0:016x}-01"),
         ):
             table.add_row(name, f"{microseconds(context, UNTRACED):.1f}", f"{microseconds(context, tracer):.1f}")
         tracer.close()

@@ -1,4 +1,4 @@
-"""A real Alertmanager of Debian's, on a port of its own, that a test may stop and start again."""
+"""A real Alertmanager, as packaged by Debian, on its own port; a test may stop and restart it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAIT_S = 30.0
 
 
 def eventually(what: str, holds: Callable[[], Any]) -> Any:
-    """Waits until something is so, and returns it."""
+    """Wait until a condition holds, and return its value."""
     pause, deadline = threading.Event(), time.monotonic() + WAIT_S
     while not (found := holds()):
         assert time.monotonic() < deadline, f"no {what} in {WAIT_S:.0f} s"
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @dataclass
 class RealAlertmanager:
-    """The program, its folder, and where it answers."""
+    """An Alertmanager process, its folder and its address."""
 
     folder: Path
     webhook: str = ""
@@ -110,7 +110,7 @@ class RealAlertmanager:
 
 @contextmanager
 def running_alertmanager(folder: Path, webhook: str = "") -> Iterator[RealAlertmanager]:
-    """Started, and stopped at the end whatever happens."""
+    """A running Alertmanager, which is stopped at the end whatever happens."""
     for program in PROGRAMS:
         required(program, "prometheus-alertmanager")
     folder.mkdir(parents=True, exist_ok=True)

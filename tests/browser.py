@@ -1,4 +1,4 @@
-"""A real Chromium without a window, whose pages must not complain: of scripts, of what was forbidden, of strangers."""
+"""A real headless Chromium; pages must have no script errors, no policy violations and no requests to other hosts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ WAIT_S = 30.0
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's, since a download would be another one every month."""
+    """Debian's Chromium: downloading a browser would test a different one every month."""
     program = required("chromium", "chromium")
     with sync_playwright() as playwright:
-        # Containers lack what Chromium's own sandbox needs; it opens nothing here but our pages.
+        # Containers lack what Chromium's own sandbox needs; it opens only our pages here.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -31,12 +31,12 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page that is looked at.
+    """An open page.
 
     Args:
-        page: of the browser.
-        url: where it is from.
-        complaints: errors, refusals by the policy, and requests to anywhere else.
+        page: the browser's page.
+        url: the address of the site.
+        complaints: script errors, violations of the content security policy, and requests to other hosts.
     """
 
     page: Page
@@ -44,21 +44,21 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def text(self, selector: str) -> str:
-        """What stands in an element."""
+        """The text of an element."""
         return self.page.locator(selector).inner_text()
 
     def wait_for(self, condition: str) -> None:
-        """Waits until an expression of JavaScript is true.
+        """Wait until a JavaScript expression is true.
 
-        Playwright's own waiting evaluates a text within the page, which the page's policy forbids.
+        Playwright's own waiting evaluates a string within the page, which the page's policy forbids.
         """
         deadline = time.monotonic() + WAIT_S
         while not self.page.evaluate(condition):
-            assert time.monotonic() < deadline, f"never so in {WAIT_S:.0f} s: {condition}"
+            assert time.monotonic() < deadline, f"not true within {WAIT_S:.0f} s: {condition}"
             self.page.wait_for_timeout(50)
 
     def barriers(self) -> list[str]:
-        """What axe finds that would keep somebody out."""
+        """The accessibility violations that axe finds serious or critical."""
         found = Axe().run(self.page).response["violations"]
         return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found if each["impact"] in SERIOUS]
 
@@ -77,19 +77,21 @@ def visit(
     width: int = DESK,
     goes_away: bool = False,
 ) -> Iterator[Visit]:
-    """Opens a page, and fails at the end if it has complained: that the daemon goes away counts where it should not."""
+    """Open a page, and fail at the end if it has complained; lost connections count unless the daemon `goes_away`."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     page.set_default_timeout(1000 * WAIT_S)
-    made = Visit(page, url)
+    opened = Visit(page, url)
 
-    def heard(message: ConsoleMessage) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not (goes_away and "ERR_CONNECTION_" in message.text):
-            made.complaints.append(message.text)
+            opened.complaints.append(message.text)
 
-    page.on("console", heard)
-    page.on("pageerror", lambda error: made.complaints.append(str(error)))
-    page.on("request", lambda request: request.url.startswith(url) or made.complaints.append(f"asked {request.url}"))
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    page.on(
+        "request", lambda request: request.url.startswith(url) or opened.complaints.append(f"requested {request.url}")
+    )
     page.goto(url + path)
-    yield made
+    yield opened
     page.close()
-    assert made.complaints == []
+    assert opened.complaints == []

@@ -1,4 +1,4 @@
-"""One test's own topics on a broker: made, written and read."""
+"""A test's own topics on a broker: created, written and read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAIT_S = 90.0
 
 @dataclass
 class Cluster:
-    """One set of topics on a broker, all of its own."""
+    """A set of topics on a broker that belong to one test."""
 
     bootstrap: str
     prefix: str
@@ -46,7 +46,7 @@ class Cluster:
             admin.create_topics(wanted, wait_for_metadata=True)
 
     def send(self, messages: list[tuple[bytes, Mapping[str, bytes]]], partition: int = 0) -> None:
-        # Of today: by its retention Kafka deletes old messages at any time.
+        # Timestamps of today: Kafka's retention may delete older messages at any time.
         now_ms = int(time.time() * 1000)
         with contextlib.closing(KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5)) as producer:
             sent = [
@@ -60,14 +60,14 @@ class Cluster:
                 each.get(timeout=WAIT_S)
 
     def read(self, role: str, enough: Callable[[list[ConsumerRecord]], bool]) -> list[ConsumerRecord]:
-        """The committed messages of a topic of driftwatch's, as soon as there are enough."""
+        """Read the committed messages of one of driftwatch's topics until there are enough."""
         with contextlib.closing(
             KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed", group_id=None)
         ) as consumer:
             found: list[ConsumerRecord] = []
             deadline = time.monotonic() + WAIT_S
             while not (partitions := consumer.partitions_for_topic(self.named(role))):
-                assert time.monotonic() < deadline, f"there is no topic {self.named(role)}"
+                assert time.monotonic() < deadline, f"topic {self.named(role)} does not exist"
                 consumer.poll(timeout_ms=200)
             places = [TopicPartition(self.named(role), number) for number in partitions]
             consumer.assign(places)
@@ -79,12 +79,12 @@ class Cluster:
             return found
 
     def read_all(self, topic: str) -> list[ConsumerRecord]:
-        """Every committed message of a topic, up to its end as it is now; those of a partition in their order."""
+        """Read every committed message of a topic up to its present end; messages of a partition are in order."""
         with contextlib.closing(
             KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed", group_id=None)
         ) as consumer:
             places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            assert places, f"there is no topic {topic}"
+            assert places, f"topic {topic} does not exist"
             consumer.assign(places)
             ends = consumer.end_offsets(places)
             consumer.seek_to_beginning(*places)

@@ -1,4 +1,4 @@
-"""A collector of traces: takes OTLP over HTTP, as OpenTelemetry's own does, and keeps the spans."""
+"""A trace collector: accepts OTLP over HTTP, as OpenTelemetry's own does, and keeps the spans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAILED = 2
 
 @dataclass(frozen=True)
 class CollectedSpan:
-    """One that arrived; ids in hexadecimal, as a ``traceparent`` has them."""
+    """A span that arrived; ids are hexadecimal, as in ``traceparent``."""
 
     name: str
     trace: str
@@ -36,13 +36,13 @@ class CollectedSpan:
 
     @property
     def place(self) -> tuple[str, str]:
-        """As a link points at it."""
+        """The ids by which a link refers to this span."""
         return self.trace, self.id
 
 
 @dataclass(frozen=True)
 class Collector:
-    """What a receiver was sent, read as spans."""
+    """The requests of a receiver, read as spans."""
 
     receiver: Receiver
 
@@ -51,7 +51,7 @@ class Collector:
         return self.receiver.url.removesuffix("/hook")
 
     def spans(self, name: str = "") -> list[CollectedSpan]:
-        """Those that have arrived, all or of one name."""
+        """The spans that have arrived: all, or those with a name."""
         found = []
         for request in list(self.receiver.received):
             assert request.path == "/v1/traces"
@@ -61,7 +61,7 @@ class Collector:
         return [span for span in found if name in ("", span.name)]
 
     def wait_for(self, name: str, enough: Callable[[list[CollectedSpan]], bool] = bool) -> list[CollectedSpan]:
-        """The spans of a name, as soon as there are enough."""
+        """Wait until enough spans of a name have arrived, and return them."""
         pause, deadline = threading.Event(), time.monotonic() + WAIT_S
         while not enough(found := self.spans(name)):
             assert time.monotonic() < deadline, f"only {[span.name for span in self.spans()]} in {WAIT_S:.0f} s"
@@ -88,6 +88,6 @@ def _values(attributes: Any) -> dict[str, Any]:
 
 @contextmanager
 def collector(*answers: Answer) -> Iterator[Collector]:
-    """A running one; it answers 200 if nothing else is said."""
+    """A running collector; it answers 200 unless other answers are given."""
     with receiver(*(answers or (Answer(200),))) as running:
         yield Collector(running)

@@ -1,11 +1,11 @@
-"""Fixtures that several rooms share."""
-# ruff: noqa: E402 - Python's garbage collector is to rest while the rest is imported
+"""Fixtures shared by several packages of tests."""
+# ruff: noqa: E402 - the garbage collector is off during the imports below
 
 from __future__ import annotations
 
 import gc
 
-gc.disable()  # until all is collected: little is not used any more, and to look for it took a seventh of the time
+gc.disable()  # until collection is finished: little becomes garbage, and looking for it took a seventh of the time
 
 import re
 from collections.abc import Generator, Iterator
@@ -24,19 +24,19 @@ from tests.s3 import BUCKET, enter, s3_server
 from tests.sidecar import Sidecar
 from tests.synthetic import small_bundle
 
-# How long an example takes is the machine's to say, not the code's.
+# How long an example takes depends on the machine, not on the code.
 settings.register_profile("driftwatch", deadline=None)
 settings.load_profile("driftwatch")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Leaves tests' own files alone with doctests: they have none, and to look for them takes its time."""
+    """Collect no doctests from the tests' own files: they have none, and looking for them takes time."""
     return [each for each in (yield) if not isinstance(each, DoctestModule)]
 
 
 def pytest_collection_finish() -> None:
-    """What is there by now stays, and need not be gone through again and again."""
+    """Exempt what is loaded by now from garbage collection, since it stays until the end."""
     gc.freeze()
     gc.enable()
 
@@ -54,7 +54,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that judges the same samples otherwise."""
+    """A bundle that scores the same samples differently."""
     return made_once(tmp_path_factory, "others", lambda folder: small_bundle(folder, "other", seed=7))
 
 
@@ -72,19 +72,19 @@ def table_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def people(table_bundle: Path) -> driftwatch.Reference:
-    """A small reference of a table, as users have it in Python."""
+    """A small reference of a table, as users load it in Python."""
     return driftwatch.load(table_bundle)
 
 
 @pytest.fixture(scope="session")
 def pictures(bundle: Path) -> driftwatch.Reference:
-    """A small reference of images, likewise."""
+    """A small reference of images, as users load it in Python."""
     return driftwatch.load(bundle)
 
 
 @pytest.fixture
 def sidecar() -> Iterator[Sidecar]:
-    """A sidecar's stand-in, which records what it is sent."""
+    """A stand-in for a sidecar, which records what it receives."""
     with Sidecar() as running:
         yield running
 
@@ -98,6 +98,6 @@ def s3() -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """A place of its own in S3, which this process can reach: a URL without the last slash."""
+    """A prefix in S3 for one test, with access set up for this process: a URL without the last slash."""
     enter(monkeypatch, s3)
     return f"s3://{BUCKET}/{re.sub('[^a-z0-9]+', '-', request.node.name)}"

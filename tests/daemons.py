@@ -1,4 +1,4 @@
-"""Daemons as users run them: as processes."""
+"""Daemons as users run them: as separate processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass
 class RunningDaemon:
-    """A daemon in a process of its own."""
+    """A daemon in its own process."""
 
     process: subprocess.Popen[bytes] | Forked
     log: Path
@@ -34,14 +34,14 @@ class RunningDaemon:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged."""
+        """The events that it has logged."""
         return [orjson.loads(line) for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
 
     def wait_for(self, what: str, done: Callable[[], bool]) -> None:
-        """Waits until something is so; fails at once if the daemon ends before."""
+        """Wait until a condition holds; fails at once if the daemon exits first."""
         pause, deadline = threading.Event(), time.monotonic() + WAIT_S
         while not done():
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log.read_text()}"
+            assert self.process.poll() is None, f"exited with {self.process.returncode}:\n{self.log.read_text()}"
             assert time.monotonic() < deadline, f"no {what} in {WAIT_S:.0f} s:\n{self.log.read_text()[-4000:]}"
             pause.wait(0.05)
 
@@ -49,7 +49,7 @@ class RunningDaemon:
         return httpx.get(f"{self.url}{path}", timeout=10)
 
     def metric(self, name: str) -> float:
-        """The sum over all series of a metric whose name and labels begin so."""
+        """The sum over all series of a metric whose name and labels start with a prefix."""
         lines = [line for line in self.get("/metrics").text.splitlines() if line.startswith(name)]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
@@ -58,7 +58,7 @@ class RunningDaemon:
         self.process.wait(WAIT_S)
 
     def stop(self) -> float:
-        """Asks it to stop; how many seconds that took."""
+        """Stop the daemon with SIGTERM; returns how many seconds that took."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(WAIT_S) == 0, self.log.read_text()
@@ -73,14 +73,14 @@ def launch(
     environment: Mapping[str, str] = NONE,
     code: Path | None = None,
 ) -> RunningDaemon:
-    """Starts a daemon; its configuration and its log are files of that name in the folder.
+    """Start a daemon.
 
     Args:
-        config: of the daemon.
-        folder: for the files.
-        name: of the files.
-        environment: variables beside this process's own.
-        code: folder that has the package; None for the one that is here.
+        config: its configuration.
+        folder: where the files with its configuration and its log go.
+        name: the stem of both files.
+        environment: variables to add to this process's own.
+        code: the folder with the package; None for this checkout.
     """
     path, log = _written(config, folder, name)
     with log.open("wb") as file:
@@ -99,14 +99,14 @@ Launch = Callable[[Mapping[str, Any], Path, str], RunningDaemon]
 
 
 def launch_forked(config: Mapping[str, Any], folder: Path, name: str) -> RunningDaemon:
-    """Likewise, but sooner: Python and the libraries have started already."""
+    """Start a daemon as `launch` does, but faster: forked from a process that has imported the libraries."""
     path, log = _written(config, folder, name)
     with log.open("wb") as file:
         return RunningDaemon(fork(["run", str(path)], file, environment=os.environ), log)
 
 
 def _written(config: Mapping[str, Any], folder: Path, name: str) -> tuple[Path, Path]:
-    """The file of its configuration, and that of its log."""
+    """The files for a daemon's configuration and its log; the first is written."""
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump({"server": {"port": 0}, "log": {"format": "json"}, **config}))
     return path, path.with_suffix(".log")

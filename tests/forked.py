@@ -1,8 +1,8 @@
-"""``driftwatch`` in processes of its own, forked from one that has imported the libraries already.
+"""Runs ``driftwatch`` in processes that are forked from one that has already imported the libraries.
 
-PyTorch and the other libraries take three seconds of a core to import, which is most of what a short command takes, and
-a test run has dozens of them. driftwatch itself is imported anew in each, and runs from its ``__main__`` on. Python's
-own start is left out, so `test_demo`, `test_train_command` and the chaos run do without this.
+Importing PyTorch and the other libraries takes three seconds of a core, which is most of the time of a short command,
+and a test run has dozens of them. driftwatch itself is imported anew in each process, and runs from its ``__main__``.
+Python's own start is skipped, so `test_demo`, `test_train_command` and the chaos run do not use this.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ LIBRARIES = (
     "cloudevents.core.v1.event",
     "PIL.Image",
 )
-"""Those that a daemon imports, if that takes a tenth of a second."""
+"""The libraries of a daemon that take at least a tenth of a second to import."""
 
 PR_SET_CHILD_SUBREAPER = 36
-"""Of Linux's prctl.h."""
+"""From Linux's prctl.h."""
 
-READ_AT_THE_START = ("PYTHON", "LD_", "OMP_", "MALLOC_", "GLIBC_")
-"""How variables begin that a process which has started already does not heed."""
+READ_AT_START = ("PYTHON", "LD_", "OMP_", "MALLOC_", "GLIBC_")
+"""Prefixes of variables that are read only when a process starts, and so have no effect on a forked one."""
 
 REQUEST_BYTES = 1 << 20
 POLL_S = 0.01
@@ -59,7 +59,7 @@ POLL_S = 0.01
 
 @dataclass
 class Forked:
-    """A process, with what of `subprocess.Popen` is needed here."""
+    """A process, with the part of the interface of `subprocess.Popen` that is needed here."""
 
     args: Sequence[str]
     pid: int
@@ -67,7 +67,7 @@ class Forked:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def poll(self) -> int | None:
-        """Its exit code, or minus the signal that ended it; None while it runs."""
+        """The exit code, or minus the signal that killed it; None while it runs."""
         with self._lock:
             if self.returncode is None:
                 ended, status = os.waitpid(self.pid, os.WNOHANG)
@@ -75,10 +75,10 @@ class Forked:
             return self.returncode
 
     def wait(self, timeout: float) -> int:
-        """Likewise, once it has ended.
+        """Wait for the exit code.
 
         Raises:
-            subprocess.TimeoutExpired: it still runs.
+            subprocess.TimeoutExpired: it is still running.
         """
         pause, deadline = threading.Event(), time.monotonic() + timeout
         while (code := self.poll()) is None:
@@ -88,36 +88,36 @@ class Forked:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Sends a signal, unless it has ended."""
+        """Send a signal, unless it has exited."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kill it at once."""
         self.send_signal(signal.SIGKILL)
 
 
 def fork(
     arguments: Sequence[str], output: IO[bytes], *, environment: Mapping[str, str], cwd: Path | None = None
 ) -> Forked:
-    """Starts ``driftwatch``.
+    """Start ``driftwatch``.
 
     Args:
         arguments: of the command.
-        output: of both kinds goes there.
-        environment: all of it; what is read at a process's start is to be as it was when the first of all was forked.
-        cwd: its working directory; None for this process's own.
+        output: receives both standard output and standard error.
+        environment: all variables; those that are read at a process's start must not have changed since the first fork.
+        cwd: the working directory; None for this process's own.
     """
-    told = {"arguments": arguments, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
-    with _asking:
-        forker, heeded = _forker()
-        assert _read_at_the_start(environment) == heeded, "this needs a process that starts anew"
-        socket.send_fds(forker, [json.dumps(told).encode()], [output.fileno()])
+    request = {"arguments": arguments, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
+    with _one_at_a_time:
+        forker, effective = _forker()
+        assert _read_at_start(environment) == effective, "these variables need a process that is started, not forked"
+        socket.send_fds(forker, [json.dumps(request).encode()], [output.fileno()])
         return Forked(["driftwatch", *arguments], int(forker.recv(REQUEST_BYTES)))
 
 
 def run(*arguments: str | Path, timeout: float = 600.0) -> str:
-    """What ``driftwatch`` writes, of either kind; it has to succeed within so many seconds."""
+    """Run ``driftwatch`` and return its output, standard error included; it must succeed within `timeout` seconds."""
     with tempfile.TemporaryFile() as output:
         process = fork(list(map(str, arguments)), output, environment=os.environ)
         try:
@@ -125,21 +125,21 @@ def run(*arguments: str | Path, timeout: float = 600.0) -> str:
         finally:
             process.kill()
         output.seek(0)
-        told = output.read().decode()
-    assert code == 0, told
-    return told
+        text = output.read().decode()
+    assert code == 0, text
+    return text
 
 
-_asking = threading.Lock()
+_one_at_a_time = threading.Lock()
 
 
 @functools.cache
 def _forker() -> tuple[socket.socket, dict[str, str]]:
-    """The way to the process that forks others, which is started where it is first needed and ends with this one.
+    """The socket to the process that forks others, and the variables that it read at its start.
 
-    Beside it is what it has read of the environment at its start.
+    It is started when it is first needed, and ends with this process.
     """
-    # Whoever is left by the one that forked it becomes this process's child, and can be waited for.
+    # Orphans of the forking process become children of this one, which can then wait for them.
     assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
@@ -151,36 +151,36 @@ def _forker() -> tuple[socket.socket, dict[str, str]]:
         process.wait()
 
     atexit.register(end)
-    return ours, _read_at_the_start(os.environ)
+    return ours, _read_at_start(os.environ)
 
 
-def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(READ_AT_THE_START)}
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(READ_AT_START)}
 
 
-def _serve(asked: socket.socket) -> list[str] | None:
-    """Forks a process for each that is asked for. In that one it gives the command's arguments; None at the end."""
+def _serve(requests: socket.socket) -> list[str] | None:
+    """Fork a process for each request; returns the command's arguments in the forked one, and None at the end."""
     while True:
-        request, fds, *_ = socket.recv_fds(asked, REQUEST_BYTES, 1)
+        request, fds, *_ = socket.recv_fds(requests, REQUEST_BYTES, 1)
         if not request:
             return None
-        own, told = os.pipe()
+        read_end, write_end = os.pipe()
         between = os.fork()
         if not between:
             forked = os.fork()
             if forked:
-                os.write(told, str(forked).encode())
+                os.write(write_end, str(forked).encode())
                 os._exit(0)
             break
         os.waitpid(between, 0)
-        asked.send(os.read(own, REQUEST_BYTES))
-        for each in (own, told, *fds):
+        requests.send(os.read(read_end, REQUEST_BYTES))
+        for each in (read_end, write_end, *fds):
             os.close(each)
     for standard in (1, 2):
         os.dup2(fds[0], standard)
-    for each in (own, told, *fds):
+    for each in (read_end, write_end, *fds):
         os.close(each)
-    asked.close()
+    requests.close()
     wanted = json.loads(request)
     os.chdir(wanted["cwd"])
     sys.path[0] = wanted["cwd"]
@@ -194,10 +194,10 @@ if __name__ == "__main__":
     gc.disable()
     for library in LIBRARIES:
         importlib.import_module(library)
-    gc.freeze()  # so that no process that is forked goes through it all, and makes a copy of it
+    gc.freeze()  # so that no forked process traverses these objects, which would copy their pages
     gc.enable()
     assert not any(name.partition(".")[0] == "driftwatch" for name in sys.modules)
-    given = _serve(socket.socket(fileno=int(sys.argv[1])))
-    if given is not None:
-        sys.argv[1:] = given
+    arguments = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if arguments is not None:
+        sys.argv[1:] = arguments
         runpy.run_module("driftwatch", run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""A disk that is full, for a process: whatever it writes to a file beyond some bytes is refused."""
+"""A full disk, as a process sees it: files cannot grow beyond a number of bytes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def full_disk(room: int, process: int | None = None) -> Iterator[None]:
-    """Files of a process, of this one if none is given, hold so many bytes meanwhile; what is beyond is cut off."""
+    """Limit the size of a process's files, by default this process's; writes beyond the limit fail."""
     pid = process or os.getpid()
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (room, before[1]))
     try:
         yield
     finally:
-        with suppress(ProcessLookupError):  # it was killed meanwhile
+        with suppress(ProcessLookupError):  # the process was killed in the meantime
             resource.prlimit(pid, resource.RLIMIT_FSIZE, before)

@@ -1,4 +1,4 @@
-"""An authorization server that gives signed tokens for client credentials, and a listener of Kafka that takes them."""
+"""An authorization server that issues signed tokens for client credentials, and a Kafka listener that accepts them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ KEY, AUDIENCE, SCOPE = "only", "kafka", "streams"
 
 
 @dataclass
-class Asked:
-    """One request for a token."""
+class TokenRequest:
+    """A request for a token."""
 
     authorization: str
     form: dict[str, str]
@@ -32,7 +32,7 @@ class Asked:
 
 @dataclass
 class Signer:
-    """Signs what brokers are to believe (RFC 7519, RS256)."""
+    """Signs tokens that brokers trust (RFC 7519, RS256)."""
 
     key: Any = field(default_factory=lambda: generate_private_key(65_537, 2_048))
 
@@ -43,21 +43,21 @@ class Signer:
         return f"{text}.{_base64(self.key.sign(text.encode(), PKCS1v15(), SHA256()))}"
 
     def keys(self) -> dict[str, Any]:
-        """What brokers check tokens with (RFC 7517)."""
+        """The public keys with which brokers verify tokens (RFC 7517)."""
         numbers = self.key.public_key().public_numbers()
         n, e = (_base64(each.to_bytes((each.bit_length() + 7) // 8, "big")) for each in (numbers.n, numbers.e))
         return {"keys": [{"kty": "RSA", "kid": KEY, "use": "sig", "alg": "RS256", "n": n, "e": e}]}
 
 
 class Issuer(ThreadingHTTPServer):
-    """Gives tokens that live for `life_s`, or answers as `refusal` says: a status and a text."""
+    """Issues tokens that live for `life_s` seconds, or answers with `refusal`, a status and a text."""
 
     def __init__(self, signer: Signer, life_s: float, authorization: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.signer, self.life_s, self.authorization = signer, life_s, authorization
         self.refusal: tuple[int, str] | None = None
         self.expires_in: Any = life_s
-        self.asked: list[Asked] = []
+        self.requests: list[TokenRequest] = []
 
     @property
     def url(self) -> str:
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Issuer)
         form = dict(parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
-        server.asked.append(Asked(self.headers.get("authorization", ""), form))
+        server.requests.append(TokenRequest(self.headers.get("authorization", ""), form))
         if server.refusal is not None:
             self._answer(*server.refusal)
         elif self.headers.get("authorization") != server.authorization:
@@ -94,14 +94,14 @@ class _Handler(BaseHTTPRequestHandler):
 def issuer(
     signer: Signer | None = None, life_s: float = 3_600, user: str = "me", secret: str = "hunter2"
 ) -> Iterator[Issuer]:
-    """A running one, which knows one client."""
+    """A running issuer, which knows one client."""
     known = "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
     with serving(Issuer(signer or Signer(), life_s, known)) as server:
         yield server
 
 
 def listener(keys: Path) -> str:
-    """Properties of a broker whose second listener takes tokens only, and wants a new one before the old one ends."""
+    """Broker properties for a second listener that accepts only tokens, and wants each renewed before it expires."""
     return f"""
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:SASL_PLAINTEXT
 advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},PROXIED://127.0.0.1:{{inner}}
@@ -117,12 +117,12 @@ sasl.oauthbearer.expected.audience={AUDIENCE}
 
 
 def allowed(keys: Path) -> str:
-    """The option of Java's by which a broker may read those keys."""
+    """The Java option that permits a broker to read those keys."""
     return f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys.as_uri()}"
 
 
-def _part(told: dict[str, Any]) -> str:
-    return _base64(json.dumps(told).encode())
+def _part(fields: dict[str, Any]) -> str:
+    return _base64(json.dumps(fields).encode())
 
 
 def _base64(data: bytes) -> str:

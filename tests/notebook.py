@@ -1,4 +1,4 @@
-"""The notebook of the docs, run anew; ``python -m tests.notebook`` writes down what it shows."""
+"""The notebook of the docs, executed; ``python -m tests.notebook`` saves it with its outputs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CELL_S = 240
 
 
 def executed() -> Any:
-    """The notebook with what its cells show now.
+    """Execute the notebook.
 
     Raises:
-        CellExecutionError: one fails.
+        CellExecutionError: a cell fails.
     """
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=CELL_S, kernel_name="python3", record_timing=False).execute()

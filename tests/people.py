@@ -1,4 +1,4 @@
-"""Generated rows of a table, and a small reference of them."""
+"""Generated rows of a table, and a small reference trained on them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import driftwatch
 
 SETTINGS = {
     "flow": {"layers": 2, "hidden": 8},
-    # So few to validate with that no detectable shifts are looked for, which takes its time.
+    # So few samples to validate with that detectable shifts, which take long, are not searched for.
     "training": {"max_steps": 60, "validation_fraction": 0.04, "calibration_fraction": 0.3},
 }
 
 
 def rows(count: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
-    """Ages that go with incomes, and towns that go with neither."""
+    """Ages with incomes that correlate, and towns that are independent of both."""
     rng = np.random.default_rng(seed)
     age = rng.normal(40, 10, count)
     income = 1_000 + 50 * age + rng.normal(0, 300, count)
@@ -25,6 +25,6 @@ def rows(count: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
 
 
 def people_bundle(folder: Path) -> Path:
-    """A bundle of a barely trained flow; its calibration is as good as any."""
+    """A bundle with a barely trained flow; its calibration is complete."""
     driftwatch.train(rows(2_000, seed=0), folder / "mine", settings=SETTINGS)
     return folder / "mine"

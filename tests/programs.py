@@ -1,4 +1,4 @@
-"""Programs of Debian's packages that tests run: where they are, and what becomes of a test without them."""
+"""Debian's programs that tests run: how a test finds them, and what happens if one is missing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 
 def required(program: str, package: str) -> str:
-    """The path of a program; a test that lacks it fails in CI, and is skipped elsewhere."""
+    """The path of a program; without it the test fails in CI and is skipped elsewhere."""
     found = shutil.which(program)
     if found is None:
-        missing = f"there is no {program} here; on Debian: apt install {package}"
+        missing = f"{program} is not installed; on Debian: apt install {package}"
         assert not os.environ.get("CI"), missing
         pytest.skip(missing)
     return found

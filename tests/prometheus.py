@@ -1,4 +1,4 @@
-"""A real Prometheus for the tests: Debian's, with the configuration and the rules of deploy/, scraping every second."""
+"""A real Prometheus from Debian, with the configuration and the rules of deploy/, scraping every second."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ START_S = 30.0
 
 @contextmanager
 def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[str]:
-    """Its address, as long as it runs.
+    """A running Prometheus; yields its URL.
 
     Args:
         folder: for its configuration, its data and its log.
-        targets: to scrape, as host:port.
+        targets: what to scrape, as host:port.
     """
     tool = required("prometheus", "prometheus")
     config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())

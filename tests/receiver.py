@@ -1,4 +1,4 @@
-"""An HTTP server that keeps what it is sent, and answers as a test wants."""
+"""An HTTP server that records requests and gives the answers that a test chooses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 @dataclass
 class Received:
-    """One request."""
+    """A request."""
 
     path: str
     headers: Mapping[str, str]
@@ -21,7 +21,7 @@ class Received:
 
 @dataclass
 class Answer:
-    """A status, its headers and its text."""
+    """An answer: status, headers and text."""
 
     status: int = 204
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Gives the answers in turn, and the last of them from then on."""
+    """Gives the answers in turn, and repeats the last one from then on."""
 
     def __init__(self, answers: list[Answer]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -62,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def receiver(*answers: Answer) -> Iterator[Receiver]:
-    """A running one; it answers 204 if nothing else is said."""
+    """A running receiver; it answers 204 unless other answers are given."""
     with serving(Receiver(list(answers) or [Answer()])) as server:
         yield server
 
@@ -72,7 +72,7 @@ ServerT = TypeVar("ServerT", bound=ThreadingHTTPServer)
 
 @contextmanager
 def serving(server: ServerT) -> Iterator[ServerT]:
-    """A server that runs in a thread of its own."""
+    """Run a server in its own thread."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""A stand-in for Confluent Schema Registry that speaks the part of its HTTP API which clients need."""
+"""A stand-in for Confluent Schema Registry: the part of its HTTP API that clients need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.receiver import serving
 
 @dataclass(frozen=True)
 class Stored:
-    """A schema as the registry keeps it; a Protobuf one also as a descriptor, which a real registry compiles."""
+    """A schema as the registry stores it; for Protobuf also the descriptor, which a real registry compiles."""
 
     id: int
     subject: str
@@ -39,25 +39,25 @@ class Stored:
         return uuid5(NAMESPACE_URL, self.schema + self.subject)
 
     def answer(self, *, serialized: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "subject": self.subject,
             "version": self.version,
             "id": self.id,
             "schema": self.serialized if serialized and self.serialized else self.schema,
         }
-        if self.kind != "AVRO":  # as the real one leaves it out
-            told["schemaType"] = self.kind
-        return told | ({"references": list(self.references)} if self.references else {})
+        if self.kind != "AVRO":  # the real registry omits it too
+            fields["schemaType"] = self.kind
+        return fields | ({"references": list(self.references)} if self.references else {})
 
 
 class Registry(ThreadingHTTPServer):
-    """A registry; what it was asked is in `asked`, and `status` is an error that it answers everything with."""
+    """A registry; `requested` lists requested paths; a nonzero `status` is the error that answers every request."""
 
     def __init__(self, authorization: str = "", port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.authorization = authorization
         self.status = 0
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.stored: dict[int, Stored] = {}
 
     @property
@@ -65,26 +65,26 @@ class Registry(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def avro(self, subject: str, schema: Any, references: Sequence[dict[str, Any]] = ()) -> Stored:
-        """Registers an Avro schema."""
+        """Register an Avro schema."""
         return self.add(subject, "AVRO", json.dumps(schema), references)
 
     def protobuf(self, subject: str, file: FileDescriptorProto, references: Sequence[dict[str, Any]] = ()) -> Stored:
-        """Registers a Protobuf schema."""
+        """Register a Protobuf schema."""
         serialized = base64.b64encode(file.SerializeToString()).decode()
         return self.add(subject, "PROTOBUF", f'syntax = "proto3"; // {subject}', references, serialized)
 
     def add(
         self, subject: str, kind: str, schema: str, references: Sequence[dict[str, Any]] = (), serialized: str = ""
     ) -> Stored:
-        """Registers a schema of any type; the same one again gets no new id."""
+        """Register a schema of any type; a schema that is already registered keeps its id."""
         same = [each for each in self.stored.values() if (each.subject, each.schema) == (subject, schema)]
         if same:
             return same[0]
         number = len(self.stored) + 1
         version = 1 + sum(each.subject == subject for each in self.stored.values())
-        made = Stored(number, subject, version, kind, schema, serialized, references)
-        self.stored[number] = made
-        return made
+        entry = Stored(number, subject, version, kind, schema, serialized, references)
+        self.stored[number] = entry
+        return entry
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,8 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused():
             return
         subject = unquote(urlsplit(self.path).path.split("/")[2])
-        made = self._registry().add(subject, body.get("schemaType", "AVRO"), body["schema"])
-        self._answer(200, {"id": made.id})
+        entry = self._registry().add(subject, body.get("schemaType", "AVRO"), body["schema"])
+        self._answer(200, {"id": entry.id})
 
     def _registry(self) -> Registry:
         assert isinstance(self.server, Registry)
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refused(self) -> bool:
         registry = self._registry()
-        registry.asked.append(self.path)
+        registry.requested.append(self.path)
         if registry.status:
             self._answer(registry.status, {"error_code": registry.status, "message": "not now"})
         elif registry.authorization and self.headers.get("authorization") != registry.authorization:
@@ -149,13 +149,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_registry(authorization: str = "", port: int = 0) -> Iterator[Registry]:
-    """A running one, on any port that is free or on a certain one."""
+    """A running registry, on a free port unless one is given."""
     with serving(Registry(authorization, port)) as server:
         yield server
 
 
 def refused_for(read: Callable[[bytes], Any], body: bytes) -> str:
-    """The reason for which a body is refused; empty if it is not. Anything but a `MessageError` comes through."""
+    """The reason for which a body is refused; empty if it is accepted. Any error but a `MessageError` propagates."""
     try:
         read(body)
     except MessageError as error:
@@ -164,14 +164,14 @@ def refused_for(read: Callable[[bytes], Any], body: bytes) -> str:
 
 
 def proto_file(package: str = "", imports: Sequence[str] = (), name: str = "default") -> FileDescriptorProto:
-    """A file without messages, as a registry names it."""
+    """A file without messages, named as a registry names it."""
     return FileDescriptorProto(name=name, package=package, syntax="proto3", dependency=imports)
 
 
 def add_fields(message: Any, **kinds: str) -> None:
-    """Adds fields to a message's descriptor: ``double``, ``repeated float``, ``optional int64``, or ``.pkg.Type``."""
-    for number, (name, told) in enumerate(kinds.items(), 1 + len(message.field)):
-        label, _, kind = told.rpartition(" ")
+    """Add fields to a message's descriptor: ``double``, ``repeated float``, ``optional int64``, or ``.pkg.Type``."""
+    for number, (name, declared) in enumerate(kinds.items(), 1 + len(message.field)):
+        label, _, kind = declared.rpartition(" ")
         field = message.field.add(name=name, number=number, label="LABEL_OPTIONAL")
         if label == "repeated":
             field.label = FieldDescriptorProto.LABEL_REPEATED
@@ -186,7 +186,7 @@ def add_fields(message: Any, **kinds: str) -> None:
 
 
 def message_class(file: FileDescriptorProto, name: str) -> Any:
-    """What writes messages of a file, whose imports are all well known."""
+    """The class of a message of a file whose imports are all well-known types."""
     pool = DescriptorPool()
     for name_of_import in file.dependency:
         pool.AddSerializedFile(WELL_KNOWN[name_of_import])

@@ -1,4 +1,4 @@
-"""S3 by HTTP on this machine: a real server that keeps its objects in memory."""
+"""S3 over HTTP on this machine: a real server that keeps its objects in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUCKET = "drift"
 
 @contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
-    """Runs it meanwhile, with an empty bucket; yields the environment in which clients find it."""
+    """A running server with an empty bucket; yields the environment in which clients find it."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -38,7 +38,7 @@ def s3_server() -> Iterator[dict[str, str]]:
 
 
 def enter(patch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    """Has this process's clients look into an environment, and not remember another."""
+    """Make this process's clients use an environment, and forget any other."""
     import s3fs
 
     for name, value in environment.items():

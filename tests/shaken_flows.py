@@ -1,4 +1,4 @@
-"""Small flows whose couplings do something, as trained ones do."""
+"""Small flows with perturbed weights, so that their couplings do something, as in a trained flow."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ F = TypeVar("F", bound=torch.nn.Module)
 
 
 def shaken(channels: int, height: int, width: int, *, steps: int = 2, **others: Any) -> ImageFlow:
-    """A folded flow for images with other weights than it begins with."""
+    """A folded image flow, its weights perturbed."""
     torch.manual_seed(0)
-    folded = fold(_moved(ImageFlow(channels, height, width, steps=steps, **others), 0.05))
+    folded = fold(_perturbed(ImageFlow(channels, height, width, steps=steps, **others), 0.05))
     assert isinstance(folded, ImageFlow)
     return folded
 
 
 def vector_flow(dim: int, *, hidden: int = 64, bins: int = 8, layers: int = 3) -> VectorFlow:
-    """Likewise, for vectors."""
+    """A folded vector flow, its weights perturbed."""
     torch.manual_seed(0)
     raw = np.random.default_rng(0).standard_normal((200, dim))
     features = FeatureTransform.fit(raw, ["numeric"] * dim, missing=False)
-    folded = fold(_moved(VectorFlow(features, hidden=hidden, bins=bins, layers=layers), 0.1))
+    folded = fold(_perturbed(VectorFlow(features, hidden=hidden, bins=bins, layers=layers), 0.1))
     assert isinstance(folded, VectorFlow)
     return folded
 
 
-def _moved(flow: F, size: float) -> F:
+def _perturbed(flow: F, scale: float) -> F:
     with torch.no_grad():
         for parameter in flow.parameters():
-            parameter.add_(size * torch.randn_like(parameter))
+            parameter.add_(scale * torch.randn_like(parameter))
     return flow

@@ -1,4 +1,4 @@
-"""Whether panes hold what their recorded shares say of the log that they were cut from."""
+"""Checks that panes hold exactly what their recorded shares say of the log that they were cut from."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from driftwatch.stream.sampling import in_share, watched
 def check_shares(
     panes: Sequence[Pane], log: Sequence[Record], rows: Callable[[Record], int], step: int, fraction: float = 1.0
 ) -> None:
-    """Asserts that the panes of one stream in one partition are exactly those of its messages.
+    """Assert that the panes of one stream in one partition hold exactly the samples of its messages.
 
     Args:
-        panes: in their order.
+        panes: in order.
         log: the stream's messages in the partition.
-        rows: samples in a message.
+        rows: the number of samples in a message.
         step: samples in a pane.
         fraction: of all samples to watch.
     """

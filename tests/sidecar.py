@@ -1,4 +1,4 @@
-"""A sidecar's stand-in: an HTTP server in a thread that records what it is sent and answers as it is told."""
+"""A stand-in for a sidecar: an HTTP server in a thread that records requests and gives prescribed answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEADLINE_S = 20.0
 
 @dataclass(frozen=True)
 class Request:
-    """One that was recorded; headers by lower-case name."""
+    """A recorded request; headers by lower-case name."""
 
     path: str
     headers: dict[str, bytes]
@@ -23,12 +23,12 @@ class Request:
 
 @dataclass
 class Sidecar:
-    """Listens on a port of its own while it is entered.
+    """Listens on its own port within a ``with`` block.
 
     Args:
-        answers: statuses and headers of the next answers; 202 when there are no more. None hangs up instead.
-        waits: cleared, no request is answered until it is set.
-        port: to listen on; any if 0.
+        answers: status and headers of the next answers, None to hang up instead; 202 when there are no more.
+        waits: while it is cleared, no request is answered.
+        port: to listen on; 0 for any.
     """
 
     answers: deque[tuple[int, dict[str, str]] | None] = field(default_factory=deque)
@@ -46,7 +46,7 @@ class Sidecar:
         return f"http://127.0.0.1:{self.port}"
 
     def wait_for(self, count: int) -> list[Request]:
-        """The requests so far, once there are so many."""
+        """Wait until `count` requests have arrived, and return all so far."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, DEADLINE_S), self.requests
             return list(self.requests)

@@ -1,4 +1,4 @@
-"""Small generated data and a small reference, for tests that need one but do not care which."""
+"""Small generated data and a small reference, for tests that need some but do not care which."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ Images = NDArray[np.float32]
 
 
 def waves(count: int, seed: int = 0) -> Images:
-    """Smooth grey images ``(N, 1, 8, 8)``: plane waves of random direction, phase and strength, with noise."""
+    """Smooth grey images ``(N, 1, 8, 8)``: plane waves of random direction, phase and amplitude, with noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     angle, phase = rng.uniform(0, np.pi, count), rng.uniform(0, 2 * np.pi, count)
-    strength = rng.uniform(30, 90, count)
+    amplitude = rng.uniform(30, 90, count)
     argument = 2 * np.pi * (np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y)
-    images = 128 + strength[:, None, None] * np.sin(argument + phase[:, None, None])
+    images = 128 + amplitude[:, None, None] * np.sin(argument + phase[:, None, None])
     images += rng.normal(0, 6, images.shape)
     return np.clip(np.rint(images), 0, 255).astype(np.float32)[:, None]
 
 
 def shuffled_rows(images: Images, seed: int = 0) -> Images:
-    """The same pixel values with the rows of each image in another order: a drift that no single pixel shows."""
+    """The same images with their rows permuted: a drift that no single pixel shows."""
     rng = np.random.default_rng(seed)
     return images[:, :, rng.permutation(SIDE)]
 
 
 def small_bundle(folder: Path, name: str = "waves", seed: int = 0, windows: Sequence[int] = ()) -> Path:
-    """A bundle of a barely trained flow; its calibration is as good as any.
+    """A bundle with a barely trained flow; its calibration is complete.
 
-    Daemons that test these windows in steps of `STEP` find the null in it, and start some seconds sooner.
+    The null of `windows`, in steps of `STEP`, is stored in it, so daemons that test them start some seconds sooner.
     """
     torch.manual_seed(seed)
     flow = ImageFlow(1, SIDE, SIDE, scales=2, steps=2, hidden=8)

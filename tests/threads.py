@@ -1,4 +1,4 @@
-"""A daemon's roles in threads of the test itself: it starts in no time, and the test sees its events."""
+"""A daemon's roles in threads of the test process: it starts at once, and the test sees its events."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TICK_S = 0.05
 
 @dataclass
 class Threads:
-    """Roles that run."""
+    """Running roles."""
 
     monitor: Monitor
     roles: list[RoleThread]
     events: list[Event] = field(default_factory=list)
 
-    def told(self, kind: type[Event], /, **fields: Any) -> list[Any]:
-        """The events of a kind so far that have these values."""
+    def seen(self, kind: type[Event], /, **fields: Any) -> list[Any]:
+        """The events of a kind so far whose fields have these values."""
         return [
             event
             for event in self.events
@@ -35,7 +35,7 @@ class Threads:
         ]
 
     def wait_for(self, what: str, done: Callable[[], Any]) -> Any:
-        """Waits until something is so, and gives it; fails at once if a role has ended by an error."""
+        """Wait until a condition holds, and return its value; fails at once if a role has ended with an error."""
         pause = threading.Event()
         for _ in range(int(WAIT_S / TICK_S)):
             if found := done():
@@ -45,13 +45,13 @@ class Threads:
         raise AssertionError(f"no {what} in {WAIT_S:.0f} s: {self.monitor.health.ready()[1]}")
 
     def metric(self, name: str) -> float:
-        """The sum over all series whose name and labels begin so."""
+        """The sum over all series of a metric whose name and labels start with a prefix."""
         lines = self.monitor.metrics.render()[0].decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
 def daemon_of(config: Mapping[str, Any], reference: Reference) -> tuple[Daemon, list[Event]]:
-    """A daemon whose streams all have the same reference, calibrated once for all its runs; and what it tells."""
+    """A daemon whose streams share one reference, calibrated once for all its runs, and the list of its events."""
     loaded = DaemonConfig.model_validate(config)
     events: list[Event] = []
     daemon = Daemon(
@@ -63,7 +63,7 @@ def daemon_of(config: Mapping[str, Any], reference: Reference) -> tuple[Daemon, 
 
 @contextlib.contextmanager
 def running(made: tuple[Daemon, list[Event]], *names: str) -> Iterator[Threads]:
-    """The roles of those names, or all, until the end of the block; events of earlier runs are forgotten."""
+    """Run the named roles, or all, until the end of the block; events of earlier runs are cleared."""
     daemon, events = made
     events.clear()
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""References of tables whose flow only whitens: what moved shows in descriptors alone."""
+"""References of tables whose flow only whitens: drift shows in the descriptors alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from driftwatch.reference.train_config import FlowConfig
 def whitening_reference(
     name: str, schema: TableSchema, rows: Callable[[int, int], np.ndarray], size: FlowConfig
 ) -> Reference:
-    """A reference of rows, given by their count and a seed, with a flow that is initialised and not trained."""
+    """A reference of rows, drawn by count and seed, with a flow that is initialised and not trained."""
     fitted = rows(8_000, 0)
     torch.manual_seed(0)
     flow = new_flow(size, schema, fitted)

@@ -1,1 +1,1 @@
-"""driftwatch beside its peers: AUROC on the same windows for everyone, and delay at equal false-alarm rates."""
+"""driftwatch compared with its peers: AUROC on the same windows, and detection delay at equal false-alarm rates."""

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.detection``: one command for every figure, with peers on the same windows.
+"""``python -m benchmarks.detection``: one command for all figures, with peers measured on the same windows.
 
-``--quick`` needs the project's own environment only and takes about a minute; ``make bench-detection`` sets up another
-one, with the peers.
+``--quick`` needs only the project's own environment and takes about a minute; ``make bench-detection`` sets up a second
+environment that includes the peers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import typer
 from benchmarks.detection.material import Material
 from benchmarks.detection.peers import installed
 from benchmarks.detection.references import scorer_for
-from benchmarks.detection.report import Told, write_report
+from benchmarks.detection.report import About, write_report
 from benchmarks.detection.run import Contest, Costs, Extent
 from benchmarks.detection.summary import write_summary
 from driftwatch.errors import DataError
@@ -33,7 +33,7 @@ FULL, QUICK = Extent(), Extent(windows=200, samples=1_000, known=500)
 
 
 def materials(extent: Extent, *, quick: bool) -> Mapping[str, Callable[[], Material]]:
-    """How each part is made; only those that are asked for are."""
+    """A factory for each part; only the requested parts are built."""
     from benchmarks.detection import colour, embeddings, fashion, tables, waves
 
     wanted = (extent.samples, extent.seed)
@@ -54,15 +54,15 @@ def materials(extent: Extent, *, quick: bool) -> Mapping[str, Callable[[], Mater
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Small data and few windows: about a minute.")] = False,
     out: Annotated[Path, typer.Option(help="Where to write the report.")] = RESULTS,
-    only: Annotated[str, typer.Option(help="Parts, separated by commas; all if empty.")] = "",
+    only: Annotated[str, typer.Option(help="Parts to measure, separated by commas; all if empty.")] = "",
     bundle: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=PATH", help="A trained reference; else one is trained.")
+        list[str] | None, typer.Option(metavar="NAME=PATH", help="A trained reference; otherwise one is trained.")
     ] = None,
-    bundles: Annotated[Path, typer.Option(help="Where trained references are kept.")] = Path("out/detection"),
-    seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
-    shift: Annotated[str, typer.Option(help="The only one to measure; all if empty.")] = "",
+    bundles: Annotated[Path, typer.Option(help="Folder in which trained references are kept.")] = Path("out/detection"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
+    shift: Annotated[str, typer.Option(help="The only shift to measure; all if empty.")] = "",
     peer_windows: Annotated[
-        int | None, typer.Option(min=1, help="For every peer on each side; else what its cost allows.")
+        int | None, typer.Option(min=1, help="Windows per side for every peer; by default as many as its cost allows.")
     ] = None,
 ) -> None:
     """Measure detection beside peers, and write tables and plots."""
@@ -96,7 +96,7 @@ def main(
 
 
 def measure(material: Material, scorer: Scorer, extent: Extent, out: Path, command: str) -> None:
-    """Measures one material, and writes its report."""
+    """Measure one material and write its report."""
     from benchmarks.detection.plots import draw_plots
 
     started, costs = time.monotonic(), Costs()
@@ -105,10 +105,10 @@ def measure(material: Material, scorer: Scorer, extent: Extent, out: Path, comma
         rows.append(row)
         if row.contender == "combined":
             print(f"  {row.shift}, n={row.window}: combined {100 * row.auroc:.1f}", flush=True)
-    told = Told(
+    about = About(
         command=command,
         material=material.name,
-        what=material.told,
+        what=material.description,
         bundle=scorer.reference.version,
         extent=extent,
         packages=installed(),
@@ -116,7 +116,7 @@ def measure(material: Material, scorer: Scorer, extent: Extent, out: Path, comma
         agreement=costs.agreement,
         minutes=(time.monotonic() - started) / 60,
     )
-    write_report(out, rows, told, draw_plots(out, rows))
+    write_report(out, rows, about, draw_plots(out, rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""AUROC with a bootstrap interval: windows of each side are drawn again, with replacement."""
+"""AUROC with a bootstrap interval, which resamples the windows of each side with replacement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """An estimate between the bounds of its 95 % interval."""
+    """An estimate with the bounds of its 95 % interval."""
 
     value: float
     low: float
@@ -23,9 +23,9 @@ class Interval(NamedTuple):
 
 
 def auroc_interval(reference: Array, shifted: Array) -> Interval:
-    """The area under the ROC curve, ties counted half, with the percentile interval.
+    """The area under the ROC curve, counting ties as one half, with its percentile interval.
 
-    The samples within the windows are given: what a smaller data set would add to the uncertainty is not in it.
+    The samples within each window are taken as given: the interval leaves out the uncertainty of a limited data set.
     """
     ordered = np.argsort(reference, kind="stable")
     sorted_reference = reference[ordered]
@@ -39,12 +39,12 @@ def auroc_interval(reference: Array, shifted: Array) -> Interval:
 
 
 def mean_interval(values: Array) -> Interval:
-    """A mean with its percentile interval."""
+    """The mean of `values` with its percentile interval."""
     return Interval(float(values.mean()), *_bounds((_weights(len(values), 0) * values).mean(axis=1)))
 
 
 def median_interval(values: Array) -> Interval:
-    """A median with its percentile interval."""
+    """The median of `values` with its percentile interval."""
     rows = np.random.default_rng(2).integers(0, len(values), (RESAMPLES, len(values)))
     return Interval(float(np.median(values)), *_bounds(np.median(values[rows], axis=1)))
 
@@ -56,7 +56,7 @@ def _bounds(resampled: Array) -> tuple[float, float]:
 
 @cache
 def _weights(count: int, seed: int) -> Array:
-    """How often each of `count` windows is drawn, ``(RESAMPLES, count)``; the same for all contenders."""
+    """How often each resample draws each of `count` windows, ``(RESAMPLES, count)``; the same for all contenders."""
     rows = np.random.default_rng((seed, count)).integers(0, count, (RESAMPLES, count))
     rows += count * np.arange(RESAMPLES)[:, None]
     return np.bincount(rows.ravel(), minlength=RESAMPLES * count).reshape(RESAMPLES, count).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Colour images as the reference: pieces of 32x32 pixels of one photograph that scikit-learn ships."""
+"""Colour images as the reference: 32x32 crops of a photograph that scikit-learn ships."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from benchmarks.detection.pixels import Images
 
 SIDE = 32
 TRAINED, TESTED, SHIFTED = 30_000, 5_000, 2_000
-"""Pieces; of each shift there are fewer, as scoring takes four times as long as that of small grey images."""
+"""Numbers of crops. Each shift has fewer, because scoring takes four times as long as that of small grey images."""
 
 WARMER = (1.05, 1.0, 0.95)
 
 
 def pieces(photograph: str, count: int, rng: np.random.Generator) -> Images:
-    """Pieces ``(count, 32, 32, 3)`` from anywhere in a photograph, in random order.
+    """Crops ``(count, 32, 32, 3)`` from random positions in a photograph, in random order.
 
-    All come from the same distribution, whatever they are used for: had training and test their own halves of the
-    photograph, the test data would be a shift in itself.
+    Training and test crops come from the same distribution: if each had its own half of the photograph, the test data
+    would already be a shift.
     """
     from sklearn.datasets import load_sample_image
 
@@ -32,7 +32,7 @@ def pieces(photograph: str, count: int, rng: np.random.Generator) -> Images:
 
 
 def colour(samples: int, seed: int) -> Material:
-    """Pieces of ``china.jpg``; the other photograph, and what happens to colours and lenses."""
+    """Crops of ``china.jpg``; as shifts, crops of another photograph, and changes of colours, optics and encoding."""
     rng = np.random.default_rng(seed)
     every = pieces("china.jpg", TRAINED + TESTED, rng)
     train, fresh = every[:TRAINED], every[TRAINED:]
@@ -57,7 +57,7 @@ def colour(samples: int, seed: int) -> Material:
 
     return Material(
         name="colour",
-        told=f"32x32 colour pieces of one photograph; {TRAINED:,} to train on, {TESTED:,} others to draw windows from",
+        description=f"32x32 colour crops of one photograph; {TRAINED:,} to train on, {TESTED:,} to draw windows from",
         train=train,
         config={"training": {"minutes": 5}},
         fresh=fresh,

@@ -1,7 +1,7 @@
-"""How long drift goes unnoticed when false alarms are equally rare: driftwatch beside online detectors.
+"""How long drift goes unnoticed at equal false-alarm rates: driftwatch compared with online detectors.
 
-Streams of reference data change at a known sample. Each procedure is set to the same expected run-time between false
-alarms, and what it really has is measured on a fresh stream of reference data, and told beside the delay.
+Streams of reference data change at a known sample. Each procedure is set to the same expected run time between false
+alarms; the run time it achieves is measured on a fresh stream of reference data and reported with the delay.
 
 python -m benchmarks.detection --only delay
 """
@@ -29,22 +29,22 @@ from driftwatch.reference.scoring import Scorer
 RESULTS = Path(__file__).parent / "results"
 SHIFTS = ("digits", "rotated by 90°", "flipped upside down", "blur 0.7", "gain 0.9", "sandals only")
 OURS = (((4, 10, 50), 2, 1), ((4, 10, 50), 2, 2), ((10, 50), 5, 1), ((10, 50), 5, 2), ((5, 10, 50), 1, 1))
-"""Sizes of windows, the step, and by how much the budget exceeds the others': twice, to see that no lead is bought with
-false alarms. The online detectors test at each sample, as the last does."""
+"""Window sizes, the step, and the factor by which the budget exceeds the peers': a factor of two shows that a lead is
+not bought with false alarms. The online detectors test at each sample, as the last of these does."""
 
 THEIRS = (("mmd", 10), ("mmd", 50), ("lsdd", 10), ("lsdd", 25))
-"""Kinds and windows; the thresholds of LSDD over 50 samples take ten minutes to set."""
+"""Detectors and window sizes; setting the thresholds of LSDD for 50 samples takes ten minutes."""
 
 KNOWN = 1_000
 BEFORE, LONGEST = 100, 1_000
-"""Reference samples before the change, and samples after it; whoever has not alarmed by then counts with them."""
+"""Reference samples before the change, and samples after it; a stream without an alarm counts as the latter."""
 
 SIMULATED = 60_000
 
 
 @dataclass(frozen=True)
 class RunTime:
-    """Samples between false alarms, measured on reference data: alarms, and the 95 % interval by Poisson counts."""
+    """Samples between false alarms, measured on reference data, with the 95 % interval of a Poisson count."""
 
     alarms: int
     mean: float
@@ -54,7 +54,7 @@ class RunTime:
 
 @dataclass(frozen=True)
 class Delay:
-    """Samples from the change to the alarm, over streams; `missed` counts those without an alarm."""
+    """Samples from the change to the alarm, over several streams; `missed` counts the streams without an alarm."""
 
     monitor: str
     shift: str
@@ -65,20 +65,20 @@ class Delay:
 
 
 def endless(rng: np.random.Generator, rows: int, count: int) -> Rows:
-    """A stream of `count` row numbers that passes through all rows in one random order after another."""
+    """A stream of `count` row numbers: permutations of all rows, one after another."""
     passes = [rng.permutation(rows) for _ in range(-(-count // rows))]
     return np.concatenate(passes)[:count]
 
 
 def run_time(monitor: Monitor, fresh: Pool, rows: Rows) -> RunTime:
-    """What passes between false alarms in a stream of reference data; a stream without one counts as half a one."""
+    """Samples between false alarms in a stream of reference data; a stream without an alarm counts as half an alarm."""
     alarms = sum(1 for _ in monitor.alarms(fresh, rows))
     low, high = (float(chi2.ppf(q, df)) / 2 for q, df in ((0.025, max(2 * alarms, 1)), (0.975, 2 * alarms + 2)))
     return RunTime(alarms, len(rows) / max(alarms, 0.5), len(rows) / high, len(rows) / max(low, 1e-9))
 
 
 def delays(monitor: Monitor, both: Pool, streams: Sequence[tuple[Rows, int]]) -> Array:
-    """Samples from the change to the next alarm, of each stream: its rows, and how many of them precede the change."""
+    """Samples from the change to the next alarm in each stream, given its rows and how many precede the change."""
     found = []
     for rows, change in streams:
         after = (alarm - change for alarm in monitor.alarms(both, rows) if alarm > change)
@@ -87,7 +87,7 @@ def delays(monitor: Monitor, both: Pool, streams: Sequence[tuple[Rows, int]]) ->
 
 
 def changing(rng: np.random.Generator, fresh: int, shifted: int, count: int) -> list[tuple[Rows, int]]:
-    """Streams that change from `fresh` rows to `shifted` ones that follow them, at no fixed place in a step."""
+    """Streams that change from the first `fresh` rows to the `shifted` rows after them, at varying points of a step."""
     streams = []
     for i in range(count):
         change = BEFORE + i % 10
@@ -97,7 +97,7 @@ def changing(rng: np.random.Generator, fresh: int, shifted: int, count: int) -> 
 
 
 def monitors(scorer: Scorer, known: Array, expected: float, seed: int) -> Iterator[Monitor]:
-    """Each is made when it is needed: some take minutes to set their thresholds."""
+    """The procedures, each built only when it is needed: setting thresholds takes some of them minutes."""
     for sizes, step, factor in OURS:
         yield Sliding(scorer, factor * expected, sizes, step)
     versions = installed()
@@ -112,16 +112,16 @@ def monitors(scorer: Scorer, known: Array, expected: float, seed: int) -> Iterat
 def measure(
     scorer: Scorer, out: Path, command: str, *, expected: float = 2_000, streams: int = 50, samples: int, seed: int
 ) -> None:
-    """Measures delays and false alarms, and writes ``delay.md`` and ``delay.json``.
+    """Measure delays and false alarms, and write ``delay.md`` and ``delay.json``.
 
     Args:
-        scorer: of a reference trained on Fashion-MNIST.
-        out: folder of the report.
-        command: that gives it again.
-        expected: samples between false alarms.
-        streams: for each shift.
-        samples: of each shift.
-        seed: of all draws.
+        scorer: scorer of a reference trained on Fashion-MNIST.
+        out: folder for the report.
+        command: the command that reproduces the report.
+        expected: expected samples between false alarms.
+        streams: streams per shift.
+        samples: samples of each shift.
+        seed: seed of all random draws.
     """
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - alibi-detect draws from the global generator
@@ -151,7 +151,7 @@ def measure(
             missed = int((found >= LONGEST).sum())
             rows.append(Delay(monitor.name, name, median_interval(found), mean_interval(found), missed, streams))
             print(f"  {name}: median {rows[-1].median.value:.0f}, mean {rows[-1].mean.value:.0f}", flush=True)
-        # Some take long: what is there is written already.
+        # Some procedures take long, so the results so far are written after each.
         about = {
             "command": command,
             "bundle": scorer.reference.version,
@@ -164,7 +164,7 @@ def measure(
 
 
 def write(out: Path, about: Mapping[str, object], verified: Mapping[str, RunTime], rows: Sequence[Delay]) -> None:
-    """Writes ``delay.md`` and ``delay.json``."""
+    """Write ``delay.md`` and ``delay.json``."""
     data = {
         "about": about,
         "run_times": {name: asdict(each) for name, each in verified.items()},
@@ -181,10 +181,10 @@ def _markdown(about: Mapping[str, object], verified: Mapping[str, RunTime], rows
         f"    {about['command']}",
         "",
         f"Fashion-MNIST, bundle {about['bundle']}. Each procedure is set to a false alarm in {about['expected']:,.0f}",
-        "samples, unless its name says more. What it really has is measured on",
+        "samples, unless its name states another budget. The rate it achieves is measured on",
         f"{SIMULATED:,} samples of fresh reference data (the test images in one random order after another);",
-        "procedures start anew after each alarm. Delays are in samples after the",
-        f"change, over {rows[0].streams} streams; one without an alarm counts with {LONGEST:,}. In brackets, 95 %",
+        "procedures restart after each alarm. Delays are in samples after the",
+        f"change, over {rows[0].streams} streams; a stream without an alarm counts as {LONGEST:,}. In brackets, 95 %",
         "intervals.",
         "",
         "| procedure | false alarms | samples between them |",
@@ -200,8 +200,8 @@ def _markdown(about: Mapping[str, object], verified: Mapping[str, RunTime], rows
         lines += ["", f"| {title} | " + " | ".join(shifts) + " |", "| --- " * (1 + len(shifts)) + "|"]
         for name in verified:
             found = [getattr(cells[name, shift], kind) for shift in shifts]
-            told = [f"{each.value:,.0f} [{each.low:,.0f}, {each.high:,.0f}]" for each in found]
-            lines.append(f"| {name} | " + " | ".join(told) + " |")
+            values = [f"{each.value:,.0f} [{each.low:,.0f}, {each.high:,.0f}]" for each in found]
+            lines.append(f"| {name} | " + " | ".join(values) + " |")
     missed = [f"{row.monitor}, {row.shift}: {row.missed}" for row in rows if row.missed]
     if missed:
         lines += ["", f"Streams without an alarm in {LONGEST:,} samples: " + "; ".join(missed) + "."]

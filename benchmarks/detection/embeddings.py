@@ -1,4 +1,4 @@
-"""Features of a small network as the reference: eight kinds of clothes, and kinds that it never saw."""
+"""Features of a small network as the reference: eight classes of clothes, with two unseen classes as a shift."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPOCHS = 3
 
 
 def embeddings(samples: int, seed: int) -> Material:
-    """The network learns from other images than the flow: features of images that it has seen are unlike all others."""
+    """Network and flow learn from different images: features of images that the network was trained on are atypical."""
     images, kinds = _of_known("train")
     network = _trained(images[:NETWORK_IMAGES], kinds[:NETWORK_IMAGES], seed)
     train = _features(network, images[NETWORK_IMAGES:])
@@ -45,7 +45,7 @@ def embeddings(samples: int, seed: int) -> Material:
 
     return Material(
         name="embeddings",
-        told=f"{FEATURES} features of a small network for eight kinds of clothes; {len(train):,} to train on, "
+        description=f"{FEATURES} features of a small network for eight kinds of clothes; {len(train):,} to train on, "
         f"{len(fresh):,} to draw windows from",
         train=train,
         config={"flow": {"layers": 4, "hidden": 96}, "training": {"minutes": 3, "batch_size": 256}},
@@ -78,7 +78,7 @@ def _trained(images: Images, kinds: NDArray[np.uint8], seed: int) -> nn.Sequenti
 
 @torch.inference_mode()
 def _features(network: nn.Sequential, images: Images) -> NDArray[np.float32]:
-    """What goes into the last activation: a tanh's output is bounded, and densities at a bound are hard to learn."""
+    """The inputs of the last activation: outputs of a tanh are bounded, and densities at a bound are hard to learn."""
     return np.concatenate([network[:-2](part).numpy() for part in _scaled(images).split(1_000)])
 
 
@@ -87,6 +87,6 @@ def _scaled(images: Images) -> torch.Tensor:
 
 
 def _turn(dim: int, angle: float) -> NDArray[np.float32]:
-    """Turns each pair of neighbouring dimensions by an angle."""
+    """A matrix that rotates each pair of neighbouring dimensions by an angle."""
     block = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.kron(np.eye(dim // 2), block).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Fashion-MNIST as the reference; digits, one class of clothes, and what cameras do, as shifts."""
+"""Fashion-MNIST as the reference; digits, one class of clothes, and camera effects as shifts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.datasets import fashion_mnist, mnist_digits
 SANDALS = 5
 CONTRASTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 PROBED = 500
-"""Digits by which the contrast of equal likelihood is found."""
+"""Digits used to find the contrast of equal likelihood."""
 
 HALVINGS = 12
 
 
 def images(part: str) -> Images:
-    """``train`` or ``t10k``, ``(N, 28, 28)``."""
+    """The images of ``train`` or ``t10k``, ``(N, 28, 28)``."""
     dataset = open_dataset(fashion_mnist() / f"{part}-images-idx3-ubyte.gz")
     return next(dataset.chunks(dataset.infer_schema(), rows=dataset.rows))[:, 0].astype(np.uint8)
 
@@ -40,7 +40,7 @@ def digits() -> Images:
 
 
 def equal_contrast(foreign: Images, target: float, likelihood: Likelihood) -> float:
-    """The contrast at which the mean NLL of foreign images is nearest to a target: more contrast, less of it here."""
+    """The contrast at which the mean NLL of foreign images is closest to a target; more contrast lowers the NLL."""
     low, high = min(CONTRASTS), 1.0
     tried: dict[float, float] = {}
     for _ in range(HALVINGS):
@@ -51,7 +51,7 @@ def equal_contrast(foreign: Images, target: float, likelihood: Likelihood) -> fl
 
 
 def manipulated(samples: int, rng: np.random.Generator) -> dict[str, Images]:
-    """What does not depend on the flow: digits, one class of clothes, and the test images as other cameras see them."""
+    """The shifts that do not depend on the flow: digits, one class of clothes, and test images with camera effects."""
     fresh, kinds = images("t10k"), labels("t10k")
     some = fresh[:samples]
     return {
@@ -71,7 +71,7 @@ def manipulated(samples: int, rng: np.random.Generator) -> dict[str, Images]:
 
 
 def fashion(samples: int, seed: int) -> Material:
-    """Windows come from at most `samples` of the test images, and of each shift."""
+    """Windows are drawn from at most `samples` of the test images and of each shift."""
     fresh, foreign = images("t10k"), digits()[:samples]
     others = manipulated(samples, np.random.default_rng(seed))
 
@@ -86,7 +86,7 @@ def fashion(samples: int, seed: int) -> Material:
 
     return Material(
         name="fashion",
-        told="Fashion-MNIST, 28x28 grey images; 60,000 to train on, 10,000 to draw windows from",
+        description="Fashion-MNIST, 28x28 grey images; 60,000 to train on, 10,000 to draw windows from",
         train=images("train"),
         config={"training": {"minutes": 15}},
         fresh=fresh,

@@ -1,8 +1,8 @@
-"""How near the combined statistic comes to the best single detector of each shift, and what one who knew them could do.
+"""How close the combined statistic comes to each shift's best single detector, and to an oracle that knows the shifts.
 
-Who knows the shifts joins statistics best by their likelihood ratios, each weighted by how far it lags behind: a small
-network learns the ratios on one half of the test data, multiplicative updates find the weights, the other half is
-judged. What that one does not reach, no rule does that joins these statistics.
+Given the shifts, the best way to combine statistics is by their likelihood ratios, each weighted by how far it lags
+behind. A small network learns the ratios on one half of the test data, multiplicative updates find the weights, and the
+other half is judged. No rule that combines these statistics can do better than this oracle.
 
 python -m benchmarks.detection.joined flights out/detection/full/flights --sizes 5,50
 """
@@ -31,10 +31,10 @@ from driftwatch.stats.resample import null_windows
 from driftwatch.stats.summary import Array
 
 WINDOWS, NULL, AT_ONCE = 3_000, 20_000, 250
-"""Of each shift and half of the data, twice as many of plain data; drawn from the reference; summed at once."""
+"""Windows per shift and half of the data (twice as many unshifted), of the null, and summed at once."""
 
 HARD = (0.55, 0.999)
-"""Between these AUROCs of the best detector a shift is judged: others are at chance, or lost by nobody."""
+"""Shifts are judged if the best detector's AUROC is between these: others are at chance, or found by every rule."""
 
 EPOCHS, HIDDEN, BATCH, NETWORKS = 25, 48, 1_024, 2
 UPDATES, STEP = 400, 15.0
@@ -45,8 +45,8 @@ class Half:
     """Windows of one half of the test data.
 
     Args:
-        plain: surprises of all statistics, ``(M, J)``.
-        moved: likewise, by shift.
+        plain: surprises of all statistics in windows without a shift, ``(M, J)``.
+        moved: the same for the windows of each shift.
     """
 
     plain: Array
@@ -57,7 +57,7 @@ Rule = Callable[[Array], Array]
 
 
 def ratios(half: Half, seed: int) -> Rule:
-    """A network's logarithms of the likelihood ratios of all shifts, ``(M, S)``, learnt from one half."""
+    """A rule that gives the log-likelihood ratios of all shifts, ``(M, S)``: a network trained on one half."""
     torch.manual_seed(seed)
     sets = [half.plain, *half.moved]
     x = torch.tensor(np.log(np.concatenate(sets) + 0.05), dtype=torch.float32)
@@ -79,15 +79,15 @@ def ratios(half: Half, seed: int) -> Rule:
 
     @torch.inference_mode()
     def rule(surprises: Array) -> Array:
-        asked = torch.tensor(np.log(surprises + 0.05), dtype=torch.float32)
-        out = net(((asked - mean) / scale).clamp(-6, 6)).double().numpy()
+        inputs = torch.tensor(np.log(surprises + 0.05), dtype=torch.float32)
+        out = net(((inputs - mean) / scale).clamp(-6, 6)).double().numpy()
         return np.asarray(out[:, 1:] - out[:, :1])
 
     return rule
 
 
 def weights(ratio: Rule, half: Half, best: Array) -> Array:
-    """Of the shifts' likelihood ratios, so that the largest gap to their best detectors is as small as it gets."""
+    """The weights of the shifts' likelihood ratios that minimise the largest gap to the best detectors."""
     plain, moved = np.exp(ratio(half.plain)), [np.exp(ratio(each)) for each in half.moved]
     now = np.full(len(best), 1.0 / len(best))
     least, kept = np.inf, now
@@ -102,13 +102,13 @@ def weights(ratio: Rule, half: Half, best: Array) -> Array:
 
 
 def measured(null: WindowNull, scorer: Scorer) -> Callable[[Features], Array]:
-    """How surprising each statistic that there is of windows is, the combined one and detectors first, ``(M, J)``."""
-    reference, told = scorer.reference, null.statistics
+    """The surprise of every window statistic, ``(M, J)``: the combined statistic and the detectors come first."""
+    reference, window_statistics = scorer.reference, null.statistics
     drawn = null_windows(reference.held_out, reference.layout, null.size, count=NULL, seed=11)
 
     def statistics(of: Features) -> Array:
-        detectors = told(of)
-        known = by_name(detectors, of, told.groups)
+        detectors = window_statistics(of)
+        known = by_name(detectors, of, window_statistics.groups)
         return np.column_stack([known[name] for name in (*DETECTORS, *sorted({*known} - {*DETECTORS}))])
 
     fitted = fit_combination(statistics(drawn), ())
@@ -121,7 +121,7 @@ def measured(null: WindowNull, scorer: Scorer) -> Callable[[Features], Array]:
 
 
 def halves(name: str, scorer: Scorer, size: int) -> tuple[list[str], list[Half]]:
-    """The shifts of a material, and windows of both halves of its test data."""
+    """The shifts of a material, and windows from both halves of its test data."""
     material = materials(FULL, quick=False)[name]()
     reference = scorer.reference
 
@@ -150,7 +150,7 @@ def halves(name: str, scorer: Scorer, size: int) -> tuple[list[str], list[Half]]
 
 
 def judged(shifts: Sequence[str], found: Sequence[Half]) -> None:
-    """Prints what is learnt on each half and judged on the other, averaged."""
+    """Learn on each half, judge on the other, and print the averages."""
     single = slice(1, len(DETECTORS))
     alone = np.array(
         [
@@ -162,7 +162,7 @@ def judged(shifts: Sequence[str], found: Sequence[Half]) -> None:
     hard = (best.mean(0) > HARD[0]) & (best.mean(0) < HARD[1])
     halves = [Half(half.plain, [each for each, kept in zip(half.moved, hard, strict=True) if kept]) for half in found]
     names = [name for name, kept in zip(shifts, hard, strict=True) if kept]
-    knowing = np.empty((2, len(names)))
+    oracles = np.empty((2, len(names)))
     lag = []
     for learnt, other in ((0, 1), (1, 0)):
         inputs = [Half(half.plain[:, 1:], [each[:, 1:] for each in half.moved]) for half in halves]
@@ -174,17 +174,17 @@ def judged(shifts: Sequence[str], found: Sequence[Half]) -> None:
         weight = weights(ratio, inputs[learnt], best[learnt][hard])
         plain = np.exp(ratio(inputs[other].plain)) @ weight
         intervals = [auroc_interval(plain, np.exp(ratio(each)) @ weight) for each in inputs[other].moved]
-        knowing[other] = [interval.value for interval in intervals]
+        oracles[other] = [interval.value for interval in intervals]
         lag.append(max(intervals, key=lambda interval: interval.high - interval.low))
-    told = np.column_stack([best[:, hard].mean(0), alone[:, hard, 0].mean(0), knowing.mean(0)])
-    for name, (detector, ours, oracle) in zip(names, 100 * told, strict=True):
-        print(f"  {name:32s} best detector {detector:5.1f}  combined {ours:5.1f}  who knows {oracle:5.1f}")
-    gaps, wide = 100 * (told[:, :1] - told[:, 1:]).max(0), 50 * max(each.high - each.low for each in lag)
-    print(f"  largest gap: combined {gaps[0]:.1f}, who knows {gaps[1]:.1f} (each AUROC +- {wide:.1f} at most)")
+    rates = np.column_stack([best[:, hard].mean(0), alone[:, hard, 0].mean(0), oracles.mean(0)])
+    for name, (detector, ours, oracle) in zip(names, 100 * rates, strict=True):
+        print(f"  {name:32s} best detector {detector:5.1f}  combined {ours:5.1f}  oracle {oracle:5.1f}")
+    gaps, wide = 100 * (rates[:, :1] - rates[:, 1:]).max(0), 50 * max(each.high - each.low for each in lag)
+    print(f"  largest gap: combined {gaps[0]:.1f}, oracle {gaps[1]:.1f} (each AUROC +- {wide:.1f} at most)")
 
 
 def main(
-    material: Annotated[str, typer.Argument(help="As of benchmarks.detection.")],
+    material: Annotated[str, typer.Argument(help="A part of benchmarks.detection.")],
     bundle: Annotated[Path, typer.Argument(help="Its trained reference.")],
     sizes: Annotated[str, typer.Option(help="Samples in a window, separated by commas.")] = "5,50",
 ) -> None:

@@ -1,4 +1,4 @@
-"""Procedures that follow a stream and raise alarms, each set to the same expected run-time between false ones."""
+"""Procedures that follow a stream and raise alarms, each set to the same expected run time between false alarms."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CHUNK = 2_000
 RESOLVE_AFTER = 3
 SIMULATED_RUN_TIMES = 200
 BOOTSTRAPS_PER_RUN_TIME = 10
-"""alibi-detect: at least an order of magnitude more than the expected run-time."""
+"""alibi-detect asks for at least ten times the expected run time."""
 
 M_MMAP_THRESHOLD = -3
-"""glibc's name for a parameter of its allocator."""
+"""``M_MMAP_THRESHOLD`` of glibc's ``mallopt``."""
 
 WARM_UP = 200
 SIMULATED, HALVINGS = 100_000, 10
@@ -34,16 +34,16 @@ class Monitor(Protocol):
     name: str
 
     def alarms(self, pool: Pool, rows: Rows) -> Iterator[int]:
-        """After how many samples of the stream `rows` of `pool` it alarms; it starts anew after each alarm."""
+        """The numbers of samples of the stream `rows` of `pool` after which it alarms; it restarts after each alarm."""
 
 
 class Sliding:
-    """driftwatch's procedure: windows of several sizes, every `step` samples, at one threshold.
+    """driftwatch's procedure: windows of several sizes, tested every `step` samples at one threshold.
 
     Args:
-        scorer: of the reference.
+        scorer: scorer of the reference.
         run_time: expected samples between false alarms.
-        sizes: of the windows.
+        sizes: sizes of the windows.
         step: samples between tests.
     """
 
@@ -73,7 +73,7 @@ class Sliding:
             history = panes[-(longest - 1) :] if longest > 1 else history
 
     def _p_values(self, panes: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-        """Of the window that ends with each pane; 1 where there are not enough before it."""
+        """The p-value of the window that ends with each pane; 1 where too few panes precede it."""
         width, out = self._widths[size], np.ones(len(panes))
         if len(panes) >= width:
             out[width - 1 :] = self._procedure.nulls[size].test(sliding_sums(panes, width)).p_values["combined"]
@@ -81,13 +81,13 @@ class Sliding:
 
 
 class Online:
-    """alibi-detect's online MMD or LSDD on pixel values, a test at each sample.
+    """alibi-detect's online MMD or LSDD on pixel values, tested at each sample.
 
     Args:
         kind: ``mmd`` or ``lsdd``.
         known: reference samples ``(N, D)``.
         run_time: expected samples until a false alarm.
-        window: samples in its window.
+        window: samples in the detector's window.
     """
 
     def __init__(self, kind: str, known: NDArray[np.float32], run_time: float, window: int) -> None:
@@ -115,21 +115,21 @@ class Online:
 
 
 def _keep_the_heap_whole() -> None:
-    """Has large blocks mapped and given back: else alibi-detect's bootstrap took 20 GB in pieces of the heap."""
+    """Have large blocks mapped and unmapped: otherwise alibi-detect's bootstrap fragments the heap up to 20 GB."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 class Adwin:
-    """river's ADWIN on the likelihood under our flow; its confidence is chosen by simulation on held-out samples.
+    """river's ADWIN on the likelihood under our flow; its confidence is set by simulation on held-out samples.
 
-    It has no reference but what it has seen, so it is shown some held-out likelihoods whenever it starts.
+    Its only reference is the stream itself, so it is given some held-out likelihoods whenever it starts.
 
     Args:
-        held_out: likelihoods, ``(N,)``.
+        held_out: held-out likelihoods, ``(N,)``.
         run_time: expected samples until a false alarm.
-        seed: of the stream by which the confidence is chosen.
+        seed: seed of the stream on which the confidence is set.
     """
 
     name = "ADWIN (river) on the likelihood"

@@ -1,9 +1,9 @@
-"""What driftwatch is measured beside: two-sample statistics of a window against samples of the reference.
+"""The peers that driftwatch is compared with: two-sample statistics of a window against samples of the reference.
 
 alibi-detect 0.13 is licensed under BSL 1.1: it is measured here, never shipped. All peers see the same reference
-samples. Of frouros, whose detectors are univariate but for an MMD like alibi-detect's, the energy distance of the
-likelihoods is taken: it sees how they are spread where the mean does not move. river's detectors follow one number
-over time and have no reference: they have their place in `benchmarks.detection.delay`.
+samples. frouros' detectors are univariate, except for an MMD like alibi-detect's; here it provides the energy distance
+of the likelihoods, which reacts to their spread even where the mean stays. river's detectors follow one number over
+time and have no reference: `benchmarks.detection.delay` measures them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from benchmarks.detection.views import Rows, View
 from driftwatch.reference.baselines import KolmogorovSmirnov, MaximumMeanDiscrepancy
 
 MOST_KS = 200_000
-"""Windows times features: the cost of KS grows with both."""
+"""Limit of windows times features: the cost of KS grows with both."""
 
 MOST_MMD = 400_000
-"""Likewise."""
+"""The same limit for MMD."""
 
 PACKAGES = ("alibi_detect", "frouros", "river")
 
@@ -33,8 +33,8 @@ PACKAGES = ("alibi_detect", "frouros", "river")
 class Peer(Protocol):
     """A statistic of one window; larger means more drift.
 
-    `sees` is the view of samples that it is given, `windows` the most that its cost allows on each side, `smallest`
-    the fewest samples that it is defined for.
+    `sees` is the view of samples that it receives, `windows` the most windows per side that its cost allows, and
+    `smallest` the fewest samples for which it is defined.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Peer(Protocol):
     smallest: int
 
     def statistic(self, window: Rows) -> float:
-        """Of a window's rows ``(n, D)``."""
+        """The statistic of a window with rows ``(n, D)``."""
 
 
 class Mmd:
-    """alibi-detect's MMD: unbiased, Gaussian kernel, median heuristic. What it permutes for p-values is not needed."""
+    """alibi-detect's MMD: unbiased, Gaussian kernel, median heuristic, without permutations for p-values."""
 
     name, sees, windows, smallest = "mmd (alibi)", "vectors", 500, 2
 
@@ -78,10 +78,10 @@ class Univariate:
 
 
 class Ks:
-    """KS over all features with Bonferroni: the largest distance decides.
+    """KS over all features with Bonferroni correction: the largest distance decides.
 
-    alibi-detect's KSDrift takes a third of a second for a window of images. Its distances are the textbook's, so
-    ours are used, which are quick; `agreement` compares the two.
+    alibi-detect's KSDrift takes a third of a second per window of images. It computes the textbook distances, as our
+    much faster implementation does, which is used here; `agreement` compares the two.
     """
 
     name, sees, windows, smallest = "ks", "vectors", 200, 1
@@ -95,7 +95,7 @@ class Ks:
         return self._ours.statistic(window)
 
     def agreement(self, windows: NDArray[np.float32]) -> float:
-        """The largest difference to alibi-detect's KSDrift over windows ``(M, n, D)``."""
+        """The largest difference from alibi-detect's KSDrift over windows ``(M, n, D)``."""
         from alibi_detect.cd import KSDrift
 
         theirs = KSDrift(self._reference)
@@ -104,7 +104,7 @@ class Ks:
 
 
 class OwnMmd:
-    """`driftwatch.reference.baselines`' biased MMD, where alibi-detect is not installed."""
+    """The biased MMD of `driftwatch.reference.baselines`, used if alibi-detect is not installed."""
 
     name, sees, windows, smallest = "mmd", "vectors", 200, 1
 
@@ -116,7 +116,7 @@ class OwnMmd:
 
 
 class EnergyOfLikelihood:
-    """frouros' energy distance between the likelihoods of the window and of the reference, on our flow."""
+    """frouros' energy distance between the likelihoods of window and reference under our flow."""
 
     name, sees, windows, smallest = "energy of nll (frouros)", "nll", 2_000, 1
 
@@ -131,13 +131,13 @@ class EnergyOfLikelihood:
 
 
 def installed() -> dict[str, str]:
-    """The version of each package of peers that can be imported; empty if it cannot."""
+    """The version of each peer's package; empty if it is not installed."""
     found = {name: importlib.util.find_spec(name) is not None for name in PACKAGES}
     return {name: importlib.metadata.version(name.replace("_", "-")) if here else "" for name, here in found.items()}
 
 
 def peers_for(reference: Mapping[View, Rows], categories: Sequence[int]) -> list[Peer]:
-    """Those that are installed, fitted to the same reference samples."""
+    """The installed peers, fitted to the same reference samples."""
     versions = installed()
     alibi = bool(versions["alibi_detect"])
     if alibi:
@@ -153,6 +153,6 @@ def peers_for(reference: Mapping[View, Rows], categories: Sequence[int]) -> list
 
 
 def quieten() -> None:
-    """alibi-detect speaks of backends that are not installed, and of torch's deprecations."""
+    """Silence alibi-detect's messages about missing backends and torch's deprecations."""
     logging.getLogger("alibi_detect").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="alibi_detect|torch")

@@ -16,40 +16,40 @@ SIDES = (1, 2)
 
 
 def contrast(images: Images, factor: float) -> Images:
-    """Each image's deviation from its mean, scaled."""
+    """Images whose deviations from their own mean are scaled by a factor."""
     mean = images.mean(axis=SIDES, keepdims=True)
     return whole(mean + factor * (images - mean))
 
 
 def rotated(images: Images, degrees: float) -> Images:
-    """Turned about their centre, with black where nothing was."""
+    """Images rotated about their centre, with black corners."""
     if degrees == 90:
         return np.rot90(images, axes=SIDES).copy()
     return whole(ndimage.rotate(images.astype(np.float64), degrees, axes=SIDES, reshape=False, order=1))
 
 
 def blurred(images: Images, sigma: float) -> Images:
-    """By a Gaussian of `sigma` pixels."""
+    """Images blurred by a Gaussian of `sigma` pixels."""
     return whole(ndimage.gaussian_filter(images.astype(np.float64), (0, sigma, sigma, 0)[: images.ndim]))
 
 
 def noisy(images: Images, sigma: float, rng: np.random.Generator) -> Images:
-    """With Gaussian noise of `sigma` grey levels."""
+    """Images with added Gaussian noise of `sigma` grey levels."""
     return whole(images + rng.normal(0, sigma, images.shape))
 
 
 def gained(images: Images, factor: float | tuple[float, float, float]) -> Images:
-    """Brighter or darker by a factor, or by one of each colour."""
+    """Images multiplied by one factor, or by one factor per colour."""
     return whole(images * np.asarray(factor))
 
 
 def brightened(images: Images, levels: float) -> Images:
-    """By some grey levels everywhere."""
+    """Images brightened by a number of grey levels."""
     return whole(images + np.float64(levels))
 
 
 def compressed(images: Images, quality: int) -> Images:
-    """Through a JPEG file and back."""
+    """Images compressed as JPEG and decompressed."""
     out = np.empty_like(images)
     for i, image in enumerate(images):
         with io.BytesIO() as file:
@@ -59,6 +59,6 @@ def compressed(images: Images, quality: int) -> Images:
 
 
 def constant(images: Images, rng: np.random.Generator) -> Images:
-    """Images of one grey level each, any from 0 to 255."""
+    """Images of a single grey level each, drawn from 0 to 255."""
     levels = rng.integers(0, 256, (len(images), *[1] * (images.ndim - 1)))
     return np.broadcast_to(levels, images.shape).astype(np.uint8)

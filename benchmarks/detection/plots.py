@@ -1,4 +1,4 @@
-"""Plots of the report: a heat table for each material, and AUROC against the contrast of foreign images."""
+"""The report's plots: a heat map per material, and AUROC against the contrast of foreign images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLLOWED = ("combined", "typicality", "nll", "mmd (alibi)", "mmd", "ks")
 
 
 def draw_plots(folder: Path, rows: Sequence[Row]) -> list[Path]:
-    """Writes PNG files, and says which."""
+    """Write PNG files and return their paths."""
     written = []
     for material in dict.fromkeys(row.material for row in rows):
         mine = [row for row in rows if row.material == material]
@@ -28,7 +28,7 @@ def draw_plots(folder: Path, rows: Sequence[Row]) -> list[Path]:
 
 
 def _heat(path: Path, rows: Sequence[Row]) -> Path:
-    """Shifts down, contenders across, a panel for each window size."""
+    """A heat map of shifts (rows) by contenders (columns), with a panel per window size."""
     sizes = sorted({row.window for row in rows})
     shifts = list(dict.fromkeys(row.shift for row in rows))
     contenders = list(dict.fromkeys(row.contender for row in rows))
@@ -48,7 +48,7 @@ def _heat(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def _contrast(path: Path, rows: Sequence[Row]) -> Path:
-    """The manipulation that breaks the typicality test, and what it does to the others."""
+    """AUROC against contrast, the manipulation that defeats the typicality test."""
     sizes = [size for size in (5, 10) if any(row.window == size for row in rows)]
     figure = Figure(figsize=(4.2 * len(sizes), 3.2), layout="constrained")
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
@@ -72,7 +72,7 @@ def _contrast(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def _contrast_of(shift: str) -> float | None:
-    """Of the foreign images; unchanged, they have all of it."""
+    """The contrast of a shift of foreign images; unchanged images have contrast 1."""
     found = CONTRAST.search(shift)
     return float(found.group(1)) if found else 1.0 if shift == "digits" else None
 

@@ -1,4 +1,4 @@
-"""The trained reference of each part: a bundle that is given, one of an earlier run, or one trained now."""
+"""The trained reference of each part: a given bundle, one kept from an earlier run, or a newly trained one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from driftwatch.reference.trained import Listener
 
 
 def scorer_for(material: Material, given: Path | None, folder: Path, seed: int) -> Scorer:
-    """Loads the bundle `given`, or the one in `folder`, which is trained if it is not there.
+    """Load the bundle `given`, or the one in `folder`, which is trained if it does not exist yet.
 
-    The data that it is trained on, and fresh data of the same kind, stay beside it, for `benchmarks.false_alarms`.
+    Its training data and fresh data of the same kind are kept next to it, for `benchmarks.false_alarms`.
     """
     path = given or folder / material.name
     if given is None and not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         data = _write(material.train, folder / f"{material.name}-train")
         _write(material.fresh, folder / f"{material.name}-fresh")
-        told: dict[str, Any] = {"data": {"train": data}, **material.config}
-        told["training"] = {**told.get("training", {}), "seed": seed}
-        config = TrainConfig.model_validate(told, context={"base_directory": folder})
+        settings: dict[str, Any] = {"data": {"train": data}, **material.config}
+        settings["training"] = {**settings.get("training", {}), "seed": seed}
+        config = TrainConfig.model_validate(settings, context={"base_directory": folder})
         train(config, path, threading.Event(), Listener(say=lambda line: print(f"  {line}", flush=True)))
     return Scorer(load_reference(path))
 

@@ -15,19 +15,19 @@ ABSENT = "not installed: `make bench-detection` sets up an environment that has 
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the report of a material says beside its figures.
+class About:
+    """The facts that a report states about a material besides its figures.
 
     Args:
-        command: that gives it again.
-        material: its name.
-        what: it is, in a sentence.
-        bundle: the version of its reference.
+        command: the command that reproduces the report.
+        material: name of the material.
+        what: one sentence that describes the reference.
+        bundle: version of the reference.
         extent: how much was measured.
         packages: versions of the peers' packages; empty for those that are not installed.
-        milliseconds: per window, by contender.
+        milliseconds: cost per window, by contender.
         agreement: the largest difference between our KS distances and alibi-detect's, if compared.
-        minutes: that it took, without training.
+        minutes: duration, without training.
     """
 
     command: str
@@ -41,43 +41,44 @@ class Told:
     minutes: float
 
 
-def write_report(folder: Path, rows: Sequence[Row], told: Told, plots: Sequence[Path]) -> None:
-    """Writes ``<material>.json``, with all intervals, and ``<material>.md``, with the plots."""
-    data = {"about": asdict(told) | {"python": platform.python_version()}, "rows": [asdict(row) for row in rows]}
-    path = folder / f"{told.material}.json"
+def write_report(folder: Path, rows: Sequence[Row], about: About, plots: Sequence[Path]) -> None:
+    """Write ``<material>.json``, with all intervals, and ``<material>.md``, with the plots."""
+    data = {"about": asdict(about) | {"python": platform.python_version()}, "rows": [asdict(row) for row in rows]}
+    path = folder / f"{about.material}.json"
     path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
-    path.with_suffix(".md").write_text("\n".join(_markdown(rows, told, plots)) + "\n")
+    path.with_suffix(".md").write_text("\n".join(_markdown(rows, about, plots)) + "\n")
 
 
-def _markdown(rows: Sequence[Row], told: Told, plots: Sequence[Path]) -> list[str]:
-    extent = told.extent
+def _markdown(rows: Sequence[Row], about: About, plots: Sequence[Path]) -> list[str]:
+    extent = about.extent
     lines = [
-        f"# Detection beside peers: {told.material}",
+        f"# Detection compared with peers: {about.material}",
         "",
-        f"    {told.command}",
+        f"    {about.command}",
         "",
-        f"The reference is {told.what}; bundle {told.bundle}.",
+        f"The reference is {about.what}; bundle {about.bundle}.",
         "",
         "AUROC in %: how often a shifted window scores higher than a window of the reference, ± half the 95 %",
-        f"bootstrap interval. {extent.windows:,} windows a side, the same for all contenders; slow ones get the first",
-        "of them, as many as the last table says. `combined` is what alerts go by, `kl` to `nll` are parts of it;",
-        "`typicality` and `nll` are plain likelihood on the same flow. Peers are fitted to",
-        f"{extent.known:,} samples of what the flow was trained on. `detected` is the share of windows, in %, in which",
-        f"`combined` alarms if windows side by side may raise one false alarm in {BUDGET:,.0f} samples.",
+        f"bootstrap interval. {extent.windows:,} windows a side, the same for all contenders; slow contenders get only",
+        "the first of them (see the last table). `combined` is the statistic that raises alerts; `kl` to `nll` are its",
+        "parts;",
+        "`typicality` and `nll` are plain likelihood under the same flow. Peers are fitted to",
+        f"{extent.known:,} samples of the flow's training data. `detected` is the share of shifted windows, in %, in",
+        f"which `combined` alarms if adjacent windows may raise one false alarm in {BUDGET:,.0f} samples.",
         f"Seed {extent.seed}.",
         "",
-        *(f"- {name} {version or ABSENT}" for name, version in told.packages.items()),
+        *(f"- {name} {version or ABSENT}" for name, version in about.packages.items()),
         "",
-        "alibi-detect is licensed under BSL 1.1; it is measured here and is no part of driftwatch.",
+        "alibi-detect is licensed under BSL 1.1; it is measured here and is not part of driftwatch.",
         "",
         *_table(rows),
         *(line for plot in plots for line in ("", f"![]({plot.name})")),
         "",
-        *_costs(rows, told),
+        *_costs(rows, about),
     ]
-    if told.agreement is not None:
-        lines += ["", f"`ks` is driftwatch's own; it is within {told.agreement:.1g} of alibi-detect's KSDrift."]
-    return [*lines, "", f"{told.minutes:.0f} minutes."]
+    if about.agreement is not None:
+        lines += ["", f"`ks` is driftwatch's own; it is within {about.agreement:.1g} of alibi-detect's KSDrift."]
+    return [*lines, "", f"{about.minutes:.0f} minutes."]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
@@ -95,9 +96,9 @@ def _cell(row: Row | None) -> str:
     return "" if row is None else f"{100 * row.auroc:.1f} ± {50 * (row.high - row.low):.1f}"
 
 
-def _costs(rows: Sequence[Row], told: Told) -> list[str]:
-    lines = ["| cost | milliseconds a window | windows a side |", "| --- | --- | --- |"]
-    for name, taken in told.milliseconds.items():
+def _costs(rows: Sequence[Row], about: About) -> list[str]:
+    lines = ["| cost | milliseconds per window | windows per side |", "| --- | --- | --- |"]
+    for name, taken in about.milliseconds.items():
         count = max((row.windows for row in rows if row.contender == name), default=None)
         lines.append(f"| {name} | {taken:.2f} | {'' if count is None else f'{count:,}'} |")
     return lines

@@ -32,12 +32,12 @@ class Extent:
     """How much is measured.
 
     Args:
-        windows: on each side, of a contender whose cost allows it.
-        samples: of each shift, and of the fresh reference data.
-        known: reference samples that the peers are fitted to.
-        seed: of all draws.
-        peer_windows: that every peer is given on each side; what its cost allows, if None.
-        shift: the only one that is measured; all, if empty.
+        windows: windows per side, for contenders whose cost allows it.
+        samples: samples of each shift, and of the fresh reference data.
+        known: number of reference samples that the peers are fitted to.
+        seed: seed of all random draws.
+        peer_windows: windows per side for every peer; as many as its cost allows, if None.
+        shift: the only shift to measure; all, if empty.
     """
 
     windows: int = 2_000
@@ -50,19 +50,19 @@ class Extent:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of a contender.
+    """One result of a contender.
 
     Args:
-        material: what the reference is.
-        shift: from it.
+        material: name of the material.
+        shift: name of the shift.
         window: samples in a window.
-        contender: whose figure it is.
+        contender: name of the contender.
         auroc: how often a shifted window scores higher than a reference window.
-        low: of its 95 % interval.
-        high: of its 95 % interval.
-        windows: on each side.
-        detected: the share of shifted windows that alarm if windows side by side may raise one false alarm in `BUDGET`
-            samples; none of peers, whose statistics come without so small p-values.
+        low: lower bound of the 95 % interval of `auroc`.
+        high: upper bound of that interval.
+        windows: windows per side.
+        detected: the share of shifted windows that alarm if adjacent windows may raise one false alarm in `BUDGET`
+        samples; None for peers, whose statistics do not come with such small p-values.
     """
 
     material: str
@@ -78,7 +78,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """Windows of one size: statistics ``(M,)`` of each contender, and the share that our detectors alarm on."""
+    """Results for windows of one size: each contender's statistics ``(M,)``, and the share that our detectors flag."""
 
     statistics: Mapping[str, Array]
     detected: Mapping[str, float]
@@ -97,13 +97,13 @@ class Costs:
         self.windows[name] = self.windows.get(name, 0) + windows
 
     def milliseconds(self) -> dict[str, float]:
-        """Per window, by contender."""
+        """Milliseconds per window, by contender."""
         return {name: 1e3 * taken / self.windows[name] for name, taken in self.seconds.items()}
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Samples that windows are drawn from: their summaries ``(N, V)``, and what each peer sees of them."""
+    """Samples that windows are drawn from: their summaries ``(N, V)``, and their views for the peers."""
 
     summaries: NDArray[np.float32]
     views: Mapping[View, Rows]
@@ -123,10 +123,10 @@ class Contest:
     """All contenders, fitted to one material.
 
     Args:
-        material: with its training data, which the peers are fitted to some of.
-        scorer: of the trained reference.
+        material: the material; the peers are fitted to part of its training data.
+        scorer: scorer of the trained reference.
         extent: how much to measure.
-        costs: told how long it took.
+        costs: where the time that contenders take is recorded.
     """
 
     def __init__(self, material: Material, scorer: Scorer, extent: Extent, costs: Costs) -> None:
@@ -143,7 +143,7 @@ class Contest:
         self._plain: dict[int, Measured] = {}
 
     def pool(self, raw: Raw) -> Pool:
-        """Scores and prepares samples."""
+        """Score samples and prepare them for the peers."""
         samples = self.scorer.reference.schema.coerce(raw)
         started = time.perf_counter()
         summaries = self.scorer.bank(samples)
@@ -152,11 +152,11 @@ class Contest:
         return Pool(summaries, seen | {"nll": summaries[:, 2:3]})
 
     def mean_nll(self, raw: Raw) -> float:
-        """What the flow finds likely, in nats."""
+        """The mean negative log-likelihood of samples under the flow, nats."""
         return float(self.pool(raw[: self.extent.samples]).summaries[:, 2].mean())
 
     def rows(self) -> Iterator[Row]:
-        """One row for each shift, size and contender."""
+        """One row per shift, size and contender."""
         rng = np.random.default_rng((self.extent.seed, 1))
         for name, shift in self.material.shifts(self.mean_nll).items():
             if self.extent.shift not in ("", name):
@@ -175,7 +175,7 @@ class Contest:
                 yield Row(self.material.name, name, size, contender, *found, len(moved), detected)
 
     def _of_reference(self, size: int) -> Measured:
-        """What is measured of reference windows, which all shifts are compared with."""
+        """The results for reference windows, with which all shifts are compared."""
         if size not in self._plain:
             rng = np.random.default_rng((self.extent.seed, 2, size))
             drawn = draw(rng, len(self._fresh), 0, size, self.extent.windows, 0.0)

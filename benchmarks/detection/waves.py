@@ -1,4 +1,4 @@
-"""Generated images as the reference: small enough for every test run."""
+"""Generated images as the reference, small enough for every test run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def waves_of(samples: int, seed: int) -> Material:
 
     return Material(
         name="waves",
-        told="plane waves of 8x8 pixels, generated",
+        description="plane waves of 8x8 pixels, generated",
         train=train,
         config={
             "flow": {"scales": 2, "steps": 2, "hidden": 8},

@@ -1,4 +1,4 @@
-"""Windows, drawn once and given to every contender."""
+"""Windows, drawn once for all contenders."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Rows = NDArray[np.int64]
 def draw(rng: np.random.Generator, fresh: int, shifted: int, size: int, count: int, share: float) -> Rows:
     """Row numbers of `count` windows, ``(count, size)``, among `fresh` rows followed by `shifted` ones.
 
-    A window holds no row twice where there are enough. Of ``share * size`` shifted samples that are no whole number,
-    some windows hold one less and some one more.
+    A window contains no row twice if there are enough rows. If ``share * size`` is not an integer, the number of
+    shifted samples is rounded down in some windows and up in others.
     """
     foreign = np.floor(share * size + rng.random(count)).astype(int)
     out = np.empty((count, size), dtype=np.int64)

@@ -1,1 +1,1 @@
-"""What is left of the scoring loop's rate when samples come from Apache Kafka and panes go back there."""
+"""How much of the scoring loop's rate remains when samples come from Apache Kafka and panes return to it."""

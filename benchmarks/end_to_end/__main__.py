@@ -1,11 +1,11 @@
-"""How much of the scoring loop's rate is left from end to end: from a topic of Apache Kafka to committed panes.
+"""How much of the scoring loop's rate remains end to end: from an Apache Kafka topic to committed panes.
 
     python -m benchmarks.end_to_end BUNDLE IMAGES --device cuda --stages
 
-A topic is filled first, so that producers take nothing from what is measured. Then daemons read it, each fleet from its
-beginning, and share the device; their rate is that of committed samples in the middle of the topic, beside the bare
-scoring loop of `benchmarks.pipeline`, which is measured alone before. Fleets are named by their daemons: "2" are two
-with `roles: [score]`, "1+1" is one with `[score]` and one with `[test]`, "both" is one with both roles.
+A topic is filled first, so producers do not compete with what is measured. Then each fleet of daemons reads it from the
+beginning, sharing the device. A fleet's rate is that of committed samples in the middle of the topic; it is compared
+with the bare scoring loop of `benchmarks.pipeline`, measured alone beforehand. Fleets are named by their daemons: "2"
+is two with `roles: [score]`, "1+1" one with `[score]` and one with `[test]`, "both" one with both roles.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from tests.broker import start_broker
 
 HEAP_MB = 2_048
 BROKER = "group.initial.rebalance.delay.ms=3000\n"
-"""As brokers have it by themselves: daemons that start together join together."""
+"""The broker's default delay: daemons that start together join the group together."""
 
 COLUMNS = (
     "scored, samples/s",
-    "of bare",
+    "relative to bare",
     "tested, samples/s",
     "GPU busy",
-    "cores of a scorer",
-    "of a tester",
-    "of the broker",
+    "cores per scorer",
+    "cores per tester",
+    "cores of the broker",
     "measured, s",
-    "started in, s",
+    "start-up, s",
 )
 STAGES = ("decode", "score", "commit", "test")
-STAGE_COLUMNS = ("a scorer's µs by the sample", *STAGES, "left", "samples in a transaction")
-"""A commit packs its panes, too; what is left is polling, metrics and waiting. Tests have a thread of their own."""
+STAGE_COLUMNS = ("a scorer's µs per sample", *STAGES, "other", "samples per transaction")
+"""A commit includes packing its panes; other is polling, metrics and waiting. Tests have a thread of their own."""
 
 BARE_S = 4.0
 POOL = 10_000
-"""Images that are sent, again and again."""
+"""Number of images, which are sent repeatedly."""
 
 
 def main() -> None:
-    """Prints Markdown."""
+    """Print Markdown."""
     options = _options()
     with tempfile.TemporaryDirectory() as folder, GpuMeter(options.device).running() as gpu:
         bare = measure_bare(options.bundle, options.images, options.device, options.step, BARE_S)
@@ -70,14 +70,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--samples", type=int, default=2_000_000, help="in a topic")
-    parser.add_argument("--messages", type=int, nargs="+", default=[1_024, 64], help="of so many samples")
-    parser.add_argument("--fleets", nargs="+", default=["1", "2", "4", "2+1", "both"], help="of daemons, by name")
+    parser.add_argument("--samples", type=int, default=2_000_000, help="samples in a topic")
+    parser.add_argument("--messages", type=int, nargs="+", default=[1_024, 64], help="samples in a message")
+    parser.add_argument("--fleets", nargs="+", default=["1", "2", "4", "2+1", "both"], help="names of fleets")
     parser.add_argument("--partitions", type=int, default=16)
     parser.add_argument("--step", type=int, default=100, help="samples in a pane")
-    parser.add_argument("--poll", type=int, help="source.max_poll_records, if not as usual")
-    parser.add_argument("--seconds", type=float, default=120.0, help="for a fleet at most, its start included")
-    parser.add_argument("--stages", action="store_true", help="also tell where a scoring daemon's time goes")
+    parser.add_argument("--poll", type=int, help="source.max_poll_records, if not the default")
+    parser.add_argument("--seconds", type=float, default=120.0, help="time limit for a fleet, including its start")
+    parser.add_argument("--stages", action="store_true", help="also show where a scoring daemon's time goes")
     options = parser.parse_args()
     for name in options.fleets:
         try:
@@ -94,13 +94,13 @@ def _introduce(options: argparse.Namespace, bare: Bare, gpu: GpuMeter) -> None:
         f"{named}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}; panes of {options.step} samples\n"
     )
     busy = _share(gpu.busy(bare.begin, bare.end))
-    told = f"GPU busy {busy}, {bare.cores:.1f} cores" if cuda else f"{bare.cores:.1f} cores"
+    counts = f"GPU busy {busy}, {bare.cores:.1f} cores" if cuda else f"{bare.cores:.1f} cores"
     ahead = f"{bare.ahead:,.0f} samples/s if each unit of work is started before the last one is collected"
-    print(f"Bare scoring loop: {bare.rate:,.0f} samples/s; {told}. {ahead}.", flush=True)
+    print(f"Bare scoring loop: {bare.rate:,.0f} samples/s; {counts}. {ahead}.", flush=True)
 
 
 def _rows(options: argparse.Namespace, setup: Setup, count: int, bare: Bare, gpu: GpuMeter) -> list[str]:
-    """Measures and prints all fleets with one topic; gives those with which that went wrong."""
+    """Measure all fleets on one topic and print their rows; return those that failed."""
     topic = _fill(options, setup, count)
     size = topic.samples / 1e6
     print(f"\n## Messages of {count:,}\n\n{size:.2f} million samples, written in {topic.seconds:.1f} s.\n")
@@ -144,11 +144,11 @@ def _cells(measured: Measured, bare: Bare) -> list[str]:
 
 
 def _stages(measured: Measured) -> list[str]:
-    told = [measured.told[number] for number in measured.of("score")]
-    every = measured.seconds * len(told)
-    spent = [sum(each.seconds[stage] for each in told) for stage in STAGES]
+    counts = [measured.counts[number] for number in measured.of("score")]
+    every = measured.seconds * len(counts)
+    spent = [sum(each.seconds[stage] for each in counts) for stage in STAGES]
     left = every - sum(spent[: STAGES.index("test")])
-    passes = sum(each.passes["commit"] for each in told)
+    passes = sum(each.passes["commit"] for each in counts)
     return [
         *(f"{1e6 * seconds / measured.scored:.2f}" for seconds in (every, *spent, left)),
         f"{measured.scored / max(1, passes):,.0f}",

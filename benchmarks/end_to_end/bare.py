@@ -39,7 +39,7 @@ class Bare:
 
 
 def measure_bare(bundle: Path, images: Path, device: str, step: int, seconds: float) -> Bare:
-    """Runs it for so long, and leaves nothing on the device."""
+    """Run it for `seconds`, and leave nothing on the device."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measure, (bundle, images, device, step, seconds))
 

@@ -1,4 +1,4 @@
-"""A fleet of daemons that reads the topic from its beginning, measured in the middle of its way."""
+"""A fleet of daemons that reads the topic from its beginning, measured in the middle of the topic."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from benchmarks.end_to_end.meters import Committed, GpuMeter, Told, ask
+from benchmarks.end_to_end.meters import Committed, Counts, GpuMeter, read_counts
 from benchmarks.end_to_end.topic import STREAM, Topic
 from benchmarks.processor import processor_s
 from tests.broker import KafkaBroker
 from tests.daemons import RunningDaemon, launch
 
 SIZES = (5, 50)
-"""Of windows, in steps."""
+"""Window sizes, in steps."""
 
 BEGIN, END = 0.2, 0.9
-"""Of the samples: what is before is starting and joining, and after it daemons run out of partitions."""
+"""The measured share of the samples: before it daemons start and join, and after it they run out of partitions."""
 
 READ_S = 0.02
 TAIL = 3_000
@@ -31,21 +31,21 @@ Roles = Sequence[str]
 
 
 class FleetError(Exception):
-    """A fleet did not do what is measured."""
+    """A fleet could not be measured."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What fleets have in common.
+    """The settings that all fleets share.
 
     Args:
         kafka: the broker.
-        bundle: of the reference.
-        device: to score on.
+        bundle: bundle of the reference.
+        device: device for scoring.
         step: samples in a pane.
-        folder: for configurations and logs.
-        limit_s: for one fleet, its start included.
-        source: options of the source beside the usual ones.
+        folder: folder for configurations and logs.
+        limit_s: time limit for one fleet, including its start.
+        source: further options of the source.
     """
 
     kafka: KafkaBroker
@@ -59,30 +59,30 @@ class Setup:
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a fleet was at one time."""
+    """A fleet's progress at one time."""
 
     second: float
     scored: int
     tested: int
     processor_s: tuple[float, ...]
     broker_s: float
-    told: tuple[Told, ...]
+    counts: tuple[Counts, ...]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a fleet between two marks.
+    """A fleet's measurements between two marks.
 
     Args:
-        roles: of each daemon.
-        seconds: between the marks.
-        scored: samples meanwhile.
-        tested: samples meanwhile, whose windows are committed; 0 if nobody tests.
-        started_s: from the start to the first sample that was committed.
-        gpu: share of time in which it was busy, if that can be told.
-        cores: used by each daemon.
+        roles: roles of each daemon.
+        seconds: time between the marks.
+        scored: samples scored in that time.
+        tested: samples whose windows were committed in that time; 0 if no daemon tests.
+        started_s: seconds from the start to the first committed sample.
+        gpu: share of time in which the GPU was busy, if known.
+        cores: cores used by each daemon.
         broker: cores used by the broker.
-        told: by each daemon.
+        counts: counters of each daemon over that time.
     """
 
     roles: Sequence[Roles]
@@ -93,20 +93,20 @@ class Measured:
     gpu: float | None
     cores: Sequence[float]
     broker: float
-    told: Sequence[Told]
+    counts: Sequence[Counts]
 
     def of(self, role: str) -> list[int]:
-        """The numbers of the daemons that have a role."""
+        """The indexes of the daemons that have a role."""
         return [number for number, roles in enumerate(self.roles) if role in roles]
 
 
 def roles_of(name: str) -> list[Roles]:
     """The roles of each daemon of a fleet.
 
-    "2" is two that score, "2+1" has one that tests beside, and "both" is one with both roles.
+    "2" is two scorers, "2+1" is two scorers and a tester, and "both" is one daemon with both roles.
 
     Raises:
-        ValueError: it is no fleet.
+        ValueError: the name describes no fleet.
     """
     if name == "both":
         return [("score", "test")]
@@ -117,10 +117,10 @@ def roles_of(name: str) -> list[Roles]:
 
 
 def measure(setup: Setup, topic: Topic, name: str, gpu: GpuMeter) -> Measured:
-    """Runs a fleet until it has scored most of a topic.
+    """Run a fleet until it has scored most of a topic.
 
     Raises:
-        FleetError: a daemon ended, messages were refused, or it takes too long.
+        FleetError: a daemon ended, messages were refused, or the fleet took too long.
     """
     roles, group = roles_of(name), f"{topic.name}-{name.replace('+', '-and-')}"
     tests = any("test" in each for each in roles)
@@ -136,17 +136,17 @@ def measure(setup: Setup, topic: Topic, name: str, gpu: GpuMeter) -> Measured:
         def mark(second: float, scored: int) -> Mark:
             tested = committed.tested() if tests else 0
             spent = tuple(processor_s(each.process.pid) for each in daemons)
-            return Mark(second, scored, tested, spent, processor_s(setup.kafka.pid), tuple(map(_ask, daemons)))
+            return Mark(second, scored, tested, spent, processor_s(setup.kafka.pid), tuple(map(_read_counts, daemons)))
 
         commits = _commits(committed, daemons, started + setup.limit_s)
         first, _ = next(commits)
-        # Marks are set where something has just been committed: a transaction may hold a third of a second's samples.
+        # Marks are set right after a commit: a transaction may hold a third of a second's samples.
         begin = mark(*next(each for each in commits if each[1] >= BEGIN * topic.samples))
         end = mark(*next(each for each in commits if each[1] >= END * topic.samples))
         tested = (end.tested - begin.tested) * committed.samples_of_offset() if tests else 0.0
     seconds = end.second - begin.second
-    told = [after - before for after, before in zip(end.told, begin.told, strict=True)]
-    if dead := sum(each.dead for each in end.told):
+    counts = [after - before for after, before in zip(end.counts, begin.counts, strict=True)]
+    if dead := sum(each.dead for each in end.counts):
         raise FleetError(f"{dead:.0f} messages were refused")
     return Measured(
         roles,
@@ -157,12 +157,12 @@ def measure(setup: Setup, topic: Topic, name: str, gpu: GpuMeter) -> Measured:
         gpu.busy(begin.second, end.second),
         [(after - before) / seconds for after, before in zip(end.processor_s, begin.processor_s, strict=True)],
         (end.broker_s - begin.broker_s) / seconds,
-        told,
+        counts,
     )
 
 
 def _commits(committed: Committed, daemons: Sequence[RunningDaemon], deadline: float) -> Iterator[tuple[float, int]]:
-    """When more was committed, seconds of `time.monotonic`, and how many samples were by then."""
+    """The times of commits, as `time.monotonic`, and the number of samples committed by then."""
     before = 0
     while True:
         scored, now = _scored(committed, before), time.monotonic()
@@ -181,16 +181,16 @@ def _scored(committed: Committed, before: int) -> int:
     try:
         return committed.scored()
     except KafkaError as error:
-        # The topic of offsets is made when the first daemon joins its group.
+        # The offsets topic is created when the first daemon joins its group.
         if not error.retriable:
             raise
         return before
 
 
-def _ask(daemon: RunningDaemon) -> Told:
+def _read_counts(daemon: RunningDaemon) -> Counts:
     if not daemon.url:
         daemon.url = next(line["url"] for line in daemon.lines() if line["event"] == "serving")
-    return ask(daemon)
+    return read_counts(daemon)
 
 
 @contextmanager
@@ -212,5 +212,5 @@ def _running(setup: Setup, topic: Topic, group: str, roles: Roles, number: int) 
     try:
         yield daemon
     finally:
-        # Not `stop`: it may be in the middle of the topic, and nothing is to be measured of it any more.
+        # Not `stop`: it may be in the middle of the topic, and nothing more of it is measured.
         daemon.kill()

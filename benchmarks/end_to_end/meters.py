@@ -1,4 +1,4 @@
-"""What is read while daemons run: committed samples, a GPU's use, and their own stage times."""
+"""Meters read while daemons run: committed samples, the GPU's utilisation, and the daemons' own stage times."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _DEAD = re.compile(r"^driftwatch_dead_letters_total\{[^}]*\} (\S+)", re.MULTILIN
 
 
 class Committed:
-    """How far a fleet has come, by the offsets that it has committed: they are in one transaction with its panes.
+    """A fleet's progress by its committed offsets, which are in the same transactions as its panes.
 
     Args:
-        bootstrap: of the broker.
-        topic: that is read.
-        group: of the source.
+        bootstrap: bootstrap address of the broker.
+        topic: the input topic.
+        group: consumer group of the source.
         step: samples in a pane.
     """
 
@@ -43,20 +43,20 @@ class Committed:
 
     @contextmanager
     def reading(self) -> Iterator[Committed]:
-        """Lets go of connections in the end."""
+        """Close the connections when the block ends."""
         with closing(self._admin), closing(self._consumer):
             yield self
 
     def scored(self) -> int:
-        """Samples whose messages are committed."""
+        """The number of samples whose messages are committed."""
         return self._offsets(self._group, self._input) * self._topic.count
 
     def tested(self) -> int:
-        """Offsets of the panes topic that are committed; marks of transactions are among them."""
+        """The number of committed offsets of the panes topic, including transaction markers."""
         return self._offsets(f"{self._group}.test", self._panes)
 
     def samples_of_offset(self) -> float:
-        """Samples in an offset of the panes topic, where most are panes, and some are marks of transactions."""
+        """Samples per offset of the panes topic, most of which are panes and some of which are transaction markers."""
         ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(self._panes)
         return self.scored() / max(1, sum(ends.values()))
 
@@ -66,10 +66,10 @@ class Committed:
 
 
 class GpuMeter:
-    """The share of time in which a GPU has something to do, as its driver tells it, read meanwhile.
+    """The share of time in which a GPU is busy, as its driver reports it.
 
     Args:
-        device: as PyTorch names it; nothing is read of a CPU.
+        device: PyTorch's name of the device; nothing is read for a CPU.
     """
 
     def __init__(self, device: str) -> None:
@@ -79,7 +79,7 @@ class GpuMeter:
 
     @contextmanager
     def running(self) -> Iterator[GpuMeter]:
-        """Reads meanwhile."""
+        """Read the utilisation until the block ends."""
         if not self._device.startswith("cuda"):
             yield self
             return
@@ -92,7 +92,7 @@ class GpuMeter:
             thread.join()
 
     def busy(self, begin: float, end: float) -> float | None:
-        """Its mean over a stretch of `time.monotonic`; None if nothing was read."""
+        """The mean utilisation between two times of `time.monotonic`; None if nothing was read."""
         found = [percent for at, percent in self._readings if begin <= at <= end]
         return fmean(found) / 100 if found else None
 
@@ -108,35 +108,35 @@ class GpuMeter:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a daemon tells of itself.
+class Counts:
+    """Counters from a daemon's metrics.
 
     Args:
-        seconds: by stage.
-        passes: by stage.
-        dead: dead letters.
+        seconds: time spent, by stage.
+        passes: number of passes, by stage.
+        dead: number of dead letters.
     """
 
     seconds: Counter[str]
     passes: Counter[str]
     dead: float
 
-    def __sub__(self, before: Told) -> Told:
-        """What has come since."""
+    def __sub__(self, before: Counts) -> Counts:
+        """The increase since `before`."""
         seconds, passes = Counter(self.seconds), Counter(self.passes)
         seconds.subtract(before.seconds)
         passes.subtract(before.passes)
-        return Told(seconds, passes, self.dead - before.dead)
+        return Counts(seconds, passes, self.dead - before.dead)
 
 
-def ask(daemon: RunningDaemon) -> Told:
-    """Reads a daemon's metrics."""
+def read_counts(daemon: RunningDaemon) -> Counts:
+    """Read the counters of a daemon."""
     return parse(daemon.get("/metrics").text)
 
 
-def parse(text: str) -> Told:
-    """What is told by metrics as Prometheus scrapes them."""
-    told: dict[str, Counter[str]] = {"sum": Counter(), "count": Counter()}
+def parse(text: str) -> Counts:
+    """Parse the counters from metrics in Prometheus' text format."""
+    counts: dict[str, Counter[str]] = {"sum": Counter(), "count": Counter()}
     for kind, stage, value in _STAGE.findall(text):
-        told[kind][stage] += float(value)  # type: ignore[assignment]
-    return Told(told["sum"], told["count"], sum(map(float, _DEAD.findall(text))))
+        counts[kind][stage] += float(value)  # type: ignore[assignment]
+    return Counts(counts["sum"], counts["count"], sum(map(float, _DEAD.findall(text))))

@@ -1,4 +1,4 @@
-"""The input topic: filled before anything is measured, and read again by each fleet."""
+"""The input topic: filled before anything is measured, and read from the beginning by each fleet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from driftwatch.data.schema import Samples, Schema
 STREAM = "images"
 PRODUCERS = 4
 BATCH_BYTES = 900_000
-"""Brokers take 1 MB at most. A message of 1,024 images of 28x28 is a batch of its own."""
+"""Brokers accept at most 1 MB. A message of 1,024 images of 28x28 is a batch of its own."""
 
 ANSWER_S = 60.0
 
@@ -29,11 +29,11 @@ class Topic:
     """An input topic.
 
     Args:
-        name: of it.
-        partitions: of it, each with the same number of messages.
+        name: name of the topic.
+        partitions: number of partitions, each with the same number of messages.
         count: samples in a message.
-        samples: in all.
-        seconds: that filling it took.
+        samples: samples in the whole topic.
+        seconds: time that filling it took.
     """
 
     name: str
@@ -44,15 +44,15 @@ class Topic:
 
 
 def fill(bootstrap: str, images: Samples, schema: Schema, *, partitions: int, count: int, samples: int) -> Topic:
-    """Makes a topic and fills it by some producers at once, each with partitions of its own.
+    """Create a topic and fill it with several producers at once, each with partitions of its own.
 
     Args:
-        bootstrap: of the broker.
-        images: sent again and again, in npy messages, a byte for a pixel as the schema has them.
-        schema: of one image.
-        partitions: of the topic.
+        bootstrap: bootstrap address of the broker.
+        images: images that are sent repeatedly, as npy messages with a byte per pixel, as in the schema.
+        schema: schema of one image.
+        partitions: number of partitions.
         count: samples in a message.
-        samples: as many as whole messages in all partitions hold.
+        samples: samples in the topic, rounded down to whole messages in all partitions.
     """
     name = f"input-{count}"
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:

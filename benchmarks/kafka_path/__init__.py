@@ -1,1 +1,1 @@
-"""What Kafka's clients cost by the message and the byte, beside what driftwatch does with a sample."""
+"""What Kafka clients cost per message and per byte, compared with driftwatch's own work."""

@@ -1,9 +1,9 @@
-"""What Kafka's clients cost: by the message, the byte and the transaction, on a broker of this machine.
+"""What Kafka clients cost per message, byte and transaction, with a broker on this machine.
 
     python -m benchmarks.kafka_path IMAGES [--only reading|codecs|fetching|answers|profile|writing|waiting]
 
-Processor time of the client's process alone, all its threads, each measurement in a fresh process. IMAGES are of 28x28,
-such as Fashion-MNIST's. Where confluent-kafka is installed it is measured beside.
+Measured is the processor time of all threads of the client's process, each time in a fresh process. IMAGES are 28x28,
+such as Fashion-MNIST's. If confluent-kafka is installed, it is measured for comparison.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ FETCHES: tuple[Mapping[str, Any], ...] = (
     {"check_crcs": False},
 )
 ANSWERS: tuple[tuple[str, Mapping[str, Any], Sequence[Help]], ...] = (
-    ("kafka-python as it is", {"fetch_max_bytes": 52_428_800}, ()),
-    ("answers of 16 MB", {}, ()),
+    ("kafka-python's defaults", {"fetch_max_bytes": 52_428_800}, ()),
+    ("responses of 16 MB", {}, ()),
     ("and freed memory kept", {}, ("keep_freed_memory",)),
     ("and more received at once", {}, ("keep_freed_memory", "receive_more")),
 )
-"""From what the clients do by themselves to what the daemon has them do."""
+"""From the client's defaults to the daemon's settings."""
 
 ANSWERS_BYTES = 320 << 20
 PARTITIONS = 8
 REPEATS = 5
 
 WRITES = ((1, 60), (10, 40), (100, 20))
-"""Panes in a transaction, and how many transactions."""
+"""Panes per transaction, and the number of transactions."""
 
 BATCHES = (16 << 10, 64 << 10, 256 << 10, 512 << 10, 1 << 20)
 WAITS_MS = (1, 50, 100, 200, 500)
 
 
 def main() -> None:
-    """Prints Markdown."""
+    """Print Markdown."""
     parts = {
         "reading": _reading,
         "codecs": _codecs,
@@ -91,17 +91,17 @@ def _head(*cells: str) -> None:
     _row("---", *("---:" for _ in cells[1:]))
 
 
-def _told(spent: Spent, topic: Topic) -> str:
+def _per_message(spent: Spent, topic: Topic) -> str:
     return f"{1e6 * spent.processor_s / topic.messages:,.1f}"
 
 
 def _reading(bootstrap: str, samples: Samples) -> None:
     _head(
-        "samples in a message",
+        "samples per message",
         "bytes",
-        "checksums in Python, µs a message",
-        "by a library",
-        "and decoded",
+        "checksums in Python, µs per message",
+        "checksums by a library",
+        "decoded as well",
         "confluent-kafka",
     )
     for number, kind in enumerate(KINDS):
@@ -111,24 +111,24 @@ def _reading(bootstrap: str, samples: Samples) -> None:
             lambda topic=topic: apart(drain, bootstrap, topic, True, {}),  # type: ignore[misc]
             lambda topic=topic: apart(decode_all, bootstrap, topic),  # type: ignore[misc]
         ]
-        cells = [_told(way(), topic) for way in ways]
-        cells.append(_told(apart(drain_librdkafka, bootstrap, topic), topic) if PEER else "")
+        cells = [_per_message(way(), topic) for way in ways]
+        cells.append(_per_message(apart(drain_librdkafka, bootstrap, topic), topic) if PEER else "")
         _row(kind, f"{topic.size / topic.messages:,.0f}", *cells)
 
 
 def _codecs(bootstrap: str, samples: Samples) -> None:
-    _head("samples in a message", *(f"{codec or 'plain'}, µs a message" for codec in CODECS))
+    _head("samples per message", *(f"{codec or 'plain'}, µs per message" for codec in CODECS))
     for number, kind in enumerate(KINDS):
         topics = [fill(bootstrap, f"codec-{number}-{codec}", kind, samples, codec) for codec in CODECS]
-        _row(kind, *(_told(apart(drain, bootstrap, topic, True, {}), topic) for topic in topics))
+        _row(kind, *(_per_message(apart(drain, bootstrap, topic, True, {}), topic) for topic in topics))
 
 
 def _fetching(bootstrap: str, samples: Samples) -> None:
     topics = [fill(bootstrap, f"fetch-{kind.form}", kind, samples) for kind in (ONE_JSON, MANY)]
-    _head("settings", *(f"{topic.kind}: µs a message" for topic in topics))
+    _head("settings", *(f"{topic.kind}: µs per message" for topic in topics))
     for settings in FETCHES:
-        named = ", ".join(f"`{name}={value}`" for name, value in settings.items()) or "as they are"
-        _row(named, *(_told(apart(drain, bootstrap, topic, True, settings), topic) for topic in topics))
+        named = ", ".join(f"`{name}={value}`" for name, value in settings.items()) or "defaults"
+        _row(named, *(_per_message(apart(drain, bootstrap, topic, True, settings), topic) for topic in topics))
 
 
 def _answers(bootstrap: str, samples: Samples) -> None:
@@ -137,10 +137,10 @@ def _answers(bootstrap: str, samples: Samples) -> None:
         for kind in (MANY, MOST)
     ]
     print(
-        f"{PARTITIONS} partitions, median of {REPEATS} runs in turns: processor time in nanoseconds a byte, and by how "
-        "much the process grew at most.\n"
+        f"{PARTITIONS} partitions, median of {REPEATS} alternating runs: processor time in nanoseconds per byte, and "
+        "the peak growth of the process.\n"
     )
-    _head("", *(f"{topic.kind}: {what}" for topic in topics for what in ("ns a byte", "MB")))
+    _head("", *(f"{topic.kind}: {what}" for topic in topics for what in ("ns per byte", "MB")))
     spent = [
         [[apart(drain, bootstrap, topic, True, options, helps) for _, options, helps in ANSWERS] for topic in topics]
         for _ in range(REPEATS)
@@ -157,7 +157,7 @@ def _answers(bootstrap: str, samples: Samples) -> None:
 def _profile(bootstrap: str, samples: Samples) -> None:
     topic = fill(bootstrap, "profile", ONE_JSON, samples)
     for library in (False, True):
-        _head(f"{topic.kind}, checksums {'by a library' if library else 'in Python'}", "µs a message")
+        _head(f"{topic.kind}, checksums {'by a library' if library else 'in Python'}", "µs per message")
         for name, microseconds in apart(profile, bootstrap, topic, library):
             _row(f"`{name}`", f"{microseconds:.1f}")
         print()
@@ -166,7 +166,7 @@ def _profile(bootstrap: str, samples: Samples) -> None:
 def _writing(bootstrap: str, _: Samples) -> None:
     topics = ("written-from", "written-to")
     create(bootstrap, *topics)
-    print(f"Panes of {PANE:,} bytes; processor time, and time, in milliseconds a transaction.\n")
+    print(f"Panes of {PANE:,} bytes; processor time and elapsed time in milliseconds per transaction.\n")
     _head("batches of at most", *(f"panes: {panes}" for panes, _ in WRITES))
 
     def row(name: str, work: Callable[[int, int], Spent]) -> None:
@@ -193,16 +193,21 @@ def _writing(bootstrap: str, _: Samples) -> None:
 
 
 def _waiting(bootstrap: str, _: Samples) -> None:
-    def told(seconds: NDArray[np.float64]) -> str:
+    def quantiles(seconds: NDArray[np.float64]) -> str:
         return ", ".join(f"{1e3 * each:,.0f}" for each in np.quantile(seconds, [0.5, 0.99]))
 
-    print(f"A daemon of both roles, {RATE} messages a second of one sample of 8x8; median and 99 of 100.\n")
-    _head("`fetch_max_wait_ms`", "to panes, ms", "to window results, ms", "transactions a second", "cores")
+    print(f"A daemon with both roles, {RATE} messages per second of one 8x8 sample; median and 99th percentile.\n")
+    _head("`fetch_max_wait_ms`", "to panes, ms", "to window results, ms", "transactions per second", "cores")
     with tempfile.TemporaryDirectory() as name:
         bundle = small_bundle(Path(name))
         for wait_ms in WAITS_MS:
             found = wait_for(bootstrap, Path(name), bundle, wait_ms)
-            cells = [told(found.panes_s), told(found.windows_s), f"{found.transactions:.1f}", f"{found.daemon:.2f}"]
+            cells = [
+                quantiles(found.panes_s),
+                quantiles(found.windows_s),
+                f"{found.transactions:.1f}",
+                f"{found.daemon:.2f}",
+            ]
             _row(wait_ms, *cells)
 
 

@@ -1,4 +1,4 @@
-"""Messages to read: images of 28x28 as their formats have them, in topics of their own."""
+"""Messages to read: 28x28 images in several formats, each in a topic of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_BYTES, MOST_MESSAGES = 48 << 20, 20_000
 
 @dataclass(frozen=True)
 class Kind:
-    """How samples are put into messages."""
+    """A way of packing samples into messages."""
 
     samples: int
     form: str
@@ -42,7 +42,7 @@ KINDS = (ONE_JSON, ONE, MANY, MOST)
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic that is filled, and how many messages and bytes of values are in it."""
+    """A filled topic, with its number of messages and of bytes in their values."""
 
     name: str
     kind: Kind
@@ -53,7 +53,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a process took: processor seconds of all its threads, seconds, and by how many bytes it grew at most."""
+    """The cost of a run: processor seconds of all threads, elapsed seconds, and peak growth of the process in bytes."""
 
     processor_s: float
     wall_s: float
@@ -61,7 +61,7 @@ class Spent:
 
 
 def images(path: Path) -> Samples:
-    """Some thousand images of a data set of 28x28."""
+    """The first `POOL` images of a data set of 28x28."""
     return next(open_dataset(path).chunks(SCHEMA, POOL))
 
 
@@ -75,7 +75,7 @@ def fill(
     most_bytes: int = MOST_BYTES,
     partitions: int = 1,
 ) -> Topic:
-    """Makes a topic and fills it as a producer with the usual settings would."""
+    """Create a topic and fill it as a producer with default settings would."""
     bodies = [encode(samples[i : i + kind.samples], SCHEMA, kind.form)[0] for i in range(0, len(samples), kind.samples)]
     count = min(MOST_MESSAGES, most_bytes * len(bodies) // sum(map(len, bodies)))
     create(bootstrap, name, partitions=partitions)
@@ -89,41 +89,41 @@ def fill(
 
 
 def create(bootstrap: str, *names: str, partitions: int = 1) -> None:
-    """Makes topics."""
+    """Create topics."""
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
         admin.create_topics({name: {"num_partitions": partitions} for name in names}, wait_for_metadata=True)
 
 
 def apart(work: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function gives in a fresh process, so that nothing of earlier measurements counts."""
+    """Call a function in a fresh process, which keeps measurements independent."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, arguments)
 
 
 def without_library() -> None:
-    """Has kafka-python compute checksums by itself, as it does where there is no library for them."""
+    """Make kafka-python compute checksums in Python, as it does without a library for them."""
     util.calc_crc32c.__defaults__ = (crc,)
 
 
 class Meter:
-    """Measures from when it is made."""
+    """Measures the cost since its creation."""
 
     def __init__(self) -> None:
         self._size = _status("VmRSS")
         self._processor, self._wall = time.process_time(), time.perf_counter()
 
     def read(self) -> Spent:
-        """What was spent since."""
+        """The cost so far."""
         processor_s, wall_s = time.process_time() - self._processor, time.perf_counter() - self._wall
         return Spent(processor_s, wall_s, _status("VmHWM") - self._size)
 
 
 def _status(name: str) -> int:
-    """Of this process, bytes."""
+    """An entry of this process' ``/proc/self/status``, bytes."""
     found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     return 1024 * int(found[1]) if found else 0
 
 
 def cores() -> int:
-    """Of this machine, that may be used."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""How quickly messages come from a topic, and where the time goes."""
+"""How fast messages are read from a topic, and where the time goes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from driftwatch.stream.kafka_clients import FETCH_MAX_BYTES
 from driftwatch.stream.receiving import receive_more
 
 FETCH = {"max_partition_fetch_bytes": 16 << 20, "fetch_max_bytes": FETCH_MAX_BYTES, "max_poll_records": 500}
-"""As the score role has them."""
+"""The score role's settings."""
 
 Help = Literal["keep_freed_memory", "receive_more"]
 HELPS: tuple[Help, ...] = get_args(Help)
@@ -29,14 +29,14 @@ HELPS: tuple[Help, ...] = get_args(Help)
 def drain(
     bootstrap: str, topic: Topic, library: bool, options: Mapping[str, Any], helps: Collection[Help] = HELPS
 ) -> Spent:
-    """Reads all of a topic with kafka-python, and does nothing with it.
+    """Read a whole topic with kafka-python and discard it.
 
     Args:
-        bootstrap: of the broker.
-        topic: to read.
-        library: whether checksums are computed by one.
-        options: of the consumer, beside the usual ones.
-        helps: of the daemon's, beside its options.
+        bootstrap: bootstrap address of the broker.
+        topic: topic to read.
+        library: whether a library computes checksums.
+        options: further options of the consumer.
+        helps: the daemon's optimisations to apply besides its options.
     """
     if not library:
         without_library()
@@ -64,7 +64,7 @@ def drain(
 
 
 def decode_all(bootstrap: str, topic: Topic) -> Spent:
-    """Likewise, and decodes what is read into samples as the score role does."""
+    """Read a whole topic with kafka-python and decode it into samples, as the score role does."""
     place = TopicPartition(topic.name, 0)
     with closing(KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, **FETCH)) as consumer:
         consumer.assign([place])
@@ -79,7 +79,7 @@ def decode_all(bootstrap: str, topic: Topic) -> Spent:
 
 
 def drain_librdkafka(bootstrap: str, topic: Topic) -> Spent:
-    """Likewise with confluent-kafka."""
+    """Read a whole topic with confluent-kafka and discard it."""
     from confluent_kafka import Consumer  # type: ignore[import-not-found]
     from confluent_kafka import TopicPartition as Place
 
@@ -105,9 +105,9 @@ def drain_librdkafka(bootstrap: str, topic: Topic) -> Spent:
 
 
 def profile(bootstrap: str, topic: Topic, library: bool, most: int = 10) -> list[tuple[str, float]]:
-    """The functions in which draining a topic spends processor time, microseconds a message, all threads together.
+    """The functions in which draining a topic spends processor time, in µs per message over all threads.
 
-    The profiler's own cost is in it: shares mean more than sums.
+    The profiler's own cost is included, so shares mean more than sums.
     """
     profiles: list[cProfile.Profile] = []
 

@@ -1,4 +1,4 @@
-"""How long brokers gather messages for a transaction: what that costs in time, and saves in work."""
+"""How long brokers gather messages for a transaction: the delay that this costs, and the work that it saves."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STEP, WINDOW = 10, 50
 
 @dataclass(frozen=True)
 class Waited:
-    """What a stream of single samples costs.
+    """The cost of a stream of single samples.
 
     Args:
-        panes_s: from a pane's last sample to the pane, committed.
-        windows_s: likewise to the results of its windows.
-        daemon: cores that it takes.
-        transactions: of the score role, a second.
+        panes_s: from a pane's last sample to the committed pane.
+        windows_s: from a pane's last sample to the committed results of its windows.
+        daemon: cores that the daemon uses.
+        transactions: transactions of the score role per second.
     """
 
     panes_s: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Waited:
 
 
 def wait_for(bootstrap: str, folder: Path, bundle: Path, wait_ms: int) -> Waited:
-    """Runs a daemon on `RATE` messages a second of one sample each."""
+    """Run a daemon on `RATE` messages per second of one sample each."""
     cluster = Cluster(bootstrap, f"wait-{wait_ms}")
     cluster.create()
     config = {
@@ -63,7 +63,7 @@ def wait_for(bootstrap: str, folder: Path, bundle: Path, wait_ms: int) -> Waited
 
 @contextmanager
 def _fed(cluster: Cluster) -> Iterator[list[float]]:
-    """Feeds the stream meanwhile; gives when each message was sent, seconds since the epoch, by offset."""
+    """Feed the stream until the block ends; yields when each message was sent, seconds since the epoch, by offset."""
     bodies = [encode(each[None], SCHEMA, "npy") for each in waves(1_000)]
     sent: list[float] = []
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""What a transaction costs, and the panes in it."""
+"""What a transaction and the panes in it cost."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from driftwatch.stream.log import Outgoing
 from driftwatch.stream.transaction import commit
 
 PANE = 30 << 10
-"""Bytes, as of a reference of 28x28 images."""
+"""Bytes of a pane, as for a reference of 28x28 images."""
 
 WARM_UP = 3
 USUAL = {"max_request_size": 32 << 20, "linger_ms": 2}
-"""As the roles have them."""
+"""The roles' settings."""
 
 
 def transact(
     bootstrap: str, topics: tuple[str, str], count: int, panes: int, library: bool, options: Mapping[str, Any]
 ) -> Spent:
-    """Writes panes and offsets in transactions as the score role does, and nothing else.
+    """Write panes and offsets in transactions, as the score role does, and do nothing else.
 
     Args:
-        bootstrap: of the broker.
-        topics: whose offsets are committed, and that panes are written to.
-        count: of transactions.
-        panes: in each.
-        library: whether checksums are computed by one.
-        options: of the producer, beside the usual ones.
+        bootstrap: bootstrap address of the broker.
+        topics: the topic whose offsets are committed, and the topic that panes are written to.
+        count: number of transactions.
+        panes: panes per transaction.
+        library: whether a library computes checksums.
+        options: further options of the producer.
     """
     if not library:
         without_library()
@@ -56,7 +56,7 @@ def transact(
 
 
 def transact_librdkafka(bootstrap: str, topics: tuple[str, str], count: int, panes: int) -> Spent:
-    """Likewise with confluent-kafka."""
+    """Write panes and offsets in transactions with confluent-kafka."""
     from confluent_kafka import Consumer, Producer, TopicPartition  # type: ignore[import-not-found]
 
     read, written = topics

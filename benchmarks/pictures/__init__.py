@@ -1,1 +1,1 @@
-"""The pictures of docs/method.md, each drawn from what is measured as it is drawn."""
+"""The pictures of docs/method.md, each drawn from measurements made for it."""

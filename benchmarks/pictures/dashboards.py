@@ -1,8 +1,8 @@
-"""The pictures of docs/observing.md: a broker, two daemons with four streams, a Prometheus, nine minutes of traffic.
+"""The pictures of docs/observing.md: a broker, two daemons with four streams, Prometheus, and nine minutes of traffic.
 
-``python -m benchmarks.pictures.dashboards REFERENCE`` with the reference that ``make demo`` leaves. One camera's lens
-comes loose and is fastened again, another's does not, and for a while a scanner sends messages that cannot be used.
-A third camera posts its images to a sidecar, now and then more than that can hold.
+Run ``python -m benchmarks.pictures.dashboards REFERENCE`` with the reference that ``make demo`` leaves. One camera's
+lens comes loose and is fastened again, another camera stays sharp, and for a while a scanner sends unusable messages. A
+third camera posts its images to a sidecar, occasionally more than the sidecar can queue.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ BATCH = 10
 SECONDS = 540.0
 BLURRED, BROKEN = (200.0, 360.0), (420.0, 450.0)
 POSTED, BURST_EVERY_S, BURST = 6.0, 120, 150
-"""Requests to the sidecar a second; and how many at once, now and then."""
+"""Requests to the sidecar per second, seconds between bursts, and requests in a burst."""
 
 MOST_BLURRED = 0.5
-"""Of the images: the lens comes loose by and by, and is fastened at the end of that time."""
+"""The largest share of blurred images: the lens comes loose gradually, and is fastened at the end."""
 
 CAMERA = ImageSchema(channels=1, height=SIDE, width=SIDE)
 STREAMS = {"entrance camera": 8.0, "lobby camera": 5.0, "scanner": 3.0}
-"""Messages a second."""
+"""Messages per second."""
 
 
 def main(reference: Path) -> None:
-    """Runs the scene and draws both dashboards into docs/."""
+    """Run the scene and draw both dashboards into docs/."""
     with tempfile.TemporaryDirectory() as name, start_broker() as broker, _receiver() as hook:
         folder, ports = Path(name), free_ports(2)
         config = {
@@ -93,7 +93,7 @@ def main(reference: Path) -> None:
 
 
 def _traffic(bootstrap: str) -> None:
-    """Sends what the three streams send, in real time."""
+    """Send the messages of the three streams, in real time."""
     rng = np.random.default_rng(3)
     started, pause = time.monotonic(), threading.Event()
     due = dict.fromkeys(STREAMS, 0.0)
@@ -111,7 +111,7 @@ def _traffic(bootstrap: str) -> None:
 
 
 def _post(url: str) -> None:
-    """Posts what the gate's camera sees, in real time."""
+    """Post the images of the gate camera, in real time."""
     rng = np.random.default_rng(4)
     started, pause, burst = time.monotonic(), threading.Event(), BURST_EVERY_S
     with httpx.Client() as client:
@@ -125,7 +125,7 @@ def _post(url: str) -> None:
 
 
 def message(stream: str, second: float, rng: np.random.Generator) -> tuple[bytes, dict[str, bytes]]:
-    """What a stream sends so many seconds after the scene began: a body and its headers."""
+    """The body and headers of the message that a stream sends at a second of the scene."""
     if stream == "scanner":
         if BROKEN[0] <= second < BROKEN[1] and rng.random() < 0.2:
             return b'{"instances": [[1, 2, 3]]}', {"content-type": b"application/json"}
@@ -138,18 +138,18 @@ def message(stream: str, second: float, rng: np.random.Generator) -> tuple[bytes
 
 class _Hook(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        """Takes an alert."""
+        """Accept an alert."""
         self.rfile.read(int(self.headers["content-length"]))
         self.send_response(204)
         self.end_headers()
 
-    def logmessage(self, *_: object) -> None:
-        """Says nothing."""
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
 
 
 @contextmanager
 def _receiver() -> Iterator[str]:
-    """A webhook's receiver."""
+    """A receiver of webhook alerts; yields its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Hook)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -162,7 +162,7 @@ def _receiver() -> Iterator[str]:
 
 
 def await_ready(url: str) -> None:
-    """Waits until an address answers that all is well."""
+    """Wait until a URL responds with success."""
     pause = threading.Event()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What an alert says of three different drifts: the parts of the divergence by block, and groups of descriptors."""
+"""How an alert explains three different drifts: parts of the divergence by block, and groups of descriptors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STANDS_OUT = 4.0
 
 
 def parts(path: Path, material: Material) -> None:
-    """A column for each drift: excess nats of each part of each block, and how far each group is off."""
+    """A column per drift: the excess nats of each part of each block, and the deviation of each group."""
     null = material.null(WINDOW)
     figure = Figure(figsize=(11, 5.0), layout="constrained")
     panels = figure.subplots(2, len(DRIFTS), sharey="row", height_ratios=(1, 1.25))

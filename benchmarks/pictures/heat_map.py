@@ -1,6 +1,7 @@
-"""The picture of an alert's heat map in docs/design.md: images of clothes that are brightened in one place.
+"""The picture of an alert's heat map in docs/design.md: images of clothes brightened in one place.
 
-``python -m benchmarks.pictures.heat_map bundles/fashion`` with the reference of ``configs/image.train.yaml``: a minute.
+Run ``python -m benchmarks.pictures.heat_map bundles/fashion`` with the reference of ``configs/image.train.yaml``; it
+takes a minute.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ WINDOW = 50
 
 
 def main(reference: Path, out: Path = DOCS / "heat-map.png") -> None:
-    """Runs a daemon until it alarms, and takes the picture of the alert."""
+    """Run a daemon until it alarms, and take a screenshot of the alert."""
     with tempfile.TemporaryDirectory() as name:
         url = f"http://127.0.0.1:{free_ports(1)[0]}"
         config = {

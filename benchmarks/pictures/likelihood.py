@@ -1,4 +1,4 @@
-"""Why likelihood is no alarm, and what is one: digits shown to a reference of clothes."""
+"""Why likelihood is no alarm, and what is: digits scored by a reference of clothes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHELL = np.linspace(0.8, 1.25, 60)
 
 
 def paradox(path: Path, material: Material) -> None:
-    """Likelihood beside the p-values that alarms go by: of single images, and of windows."""
+    """Likelihoods compared with the p-values that raise alarms, for single images and for windows."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     likelihood, single, window = (plain(axes) for axes in figure.subplots(1, 3))
     clothes, digits = material.clothes_scored, material.digits_scored
@@ -52,7 +52,7 @@ def paradox(path: Path, material: Material) -> None:
 
 
 def shell(path: Path, material: Material) -> None:
-    """Latents of digits lie about as far out as those of clothes, in fewer directions; and what the flow draws."""
+    """Latents of digits lie about as far out as those of clothes, but in fewer directions; with samples of the flow."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.9, 1.25), squeeze=False)[0]
     radius, cosine = (plain(axes) for axes in left.subplots(1, 2))
@@ -75,7 +75,7 @@ def shell(path: Path, material: Material) -> None:
 
 
 def contrasts(path: Path, material: Material) -> None:
-    """AUROC against the contrast of the digits, around that at which they are as likely as clothes."""
+    """AUROC against the contrast of the digits, around the contrast at which they are as likely as clothes."""
 
     def likelihood(images: Images) -> float:
         return float(material.bits(images).mean())
@@ -112,7 +112,7 @@ def _histograms(axes: Axes, bins: NDArray[np.float64], clothes: Array, digits: A
 
 @torch.inference_mode()
 def _drawn(material: Material) -> tuple[Array, Images]:
-    """Distances ``|z| / √d`` of draws from the prior, ``(MANY,)``, and the images that the flow makes of some."""
+    """Distances ``|z| / √d`` of draws from the prior, ``(MANY,)``, and the images that the flow generates from some."""
     flow, rng = material.reference.flow, np.random.default_rng(3)
     z = rng.standard_normal((MANY, flow.dim))
     latents, first = [], 0
@@ -129,7 +129,7 @@ def _drawn(material: Material) -> tuple[Array, Images]:
 
 
 def _tiles(figure: SubFigure, kinds: Mapping[str, Images]) -> None:
-    """A block of images of each kind, side by side."""
+    """Draw a block of images of each kind, side by side."""
     for axes, (name, images) in zip(figure.subplots(1, len(kinds)), kinds.items(), strict=True):
         rows = [np.concatenate(list(images[start : start + COLUMNS]), axis=1) for start in _starts()]
         axes.imshow(np.concatenate(rows), cmap="gray", vmin=0, vmax=255)

@@ -1,4 +1,4 @@
-"""What the pictures are drawn from: a reference of Fashion-MNIST, its test images, and MNIST's digits, scored once."""
+"""The pictures' material: a Fashion-MNIST reference, its test images, and MNIST's digits, scored once."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from driftwatch.stats.summary import Array
 
 STEP, SIZES, RESOLVE_AFTER = 10, (50, 500), 3
 USED = 2_000
-"""Images of a kind, where their number does not matter."""
+"""Number of images of a kind, where the number does not matter."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """A reference, and the images that are held against it.
+    """A reference and the images that are compared with it.
 
     Args:
-        reference: of clothes.
+        reference: the reference of clothes.
         clothes: Fashion-MNIST's test images, ``(10000, 28, 28)``.
-        digits: MNIST's, ``(10000, 28, 28)``.
+        digits: MNIST's test images, ``(10000, 28, 28)``.
     """
 
     reference: Reference
@@ -45,12 +45,12 @@ class Material:
 
     @cached_property
     def clothes_scored(self) -> NDArray[np.float32]:
-        """Of the first `USED` test images."""
+        """Summaries of the first `USED` test images."""
         return self.score(self.clothes[:USED])
 
     @cached_property
     def digits_scored(self) -> NDArray[np.float32]:
-        """Of the first `USED` digits."""
+        """Summaries of the first `USED` digits."""
         return self.score(self.digits[:USED])
 
     def bits(self, images: Images) -> Array:
@@ -63,17 +63,17 @@ class Material:
         return self.reference.window_null(size, count=20_000)
 
     def procedure(self, budget: float, sizes: Sequence[int] = SIZES) -> Procedure:
-        """What the daemon does at a false-alarm budget, with windows of `sizes` every `STEP` samples."""
+        """The daemon's procedure at a false-alarm budget, with windows of `sizes` every `STEP` samples."""
         return self.reference.procedure(sizes, STEP, budget=budget, resolve_after=RESOLVE_AFTER)
 
 
 def windows(summaries: NDArray[np.floating], size: int, count: int, seed: int = 0) -> Array:
-    """The summaries of `count` windows of different samples each, drawn from single ones, ``(count, V)``."""
+    """The summaries of `count` windows, each summed over samples drawn without replacement, ``(count, V)``."""
     rng = np.random.default_rng(seed)
     drawn = [rng.choice(len(summaries), size, replace=False) for _ in range(count)]
     return np.stack([summaries[chosen].sum(0, dtype=np.float64) for chosen in drawn])
 
 
 def load_material(bundle: Path) -> Material:
-    """Loads a bundle, and the data sets."""
+    """Load a bundle and the data sets."""
     return Material(load_reference(bundle), fashion.images("t10k"), fashion.digits())

@@ -1,7 +1,7 @@
-"""The picture of the status page in the README: a daemon that takes three streams by HTTP, until a lens has come loose.
+"""The picture of the status page in the README: a daemon with three streams over HTTP, until a lens comes loose.
 
-``python -m benchmarks.pictures.status_page REFERENCE`` with the reference that ``make demo`` leaves: five minutes.
-The scene is that of the dashboards' pictures.
+Run ``python -m benchmarks.pictures.status_page REFERENCE`` with the reference that ``make demo`` leaves; it takes five
+minutes. The scene is that of `benchmarks.pictures.dashboards`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tests.synthetic import small_bundle
 
 WIDTH = 1_200
 BEGIN = 60.0
-"""Of the scene, seconds: nothing happens before."""
+"""The second of the scene at which to start: nothing happens before it."""
 
 STANDING_S = 25.0
-"""How long the alarm is on, without a break, when the picture is taken."""
+"""How long the alarm has been on without a break when the picture is taken."""
 
 
 def main(reference: Path, out: Path = DOCS / "status-page.png") -> None:
-    """Runs the scene, and takes the picture while the alarm is on."""
+    """Run the scene, and take the screenshot while the alarm is on."""
     with tempfile.TemporaryDirectory() as name:
         folder, url = Path(name), f"http://127.0.0.1:{free_ports(1)[0]}"
         references = dict.fromkeys(STREAMS, reference) | {"scanner": small_bundle(folder)}
@@ -53,7 +53,7 @@ def main(reference: Path, out: Path = DOCS / "status-page.png") -> None:
 
 
 def _traffic(url: str) -> None:
-    """Sends what the streams send, in real time, until the alarm has been on for a while."""
+    """Send the messages of the streams, in real time, until the alarm has been on for a while."""
     rng, pause = np.random.default_rng(3), threading.Event()
     started, due, fired = time.monotonic() - BEGIN, dict.fromkeys(STREAMS, BEGIN), None
     with httpx.Client(base_url=url, timeout=10) as client:

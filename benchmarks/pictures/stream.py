@@ -1,4 +1,4 @@
-"""A stream that drifts, as windows of two sizes see it; and what a budget costs."""
+"""A drifting stream as seen by windows of two sizes, and the cost of a budget."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DRAWN = 400
 
 
 def stream(path: Path, material: Material) -> None:
-    """P-values and effects while the light goes down a little, and comes back, and goes down a lot."""
+    """P-values and effects while the light dims slightly, recovers, and dims strongly."""
     images = material.clothes[-LENGTH:].copy()
     for (first, last), gain in ((WEAK, WEAK_GAIN), (STRONG, STRONG_GAIN)):
         images[first:last] = gained(images[first:last], gain)
@@ -50,14 +50,14 @@ def stream(path: Path, material: Material) -> None:
     bottom.axhline(0, color=GREY, linewidth=0.8)
     bottom.set(ylabel="effect, nats per sample", xlabel="sample", xlim=(0, LENGTH))
     title(bottom, f"How much? The effect, in windows of {max(SIZES)} with its 95 % interval")
-    _shade(top, told=True)
-    _shade(bottom, told=False)
+    _shade(top, labelled=True)
+    _shade(bottom, labelled=False)
     top.legend(frameon=False, fontsize=9, loc="lower left")
     save(figure, path)
 
 
 def budgets(path: Path, material: Material) -> None:
-    """The share of windows that alarm, by the share of images upside down in them, at two budgets."""
+    """The share of windows that alarm, by their share of images upside down, at two budgets."""
     images = material.clothes[-USED:]
     upright, turned = material.score(images), material.score(images[:, ::-1, ::-1])
     places = np.random.default_rng(5).permutation(len(images))[:, None]
@@ -77,10 +77,10 @@ def budgets(path: Path, material: Material) -> None:
     save(figure, path)
 
 
-def _shade(axes: Axes, *, told: bool) -> None:
+def _shade(axes: Axes, *, labelled: bool) -> None:
     for (first, last), gain in ((WEAK, WEAK_GAIN), (STRONG, STRONG_GAIN)):
         axes.axvspan(first, last, color=GREY, alpha=0.12, linewidth=0)
-        if told:
+        if labelled:
             place = (first + last) / 2, 0.03
             words = f"{100 * (1 - gain):g} % darker"
             axes.annotate(words, place, xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9)

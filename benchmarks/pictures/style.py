@@ -1,4 +1,4 @@
-"""How the pictures look: the colours of a bundle's report and of the demo, and small files."""
+"""The pictures' style: the colours of bundle reports and of the demo, and small files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ DPI = 100
 
 
 def plain(axes: Axes) -> Axes:
-    """Without a box around it."""
+    """Remove the upper and right spines."""
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
 
 def title(axes: Axes, text: str) -> None:
-    """Says what a panel shows."""
+    """Set the title of a panel."""
     axes.set_title(text, loc="left", fontsize=10)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG."""
+    """Write a PNG file."""
     figure.savefig(path, dpi=DPI, metadata={"Software": "driftwatch"})

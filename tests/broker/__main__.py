@@ -1,4 +1,4 @@
-"""``python -m tests.broker``: a broker to try things out with, until Ctrl-C."""
+"""``python -m tests.broker``: runs a broker for experiments, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 
 from tests.broker.broker import is_free, start_broker
 
-USUAL_PORT = 9092
+DEFAULT_PORT = 9092
 
 
 def main() -> None:
-    """Runs a broker until it is told to stop."""
+    """Run a broker until interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with start_broker(USUAL_PORT if is_free(USUAL_PORT) else None) as broker:
+    with start_broker(DEFAULT_PORT if is_free(DEFAULT_PORT) else None) as broker:
         sys.stdout.write(f"Apache Kafka at {broker.bootstrap}; Ctrl-C ends it, and removes its data\n")
         sys.stdout.flush()
         try:

@@ -1,4 +1,4 @@
-"""A node of Apache Kafka on free loopback ports, started and stopped by its pid."""
+"""An Apache Kafka node on free loopback ports, started and stopped by its pid."""
 
 from __future__ import annotations
 
@@ -57,23 +57,23 @@ replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 """
 
 QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Of Java's options those for a node that lives for seconds and shares its cores with what is tested."""
+"""Java options for a node that lives for seconds and shares its cores with the code under test."""
 
 HEAP_MB = 512
 
 COPIES = 3
-"""Of every partition, where there are as many nodes; one may then be away."""
+"""Replicas of every partition, if there are as many nodes; one replica may then be down."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where a node listens.
+    """The ports of a node.
 
     Args:
         plain: for clients and other nodes.
-        controller: for the nodes' quorum.
-        proxied: for clients that are told to stay on `proxy`.
-        proxy: where whoever wants to disturb these clients passes their bytes on.
+        controller: for the quorum of controllers.
+        proxied: for clients whose connections go through `proxy`.
+        proxy: advertised to these clients; a test's proxy listens here and forwards to `proxied`.
     """
 
     plain: int
@@ -83,15 +83,15 @@ class Ports:
 
 
 class KafkaBroker:
-    """A node, broker and controller, with its own data folder, which survives `kill` and `start`.
+    """A node, both broker and controller; its data folder survives `kill` and `start`.
 
     Args:
-        nodes: ports of each node of its cluster, by number.
-        number: its own.
-        cluster: identifies the cluster.
-        heap_mb: the most of Java's heap.
-        more: properties that take the place of the usual ones, with the same names in braces as those.
-        java: options of its runtime.
+        nodes: the ports of each node of its cluster, by number.
+        number: the number of this node.
+        cluster: the cluster's id.
+        heap_mb: the maximum size of Java's heap.
+        more: properties that override the default ones, with the same placeholders in braces.
+        java: options of the Java runtime.
     """
 
     def __init__(
@@ -129,29 +129,29 @@ class KafkaBroker:
 
     @property
     def bootstrap(self) -> str:
-        """Where clients connect to."""
+        """The address that clients connect to."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Of its process, while it runs."""
+        """The pid of its process, while it runs."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
-        """Starts it and waits until it answers."""
+        """Start it and wait until it answers."""
         self.launch()
         self.wait()
 
     def launch(self, *options: str) -> None:
-        """Starts it, with more options of Java's, and does not wait: the first of several cannot answer alone."""
+        """Start it, with additional Java options, without waiting: the first of several nodes cannot answer alone."""
         self._process = self._java("kafka.Kafka", options=options)
 
     def wait(self) -> None:
-        """Waits until it answers.
+        """Wait until it answers.
 
         Raises:
-            RuntimeError: it has ended, or does not answer in time.
+            RuntimeError: it has exited, or does not answer in time.
         """
         assert self._process is not None
         deadline = time.monotonic() + START_S
@@ -167,15 +167,15 @@ class KafkaBroker:
         raise RuntimeError(f"the broker did not answer in {START_S:.0f} s:\n{self._tail()}")
 
     def stop(self) -> int | None:
-        """Asks it to stop, and waits until it has; its exit code, None if it did not run."""
+        """Request a stop and wait for it; returns the exit code, or None if it was not running."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it at once, as a crash would."""
+        """Kill it at once, as a crash would."""
         self._end(signal.SIGKILL)
 
     def close(self) -> None:
-        """Ends it and removes its data."""
+        """Kill it and remove its data."""
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
         atexit.unregister(self.close)
@@ -222,7 +222,7 @@ class KafkaBroker:
 def start_broker(
     port: int | None = None, more: str = "", *, heap_mb: int = HEAP_MB, java: Sequence[str] = QUICK_START
 ) -> Iterator[KafkaBroker]:
-    """A running broker, on a free port if none is given; ended and removed afterwards."""
+    """A running broker, on a free port unless one is given; killed and removed afterwards."""
     ports = choose_ports()
     nodes = {1: replace(ports, plain=port or ports.plain)}
     broker = KafkaBroker(nodes, 1, cluster_id(), heap_mb=heap_mb, more=more, java=java)
@@ -234,12 +234,12 @@ def start_broker(
 
 
 def choose_ports() -> Ports:
-    """Ports for a node, all of them free."""
+    """Free ports for a node."""
     return Ports(*free_ports(4))
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nothing listens on."""
+    """Loopback ports that nothing listens on."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(contextlib.closing(socket.socket())) for _ in range(count)]
         for each in sockets:
@@ -248,11 +248,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on a port of the loopback interface."""
-    with contextlib.closing(socket.socket()) as trial:
-        return trial.connect_ex(("127.0.0.1", port)) != 0
+    """Whether nothing listens on a loopback port."""
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def cluster_id() -> str:
-    """Identifies a new cluster."""
+    """The id of a new cluster."""
     return uuid.uuid4().hex[:22]

@@ -1,4 +1,4 @@
-"""Something that speaks Kafka's protocol, for machines without Java or Maven; it is not Apache Kafka, and says so."""
+"""A stand-in that speaks Kafka's protocol, for machines without Java or Maven; it is not Apache Kafka, and says so."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PACKAGE = "noida-db==0.2.3"
 START_S = 30.0
 WARNING = (
     "Apache Kafka cannot run here ({missing}): the tests ran against {package}, which speaks its protocol but is not "
-    "Kafka. Left out: that acknowledged messages survive a crash of the broker (test_broker.py), and that all else "
-    "holds with Kafka itself. Install Java 17 and Maven to test that."
+    "Kafka. Not tested: that acknowledged messages survive a crash of the broker (test_broker.py), and that everything "
+    "else holds with Kafka itself. Install Java 17 and Maven to test that."
 )
 
 
 @contextlib.contextmanager
 def start_fallback() -> Iterator[str]:
-    """Runs it meanwhile; gives its address."""
+    """A running stand-in; yields its address."""
     if importlib.util.find_spec("noida_db") is None:
         _install()
     (port,) = free_ports(1)

@@ -1,4 +1,4 @@
-"""The broker's jars, resolved once by Maven into a cache; `make test` begins with it, before there are packages."""
+"""The broker's jars, resolved once by Maven into a cache; `make test` starts with this, before Python's packages."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ RESOLVE_S = 600
 
 
 def missing_tools() -> str:
-    """What Apache Kafka lacks on this machine, in words; empty if it can run."""
+    """What Apache Kafka needs and this machine lacks, in words; empty if Kafka can run."""
     java = shutil.which("java")
     if java is None:
         return "no java"
-    told = _version(java)
-    found = re.search(r'version "(\d+)', told)
+    version = _version(java)
+    found = re.search(r'version "(\d+)', version)
     if found is None or int(found[1]) < OLDEST_JAVA:
-        return f"java is older than {OLDEST_JAVA}: {told.splitlines()[:1]}"
+        return f"java is older than {OLDEST_JAVA}: {version.splitlines()[:1]}"
     if _folder().is_dir() or shutil.which("mvn"):
         return ""
     return "no mvn (Maven), and no jars in the cache"
 
 
 def broker_jars() -> Path:
-    """The folder with the jars; resolved by Maven the first time, which takes seconds."""
+    """The folder with the jars, which Maven resolves the first time; that takes seconds."""
     folder = _folder()
     if folder.is_dir():
         return folder
@@ -54,13 +54,13 @@ def broker_jars() -> Path:
 
 
 def class_archive() -> Path:
-    """The file for what this Java makes of the jars' classes (see `tests.broker.archive`)."""
+    """The path of the class archive for these jars and this Java (see `tests.broker.archive`)."""
     return _folder().with_suffix(f".{hashlib.sha256(_version('java').encode()).hexdigest()[:8]}.jsa")
 
 
 @contextmanager
 def locked_cache() -> Iterator[None]:
-    """While something is made in the cache, nobody else makes it as well."""
+    """Lock the cache, so that only one process at a time adds to it."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -68,7 +68,7 @@ def locked_cache() -> Iterator[None]:
 
 
 def _folder() -> Path:
-    # By its own path: Java takes an archive only with jars that are where they were.
+    # The resolved path: Java accepts an archive only with jars at the same paths.
     return CACHE.resolve() / hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""A cluster of Apache Kafka that stands the loss of a node: three of them, and everything in three copies."""
+"""A three-node Apache Kafka cluster that survives the loss of a node: everything has three replicas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAP_MB = 256
 
 @contextlib.contextmanager
 def start_nodes(count: int = COPIES) -> Iterator[list[KafkaBroker]]:
-    """Running nodes of one cluster; ended and removed afterwards."""
+    """The running nodes of one cluster; killed and removed afterwards."""
     ports = {number: choose_ports() for number in range(1, count + 1)}
     cluster = cluster_id()
     with contextlib.ExitStack() as running:
@@ -30,15 +30,15 @@ def start_nodes(count: int = COPIES) -> Iterator[list[KafkaBroker]]:
 
 
 def bootstrap_of(nodes: Sequence[KafkaBroker]) -> str:
-    """Where clients connect to, whichever node is away."""
+    """The addresses that clients connect to, whichever node is down."""
     return ",".join(node.bootstrap for node in nodes)
 
 
 def active_controller(nodes: Sequence[KafkaBroker]) -> KafkaBroker:
-    """The node that decides for the cluster.
+    """The active controller.
 
     Raises:
-        KafkaError: none does at present.
+        KafkaError: there is none at present.
     """
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=bootstrap_of(nodes))) as admin:
         (metadata,) = admin.describe_metadata_quorum()["topics"]

@@ -1,1 +1,1 @@
-"""Faults against daemons on a real Apache Kafka, and an oracle that says what they should have come to all the same."""
+"""Faults against daemons on a real Apache Kafka, and an oracle that computes what they should commit regardless."""

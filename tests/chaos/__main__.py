@@ -1,4 +1,4 @@
-"""``make chaos``: faults against daemons on a real broker; the exit code says whether nothing came of them."""
+"""``make chaos``: faults against daemons on a real broker; the exit code says whether they changed anything."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from tests.chaos.run import WINDOWS, Struck, run_chaos
 from tests.chaos.versions import code_of
 from tests.synthetic import small_bundle, with_null
 
-BESIDE = 10
-"""Faults of the cluster's daemons, to which a replay and an intake, that have no broker, get one each."""
+CLUSTER_FAULTS_PER_FAULT = 10
+"""For so many faults of the cluster's daemons, a replay and an intake, which have no broker, get one each."""
 
-LONGEST_S = 8.0
-"""Between the beginning of their work and a fault."""
+LONGEST_DELAY_S = 8.0
+"""The longest time between the start of their work and a fault."""
 
 
 def main(
-    faults: Annotated[int, typer.Option(min=1, help="How many.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of faults and samples.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, max=5, help="Of Apache Kafka; of several, one at a time is lost.")] = 3,
+    faults: Annotated[int, typer.Option(min=1, help="Number of faults.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of faults and samples.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, max=5, help="Kafka nodes; of several, one at a time is lost.")] = 3,
     before: Annotated[
-        str, typer.Option(help="A commit whose version daemons begin with, are upgraded from and rolled back to.")
+        str, typer.Option(help="A commit whose version daemons start with, are upgraded from and rolled back to.")
     ] = "",
-    minutes: Annotated[float, typer.Option(min=0, help="After which there is no further fault.")] = math.inf,
-    kinds: Annotated[str, typer.Option(help="Of the faults, in turn, with commas between; drawn if none.")] = "",
+    minutes: Annotated[float, typer.Option(min=0, help="Minutes after which no fault is started.")] = math.inf,
+    kinds: Annotated[str, typer.Option(help="Kinds of faults, used in turn, comma-separated; drawn if empty.")] = "",
 ) -> None:
-    """Strikes daemons with faults, and compares what they have committed with what one process comes to."""
-    # Broker and daemons are to end with this process, however it is told to.
+    """Strike daemons with faults, and compare what they committed with what one undisturbed process computes."""
+    # Broker and daemons must end with this process, also if it is terminated.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    stated = kinds.split(",") if kinds else [None]
-    if strange := ", ".join(kind for kind in stated if kind and kind not in FAULTS):
-        raise typer.BadParameter(f"{strange}: there are {', '.join(FAULTS)}", param_hint="--kinds")
+    kinds_in_turn = kinds.split(",") if kinds else [None]
+    if unknown := ", ".join(kind for kind in kinds_in_turn if kind and kind not in FAULTS):
+        raise typer.BadParameter(f"unknown: {unknown}; choose from {', '.join(FAULTS)}", param_hint="--kinds")
 
     console.print(f"{faults} faults, seed {seed}, {nodes} nodes of Apache Kafka")
 
-    def tell(struck: Struck) -> None:
+    def print_fault(struck: Struck) -> None:
         console.print(
             f"{struck.kind}: " + (f"{struck.recovery_s:.1f} s" if struck.recovery_s is not None else "not survived")
         )
@@ -67,22 +67,22 @@ def main(
             brokers,
             bundles,
             folder,
-            faults=list(islice(cycle(stated), faults)),
+            faults=list(islice(cycle(kinds_in_turn), faults)),
             seed=seed,
             limit_s=60 * minutes,
             versions=versions,
-            tell=tell,
+            on_fault=print_fault,
         )
     console.print(report(outcome))
-    beside = [None] * (-(-len(outcome.struck) // BESIDE))
-    replayed = run_replay(bundles[0], folder, faults=beside, seed=seed, longest_s=LONGEST_S)
+    brokerless_faults = [None] * (-(-len(outcome.struck) // CLUSTER_FAULTS_PER_FAULT))
+    replayed = run_replay(bundles[0], folder, faults=brokerless_faults, seed=seed, longest_delay_s=LONGEST_DELAY_S)
     console.print(report_replay(replayed))
-    taken_in = run_intake(bundles[0], folder, faults=beside, seed=seed, longest_s=LONGEST_S)
-    console.print(report_intake(taken_in))
-    if not (outcome.exact and replayed.exact and taken_in.kept):
+    intake = run_intake(bundles[0], folder, faults=brokerless_faults, seed=seed, longest_delay_s=LONGEST_DELAY_S)
+    console.print(report_intake(intake))
+    if not (outcome.exact and replayed.exact and intake.kept):
         again = f"make chaos FAULTS={faults} SEED={seed} NODES={nodes}"
         again += (f" BEFORE={before}" if before else "") + (f" KINDS='{kinds}'" if kinds else "")
-        console.print(f"[bold red]not exact[/]; to see it again: {again}")
+        console.print(f"[bold red]not exact[/]; to reproduce: {again}")
         console.print(f"configurations, logs and states are in {folder}")
         sys.exit(1)
     shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Sequences as they should be beside those that were found: what is lost, repeated, altered or out of order."""
+"""Compares expected sequences with those that were found: what is lost, repeated, altered or out of order."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 
 class Sequences(dict[str, list[bytes]]):
-    """Messages in their order, by what they are ordered within."""
+    """Messages in order, by the key within which their order is defined."""
 
     def add(self, key: str, value: bytes) -> None:
-        """Appends a message."""
+        """Append a message."""
         self.setdefault(key, []).append(value)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many messages are as they should be.
+    """How expected and found messages differ.
 
     Args:
-        what: they are.
-        expected: of the oracle.
+        what: the kind of message.
+        expected: the number that the oracle expects.
         lost: expected and not found.
         repeated: found more often than expected.
-        foreign: found and never expected; one that was altered is lost and foreign.
-        displaced: found in another place than expected, in sequences that hold all they should and no more.
+        foreign: found and never expected; an altered message counts as lost and as foreign.
+        displaced: found at another position than expected, in sequences that are otherwise complete.
     """
 
     what: str
@@ -37,20 +37,20 @@ class Comparison:
 
     @property
     def exact(self) -> bool:
-        """Whether what was found is what was expected, in its order."""
+        """Whether exactly the expected messages were found, in order."""
         return not (self.lost or self.repeated or self.foreign or self.displaced)
 
 
 def compare(what: str, expected: Mapping[str, list[bytes]], found: Mapping[str, list[bytes]]) -> Comparison:
-    """Compares sequences key by key."""
+    """Compare sequences key by key."""
     lost = repeated = foreign = displaced = 0
     for key in expected.keys() | found.keys():
-        wanted, had = expected.get(key, []), found.get(key, [])
-        missing, surplus = Counter(wanted) - Counter(had), Counter(had) - Counter(wanted)
-        known = set(wanted)
+        wanted, actual = expected.get(key, []), found.get(key, [])
+        missing, surplus = Counter(wanted) - Counter(actual), Counter(actual) - Counter(wanted)
+        expected_values = set(wanted)
         lost += missing.total()
-        repeated += sum(count for value, count in surplus.items() if value in known)
-        foreign += sum(count for value, count in surplus.items() if value not in known)
+        repeated += sum(count for value, count in surplus.items() if value in expected_values)
+        foreign += sum(count for value, count in surplus.items() if value not in expected_values)
         if not missing and not surplus:
-            displaced += sum(one != other for one, other in zip(wanted, had, strict=True))
+            displaced += sum(one != other for one, other in zip(wanted, actual, strict=True))
     return Comparison(what, sum(map(len, expected.values())), lost, repeated, foreign, displaced)

@@ -1,4 +1,4 @@
-"""Kinds of faults, and a seeded choice among them."""
+"""The kinds of faults, and a seeded choice among them."""
 
 from __future__ import annotations
 
@@ -8,145 +8,145 @@ from tests.broker import KafkaBroker
 from tests.broker.nodes import active_controller
 from tests.chaos.clock import OFFSETS_S
 from tests.chaos.fleet import NAMES
-from tests.chaos.hands import Hands
 from tests.chaos.proxy import Proxy
+from tests.chaos.testbed import Testbed
 
 SESSION_S = 3.0
-"""After which the broker takes a silent member for gone."""
+"""After this time the broker considers a silent member dead."""
 
-AWAY_S = 12.0
-"""The longest that a node is away: longer than the nine seconds after which the others take it for gone."""
+LONGEST_DOWN_S = 12.0
+"""The longest time a node is down: more than the nine seconds after which the others consider it dead."""
 
-TOLD = 0.7
-"""The share of replicas that are told of another reference."""
+NOTIFIED_SHARE = 0.7
+"""The share of replicas that receive SIGHUP when the reference changes."""
 
-TAKEN_UP_S = 4.0
-"""In which a reference is loaded and calibrated, mostly."""
-
-
-def kill(hands: Hands) -> bool:
-    """The process is gone within an instruction, and a supervisor starts it again."""
-    name = hands.replica()
-    hands.fleet.kill(name)
-    return _started_again(hands, name)
+LOADING_S = 4.0
+"""The usual time to load and calibrate a reference."""
 
 
-def kill_in_transaction(hands: Hands) -> bool:
-    """The same while it waits for an answer within a transaction."""
-    with hands.in_transaction() as name:
-        hands.fleet.kill(name)
-    return _started_again(hands, name)
+def kill(bed: Testbed) -> bool:
+    """The process is killed, and a supervisor restarts it."""
+    name = bed.replica()
+    bed.fleet.kill(name)
+    return _restart(bed, name)
 
 
-def kill_all(hands: Hands) -> bool:
-    """All processes at once, as by a node that dies."""
-    names = sorted(hands.fleet.running)
+def kill_in_transaction(bed: Testbed) -> bool:
+    """The process is killed while it waits for an answer within a transaction."""
+    with bed.in_transaction() as name:
+        bed.fleet.kill(name)
+    return _restart(bed, name)
+
+
+def kill_all(bed: Testbed) -> bool:
+    """All processes are killed at once, as if their machine died."""
+    names = sorted(bed.fleet.running)
     for name in names:
-        hands.fleet.kill(name)
-    return _started_again(hands, *names)
+        bed.fleet.kill(name)
+    return _restart(bed, *names)
 
 
-def freeze(hands: Hands) -> bool:
-    """The process stands still until its session is over, and wakes in the middle of what it did, replaced."""
-    name = hands.replica()
-    hands.fleet.freeze(name)
-    return _woken(hands, name)
+def freeze(bed: Testbed) -> bool:
+    """The process is suspended until its session has expired, and resumes mid-work after a takeover."""
+    name = bed.replica()
+    bed.fleet.freeze(name)
+    return _wake(bed, name)
 
 
-def freeze_in_transaction(hands: Hands) -> bool:
-    """The same while it waits for an answer within a transaction."""
-    with hands.in_transaction() as name:
-        hands.fleet.freeze(name)
-    return _woken(hands, name)
+def freeze_in_transaction(bed: Testbed) -> bool:
+    """The process is suspended while it waits for an answer within a transaction."""
+    with bed.in_transaction() as name:
+        bed.fleet.freeze(name)
+    return _wake(bed, name)
 
 
-def leave(hands: Hands) -> bool:
-    """A replica is stopped as it should be; the last one is not."""
-    hands.fleet.stop(hands.replica())
+def leave(bed: Testbed) -> bool:
+    """A replica is shut down cleanly, unless it is the only one."""
+    bed.fleet.stop(bed.replica())
     return False
 
 
-def join(hands: Hands) -> bool:
-    """One more replica comes."""
-    hands.fleet.start(hands.draw.choice(hands.fleet.missing))
+def join(bed: Testbed) -> bool:
+    """A replica is added."""
+    bed.fleet.start(bed.draw.choice(bed.fleet.missing))
     return False
 
 
-def cut(hands: Hands) -> bool:
-    """No replica reaches any node for a while."""
-    _cut(hands, hands.proxies)
+def cut(bed: Testbed) -> bool:
+    """No replica can reach any node for a while."""
+    _cut(bed, bed.proxies)
     return False
 
 
-def cut_in_transaction(hands: Hands) -> bool:
-    """The same while one waits for an answer within a transaction."""
-    with hands.in_transaction() as name:
-        for proxy in hands.proxies:
+def cut_in_transaction(bed: Testbed) -> bool:
+    """The network is cut while a replica waits for an answer within a transaction."""
+    with bed.in_transaction() as name:
+        for proxy in bed.proxies:
             proxy.cut()
-        inside = hands.left_open(name)
-    _cut(hands, hands.proxies)
+        inside = bed.left_open(name)
+    _cut(bed, bed.proxies)
     return inside
 
 
-def cut_one(hands: Hands) -> bool:
-    """No replica reaches one of the nodes for a while, which all others reach."""
-    _cut(hands, [hands.draw.choice(hands.proxies)])
+def cut_one(bed: Testbed) -> bool:
+    """No replica can reach one of the nodes for a while; the nodes reach each other."""
+    _cut(bed, [bed.draw.choice(bed.proxies)])
     return False
 
 
-def jump(hands: Hands) -> bool:
-    """The wall clock of a replica jumps, and stays so."""
-    hands.fleet.clocks.set(hands.replica(), hands.draw.choice(OFFSETS_S))
+def jump(bed: Testbed) -> bool:
+    """The wall clock of a replica jumps, and stays wrong."""
+    bed.fleet.clocks.set(bed.replica(), bed.draw.choice(OFFSETS_S))
     return False
 
 
-def switch(hands: Hands) -> bool:
-    """Another reference stands at its place; some replicas are told so, the others see it by themselves."""
-    hands.place.turn()
-    for name in sorted(hands.fleet.running):
-        if hands.draw.random() < TOLD:
-            hands.fleet.hang_up(name)
+def switch(bed: Testbed) -> bool:
+    """Another reference appears at the configured path; some replicas are notified, the others notice by themselves."""
+    bed.place.turn()
+    for name in sorted(bed.fleet.running):
+        if bed.draw.random() < NOTIFIED_SHARE:
+            bed.fleet.hang_up(name)
     return False
 
 
-def kill_in_switch(hands: Hands) -> bool:
-    """The same, and a replica is gone within an instruction while it takes the reference up, or soon after."""
-    hands.place.turn()
-    name = hands.replica()
-    hands.fleet.hang_up(name)
-    hands.last(0.0, TAKEN_UP_S)
-    hands.fleet.kill(name)
-    return _started_again(hands, name)
+def kill_in_switch(bed: Testbed) -> bool:
+    """The reference changes, and a replica is killed while it loads the new one or soon after."""
+    bed.place.turn()
+    name = bed.replica()
+    bed.fleet.hang_up(name)
+    bed.pause_between(0.0, LOADING_S)
+    bed.fleet.kill(name)
+    return _restart(bed, name)
 
 
-def roll(hands: Hands) -> bool:
-    """Replicas are replaced one after another, as for an upgrade, by the other version of the code if there is one."""
-    hands.fleet.roll()
+def roll(bed: Testbed) -> bool:
+    """Replicas are replaced one by one, as in an upgrade; by the other version of the code if there is one."""
+    bed.fleet.roll()
     return False
 
 
-def lose_node(hands: Hands) -> bool:
-    """A node of the cluster is killed, and comes back."""
-    _lose(hands, hands.draw.choice(hands.nodes))
+def lose_node(bed: Testbed) -> bool:
+    """A node of the cluster is killed, and restarted."""
+    _lose(bed, bed.draw.choice(bed.nodes))
     return False
 
 
-def lose_controller(hands: Hands) -> bool:
-    """The node that decides for the cluster is killed, and comes back."""
-    _lose(hands, active_controller(hands.nodes))
+def lose_controller(bed: Testbed) -> bool:
+    """The active controller of the cluster is killed, and restarted."""
+    _lose(bed, active_controller(bed.nodes))
     return False
 
 
-def restart_node(hands: Hands) -> bool:
-    """A node hands over what it leads, stops and starts, as for an upgrade."""
-    node = hands.draw.choice(hands.nodes)
+def restart_node(bed: Testbed) -> bool:
+    """A node is shut down cleanly and restarted, as in an upgrade."""
+    node = bed.draw.choice(bed.nodes)
     node.stop()
     node.start()
     return False
 
 
-Fault = Callable[[Hands], bool]
-"""Does something; tells whether a transaction of the process that it struck was open, as the broker tells it."""
+Fault = Callable[[Testbed], bool]
+"""Strikes, and returns whether the process that was struck had an open transaction, according to the brokers."""
 
 FAULTS: Mapping[str, Fault] = {
     "kill -9": kill,
@@ -181,51 +181,51 @@ WEIGHTS = {
     "replicas replaced in turn": 1,
 }
 CLUSTER_WEIGHTS = {"node killed": 3, "controller killed": 2, "node restarted": 1, "network cut to one node": 1}
-"""Of kinds that a single node would not survive, or not notice."""
+"""Weights of the kinds that a single node would not survive, or not notice."""
 
-SCALING = 2
-"""The weight of the two kinds that change the number of replicas, where they can come about."""
+SCALING_WEIGHT = 2
+"""The weight of each of the two kinds that change the number of replicas, where they are possible."""
 
 
-def choose(hands: Hands) -> str:
-    """The next fault's kind."""
-    replicas = len(hands.fleet.running)
+def choose(bed: Testbed) -> str:
+    """Draw the kind of the next fault."""
+    replicas = len(bed.fleet.running)
     weights = {
         **WEIGHTS,
-        **(CLUSTER_WEIGHTS if len(hands.nodes) > 1 else {}),
-        "replica leaves": SCALING * (replicas > 1),
-        "replica joins": SCALING * (replicas < len(NAMES)),
+        **(CLUSTER_WEIGHTS if len(bed.nodes) > 1 else {}),
+        "replica leaves": SCALING_WEIGHT * (replicas > 1),
+        "replica joins": SCALING_WEIGHT * (replicas < len(NAMES)),
     }
-    return hands.draw.choices(list(weights), list(weights.values()))[0]
+    return bed.draw.choices(list(weights), list(weights.values()))[0]
 
 
-def _started_again(hands: Hands, *names: str) -> bool:
-    inside = hands.left_open(*names)
+def _restart(bed: Testbed, *names: str) -> bool:
+    inside = bed.left_open(*names)
     for name in names:
-        hands.fleet.start(name)
+        bed.fleet.start(name)
     return inside
 
 
-def _woken(hands: Hands, name: str) -> bool:
+def _wake(bed: Testbed, name: str) -> bool:
     try:
-        inside = hands.left_open(name)
-        hands.last(1.2 * SESSION_S, 2.5 * SESSION_S)
+        inside = bed.left_open(name)
+        bed.pause_between(1.2 * SESSION_S, 2.5 * SESSION_S)
     finally:
-        hands.fleet.wake(name)
+        bed.fleet.wake(name)
     return inside
 
 
-def _cut(hands: Hands, proxies: Sequence[Proxy]) -> None:
+def _cut(bed: Testbed, proxies: Sequence[Proxy]) -> None:
     for proxy in proxies:
         proxy.cut()
     try:
-        hands.last(0.5, 2 * SESSION_S)
+        bed.pause_between(0.5, 2 * SESSION_S)
     finally:
         for proxy in proxies:
             proxy.mend()
 
 
-def _lose(hands: Hands, node: KafkaBroker) -> None:
+def _lose(bed: Testbed, node: KafkaBroker) -> None:
     node.kill()
-    hands.last(0.0, AWAY_S)
+    bed.pause_between(0.0, LONGEST_DOWN_S)
     node.start()

@@ -1,7 +1,8 @@
-"""Faults against a daemon that takes samples in by HTTP.
+"""Faults against a daemon that receives samples over HTTP.
 
-No log has what was accepted. But what a daemon's state counts must be what it accepted up to some moment, in order and
-once, and all that follows from it: windows, alarms, the state itself, to the byte. And the alerts of it are told.
+There is no log of what was accepted. But what a daemon's state counts must be what it accepted up to some moment, in
+order and once, and everything derived from it must match to the byte: windows, alarms, the state itself. The alerts
+that it counts must have been delivered.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ from tests.receiver import Receiver, receiver
 
 STOP = "stop"
 WEIGHTS = {"kill -9": 3, STOP: 1, "full disk, then kill -9": 1, "full disk for a while, then kill -9": 1}
-"""Of faults that a replay has, too."""
+"""Weights of the faults, all of which a replay has too."""
 
 
 @dataclass(frozen=True)
-class Life:
-    """Of one process.
+class ProcessLife:
+    """The life of one process.
 
     Args:
-        posted: what it accepted, in order; the last may not have been.
-        state: that it left.
+        posted: what it accepted, in order; the last message may not have been accepted.
+        state: the state file that it left.
         killed_s: when it was killed, monotonic seconds; None if it was stopped.
     """
 
@@ -60,35 +61,35 @@ class Life:
 
 @dataclass(frozen=True)
 class IntakeOutcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Args:
-        struck: faults by their kind.
-        accepted: messages.
-        forgotten: of these, how many died with a process that was killed.
-        oldest_s: the longest that one of those had been accepted before, seconds.
-        left: of these, how many a process that was stopped left undone.
-        alerts: of what is counted.
-        untold: of these, how many were not delivered.
-        surplus: alerts that were delivered more than once, or that a killed process had not yet in its state.
-        exact: whether each state is the oracle's, to the byte.
+        struck: the number of faults, by kind.
+        accepted: the number of accepted messages.
+        forgotten: how many of these were lost with a process that was killed.
+        oldest_s: the longest time between the acceptance of such a message and the kill, seconds.
+        left: how many of these a process that was stopped left unprocessed.
+        alerts: the number of alerts that states count.
+        untold: how many of these were not delivered.
+        surplus: alerts that were delivered more than once, or before a killed process had saved them in its state.
+        exact: whether each state equals the oracle's, to the byte.
     """
 
     struck: Mapping[str, int]
     accepted: int
     forgotten: int
     oldest_s: float
-    left: int
+    unprocessed: int
     alerts: int
-    untold: int
+    undelivered: int
     surplus: int
     exact: bool
 
     @property
     def kept(self) -> bool:
-        """Whether what the documentation promises was kept."""
+        """Whether the promises of the documentation were kept."""
         kills = sum(self.struck.values()) - self.struck.get(STOP, 0)
-        return self.exact and not self.untold and not self.left and self.surplus <= kills
+        return self.exact and not self.undelivered and not self.unprocessed and self.surplus <= kills
 
 
 def intake_config(bundle: Path, state_dir: Path, hook: str, port: int) -> dict[str, Any]:
@@ -109,24 +110,24 @@ def run_intake(
     *,
     faults: Sequence[str | None],
     seed: int,
-    longest_s: float,
+    longest_delay_s: float,
     start: Launch = launch,
 ) -> IntakeOutcome:
-    """Runs an intake through faults, and compares the state that each process left with the oracle's.
+    """Run an intake through faults, and compare the state that each process left with the oracle's.
 
     Args:
-        bundle: the reference of the stream.
+        bundle: the stream's reference.
         folder: for configurations, logs and states.
-        faults: their kinds in turn; one that is None is drawn. In the end the daemon is stopped.
+        faults: their kinds in turn, None for one to be drawn; at the end the daemon is stopped.
         seed: of faults and samples.
-        longest_s: between the readiness of a process and its fault.
+        longest_s: the longest time between the readiness of a process and its fault.
         start: starts a daemon.
     """
-    draw, messages, lives = random.Random(seed), Messages(seed), list[Life]()
+    draw, messages, lives = random.Random(seed), Messages(seed), list[ProcessLife]()
     (port,) = free_ports(1)
 
     def pause() -> None:
-        threading.Event().wait(draw.uniform(0, longest_s))
+        threading.Event().wait(draw.uniform(0, longest_delay_s))
 
     drawn = [stated or draw.choices(list(WEIGHTS), list(WEIGHTS.values()))[0] for stated in faults]
     with receiver() as hook:
@@ -143,29 +144,33 @@ def run_intake(
                 REPLAY_FAULTS[kind](daemon, pause)
             finally:
                 daemon.process.kill()
-            with poster.taken() as posted:
+            with poster.take_posted() as posted:
                 killed_s = None if kind == STOP else time.monotonic()
-                lives.append(Life(posted, _state(config).read_bytes() if _state(config).exists() else b"", killed_s))
+                lives.append(
+                    ProcessLife(posted, _state(config).read_bytes() if _state(config).exists() else b"", killed_s)
+                )
         oracle = _Oracle(config, folder / "intake-oracle.json", messages)
-        counted = [oracle.live(life, before) for before, life in pairwise([Life((), b"", None), *lives])]
-        told = _told(hook, set(oracle.alerts), lambda: start(config, folder, "intake-last"))
-    gone = [(life, life.posted[count:]) for life, count in zip(lives, counted, strict=True)]
-    forgotten = [(life.killed_s - each.at) for life, rest in gone if life.killed_s for each in rest if each.answered]
+        counted = [oracle.live(life, before) for before, life in pairwise([ProcessLife((), b"", None), *lives])]
+        delivered_ids = _delivered(hook, set(oracle.alerts), lambda: start(config, folder, "intake-last"))
+    uncounted = [(life, life.posted[count:]) for life, count in zip(lives, counted, strict=True)]
+    forgotten = [
+        (life.killed_s - each.at) for life, rest in uncounted if life.killed_s for each in rest if each.answered
+    ]
     return IntakeOutcome(
         Counter(drawn),
         accepted=sum(each.answered for life in lives for each in life.posted),
         forgotten=len(forgotten),
         oldest_s=max(forgotten, default=0.0),
-        left=sum(each.answered for life, rest in gone if life.killed_s is None for each in rest),
+        unprocessed=sum(each.answered for life, rest in uncounted if life.killed_s is None for each in rest),
         alerts=len(oracle.alerts),
-        untold=len(set(oracle.alerts) - set(told)),
-        surplus=len(told) - len(set(told) & set(oracle.alerts)),
+        undelivered=len(set(oracle.alerts) - set(delivered_ids)),
+        surplus=len(delivered_ids) - len(set(delivered_ids) & set(oracle.alerts)),
         exact=oracle.exact,
     )
 
 
 class _Oracle:
-    """The same in this process: what each state counts, from the first message to the last."""
+    """Computes in this process, from the first message to the last, what each state should be."""
 
     def __init__(self, config: Mapping[str, Any], path: Path, messages: Messages) -> None:
         self._config = DaemonConfig.model_validate(config)
@@ -175,23 +180,23 @@ class _Oracle:
         self.alerts: list[str] = []
         self.exact = True
 
-    def live(self, life: Life, before: Life) -> int:
-        """Goes through what the state of a life counts; gives how many of its messages that are."""
+    def live(self, life: ProcessLife, before: ProcessLife) -> int:
+        """Process what the state of a life counts; returns how many of its messages that is."""
         if life.state == before.state:
             return 0
         self._path.with_suffix(".found").write_bytes(life.state)
-        found, left = load_snapshot(self._path.with_suffix(".found")), load_snapshot(self._path)
+        found, previous = load_snapshot(self._path.with_suffix(".found")), load_snapshot(self._path)
         assert found is not None
-        begin = _begin(found, life.posted, left.position.seen if left else 0)
+        begin = _first_offset(found, life.posted, previous.position.seen if previous else 0)
         count = found.position.seen - begin
-        left = left or Snapshot(found.started_ms)
+        previous = previous or Snapshot(found.started_ms)
         windows = self._config.windows
         examples = example_rule(self._config.alerts)
         stages = LocalStages(
             ScoreStage(self._plans.routes(), windows.step, tick_ms=windows.tick_ms, examples=examples),
             self._plans.find,
             (TOPIC, 0),
-            replace(left, position=Position(begin, begin)),
+            replace(previous, position=Position(begin, begin)),
             on_alert=self._note,
             observer=lambda event: None,
             path=self._path,
@@ -216,18 +221,18 @@ class _Oracle:
         self.alerts.append(alert.id)
 
 
-def _begin(state: Snapshot, posted: Sequence[Posting], before: int) -> int:
-    """The offset of a life's first message, which only its state tells: by a message that is known by its time."""
+def _first_offset(state: Snapshot, posted: Sequence[Posting], before: int) -> int:
+    """The offset of a life's first message, known only from its state: by a message identified by its time."""
     places = {each.number: place for place, each in enumerate(posted)}
     for pane in map(decode_pane, reversed(state.panes)):
         if pane.last[0] >= before:
             return pane.last[0] - places[number_at(pane.end_ms)]
-    # No pane is full yet, so the first message's samples wait.
+    # No pane is full yet, so the samples of the first message are still waiting.
     return state.position.marks[STREAM][0]
 
 
-def _told(hook: Receiver, expected: set[str], again: Callable[[], RunningDaemon]) -> list[str]:
-    """Ids of the alerts that were delivered; a daemon is started once more if some are not yet."""
+def _delivered(hook: Receiver, expected: set[str], again: Callable[[], RunningDaemon]) -> list[str]:
+    """Ids of the delivered alerts; the daemon is started once more if some are missing."""
 
     def ids() -> list[str]:
         return [orjson.loads(each.body)["id"] for each in list(hook.received)]

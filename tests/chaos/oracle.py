@@ -1,4 +1,4 @@
-"""What an input log comes to: every stage in one process, from the first message to the last, without a fault."""
+"""What should come of an input log: computed by every stage in one process, from first to last, without faults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.chaos.comparison import Sequences
 from tests.chaos.runs import Run, pane_key
 
 TESTED_AT_ONCE = 500
-"""Panes; the results are the same for any number."""
+"""Panes; the results do not depend on it."""
 
 ONE_RUN = (Run(),)
 UNSWITCHED: Mapping[str, Sequence[Run]] = MappingProxyType({})
@@ -38,22 +38,22 @@ Routes = Mapping[str, Route]
 
 
 @dataclass
-class _Turn:
-    """Routes, until others are put in their place."""
+class _CurrentRoutes:
+    """The current routes, which can be replaced."""
 
     routes: Routes
 
     def now(self) -> Routes:
-        """As a stage asks for them."""
+        """The callback by which a stage gets them."""
         return self.routes
 
 
 class Oracle:
-    """Says what a daemon's topics must hold.
+    """Computes what a daemon's topics must hold.
 
     Args:
         config: of the daemon.
-        others: references that streams are compared with at times, instead of those of the configuration.
+        others: references that streams may have been compared with instead of the configured one.
     """
 
     def __init__(self, config: DaemonConfig, others: Sequence[Reference] = ()) -> None:
@@ -70,20 +70,22 @@ class Oracle:
         """Panes and dead letters of an input log.
 
         Args:
-            messages: of the input topic, those of a partition in their order.
-            runs: in which references take turns, by stream and partition; those of the configuration score the rest.
+            messages: of the input topic; those of a partition are in order.
+            runs: which reference scored which samples, by stream and partition; by default the configured one.
 
         Returns:
-            The panes of each stream and partition in their order, and the offsets of each partition's dead letters.
+            The panes of each stream and partition in order, and the offsets of each partition's dead letters.
         """
         panes, dead, unusable = Sequences(), Sequences(), set[tuple[int, int]]()
-        told: dict[tuple[Partition, str], list[Record]] = {}
+        by_stream: dict[tuple[Partition, str], list[Record]] = {}
         for record in sorted(map(record_of, messages), key=_place):
-            told.setdefault((record.topic_partition, record.header["driftwatch-stream"].decode()), []).append(record)
-        for (place, stream), records in told.items():
+            by_stream.setdefault((record.topic_partition, record.header["driftwatch-stream"].decode()), []).append(
+                record
+            )
+        for (place, stream), records in by_stream.items():
             for run in runs.get(f"{stream}/{place[1]}", ONE_RUN):
-                came, refused = self._scored(place, stream, records, run)
-                for pane in came:
+                scored_panes, refused = self._scored(place, stream, records, run)
+                for pane in scored_panes:
                     panes.add(pane_key(pane), encode_pane(pane))
                 unusable |= {(place[1], offset) for offset in refused}
         for partition, offset in sorted(unusable):
@@ -93,15 +95,15 @@ class Oracle:
     def _scored(
         self, place: Partition, stream: str, records: Sequence[Record], run: Run
     ) -> tuple[list[Pane], list[int]]:
-        """The panes of a run, and the offsets of what is no use in it."""
-        turn = _Turn(self._routes(run.reference))
+        """The panes of a run, and the offsets of messages that cannot be used in it."""
+        current = _CurrentRoutes(self._routes(run.reference))
         windows = self._config.windows
         stage = ScoreStage(
-            turn.routes,
+            current.routes,
             windows.step,
             tick_ms=windows.tick_ms,
             examples=example_rule(self._config.alerts),
-            renew=turn.now,
+            renew=current.now,
         )
         begin, end = 0, None
         if run.after is not None:
@@ -116,8 +118,8 @@ class Oracle:
             panes += work.panes
             dead += [letter.record.offset for letter in work.dead]
         if run.last is not None:
-            # Another reference comes, and what waits is closed short.
-            turn.routes = self._routes(next(version for version in self._scorers if version != run.reference))
+            # Another reference follows, so the waiting samples are closed into a short pane.
+            current.routes = self._routes(next(version for version in self._scorers if version != run.reference))
             panes += stage.work(queue).panes
             panes = [pane for pane in panes if pane.last <= run.last]
         return panes, dead
@@ -125,22 +127,22 @@ class Oracle:
     def tested(self, messages: Sequence[ConsumerRecord]) -> tuple[Sequences, Sequences]:
         """Window results and alerts of each stream.
 
-        With several input partitions the order of a stream's panes is not the input's to say: it is whose transaction
-        came first. So this begins with the panes as they are in their topic.
+        With several input partitions, the order of a stream's panes depends on whose transaction was first, not only on
+        the input. So this starts from the panes in the order of their topic.
 
         Args:
-            messages: of the panes topic, those of a partition in their order.
+            messages: of the panes topic; those of a partition are in order.
         """
         windows, alerts = Sequences(), Sequences()
         for _, run in groupby(sorted(map(record_of, messages), key=_place), key=lambda record: record.topic_partition):
             panes = [(record.offset, entry_of(record)) for record in run]
             stage = TestStage(self._standard)
             for start in range(0, len(panes), TESTED_AT_ONCE):
-                came = Tests()
-                stage.feed_all(panes[start : start + TESTED_AT_ONCE], came)
-                for window in came.windows:
+                tested = Tests()
+                stage.feed_all(panes[start : start + TESTED_AT_ONCE], tested)
+                for window in tested.windows:
                     windows.add(window.stream, window.to_json())
-                for alert in came.alerts:
+                for alert in tested.alerts:
                     alerts.add(alert.stream, encode_alert(alert))
         return windows, alerts
 

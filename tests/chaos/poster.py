@@ -1,4 +1,4 @@
-"""A client that posts samples to a daemon, one request after another, and each again until it is accepted."""
+"""A client that posts samples to a daemon, one request after another, and repeats each until it is accepted."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tests.synthetic import SCHEMA, shuffled_rows, waves
 STREAM = "waves"
 STARTED_MS = 1_700_000_000_000
 APART_MS = 1_000
-"""Between the event times of two messages, by which each is known again."""
+"""Between the event times of consecutive messages, by which messages are identified."""
 
 RATE = 60.0
-"""Messages a second."""
+"""Messages per second."""
 
 SPELL = 100
-"""Messages, in every second lot of which the stream drifts."""
+"""Messages in a spell; the stream drifts in every second one."""
 
-AGAIN_S = 0.05
-"""After which a message that was not accepted is posted again."""
+RETRY_S = 0.05
+"""After this time a message that was not accepted is posted again."""
 
 ANSWER_S = 60.0
 
@@ -41,7 +41,7 @@ class Posting:
 
     Args:
         number: of the message.
-        answered: whether its sender was told.
+        answered: whether the client received the answer that it was accepted.
         at: when it was posted, monotonic seconds.
     """
 
@@ -51,85 +51,85 @@ class Posting:
 
 
 class Messages:
-    """Messages by their number.
+    """Messages by number.
 
     Args:
-        seed: of the samples; the same seed gives the same.
+        seed: of the samples; the same seed gives the same messages.
     """
 
     def __init__(self, seed: int) -> None:
-        self._draw = np.random.default_rng(seed).integers
-        self._usual, self._other = waves(POOL, seed), shuffled_rows(waves(POOL, seed + 1))
+        self._integers = np.random.default_rng(seed).integers
+        self._normal, self._drifted = waves(POOL, seed), shuffled_rows(waves(POOL, seed + 1))
         self._made: list[tuple[bytes, dict[str, str]]] = []
 
     def __getitem__(self, number: int) -> tuple[bytes, dict[str, str]]:
-        """Body and headers."""
+        """Body and headers of a message."""
         while len(self._made) <= number:
             self._made.append(self._make(len(self._made)))
         return self._made[number]
 
     def _make(self, number: int) -> tuple[bytes, dict[str, str]]:
-        pool = self._other if number // SPELL % 2 else self._usual
-        body, headers = encode(pool[self._draw(0, POOL, BATCH)], SCHEMA, ("npy", "json", "v2", "arrow")[number % 4])
+        pool = self._drifted if number // SPELL % 2 else self._normal
+        body, headers = encode(pool[self._integers(0, POOL, BATCH)], SCHEMA, ("npy", "json", "v2", "arrow")[number % 4])
         if number % UNUSABLE_EVERY == UNUSABLE_EVERY - 1:
             body = b"{" + body
-        told = datetime.fromtimestamp((STARTED_MS + APART_MS * number) / 1000, UTC).isoformat()
+        event_time = datetime.fromtimestamp((STARTED_MS + APART_MS * number) / 1000, UTC).isoformat()
         return body, {
             **{name: value.decode() for name, value in headers.items()},
-            "ce-time": told,
+            "ce-time": event_time,
             "driftwatch-stream": STREAM,
         }
 
 
 def number_at(time_ms: int) -> int:
-    """Of the message that has an event time."""
+    """The number of the message with an event time."""
     return (time_ms - STARTED_MS) // APART_MS
 
 
 class Poster(threading.Thread):
-    """Posts messages until it is told to stop.
+    """Posts messages until it is stopped.
 
     Args:
-        port: of the daemon, which may be away.
+        port: of the daemon, which may be down.
         messages: to post.
     """
 
     def __init__(self, port: int, messages: Messages) -> None:
         super().__init__(name="poster", daemon=True)
         self._port, self._messages = port, messages
-        self._turn = threading.Lock()
-        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._posted: list[Posting] = []
         self._open: socket.socket | None = None
 
     def run(self) -> None:
-        """Called by the thread."""
+        """The thread's loop."""
         number = 0
-        while not self._over.wait(1 / RATE):
-            while not self._accepted(number) and not self._over.wait(AGAIN_S):
+        while not self._stopping.wait(1 / RATE):
+            while not self._accepted(number) and not self._stopping.wait(RETRY_S):
                 pass
             number += 1
 
     def end(self) -> None:
-        """Stops."""
-        self._over.set()
+        """Stop."""
+        self._stopping.set()
         self.join()
 
     @contextmanager
-    def taken(self) -> Iterator[list[Posting]]:
-        """What was posted since it was taken last, to a daemon that is gone; nothing is posted meanwhile."""
+    def take_posted(self) -> Iterator[list[Posting]]:
+        """What was posted since the last call, to a daemon that is down; posting pauses meanwhile."""
         with suppress(OSError):
             if self._open:
-                # Not every network tells of a server that was killed before it took a connection up.
+                # Not every network reports that a server was killed before it accepted a connection.
                 self._open.shutdown(socket.SHUT_RDWR)
-        with self._turn:
+        with self._lock:
             posted, self._posted = self._posted, []
             yield posted
 
     def _accepted(self, number: int) -> bool:
         body, headers = self._messages[number]
-        # Each by a connection of its own: of one that a dead daemon left it would not be clear who had the message.
-        with self._turn, closing(HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_S)) as connection:
+        # A connection for each message: on one shared with a dead daemon, it would be unclear who received the message.
+        with self._lock, closing(HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_S)) as connection:
             try:
                 connection.connect()
             except OSError:

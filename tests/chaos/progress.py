@@ -14,7 +14,7 @@ from driftwatch.stream.positions import parse_position
 from tests.cluster import Cluster
 
 Reach = Mapping[tuple[str, int], int]
-"""By stream and partition of the input, an offset."""
+"""Offsets by stream and partition of the input."""
 
 
 class Watch:
@@ -27,23 +27,23 @@ class Watch:
     def __init__(self, wanted: Reach) -> None:
         self._wanted = wanted
         self._began = time.monotonic()
-        self._there = threading.Event()
+        self._reached_all = threading.Event()
         self.seconds: float | None = None
 
-    def look(self, reached: Reach) -> None:
-        """Notes how long it took, if windows reach far enough."""
+    def update(self, reached: Reach) -> None:
+        """Record how long it took, if windows reach far enough."""
         if all(reached.get(place, -1) >= offset for place, offset in self._wanted.items()):
             self.seconds = time.monotonic() - self._began
-            self._there.set()
+            self._reached_all.set()
 
     def wait(self, limit_s: float, check: Callable[[], None]) -> bool:
-        """Waits; tells whether windows reach far enough.
+        """Wait until windows reach far enough; returns whether they do.
 
         Args:
             limit_s: since the watch began.
-            check: called several times a second; raises if there is no point in going on.
+            check: called several times a second; raises if waiting is pointless.
         """
-        while not self._there.wait(0.2):
+        while not self._reached_all.wait(0.2):
             check()
             if time.monotonic() - self._began > limit_s:
                 return False
@@ -51,10 +51,10 @@ class Watch:
 
 
 class Progress(threading.Thread):
-    """Follows the windows topic as a ``read_committed`` reader does.
+    """Follows the windows topic as a ``read_committed`` consumer.
 
     Args:
-        cluster: whose topic there is already.
+        cluster: whose windows topic exists.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -63,30 +63,30 @@ class Progress(threading.Thread):
         self._reached: dict[tuple[str, int], int] = {}
         self._watches: list[Watch] = []
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Called by the thread."""
+        """The thread's loop."""
         with closing(
             KafkaConsumer(bootstrap_servers=self._servers, isolation_level="read_committed", group_id=None)
         ) as consumer:
             places = [TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic)]
             consumer.assign(places)
             consumer.seek_to_beginning(*places)
-            while not self._over.is_set():
+            while not self._stopping.is_set():
                 for messages in consumer.poll(timeout_ms=100).values():
                     self._note([message.value for message in messages])
 
     def end(self) -> None:
-        """Stops."""
-        self._over.set()
+        """Stop."""
+        self._stopping.set()
         self.join()
 
     def watch(self, wanted: Reach) -> Watch:
-        """Waits from now on for windows that cover these offsets or later ones."""
+        """A watch, begun now, for windows that cover these offsets or later ones."""
         watch = Watch(wanted)
         with self._lock:
-            watch.look(self._reached)
+            watch.update(self._reached)
             self._watches.append(watch)
         return watch
 
@@ -98,31 +98,35 @@ class Progress(threading.Thread):
                     place = result["stream"], each["partition"]
                     self._reached[place] = max(self._reached.get(place, -1), each["last"])
             for watch in self._watches:
-                watch.look(self._reached)
+                watch.update(self._reached)
             self._watches = [watch for watch in self._watches if watch.seconds is None]
 
 
 def wait_until_read(cluster: Cluster, ends: Mapping[int, int], limit_s: float, check: Callable[[], None]) -> None:
-    """Waits until all messages of the input are taken in, by what the daemons' group has committed.
+    """Wait until all input messages are processed, according to the committed position of the daemons' group.
 
     Args:
-        cluster: whose input topic nobody writes to any more.
-        ends: offset of each partition at which it ends.
-        limit_s: for that.
-        check: called several times a second; raises if there is no point in going on.
+        cluster: whose input topic has no producer any more.
+        ends: the end offset of each partition.
+        limit_s: the longest wait.
+        check: called several times a second; raises if waiting is pointless.
 
     Raises:
-        RuntimeError: they are not, in time.
+        RuntimeError: messages are left after that time.
     """
     pause, deadline = threading.Event(), time.monotonic() + limit_s
     with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=cluster.prefix)) as consumer:
 
         def read(partition: int) -> int:
-            told = consumer.committed(TopicPartition(cluster.topic, partition), metadata=True)
-            return parse_position(told.offset, told.metadata or "").seen if told else 0
+            committed = consumer.committed(TopicPartition(cluster.topic, partition), metadata=True)
+            return parse_position(committed.offset, committed.metadata or "").seen if committed else 0
 
-        while left := {partition: end - read(partition) for partition, end in ends.items() if read(partition) < end}:
+        while remaining := {
+            partition: end - read(partition) for partition, end in ends.items() if read(partition) < end
+        }:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"after {limit_s:.0f} s messages of {cluster.topic} are left by partition: {left}")
+                raise RuntimeError(
+                    f"after {limit_s:.0f} s messages of {cluster.topic} are left by partition: {remaining}"
+                )
             check()
             pause.wait(0.2)

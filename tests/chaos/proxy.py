@@ -1,4 +1,4 @@
-"""The network between daemons and a node, which can be cut, or held at a moment of somebody's transaction."""
+"""The network between daemons and a node, which can be cut, or held at a moment within a transaction."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ CHUNK = 1 << 16
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """Passes bytes between a port and another, until it is cut: then connections end, and new ones are refused.
+    """Forwards bytes from a port to another, until it is cut: then connections end, and new ones are refused.
 
     Args:
-        port: where clients come.
-        target: the port that they are passed on to.
-        snare: is shown every request.
+        port: to listen on.
+        target: the port to forward to.
+        snare: sees every request.
     """
 
     allow_reuse_address = True
     daemon_threads = True
 
     def __init__(self, port: int, target: int, snare: Snare) -> None:
-        super().__init__(("127.0.0.1", port), _Passage)
+        super().__init__(("127.0.0.1", port), _Connection)
         self.target, self.snare = target, snare
         self._cut = False
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
 
     def cut(self) -> None:
-        """Ends all connections, and lets none begin."""
+        """End all connections, and refuse new ones."""
         with self._lock:
             self._cut = True
             for each in self._open:
-                with suppress(OSError):  # it has ended by itself
+                with suppress(OSError):  # already closed
                     each.shutdown(socket.SHUT_RDWR)
 
     def mend(self) -> None:
-        """Lets connections begin again."""
+        """Accept connections again."""
         with self._lock:
             self._cut = False
 
     @contextmanager
-    def held(self, client: socket.socket) -> Iterator[bool]:
-        """Keeps a connection where `cut` finds it; tells whether it may begin."""
+    def registered(self, client: socket.socket) -> Iterator[bool]:
+        """Register a connection, so that `cut` can end it; yields whether it is allowed."""
         with self._lock:
             allowed = not self._cut
             if allowed:
@@ -60,17 +60,17 @@ class Proxy(socketserver.ThreadingTCPServer):
                 self._open.discard(client)
 
 
-class _Passage(socketserver.BaseRequestHandler):
+class _Connection(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, Proxy)
-        # Whichever side is gone, the other one has nothing more to say.
-        with self.server.held(self.request) as allowed, suppress(OSError):
+        # When one side is gone, the connection is over.
+        with self.server.registered(self.request) as allowed, suppress(OSError):
             if allowed:
-                _pass_on(self.request, self.server.target, self.server.snare)
+                _forward(self.request, self.server.target, self.server.snare)
 
 
-def _pass_on(client: socket.socket, target: int, snare: Snare) -> None:
-    """Passes bytes both ways, until one side has ended."""
+def _forward(client: socket.socket, target: int, snare: Snare) -> None:
+    """Forward bytes in both directions, until one side closes."""
     requests = Requests()
     with socket.create_connection(("127.0.0.1", target)) as broker, selectors.DefaultSelector() as ready:
         ready.register(client, selectors.EVENT_READ)
@@ -90,7 +90,7 @@ def _pass_on(client: socket.socket, target: int, snare: Snare) -> None:
 
 @contextmanager
 def serving(proxy: Proxy) -> Iterator[Proxy]:
-    """A proxy that runs in threads of its own."""
+    """Run a proxy in threads."""
     with proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""The place of the daemons' reference: one bundle stands there, and then another."""
+"""The path of the daemons' reference, at which bundles take turns."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def swing(link: Path, to: Path) -> None:
-    """Lets a link lead elsewhere, in one step."""
+    """Make a link point elsewhere, atomically."""
     new = link.with_name("next")
     new.symlink_to(to)
     new.replace(link)
 
 
 class Place:
-    """A link that leads to each of some bundles in turn.
+    """A link that points to several bundles in turn.
 
     Args:
         folder: for the link.
-        bundles: in the order in which they stand there, and again from the first.
+        bundles: in order; after the last follows the first.
     """
 
     def __init__(self, folder: Path, bundles: Iterable[Path]) -> None:
@@ -28,5 +28,5 @@ class Place:
         self.turn()
 
     def turn(self) -> None:
-        """Lets the next one stand there."""
+        """Point to the next bundle."""
         swing(self.path, next(self._turns))

@@ -1,4 +1,4 @@
-"""Faults against a replay, which has no broker: in the end its state is the oracle's, to the byte."""
+"""Faults against a replay, which has no broker: at the end its state must equal the oracle's, to the byte."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from tests.synthetic import shuffled_rows, waves
 STREAM = "waves"
 STARTED_MS = 1_800_000_000_000
 RATE = 300
-"""Samples a second."""
+"""Samples per second."""
 
 SPELL = 200
-"""Samples, in every second lot of which the stream drifts."""
+"""Samples in a spell; the stream drifts in every second one."""
 
 ROOM = 9_000
-"""Bytes that a full disk still takes: a log fits, and no state."""
+"""Bytes that still fit on a full disk: enough for a log, and too few for a state."""
 
 END_S = 400.0
-"""How long the rest of the stream may take in the end, which is as long as all of it if nothing was kept."""
+"""The longest time for the rest of the stream at the end; all of it, if no state was kept."""
 
 
 @dataclass(frozen=True)
 class ReplayOutcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Args:
-        struck: faults by their kind.
-        alerts: in the state, newest last.
-        exact: whether the state is the oracle's, to the byte.
+        struck: the number of faults, by kind.
+        alerts: the number of alerts in the state.
+        exact: whether the state equals the oracle's, to the byte.
     """
 
     struck: Mapping[str, int]
@@ -52,29 +52,29 @@ class ReplayOutcome:
 
 
 def kill(daemon: RunningDaemon, pause: Callable[[], None]) -> None:
-    """It is gone within an instruction."""
+    """Kill it."""
     daemon.kill()
 
 
 def stop(daemon: RunningDaemon, pause: Callable[[], None]) -> None:
-    """It is stopped as it should be."""
+    """Shut it down cleanly."""
     daemon.stop()
 
 
 def fill_and_kill(daemon: RunningDaemon, pause: Callable[[], None]) -> None:
-    """The disk is full until it is killed."""
+    """Fill the disk, and kill it while the disk is full."""
     with full_disk(ROOM, daemon.process.pid):
-        _told(daemon, "state not kept; trying again")
+        _wait_for_event(daemon, "state not kept; trying again")
         pause()
         daemon.kill()
 
 
 def fill_and_clear(daemon: RunningDaemon, pause: Callable[[], None]) -> None:
-    """The disk is full for a while, and then there is room again."""
+    """Fill the disk for a while, and kill it once state is saved again."""
     with full_disk(ROOM, daemon.process.pid):
-        _told(daemon, "state not kept; trying again")
+        _wait_for_event(daemon, "state not kept; trying again")
         pause()
-    _told(daemon, "state is kept again")
+    _wait_for_event(daemon, "state is kept again")
     daemon.kill()
 
 
@@ -103,63 +103,63 @@ def run_replay(
     *,
     faults: Sequence[str | None],
     seed: int,
-    longest_s: float,
+    longest_delay_s: float,
     start: Launch = launch,
 ) -> ReplayOutcome:
-    """Runs a replay through faults, and compares its state in the end with the oracle's.
+    """Run a replay through faults, and compare its final state with the oracle's.
 
     Args:
-        bundle: the reference of the stream.
+        bundle: the stream's reference.
         folder: for data, configurations, logs and states.
-        faults: their kinds in turn; one that is None is drawn.
+        faults: their kinds in turn, None for one to be drawn.
         seed: of faults and samples.
-        longest_s: between the beginning of the stream's work and a fault.
+        longest_s: the longest time between the resumption of a replay and its fault.
         start: starts a daemon.
     """
     draw, data = random.Random(seed), folder / "stream.npy"
-    config, calm = (replay_config(bundle, data, folder / name) for name in ("state", "oracle"))
-    np.save(data, _samples(int(RATE * longest_s * (len(faults) + 1)), seed))
-    for each in (config, calm):
+    config, oracle = (replay_config(bundle, data, folder / name) for name in ("state", "oracle"))
+    np.save(data, _samples(int(RATE * longest_delay_s * (len(faults) + 1)), seed))
+    for each in (config, oracle):
         Snapshot(STARTED_MS).save(_state(each))
 
     def pause() -> None:
-        threading.Event().wait(draw.uniform(0, longest_s / 2))
+        threading.Event().wait(draw.uniform(0, longest_delay_s / 2))
 
-    kinds = [stated or draw.choice(sorted(REPLAY_FAULTS)) for stated in faults]
+    kinds = [parsed or draw.choice(sorted(REPLAY_FAULTS)) for parsed in faults]
     for number, kind in enumerate(kinds):
         daemon = start(config, folder, f"{number:03}")
         try:
-            _told(daemon, "replay resumed")
+            _wait_for_event(daemon, "replay resumed")
             pause()
             REPLAY_FAULTS[kind](daemon, pause)
         finally:
             daemon.process.kill()
-        assert load_snapshot(_state(config)) is not None, f"no whole state after {kind}"
+        assert load_snapshot(_state(config)) is not None, f"no complete state after {kind}"
     last = start(config, folder, f"{len(kinds):03}")
     try:
         assert last.process.wait(END_S) == 0, last.log.read_text()
     finally:
         last.process.kill()
-    found, expected = (_state(each).read_bytes() for each in (config, _undisturbed(calm)))
+    found, expected = (_state(each).read_bytes() for each in (config, _undisturbed(oracle)))
     snapshot = load_snapshot(_state(config))
     assert snapshot is not None
     return ReplayOutcome(Counter(kinds), len(snapshot.alerts), found == expected)
 
 
-class _Hurry(threading.Event):
-    """Lets whoever waits go on at once."""
+class _NoWaiting(threading.Event):
+    """An event whose `wait` returns at once."""
 
     def wait(self, timeout: float | None = None) -> bool:
         return self.is_set()
 
 
 def _undisturbed(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same in this process, from the first message to the last, as fast as it can."""
-    stated = DaemonConfig.model_validate(config)
-    monitor = build_monitor(stated)
-    daemon = Daemon(stated, load_references(stated), monitor)
+    """Run the same replay in this process, from first to last, as fast as possible."""
+    parsed = DaemonConfig.model_validate(config)
+    monitor = build_monitor(parsed)
+    daemon = Daemon(parsed, load_references(parsed), monitor)
     with closing(daemon):
-        daemon.roles()[0].run(_Hurry())
+        daemon.roles()[0].run(_NoWaiting())
     return config
 
 
@@ -173,5 +173,5 @@ def _samples(count: int, seed: int) -> np.ndarray:
     return np.concatenate(drifting)[:, 0].astype(np.uint8)
 
 
-def _told(daemon: RunningDaemon, event: str) -> None:
+def _wait_for_event(daemon: RunningDaemon, event: str) -> None:
     daemon.wait_for(event, lambda: any(line["event"] == event for line in daemon.lines()))

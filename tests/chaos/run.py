@@ -1,4 +1,4 @@
-"""A chaos run: streams that never pause, a seeded series of faults, and what came of them beside the oracle."""
+"""A chaos run: streams that never pause, a seeded series of faults, and what was committed compared with the oracle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from tests.chaos.comparison import Comparison, Sequences
 from tests.chaos.faults import SESSION_S
 from tests.chaos.feed import STREAMS, Feed
 from tests.chaos.fleet import NAMES, PRESENT, Fleet
-from tests.chaos.hands import Hands
 from tests.chaos.oracle import Oracle
 from tests.chaos.progress import Progress, wait_until_read
 from tests.chaos.proxy import Proxy, serving
@@ -29,29 +28,30 @@ from tests.chaos.references import Place
 from tests.chaos.runs import runs_of
 from tests.chaos.snare import Snare
 from tests.chaos.strikes import RECOVERY_S, Struck, strike
+from tests.chaos.testbed import Testbed
 from tests.chaos.verdict import judge
 from tests.cluster import Cluster
 
 PARTITIONS = 4
 WINDOWS, STEP = (20, 100, "10s"), 10
-LOOK_S = 5
-"""After which replicas that were not told of another reference look for one."""
+REFERENCE_WATCH_S = 5
+"""Replicas that were not notified of another reference check for one at this interval."""
 
-ANY_TIME = {"retention.ms": "-1", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
-"""Of the input topic: messages may be of any time, and are kept."""
+KEEP_ANY_TIMESTAMP = {"retention.ms": "-1", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
+"""Settings of the input topic: messages with any timestamp are accepted, and kept."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Args:
-        seed: that chose the faults.
-        seconds: that it took, without the oracle.
+        seed: of the faults.
+        seconds: its duration, without the oracle.
         struck: the faults.
         comparisons: of each topic with the oracle.
-        fenced: commits that were refused because whoever wanted them had been replaced, by the error's name.
-        turns: how often another reference follows in a stream's panes of a partition.
+        fenced: commits that were refused because their replica had been replaced, by the name of the error.
+        turns: how often the reference changes within a stream's panes of a partition.
     """
 
     seed: int
@@ -59,7 +59,7 @@ class Outcome:
     struck: Sequence[Struck]
     comparisons: Sequence[Comparison]
     fenced: Mapping[str, int]
-    turns: int
+    reference_changes: int
 
     @property
     def exact(self) -> bool:
@@ -68,12 +68,12 @@ class Outcome:
 
 
 def settings(cluster: Cluster, reference: Path, nodes: Sequence[KafkaBroker]) -> dict[str, Any]:
-    """A daemon's configuration: many small transactions, so that many faults fall into one."""
+    """A daemon's configuration: many small transactions, so that many faults hit one."""
     source = cluster.source(max_poll_records=10, session_timeout_s=SESSION_S)
     return {
         "source": {**source, "bootstrap_servers": [f"127.0.0.1:{node.proxy}" for node in nodes]},
         "streams": [{"name": name, "reference": str(reference)} for name in STREAMS],
-        "references": {"watch_s": LOOK_S},
+        "references": {"watch_s": REFERENCE_WATCH_S},
         "windows": {"sizes": [*WINDOWS], "step": STEP, "out_of_order": "2s"},
     }
 
@@ -87,25 +87,25 @@ def run_chaos(
     seed: int,
     limit_s: float = math.inf,
     versions: Sequence[Path] = (PRESENT,),
-    tell: Callable[[Struck], None] = lambda struck: None,
+    on_fault: Callable[[Struck], None] = lambda struck: None,
 ) -> Outcome:
-    """Runs daemons through faults, and compares what is committed in the end with the oracle.
+    """Run daemons through faults, and compare what is committed at the end with the oracle.
 
     Args:
-        nodes: of Apache Kafka, all of one cluster.
+        nodes: of one Apache Kafka cluster.
         bundles: that take turns as the reference of all streams.
         folder: for the daemons' configurations and logs.
-        faults: their kinds in turn; one that is None is drawn.
-        seed: of faults and samples. When a fault strikes within a transaction is the machine's to say all the same.
-        limit_s: after which there is no further fault.
-        versions: folders with driftwatch's code, that replicas are replaced by in turn.
-        tell: is told of each fault, when it is over.
+        faults: their kinds in turn, None for one to be drawn.
+        seed: of faults and samples; when a fault strikes within a transaction depends on the machine all the same.
+        limit_s: no fault is started after that time.
+        versions: folders with driftwatch's code, by which replicas are replaced in turn.
+        on_fault: called after each fault.
 
     Raises:
-        RuntimeError: a daemon ended by itself.
+        RuntimeError: a daemon exited by itself.
     """
     cluster = Cluster(bootstrap_of(nodes), f"chaos-{seed}")
-    cluster.create(PARTITIONS, **ANY_TIME)
+    cluster.create(PARTITIONS, **KEEP_ANY_TIMESTAMP)
     place = Place(folder, bundles)
     config = settings(cluster, place.path, nodes)
     draw, began = random.Random(seed), time.monotonic()
@@ -120,7 +120,12 @@ def run_chaos(
         feed.start()
         progress.start()
         struck = strike(
-            Hands(fleet, nodes, proxies, snare, place, draw), faults, feed, progress, limit_s=limit_s, tell=tell
+            Testbed(fleet, nodes, proxies, snare, place, draw),
+            faults,
+            feed,
+            progress,
+            limit_s=limit_s,
+            on_fault=on_fault,
         )
         feed.end()
         wait_until_read(cluster, feed.ends(), RECOVERY_S, fleet.check)

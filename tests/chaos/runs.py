@@ -1,4 +1,4 @@
-"""Which reference scored what of a stream: when each replica took one up is not the input log's to say."""
+"""Which reference scored which samples of a stream: the input log alone does not say when a replica changed to one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from driftwatch.stream.positions import Mark
 
 @dataclass(frozen=True)
 class Run:
-    """Samples of a stream and partition in a row that are scored by one reference.
+    """Consecutive samples of a stream and partition that are scored by one reference.
 
     Args:
-        reference: version of it; None for that which is configured.
-        after: the last sample before them; None at the beginning.
-        begun: how many samples of their first slice are in panes already.
-        last: of them; None if there is no end to them.
-        closed_by: offset of the message that ended their last pane, where that is a piece of a slice that goes on.
+        reference: its version; None for the configured one.
+        after: the last sample before the run; None at the beginning.
+        begun: how many samples of the run's first slice are already in panes.
+        last: the last sample; None if the run does not end.
+        closed_by: offset of the message that ended the last pane, if that pane is a part of a slice that continues.
     """
 
     reference: str | None = None
@@ -29,10 +29,10 @@ class Run:
 
 
 def runs_of(panes: Iterable[Pane], step: int) -> Mapping[str, list[Run]]:
-    """By stream and partition, the runs in which panes came.
+    """By stream and partition, the runs in which panes were scored.
 
     Args:
-        panes: those of a stream and partition in their order.
+        panes: those of a stream and partition are in order.
         step: samples in a slice.
     """
     found: dict[str, list[Pane]] = {}
@@ -42,7 +42,7 @@ def runs_of(panes: Iterable[Pane], step: int) -> Mapping[str, list[Run]]:
 
 
 def pane_key(pane: Pane) -> str:
-    """Within which panes have an order that the input log and the references decide."""
+    """The key within which the input log and the references determine the order of panes."""
     return f"{pane.stream}/{pane.partition}"
 
 

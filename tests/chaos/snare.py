@@ -1,4 +1,4 @@
-"""Moments inside a transaction, as the network sees them, and a snare that holds a daemon's connection at one."""
+"""Moments within a transaction, as the network sees them, and a snare that holds a daemon's connection at one."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 HOLD_S = 20.0
-"""The longest that a connection is held, should nobody let it go."""
+"""The longest time a connection is held, in case it is never released."""
 
 PRODUCE, ADD_OFFSETS, END_TRANSACTION, COMMIT_OFFSETS = 0, 25, 26, 28
-"""Keys of the requests that a transaction is made of (https://kafka.apache.org/protocol)."""
+"""API keys of the requests that make up a transaction (https://kafka.apache.org/protocol)."""
 
 HEAD = 300
-"""Bytes of a request in which the transactional id is: after the header it comes first."""
+"""Bytes of a request that contain the transactional id: it is the first field after the header."""
 
 IDENTITY = re.compile(rb"\.(?:score|test)\.([\w-]+)")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One at which a request of a transaction is on its way.
+    """A moment at which a request of a transaction is in flight.
 
     Args:
         key: of the request.
-        arrived: whether the broker has it already, and its answer is held; else the request itself is.
+        arrived: whether the broker has received it, and the answer is held; otherwise the request itself is held.
     """
 
     key: int
@@ -39,13 +39,13 @@ MOMENTS = tuple(
 
 
 class Requests:
-    """Puts requests together again that come in pieces."""
+    """Reassembles requests from pieces."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The requests that are whole by now, each with its length before it."""
+        """Yields the requests that are complete by now, each with its length prefix."""
         self._rest += data
         while len(self._rest) >= 4 and len(self._rest) >= (size := 4 + int.from_bytes(self._rest[:4])):
             request, self._rest = self._rest[:size], self._rest[size:]
@@ -53,7 +53,7 @@ class Requests:
 
 
 @dataclass
-class _Set:
+class _Trap:
     moment: Moment
     caught: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -61,32 +61,32 @@ class _Set:
 
 
 class Snare:
-    """Holds the first connection that comes to a moment, until it is let go. Thread-safe."""
+    """Holds the first connection that reaches a moment, until it is released. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._set: _Set | None = None
+        self._trap: _Trap | None = None
 
     @contextmanager
     def at(self, moment: Moment, patience_s: float) -> Iterator[str | None]:
-        """Waits for the moment.
+        """Wait for the moment.
 
         Yields:
-            Whose it is: the end of its transactional id; None if nobody came to it in time.
+            The last part of the transactional id on the held connection; None if none reached the moment in time.
         """
-        trap = _Set(moment)
+        trap = _Trap(moment)
         with self._lock:
-            self._set = trap
+            self._trap = trap
         try:
             yield trap.instance if trap.caught.wait(patience_s) else None
         finally:
             with self._lock:
-                self._set = None
+                self._trap = None
             trap.released.set()
 
     @contextmanager
     def passing(self, request: bytes) -> Iterator[None]:
-        """A request is passed on within; it is held before or after that, if it is what is waited for."""
+        """Forwards a request within the block, which is held before or afterwards if it is the one waited for."""
         trap = self._claim(request)
         if trap and not trap.moment.arrived:
             trap.caught.set()
@@ -96,9 +96,9 @@ class Snare:
             trap.caught.set()
             trap.released.wait(HOLD_S)
 
-    def _claim(self, request: bytes) -> _Set | None:
+    def _claim(self, request: bytes) -> _Trap | None:
         with self._lock:
-            trap = self._set
+            trap = self._trap
             if trap is None or trap.instance or int.from_bytes(request[4:6]) != trap.moment.key:
                 return None
             found = IDENTITY.search(request[:HEAD])

@@ -1,4 +1,4 @@
-"""Which transactions are open, as the brokers tell it."""
+"""Which transactions are open, according to the brokers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ OPEN = ("Ongoing", "PrepareCommit", "PrepareAbort")
 
 
 def open_transactions(bootstrap: str) -> set[str]:
-    """Transactional ids; none if the brokers do not say."""
+    """The transactional ids; empty if the brokers do not answer."""
     try:
         with closing(KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=2_000)) as admin:
-            told = admin.list_transactions(state_filters=OPEN)
+            by_broker = admin.list_transactions(state_filters=OPEN)
     except (KafkaError, OSError):
         return set()
-    return {each.transactional_id for listed in told.values() for each in listed}
+    return {each.transactional_id for listed in by_broker.values() for each in listed}

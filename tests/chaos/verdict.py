@@ -1,4 +1,4 @@
-"""What is committed in the end, beside what the oracle says."""
+"""Compares what was committed with what the oracle computed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.cluster import Cluster
 
 
 def judge(cluster: Cluster, oracle: Oracle, panes: Sequences, dead: Sequences) -> list[Comparison]:
-    """Compares all that a ``read_committed`` reader finds with the oracle.
+    """Compare everything that a ``read_committed`` consumer finds with the oracle.
 
     Args:
-        cluster: with topics that nobody writes to any more.
-        oracle: of the daemons' configuration.
+        cluster: with topics that have no producer any more.
+        oracle: for the daemons' configuration.
         panes: of the input, by the oracle.
-        dead: letters of the input, likewise.
+        dead: dead letters of the input, by the oracle.
     """
     scored = cluster.read_all(cluster.named("panes"))
     windows, alerts = oracle.tested(scored)

@@ -1,4 +1,4 @@
-"""Driftwatch's code as an earlier commit has it."""
+"""The code of an earlier version of driftwatch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ PACKAGES = ("driftwatch", "deploy")
 
 
 def code_of(commit: str, folder: Path) -> Path:
-    """Writes the packages of a commit to a folder of their own.
+    """Write the packages of a commit to their own folder.
 
     Args:
-        commit: of this repository; its whole history may have to be fetched for that.
-        folder: for the folder.
+        commit: of this repository; a shallow clone may have to fetch its history first.
+        folder: in which the new folder is created.
 
     Raises:
-        CalledProcessError: there is no such commit here.
+        CalledProcessError: the commit does not exist in this clone.
     """
     code = folder / f"code-{commit}"
     code.mkdir()

@@ -1,1 +1,1 @@
-"""What is deployed with driftwatch: image, compose, chart, unit; and the tools that check it."""
+"""What is deployed with driftwatch (image, Compose file, chart, systemd unit) and the tools that check it."""

@@ -1,8 +1,8 @@
-"""The Helm chart, rendered by Helm itself for several installations: valid by Kubernetes' schemas, and as intended.
+"""The Helm chart, rendered by Helm for several installations: valid by Kubernetes' schemas, and as intended.
 
-Core kinds are checked with the schemas of kubernetes-validate, strictly: unknown keys are errors. Kinds of the
-Prometheus Operator and of KEDA are checked with their own CRDs. The module of KServe is not to be had from Go's proxy:
-what is said to it is few keys, which are listed here.
+Core kinds are validated against the schemas of kubernetes-validate, strictly: unknown keys are errors. Kinds of the
+Prometheus Operator and of KEDA are validated against their own CRDs. KServe's module is not available from Go's proxy:
+the chart uses few of its keys, and these are listed here.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ Values = dict[str, Any]
 Manifest = dict[str, Any]
 
 RUNBOOKS = "https://git.example.com/driftwatch/"
-LEAST: Values = {
+MINIMAL: Values = {
     "config": {
         "source": {"kind": "kafka", "bootstrap_servers": ["kafka-0:9092", "kafka-1:9092"], "topic": "requests"},
         "streams": [{"name": "fashion", "reference": "/bundles/fashion"}],
     },
     "bundles": {"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
 }
-GPU: Values = {**LEAST, "workload": {"gpus": 1, "runtimeClassName": "nvidia"}}
-STATEFUL: Values = {**LEAST, "workload": {"kind": "StatefulSet", "replicas": 3, "state": {"size": "5Gi"}}}
+GPU: Values = {**MINIMAL, "workload": {"gpus": 1, "runtimeClassName": "nvidia"}}
+STATEFUL: Values = {**MINIMAL, "workload": {"kind": "StatefulSet", "replicas": 3, "state": {"size": "5Gi"}}}
 SPLIT: Values = {
-    **LEAST,
+    **MINIMAL,
     "splitRoles": True,
     "score": {"replicas": 4, "gpus": 1, "autoscaling": {"by": "lag", "maxReplicas": 8, "lagThreshold": 500}},
     "test": {"replicas": 2, "autoscaling": {"by": "cpu"}},
@@ -65,9 +65,9 @@ ALL: Values = {
     "fullnameOverride": "watch",
     "imagePullSecrets": [{"name": "registry"}],
     "config": {
-        **LEAST["config"],
+        **MINIMAL["config"],
         "source": {
-            **LEAST["config"]["source"],
+            **MINIMAL["config"]["source"],
             "group": "vision",
             "max_message_bytes": 33_554_432,
             "security": {
@@ -107,9 +107,9 @@ ALL: Values = {
     "networkPolicy": {"enabled": True, "from": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
 }
 INTAKE: Values = {
-    **LEAST,
+    **MINIMAL,
     "config": {
-        **LEAST["config"],
+        **MINIMAL["config"],
         "source": {
             "kind": "http",
             "port": 9465,
@@ -121,7 +121,7 @@ INTAKE: Values = {
     "networkPolicy": {"enabled": True},
 }
 INSTALLATIONS: dict[str, Values] = {
-    "least": LEAST,
+    "minimal": MINIMAL,
     "gpu": GPU,
     "stateful": STATEFUL,
     "split": SPLIT,
@@ -184,15 +184,15 @@ def configuration(config_map: Manifest) -> Manifest:
 
 
 def closed(schema: Any) -> Any:
-    """A CRD's schema with unknown keys as errors, as ``kubectl`` has them, instead of dropped."""
+    """A CRD's schema in which unknown keys are errors, as ``kubectl`` treats them, instead of being dropped."""
     if isinstance(schema, list):
         return [closed(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: closed(value) for key, value in schema.items()}
+    strict_schema = {key: closed(value) for key, value in schema.items()}
     if isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
-        made.setdefault("additionalProperties", False)
-    return made
+        strict_schema.setdefault("additionalProperties", False)
+    return strict_schema
 
 
 @functools.cache
@@ -211,15 +211,15 @@ def check(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("name", INSTALLATIONS)
-def test_what_is_rendered_is_valid(name: str) -> None:
-    made = rendered(name)
-    for manifest in made:
+def test_rendered_manifests_are_valid(name: str) -> None:
+    rendered_manifests = rendered(name)
+    for manifest in rendered_manifests:
         check(manifest)
-    named = [(each["kind"], each["metadata"]["name"]) for each in made]
+    named = [(each["kind"], each["metadata"]["name"]) for each in rendered_manifests]
     assert len(set(named)) == len(named)
 
 
-def test_a_mistake_in_what_is_rendered_would_be_found() -> None:
+def test_a_mistake_in_a_rendered_manifest_would_be_found() -> None:
     (monitor,) = manifests("all", "ServiceMonitor")
     monitor = json.loads(json.dumps(monitor))
     monitor["spec"]["endpoints"][0]["intervall"] = "5s"
@@ -227,15 +227,17 @@ def test_a_mistake_in_what_is_rendered_would_be_found() -> None:
         check(monitor)
 
 
-@pytest.mark.parametrize("name", ["least", "all"])
-def test_lint(name: str) -> None:
+@pytest.mark.parametrize("name", ["minimal", "all"])
+def test_helm_lint_finds_nothing(name: str) -> None:
     done = helm("lint", "--strict", values=INSTALLATIONS[name])
     assert done.returncode == 0, done.stdout
     assert "0 chart(s) failed" in done.stdout
 
 
 @pytest.mark.parametrize("name", INSTALLATIONS)
-def test_the_daemon_accepts_its_configuration(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_daemon_accepts_the_rendered_configuration(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in ("POD_NAME", "KAFKA_PASSWORD", "INTAKE_TOKEN"):
         monkeypatch.setenv(variable, "a-name-or-secret")
     path = tmp_path / "daemon.yaml"
@@ -247,7 +249,7 @@ def test_the_daemon_accepts_its_configuration(name: str, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("name", INSTALLATIONS)
-def test_pods_may_do_nothing_but_their_work(name: str) -> None:
+def test_pods_run_with_the_least_privileges(name: str) -> None:
     for each in workloads(name).values():
         spec = pod(each)
         assert spec["automountServiceAccountToken"] is False
@@ -264,16 +266,16 @@ def test_pods_may_do_nothing_but_their_work(name: str) -> None:
         assert {mount["name"] for mount in container(each)["volumeMounts"]} == volumes | claims
 
 
-def test_one_workload_with_both_roles_is_the_default() -> None:
-    (only,) = workloads("least").values()
+def test_the_default_is_one_workload_with_both_roles() -> None:
+    (only,) = workloads("minimal").values()
     assert (only["kind"], only["spec"]["replicas"]) == ("Deployment", 1)
-    (config_map,) = manifests("least", "ConfigMap")
+    (config_map,) = manifests("minimal", "ConfigMap")
     assert configuration(config_map)["roles"] == ["score", "test"]
     assert "instance" not in configuration(config_map)["source"]
     assert container(only)["startupProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert container(only)["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert container(only)["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
-    assert {each["kind"] for each in rendered("least")} == {
+    assert {each["kind"] for each in rendered("minimal")} == {
         "ConfigMap",
         "Deployment",
         "PodDisruptionBudget",
@@ -282,7 +284,7 @@ def test_one_workload_with_both_roles_is_the_default() -> None:
     }
 
 
-def test_roles_apart() -> None:
+def test_split_roles_are_separate_workloads_with_their_own_configurations() -> None:
     parts = workloads("split")
     assert set(parts) == {"score", "test"}
     roles = {each["metadata"]["name"]: configuration(each)["roles"] for each in manifests("split", "ConfigMap")}
@@ -297,7 +299,7 @@ def test_roles_apart() -> None:
     assert chosen == ["score", "test"]
 
 
-def test_gpus() -> None:
+def test_a_gpu_pod_requests_the_gpu_and_is_replaced_one_at_a_time() -> None:
     (only,) = workloads("gpu").values()
     assert container(only)["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert pod(only)["runtimeClassName"] == "nvidia"
@@ -305,7 +307,7 @@ def test_gpus() -> None:
     assert only["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
-def test_a_restarted_pod_of_a_stateful_set_takes_its_place() -> None:
+def test_a_restarted_pod_of_a_stateful_set_keeps_its_identity_and_its_state() -> None:
     (only,) = workloads("stateful").values()
     assert (only["kind"], only["spec"]["podManagementPolicy"]) == ("StatefulSet", "Parallel")
     (config_map,) = manifests("stateful", "ConfigMap")
@@ -314,7 +316,7 @@ def test_a_restarted_pod_of_a_stateful_set_takes_its_place() -> None:
     assert only["spec"]["volumeClaimTemplates"][0]["spec"]["resources"] == {"requests": {"storage": "5Gi"}}
 
 
-def test_scaled_on_the_lag_of_the_group_that_reads() -> None:
+def test_keda_scales_the_score_role_on_the_lag_of_its_group() -> None:
     (scaled,) = manifests("split", "ScaledObject")
     assert scaled["spec"]["scaleTargetRef"]["name"] == "drift-driftwatch-score"
     assert (scaled["spec"]["minReplicaCount"], scaled["spec"]["maxReplicaCount"]) == (1, 8)
@@ -331,24 +333,26 @@ def test_scaled_on_the_lag_of_the_group_that_reads() -> None:
         "kind": "Deployment",
         "name": "drift-driftwatch-test",
     }
-    assert all("replicas" not in each["spec"] for each in workloads("split").values()), "the scaler sets them"
+    assert all("replicas" not in each["spec"] for each in workloads("split").values()), "the autoscaler sets them"
 
 
-def test_the_test_role_is_scaled_on_its_own_group_and_the_panes() -> None:
+def test_keda_scales_the_test_role_on_its_own_group_and_the_panes_topic() -> None:
     values = {**SPLIT, "test": {"autoscaling": {"by": "lag"}}}
-    made = [each for each in yaml.safe_load_all(helm("template", "x", values=values).stdout) if each]
-    about = [each["spec"]["triggers"][0]["metadata"] for each in made if each["kind"] == "ScaledObject"]
-    assert [(each["consumerGroup"], each["topic"]) for each in about] == [
+    rendered_manifests = [each for each in yaml.safe_load_all(helm("template", "x", values=values).stdout) if each]
+    triggers = [
+        each["spec"]["triggers"][0]["metadata"] for each in rendered_manifests if each["kind"] == "ScaledObject"
+    ]
+    assert [(each["consumerGroup"], each["topic"]) for each in triggers] == [
         ("driftwatch", "requests"),
         ("driftwatch.test", "driftwatch.panes"),
     ]
 
 
-def test_an_intake_with_a_port_of_its_own_is_reached() -> None:
+def test_an_intake_on_its_own_port_is_reachable() -> None:
     (service,), (policy,) = manifests("intake", "Service"), manifests("intake", "NetworkPolicy")
     (workload,) = workloads("intake").values()
-    posted = {"name": "intake", "containerPort": 9465}
-    assert posted in container(workload)["ports"]
+    intake_port = {"name": "intake", "containerPort": 9465}
+    assert intake_port in container(workload)["ports"]
     assert {"name": "intake", "port": 9465, "targetPort": "intake"} in service["spec"]["ports"]
     assert {"protocol": "TCP", "port": "intake"} in policy["spec"]["ingress"][0]["ports"]
     (config_map,) = manifests("intake", "ConfigMap")
@@ -356,7 +360,7 @@ def test_an_intake_with_a_port_of_its_own_is_reached() -> None:
     assert "host" not in configuration(manifests("intake.values.yaml", "ConfigMap")[0])["source"]
 
 
-def test_everything_on() -> None:
+def test_every_optional_manifest_refers_to_what_the_others_define() -> None:
     (monitor,) = manifests("all", "ServiceMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prom"
     assert monitor["spec"]["endpoints"][0]["relabelings"] == [
@@ -369,8 +373,8 @@ def test_everything_on() -> None:
         <= workloads("all")["score"]["spec"]["template"]["metadata"]["labels"].items()
     )
     (rules,) = manifests("all", "PrometheusRule")
-    stated = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text()
-    assert rules["spec"] == yaml.safe_load(stated.replace("runbook_url: ", f"runbook_url: {RUNBOOKS}"))
+    rules_file = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text()
+    assert rules["spec"] == yaml.safe_load(rules_file.replace("runbook_url: ", f"runbook_url: {RUNBOOKS}"))
     boards = {path.name: path.read_text() for path in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")}
     found = [each for each in manifests("all", "ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
     assert {name: json.loads(text) for each in found for name, text in each["data"].items()} == {
@@ -384,50 +388,52 @@ def test_everything_on() -> None:
     assert configuration(manifests("all", "ConfigMap")[0])["source"]["security"]["sasl_password"] == "${KAFKA_PASSWORD}"
 
 
-def test_a_change_of_the_configuration_replaces_the_pods() -> None:
-    def told(values: Values) -> str:
+def test_a_changed_configuration_replaces_the_pods() -> None:
+    def config_checksum(values: Values) -> str:
         return re.findall(r"checksum/config: (\w{64})", helm("template", "x", values=values).stdout)[0]
 
-    assert told(LEAST) != told({**LEAST, "config": {**LEAST["config"], "windows": {"sizes": [100]}}})
-    assert told(LEAST) == told({**LEAST, "workload": {"replicas": 2}})
+    assert config_checksum(MINIMAL) != config_checksum(
+        {**MINIMAL, "config": {**MINIMAL["config"], "windows": {"sizes": [100]}}}
+    )
+    assert config_checksum(MINIMAL) == config_checksum({**MINIMAL, "workload": {"replicas": 2}})
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
-        ({**LEAST, "config": {}}, "say where samples come from"),
-        ({**LEAST, "config": {"source": LEAST["config"]["source"]}}, "name at least one stream"),
-        ({**LEAST, "bundles": {}}, "bundles.volume, or bundles.fetch"),
-        ({**LEAST, "bundles": {**LEAST["bundles"], "fetch": {"image": "x"}}}, "not both"),
-        ({**LEAST, "splitRole": True}, "splitRole"),
-        ({**LEAST, "workload": {"replica": 2}}, "replica"),
-        ({**LEAST, "workload": {"kind": "DaemonSet"}}, "StatefulSet"),
-        ({**LEAST, "metrics": {"serviceMonitor": {"job": "models"}}}, "/metrics/serviceMonitor/job"),
-        ({**LEAST, "config": {**LEAST["config"], "roles": ["score"]}}, "config"),
+        ({**MINIMAL, "config": {}}, "say where samples come from"),
+        ({**MINIMAL, "config": {"source": MINIMAL["config"]["source"]}}, "name at least one stream"),
+        ({**MINIMAL, "bundles": {}}, "bundles.volume, or bundles.fetch"),
+        ({**MINIMAL, "bundles": {**MINIMAL["bundles"], "fetch": {"image": "x"}}}, "not both"),
+        ({**MINIMAL, "splitRole": True}, "splitRole"),
+        ({**MINIMAL, "workload": {"replica": 2}}, "replica"),
+        ({**MINIMAL, "workload": {"kind": "DaemonSet"}}, "StatefulSet"),
+        ({**MINIMAL, "metrics": {"serviceMonitor": {"job": "models"}}}, "/metrics/serviceMonitor/job"),
+        ({**MINIMAL, "config": {**MINIMAL["config"], "roles": ["score"]}}, "config"),
         (
-            {**LEAST, "config": {**LEAST["config"], "source": {"kind": "http"}}, "splitRoles": True},
+            {**MINIMAL, "config": {**MINIMAL["config"], "source": {"kind": "http"}}, "splitRoles": True},
             "needs Kafka between the roles",
         ),
         (
-            {**LEAST, "config": {**LEAST["config"], "source": {"kind": "http"}}, "workload": {"replicas": 2}},
+            {**MINIMAL, "config": {**MINIMAL["config"], "source": {"kind": "http"}}, "workload": {"replicas": 2}},
             "let them forward to Kafka",
         ),
         (
             {
                 **SPLIT,
                 "config": {
-                    **LEAST["config"],
-                    "source": {**LEAST["config"]["source"], "bootstrap_servers": "${BROKERS}"},
+                    **MINIMAL["config"],
+                    "source": {**MINIMAL["config"]["source"], "bootstrap_servers": "${BROKERS}"},
                 },
             },
             "KEDA cannot read",
         ),
     ],
 )
-def test_mistakes_are_told(values: Values, told: str) -> None:
+def test_mistakes_in_values_are_reported(values: Values, message: str) -> None:
     done = helm("template", "x", values=values)
     assert done.returncode != 0
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 def test_every_value_is_in_the_readme_and_in_the_schema() -> None:
@@ -446,11 +452,11 @@ def test_every_value_is_in_the_readme_and_in_the_schema() -> None:
 
 class TestExamples:
     @pytest.mark.parametrize("name", EXAMPLE_CONFIGS)
-    def test_the_daemon_accepts_the_configuration(self, name: str) -> None:
+    def test_the_daemon_accepts_the_configuration_of_an_example(self, name: str) -> None:
         DaemonConfig.model_validate(yaml.safe_load(EXAMPLE_CONFIGS[name]), context={"base_directory": EXAMPLES})
 
     @pytest.mark.parametrize("name", ["kserve-logger", "kserve-sidecar", "deployment-sidecar"])
-    def test_is_valid(self, name: str) -> None:
+    def test_an_example_is_valid(self, name: str) -> None:
         for manifest in yaml.safe_load_all((EXAMPLES / f"{name}.yaml").read_text()):
             if manifest["kind"] != "InferenceService":
                 check(manifest)
@@ -459,12 +465,12 @@ class TestExamples:
             assert set(predictor) <= {"model", "logger", "containers", "volumes"}
             assert set(predictor["model"]) == {"modelFormat", "storageUri"}
             assert predictor["logger"]["mode"] == "request"
-            if "containers" in predictor:  # the rest of a predictor is a pod's
-                of_pod = {key: predictor[key] for key in ("containers", "volumes")}
-                check({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": of_pod})
+            if "containers" in predictor:  # the other keys of a predictor are those of a pod
+                pod_keys = {key: predictor[key] for key in ("containers", "volumes")}
+                check({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod_keys})
 
     @pytest.mark.parametrize("name", ["kserve-sidecar", "deployment-sidecar"])
-    def test_a_sidecar_does_not_decide_whether_the_model_is_ready(self, name: str) -> None:
+    def test_the_sidecar_does_not_affect_the_readiness_of_the_model(self, name: str) -> None:
         text = (EXAMPLES / f"{name}.yaml").read_text()
         specs = [each["spec"] for each in yaml.safe_load_all(text) if "spec" in each]
         (spec,) = [each.get("predictor") or each["template"]["spec"] for each in specs]
@@ -473,11 +479,11 @@ class TestExamples:
         assert "startupProbe" not in sidecar
         assert sidecar["securityContext"]["readOnlyRootFilesystem"] is True
 
-    def test_kserve_logs_to_the_service_of_the_chart(self) -> None:
+    def test_kserve_logs_to_the_chart_s_service(self) -> None:
         (manifest,) = yaml.safe_load_all((EXAMPLES / "kserve-logger.yaml").read_text())
         (service,) = manifests("intake.values.yaml", "Service")
         port = service["spec"]["ports"][0]["port"]
-        told = f"http://{service['metadata']['name']}.monitoring.svc.cluster.local:{port}/"
-        assert manifest["spec"]["predictor"]["logger"]["url"] == told
+        expected = f"http://{service['metadata']['name']}.monitoring.svc.cluster.local:{port}/"
+        assert manifest["spec"]["predictor"]["logger"]["url"] == expected
         streams = configuration(manifests("intake.values.yaml", "ConfigMap")[0])["streams"]
         assert manifest["metadata"]["name"] in [each["name"] for each in streams]

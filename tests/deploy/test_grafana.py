@@ -1,4 +1,4 @@
-"""The dashboards are what their code makes, load again, and hold together: places, links, variables, metrics."""
+"""The dashboards match their code, load again, and are consistent: layout, links, variables, metrics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def queries(board: dict[str, Any]) -> Iterator[str]:
     yield from (each["query"]["query"] for each in board["templating"]["list"] if each["type"] == "query")
 
 
-def test_the_files_are_what_the_code_makes() -> None:
+def test_the_files_match_the_code() -> None:
     assert {path.name: path.read_text() for path in FOLDER.glob("*.json")} == written(), "run python -m deploy.grafana"
 
 
@@ -44,14 +44,14 @@ def test_the_files_are_what_the_code_makes() -> None:
 def test_a_dashboard_loads_again(name: str) -> None:
     register_default_plugins()
     board = json.loads((FOLDER / name).read_text())
-    for each in board["annotations"].get("list", ()):  # fields of the data source, which the SDK has no place for
+    for each in board["annotations"].get("list", ()):  # fields of the data source, which the SDK does not model
         for key in ("titleFormat", "textFormat", "step", "tagKeys"):
             assert each.pop(key)
     assert encoded(Dashboard.from_json(board)) == board
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_panels_lie_side_by_side(name: str) -> None:
+def test_panels_do_not_overlap(name: str) -> None:
     places = [panel["gridPos"] for panel in BOARDS[name]["panels"]]
     assert all(place["x"] + place["w"] <= COLUMNS for place in places)
     for one, other in combinations(places, 2):
@@ -63,28 +63,26 @@ def test_panels_lie_side_by_side(name: str) -> None:
 
 
 @pytest.mark.parametrize(("board", "panel"), list(each_panel()))
-def test_a_panel_says_what_it_shows_and_asks_the_chosen_prometheus(
-    board: dict[str, Any], panel: dict[str, Any]
-) -> None:
+def test_a_panel_is_described_and_queries_the_chosen_prometheus(board: dict[str, Any], panel: dict[str, Any]) -> None:
     del board
     assert panel["description"].endswith(".")
     assert panel["type"] in WITHOUT_UNIT or panel["fieldConfig"]["defaults"]["unit"]
     refs = [target["refId"] for target in panel["targets"]]
     assert len(set(refs)) == len(refs)
-    for asked in (panel, *panel["targets"]):
-        assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    for each in (panel, *panel["targets"]):
+        assert each["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_queries_name_metrics_and_variables_that_there_are(name: str) -> None:
+def test_queries_name_metrics_and_variables_that_exist(name: str) -> None:
     board = BOARDS[name]
     families = list(Metrics().registry.collect())
     names = {f"{family.name}{suffix}" for family in families for suffix in ("", "_total", "_bucket", "_info")}
-    asked = list(queries(board))
-    told = set(re.findall(r"driftwatch_\w+", " ".join(asked)))
-    assert told - names == set()
+    expressions = list(queries(board))
+    used = set(re.findall(r"driftwatch_\w+", " ".join(expressions)))
+    assert used - names == set()
     view = View("", 0, 3600, 15, {"stream": ['a "stream"'], "job": ["one", "tw.o"]})
-    for expr in asked:
+    for expr in expressions:
         assert "$" not in filled(view, board, expr)
 
 
@@ -92,17 +90,17 @@ def test_variables_are_filled_in_as_grafana_does() -> None:
     board = BOARDS["driftwatch-stream.json"]
     view = View("", 0, 3600, 15, {"stream": ['a "b"'], "job": ["one", "t.o"], "window": ["50"]})
     expr = 'x{job=~"$job", instance=~"$instance", stream="$stream", window=~"${window}"}[$__rate_interval]'
-    told = r'x{job=~"(one|t\\.o)", instance=~".*", stream="a \"b\"", window=~"50"}[60s]'
-    assert filled(view, board, expr) == told
+    expected = r'x{job=~"(one|t\\.o)", instance=~".*", stream="a \"b\"", window=~"50"}[60s]'
+    assert filled(view, board, expr) == expected
 
 
-def test_the_dashboards_lead_to_each_other() -> None:
+def test_the_dashboards_link_to_each_other() -> None:
     known = {board["uid"] for board in BOARDS.values()}
     for board in BOARDS.values():
         assert set(re.findall(r'"/d/([\w-]+)/', json.dumps(board))) == known - {board["uid"]}
 
 
-def test_what_provisions_grafana_fits_the_dashboards() -> None:
+def test_grafana_s_provisioning_fits_the_dashboards() -> None:
     folder = FOLDER.with_name("provisioning")
     (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text())["datasources"]
     assert source["type"] == "prometheus"

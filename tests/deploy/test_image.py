@@ -1,4 +1,4 @@
-"""The Dockerfile: linted, and in step with the lock files and the package. No container engine runs here."""
+"""The Dockerfile: linted, and in step with the lock files and the package. No container engine is needed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_image_has_what_runs_and_nothing_of_development() -> None:
+def test_the_image_has_every_runtime_dependency_and_none_of_development() -> None:
     runtime, everything = LOCK.read_text(), (ROOT / "requirements.lock").read_text()
     assert pins(runtime) <= pins(everything), "make lock"
     assert required("driftwatch", ("", "schema-registry", "remote", "otel", "mlflow")) <= names(runtime)
@@ -54,29 +54,29 @@ def test_the_image_has_what_runs_and_nothing_of_development() -> None:
     assert all("--hash=sha256:" in pin for pin in re.split(r"\n(?=\S)", runtime.strip()))
 
 
-def test_the_cpu_variant_lacks_pytorch_and_what_comes_with_cuda_alone() -> None:
+def test_the_cpu_variant_lacks_pytorch_and_what_only_cuda_needs() -> None:
     program = re.search(r"awk ('[^']+')", TEXT)
     assert program is not None
     left = subprocess.run(["awk", program[1].strip("'"), LOCK], capture_output=True, text=True, check=True).stdout
     dropped = names(LOCK.read_text()) - names(left)
     assert "torch" in dropped
     assert required("driftwatch") - {"torch"} <= names(left)
-    of_torch = required("torch")
-    assert of_torch - dropped >= {"sympy", "networkx", "jinja2", "fsspec", "filelock", "typing-extensions"}
-    assert {name for name in of_torch if "cuda" in name or "nvidia" in name or name == "triton"} <= dropped
+    torch_needs = required("torch")
+    assert torch_needs - dropped >= {"sympy", "networkx", "jinja2", "fsspec", "filelock", "typing-extensions"}
+    assert {name for name in torch_needs if "cuda" in name or "nvidia" in name or name == "triton"} <= dropped
     assert pins(left) <= pins(LOCK.read_text())
 
 
-def test_an_installation_takes_no_name_but_its_own() -> None:
-    """A service that has driftwatch's client may well have a package `deploy` of its own."""
+def test_an_installation_claims_no_other_package_name() -> None:
+    """A service that uses driftwatch's client may well have its own package `deploy`."""
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert stated["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["driftwatch"]
 
 
-def test_what_is_copied_is_in_the_context() -> None:
-    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+def test_copied_files_are_in_the_build_context() -> None:
+    included = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {word for line in re.findall(r"^COPY (?!--from)(.+)$", TEXT, re.MULTILINE) for word in line.split()[:-1]}
-    assert copied == let_in
+    assert copied == included
     assert all((ROOT / name).exists() for name in copied)
 
 
@@ -88,14 +88,14 @@ def test_what_is_copied_is_in_the_context() -> None:
         f"EXPOSE {ServerConfig().port}",
     ],
 )
-def test_how_it_runs(line: str) -> None:
+def test_the_final_stage_says_how_the_image_runs(line: str) -> None:
     final = TEXT[TEXT.index(" AS runtime") : TEXT.index(" AS cpu")]
     assert re.search(rf"^{re.escape(line)}$", final, re.MULTILINE)
 
 
-def test_what_it_says_of_itself_is_true() -> None:
+def test_labels_health_check_and_stages_are_consistent() -> None:
     assert f'org.opencontainers.image.version="{driftwatch.__version__}"' in TEXT
     assert f"http://127.0.0.1:{ServerConfig().port}/healthz" in TEXT
     bases = {line.split()[1] for line in TEXT.splitlines() if line.startswith("FROM python")}
-    assert len(bases) == 1, "every stage on one base: what is built in one runs in another"
-    assert re.findall(r"^FROM .* AS (\w+)$", TEXT, re.MULTILINE)[-1] == "cuda", "the default is what PyPI has"
+    assert len(bases) == 1, "all stages share one base: what is built in one runs in another"
+    assert re.findall(r"^FROM .* AS (\w+)$", TEXT, re.MULTILINE)[-1] == "cuda", "the default has PyPI's PyTorch"

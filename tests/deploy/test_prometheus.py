@@ -21,12 +21,12 @@ FOLDER = ROOT / "deploy" / "prometheus"
 PAGE = ROOT / "docs" / "observing.md"
 
 
-def promtool(*arguments: str, given: bytes | None = None) -> str:
+def promtool(*arguments: str, stdin: bytes | None = None) -> str:
     tool = required("promtool", "prometheus")
-    done = subprocess.run([tool, *arguments], input=given, capture_output=True, timeout=60, check=False)
-    told = (done.stdout + done.stderr).decode()
-    assert done.returncode == 0, told
-    return told
+    done = subprocess.run([tool, *arguments], input=stdin, capture_output=True, timeout=60, check=False)
+    output = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, output
+    return output
 
 
 def rules() -> Iterator[dict[str, Any]]:
@@ -41,12 +41,12 @@ def test_the_configuration_and_the_rules_are_valid() -> None:
     assert "rules found" in promtool("check", "config", str(FOLDER / "prometheus.yml"))
 
 
-def test_each_rule_does_what_its_tests_say() -> None:
+def test_the_rules_pass_promtool_s_tests() -> None:
     assert "SUCCESS" in promtool("test", "rules", str(FOLDER / "rules.test.yml"))
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_is_wrong_and_where_help_is(rule: dict[str, Any]) -> None:
+def test_an_alert_says_what_is_wrong_and_links_to_its_runbook(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     assert rule["annotations"]["summary"]
     assert rule["annotations"]["description"].endswith(".")
@@ -65,7 +65,7 @@ def test_recorded_names_follow_the_convention() -> None:
             assert re.fullmatch(r"[a-z_]+:driftwatch_[a-z_]+:[a-z0-9_]+", rule["record"])
 
 
-def test_every_metric_is_told_in_the_docs() -> None:
+def test_every_metric_is_documented() -> None:
     metrics = Metrics(streams=["a"], severities=["critical"])
     for event in EVENTS:
         metrics(event)
@@ -76,8 +76,8 @@ def test_every_metric_is_told_in_the_docs() -> None:
     assert {name for name in names if f"`{name}" not in page} == set()
 
 
-def test_metrics_are_named_as_prometheus_wants_it() -> None:
+def test_metric_names_follow_prometheus_conventions() -> None:
     metrics = Metrics()
     for event in EVENTS:
         metrics(event)
-    assert promtool("check", "metrics", given=metrics.render()[0]) == ""
+    assert promtool("check", "metrics", stdin=metrics.render()[0]) == ""

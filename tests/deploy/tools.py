@@ -1,7 +1,7 @@
 """Programs and schemas that check what is deployed: Go modules, fetched and built once into a cache.
 
-Go checks each module against its checksum database, and the versions are pinned here. `make test` begins with
-this, before there are any packages of Python's.
+Go verifies each module against its checksum database, and the versions are pinned here. `make test` starts with this,
+before Python's packages are installed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BUILD_S = 1200
 
 
 def built(package: str) -> Path:
-    """The program of a Go package ``path@version``; built the first time, which takes minutes for a large one."""
+    """The program of a Go package ``path@version``; it is built the first time, which takes minutes for a large one."""
     folder = CACHE / package.replace("/", "_")
     with _locked():
         if not folder.is_dir():
@@ -37,7 +37,7 @@ def built(package: str) -> Path:
 
 
 def module(named: str) -> Path:
-    """The folder of a Go module ``path@version``, with its files as they were published."""
+    """The folder of a Go module ``path@version``, with its files as published."""
     with _locked():
         return Path(json.loads(_go("mod", "download", "-json", named))["Dir"])
 

@@ -1,4 +1,4 @@
-"""A real broker, and daemons as users run them: as processes."""
+"""A real broker, and daemons as users run them: as separate processes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def bootstrap() -> Iterator[str]:
-    """A broker's address: a running one's from `DRIFTWATCH_TEST_BOOTSTRAP`, else one started for the tests."""
+    """A broker's address: of the one in `DRIFTWATCH_TEST_BOOTSTRAP`, or else of one started for the tests."""
     given = os.environ.get("DRIFTWATCH_TEST_BOOTSTRAP")
     if given:
         yield given
         return
     missing = missing_tools()
     if missing:
-        assert not os.environ.get("CI"), f"Apache Kafka cannot run here: {missing}; in CI nothing else will do"
+        assert not os.environ.get("CI"), f"Apache Kafka cannot run here: {missing}; in CI no stand-in is accepted"
         warnings.warn(WARNING.format(missing=missing, package=PACKAGE), stacklevel=1)
         with start_fallback() as address:
             yield address
@@ -39,7 +39,7 @@ def bootstrap() -> Iterator[str]:
 
 
 def require_apache_kafka() -> None:
-    """Skips the test where Apache Kafka cannot run; in CI it has to."""
+    """Skip the test if Apache Kafka cannot run; in CI, fail."""
     if missing := missing_tools():
         assert not os.environ.get("CI"), f"Apache Kafka cannot run here: {missing}"
         pytest.skip(f"Apache Kafka cannot run here: {missing}")
@@ -47,7 +47,7 @@ def require_apache_kafka() -> None:
 
 @pytest.fixture
 def own_broker() -> Iterator[KafkaBroker]:
-    """A broker that the test may stop and kill; only Apache Kafka will do."""
+    """A broker that the test may stop and kill; no stand-in is accepted."""
     require_apache_kafka()
     with start_broker() as broker:
         yield broker
@@ -55,7 +55,7 @@ def own_broker() -> Iterator[KafkaBroker]:
 
 @pytest.fixture
 def cluster(bootstrap: str) -> Cluster:
-    """Topics of this test's own."""
+    """Topics that belong to this test."""
     return Cluster(bootstrap, f"t{os.getpid()}-{next(_numbers)}")
 
 
@@ -64,11 +64,11 @@ StartDaemon = Callable[..., RunningDaemon]
 
 @pytest.fixture
 def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
-    """Starts daemons from a configuration, forked or anew; whichever still runs at the end is killed."""
+    """Start daemons from a configuration, forked or as new processes; those still running at the end are killed."""
     running: list[RunningDaemon] = []
 
-    def start(config: Mapping[str, Any], *, serving: bool = True, anew: bool = False) -> RunningDaemon:
-        daemon = (launch if anew else launch_forked)(config, tmp_path, f"daemon-{len(running)}")
+    def start(config: Mapping[str, Any], *, serving: bool = True, new_process: bool = False) -> RunningDaemon:
+        daemon = (launch if new_process else launch_forked)(config, tmp_path, f"daemon-{len(running)}")
         running.append(daemon)
         if serving:
             daemon.wait_for("address", lambda: any("url" in line for line in daemon.lines()))

@@ -1,4 +1,4 @@
-"""What fires goes on firing in Alertmanager after daemon and Alertmanager have both been killed."""
+"""A firing alert keeps firing in Alertmanager after both the daemon and Alertmanager were killed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.synthetic import SCHEMA, Images, shuffled_rows, waves
 
 
 def messages(images: Images) -> list[tuple[bytes, Mapping[str, bytes]]]:
-    made = (encode(images[start : start + 10], SCHEMA, "npy") for start in range(0, len(images), 10))
-    return [(value, {**headers, "driftwatch-stream": b"waves"}) for value, headers in made]
+    encoded = (encode(images[start : start + 10], SCHEMA, "npy") for start in range(0, len(images), 10))
+    return [(value, {**headers, "driftwatch-stream": b"waves"}) for value, headers in encoded]
 
 
-def test_a_restart_of_both_ends_no_alert_that_fires(
+def test_a_restart_of_both_resolves_no_firing_alert(
     cluster: Cluster, bundle: Path, tmp_path: Path, start_daemon: StartDaemon
 ) -> None:
     cluster.create()
     with running_alertmanager(tmp_path / "alertmanager") as alertmanager:
 
-        def shown() -> list[dict[str, Any]]:
+        def active_alerts() -> list[dict[str, Any]]:
             return alertmanager.alerts()
 
         config = {
@@ -38,20 +38,20 @@ def test_a_restart_of_both_ends_no_alert_that_fires(
         cluster.send(messages(shuffled_rows(waves(600, seed=12))))
         first = start_daemon(config)
         first.wait_for("all samples", lambda: first.metric("driftwatch_samples_total") == 1_100)
-        first.wait_for("alert", lambda: bool(shown()))
-        before = shown()
+        first.wait_for("alert", lambda: bool(active_alerts()))
+        before = active_alerts()
         first.kill()
         alertmanager.stop()
         alertmanager.start()
-        assert shown() == []
+        assert active_alerts() == []
 
         second = start_daemon(config)
-        second.wait_for("alert, although there is nothing new", lambda: bool(shown()))
-        (again,) = shown()
-        assert (again["labels"], again["startsAt"]) == (before[-1]["labels"], before[-1]["startsAt"])
+        second.wait_for("alert, although no sample is new", lambda: bool(active_alerts()))
+        (restored,) = active_alerts()
+        assert (restored["labels"], restored["startsAt"]) == (before[-1]["labels"], before[-1]["startsAt"])
         assert second.metric("driftwatch_samples_total") == 0
 
         cluster.send(messages(waves(900, seed=13)))
-        second.wait_for("resolution", lambda: not shown())
+        second.wait_for("resolution", lambda: not active_alerts())
         written = [decode_alert(each.value) for each in cluster.read("alerts", lambda found: len(found) >= 2)]
         assert {alert.began_ms for alert in written} == {written[0].window.end_ms}

@@ -1,4 +1,4 @@
-"""The broker under the tests is the real thing: what it has acknowledged survives its being killed."""
+"""The broker under the tests is real: what it has acknowledged survives a kill. The tests of roles that need one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def committed(broker: KafkaBroker, count: int) -> list[bytes]:
         return found
 
 
-def test_a_transaction_outlasts_a_cut_of_the_network(own_broker: KafkaBroker) -> None:
+def test_a_transaction_survives_a_network_cut(own_broker: KafkaBroker) -> None:
     with closing(KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)) as admin:
         admin.create_topics({TOPIC: {"num_partitions": 1}}, wait_for_metadata=True)
     with ExitStack() as running:
@@ -52,7 +52,7 @@ def test_a_transaction_outlasts_a_cut_of_the_network(own_broker: KafkaBroker) ->
             producer.send(TOPIC, b"%d" % number).get(timeout=DELIVERY_TIMEOUT_MS / 2_000)
             producer.commit_transaction()
             proxy.cut()
-            # Long enough for an idle producer to notice: what is lost is what it begins then.
+            # Long enough that an idle producer notices the cut: without `keep_requests`, what it starts then is lost.
             threading.Event().wait(0.3)
             threading.Timer(1.0, proxy.mend).start()
     assert committed(own_broker, 3) == [b"0", b"1", b"2"]
@@ -65,7 +65,7 @@ def subscribed(cluster: Cluster, clients: ExitStack, source: KafkaSource, **opti
 
 
 def read(subscription: Subscription, place: TopicPartition, count: int) -> list[bytes]:
-    """The next messages of a partition, so many or those of one poll more."""
+    """The next messages of a partition: `count` of them, or somewhat more."""
     found: list[bytes] = []
     for _ in range(150):
         found += [message.value for message in subscription.poll().get(place, ())]
@@ -74,7 +74,7 @@ def read(subscription: Subscription, place: TopicPartition, count: int) -> list[
     return found
 
 
-def test_a_partition_that_was_paused_in_the_middle_of_what_was_fetched_goes_on(cluster: Cluster) -> None:
+def test_a_partition_paused_in_the_middle_of_a_fetch_resumes_there(cluster: Cluster) -> None:
     cluster.create(2)
     other, paused = (TopicPartition(cluster.topic, number) for number in range(2))
     values = [b"%d" % number for number in range(60)]
@@ -91,7 +91,7 @@ def test_a_partition_that_was_paused_in_the_middle_of_what_was_fetched_goes_on(c
         assert read(subscription, paused, 50) == values[10:]
 
 
-def test_much_is_received_at_once(cluster: Cluster) -> None:
+def test_large_messages_are_received_in_large_pieces(cluster: Cluster) -> None:
     cluster.create()
     value = bytes(range(256)) * 3_000
     cluster.send([(value, {})])
@@ -102,13 +102,13 @@ def test_much_is_received_at_once(cluster: Cluster) -> None:
         assert any(isinstance(each.transport._sock, RoomySocket) for each in connections if each.transport)
 
 
-def poll_on(subscription: Subscription, times: int = 100) -> None:
+def poll_repeatedly(subscription: Subscription, times: int = 100) -> None:
     for _ in range(times):
         subscription.poll()
 
 
-def test_a_member_whose_name_another_has_taken_notices(cluster: Cluster) -> None:
-    """It stayed ready, read no more, and took nothing over when the other one left."""
+def test_a_member_notices_that_another_has_taken_its_name(cluster: Cluster) -> None:
+    """It stayed ready, read nothing any more, and took nothing over when the other one left."""
     cluster.create()
     source = KafkaSource.model_validate({**cluster.source(instance="same"), "session_timeout_s": 1.0})
     with ExitStack() as clients:
@@ -118,11 +118,11 @@ def test_a_member_whose_name_another_has_taken_notices(cluster: Cluster) -> None
             while not members[-1].consumer.assignment():
                 members[-1].poll()
         with pytest.raises(Unready, match=r"has taken the name 'same\.read': give each daemon a source\.instance of"):
-            poll_on(members[0])
-        poll_on(members[1], times=20)
+            poll_repeatedly(members[0])
+        poll_repeatedly(members[1], times=20)
 
 
-def test_transactions_and_crashes(own_broker: KafkaBroker) -> None:
+def test_committed_transactions_survive_a_crash_and_aborted_ones_are_invisible(own_broker: KafkaBroker) -> None:
     with closing(KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)) as admin:
         admin.create_topics({TOPIC: {"num_partitions": 1}}, wait_for_metadata=True)
     with closing(KafkaProducer(bootstrap_servers=own_broker.bootstrap, transactional_id="writer")) as producer:

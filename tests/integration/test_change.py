@@ -1,4 +1,4 @@
-"""Another bundle while samples come: none is lost, and no window mixes two references."""
+"""A change of the bundle while samples arrive: none is lost, and no window mixes two references."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.chaos.comparison import Sequences, compare
 from tests.chaos.feed import STREAMS, Feed
 from tests.chaos.oracle import Oracle
 from tests.chaos.references import swing
-from tests.chaos.run import ANY_TIME
+from tests.chaos.run import KEEP_ANY_TIMESTAMP
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
 from tests.synthetic import SCHEMA
 
@@ -37,7 +37,7 @@ def by_stream(messages: list[ConsumerRecord]) -> Sequences:
 
 
 def samples_of(messages: list[ConsumerRecord]) -> dict[tuple[str, int], list[tuple[tuple[int, int], np.ndarray]]]:
-    """Every sample of an input log with its place, by stream and partition."""
+    """Every sample of an input log with its position, by stream and partition."""
     found = defaultdict(list)
     for record in map(record_of, messages):
         try:
@@ -49,12 +49,12 @@ def samples_of(messages: list[ConsumerRecord]) -> dict[tuple[str, int], list[tup
     return found
 
 
-def partitions_taken(daemon: RunningDaemon) -> int:
+def count_assignments(daemon: RunningDaemon) -> int:
     return sum(line["event"] == "partitions assigned" for line in daemon.lines())
 
 
 def require_each_once(panes: list[Pane], sent: list[tuple[tuple[int, int], np.ndarray]], scorers: list[Scorer]) -> None:
-    """Panes hold a partition's samples one after another, each as the reference that it names scores them."""
+    """Assert that panes hold a partition's samples in order, each scored by the reference that the pane names."""
     at = 0
     for pane in panes:
         held = sent[at : at + pane.n]
@@ -66,36 +66,36 @@ def require_each_once(panes: list[Pane], sent: list[tuple[tuple[int, int], np.nd
     assert len(sent) - at < STEP
 
 
-def test_a_switch_under_load_and_a_kill_in_the_middle_of_it_lose_nothing(
+def test_a_switch_under_load_with_a_kill_during_it_loses_nothing(
     cluster: Cluster, bundle: Path, reference: Reference, other: Path, start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
     link, second = tmp_path / "now", load_reference(other)
     link.symlink_to(bundle)
-    # Panes of the old one may not be tested yet when the daemon is killed: the next one looks for it beside the new.
+    # Some panes of the old reference may be untested when the daemon is killed; its successor finds that bundle here.
     (tmp_path / "old").symlink_to(bundle)
     config = {
         "source": cluster.source(max_poll_records=10),
         "streams": [{"name": name, "reference": str(link)} for name in STREAMS],
         "windows": {"sizes": [20, 100], "step": STEP},
     }
-    cluster.create(PARTITIONS, **ANY_TIME)
+    cluster.create(PARTITIONS, **KEEP_ANY_TIMESTAMP)
     feed = Feed(cluster.bootstrap, cluster.topic, PARTITIONS, seed=3)
     daemon = start_daemon(config)
     feed.start()
-    daemon.wait_for("windows", lambda: daemon.metric("driftwatch_samples_total") >= 300)
-    taken = partitions_taken(daemon)
+    daemon.wait_for("samples", lambda: daemon.metric("driftwatch_samples_total") >= 300)
+    assigned = count_assignments(daemon)
     swing(link, other)
     daemon.process.send_signal(signal.SIGHUP)
-    taken_up = 'driftwatch_reloads_total{outcome="taken_up",what="reference"}'
-    daemon.wait_for("the switch", lambda: daemon.metric(taken_up) == len(STREAMS))
-    # Calibration took seconds: all the while the daemon kept its place in its groups.
-    assert partitions_taken(daemon) == taken
+    reloaded = 'driftwatch_reloads_total{outcome="taken_up",what="reference"}'
+    daemon.wait_for("the switch", lambda: daemon.metric(reloaded) == len(STREAMS))
+    # Calibration took seconds, and the daemon kept its membership in both groups.
+    assert count_assignments(daemon) == assigned
     assert not [line for line in daemon.lines() if line["event"] == "connection lost"]
     at_switch = daemon.metric("driftwatch_samples_total")
     daemon.wait_for("more", lambda: daemon.metric("driftwatch_samples_total") >= at_switch + 100)
     daemon.kill()
-    again = start_daemon(config)
-    again.wait_for("more", lambda: again.metric("driftwatch_samples_total") >= 300)
+    successor = start_daemon(config)
+    successor.wait_for("more", lambda: successor.metric("driftwatch_samples_total") >= 300)
     feed.end()
     sent = samples_of(cluster.read_all(cluster.topic))
     whole = sum(len(samples) // STEP * STEP for samples in sent.values()) - STEP * len(sent)
@@ -107,8 +107,8 @@ def test_a_switch_under_load_and_a_kill_in_the_middle_of_it_lose_nothing(
         return found
 
     cluster.read("panes", lambda found: sum(decode_pane(each.value).n for each in found) >= whole)
-    again.wait_for("the end", lambda: again.metric("driftwatch_consumer_lag") == 0)
-    again.stop()
+    successor.wait_for("the end", lambda: successor.metric("driftwatch_consumer_lag") == 0)
+    successor.stop()
 
     written = cluster.read_all(cluster.named("panes"))
     scorers = [Scorer(reference), Scorer(second)]

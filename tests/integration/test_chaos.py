@@ -1,4 +1,4 @@
-"""Faults change nothing that is committed; `make chaos` tries many, and of every kind."""
+"""Faults change nothing that is committed; `make chaos` tries many faults, of every kind."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ def test_faults_change_nothing_that_is_committed(
     outcome = run_chaos([own_broker], bundles, tmp_path, faults=KINDS, seed=SEED)
     assert outcome.exact, outcome
     expected = {each.what: each.expected for each in outcome.comparisons}
-    assert min(expected.values()) > 0, "without panes, windows, alerts and dead letters nothing was tested"
+    assert min(expected.values()) > 0, "without panes, windows, alerts and dead letters nothing is tested"

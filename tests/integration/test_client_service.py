@@ -1,4 +1,4 @@
-"""What docs/client.md tells users to write works: a FastAPI service run by uvicorn, and a function that observes."""
+"""The code in docs/client.md works: a FastAPI service run by uvicorn, and a function that observes its inputs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
 SERVICE, OBSERVING = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / "client.md").read_text(), re.DOTALL)
-TOLD_URL = "http://127.0.0.1:9464"
+DOCUMENTED_URL = "http://127.0.0.1:9464"
 START_S = 60.0
 TABLE = TableSchema(columns=(Column(name="age", kind="numeric"), Column(name="income", kind="numeric")))
 
 
 @contextmanager
 def uvicorn(folder: Path, *options: str) -> Iterator[str]:
-    """Runs ``service:app`` of a folder; ended as a supervisor ends it."""
+    """Run the ``service:app`` of a folder; it is terminated as a supervisor would."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -38,7 +38,7 @@ def uvicorn(folder: Path, *options: str) -> Iterator[str]:
     running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, cwd=folder)
     try:
         deadline = time.monotonic() + START_S
-        while not answers(url):
+        while not is_up(url):
             assert running.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -48,33 +48,33 @@ def uvicorn(folder: Path, *options: str) -> Iterator[str]:
         running.wait(START_S)
 
 
-def answers(url: str) -> bool:
+def is_up(url: str) -> bool:
     try:
         return httpx.get(f"{url}/openapi.json").status_code == 200
     except httpx.TransportError:
         return False
 
 
-def test_the_service_shows_what_it_was_asked(tmp_path: Path) -> None:
+def test_the_documented_service_reports_its_inputs(tmp_path: Path) -> None:
     with Sidecar() as sidecar:
-        assert TOLD_URL in SERVICE
-        (tmp_path / "service.py").write_text(SERVICE.replace(TOLD_URL, sidecar.url))
+        assert DOCUMENTED_URL in SERVICE
+        (tmp_path / "service.py").write_text(SERVICE.replace(DOCUMENTED_URL, sidecar.url))
         with uvicorn(tmp_path) as url, httpx.Client(base_url=url) as caller:
             for age in range(20):
                 answer = caller.post("/predict", json=[{"age": age, "income": 0.5}])
                 assert (answer.status_code, answer.json()) == (200, [age + 0.5])
             assert caller.post("/predict", json=["no row"]).status_code == 422
-        requests = sidecar.requests  # what waited was sent at the end
+        requests = sidecar.requests  # closing the client has sent the rest
     assert {request.headers["driftwatch-stream"] for request in requests} == {b"mine"}
     seen = np.concatenate([decode(request.body, request.headers, TABLE) for request in requests])
     np.testing.assert_array_equal(seen, [[age, 0.5] for age in range(20)])
 
 
-def test_the_function_shows_what_it_predicts_on() -> None:
+def test_the_documented_function_reports_a_share_of_its_inputs() -> None:
     with Sidecar() as sidecar:
-        assert TOLD_URL in OBSERVING
+        assert DOCUMENTED_URL in OBSERVING
         names: dict[str, Any] = {}
-        exec(OBSERVING.replace(TOLD_URL, sidecar.url), names)
+        exec(OBSERVING.replace(DOCUMENTED_URL, sidecar.url), names)
         embedded = np.random.default_rng(0).normal(size=(1_000, 4)).astype(np.float32)
         assert names["answer"](["text"], lambda _: embedded, lambda batch: batch is embedded) is True
         names["client"].close()

@@ -1,4 +1,4 @@
-"""Rubbish among good messages: each piece is kept with its reason, and no good sample is lost."""
+"""Malformed messages among good ones: each is kept with its reason, and no good sample is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.synthetic import SCHEMA, waves
 STREAM = {"driftwatch-stream": b"waves"}
 JSON = {"content-type": b"application/json", **STREAM}
 
-RUBBISH = (
+MALFORMED = (
     (b"", STREAM, "empty"),
     (b"\x00\xff\xfe", STREAM, "malformed"),
     (b"\x00\x00\x00\x00\x07\x02", STREAM, "unsupported_format"),
@@ -40,13 +40,16 @@ def test_a_thousand_malformed_messages_lose_no_good_one(
         value, headers = encode(good[start : start + 10], SCHEMA, "npy")
         sent.append((value, {**headers, **STREAM}))
     too_bright, headers = encode(good[:2], SCHEMA.model_copy(update={"dtype": "float32"}), "npy")
-    pieces = [*RUBBISH, (too_bright.replace(too_bright[-4:], b"\x00\x00\xc0\x7f"), {**headers, **STREAM}, "non_finite")]
+    malformed = [
+        *MALFORMED,
+        (too_bright.replace(too_bright[-4:], b"\x00\x00\xc0\x7f"), {**headers, **STREAM}, "non_finite"),
+    ]
     expected: dict[str, int] = {}
     for number in range(1_000):
-        value, told, reason = pieces[number % len(pieces)]
-        sent.insert(int(rng.integers(0, len(sent) + 1)), (value, dict(told)))
+        value, headers_sent, reason = malformed[number % len(malformed)]
+        sent.insert(int(rng.integers(0, len(sent) + 1)), (value, dict(headers_sent)))
         expected[reason] = expected.get(reason, 0) + 1
-    # Good messages stay in their order: only their neighbours were chosen at random.
+    # Good messages keep their order: only the positions between them are random.
     cluster.send(sent)
     daemon = start_daemon(
         {
@@ -66,7 +69,7 @@ def test_a_thousand_malformed_messages_lose_no_good_one(
         reason = headers["driftwatch-reason"].decode()
         reasons[reason] = reasons.get(reason, 0) + 1
         value, _ = sent[int(headers["driftwatch-offset"])]
-        assert letter.value == value, "a dead letter is the message as it came"
+        assert letter.value == value, "a dead letter is the unchanged message"
         assert headers["driftwatch-error"]
     assert reasons == expected
     daemon.wait_for("all counted", lambda: daemon.metric("driftwatch_dead_letters_total") == 1_000)

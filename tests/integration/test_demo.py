@@ -1,4 +1,4 @@
-"""The demo, as a newcomer runs it: in a folder of their own, with no broker."""
+"""The demo, as a newcomer runs it: in an empty folder, without a broker."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ DEMO = [sys.executable, "-m", "driftwatch", "demo"]
 UNBUFFERED = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
 
-def test_the_demo_tells_its_story_and_serves_until_it_is_stopped(tmp_path: Path) -> None:
+def test_the_demo_shows_an_alert_and_serves_until_it_is_stopped(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*DEMO, "--stay"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=UNBUFFERED
     )
     try:
-        told = ""
+        output = ""
         assert process.stdout
-        while "Serving until Ctrl-C" not in told:
+        while "Serving until Ctrl-C" not in output:
             line = process.stdout.readline()
-            assert line, f"ended early:\n{told}"
-            told += line
-        metrics = re.search(r"metrics (http://\S+)", told)
-        assert metrics, told
+            assert line, f"exited early:\n{output}"
+            output += line
+        metrics = re.search(r"metrics (http://\S+)", output)
+        assert metrics, output
         assert "driftwatch_alerts_total" in httpx.get(metrics[1], timeout=10).text
         process.send_signal(signal.SIGINT)
         rest, stderr = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 0, told + rest + stderr
-    fired = re.search(r"fired (\d+) samples after", told)
-    resolved = re.search(r"resolved (\d+) samples after", told)
-    assert fired, told
+    assert process.returncode == 0, output + rest + stderr
+    fired = re.search(r"fired (\d+) samples after", output)
+    resolved = re.search(r"resolved (\d+) samples after", output)
+    assert fired, output
     assert int(fired[1]) <= 100
-    assert resolved, told
+    assert resolved, output
     assert int(resolved[1]) <= 500
-    assert "false alarms before: 0." in told
+    assert "false alarms before: 0." in output
     assert (tmp_path / "driftwatch-demo" / "demo.png").stat().st_size > 20_000
     assert (tmp_path / "driftwatch-demo" / "reference" / "manifest.json").is_file()
     assert stderr == ""
 
 
-def test_the_demo_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+def test_the_demo_deletes_nothing_that_it_did_not_create(tmp_path: Path) -> None:
     kept = tmp_path / "driftwatch-demo" / "thesis.txt"
     kept.parent.mkdir()
     kept.write_text("years of work")

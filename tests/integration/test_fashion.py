@@ -1,4 +1,4 @@
-"""The whole path on real data: clothes are published, digits come in between, and the daemon says so."""
+"""End to end on real data: clothes are published, then digits, and the daemon raises an alert."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALERT_WITHIN = 50
 
 @pytest.fixture(scope="module")
 def fashion_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reference trained as a user would, only much shorter."""
+    """A reference trained as a user would, but for a much shorter time."""
     folder = tmp_path_factory.mktemp("fashion")
     config = folder / "train.yaml"
     config.write_text(
@@ -29,15 +29,15 @@ def fashion_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {
                 "data": {"train": str(fashion_mnist() / "train-images-idx3-ubyte.gz")},
                 "flow": {"steps": 2, "hidden": 32},
-                # Few to try shifts on, which takes longer than this training.
+                # Few samples to try shifts on, since that would take longer than this training.
                 "training": {"minutes": None, "max_steps": TRAINING_STEPS, "validation_fraction": 0.0015},
-                # Enough that windows of 500 are not large beside them, which would be simulated at a higher price.
+                # Enough that windows of 500 are small in comparison; large ones take longer to simulate.
                 "calibration": {"samples": 4_000},
             }
         )
     )
-    told = driftwatch("train", config, "--out", folder / "fashion")
-    assert "padded to 32x32" in told
+    output = driftwatch("train", config, "--out", folder / "fashion")
+    assert "padded to 32x32" in output
     assert (folder / "fashion" / "report.png").stat().st_size > 10_000
     return folder / "fashion"
 
@@ -47,7 +47,9 @@ def last_offset(alert: bytes) -> int:
     return int(span["last"])
 
 
-def test_digits_among_clothes(cluster: Cluster, fashion_bundle: Path, start_daemon: StartDaemon) -> None:
+def test_digits_among_clothes_fire_an_alert_that_resolves_when_they_end(
+    cluster: Cluster, fashion_bundle: Path, start_daemon: StartDaemon
+) -> None:
     cluster.create()
     clothes, digits = fashion_mnist() / "t10k-images-idx3-ubyte.gz", mnist_digits()
     to = ("--bootstrap", cluster.bootstrap, "--topic", cluster.topic, "--stream", "clothes", "--batch", str(BATCH))
@@ -93,18 +95,18 @@ def test_digits_among_clothes(cluster: Cluster, fashion_bundle: Path, start_daem
     assert any(line["event"] == "drift" for line in daemon.lines())
 
 
-def test_evaluate_and_score_read_what_train_wrote(fashion_bundle: Path, tmp_path: Path) -> None:
+def test_evaluate_and_score_read_a_trained_bundle(fashion_bundle: Path, tmp_path: Path) -> None:
     clothes, digits = fashion_mnist() / "t10k-images-idx3-ubyte.gz", mnist_digits()
-    told = driftwatch(
+    output = driftwatch(
         "evaluate", fashion_bundle, "--reference", clothes, "--shifted", f"digits={digits}",
         "--windows", "1,50", "--samples", "2000", "--format", "json",
     )  # fmt: skip
-    rows = orjson.loads(told[told.index("[") : told.rindex("]") + 1])
+    rows = orjson.loads(output[output.index("[") : output.rindex("]") + 1])
     found = {(row["detector"], row["window"]): row for row in rows}
     assert {row["detector"] for row in rows} == {"combined", "kl", "geometry", "nll", "typicality"}
     assert found["combined", 50]["auroc"] > 0.99
     assert found["combined", 50]["tpr_at_budget"] > 0.9
-    assert found["nll", 1]["auroc"] < 0.5, "digits are more likely than the clothes the flow was trained on"
+    assert found["nll", 1]["auroc"] < 0.5, "digits are more likely than the clothes that the flow was trained on"
 
     out = tmp_path / "scores.csv"
     driftwatch("score", fashion_bundle, digits, "--window", "50", "--out", out)

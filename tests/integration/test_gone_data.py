@@ -1,4 +1,4 @@
-"""What is gone before it is read is told once, in the log, and no window reaches over it."""
+"""Messages deleted before they are read are reported once, and no window spans the gap."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.synthetic import waves
 from tests.threads import Threads, daemon_of, running
 
 
-def remove(cluster: Cluster, topic: str, before: int) -> None:
-    """Removes the messages before an offset, as retention does."""
+def delete_before(cluster: Cluster, topic: str, before: int) -> None:
+    """Delete the messages before an offset, as retention does."""
     with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
         admin.delete_records({TopicPartition(topic, 0): before})
 
 
 def scored(daemon: Threads) -> int:
-    return sum(event.samples for event in daemon.told(SamplesScored))
+    return sum(event.samples for event in daemon.seen(SamplesScored))
 
 
 def letters(cluster: Cluster) -> list[dict[str, str]]:
@@ -32,7 +32,7 @@ def letters(cluster: Cluster) -> list[dict[str, str]]:
 
 
 def offsets(cluster: Cluster, size: int) -> list[tuple[int, int]]:
-    """First and last offset of the input in each window of a size, in their order."""
+    """First and last input offset of each window of a size, in order."""
     results = [orjson.loads(message.value) for message in cluster.read_all(cluster.named("windows"))]
     return [
         (result["window"]["offsets"][0]["first"], result["window"]["offsets"][0]["last"])
@@ -41,18 +41,20 @@ def offsets(cluster: Cluster, size: int) -> list[tuple[int, int]]:
     ]
 
 
-def test_retention_that_passed_while_down(cluster: Cluster, bundle: Path, reference: Reference) -> None:
+def test_messages_deleted_by_retention_while_the_daemon_is_down(
+    cluster: Cluster, bundle: Path, reference: Reference
+) -> None:
     cluster.create()
-    made = daemon_of(config(cluster, bundle), reference)
+    prepared = daemon_of(config(cluster, bundle), reference)
     sent = messages(waves(1_050, seed=11))
     cluster.send(sent[:50])
-    with running(made) as daemon:
+    with running(prepared) as daemon:
         daemon.wait_for("samples", lambda: scored(daemon) >= 350)
         daemon.wait_for("windows", lambda: len(offsets(cluster, 20)) >= 34)
     cluster.send(sent[50:])
-    remove(cluster, cluster.topic, 80)
-    with running(made) as daemon:
-        (gone,) = daemon.wait_for("word of it", lambda: daemon.told(MessagesGone, topic=cluster.topic))
+    delete_before(cluster, cluster.topic, 80)
+    with running(prepared) as daemon:
+        (gone,) = daemon.wait_for("report of the loss", lambda: daemon.seen(MessagesGone, topic=cluster.topic))
         daemon.wait_for("the rest", lambda: scored(daemon) >= 490)
         daemon.wait_for("windows", lambda: offsets(cluster, 20)[-1][1] == 149)
         assert daemon.metric(f'driftwatch_messages_lost_total{{partition="0",topic="{cluster.topic}"}}') == 30
@@ -65,14 +67,14 @@ def test_retention_that_passed_while_down(cluster: Cluster, bundle: Path, refere
         assert any(last >= 80 for _, last in spans)
         assert not [span for span in spans if span[0] < 50 and span[1] >= 80]
 
-    with running(made, "score") as daemon:
+    with running(prepared, "score") as daemon:
         cluster.send(sent[:30])
         daemon.wait_for("samples", lambda: scored(daemon) >= 210)
-        assert not daemon.told(MessagesGone)
+        assert not daemon.seen(MessagesGone)
     panes = cluster.read_all(cluster.named("panes"))
-    remove(cluster, cluster.named("panes"), panes[-5].offset)
-    with running(made, "test") as daemon:
-        (gone,) = daemon.wait_for("word of it", lambda: daemon.told(MessagesGone))
+    delete_before(cluster, cluster.named("panes"), panes[-5].offset)
+    with running(prepared, "test") as daemon:
+        (gone,) = daemon.wait_for("report of the loss", lambda: daemon.seen(MessagesGone))
         assert (gone.topic, gone.first + gone.count) == (cluster.named("panes"), panes[-5].offset)
         daemon.wait_for("windows", lambda: offsets(cluster, 20)[-1][1] == 179)
     assert [letter["driftwatch-topic"] for letter in letters(cluster)] == [cluster.topic, cluster.named("panes")]

@@ -1,4 +1,4 @@
-"""Tables and embeddings, each with a reference of its own, through one daemon."""
+"""One daemon watches a table and embeddings, each with its own reference."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ROWS = 6_000
 DIM = 12
 BATCH = 20
 FRACTION = 0.5
-STEP = 10  # samples wait until a pane is full
+STEP = 10  # samples wait until their pane is full
 
 
 def loans(count: int, seed: int) -> dict[str, list[Any]]:
-    """Rows of a table: income rises with age, and is missing at times; plan goes with town."""
+    """Rows of a table: income rises with age, and is sometimes missing; plan depends on town."""
     rng = np.random.default_rng(seed)
     age = rng.normal(45, 12, count).clip(18, 90)
     income = np.exp(9 + 0.03 * age + rng.normal(0, 0.2, count))
@@ -41,14 +41,14 @@ def loans(count: int, seed: int) -> dict[str, list[Any]]:
     }
 
 
-def torn_apart(table: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """The same columns, each in an order of its own: no column by itself has changed."""
+def shuffled_columns(table: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The same columns, each permuted independently: no single column has changed."""
     rng = np.random.default_rng(0)
     return {name: [values[i] for i in rng.permutation(len(values))] for name, values in table.items()}
 
 
 def embeddings(count: int, seed: int) -> np.ndarray:
-    """Three topics in a few directions."""
+    """Three clusters in a few directions."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(0, 2, (3, DIM))
     return centres[rng.integers(0, 3, count)] + rng.normal(0, 0.5, (count, DIM))
@@ -57,7 +57,7 @@ def embeddings(count: int, seed: int) -> np.ndarray:
 def train(folder: Path, name: str, data: Path) -> Path:
     config = folder / f"{name}.yaml"
     training = {"minutes": None, "max_steps": 400, "batch_size": 128, "validate_every": 200, "precision": "float32"}
-    training["validation_fraction"] = 0.015  # too few to look for the smallest shifts in, which takes its time
+    training["validation_fraction"] = 0.015  # too few to search for the smallest detectable shifts, which takes long
     flow = {"layers": 4, "hidden": 32}
     config.write_text(yaml.safe_dump({"data": {"train": str(data)}, "flow": flow, "training": training}))
     driftwatch("train", config, "--out", folder / name)
@@ -90,21 +90,21 @@ def rows_of(table: dict[str, list[Any]]) -> Iterator[Message]:
 
 
 def events_of(vectors: np.ndarray) -> Iterator[Message]:
-    """As KServe's logger sends them: CloudEvents in binary mode."""
+    """Messages as KServe's logger sends them: CloudEvents in binary mode."""
     for number, start in enumerate(range(0, len(vectors), BATCH)):
         value, headers = encode(
             vectors[start : start + BATCH], VectorSchema(dim=DIM), ("v2", "arrow", "npy")[number % 3]
         )
         attributes = {"specversion": "1.0", "id": str(number), "type": "request", "source": "http://a.example/"}
-        told = {f"ce_{name}": value.encode() for name, value in attributes.items()}
-        yield value, {**headers, **told, "ce_inferenceservicename": b"chats"}
+        cloud_event = {f"ce_{name}": value.encode() for name, value in attributes.items()}
+        yield value, {**headers, **cloud_event, "ce_inferenceservicename": b"chats"}
 
 
 def test_a_daemon_watches_streams_of_different_kinds(
     cluster: Cluster, references: dict[str, Path], start_daemon: StartDaemon
 ) -> None:
     cluster.create()
-    calm, drifted = list(rows_of(loans(2_000, 2))), list(rows_of(torn_apart(loans(600, 3))))
+    calm, drifted = list(rows_of(loans(2_000, 2))), list(rows_of(shuffled_columns(loans(600, 3))))
     chats = list(events_of(embeddings(2_600, 2)))
     sent = [message for pair in zip([*calm, *drifted], chats, strict=True) for message in pair]
     cluster.send(sent)
@@ -124,7 +124,9 @@ def test_a_daemon_watches_streams_of_different_kinds(
     assert alert["state"] == "firing"
     (span,) = alert["window"]["offsets"]
     onset = 2 * len(calm)
-    assert onset <= span["last"] < onset + 2 * 200 // BATCH, "within 200 samples, and not before the columns are torn"
+    assert onset <= span["last"] < onset + 2 * 200 // BATCH, (
+        "within 200 samples, and not before the columns are shuffled"
+    )
 
     chosen = sum(
         len(watched(Record(cluster.topic, 0, offset, 0, None, b"", ()), BATCH, FRACTION))

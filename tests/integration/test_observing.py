@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real daemon under drift: every panel, variable, annotation and rule shows something."""
+"""A real Prometheus scrapes a real daemon under drift: every panel, variable, annotation and rule has data."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def messages(
     return made
 
 
-RUBBISH: list[tuple[bytes, Mapping[str, bytes]]] = [(b"{", {"driftwatch-stream": NAME.encode()})]
+MALFORMED: list[tuple[bytes, Mapping[str, bytes]]] = [(b"{", {"driftwatch-stream": NAME.encode()})]
 
 
 class Watched:
-    """A daemon, the Prometheus that scrapes it, and what came to it."""
+    """A daemon, and the Prometheus that scrapes it."""
 
     def __init__(self, daemon: RunningDaemon, url: str) -> None:
         self.daemon, self.url, self.started = daemon, url, time.time()
@@ -52,7 +52,7 @@ class Watched:
         return ask(self.view(), expr, instant=True)
 
     def wait_for(self, expr: str, done: Callable[[float], bool]) -> None:
-        """Waits until Prometheus knows of something."""
+        """Wait until Prometheus has a value of an expression that satisfies a condition."""
         self.daemon.wait_for(expr, lambda: any(done(found.values[-1]) for found in self.ask(expr)))
 
     def rules(self) -> list[dict[str, Any]]:
@@ -77,15 +77,15 @@ def test_panels_and_rules_show_a_real_drift(
     with prometheus(tmp_path, [each.url.removeprefix("http://") for each in (daemon, intake)]) as url:
         watched = Watched(daemon, url)
         for value, headers in messages(waves(100, seed=20), "posted"):
-            told = {name: text.decode() for name, text in headers.items()}
-            assert httpx.post(intake.url, content=value, headers=told).status_code == 202
+            request_headers = {name: text.decode() for name, text in headers.items()}
+            assert httpx.post(intake.url, content=value, headers=request_headers).status_code == 202
         assert httpx.put(intake.url).status_code == 405
         watched.wait_for('driftwatch_samples_total{stream="posted"}', lambda value: value == 100)
         watched.wait_for("driftwatch_sink_failures_total", lambda value: value == 0)
-        cluster.send([*messages(waves(400, seed=21)), *RUBBISH])
+        cluster.send([*messages(waves(400, seed=21)), *MALFORMED])
         watched.wait_for("driftwatch_samples_total", lambda value: value >= 400)
         watched.wait_for("driftwatch_dead_letters_total", lambda value: value >= 1)
-        cluster.send([*messages(shuffled_rows(waves(300, seed=22))), *RUBBISH])
+        cluster.send([*messages(shuffled_rows(waves(300, seed=22))), *MALFORMED])
         watched.wait_for("driftwatch_samples_total", lambda value: value >= 700)
         watched.wait_for('sum(increase(driftwatch_alerts_total{state="firing"}[1m]))', lambda value: value > 0)
         watched.wait_for("driftwatch_sink_failures_total", lambda value: value >= 1)
@@ -124,11 +124,11 @@ def check_annotations(watched: Watched) -> None:
     for each in STREAM["annotations"]["list"]:
         assert ask(watched.view(), filled(watched.view(), STREAM, each["expr"])), each["name"]
     on = ask(watched.view(), filled(watched.view(), STREAM, STREAM["annotations"]["list"][0]["expr"]))[0]
-    assert on.times[0] > watched.started + SCRAPE_S, "the alarm was not on from the start"
+    assert on.times[0] > watched.started + SCRAPE_S, "the alarm was off at first"
 
 
 def check_figures(watched: Watched) -> None:
-    """Panels do not only have something to show, but what is so."""
+    """Panels do not only have data, but the right data."""
 
     def shown(board: Mapping[str, Any], title: str, **chosen: list[str]) -> dict[str, list[Series]]:
         panel = next(panel for panel in panels(board) if panel["title"] == title)
@@ -174,7 +174,7 @@ def check_rules(watched: Watched) -> None:
     assert {states[name] for name in ("DriftwatchDown", "DriftwatchAbsent", "DriftwatchStalled")} == {"inactive"}
 
 
-def test_a_stream_that_another_daemon_takes_over_is_told_by_that_one_alone(
+def test_a_stream_taken_over_by_another_daemon_is_reported_by_that_one_alone(
     cluster: Cluster, bundle: Path, start_daemon: StartDaemon
 ) -> None:
     cluster.create(partitions=2)
@@ -188,14 +188,17 @@ def test_a_stream_that_another_daemon_takes_over_is_told_by_that_one_alone(
     for partition in range(2):
         for name in names[partition::2]:
             cluster.send(messages(drifted, name), partition)
-    first.wait_for("all alarms", lambda: told(first) == set(names))
+    first.wait_for("all alarms", lambda: firing_streams(first) == set(names))
     second = start_daemon({"source": cluster.source(instance="second"), **config})
-    second.wait_for("a share of the alarms", lambda: told(second) != set())
-    first.wait_for("the rest of them", lambda: told(first) | told(second) == set(names) != told(first))
-    assert told(first) & told(second) == set()
-    assert first.metric("driftwatch_samples_total") == 400, "what it has counted is still its own"
+    second.wait_for("a share of the alarms", lambda: firing_streams(second) != set())
+    first.wait_for(
+        "the rest of them",
+        lambda: firing_streams(first) | firing_streams(second) == set(names) != firing_streams(first),
+    )
+    assert firing_streams(first) & firing_streams(second) == set()
+    assert first.metric("driftwatch_samples_total") == 400, "it keeps its own count"
 
 
-def told(daemon: RunningDaemon) -> set[str]:
-    """The streams that a daemon says are firing."""
+def firing_streams(daemon: RunningDaemon) -> set[str]:
+    """The streams that a daemon reports as firing."""
     return set(re.findall(r'^driftwatch_drift\{stream="(.+)"\} 1.0$', daemon.get("/metrics").text, re.MULTILINE))

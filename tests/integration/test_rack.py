@@ -1,4 +1,4 @@
-"""What is read from the replica in a daemon's own rack is what the leader has, as soon as it is committed."""
+"""A consumer reads from the replica in its own rack: everything the leader has, as soon as it is committed."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def nodes() -> Iterator[list[KafkaBroker]]:
 
 
 @pytest.mark.parametrize("following", [True, False])
-def test_partitions_are_read_from_the_replica_in_the_rack(nodes: list[KafkaBroker], following: bool) -> None:
+def test_a_consumer_with_a_rack_reads_from_the_replica_there(nodes: list[KafkaBroker], following: bool) -> None:
     cluster = Cluster(bootstrap_of(nodes), f"rack-{following}")
     cluster.create()
     place, servers = TopicPartition(cluster.topic, 0), cluster.bootstrap.split(",")
     sent = [b"%d " % number + PADDING for number in range(BATCHES * BATCH)]
     with ExitStack() as clients:
-        writing = KafkaProducer(bootstrap_servers=servers, transactional_id=cluster.prefix)
-        producer = clients.enter_context(closing(writing))
+        transactional = KafkaProducer(bootstrap_servers=servers, transactional_id=cluster.prefix)
+        producer = clients.enter_context(closing(transactional))
         producer.init_transactions()
         producer.partitions_for(cluster.topic)
         leader = producer._metadata.leader_for_partition(place)
         follower = next(each.number for each in nodes if each.number != leader)
-        stated = cluster.source(rack=f"rack-{follower}" if following else None) | {"bootstrap_servers": servers}
-        consumer = open_consumer(KafkaSource.model_validate(stated), "score", clients, None)
+        source = cluster.source(rack=f"rack-{follower}" if following else None) | {"bootstrap_servers": servers}
+        consumer = open_consumer(KafkaSource.model_validate(source), "score", clients, None)
         consumer.assign([place])
         consumer.seek_to_beginning()
         seen: list[bytes] = []
@@ -53,11 +53,11 @@ def test_partitions_are_read_from_the_replica_in_the_rack(nodes: list[KafkaBroke
             deadline = time.monotonic() + WAIT_S
             while len(seen) < start + BATCH:
                 seen += [each.value for found in consumer.poll(timeout_ms=500).values() for each in found]
-                assert time.monotonic() < deadline, "what is committed comes"
+                assert time.monotonic() < deadline, "committed messages arrive"
         assert seen == sent
         received = consumer.metrics()
         near, far = (
             received.get(f"consumer-node-metrics.node-{node}", {}).get("incoming-byte-rate", 0.0)
             for node in ((follower, leader) if following else (leader, follower))
         )
-        assert near > 20 * far, "the leader says where to read, and gives nothing itself"
+        assert near > 20 * far, "the leader only says where to read"

@@ -1,4 +1,4 @@
-"""What is killed takes up where it was: the same panes, the same alerts, to the byte."""
+"""A killed daemon continues where it was: the same panes, the same alerts, to the byte."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ def test_kill_9_changes_no_alert(cluster: Cluster, bundle: Path, start_daemon: S
     undisturbed = Cluster(cluster.bootstrap, f"{cluster.prefix}u")
     sent = drifting_stream()
     cluster.send(sent)
-    # The same input topic, so that the offsets in the alerts are the same; all else is of its own.
+    # The same input topic, so that offsets in alerts are the same; all other topics differ.
     other = config(undisturbed, bundle)
     other["source"]["topic"] = cluster.topic
-    calm = start_daemon(other)
+    undisturbed_daemon = start_daemon(other)
     expected = undisturbed.read("alerts", is_over)
     total = len(np.concatenate([waves(1_500), waves(600), waves(900)])) // 10
     panes = undisturbed.read("panes", lambda found: len(found) >= total)
-    calm.stop()
+    undisturbed_daemon.stop()
 
-    # Small polls make many small transactions, so that the kills fall into the middle of the stream.
+    # Small polls make many small transactions, so that kills hit the middle of the stream.
     slow = config(cluster, bundle)
     slow["source"]["max_poll_records"] = 3
     for _ in range(3):
@@ -75,15 +75,15 @@ def test_kill_9_changes_no_alert(cluster: Cluster, bundle: Path, start_daemon: S
         daemon.kill()
     last = start_daemon(slow)
     found = cluster.read("alerts", is_over)
-    again = cluster.read("panes", lambda found: len(found) >= total)
+    restarted = cluster.read("panes", lambda found: len(found) >= total)
 
     assert [alert.value for alert in found] == [alert.value for alert in expected]
-    assert [pane.value for pane in again] == [pane.value for pane in panes]
+    assert [pane.value for pane in restarted] == [pane.value for pane in panes]
     assert states(expected)[0] == "firing"
-    assert last.metric("driftwatch_samples_total") > 0, "the kills must have come before the stream's end"
+    assert last.metric("driftwatch_samples_total") > 0, "the kills happened before the end of the stream"
 
 
-def test_a_restart_never_says_that_a_drifting_stream_is_fine(
+def test_a_restart_never_reports_a_drifting_stream_as_fine(
     cluster: Cluster, bundle: Path, start_daemon: StartDaemon
 ) -> None:
     cluster.create()
@@ -96,23 +96,27 @@ def test_a_restart_never_says_that_a_drifting_stream_is_fine(
     daemon.kill()
     assert len(panes) == 110
 
-    again = start_daemon(alone)
-    told: list[str] = []
+    restarted = start_daemon(alone)
+    reported: list[str] = []
 
     def ready() -> bool:
-        told.extend(line for line in again.get("/metrics").text.splitlines() if line.startswith("driftwatch_drift{"))
-        return again.get("/readyz").status_code == 200
+        reported.extend(
+            line for line in restarted.get("/metrics").text.splitlines() if line.startswith("driftwatch_drift{")
+        )
+        return restarted.get("/readyz").status_code == 200
 
-    again.wait_for("readiness", ready)
-    told.extend(line for line in again.get("/metrics").text.splitlines() if line.startswith("driftwatch_drift{"))
-    assert set(told) == {f'driftwatch_drift{{stream="{STREAM}"}} 1.0'}
-    status, told_alert = again.get("/api/status").json(), orjson.loads(alert.value)
+    restarted.wait_for("readiness", ready)
+    reported.extend(
+        line for line in restarted.get("/metrics").text.splitlines() if line.startswith("driftwatch_drift{")
+    )
+    assert set(reported) == {f'driftwatch_drift{{stream="{STREAM}"}} 1.0'}
+    status, written_alert = restarted.get("/api/status").json(), orjson.loads(alert.value)
     (stream,) = status["streams"]
-    assert (stream["firing"], stream["severity"]) == (True, told_alert["data"]["severity"])
-    assert told_alert["id"] in [each["id"] for each in status["alerts"]]
+    assert (stream["firing"], stream["severity"]) == (True, written_alert["data"]["severity"])
+    assert written_alert["id"] in [each["id"] for each in status["alerts"]]
 
 
-def test_a_restart_waits_for_a_state_whose_transaction_is_not_decided(
+def test_a_restart_waits_for_a_state_whose_transaction_is_open(
     cluster: Cluster, bundle: Path, start_daemon: StartDaemon
 ) -> None:
     cluster.create()
@@ -130,15 +134,15 @@ def test_a_restart_waits_for_a_state_whose_transaction_is_not_decided(
         quiet = orjson.dumps({**orjson.loads(left.value), "firing": False})
         producer.send(cluster.named("state"), key=left.key, value=quiet, partition=left.partition)
         producer.flush()
-        again = start_daemon(alone)
-        again.wait_for("partitions", lambda: any(line.get("role") == "score" for line in again.lines()))
+        restarted = start_daemon(alone)
+        restarted.wait_for("partitions", lambda: any(line.get("role") == "score" for line in restarted.lines()))
         pause, deadline = threading.Event(), time.monotonic() + 3
         while time.monotonic() < deadline:
-            assert again.get("/readyz").status_code == 503
+            assert restarted.get("/readyz").status_code == 503
             pause.wait(0.1)
         producer.commit_transaction()
-    again.wait_for("readiness", lambda: again.get("/readyz").status_code == 200)
-    assert again.metric("driftwatch_drift{") == 0
+    restarted.wait_for("readiness", lambda: restarted.get("/readyz").status_code == 200)
+    assert restarted.metric("driftwatch_drift{") == 0
 
 
 def test_stops_within_five_seconds_and_leaves_its_group(
@@ -152,7 +156,7 @@ def test_stops_within_five_seconds_and_leaves_its_group(
     daemon.wait_for("samples", lambda: daemon.metric("driftwatch_samples_total") > 0)
     assert daemon.stop() < 5.0
     successor = start_daemon(busy)
-    # The session of a member that did not leave would keep its partitions for ten seconds.
+    # The session of a member that had not left would keep its partitions for ten seconds.
     successor.wait_for(
         "partitions", lambda: len([x for x in successor.lines() if x["event"] == "partitions assigned"]) >= 2
     )
@@ -162,15 +166,16 @@ def test_stops_within_five_seconds_and_leaves_its_group(
 
 
 @pytest.mark.parametrize("partitions", [3])
-def test_partitions_and_streams_keep_apart(
+def test_partitions_and_streams_are_independent(
     cluster: Cluster, bundle: Path, start_daemon: StartDaemon, partitions: int
 ) -> None:
     cluster.create(partitions)
     drifting = {"driftwatch-stream": b"drifting"}
-    calm = {"driftwatch-stream": b"calm"}
+    undisturbed_daemon = {"driftwatch-stream": b"calm"}
     for partition in range(partitions):
         cluster.send(
-            [(value, {**headers, **calm}) for value, headers in messages(waves(500, 20 + partition))], partition
+            [(value, {**headers, **undisturbed_daemon}) for value, headers in messages(waves(500, 20 + partition))],
+            partition,
         )
         cluster.send(
             [

@@ -1,4 +1,4 @@
-"""Avro and Protobuf by a schema registry, which goes away for a while."""
+"""Avro and Protobuf with a schema registry that is down for a while."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Messages = list[tuple[bytes, dict[str, bytes]]]
 
 def avro_messages(registry: Registry, stream: str, count: int) -> Messages:
     prefix = b"\x00" + registry.avro(f"{stream}-value", IMAGE).id.to_bytes(4, "big")
-    schema, made = fastavro.parse_schema(IMAGE), []
+    schema, messages = fastavro.parse_schema(IMAGE), []
     for image in waves(count, seed=1).astype(np.uint8):
         body = io.BytesIO()
         fastavro.schemaless_writer(body, schema, {"camera": "north", "pixels": image.tobytes()})
-        made.append((prefix + body.getvalue(), {"driftwatch-stream": stream.encode()}))
-    return made
+        messages.append((prefix + body.getvalue(), {"driftwatch-stream": stream.encode()}))
+    return messages
 
 
 def protobuf_messages(registry: Registry, stream: str, count: int) -> Messages:
@@ -43,14 +43,14 @@ def protobuf_messages(registry: Registry, stream: str, count: int) -> Messages:
     return [(prefix + b"\x0a\x40" + image.tobytes(), {"driftwatch-stream": stream.encode()}) for image in images]
 
 
-def test_streams_of_two_formats_outlive_their_registry(
+def test_streams_in_two_formats_survive_an_outage_of_their_registry(
     cluster: Cluster, bundle: Path, start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
     cluster.create()
     with running_registry("Bearer of schemas") as registry:
-        stated = {"url": registry.url, "bearer_token": "of schemas"}
+        registry_config = {"url": registry.url, "bearer_token": "of schemas"}
         config = {
-            "source": cluster.source(schema_registry=stated),
+            "source": cluster.source(schema_registry=registry_config),
             "streams": [
                 {"name": "avro", "reference": str(bundle), "format": "avro"},
                 {"name": "protobuf", "reference": str(bundle)},
@@ -69,7 +69,7 @@ def test_streams_of_two_formats_outlive_their_registry(
         registry.status = 503
         unknown = (b"\x00\x00\x00\x00\x63rest", {"driftwatch-stream": b"avro"})
         cluster.send([*protobuf_messages(registry, "protobuf", 2 * STEP), unknown])
-        daemon.wait_for("word of it", lambda: daemon.get("/readyz").status_code == 503)
+        daemon.wait_for("unreadiness", lambda: daemon.get("/readyz").status_code == 503)
         assert f"schema registry {registry.url}: answered 503" in daemon.get("/readyz").text
         assert daemon.get("/healthz").status_code == 200
         assert daemon.metric("driftwatch_dead_letters_total") == 0
@@ -81,7 +81,7 @@ def test_streams_of_two_formats_outlive_their_registry(
     assert {(pane.stream, pane.n) for pane in panes} == {("avro", STEP), ("protobuf", STEP)}
     assert [dict(letter.headers)["driftwatch-reason"] for letter in dead] == [b"unknown_schema"]
     assert daemon.metric("driftwatch_samples_total") == 4 * STEP
-    assert registry.asked.count("/schemas/ids/1") == 1, "a schema is asked for once"
-    # The registry is gone by now, and is not needed for what is known.
+    assert registry.requested.count("/schemas/ids/1") == 1, "a schema is requested once"
+    # The registry is gone by now, and is not needed for known schemas.
     cluster.send(sent[:STEP])
     daemon.wait_for("more", lambda: daemon.metric("driftwatch_samples_total") == 5 * STEP)

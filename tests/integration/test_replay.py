@@ -40,36 +40,38 @@ def events(lines: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] in names]
 
 
-def test_a_replay_ends_and_tells_its_alerts(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
+def test_a_replay_exits_at_its_end_and_logs_its_alerts(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
     daemon = start_daemon(config(bundle, data), serving=False)
     assert daemon.process.wait(60) == 0, daemon.log.read_text()
-    told = events(daemon.lines(), "drift", "drift resolved")
-    assert told[0]["event"] == "drift"
-    assert told[-1]["event"] == "drift resolved"
+    logged = events(daemon.lines(), "drift", "drift resolved")
+    assert logged[0]["event"] == "drift"
+    assert logged[-1]["event"] == "drift resolved"
 
 
-def test_a_cpu_without_kernels_is_told_of_in_the_log(
+def test_a_cpu_without_kernels_is_reported_in_the_log(
     bundle: Path, data: Path, tmp_path: Path, start_daemon: StartDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "llvmlite.py").write_text("raise ImportError('built for another C library')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]))
-    daemon = start_daemon(config(bundle, data, device="cpu"), serving=False, anew=True)
+    daemon = start_daemon(config(bundle, data, device="cpu"), serving=False, new_process=True)
     assert daemon.process.wait(60) == 0, daemon.log.read_text()
-    (told,) = events(daemon.lines(), "scoring is slower than necessary")
-    assert (told["level"], told["because"]) == ("warning", "llvmlite does not load")
-    assert told["remedy"] == "pip install 'driftwatch[cpu]'"
+    (warning,) = events(daemon.lines(), "scoring is slower than necessary")
+    assert (warning["level"], warning["because"]) == ("warning", "llvmlite does not load")
+    assert warning["remedy"] == "pip install 'driftwatch[cpu]'"
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_samples_leave_only_if_allowed(
+def test_samples_are_sent_only_if_allowed(
     bundle: Path, data: Path, tmp_path: Path, start_daemon: StartDaemon, allowed: bool
 ) -> None:
     with receiver() as server:
         alerts = {"examples": {"count": 2, "include_samples": allowed}}
         state = tmp_path / "state"
-        told = config(bundle, data, sinks=[{"kind": "webhook", "url": server.url}], alerts=alerts, state_dir=str(state))
-        daemon = start_daemon(told, serving=False)
+        settings = config(
+            bundle, data, sinks=[{"kind": "webhook", "url": server.url}], alerts=alerts, state_dir=str(state)
+        )
+        daemon = start_daemon(settings, serving=False)
         assert daemon.process.wait(60) == 0, daemon.log.read_text()
     firing = orjson.loads(server.received[0].body)["data"]
     assert (firing["heat_map"]["rows"], firing["heat_map"]["columns"]) == (2, 2)
@@ -82,14 +84,18 @@ def test_samples_leave_only_if_allowed(
     assert all((b"image/png" in base64.b64decode(pane)) == allowed for pane in panes)
 
 
-def test_a_replay_that_is_stopped_or_killed_with_a_full_disk_goes_on_where_it_was(bundle: Path, tmp_path: Path) -> None:
+def test_a_replay_that_is_stopped_or_killed_with_a_full_disk_continues_where_it_was(
+    bundle: Path, tmp_path: Path
+) -> None:
     faults = ("stop", "full disk, then kill -9")
-    outcome = run_replay(bundle, tmp_path, faults=faults, seed=3, longest_s=2.0, start=launch_forked)
+    outcome = run_replay(bundle, tmp_path, faults=faults, seed=3, longest_delay_s=2.0, start=launch_forked)
     assert outcome.exact
-    assert outcome.alerts > 0, "without alerts little was tested"
+    assert outcome.alerts > 0, "without alerts little is tested"
 
 
-def test_a_state_is_of_the_files_that_it_was_made_of(bundle: Path, tmp_path: Path, start_daemon: StartDaemon) -> None:
+def test_a_state_is_refused_for_other_files_than_it_was_made_from(
+    bundle: Path, tmp_path: Path, start_daemon: StartDaemon
+) -> None:
     for name, rows in (("monday", 300), ("tuesday", 400)):
         np.save(tmp_path / f"{name}.npy", waves(rows, seed=rows)[:, 0].astype(np.uint8))
     settings = config(bundle, tmp_path, sinks=[], state_dir=str(tmp_path / "state"))
@@ -100,15 +106,19 @@ def test_a_state_is_of_the_files_that_it_was_made_of(bundle: Path, tmp_path: Pat
         return daemon.process.wait(60), daemon.log.read_text()
 
     idle = "nothing is left to replay"
-    for names, code, told in ((["monday"], 0, False), (["monday"], 0, True), (["monday", "tuesday"], 0, False)):
-        ended, words = replay(*names)
-        assert (ended, idle in words) == (code, told), words
-    ended, words = replay("tuesday")
-    assert ended == 1
-    assert "is the state of a replay of monday.npy, 300 samples, 7 a message, not of tuesday.npy, 400" in words
+    for names, expected_code, finished in (
+        (["monday"], 0, False),
+        (["monday"], 0, True),
+        (["monday", "tuesday"], 0, False),
+    ):
+        exit_code, log = replay(*names)
+        assert (exit_code, idle in log) == (expected_code, finished), log
+    exit_code, log = replay("tuesday")
+    assert exit_code == 1
+    assert "is the state of a replay of monday.npy, 300 samples, 7 a message, not of tuesday.npy, 400" in log
 
 
-def test_webhooks_try_again(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
+def test_webhooks_retry(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
     with receiver(Answer(503), Answer(503), Answer(204)) as server:
         looped = config(bundle, data, sinks=[{"kind": "webhook", "url": server.url}])
         looped["source"] |= {"rate": 3_000, "loop": True}

@@ -1,4 +1,4 @@
-"""A daemon with the rights of docs/operating.md alone works, names the one that is taken away, and goes on."""
+"""A daemon with only the rights in docs/operating.md works; it names a right that is taken away, and recovers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ READ, WRITE, CREATE = ACLOperation.READ, ACLOperation.WRITE, ACLOperation.CREATE
 
 @pytest.fixture
 def guarded_broker() -> Iterator[KafkaBroker]:
-    """A broker with an authorizer: by its port `proxied` comes a user who has no rights yet."""
+    """A broker with an authorizer; clients of its port `proxied` are a user who has no rights yet."""
     require_apache_kafka()
     with start_broker(None, GUARDED) as broker:
         yield broker
@@ -65,15 +65,15 @@ def exactly(acl: ACL) -> ACLFilter:
     )
 
 
-def test_the_rights_of_the_page_are_enough_and_a_missing_one_is_named(
+def test_the_documented_rights_suffice_and_a_missing_one_is_named(
     guarded_broker: KafkaBroker, bundle: Path, reference: Reference
 ) -> None:
     cluster = Cluster(guarded_broker.bootstrap, "guarded")
     cluster.create()
     cluster.send(messages(waves(350, seed=1)))
-    stated = config(cluster, bundle)
-    stated["source"]["bootstrap_servers"] = [f"127.0.0.1:{guarded_broker.proxied}"]
-    stated["source"]["security"] = {
+    settings = config(cluster, bundle)
+    settings["source"]["bootstrap_servers"] = [f"127.0.0.1:{guarded_broker.proxied}"]
+    settings["source"]["security"] = {
         "protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "PLAIN",
         "sasl_username": "watcher",
@@ -91,27 +91,27 @@ def test_the_rights_of_the_page_are_enough_and_a_missing_one_is_named(
     ]
     with (
         closing(KafkaAdminClient(bootstrap_servers=guarded_broker.bootstrap)) as admin,
-        running(daemon_of(stated, reference)) as daemon,
+        running(daemon_of(settings, reference)) as daemon,
     ):
 
         def denied(name: str) -> bool:
-            losses = daemon.told(Progress, kind="source_lost", reason="authorization")
+            losses = daemon.seen(Progress, kind="source_lost", reason="authorization")
             return any(name in loss.detail and "operating.md" in loss.detail for loss in losses)
 
         def scored() -> int:
-            return sum(event.samples for event in daemon.told(SamplesScored))
+            return sum(event.samples for event in daemon.seen(SamplesScored))
 
         daemon.wait_for("a denial", lambda: denied(cluster.topic))
         admin.create_acls([reading, *rights])
-        daemon.wait_for("windows", lambda: len(daemon.told(WindowTested)) == 60)
+        daemon.wait_for("windows", lambda: len(daemon.seen(WindowTested)) == 60)
         assert daemon.monitor.health.ready()[0]
         daemon.events.clear()
         admin.delete_acls([exactly(reading)])
         cluster.send(messages(waves(70, seed=2)))
         daemon.wait_for("a denial", lambda: denied(cluster.topic))
-        ready, told = daemon.monitor.health.ready()
+        ready, detail = daemon.monitor.health.ready()
         assert not ready
-        assert cluster.topic in told["checks"]["source"]
+        assert cluster.topic in detail["checks"]["source"]
         assert daemon.metric('driftwatch_source_losses_total{reason="authorization",role="score"}') >= 1
         admin.create_acls([reading])
         daemon.wait_for("the rest", lambda: scored() == 70)

@@ -1,4 +1,4 @@
-"""A daemon on a broker that wants TLS, a password and a certificate of its clients'; and what it says without."""
+"""A daemon on a broker that requires TLS, a password and a client certificate; and what it reports without them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ listener.name.proxied.ssl.client.auth=required
 
 
 def write_key(path: Path, certificate: trustme.LeafCert, lock: KeySerializationEncryption) -> None:
-    """In PKCS #8, the only format that Java reads."""
+    """Write a key in PKCS #8, the only format that Java reads."""
     key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates of the broker and of a client, by one authority; and another authority."""
+    """Certificates of the broker and of a client, issued by one authority; and another authority."""
     folder, authority = tmp_path_factory.mktemp("certificates"), trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     trustme.CA().cert_pem.write_to_path(folder / "another.pem")
@@ -81,7 +81,7 @@ def secured(broker: KafkaBroker, folder: Path, cluster: Cluster, bundle: Path, *
     return config(cluster, bundle, source=source)
 
 
-def test_samples_are_scored_and_tested(
+def test_samples_are_scored_over_tls_with_a_client_certificate(
     secured_broker: KafkaBroker, folder: Path, bundle: Path, start_daemon: StartDaemon
 ) -> None:
     cluster = Cluster(secured_broker.bootstrap, "secured")
@@ -95,24 +95,24 @@ def test_samples_are_scored_and_tested(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reason"),
     [
         ({"ssl_cafile": "another.pem"}, "ssl_cafile must hold the authority of the brokers' certificates"),
         ({"sasl_password": "wrong"}, "Invalid username or password; see sasl_username and sasl_password"),
         ({"sasl_mechanism": "SCRAM-SHA-256"}, "see sasl_mechanism"),
     ],
 )
-def test_readiness_tells_why_there_is_no_connection(
+def test_readiness_says_why_there_is_no_connection(
     secured_broker: KafkaBroker,
     folder: Path,
     bundle: Path,
     start_daemon: StartDaemon,
     changes: dict[str, str],
-    told: str,
+    reason: str,
 ) -> None:
     cluster = Cluster(secured_broker.bootstrap, "unsecured")
-    stated = {key: str(folder / value) if key == "ssl_cafile" else value for key, value in changes.items()}
-    daemon = start_daemon(secured(secured_broker, folder, cluster, bundle, **stated))
-    daemon.wait_for("a reason", lambda: told in daemon.get("/readyz").text)
+    security = {key: str(folder / value) if key == "ssl_cafile" else value for key, value in changes.items()}
+    daemon = start_daemon(secured(secured_broker, folder, cluster, bundle, **security))
+    daemon.wait_for("a reason", lambda: reason in daemon.get("/readyz").text)
     assert daemon.get("/healthz").status_code == 200
     assert daemon.metric('driftwatch_source_connected{role="score"}') == 0

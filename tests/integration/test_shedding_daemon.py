@@ -1,4 +1,4 @@
-"""A scorer that is too slow for its stream looks at less of it, says so, and looks at all of it again afterwards."""
+"""A scorer that is too slow for its stream scores a fraction of it, reports that, and scores all of it again later."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def test_a_slow_scorer_sheds_and_recovers(
     cluster: Cluster, bundle: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.create()
-    stated = config(cluster, bundle)
-    stated["source"] |= {"shedding": {"max_lag": "1s"}, "max_poll_records": 10}
+    settings = config(cluster, bundle)
+    settings["source"] |= {"shedding": {"max_lag": "1s"}, "max_poll_records": 10}
     value, headers = encode(waves(10, seed=3), SCHEMA, "npy")
     tagged = [*headers.items(), ("driftwatch-stream", STREAM.encode())]
     pause, slow, done = threading.Event(), threading.Event(), threading.Event()
     slow.set()
     decode = score_stage.decode
 
-    def slowly(*given: object, **more: object) -> object:
+    def slow_decode(*args: object, **kwargs: object) -> object:
         if slow.is_set():
             pause.wait(SLOW_S)
-        return decode(*given, **more)  # type: ignore[arg-type]
+        return decode(*args, **kwargs)  # type: ignore[arg-type]
 
     def feed() -> None:
         with closing(KafkaProducer(bootstrap_servers=cluster.bootstrap)) as producer:
@@ -50,17 +50,17 @@ def test_a_slow_scorer_sheds_and_recovers(
                 producer.send(cluster.topic, value, headers=tagged, partition=0, timestamp_ms=int(1000 * time.time()))
                 pause.wait(EVERY_S if slow.is_set() else 20 * EVERY_S)
 
-    monkeypatch.setattr(score_stage, "decode", slowly)
-    with running(daemon_of(stated, reference)) as daemon:
+    monkeypatch.setattr(score_stage, "decode", slow_decode)
+    with running(daemon_of(settings, reference)) as daemon:
         feeder = threading.Thread(target=feed)
         feeder.start()
         try:
-            daemon.wait_for("less", lambda: 0 < daemon.metric("driftwatch_sample_fraction{") <= 0.25)
+            daemon.wait_for("a smaller fraction", lambda: 0 < daemon.metric("driftwatch_sample_fraction{") <= 0.25)
             (stream,) = daemon.monitor.status.to_json()["streams"]
             assert "a fraction of" in stream["remarks"][0]
             slow.clear()
             daemon.wait_for("all again", lambda: daemon.metric("driftwatch_sample_fraction{") == 1)
-            assert daemon.told(BatchSeen, outcome="shed")
+            assert daemon.seen(BatchSeen, outcome="shed")
         finally:
             done.set()
             feeder.join()

@@ -1,4 +1,4 @@
-"""Samples posted to a daemon beside a model: drift is told, a kill is survived; and the way over Kafka."""
+"""Samples posted to a daemon beside a model: drift is reported, a kill is survived; or forwarded to Kafka."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def event(samples: np.ndarray) -> tuple[bytes, dict[str, str]]:
-    """As KServe's agent posts it: the label is whatever the model's client sent."""
+    """A request as KServe's agent posts it, with the content type that the model's client happened to send."""
     return encode(samples, SCHEMA, "json")[0], {
         "content-type": "application/x-www-form-urlencoded",
         "ce-specversion": "1.0",
@@ -42,11 +42,11 @@ def post(url: str, samples: np.ndarray, batch: int = 10) -> None:
             assert client.post(url, content=value, headers=headers).status_code == 202
 
 
-def told(daemon: RunningDaemon, name: str) -> list[dict[str, Any]]:
+def logged(daemon: RunningDaemon, name: str) -> list[dict[str, Any]]:
     return [line for line in daemon.lines() if line["event"] == name]
 
 
-def test_drift_is_told(bundle: Path, start_daemon: StartDaemon) -> None:
+def test_drift_in_posted_samples_is_reported(bundle: Path, start_daemon: StartDaemon) -> None:
     config = {
         "source": {"kind": "http", "token": TOKEN},
         "streams": [{"name": "waves", "reference": str(bundle)}],
@@ -56,20 +56,20 @@ def test_drift_is_told(bundle: Path, start_daemon: StartDaemon) -> None:
     first = start_daemon(config)
     first.wait_for("readiness", lambda: first.get("/readyz").status_code == 200)
     post(first.url, np.concatenate([waves(100, seed=1), shuffled_rows(waves(60, seed=2))]))
-    first.wait_for("an alert", lambda: bool(told(first, "drift")))
+    first.wait_for("an alert", lambda: bool(logged(first, "drift")))
     first.wait_for("all samples", lambda: first.metric("driftwatch_samples_total") == 160)
     assert first.metric('driftwatch_intake_requests_total{outcome="accepted"}') == 16
     assert httpx.post(first.url, content=b"[]").status_code == 401
 
 
-def test_a_kill_costs_what_was_on_its_way_and_nothing_that_was_kept(bundle: Path, tmp_path: Path) -> None:
-    outcome = run_intake(bundle, tmp_path, faults=("kill -9",), seed=2, longest_s=2.0, start=launch_forked)
+def test_a_kill_loses_what_was_in_flight_and_nothing_that_was_saved(bundle: Path, tmp_path: Path) -> None:
+    outcome = run_intake(bundle, tmp_path, faults=("kill -9",), seed=2, longest_delay_s=2.0, start=launch_forked)
     assert outcome.kept, outcome
     assert outcome.alerts > 1
     assert 0 < outcome.forgotten < outcome.accepted
 
 
-def test_a_forwarder_writes_what_is_posted_to_a_topic_that_a_daemon_reads(
+def test_a_forwarder_writes_posted_samples_to_a_topic_that_daemons_read(
     cluster: Cluster, start_daemon: StartDaemon
 ) -> None:
     cluster.create()
@@ -105,7 +105,7 @@ def test_a_forwarder_writes_what_is_posted_to_a_topic_that_a_daemon_reads(
     assert daemon.stop() < 5.0
 
 
-def test_what_a_topic_refuses_for_good_holds_up_nothing_else(
+def test_messages_that_a_topic_refuses_hold_up_no_others(
     cluster: Cluster, start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
     cluster.create(**{"message.timestamp.before.max.ms": "3600000"})
@@ -126,10 +126,10 @@ def test_what_a_topic_refuses_for_good_holds_up_nothing_else(
     assert daemon.stop() < 5.0
 
 
-def test_a_forwarder_without_a_broker_sheds_and_says_so_and_delivers_when_it_comes(
+def test_a_forwarder_without_a_broker_sheds_reports_it_and_delivers_later(
     cluster: Cluster, start_daemon: StartDaemon
 ) -> None:
-    # The topic does not exist yet: to a forwarder that is as good as a broker that is away.
+    # The topic does not exist yet, which a forwarder treats like a broker that is down.
     source = {"kind": "http", "queue": {"messages": 5}}
     forward = {"bootstrap_servers": [cluster.bootstrap], "topic": cluster.topic}
     daemon = start_daemon({"source": {**source, "forward": forward}})

@@ -1,4 +1,4 @@
-"""The status page in a real browser: it shows a real run's drift, and everybody can read and use it."""
+"""The status page in a real browser: it shows a real run's drift, and is accessible to everybody."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ EVENTS: tuple[Event, ...] = (
 
 
 class Served:
-    """What a daemon serves, without the daemon."""
+    """The servers of a daemon, without the daemon."""
 
     def __init__(self, watched: Watched, port: int = 0) -> None:
         self.metrics, self.health, self.status = Metrics(), Health(["score"], stall_after_s=600), Status(watched)
         self.health.expect([])
         self.server = HttpServer("127.0.0.1", port, self.metrics, self.health, self.status)
 
-    def tell(self, *events: Event) -> None:
+    def observe(self, *events: Event) -> None:
         for event in events:
             self.health(event)
             self.status(event)
@@ -116,11 +116,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    made = Served(Watched((HOSTILE, LONG), (50,), ("score", "test")))
-    made.tell(*EVENTS)
-    made.server.start()
-    yield made
-    made.server.stop()
+    serving = Served(Watched((HOSTILE, LONG), (50,), ("score", "test")))
+    serving.observe(*EVENTS)
+    serving.server.start()
+    yield serving
+    serving.server.stop()
 
 
 def test_the_drift_of_a_real_run_is_shown(
@@ -138,87 +138,87 @@ def test_the_drift_of_a_real_run_is_shown(
         }
     )
     daemon.wait_for("alert", lambda: any(line["event"] == "drift" for line in daemon.lines()))
-    with visit(browser, daemon.url) as seen:
-        seen.wait_for("document.title === 'DRIFT: waves'")
+    with visit(browser, daemon.url) as shown:
+        shown.wait_for("document.title === 'DRIFT: waves'")
         alert = next(line for line in daemon.lines() if line["event"] == "drift")
-        assert seen.text("#headline").startswith("waves has drifted since ")
-        assert "Drift, " in seen.text("#stream-state")
-        assert alert["explanation"] in seen.text("#alerts li:last-child")
-        seen.wait_for("document.querySelectorAll('#history .firing-cap').length === 1")
-        seen.wait_for("document.querySelectorAll('#history path.line').length === 2")
-        seen.wait_for("document.querySelectorAll('#moved-tables .notable').length > 2")
-        seen.wait_for("/reference: 7/.test(document.getElementById('scores-note').innerText)")
-        assert seen.barriers() == []
-        before = seen.text("#inspected")
-        seen.wait_for(f"document.getElementById('inspected').textContent !== {before!r}")
-    with visit(browser, daemon.url, scheme="dark", width=PHONE) as seen:
-        seen.wait_for("document.title === 'DRIFT: waves'")
-        assert seen.barriers() == []
-        assert not seen.scrolls_sideways()
+        assert shown.text("#headline").startswith("waves has drifted since ")
+        assert "Drift, " in shown.text("#stream-state")
+        assert alert["explanation"] in shown.text("#alerts li:last-child")
+        shown.wait_for("document.querySelectorAll('#history .firing-cap').length === 1")
+        shown.wait_for("document.querySelectorAll('#history path.line').length === 2")
+        shown.wait_for("document.querySelectorAll('#moved-tables .notable').length > 2")
+        shown.wait_for("/reference: 7/.test(document.getElementById('scores-note').innerText)")
+        assert shown.barriers() == []
+        before = shown.text("#inspected")
+        shown.wait_for(f"document.getElementById('inspected').textContent !== {before!r}")
+    with visit(browser, daemon.url, scheme="dark", width=PHONE) as shown:
+        shown.wait_for("document.title === 'DRIFT: waves'")
+        assert shown.barriers() == []
+        assert not shown.scrolls_sideways()
 
 
-def test_both_schemes_and_every_width_are_fit_to_read(browser: Browser, served: Served) -> None:
-    grounds = set()
+def test_both_colour_schemes_and_all_widths_are_readable(browser: Browser, served: Served) -> None:
+    backgrounds = set()
     for scheme in ("light", "dark"):
-        with visit(browser, served.server.url, scheme=scheme) as seen:
+        with visit(browser, served.server.url, scheme=scheme) as shown:
             for width in (320, PHONE, 830, 1_280, 2_000):
-                seen.page.set_viewport_size({"width": width, "height": 800})
-                seen.wait_for("document.querySelectorAll('#history path.line').length === 1")
-                assert not seen.scrolls_sideways(), width
-            seen.page.get_by_text("Last 24 hours").click()
-            seen.page.get_by_text("The newest windows as a table").click()
-            seen.page.locator("#alerts summary").first.click()
-            assert seen.barriers() == []
-            grounds.add(seen.page.evaluate("getComputedStyle(document.body).backgroundColor"))
-    assert len(grounds) == 2
+                shown.page.set_viewport_size({"width": width, "height": 800})
+                shown.wait_for("document.querySelectorAll('#history path.line').length === 1")
+                assert not shown.scrolls_sideways(), width
+            shown.page.get_by_text("Last 24 hours").click()
+            shown.page.get_by_text("The newest windows as a table").click()
+            shown.page.locator("#alerts summary").first.click()
+            assert shown.barriers() == []
+            backgrounds.add(shown.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(backgrounds) == 2
 
 
-def test_a_silent_stream_is_told_and_is_not_green(browser: Browser, served: Served) -> None:
+def test_a_silent_stream_is_reported_and_is_not_green(browser: Browser, served: Served) -> None:
     silent = QuietAlert("q", LONG, "firing", "warning", NOW_MS, NOW_MS + 60_000, 30_000, "requests", 0, 3)
-    served.tell(StreamState(HOSTILE, False, 1e-6), StreamQuiet(LONG, NOW_MS), AlertRaised(silent))
-    served.tell(StreamPaced(HOSTILE, 20 / 86_400))
-    with visit(browser, served.server.url) as seen:
+    served.observe(StreamState(HOSTILE, False, 1e-6), StreamQuiet(LONG, NOW_MS), AlertRaised(silent))
+    served.observe(StreamPaced(HOSTILE, 20 / 86_400))
+    with visit(browser, served.server.url) as shown:
         headline = f"{LONG} has been silent since "
-        seen.wait_for(f"document.getElementById('headline').textContent.startsWith({headline!r})")
-        assert "Silent" in seen.text("#streams li:first-child")
-        assert "no sample for more than" in seen.text("#alerts li:first-child")
-        seen.wait_for("document.getElementById('stream-remarks').textContent.startsWith('At 20 samples a day')")
-        assert seen.barriers() == []
+        shown.wait_for(f"document.getElementById('headline').textContent.startsWith({headline!r})")
+        assert "Silent" in shown.text("#streams li:first-child")
+        assert "no sample for more than" in shown.text("#alerts li:first-child")
+        shown.wait_for("document.getElementById('stream-remarks').textContent.startsWith('At 20 samples a day')")
+        assert shown.barriers() == []
 
 
-def test_what_came_all_at_once_is_drawn_in_its_order(browser: Browser, served: Served) -> None:
-    served.tell(StreamState(HOSTILE, False, 1e-6))
+def test_simultaneous_windows_are_drawn_in_order_of_arrival(browser: Browser, served: Served) -> None:
+    served.observe(StreamState(HOSTILE, False, 1e-6))
     for i in range(600):
         on = 100 < i < 200 or 300 < i < 400
-        served.tell(replace(window(0, 1e-9 if on else 0.3), end_ms=NOW_MS), StreamState(HOSTILE, on, 1e-6, "info"))
-    with visit(browser, served.server.url) as seen:
-        seen.wait_for("document.querySelectorAll('#history .firing-cap').length === 2")
-        assert "in order of arrival" in str(seen.page.locator("#history").text_content())
-        seen.page.locator("#inspect").focus()
+        served.observe(replace(window(0, 1e-9 if on else 0.3), end_ms=NOW_MS), StreamState(HOSTILE, on, 1e-6, "info"))
+    with visit(browser, served.server.url) as shown:
+        shown.wait_for("document.querySelectorAll('#history .firing-cap').length === 2")
+        assert "in order of arrival" in str(shown.page.locator("#history").text_content())
+        shown.page.locator("#inspect").focus()
         for key, place, words in (("ArrowLeft", "598", "p 0.3"), ("PageDown", "538", "p 0.3"), ("Home", "0", "p 0.3")):
-            seen.page.keyboard.press(key)
-            assert seen.page.locator("#inspect").input_value() == place
-            assert words in seen.text("#inspected")
+            shown.page.keyboard.press(key)
+            assert shown.page.locator("#inspect").input_value() == place
+            assert words in shown.text("#inspected")
 
 
-def test_texts_from_messages_are_texts(browser: Browser, served: Served) -> None:
-    with visit(browser, served.server.url) as seen:
-        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
-        assert HOSTILE in seen.text("#streams")
-        assert HOSTILE in seen.text("#headline")
-        assert "<b>fine texture</b> changed" in seen.text("#alerts li:first-child").replace("\n", " ")
-        assert seen.page.title() == f"DRIFT: {HOSTILE}"
+def test_texts_from_messages_are_shown_as_texts(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url) as shown:
+        shown.wait_for("document.querySelectorAll('#streams li').length === 2")
+        assert HOSTILE in shown.text("#streams")
+        assert HOSTILE in shown.text("#headline")
+        assert "<b>fine texture</b> changed" in shown.text("#alerts li:first-child").replace("\n", " ")
+        assert shown.page.title() == f"DRIFT: {HOSTILE}"
 
 
 @pytest.mark.parametrize(
     "name",
     ["__proto__", "constructor", "javascript:document.title=1", "\"'><svg onload=document.title=1>", "${1}\u202egnp"],
 )
-def test_names_that_mean_something_to_a_page_are_texts(browser: Browser, name: str) -> None:
+def test_names_that_are_code_to_a_page_are_shown_as_texts(browser: Browser, name: str) -> None:
     evil = f"{name}<script>document.title=1</script>"
-    made = Served(Watched((name, evil), (50,), ("score", "test")))
+    serving = Served(Watched((name, evil), (50,), ("score", "test")))
     excess = {evil: {part: Excess(1.5, 12.0) for part in ("location", "scale", "dependence")}}
-    made.tell(
+    serving.observe(
         *EVENTS[:2],
         ReferenceInUse(name, evil, evil, np.linspace(1, 10, 200)),
         SamplesScored(name, np.linspace(2, 30, 100), NOW_MS),
@@ -229,157 +229,159 @@ def test_names_that_mean_something_to_a_page_are_texts(browser: Browser, name: s
         AlertRaised(replace(ALERT, stream=name, explanation=evil, severity=evil, reference=(evil, evil))),
         StreamState(name, True, 1e-6, evil, NOW_MS + 59_000),
     )
-    made.server.start()
+    serving.server.start()
     try:
-        with visit(browser, made.server.url, Links("/").stream(name)) as seen:
-            seen.wait_for(f"document.getElementById('stream-name').textContent === {json.dumps(name)}")
-            seen.wait_for("document.querySelectorAll('#moved-tables table').length === 2")
-            seen.page.locator("#alerts summary").first.click()
-            assert evil in seen.text("#moved-words")
-            assert evil in seen.text("#alerts")
-            assert seen.page.title() == f"DRIFT: {name}"
-            assert seen.page.evaluate("document.querySelectorAll('body svg[onload], body script').length") == 0
-            seen.page.locator("#streams a").nth(1).click()
-            seen.wait_for(f"document.getElementById('stream-name').textContent === {json.dumps(evil)}")
-        with visit(browser, made.server.url, f"/#stream=gone{quote(evil)}") as seen:
-            seen.wait_for(f"document.getElementById('gone').textContent.includes({json.dumps(evil)})")
+        with visit(browser, serving.server.url, Links("/").stream(name)) as shown:
+            shown.wait_for(f"document.getElementById('stream-name').textContent === {json.dumps(name)}")
+            shown.wait_for("document.querySelectorAll('#moved-tables table').length === 2")
+            shown.page.locator("#alerts summary").first.click()
+            assert evil in shown.text("#moved-words")
+            assert evil in shown.text("#alerts")
+            assert shown.page.title() == f"DRIFT: {name}"
+            assert shown.page.evaluate("document.querySelectorAll('body svg[onload], body script').length") == 0
+            shown.page.locator("#streams a").nth(1).click()
+            shown.wait_for(f"document.getElementById('stream-name').textContent === {json.dumps(evil)}")
+        with visit(browser, serving.server.url, f"/#stream=gone{quote(evil)}") as shown:
+            shown.wait_for(f"document.getElementById('gone').textContent.includes({json.dumps(evil)})")
     finally:
-        made.server.stop()
+        serving.server.stop()
 
 
-def test_names_of_columns_are_left_as_they_are(browser: Browser, served: Served) -> None:
+def test_names_of_columns_are_not_capitalised(browser: Browser, served: Served) -> None:
     words = "median_income rose by 0.9 standard deviations"
-    served.tell(
+    served.observe(
         AlertRaised(replace(ALERT, id="column", explanation=words)), replace(window(61, 1e-30), explanation=words)
     )
-    with visit(browser, served.server.url) as seen:
-        seen.wait_for(f"document.getElementById('moved-words').textContent === {words!r}")
-        assert seen.text("#headline-more") == words
+    with visit(browser, served.server.url) as shown:
+        shown.wait_for(f"document.getElementById('moved-words').textContent === {words!r}")
+        assert shown.text("#headline-more") == words
         style = "getComputedStyle(document.querySelector('#moved-words li'), '::first-letter').textTransform"
-        assert seen.page.evaluate(style) == "none"
+        assert shown.page.evaluate(style) == "none"
 
 
 def test_the_link_in_an_alert_leads_to_its_stream(browser: Browser, served: Served) -> None:
-    with visit(browser, served.server.url, Links("/").stream(LONG)) as seen:
-        seen.wait_for(f"document.getElementById('stream-name').textContent === {LONG!r}")
-        assert "No result yet" not in seen.text("#stream-state")
-        assert seen.page.locator("#streams a[aria-current=true]").inner_text().startswith(LONG)
+    with visit(browser, served.server.url, Links("/").stream(LONG)) as shown:
+        shown.wait_for(f"document.getElementById('stream-name').textContent === {LONG!r}")
+        assert "No result yet" not in shown.text("#stream-state")
+        assert shown.page.locator("#streams a[aria-current=true]").inner_text().startswith(LONG)
 
 
-def test_a_link_to_a_stream_that_is_gone_says_so(browser: Browser, served: Served) -> None:
-    with visit(browser, served.server.url, Links("/").stream("renamed")) as seen:
-        seen.wait_for("document.getElementById('gone').innerText.startsWith('There is no stream renamed here')")
-        assert not seen.page.locator("#detail").is_visible()
-        assert seen.barriers() == []
-        seen.page.locator("#streams a").first.click()
-        seen.wait_for("document.getElementById('gone').innerText === ''")
+def test_a_link_to_a_removed_stream_says_so(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url, Links("/").stream("renamed")) as shown:
+        shown.wait_for("document.getElementById('gone').innerText.startsWith('There is no stream renamed here')")
+        assert not shown.page.locator("#detail").is_visible()
+        assert shown.barriers() == []
+        shown.page.locator("#streams a").first.click()
+        shown.wait_for("document.getElementById('gone').innerText === ''")
 
 
-def test_the_chosen_one_of_many_streams_is_in_view_on_a_phone(browser: Browser) -> None:
+def test_the_selected_one_of_many_streams_is_in_view_on_a_phone(browser: Browser) -> None:
     names = tuple(f"model-{number:02}" for number in range(30))
-    made = Served(Watched(names, (50,), ("score", "test")))
-    made.server.start()
+    serving = Served(Watched(names, (50,), ("score", "test")))
+    serving.server.start()
     try:
-        with visit(browser, made.server.url, Links("/").stream("model-17"), width=PHONE) as seen:
-            seen.wait_for("document.querySelectorAll('#streams li').length === 30")
-            assert seen.text("#streams-title") == "30 streams"
-            seen.wait_for(
+        with visit(browser, serving.server.url, Links("/").stream("model-17"), width=PHONE) as shown:
+            shown.wait_for("document.querySelectorAll('#streams li').length === 30")
+            assert shown.text("#streams-title") == "30 streams"
+            shown.wait_for(
                 "document.querySelector('#streams [aria-current]').getBoundingClientRect().bottom"
                 " <= document.querySelector('nav').getBoundingClientRect().bottom"
             )
-            assert seen.page.evaluate("scrollY") == 0
+            assert shown.page.evaluate("scrollY") == 0
     finally:
-        made.server.stop()
+        serving.server.stop()
 
 
-def test_what_is_of_one_instant_is_told_in_its_order(browser: Browser, served: Served) -> None:
+def test_simultaneous_alerts_are_listed_in_order_of_arrival(browser: Browser, served: Served) -> None:
     at_once = [
         replace(ALERT, id=f"at once {i}", severity=severity, window=replace(ALERT.window, end_ms=NOW_MS + 90_000))
         for i, severity in enumerate(("warning", "critical"))
     ]
-    served.tell(*(AlertRaised(replace(alert, since_ms=NOW_MS + 90_000)) for alert in at_once))
-    with visit(browser, served.server.url) as seen:
-        seen.wait_for("document.querySelectorAll('#alerts li').length > 10")
-        assert "worsened, critical" in seen.text("#alerts li:nth-child(1)")
-        assert "started to drift, warning" in seen.text("#alerts li:nth-child(2)")
+    served.observe(*(AlertRaised(replace(alert, since_ms=NOW_MS + 90_000)) for alert in at_once))
+    with visit(browser, served.server.url) as shown:
+        shown.wait_for("document.querySelectorAll('#alerts li').length > 10")
+        assert "worsened, critical" in shown.text("#alerts li:nth-child(1)")
+        assert "started to drift, warning" in shown.text("#alerts li:nth-child(2)")
 
 
-def test_an_alarm_that_follows_another_within_an_instant_is_one_of_its_own(browser: Browser, served: Served) -> None:
+def test_an_alarm_that_follows_another_at_once_is_a_separate_one(browser: Browser, served: Served) -> None:
     at = NOW_MS + 90_000
     states = ("firing", "resolved", "firing")
     alerts = [
         replace(ALERT, id=f"in turn {i}", state=state, since_ms=at, window=replace(ALERT.window, end_ms=at))
         for i, state in enumerate(states)
     ]
-    served.tell(*map(AlertRaised, alerts))
-    with visit(browser, served.server.url) as seen:
-        seen.wait_for("document.querySelectorAll('#alerts li').length > 10")
-        assert "is back to normal" in seen.text("#alerts li:nth-child(2)")
+    served.observe(*map(AlertRaised, alerts))
+    with visit(browser, served.server.url) as shown:
+        shown.wait_for("document.querySelectorAll('#alerts li').length > 10")
+        assert "is back to normal" in shown.text("#alerts li:nth-child(2)")
         for number in (1, 3):
-            assert f"started to drift, {ALERT.severity}" in seen.text(f"#alerts li:nth-child({number})")
+            assert f"started to drift, {ALERT.severity}" in shown.text(f"#alerts li:nth-child({number})")
 
 
-def test_no_script_runs_that_is_not_our_own(browser: Browser, served: Served) -> None:
+def test_no_foreign_script_runs(browser: Browser, served: Served) -> None:
     inline = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
-    with visit(browser, served.server.url) as seen:
-        seen.page.evaluate(inline)
-        assert seen.page.evaluate("window.ran") is None
-        seen.page.evaluate("document.body.setAttribute('style', 'color: red')")
-        assert seen.page.evaluate("getComputedStyle(document.body).color") != "rgb(255, 0, 0)"
-        refused = [complaint for complaint in seen.complaints if "Content Security Policy" in complaint]
-        assert len(refused) == 2, seen.complaints
-        seen.complaints.clear()
+    with visit(browser, served.server.url) as shown:
+        shown.page.evaluate(inline)
+        assert shown.page.evaluate("window.ran") is None
+        shown.page.evaluate("document.body.setAttribute('style', 'color: red')")
+        assert shown.page.evaluate("getComputedStyle(document.body).color") != "rgb(255, 0, 0)"
+        refused = [complaint for complaint in shown.complaints if "Content Security Policy" in complaint]
+        assert len(refused) == 2, shown.complaints
+        shown.complaints.clear()
 
 
-def test_all_is_reached_by_the_keyboard(browser: Browser, served: Served) -> None:
-    with visit(browser, served.server.url) as seen:
-        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
-        press, focused = seen.page.keyboard.press, "document.activeElement"
+def test_everything_is_reachable_by_keyboard(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url) as shown:
+        shown.wait_for("document.querySelectorAll('#streams li').length === 2")
+        press, focused = shown.page.keyboard.press, "document.activeElement"
         press("Tab")
-        assert seen.page.evaluate(f"{focused}.className") == "skip"
+        assert shown.page.evaluate(f"{focused}.className") == "skip"
         press("Tab")
         press("Tab")
         press("Enter")
-        seen.wait_for(f"document.getElementById('stream-name').textContent === {LONG!r}")
-        assert LONG in seen.page.evaluate(f"{focused}.innerText"), "the choice keeps its focus when the page is new"
-        seen.page.keyboard.press("Shift+Tab")
+        shown.wait_for(f"document.getElementById('stream-name').textContent === {LONG!r}")
+        assert LONG in shown.page.evaluate(f"{focused}.innerText"), (
+            "the chosen stream keeps the focus when the page is redrawn"
+        )
+        shown.page.keyboard.press("Shift+Tab")
         press("Enter")
-        seen.wait_for(f"document.getElementById('stream-name').textContent === {HOSTILE!r}")
-        seen.page.locator("input[name=reach]").first.focus()
+        shown.wait_for(f"document.getElementById('stream-name').textContent === {HOSTILE!r}")
+        shown.page.locator("input[name=reach]").first.focus()
         press("ArrowRight")
-        seen.wait_for("document.getElementById('history-note').innerText.startsWith('The lowest')")
+        shown.wait_for("document.getElementById('history-note').innerText.startsWith('The lowest')")
         press("ArrowLeft")
         press("Tab")
-        assert seen.page.evaluate(f"{focused}.id") == "inspect"
-        assert "p < 1e-16" in str(seen.page.evaluate(f"{focused}.getAttribute('aria-valuetext')"))
+        assert shown.page.evaluate(f"{focused}.id") == "inspect"
+        assert "p < 1e-16" in str(shown.page.evaluate(f"{focused}.getAttribute('aria-valuetext')"))
         press("ArrowLeft")
-        assert "p 0.3" in seen.text("#inspected")
-        served.tell(window(61, 0.2))
-        seen.wait_for("document.getElementById('inspect').max === '61'")
-        assert "p 0.3" in seen.text("#inspected"), "what is read off stays, whatever comes"
+        assert "p 0.3" in shown.text("#inspected")
+        served.observe(window(61, 0.2))
+        shown.wait_for("document.getElementById('inspect').max === '61'")
+        assert "p 0.3" in shown.text("#inspected"), "the inspected window stays when others arrive"
         press("Tab")
         press("Enter")
-        seen.wait_for("document.querySelectorAll('#history-rows tr').length === 30")
-        seen.page.locator("#alerts-all").focus()
+        shown.wait_for("document.querySelectorAll('#history-rows tr').length === 30")
+        shown.page.locator("#alerts-all").focus()
         press("Enter")
-        assert seen.page.locator("#alerts li").nth(10).is_visible()
-        assert seen.page.evaluate(f"{focused}.tagName") == "SUMMARY"
+        assert shown.page.locator("#alerts li").nth(10).is_visible()
+        assert shown.page.evaluate(f"{focused}.tagName") == "SUMMARY"
 
 
-def test_a_daemon_that_is_away_is_told_and_comes_back(browser: Browser, served: Served) -> None:
-    with visit(browser, served.server.url, goes_away=True) as seen:
-        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
+def test_a_daemon_that_goes_away_is_reported_until_it_is_back(browser: Browser, served: Served) -> None:
+    with visit(browser, served.server.url, goes_away=True) as shown:
+        shown.wait_for("document.querySelectorAll('#streams li').length === 2")
         served.server.stop()
-        seen.wait_for("document.getElementById('lost').innerText.startsWith('No answer from the daemon since ')")
-        assert seen.barriers() == []
+        shown.wait_for("document.getElementById('lost').innerText.startsWith('No answer from the daemon since ')")
+        assert shown.barriers() == []
         again = Served(Watched(("waves",), (50,), ("score", "test")), port=served.server.port)
         again.server.start()
         try:
-            seen.wait_for("document.getElementById('lost').innerText === ''")
-            assert seen.text("#headline") == "No result yet"
-            assert "not connected yet" in seen.text("#health")
-            assert "needs 50 samples" in seen.text("#history-note")
-            assert seen.barriers() == []
+            shown.wait_for("document.getElementById('lost').innerText === ''")
+            assert shown.text("#headline") == "No result yet"
+            assert "not connected yet" in shown.text("#health")
+            assert "needs 50 samples" in shown.text("#history-note")
+            assert shown.barriers() == []
         finally:
             again.server.stop()
 
@@ -388,39 +390,39 @@ def test_a_daemon_that_is_away_is_told_and_comes_back(browser: Browser, served: 
     ("role", "note", "words"),
     [("score", "#history-note", "Another daemon tests"), ("test", "#scores-note", "Another daemon scores")],
 )
-def test_where_roles_are_apart_each_says_what_the_other_does(
+def test_with_split_roles_each_page_says_what_the_other_daemon_does(
     browser: Browser, role: str, note: str, words: str
 ) -> None:
-    made = Served(Watched(("waves",), (50,), (role,)))
-    made.server.start()
+    serving = Served(Watched(("waves",), (50,), (role,)))
+    serving.server.start()
     try:
-        with visit(browser, made.server.url) as seen:
-            seen.wait_for(f"document.querySelector('{note}').innerText.startsWith({words!r})")
+        with visit(browser, serving.server.url) as shown:
+            shown.wait_for(f"document.querySelector('{note}').innerText.startsWith({words!r})")
     finally:
-        made.server.stop()
+        serving.server.stop()
 
 
-def test_a_page_that_nobody_looks_at_asks_for_nothing(browser: Browser, served: Served) -> None:
-    with visit(browser, "about:blank", "") as seen:
-        seen.url = served.server.url
-        asked: list[str] = []
-        seen.page.on("request", lambda request: asked.append(request.url))
-        seen.page.clock.install()
-        seen.page.goto(served.server.url)
-        look = (
+def test_a_hidden_page_requests_nothing(browser: Browser, served: Served) -> None:
+    with visit(browser, "about:blank", "") as shown:
+        shown.url = served.server.url
+        requested: list[str] = []
+        shown.page.on("request", lambda request: requested.append(request.url))
+        shown.page.clock.install()
+        shown.page.goto(served.server.url)
+        set_hidden = (
             "Object.defineProperty(document, 'hidden', {{value: {}, configurable: true}});"
             "document.dispatchEvent(new Event('visibilitychange'))"
         )
-        seen.wait_for("document.querySelectorAll('#streams li').length === 2")
-        seen.page.evaluate(look.format("true"))
-        before = len(asked)
-        seen.page.clock.run_for(60_000)
-        assert len(asked) == before
-        with seen.page.expect_response("**/api/status"):
-            seen.page.evaluate(look.format("false"))
-        with seen.page.expect_response("**/api/status"):
-            seen.page.clock.run_for(1_500)
-        seen.complaints.clear()
+        shown.wait_for("document.querySelectorAll('#streams li').length === 2")
+        shown.page.evaluate(set_hidden.format("true"))
+        before = len(requested)
+        shown.page.clock.run_for(60_000)
+        assert len(requested) == before
+        with shown.page.expect_response("**/api/status"):
+            shown.page.evaluate(set_hidden.format("false"))
+        with shown.page.expect_response("**/api/status"):
+            shown.page.clock.run_for(1_500)
+        shown.complaints.clear()
 
 
 @pytest.mark.parametrize(
@@ -428,13 +430,13 @@ def test_a_page_that_nobody_looks_at_asks_for_nothing(browser: Browser, served: 
     [(("forward",), "This daemon forwards samples to Kafka"), (("score",), "No result yet")],
 )
 def test_a_daemon_that_tests_nothing_says_so(browser: Browser, roles: tuple[str, ...], headline: str) -> None:
-    made = Served(Watched((), (50,), roles))
-    made.server.start()
+    serving = Served(Watched((), (50,), roles))
+    serving.server.start()
     try:
-        with visit(browser, made.server.url) as seen:
-            seen.wait_for(f"document.getElementById('headline').innerText === {headline!r}")
-            assert "another" in seen.text("#headline-more") or "there" in seen.text("#headline-more")
-            assert seen.barriers() == []
-            assert not seen.page.locator("#detail").is_visible()
+        with visit(browser, serving.server.url) as shown:
+            shown.wait_for(f"document.getElementById('headline').innerText === {headline!r}")
+            assert "another" in shown.text("#headline-more") or "there" in shown.text("#headline-more")
+            assert shown.barriers() == []
+            assert not shown.page.locator("#detail").is_visible()
     finally:
-        made.server.stop()
+        serving.server.stop()

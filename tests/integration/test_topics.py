@@ -1,4 +1,4 @@
-"""Topics on a real broker: made as they should be, refused with the command where they are not."""
+"""Topics on a real broker: created with the right settings, refused with a command where settings are wrong."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def alter(cluster: Cluster, topic: str, **settings: str) -> None:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
 
 
-def test_a_group_that_reads_another_topic_is_waited_for(cluster: Cluster) -> None:
-    """Two daemons of the default group on one cluster took each other's panes for dead letters, and told no drift."""
+def test_a_daemon_waits_while_its_group_reads_another_topic(cluster: Cluster) -> None:
+    """Two daemons of the default group on one cluster took each other's panes for dead letters and reported nothing."""
     cluster.create()
     source = KafkaSource(**cluster.source())
     other = source.model_copy(update={"topic": f"{cluster.topic}-other"})
@@ -31,24 +31,24 @@ def test_a_group_that_reads_another_topic_is_waited_for(cluster: Cluster) -> Non
         admin.create_topics({other.topic: {"num_partitions": 1}}, wait_for_metadata=True)
     alerts = source.topics.alerts
     with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=source.group)) as member:
-        # As roles join: knowing the partitions, and with time, since kafka-python may lose a membership otherwise.
+        # As roles join: knowing the partitions, and with enough time; else kafka-python may lose its membership.
         assert member.partitions_for_topic(other.topic) == {0}
         member.subscribe([other.topic])
         while not member.assignment():
             member.poll(timeout_ms=JOIN_POLL_MS)
-        said = f"group '{source.group}' currently reads {other.topic} for another daemon"
-        with pytest.raises(Unready, match=f"{said}.*give each a source.group of its own"):
+        expected = f"group '{source.group}' currently reads {other.topic} for another daemon"
+        with pytest.raises(Unready, match=f"{expected}.*give each a source.group of its own"):
             Topics(source, alerts, own_group=True).ensure()
         Topics(source, alerts).ensure()
         Topics(other, other.topics.alerts, own_group=True).ensure()
-        (told,) = look_at_topics(source, alerts, own_group=True).complaints
-        assert said in told.what
-        assert not told.refused
+        (complaint,) = look_at_topics(source, alerts, own_group=True).complaints
+        assert expected in complaint.what
+        assert not complaint.refused
         assert not look_at_topics(source, alerts).complaints
     Topics(source, alerts, own_group=True).ensure()
 
 
-def test_topics_are_made_kept_to_and_refused(cluster: Cluster) -> None:
+def test_topics_are_created_reused_and_refused_if_their_settings_are_wrong(cluster: Cluster) -> None:
     source = KafkaSource(**cluster.source())
     alerts = source.topics.alerts
     with pytest.raises(Unready, match="no topic"):
@@ -61,7 +61,7 @@ def test_topics_are_made_kept_to_and_refused(cluster: Cluster) -> None:
     spread = {role: seen.found[name].partitions for role, name in source.topics.model_dump().items()}
     assert spread == {"panes": 3, "state": 3, "windows": 3, "alerts": 1, "dead_letters": 1}
     assert seen.complaints == []
-    Topics(source, alerts).ensure()  # again: nothing is made, nothing refused
+    Topics(source, alerts).ensure()  # again: nothing is created, nothing refused
 
     alter(cluster, source.topics.panes, retention_ms="60000")
     with pytest.raises(SourceError, match=r"retention.ms=60000.*kafka-configs\.sh .* retention.ms=604800000") as error:

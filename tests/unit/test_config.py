@@ -1,4 +1,4 @@
-"""The daemon's configuration: what is accepted, and how each mistake is told."""
+"""The daemon's configuration: what is accepted, and how each mistake is reported."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ KAFKA = {"kind": "kafka", "bootstrap_servers": ["broker:9092"], "topic": "sample
 STREAMS = [{"name": "a", "reference": "bundles/a"}]
 
 
-LAUGHS = "a0: &a0 ha\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
-"""Nine times nine times ... nine."""
+BILLION_LAUGHS = "a0: &a0 ha\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+"""Nested aliases that expand to nine to the power of ten values: "a billion laughs"."""
 
 
 def write(folder: Path, text: str | dict[str, Any]) -> Path:
@@ -50,7 +50,7 @@ def problem(folder: Path, text: str | dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def test_defaults(tmp_path: Path) -> None:
+def test_the_defaults_are_the_documented_ones(tmp_path: Path) -> None:
     loaded = load_config(write(tmp_path, config()))
     assert isinstance(loaded.source, KafkaSource)
     assert loaded.source.topics.panes == "driftwatch.panes"
@@ -94,26 +94,26 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 def test_unknown_keys_name_the_place_and_the_nearest_key(
     tmp_path: Path, change: dict[str, Any], where: str, nearest: str
 ) -> None:
-    told = problem(tmp_path, config(**change))
-    assert f": {where}: unknown key" in told
-    assert f"did you mean {nearest!r}?" in told
-    assert told.startswith(str(tmp_path / "daemon.yaml") + ":")
+    message = problem(tmp_path, config(**change))
+    assert f": {where}: unknown key" in message
+    assert f"did you mean {nearest!r}?" in message
+    assert message.startswith(str(tmp_path / "daemon.yaml") + ":")
 
 
-def test_unknown_key_like_no_other_lists_what_there_is(tmp_path: Path) -> None:
+def test_an_unknown_key_unlike_any_other_lists_the_known_ones(tmp_path: Path) -> None:
     assert "known keys: sizes, step" in problem(tmp_path, config(windows={"zzz": 1}))
 
 
-def test_the_line_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_line(tmp_path: Path) -> None:
     text = "source:\n  kind: kafka\n  bootstrap_servers: [a:1]\n  topic: t\nstreams:\n- name: a\n  reference: b\n"
-    told = problem(tmp_path, text + "  sample_fraction: 1.5\n")
-    assert told.startswith(f"{tmp_path / 'daemon.yaml'}:8: streams[0].sample_fraction: ")
-    assert "less than or equal to 1" in told
-    assert "got 1.5" in told
+    message = problem(tmp_path, text + "  sample_fraction: 1.5\n")
+    assert message.startswith(f"{tmp_path / 'daemon.yaml'}:8: streams[0].sample_fraction: ")
+    assert "less than or equal to 1" in message
+    assert "got 1.5" in message
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"source": {"kind": "kafca"}}, "source: 'kafca' is not a known kind (one of 'kafka', 'http', 'replay')"),
         ({"source": {"topic": "x"}}, "source: 'kind' is missing (one of 'kafka', 'http', 'replay')"),
@@ -167,12 +167,12 @@ def test_the_line_is_named(tmp_path: Path) -> None:
         ({"source": {"kind": "replay", "data": ["x.npy"], "stream": "b"}}, "'b' is not among the streams a"),
     ],
 )
-def test_what_is_not_allowed_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
-    assert told in problem(tmp_path, config(**change))
+def test_invalid_values_are_reported(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    assert message in problem(tmp_path, config(**change))
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"windows": {"sizes": ["5 minutes"]}}, "windows.sizes[0]: '5 minutes' is not a length of time; write it like"),
         ({"windows": {"sizes": [1]}}, "windows.sizes[0]: should be greater than or equal to 2, got 1"),
@@ -184,25 +184,27 @@ def test_what_is_not_allowed_is_told(tmp_path: Path, change: dict[str, Any], tol
         ({"sinks": [{"kind": "alertmanager", "url": 5}]}, "sinks[0].url: should be"),
     ],
 )
-def test_a_value_of_several_kinds_is_told_of_once(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+def test_a_value_that_may_have_several_types_is_reported_once(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     found = problem(tmp_path, config(**change))
-    assert told in found
+    assert message in found
     assert found.count("daemon.yaml:") == 1
 
 
-def test_a_file_for_another_command_is_told_as_that(tmp_path: Path) -> None:
+def test_a_file_for_another_command_is_recognised(tmp_path: Path) -> None:
     training = {"data": {"train": "x.npy"}, "training": {"minutes": 1}}
     assert problem(tmp_path, training).endswith("daemon.yaml: holds data, training (that is for driftwatch train)")
 
 
-def test_a_replay_takes_one_file_as_a_training_does(tmp_path: Path) -> None:
+def test_a_replay_accepts_a_single_file(tmp_path: Path) -> None:
     source = {"kind": "replay", "data": "x.npy", "stream": "a"}
     loaded = load_config(write(tmp_path, config(source=source))).source
     assert isinstance(loaded, ReplaySource)
     assert loaded.data == [tmp_path / "x.npy"]
 
 
-def test_a_replay_with_times_does_not_begin_anew(tmp_path: Path) -> None:
+def test_a_replay_with_times_cannot_loop(tmp_path: Path) -> None:
     source = {"kind": "replay", "data": "x.csv", "stream": "a", "time": "seen"}
     assert load_config(write(tmp_path, config(source=source))).source.time == "seen"
     assert "rows of a loop repeat, and their times with them" in problem(
@@ -215,7 +217,7 @@ FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"server": {"host": "0.0.0.0"}}, "source: anyone who can reach 0.0.0.0 could post samples; set source.token"),
         ({"source": {**HTTP, "port": 9465, "host": "::"}}, "source: anyone who can reach :: could post samples"),
@@ -238,8 +240,8 @@ FORWARD = {"bootstrap_servers": ["broker:9092"], "topic": "samples"}
         ({"source": {**HTTP, "forward": {**FORWARD, "group": "x"}}}, "source.forward.group: unknown key"),
     ],
 )
-def test_what_is_not_allowed_of_http_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
-    assert told in problem(tmp_path, config(**{"source": HTTP, **change}))
+def test_invalid_values_of_an_http_source_are_reported(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    assert message in problem(tmp_path, config(**{"source": HTTP, **change}))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,7 @@ def test_what_is_not_allowed_of_http_is_told(tmp_path: Path, change: dict[str, A
         {"server": {"host": "0.0.0.0"}, "source": {**HTTP, "port": 9465}},
     ],
 )
-def test_samples_by_http_come_from_this_machine_or_by_a_token_unless_it_is_written(
+def test_an_http_source_accepts_other_machines_only_with_a_token_or_explicitly(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     loaded = load_config(write(tmp_path, config(**{"source": HTTP, **change})))
@@ -274,12 +276,14 @@ def test_a_replay_has_no_broker(tmp_path: Path) -> None:
     assert "a replay runs both" in problem(tmp_path, config(source=replay, roles=["score"]))
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors) as caught:
         load_config(write(tmp_path, config(windows={"step": 0}, server={"port": "x"}, speed=3)))
-    told = [str(each) for each in caught.value.problems]
-    assert len(told) == 3
-    assert all(any(place in line for line in told) for place in (": windows.step: ", ": server.port: ", ": speed: "))
+    messages = [str(each) for each in caught.value.problems]
+    assert len(messages) == 3
+    assert all(
+        any(place in line for line in messages) for place in (": windows.step: ", ": server.port: ", ": speed: ")
+    )
     assert caught.value.exit_code == 2
 
 
@@ -298,9 +302,9 @@ class TestVariables:
         assert loaded.server.port == 9000
         assert "'${TOPIC:-samples}-$${x}'" in problem(tmp_path, config(source=source))
 
-    def test_a_missing_one_is_named(self, tmp_path: Path) -> None:
-        told = problem(tmp_path, config(source={**KAFKA, "topic": "${DRIFTWATCH_NO_SUCH}"}))
-        assert "source.topic: the environment variable DRIFTWATCH_NO_SUCH is not set" in told
+    def test_a_missing_variable_is_named(self, tmp_path: Path) -> None:
+        message = problem(tmp_path, config(source={**KAFKA, "topic": "${DRIFTWATCH_NO_SUCH}"}))
+        assert "source.topic: the environment variable DRIFTWATCH_NO_SUCH is not set" in message
 
     def test_cannot_change_the_structure(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NAME", "a\nstreams: []")
@@ -346,7 +350,7 @@ class TestSecrets:
 
 class TestFiles:
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
             ("source: [1, 2\nstreams: 3\n", "daemon.yaml:2:8: is not valid YAML"),
             ("a: 1\n\tb: 2\n", "daemon.yaml:2:1: is not valid YAML"),
@@ -355,16 +359,16 @@ class TestFiles:
             ("source: {}\nstreams: []\nsource: {}\n", "daemon.yaml:3: key 'source' is given twice"),
             ("source: &a {kind: *a}\n", "is nested too deeply, or in itself"),
             ("source: " + "[" * 2_000, "is nested too deeply, or in itself"),
-            (LAUGHS, "daemon.yaml: holds more than 200000 values (use fewer aliases)"),
+            (BILLION_LAUGHS, "daemon.yaml: holds more than 200000 values (use fewer aliases)"),
             ("", "holds nothing, expected keys and values"),
             ("- a\n", "holds a list, expected keys and values"),
             ("a: !!python/object/apply:os.system [id]\n", "is not valid YAML"),
         ],
     )
-    def test_that_are_no_configuration(self, tmp_path: Path, text: str, told: str) -> None:
-        assert told in problem(tmp_path, text)
+    def test_that_hold_no_configuration_are_reported(self, tmp_path: Path, text: str, message: str) -> None:
+        assert message in problem(tmp_path, text)
 
-    def test_that_cannot_be_read(self, tmp_path: Path) -> None:
+    def test_that_cannot_be_read_are_reported(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="no such file"):
             load_config(tmp_path / "none.yaml")
         with pytest.raises(ConfigError, match="is a folder"):
@@ -385,7 +389,7 @@ class TestBudget:
             ("1 per week at 0.5 samples/s", 7 * 43200),
         ],
     )
-    def test_is_samples_between_false_alarms(self, text: str, samples: float) -> None:
+    def test_is_the_number_of_samples_between_false_alarms(self, text: str, samples: float) -> None:
         assert parse_false_alarm_budget(text) == samples
         assert AlertsConfig(false_alarm_budget=text).budget_samples == samples
 
@@ -393,7 +397,7 @@ class TestBudget:
         "text",
         ["", "1e6", "1 per week", "0 per 1e6 samples", "1 per 10 samples", "-1 per 1e6 samples", "1 per 1e400 samples"],
     )
-    def test_refuses_what_is_none(self, text: str) -> None:
+    def test_refuses_other_texts(self, text: str) -> None:
         with pytest.raises(ValueError, match="samples"):
             parse_false_alarm_budget(text)
 
@@ -410,15 +414,15 @@ def test_the_examples_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert loaded.streams or loaded.forwards
 
 
-def test_samples_do_not_leave_unless_it_is_written(tmp_path: Path) -> None:
+def test_samples_are_not_included_in_alerts_by_default(tmp_path: Path) -> None:
     loaded = load_config(write(tmp_path, config()))
     assert (loaded.alerts.examples.count, loaded.alerts.examples.include_samples) == (3, False)
     assert "include_samples" in str(DaemonConfig.model_json_schema())
 
 
-def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_path: Path) -> None:
-    stated = {"url": ["https://a:secret@one:8081", "https://two"], "username": "me", "password": "secret"}
-    loaded = load_config(write(tmp_path, config(source={**KAFKA, "schema_registry": stated})))
+def test_a_schema_registry_may_have_several_addresses_and_shows_no_secret(tmp_path: Path) -> None:
+    registry_config = {"url": ["https://a:secret@one:8081", "https://two"], "username": "me", "password": "secret"}
+    loaded = load_config(write(tmp_path, config(source={**KAFKA, "schema_registry": registry_config})))
     assert isinstance(loaded.source, KafkaSource)
     registry = loaded.source.schema_registry
     assert registry
@@ -426,16 +430,16 @@ def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_pa
     assert "secret" not in repr(loaded)
     options = registry.client_options("here")
     assert (options["auth"], options["timeout"]) == (("me", "secret"), 3.0)
-    for told, words in (
+    for wrong, words in (
         ({"url": "registry:8081"}, "URL scheme"),
         ({"url": "http://a", "username": "me"}, "go together"),
         ({"url": "http://a", "username": "me", "password": "x", "bearer_token": "y"}, "give one"),
     ):
-        assert words in problem(tmp_path, config(source={**KAFKA, "schema_registry": told}))
+        assert words in problem(tmp_path, config(source={**KAFKA, "schema_registry": wrong}))
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("change", "words"),
     [
         (
             {"headers": {"x-key": "hunter2\n"}},
@@ -447,15 +451,17 @@ def test_a_schema_registry_has_one_address_or_several_and_shows_no_secret(tmp_pa
         ({"bearer_token": "hünter"}, "sinks[0].bearer_token: cannot be sent in a header"),
     ],
 )
-def test_what_no_header_can_hold_is_told_and_not_shown(told: dict[str, Any], words: str, tmp_path: Path) -> None:
-    found = problem(tmp_path, config(sinks=[{"kind": "webhook", "url": "http://a", **told}]))
+def test_a_value_that_cannot_be_sent_in_a_header_is_reported_without_showing_it(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    found = problem(tmp_path, config(sinks=[{"kind": "webhook", "url": "http://a", **change}]))
     assert words in found
     assert "hunter" not in found
     assert "hünter" not in found
 
 
 @pytest.mark.parametrize(("password", "words"), [("", "is empty"), ("hunter2\n", "ends with a line break")])
-def test_a_password_that_can_hardly_be_one_is_told_before_brokers_and_servers_refuse_it(
+def test_an_implausible_password_is_reported_before_a_server_refuses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str, words: str
 ) -> None:
     monkeypatch.setenv("PW", password)

@@ -1,4 +1,4 @@
-"""Sinks that take the place of others while alerts come."""
+"""Sinks that are replaced while alerts arrive."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WAIT_S = 20.0
 
 
 class Sink:
-    """A role that takes what is submitted to it; the rest when it is stopped."""
+    """A role that processes what is submitted to it once it is stopped."""
 
     def __init__(self, name: str, number: int = 1, error: Exception | None = None) -> None:
         self.name, self.number = name, number
         self.waiting: list[str] = []
-        self.taken: list[str] = []
+        self.processed: list[str] = []
         self.began, self.ended = threading.Event(), threading.Event()
         self._error = error
 
@@ -32,21 +32,21 @@ class Sink:
         if self._error:
             raise self._error
         stop.wait(WAIT_S)
-        self.taken += self.waiting
+        self.processed += self.waiting
         self.ended.set()
 
 
 def outlets(*sinks: Sink) -> dict[str, Outlet]:
-    """Of sinks that are made from their numbers."""
+    """Outlets of sinks, made from their numbers."""
     return {
         sink.name: Outlet(sink.number, lambda sink=sink: ([sink], [sink]), lambda: None)  # type: ignore[misc]
         for sink in sinks
     }
 
 
-def test_what_an_old_sink_has_is_dealt_with_before_the_new_one_begins() -> None:
-    stays, old, new, stop = Sink("stays"), Sink("changes"), Sink("changes", 2), threading.Event()
-    delivering = Delivering(outlets(stays, old))
+def test_an_old_sink_processes_its_alerts_before_the_new_one_starts() -> None:
+    unchanged, old, new, stop = Sink("stays"), Sink("changes"), Sink("changes", 2), threading.Event()
+    delivering = Delivering(outlets(unchanged, old))
     thread = threading.Thread(target=delivering.run, args=[stop])
     thread.start()
     assert old.began.wait(WAIT_S)
@@ -60,22 +60,22 @@ def test_what_an_old_sink_has_is_dealt_with_before_the_new_one_begins() -> None:
     assert new.began.wait(WAIT_S)
     stop.set()
     thread.join(WAIT_S)
-    # Whatever came when the old one had ended is for the new one.
-    assert (old.taken, new.taken[-2:], stays.taken) == (alerts[:2], alerts[2:], alerts)
+    # Alerts that arrived after the old one had ended are for the new one.
+    assert (old.processed, new.processed[-2:], unchanged.processed) == (alerts[:2], alerts[2:], alerts)
 
 
-def test_what_ends_a_sinks_role_ends_the_role_of_them_all() -> None:
-    fine, failing = Sink("fine"), Sink("failing", error=SinkError("is gone"))
+def test_an_error_in_one_sink_ends_all() -> None:
+    healthy, failing = Sink("fine"), Sink("failing", error=SinkError("is gone"))
     with pytest.raises(SinkError, match="is gone"):
-        Delivering(outlets(fine, failing)).run(threading.Event())
-    assert fine.ended.is_set()
+        Delivering(outlets(healthy, failing)).run(threading.Event())
+    assert healthy.ended.is_set()
 
 
-def test_alerts_that_come_before_a_sink_is_there_or_with_the_end_are_not_lost() -> None:
+def test_alerts_that_arrive_before_a_sink_runs_or_at_the_end_are_not_lost() -> None:
     sink, stop = Sink("late"), threading.Event()
     delivering = Delivering(outlets(sink))
     alert = cast("Announcement", "alert")
     delivering.submit(alert)
     stop.set()
     delivering.run(stop)
-    assert sink.taken == [alert]
+    assert sink.processed == [alert]

@@ -20,20 +20,20 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 COMMANDS = typer.main.get_group(app).commands
 
 
-def told_commands() -> Iterator[tuple[str, str]]:
+def documented_commands() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
         for line in re.findall(r"^ {4}(driftwatch .+)$", text, re.MULTILINE):
             yield page.name, line.split("|")[0]
 
 
-def told_yaml() -> Iterator[tuple[str, str]]:
+def documented_yaml() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         for block in re.findall(r"```yaml\n(.+?)```", page.read_text(), re.DOTALL):
             yield page.name, block
 
 
-@pytest.mark.parametrize(("page", "line"), list(told_commands()))
+@pytest.mark.parametrize(("page", "line"), list(documented_commands()))
 def test_commands_and_their_options_exist(page: str, line: str) -> None:
     words = shlex.split(line, comments=True)[1:]
     assert words[0] in COMMANDS, f"{page}: {line}"
@@ -42,7 +42,7 @@ def test_commands_and_their_options_exist(page: str, line: str) -> None:
     assert not unknown, f"{page}: {line}"
 
 
-@pytest.mark.parametrize(("page", "block"), list(told_yaml()))
+@pytest.mark.parametrize(("page", "block"), list(documented_yaml()))
 def test_configurations_are_accepted(page: str, block: str, tmp_path: Path) -> None:
     del page
     data = yaml.safe_load(block)
@@ -51,13 +51,13 @@ def test_configurations_are_accepted(page: str, block: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_is_linked_is_there(page: Path) -> None:
+def test_linked_files_exist(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    told = {target for page in PAGES for target in re.findall(r"make ([a-z]+)", page.read_text())}
-    assert told
-    assert told <= targets
+    documented = {target for page in PAGES for target in re.findall(r"make ([a-z]+)", page.read_text())}
+    assert documented
+    assert documented <= targets

@@ -1,4 +1,4 @@
-"""Whether memory that was freed is used again without asking the kernel."""
+"""Freed memory is reused without requesting pages from the kernel."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ print(done, found[-1])
 
 
 def pages(**environment: str) -> tuple[bool, int]:
-    """Whether memory was to be kept, and how many pages ten rounds of copying asked the kernel for."""
+    """Whether memory is kept, and how many pages ten rounds of copying requested from the kernel."""
     free = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
-    ran = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", PAGES], env=free | environment, capture_output=True, text=True, check=True, timeout=60
     )
-    done, count = ran.stdout.split()
+    done, count = completed.stdout.split()
     return done == "True", int(count)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_what_is_freed_is_used_again() -> None:
-    """Else each round of 60 MB takes 15,000 pages anew."""
-    kept, asked = pages()
+def test_freed_memory_is_reused() -> None:
+    """Otherwise each round of 60 MB requests 15,000 pages again."""
+    kept, requested = pages()
     assert kept
-    assert asked < 5_000
+    assert requested < 5_000
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
-def test_what_the_environment_states_stays_in_force(name: str) -> None:
-    stated = "glibc.malloc.arena_max=2" if name == "GLIBC_TUNABLES" else "100000"
-    kept, asked = pages(**{name: stated})
+def test_settings_in_the_environment_have_precedence(name: str) -> None:
+    setting = "glibc.malloc.arena_max=2" if name == "GLIBC_TUNABLES" else "100000"
+    kept, requested = pages(**{name: setting})
     assert not kept
-    assert asked > 20_000
+    assert requested > 20_000

@@ -1,4 +1,4 @@
-"""Imports point one way, the way of the data; start-up is quick; modules stay small."""
+"""Imports point one way, that of the data; start-up is fast; modules stay small."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ORDER = (
 )
 PURE = {"flows", "stats"}
 PURE_MAY_IMPORT = {"torch", "numpy", "scipy", "array_api_compat", "driftwatch"}
-CALLERS_MODULES = 150
+MOST_CLIENT_MODULES = 150
 HEAVY = ("torch", "kafka", "scipy", "pyarrow", "matplotlib", "uvicorn", "opentelemetry")
 MOST_LINES = 500
 
@@ -69,35 +69,35 @@ def name_of(path: Path) -> str:
     return ".".join(("driftwatch", *path.relative_to(PACKAGE).with_suffix("").parts))
 
 
-def told(path: Path) -> str:
+def relative_path(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) in ORDER], ids=told)
-def test_a_room_imports_only_rooms_before_it(path: Path) -> None:
+@pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) in ORDER], ids=relative_path)
+def test_a_package_imports_only_packages_before_it(path: Path) -> None:
     own = ORDER.index(room(name_of(path)))
     for module in imported(path):
         if module.startswith("driftwatch."):
-            assert ORDER.index(room(module)) <= own, f"{told(path)} imports {module}"
+            assert ORDER.index(room(module)) <= own, f"{relative_path(path)} imports {module}"
 
 
-def test_every_room_has_its_place() -> None:
+def test_every_package_has_its_place_in_the_order() -> None:
     rooms = {room(name_of(path)) for path in MODULES} - {"__init__", "__main__"}
     assert rooms == set(ORDER)
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) in PURE], ids=told)
-def test_the_mathematics_knows_nothing_of_the_world(path: Path) -> None:
+@pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) in PURE], ids=relative_path)
+def test_the_mathematics_does_no_input_or_output(path: Path) -> None:
     for module in imported(path):
         top = module.split(".")[0]
-        assert top in PURE_MAY_IMPORT | sys.stdlib_module_names, f"{told(path)} imports {module}"
-        assert top not in {"threading", "socket", "pathlib", "time", "os"}, f"{told(path)} imports {module}"
+        assert top in PURE_MAY_IMPORT | sys.stdlib_module_names, f"{relative_path(path)} imports {module}"
+        assert top not in {"threading", "socket", "pathlib", "time", "os"}, f"{relative_path(path)} imports {module}"
 
 
 def test_reading_data_needs_no_torch() -> None:
     for path in MODULES:
         if room(name_of(path)) == "data":
-            assert not [module for module in imported(path) if module.split(".")[0] == "torch"], told(path)
+            assert not [module for module in imported(path) if module.split(".")[0] == "torch"], relative_path(path)
 
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:
@@ -107,13 +107,13 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
 
 
 @pytest.mark.parametrize("module", ["driftwatch.daemon", "driftwatch.api.reference"])
-def test_daemons_and_users_scripts_start_without_what_takes_half_a_second_to_import(module: str) -> None:
+def test_daemons_and_users_scripts_start_without_slow_imports(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('scipy.stats', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
 
 
-def test_the_python_api_is_imported_when_it_is_asked_for() -> None:
+def test_the_python_api_is_imported_lazily() -> None:
     code = f"""
 import sys, driftwatch
 print([m for m in {HEAVY!r} if m in sys.modules], dir(driftwatch) == sorted(driftwatch.__all__))
@@ -123,7 +123,7 @@ print([name for name in driftwatch.__all__ if getattr(driftwatch, name, None) is
     assert done.stdout.splitlines() == ["[] True", "[]"]
 
 
-def test_a_model_s_service_takes_the_client_in_with_the_standard_library_alone() -> None:
+def test_a_service_imports_the_client_with_the_standard_library_alone() -> None:
     code = """
 import sys
 before = set(sys.modules)
@@ -139,14 +139,14 @@ print(sorted(tops - set(sys.stdlib_module_names) - {"driftwatch"}), client.stats
     environment = {"PYTHONPATH": str(PACKAGE.parent)}
     done = subprocess.run(bare, capture_output=True, text=True, check=True, timeout=60, env=environment)
     (imported_modules, *heavy), (foreign, failed) = (line.split() for line in done.stdout.splitlines())
-    assert int(imported_modules) < CALLERS_MODULES
+    assert int(imported_modules) < MOST_CLIENT_MODULES
     assert heavy == ["False", "False"]
     assert (foreign, failed) == ("[]", "1")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=told)
-def test_modules_say_what_they_are_for_and_stay_small(path: Path) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=relative_path)
+def test_modules_have_a_docstring_and_stay_small(path: Path) -> None:
     text = path.read_text()
     if text.strip():
-        assert ast.get_docstring(ast.parse(text)), f"{told(path)} has no docstring"
+        assert ast.get_docstring(ast.parse(text)), f"{relative_path(path)} has no docstring"
     assert len(text.splitlines()) <= MOST_LINES

@@ -1,4 +1,4 @@
-"""How a client proves who it is to brokers that want no password: what is missing, or of no use, is told."""
+"""Authentication at Kafka brokers without a password: missing and superfluous settings are reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEARER = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"source": {**KAFKA, "security": {"oauth_token_file": "t"}}}, "oauth_token_file without a SASL protocol"),
         (
@@ -39,5 +39,5 @@ BEARER = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
         ),
     ],
 )
-def test_what_is_missing_or_of_no_use_is_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
-    assert told in problem(tmp_path, config(**change))
+def test_missing_and_superfluous_settings_are_reported(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    assert message in problem(tmp_path, config(**change))

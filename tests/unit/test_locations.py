@@ -1,4 +1,4 @@
-"""Paths and URLs: told apart, told to people, read and written."""
+"""Paths and URLs: distinguished, printed, read and written."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from driftwatch.locations import RemotePath, files_below, local_file, locate, ma
 
 @pytest.fixture
 def memory() -> str:
-    """A folder in memory of its own."""
+    """A folder in memory that belongs to one test."""
     return f"memory://{uuid.uuid4().hex}"
 
 
-def test_a_url_is_told_from_a_path() -> None:
+def test_a_url_is_distinguished_from_a_path() -> None:
     for url in ("s3://b/k", "memory://a", "https://h/a.csv", "simplecache::s3://b/k", "runs:/1/a"):
         assert isinstance(locate(url), RemotePath), url
     for path in ("a.csv", "/a:b/c", "C:/data", "a/b://c.csv", "~/x", "x:y"):
@@ -28,7 +28,7 @@ def test_a_url_is_told_from_a_path() -> None:
     assert locate(Path("a")) == Path("a")
 
 
-def test_parts_of_a_url() -> None:
+def test_a_url_is_split_into_parts_and_printed_without_secrets() -> None:
     place = RemotePath("https://ann:secret@host/data/a.b.parquet?X-Amz-Signature=secret")
     assert (place.name, place.stem, place.suffix, place.scheme) == ("a.b.parquet", "a.b", ".parquet", "https")
     assert str(place) == "https://host/data/a.b.parquet"
@@ -39,7 +39,7 @@ def test_parts_of_a_url() -> None:
 
 
 @pytest.mark.parametrize("storage", ["memory", "bucket"])
-def test_files_are_written_found_and_read(storage: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_remote_files_are_written_found_and_read(storage: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     root = RemotePath(request.getfixturevalue(storage))
     assert not root.exists()
     for name in ("b/2.csv", "a/1.csv", "a/_marks", ".hidden/3.csv", "a/4.txt"):
@@ -73,7 +73,7 @@ def test_brackets_in_names_stand_for_themselves(bucket: str, tmp_path: Path) -> 
         assert matching_files(folder / "*.csv") == [folder / "a.csv"]
 
 
-def test_files_of_this_machine_are_found_likewise(tmp_path: Path) -> None:
+def test_local_files_are_found_in_the_same_way(tmp_path: Path) -> None:
     for name in ("b/2.csv", "a/1.csv", "a/_marks", ".hidden/3.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -81,7 +81,7 @@ def test_files_of_this_machine_are_found_likewise(tmp_path: Path) -> None:
     assert matching_files(tmp_path / "*/*.csv") == [tmp_path / name for name in (".hidden/3.csv", "a/1.csv", "b/2.csv")]
 
 
-def test_what_is_missing_is_an_os_error(bucket: str) -> None:
+def test_a_missing_file_is_an_os_error(bucket: str) -> None:
     for url in (f"{bucket}/none", "s3://no-such-bucket/none"):
         assert not RemotePath(url).exists()
         with pytest.raises(FileNotFoundError):
@@ -102,7 +102,7 @@ def test_missing_credentials_are_an_os_error(bucket: str, monkeypatch: pytest.Mo
         RemotePath(bucket).exists()
 
 
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"gs://b/k: Please install gcsfs"):
         RemotePath("gs://b/k").exists()
     with pytest.raises(UsageError, match=r"wrong://b/k: is not a URL that can be read"):

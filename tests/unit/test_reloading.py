@@ -1,4 +1,4 @@
-"""Another bundle at a stream's place: taken up if it is sound and fits, else refused, and nothing stops."""
+"""Another bundle at a stream's path: loaded if it is valid and fits, otherwise refused, and nothing stops."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ WAIT_S = 20.0
 
 @dataclass
 class Daemon:
-    """The part of a daemon that is tested, and what it told."""
+    """The part of a daemon that reloads, and the events it reported."""
 
     link: Path
     plans: Plans
     config: DaemonConfig | Exception
     hangup: threading.Event = field(default_factory=threading.Event)
-    told: list[Reloaded] = field(default_factory=list)
-    early: list[bool] = field(default_factory=list)
+    events: list[Reloaded] = field(default_factory=list)
+    announced_before: list[bool] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def observe(self, event: Event) -> None:
         assert isinstance(event, Reloaded)
         with self.changed:
-            self.told.append(event)
+            self.events.append(event)
             self.changed.notify_all()
 
     def announce(self, before: Plan, plan: Plan) -> Callable[[], None]:
-        """Notes whether a plan is told of while the one before is still in force."""
-        return lambda: self.early.append(self.plans.now is before)
+        """Record whether a plan is announced while the one before is still in force."""
+        return lambda: self.announced_before.append(self.plans.now is before)
 
     def reread(self) -> DaemonConfig:
         if isinstance(self.config, Exception):
@@ -54,29 +54,31 @@ class Daemon:
         return self.config
 
     def configure(self, outcome: str, **changes: object) -> str:
-        """Writes another configuration and asks for a look; gives what was told of it."""
+        """Change the configuration and request a reload; returns the detail of its event."""
         now = self.plans.now.config.model_dump()
         self.config = DaemonConfig.model_validate({**now, **changes})
-        return self.hang_up("configuration", outcome).detail
+        return self.request_reload("configuration", outcome).detail
 
     def swing(self, to: Path) -> None:
-        """Lets the stream's place be another bundle, in one step."""
+        """Make the stream's path point to another bundle, atomically."""
         other = self.link.with_name("next")
         other.symlink_to(to)
         other.replace(self.link)
 
-    def hang_up(self, what: str, outcome: str) -> Reloaded:
-        """Asks for a look, and waits for what comes of it: first of the configuration, then of each stream."""
-        before, streams = len(self.told), len(self.plans.now.references)
+    def request_reload(self, what: str, outcome: str) -> Reloaded:
+        """Request a reload, and wait for its result: first of the configuration, then of each stream."""
+        before, streams = len(self.events), len(self.plans.now.references)
         self.hangup.set()
 
-        def asked_for() -> Iterator[Reloaded]:
-            return (each for each in self.told[before:] if each.what == what)
+        def matching() -> Iterator[Reloaded]:
+            return (each for each in self.events[before:] if each.what == what)
 
-        # What comes first may still be of a stream at the look before.
+        # The first event may still belong to a stream in the previous reload.
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.told) > before + min(streams, 1) and any(asked_for()), WAIT_S)
-        found = next(asked_for())
+            assert self.changed.wait_for(
+                lambda: len(self.events) > before + min(streams, 1) and any(matching()), WAIT_S
+            )
+        found = next(matching())
         assert found.outcome == outcome, found
         return found
 
@@ -87,7 +89,7 @@ class Daemon:
 
 @pytest.fixture(scope="module")
 def other(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of another version that does the same."""
+    """A bundle that differs only in its version."""
     return named(bundle, tmp_path_factory.mktemp("others") / "other")
 
 
@@ -100,8 +102,8 @@ def named(bundle: Path, out: Path, schema: ImageSchema | None = None) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calibration has tests of its own, and takes seconds: here a reference is its own standard."""
+def _without_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without calibration, which takes seconds and is tested elsewhere: here a reference is its own standard."""
     standards: dict[str, object] = {}
     monkeypatch.setattr(Standards, "standard", lambda _, reference: standards.setdefault(reference.version, reference))
 
@@ -118,8 +120,8 @@ def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[
         }
     )
     daemon = Daemon(link, Plans(make_plan(config, {"waves": load_references(config)[str(link)]})), config)
-    asked = ReloadRequests(daemon.hangup, daemon.reread)
-    role = Reloading(daemon.plans, "cpu", asked, daemon.announce, daemon.observe)
+    requests = ReloadRequests(daemon.hangup, daemon.reread)
+    role = Reloading(daemon.plans, "cpu", requests, daemon.announce, daemon.observe)
     stop = threading.Event()
     thread = threading.Thread(target=role.run, args=[stop])
     thread.start()
@@ -130,31 +132,33 @@ def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[
         thread.join(WAIT_S)
 
 
-def test_a_hangup_takes_up_what_is_linked_now_and_remembers_what_was(bundle: Path, other: Path, tmp_path: Path) -> None:
+def test_a_hangup_loads_the_linked_bundle_and_earlier_ones_are_remembered(
+    bundle: Path, other: Path, tmp_path: Path
+) -> None:
     with reloading(bundle, tmp_path) as (daemon, _):
         first, plan = daemon.version, daemon.plans.now
-        assert daemon.hang_up("reference", "unchanged").stream == "waves"
+        assert daemon.request_reload("reference", "unchanged").stream == "waves"
         assert daemon.plans.now is plan
         daemon.swing(other)
-        daemon.hang_up("reference", "taken_up")
+        daemon.request_reload("reference", "taken_up")
         assert daemon.version == load_bundle(other).version != first
         assert daemon.plans.now.routes["waves"].scorer.reference.version == daemon.version
         assert daemon.plans.find("waves", first) is plan.references["waves"]
         daemon.swing(bundle)
-        daemon.hang_up("reference", "taken_up")
+        daemon.request_reload("reference", "taken_up")
         assert daemon.plans.now.references["waves"] is plan.references["waves"]
 
 
-def test_the_place_is_watched(bundle: Path, other: Path, tmp_path: Path) -> None:
+def test_the_path_is_watched(bundle: Path, other: Path, tmp_path: Path) -> None:
     with reloading(bundle, tmp_path, watch_s=1) as (daemon, _):
         daemon.swing(other)
         with daemon.changed:
-            assert daemon.changed.wait_for(lambda: daemon.told, WAIT_S)
-        assert (daemon.told[0].outcome, daemon.version) == ("taken_up", load_bundle(other).version)
+            assert daemon.changed.wait_for(lambda: daemon.events, WAIT_S)
+        assert (daemon.events[0].outcome, daemon.version) == ("taken_up", load_bundle(other).version)
 
 
 @pytest.mark.parametrize("kind", ["damaged", "unfit", "missing"])
-def test_what_is_damaged_or_does_not_fit_is_refused_and_the_present_one_stays(
+def test_a_bundle_that_is_damaged_or_does_not_fit_is_refused_and_the_present_one_stays(
     bundle: Path, tmp_path: Path, kind: str
 ) -> None:
     bad = tmp_path / kind
@@ -166,22 +170,20 @@ def test_what_is_damaged_or_does_not_fit_is_refused_and_the_present_one_stays(
     with reloading(bundle, tmp_path) as (daemon, _):
         plan = daemon.plans.now
         daemon.swing(bad)
-        refused = daemon.hang_up("reference", "refused")
+        refused = daemon.request_reload("reference", "refused")
         assert words in refused.detail
         assert str(daemon.link) in refused.detail
         assert daemon.plans.now is plan
         daemon.swing(bundle)
-        daemon.hang_up("reference", "unchanged")
+        daemon.request_reload("reference", "unchanged")
 
 
-def test_a_reference_that_panes_wait_for_is_found_beside_what_is_linked(
-    bundle: Path, other: Path, tmp_path: Path
-) -> None:
-    away = named(bundle, tmp_path / "away" / "third")
+def test_a_reference_that_panes_need_is_found_beside_the_linked_one(bundle: Path, other: Path, tmp_path: Path) -> None:
+    elsewhere = named(bundle, tmp_path / "away" / "third")
     with reloading(other, tmp_path) as (daemon, role):
         sought = named(bundle, other.parent / "fourth")
         version = load_bundle(sought).version
-        role.want("waves", load_bundle(away).version)
+        role.want("waves", load_bundle(elsewhere).version)
         role.want("waves", version)
         deadline = threading.Event()
         for _ in range(200):
@@ -189,7 +191,7 @@ def test_a_reference_that_panes_wait_for_is_found_beside_what_is_linked(
                 break
             deadline.wait(0.1)
         assert daemon.plans.find("waves", version) is not None
-        assert daemon.plans.find("waves", load_bundle(away).version) is None
+        assert daemon.plans.find("waves", load_bundle(elsewhere).version) is None
         assert daemon.version == load_bundle(other).version
 
 
@@ -208,16 +210,16 @@ def test_a_plan_remembers_two_earlier_references_at_most(reference: Reference) -
     assert [each.version for each in plan.earlier["waves"]] == ["c", "b"]
 
 
-def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path, tmp_path: Path) -> None:
+def test_a_new_configuration_takes_effect_as_a_whole(bundle: Path, other: Path, tmp_path: Path) -> None:
     with reloading(bundle, tmp_path) as (daemon, _):
-        with capture_logs() as said:
-            assert daemon.hang_up("configuration", "unchanged").stream == ""
-        assert "configuration unchanged" in [line["event"] for line in said]
+        with capture_logs() as logged:
+            assert daemon.request_reload("configuration", "unchanged").stream == ""
+        assert "configuration unchanged" in [line["event"] for line in logged]
         first = daemon.plans.now
         both = [{"name": "waves", "reference": str(daemon.link)}, {"name": "more", "reference": str(other)}]
         daemon.configure("taken_up", streams=both, alerts={"min_effect": 0.5})
         plan = daemon.plans.now
-        assert daemon.early == [True], "the first that is told of a new stream would be dropped"
+        assert daemon.announced_before == [True], "otherwise the first events of a new stream would be dropped"
         assert list(daemon.plans.streams) == list(plan.routes) == ["waves", "more"]
         assert plan.references["waves"] is first.references["waves"]
         assert plan.routes["waves"].scorer is first.routes["waves"].scorer
@@ -231,25 +233,27 @@ def test_another_configuration_is_taken_up_as_a_whole(bundle: Path, other: Path,
         assert daemon.plans.find("waves", first.references["waves"].version) is not None
 
 
-def test_the_log_says_what_was_taken_up(bundle: Path, other: Path, tmp_path: Path) -> None:
+def test_the_log_says_what_was_loaded(bundle: Path, other: Path, tmp_path: Path) -> None:
     waves = {"name": "waves", "reference": str(tmp_path / "now")}
-    with capture_logs() as said, reloading(bundle, tmp_path) as (daemon, _):
+    with capture_logs() as logged, reloading(bundle, tmp_path) as (daemon, _):
         daemon.configure("taken_up", alerts={"false_alarm_budget": "1 per 1e5 samples"})
         daemon.configure("taken_up", sinks=[{"kind": "log"}], streams=[{**waves, "sample_fraction": 0.5}])
         daemon.configure("taken_up", streams=[waves, *({**waves, "name": f"more {i}"} for i in range(12))])
-        # The look that the configuration brought goes through all streams, and is to be over before the swing.
+        # The reload of the configuration also checks all streams, which must be over before the link changes.
         with daemon.changed:
-            assert daemon.changed.wait_for(lambda: Reloaded("reference", "unchanged", "more 11") in daemon.told, WAIT_S)
+            assert daemon.changed.wait_for(
+                lambda: Reloaded("reference", "unchanged", "more 11") in daemon.events, WAIT_S
+            )
         daemon.swing(other)
-        assert daemon.hang_up("reference", "taken_up").stream == "waves"
-    told = [line for line in said if line["event"].endswith("taken up")]
-    assert [line.get("changed") for line in told][:2] == ["alerts.false_alarm_budget", "sinks, streams.waves"]
-    assert told[2]["changed"].startswith("streams.waves, streams.more 0, ")
-    assert told[2]["changed"].endswith("streams.more 8 and 3 more")
-    assert [line["event"] for line in told][:3] == ["configuration taken up"] * 3
-    assert told[3]["event"] == "references taken up"
+        assert daemon.request_reload("reference", "taken_up").stream == "waves"
+    lines = [line for line in logged if line["event"].endswith("taken up")]
+    assert [line.get("changed") for line in lines][:2] == ["alerts.false_alarm_budget", "sinks, streams.waves"]
+    assert lines[2]["changed"].startswith("streams.waves, streams.more 0, ")
+    assert lines[2]["changed"].endswith("streams.more 8 and 3 more")
+    assert [line["event"] for line in lines][:3] == ["configuration taken up"] * 3
+    assert lines[3]["event"] == "references taken up"
     version = load_bundle(other).version
-    assert told[3]["references"].startswith(f"waves {version}, more 0 {version}, ")
+    assert lines[3]["references"].startswith(f"waves {version}, more 0 {version}, ")
 
 
 @pytest.mark.parametrize(
@@ -261,12 +265,12 @@ def test_the_log_says_what_was_taken_up(bundle: Path, other: Path, tmp_path: Pat
         ({"streams": [{"name": "waves", "reference": "nowhere"}]}, "nowhere"),
     ],
 )
-def test_what_cannot_change_leaves_the_configuration_as_it_was(
+def test_a_forbidden_change_leaves_the_configuration_in_force(
     bundle: Path, tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
     with reloading(bundle, tmp_path) as (daemon, _):
         plan = daemon.plans.now
         assert words in daemon.configure("refused", **changes)
         daemon.config = ConfigError("is not valid YAML", where="daemon.yaml:3")
-        assert "daemon.yaml:3" in daemon.hang_up("configuration", "refused").detail
+        assert "daemon.yaml:3" in daemon.request_reload("configuration", "refused").detail
         assert daemon.plans.now is plan

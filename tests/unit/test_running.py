@@ -1,4 +1,4 @@
-"""What every daemon has, whatever its roles."""
+"""What every daemon does, whatever its roles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from driftwatch.stream.events import Calibrated, ReferenceInUse
 from tests.threads import daemon_of
 
 
-def test_a_hangup_that_came_before_anybody_listened_is_noted() -> None:
+def test_a_hangup_before_the_handler_was_installed_is_noticed() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         signal.raise_signal(signal.SIGHUP)
@@ -32,7 +32,7 @@ def test_a_hangup_that_came_before_anybody_listened_is_noted() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def test_the_collector_walks_seldom_through_what_stays() -> None:
+def test_the_garbage_collector_seldom_traverses_permanent_objects() -> None:
     before = gc.get_threshold()
     try:
         spare_collector()
@@ -50,10 +50,10 @@ def test_the_collector_walks_seldom_through_what_stays() -> None:
         ({"kind": "http"}, {"intake"}),
     ],
 )
-def test_a_role_that_has_not_reached_its_source_yet_is_told_as_one_that_lost_it(
+def test_a_role_that_has_not_yet_reached_its_source_is_reported_as_disconnected(
     source: dict[str, Any], roles: set[str]
 ) -> None:
-    """An alert on 0 says nothing of what is absent."""
+    """An alert on a value of 0 ignores an absent series."""
     config = DaemonConfig.model_validate({"source": source, "streams": [{"name": "a", "reference": "a"}]})
     text = build_monitor(config).metrics.render()[0].decode()
     found = dict(re.findall(r'^driftwatch_source_connected\{role="(.+)"\} (.+)$', text, re.MULTILINE))
@@ -61,14 +61,14 @@ def test_a_role_that_has_not_reached_its_source_yet_is_told_as_one_that_lost_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_is_heeded_while_references_are_calibrated(
+def test_a_stop_during_calibration_takes_effect(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    """Of forty they take minutes, and who stops a daemon kills it after half of one."""
+    """Forty references take minutes to calibrate, and a service manager kills a daemon after half a minute."""
 
     def prepare(_: Daemon) -> None:
         signal.raise_signal(number)
-        pytest.fail("it went on")
+        pytest.fail("it continued")
 
     monkeypatch.setattr(driftwatch.daemon, "configure_logging", lambda *_: None)
     monkeypatch.setattr(Daemon, "prepare", prepare)
@@ -79,8 +79,10 @@ def test_a_stop_is_heeded_while_references_are_calibrated(
 
 
 @pytest.mark.parametrize("roles", [["score"], ["test"]])
-def test_only_who_tests_calibrates(roles: list[str], reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of windows that no bundle has a null of it takes half a minute, for each of a fleet that is to score at once."""
+def test_only_a_daemon_that_tests_calibrates(
+    roles: list[str], reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calibrating windows without a stored null takes half a minute, which a daemon that only scores can skip."""
     simulated: list[str] = []
     procedure = Reference.procedure
 

@@ -1,4 +1,4 @@
-"""What data says cannot steer the terminal of whoever looks at it."""
+"""Data cannot control the terminal of the person who looks at them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ SHOWN = r"\x1b]0;title\x07\x1b[31m\x9b31m\u202egnp\r\x08\x00\udc80"
 MARKED = "[red]a[/red] [link=http://x]b[/link] [/nope] :warning:"
 
 
-def test_what_steers_is_shown_and_all_else_stays() -> None:
+def test_control_characters_are_escaped_and_all_else_stays() -> None:
     assert printable(HOSTILE) == SHOWN
     fine = "Zürich, 東京,\tשלום 👩‍👧\nline"
     assert printable(fine) == fine
 
 
-def in_a_table(console: Console) -> None:
-    made = table(f"T {MARKED}{HOSTILE}", "a")
-    made.add_row(f"{MARKED}{HOSTILE}")
-    console.print(made)
+def print_table(console: Console) -> None:
+    printed_table = table(f"T {MARKED}{HOSTILE}", "a")
+    printed_table.add_row(f"{MARKED}{HOSTILE}")
+    console.print(printed_table)
 
 
 @pytest.mark.parametrize("console", [stdout, stderr])
 @pytest.mark.parametrize(
-    "show", [in_a_table, lambda console: console.print(f"{MARKED}{HOSTILE}")], ids=["table", "line"]
+    "show", [print_table, lambda console: console.print(f"{MARKED}{HOSTILE}")], ids=["table", "line"]
 )
-def test_a_console_shows_texts_as_they_are(
+def test_a_console_prints_markup_and_control_characters_literally(
     console: Callable[[], PlainConsole],
     show: Callable[[Console], None],
     capsys: pytest.CaptureFixture[str],
@@ -46,30 +46,28 @@ def test_a_console_shows_texts_as_they_are(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     show(console())
-    told = "".join(capsys.readouterr())
-    assert f"{MARKED}{SHOWN}" in told
-    assert printable(told) == told
+    output = "".join(capsys.readouterr())
+    assert f"{MARKED}{SHOWN}" in output
+    assert printable(output) == output
 
 
-def test_errors_and_remarks_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_and_remarks_are_printed_literally(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(DataError(HOSTILE, where=MARKED))
     print_remark(HOSTILE)
-    told = capsys.readouterr().err
-    assert told.splitlines()[0].startswith(f"driftwatch: error: {MARKED}: \\x1b]0;title")
-    assert printable(told) == told
+    output = capsys.readouterr().err
+    assert output.splitlines()[0].startswith(f"driftwatch: error: {MARKED}: \\x1b]0;title")
+    assert printable(output) == output
 
 
-def test_a_log_for_people_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_for_people_is_printed_literally(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "console")
     structlog.get_logger("a").warning("dead letter", **{"reason": "\x1b[31mred", "b\x1b": "\x9b31m"})
-    told = capsys.readouterr().err
-    assert r"\x1b[31mred" in told
-    assert printable(told) == told
+    output = capsys.readouterr().err
+    assert r"\x1b[31mred" in output
+    assert printable(output) == output
 
 
-def test_commands_show_the_names_that_they_are_given(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_print_names_literally(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, found in (("calm", waves(60, seed=5)), ("moved", shuffled_rows(waves(60, seed=6)))):
         np.save(tmp_path / f"{name}.npy", found.astype(np.uint8))
     shifted = f"[/nope]\x1b[31m={tmp_path / 'moved.npy'}"

@@ -1,4 +1,4 @@
-"""Python imports this before all else, where its folder is in PYTHONPATH: from then on the wall clock is off."""
+"""Shifts the wall clock: Python imports this module first if its folder is in PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 import time
 from pathlib import Path
 
-FILE = Path(os.environ["DRIFTWATCH_TEST_CLOCK"])
-"""Says by how many seconds; it is read again whenever somebody asks for the time."""
+OFFSET_FILE = Path(os.environ["DRIFTWATCH_TEST_CLOCK"])
+"""Holds the offset in seconds; it is read again at each call."""
 
-right_ns = time.time_ns
+real_time_ns = time.time_ns
 
 
 def time_ns() -> int:
-    """In place of `time.time_ns`."""
-    return right_ns() + int(FILE.read_text()) * 1_000_000_000
+    """Replaces `time.time_ns`."""
+    return real_time_ns() + int(OFFSET_FILE.read_text()) * 1_000_000_000
 
 
 def time_s() -> float:
-    """In place of `time.time`."""
+    """Replaces `time.time`."""
     return time_ns() / 1e9
 
 

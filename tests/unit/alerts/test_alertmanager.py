@@ -1,4 +1,4 @@
-"""Alertmanager, a real one: what fires is shown, grouped, silenced, kept up over outages, and resolved."""
+"""A real Alertmanager: firing alerts are shown, grouped, silenced, kept alive over outages, and resolved."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def upkeep(
     tracer: Tracer = UNTRACED,
 ) -> Iterator[AlertmanagerUpkeep]:
     client = AlertmanagerClient(settings, "alertmanager", LINKS)
-    kept = AlertmanagerUpkeep(client, streams or ("fashion", "flights"), events.append, saved, tracer)
+    upkept = AlertmanagerUpkeep(client, streams or ("fashion", "flights"), events.append, saved, tracer)
     stop = threading.Event()
-    thread = threading.Thread(target=kept.run, args=(stop,))
+    thread = threading.Thread(target=upkept.run, args=(stop,))
     thread.start()
     try:
-        yield kept
+        yield upkept
     finally:
         stop.set()
         thread.join()
@@ -71,7 +71,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAlert
         yield started
 
 
-def shown(alertmanager: RealAlertmanager, stream: str) -> Callable[[], list[dict[str, Any]]]:
+def alerts_of(alertmanager: RealAlertmanager, stream: str) -> Callable[[], list[dict[str, Any]]]:
     return lambda: [each for each in alertmanager.alerts() if each["labels"]["stream"] == stream]
 
 
@@ -80,22 +80,22 @@ class TestReal:
         events: list[Event] = []
         settings = config(alertmanager.url, labels={"team": "vision"}, resend_s=0.5, expires_s=60)
         alert = firing('odd "stream" {é}\\')
-        with upkeep(settings, events, streams=(alert.stream, "flights")) as kept:
-            kept.submit(alert)
-            kept.submit(firing("flights"))
-            (told,) = eventually("alert", shown(alertmanager, alert.stream))
-            assert told["labels"] == {
+        with upkeep(settings, events, streams=(alert.stream, "flights")) as upkept:
+            upkept.submit(alert)
+            upkept.submit(firing("flights"))
+            (shown_alert,) = eventually("alert", alerts_of(alertmanager, alert.stream))
+            assert shown_alert["labels"] == {
                 "alertname": "ModelInputDrift",
                 "stream": alert.stream,
                 "severity": "warning",
                 "reference": "test",
                 "team": "vision",
             }
-            assert told["annotations"]["summary"] == f"WARNING: {alert.stream} drifts, 5.2 nats/sample"
-            assert told["annotations"]["description"] == alert.explanation
-            assert told["annotations"]["p_value"] == "3e-09"
-            assert told["annotations"]["runbook_url"] == LINKS.runbook
-            assert told["generatorURL"].startswith("https://driftwatch.example.com/#stream=odd%20%22stream%22")
+            assert shown_alert["annotations"]["summary"] == f"WARNING: {alert.stream} drifts, 5.2 nats/sample"
+            assert shown_alert["annotations"]["description"] == alert.explanation
+            assert shown_alert["annotations"]["p_value"] == "3e-09"
+            assert shown_alert["annotations"]["runbook_url"] == LINKS.runbook
+            assert shown_alert["generatorURL"].startswith("https://driftwatch.example.com/#stream=odd%20%22stream%22")
             grouped = eventually("groups", lambda: len(alertmanager.groups()) >= 2 and alertmanager.groups())
             assert {group["labels"]["stream"] for group in grouped} == {alert.stream, "flights"}
 
@@ -108,51 +108,53 @@ class TestReal:
             )
             assert [each["labels"]["stream"] for each in silenced] == ["flights"]
 
-            kept.submit(resolved(alert))
-            eventually("resolution", lambda: not shown(alertmanager, alert.stream)())
-            assert shown(alertmanager, "flights")()
-            kept.submit(resolved(firing("flights")))
-            eventually("resolution", lambda: not shown(alertmanager, "flights")())
+            upkept.submit(resolved(alert))
+            eventually("resolution", lambda: not alerts_of(alertmanager, alert.stream)())
+            assert alerts_of(alertmanager, "flights")()
+            upkept.submit(resolved(firing("flights")))
+            eventually("resolution", lambda: not alerts_of(alertmanager, "flights")())
         assert events.count(SinkDelivered("alertmanager")) == 4
         assert not [event for event in events if isinstance(event, SinkFailed)]
 
-    def test_what_fires_outlives_its_expiry_while_it_is_kept_up(self, alertmanager: RealAlertmanager) -> None:
+    def test_an_alert_is_shown_beyond_its_expiry_while_it_is_resent(self, alertmanager: RealAlertmanager) -> None:
         settings = config(alertmanager.url, resend_s=0.2, expires_s=0.8)
         began = time.monotonic()
-        with upkeep(settings, []) as kept:
-            kept.submit(firing())
-            eventually("alert", shown(alertmanager, "fashion"))
-            first = shown(alertmanager, "fashion")()[0]
+        with upkeep(settings, []) as upkept:
+            upkept.submit(firing())
+            eventually("alert", alerts_of(alertmanager, "fashion"))
+            first = alerts_of(alertmanager, "fashion")()[0]
 
             def later() -> bool:
-                # Whenever one looks it is there, the same one, although each message expires within a second.
-                (now,) = shown(alertmanager, "fashion")()
+                # It is always there, and the same one, although each message expires within a second.
+                (now,) = alerts_of(alertmanager, "fashion")()
                 assert (now["startsAt"], now["fingerprint"]) == (first["startsAt"], first["fingerprint"])
                 return time.monotonic() - began > 2.0
 
             eventually("two seconds", later)
-        eventually("expiry, once nothing is heard any more", lambda: not shown(alertmanager, "fashion")())
+        eventually("expiry, once nothing is sent any more", lambda: not alerts_of(alertmanager, "fashion")())
 
-    def test_an_alarm_that_worsens_is_another_series_and_ends_the_first(self, alertmanager: RealAlertmanager) -> None:
-        with upkeep(config(alertmanager.url, resend_s=0.2, expires_s=60), []) as kept:
+    def test_an_alarm_that_worsens_is_another_series_and_resolves_the_first(
+        self, alertmanager: RealAlertmanager
+    ) -> None:
+        with upkeep(config(alertmanager.url, resend_s=0.2, expires_s=60), []) as upkept:
             mild = firing()
-            kept.submit(mild)
-            eventually("alert", shown(alertmanager, "fashion"))
+            upkept.submit(mild)
+            eventually("alert", alerts_of(alertmanager, "fashion"))
             worse = replace(mild, id="2", severity="critical")
-            kept.submit(worse)
-            (told,) = eventually(
+            upkept.submit(worse)
+            (shown_alert,) = eventually(
                 "one critical alert",
                 lambda: (
-                    [each["labels"]["severity"] for each in shown(alertmanager, "fashion")()] == ["critical"]
-                    and shown(alertmanager, "fashion")()
+                    [each["labels"]["severity"] for each in alerts_of(alertmanager, "fashion")()] == ["critical"]
+                    and alerts_of(alertmanager, "fashion")()
                 ),
             )
-            assert told["annotations"]["summary"].startswith("CRITICAL")
-            kept.submit(resolved(worse))
-            eventually("resolution", lambda: not shown(alertmanager, "fashion")())
+            assert shown_alert["annotations"]["summary"].startswith("CRITICAL")
+            upkept.submit(resolved(worse))
+            eventually("resolution", lambda: not alerts_of(alertmanager, "fashion")())
 
 
-def test_an_alertmanager_that_was_away_and_forgot_is_told_again_and_notifies(
+def test_an_alertmanager_that_was_down_and_forgot_is_sent_alerts_again_and_notifies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alertmanager_module, "AWAY_S", 0.0)
@@ -160,16 +162,16 @@ def test_an_alertmanager_that_was_away_and_forgot_is_told_again_and_notifies(
     with receiver(Answer(200)) as pager, running_alertmanager(tmp_path, pager.url) as alertmanager:
         settings = config(alertmanager.url, resend_s=0.5, expires_s=60)
         alertmanager.stop()
-        with upkeep(settings, events) as kept:
-            kept.submit(firing())
+        with upkeep(settings, events) as upkept:
+            upkept.submit(firing())
             eventually("failure", lambda: [event for event in events if isinstance(event, SinkFailed)])
             alertmanager.start()
-            eventually("alert", shown(alertmanager, "fashion"))
+            eventually("alert", alerts_of(alertmanager, "fashion"))
             eventually("page", lambda: pager.received)
             alertmanager.stop()
             alertmanager.start()
-            eventually("alert again", shown(alertmanager, "fashion"))
-            kept.submit(resolved(firing()))
+            eventually("alert again", alerts_of(alertmanager, "fashion"))
+            upkept.submit(resolved(firing()))
             eventually("second page", lambda: orjson.loads(pager.received[-1].body)["status"] == "resolved")
         paged = orjson.loads(pager.received[0].body)
         assert paged["status"] == "firing"
@@ -177,31 +179,31 @@ def test_an_alertmanager_that_was_away_and_forgot_is_told_again_and_notifies(
     assert events.count(SinkDelivered("alertmanager")) == 2
 
 
-def test_what_fires_is_kept_in_a_file_where_no_topic_keeps_it(tmp_path: Path) -> None:
+def test_firing_alerts_are_saved_in_a_file_without_a_topic(tmp_path: Path) -> None:
     saved = tmp_path / "state" / "alertmanager.firing.json"
     with receiver(Answer(200)) as server:
-        with upkeep(config(server.url), [], saved) as kept:
-            kept.submit(firing())
-            kept.submit(firing("flights"))
-            kept.submit(resolved(firing("flights")))
+        with upkeep(config(server.url), [], saved) as upkept:
+            upkept.submit(firing())
+            upkept.submit(firing("flights"))
+            upkept.submit(resolved(firing("flights")))
             eventually("post", lambda: server.received)
         before = len(server.received)
         with upkeep(config(server.url), [], saved):
             eventually("post", lambda: len(server.received) > before)
-        told = {each["labels"]["stream"]: each["endsAt"] for each in orjson.loads(server.received[before].body)}
-        assert set(told) == {"fashion", "flights"}
-        assert told["fashion"] > told["flights"]
+        ends = {each["labels"]["stream"]: each["endsAt"] for each in orjson.loads(server.received[before].body)}
+        assert set(ends) == {"fashion", "flights"}
+        assert ends["fashion"] > ends["flights"]
     saved.write_text("[{}]")
     with pytest.raises(SinkError, match="delete it to start afresh"), upkeep(config("http://127.0.0.1:9"), [], saved):
         pass
 
 
-def test_a_state_that_cannot_be_kept_holds_nothing_up_and_is_kept_when_it_can_be(tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_saved_holds_nothing_up_and_is_saved_later(tmp_path: Path) -> None:
     folder, events = tmp_path / "state", list[Event]()
     saved = folder / "alertmanager.firing.json"
-    with receiver(Answer(200)) as server, upkeep(config(server.url, resend_s=0.1), events, saved) as kept:
+    with receiver(Answer(200)) as server, upkeep(config(server.url, resend_s=0.1), events, saved) as upkept:
         folder.write_text("in the way")
-        kept.submit(firing())
+        upkept.submit(firing())
         eventually("delivery", lambda: SinkDelivered("alertmanager") in events)
         assert SinkFailed("alertmanager", f"{saved}: File exists") in events
         folder.unlink()
@@ -213,26 +215,26 @@ def test_a_state_that_cannot_be_kept_holds_nothing_up_and_is_kept_when_it_can_be
         pass
 
 
-def test_it_says_who_it_is(tmp_path: Path) -> None:
-    for given, sent in (
+def test_requests_are_authenticated(tmp_path: Path) -> None:
+    for credentials, sent in (
         ({"username": "me", "password": "hunter2"}, "Basic bWU6aHVudGVyMg=="),
         ({"bearer_token": "hunter2"}, "Bearer hunter2"),
     ):
-        with receiver(Answer(200)) as server, upkeep(config(f"{server.url}/", **given), []) as kept:
-            kept.submit(firing())
+        with receiver(Answer(200)) as server, upkeep(config(f"{server.url}/", **credentials), []) as upkept:
+            upkept.submit(firing())
             (post,) = eventually("post", lambda server=server: server.received)
         assert post.path == "/hook/api/v2/alerts"
         assert post.headers["authorization"] == sent
-        assert "hunter2" not in repr(kept._client.config)
+        assert "hunter2" not in repr(upkept._client.config)
 
 
-def test_refusals_are_counted_and_tried_again() -> None:
+def test_refusals_are_counted_and_retried() -> None:
     events: list[Event] = []
     with (
         receiver(Answer(400, text="invalid label set"), Answer(200)) as server,
-        upkeep(config(server.url, resend_s=30, expires_s=60), events) as kept,
+        upkeep(config(server.url, resend_s=30, expires_s=60), events) as upkept,
     ):
-        kept.submit(firing())
+        upkept.submit(firing())
         eventually("delivery", lambda: SinkDelivered("alertmanager") in events)
     failed = [event for event in events if isinstance(event, SinkFailed)]
     assert len(failed) == 1
@@ -240,56 +242,56 @@ def test_refusals_are_counted_and_tried_again() -> None:
 
 
 @pytest.mark.parametrize(("away_s", "failures"), [(alertmanager_module.AWAY_S, 0), (0.0, 2)])
-def test_to_be_away_for_a_moment_is_no_failure(monkeypatch: pytest.MonkeyPatch, away_s: float, failures: int) -> None:
-    """The rule on failures called people at night whenever one was updated while something fired."""
+def test_a_short_outage_is_no_failure(monkeypatch: pytest.MonkeyPatch, away_s: float, failures: int) -> None:
+    """The alerting rule on failures paged people at night whenever an Alertmanager was upgraded during an alarm."""
     monkeypatch.setattr(alertmanager_module, "AWAY_S", away_s)
     events: list[Event] = []
     with (
         receiver(Answer(503), Answer(503), Answer(200)) as server,
-        upkeep(config(server.url, resend_s=30, expires_s=60), events) as kept,
+        upkeep(config(server.url, resend_s=30, expires_s=60), events) as upkept,
     ):
-        kept.submit(firing())
+        upkept.submit(firing())
         eventually("delivery", lambda: SinkDelivered("alertmanager") in events)
     assert len([event for event in events if isinstance(event, SinkFailed)]) == failures
 
 
-def test_what_is_refused_keeps_nothing_else_from_being_told() -> None:
+def test_a_refused_batch_does_not_keep_others_from_being_sent() -> None:
     streams = tuple(f"stream-{number}" for number in range(BATCH + 10))
     events: list[Event] = []
     with receiver(Answer(400, text="invalid"), Answer(200)) as server:
         settings = config(server.url, resend_s=30, expires_s=60)
         client = AlertmanagerClient(settings, "alertmanager", LINKS)
-        kept = AlertmanagerUpkeep(client, streams, events.append)
+        upkept = AlertmanagerUpkeep(client, streams, events.append)
         for stream in streams:
-            kept.submit(firing(stream))
+            upkept.submit(firing(stream))
         stop = threading.Event()
         stop.set()
-        kept.run(stop)
+        upkept.run(stop)
         client.close()
     assert [len(orjson.loads(post.body)) for post in server.received] == [BATCH, 10]
     assert any(isinstance(event, SinkFailed) for event in events)
 
 
-def test_nothing_is_told_to_begin_in_the_future() -> None:
+def test_no_alert_starts_in_the_future() -> None:
     with (
         receiver(Answer(200)) as server,
-        upkeep(config(server.url, resend_s=30, expires_s=60), []) as kept,
+        upkeep(config(server.url, resend_s=30, expires_s=60), []) as upkept,
     ):
-        # As of a broker whose clock is an hour ahead.
-        kept.take(firing(ago_s=-3600), int((time.time() + 3600) * 1000))
+        # From a broker whose clock is an hour ahead.
+        upkept.take(firing(ago_s=-3600), int((time.time() + 3600) * 1000))
         (post,) = eventually("post", lambda: server.received)
-        (told,) = orjson.loads(post.body)
-        assert told["startsAt"] <= rfc3339(int(time.time() * 1000)) < told["endsAt"]
+        (shown_alert,) = orjson.loads(post.body)
+        assert shown_alert["startsAt"] <= rfc3339(int(time.time() * 1000)) < shown_alert["endsAt"]
 
 
-def test_each_attempt_to_tell_an_alert_is_in_its_trace_and_what_is_told_again_is_not() -> None:
+def test_the_first_delivery_of_an_alert_is_in_its_trace_and_resends_are_not() -> None:
     announced = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with collector() as endpoint, receiver(Answer(503), Answer(200)) as server:
         tracer = open_tracer(TracingConfig(endpoint=endpoint.url, headers={}))
         settings, events = config(server.url, resend_s=1, expires_s=60), list[Event]()
-        with upkeep(settings, events, tracer=tracer) as kept:
-            kept.submit(replace(firing(), announced_in=announced))
-            eventually("it is told again", lambda: len(server.received) >= 3)
+        with upkeep(settings, events, tracer=tracer) as upkept:
+            upkept.submit(replace(firing(), announced_in=announced))
+            eventually("a resend", lambda: len(server.received) >= 3)
         tracer.close()
         first, second = endpoint.spans("deliver")
     assert [f"00-{span.trace}-{span.parent}-01" for span in (first, second)] == [announced] * 2
@@ -303,7 +305,7 @@ class TestStanding:
         client = AlertmanagerClient(config("http://127.0.0.1:9"), "alertmanager", LINKS)
         return Standing(client.describe, ["fashion"])
 
-    def test_ends_under_the_labels_it_fired_under(self, standing: Standing) -> None:
+    def test_an_alert_ends_under_the_labels_with_which_it_fired(self, standing: Standing) -> None:
         alert = replace(firing(), reference=("old", "1"))
         now_ms = alert.window.end_ms
         standing.take(alert, now_ms)
@@ -312,7 +314,7 @@ class TestStanding:
         assert series.labels["reference"] == "old"
         assert series.ends_ms is not None
 
-    def test_an_end_is_told_for_a_while_and_then_no_more(self, standing: Standing) -> None:
+    def test_an_end_is_sent_for_a_while_and_then_dropped(self, standing: Standing) -> None:
         alert = firing()
         now_ms = alert.window.end_ms + 10_000
         standing.take(alert, now_ms)
@@ -320,7 +322,7 @@ class TestStanding:
         assert len(standing.current(now_ms + RESOLVED_TOLD_MS - 1)) == 1
         assert standing.current(now_ms + RESOLVED_TOLD_MS) == []
 
-    def test_an_alarm_that_comes_back_has_not_ended(self, standing: Standing) -> None:
+    def test_an_alarm_that_fires_again_has_not_ended(self, standing: Standing) -> None:
         alert = firing()
         for each in (alert, resolved(alert), replace(alert, id="3")):
             standing.take(each, alert.window.end_ms + 10_000)
@@ -342,6 +344,6 @@ class TestStanding:
         assert series.labels["severity"] == "warning"
         assert (series.starts_ms, series.ends_ms) == (alert.window.end_ms, alert.window.end_ms + 2_000)
 
-    def test_streams_that_nobody_watches_are_left_out(self, standing: Standing) -> None:
+    def test_unwatched_streams_are_ignored(self, standing: Standing) -> None:
         assert not standing.take(firing("gone"), 0)
         assert standing.current(0) == []

@@ -1,4 +1,4 @@
-"""Mail, by a real SMTP server: encrypted, authenticated, threaded, and sent once to each who can be reached."""
+"""Mail through a real SMTP server: encrypted, authenticated, threaded, and sent once to each reachable recipient."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from driftwatch.config import EmailSinkConfig
 from driftwatch.errors import SinkError
 
 LINKS = Links("https://driftwatch.example.com/", "https://wiki.example.com/drift")
-GONE, BUSY = "550 no such user", "451 greylisted, come back later"
+UNKNOWN_USER, BUSY = "550 no such user", "451 greylisted, come back later"
 
 
 class Mailbox:
-    """Keeps mails; refuses whom it is told to, some of them only at first."""
+    """Keeps mails; refuses the addresses in `refusals`, permanently or a number of times."""
 
     def __init__(self) -> None:
         self.mails: list[tuple[list[str], bytes]] = []
@@ -59,15 +59,15 @@ class Mailbox:
         return found
 
 
-def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
-    right = isinstance(given, LoginPassword) and (given.login, given.password) == (b"me", b"hunter2")
-    return AuthResult(success=right, handled=False)
+def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: Any) -> AuthResult:
+    correct = isinstance(login, LoginPassword) and (login.login, login.password) == (b"me", b"hunter2")
+    return AuthResult(success=correct, handled=False)
 
 
 @contextmanager
 def server(mailbox: Mailbox, **options: Any) -> Iterator[int]:
     controller = Controller(mailbox, hostname="127.0.0.1", port=0, **options)
-    # aiosmtpd connects to itself once when it starts, but neither to a port that the system chose nor by TLS.
+    # At its start aiosmtpd connects to itself, but neither to a port chosen by the system nor with TLS.
     controller._trigger_server = lambda: socket.create_connection(_address(controller)).close()  # type: ignore[method-assign]
     controller.start()
     try:
@@ -99,11 +99,11 @@ def mailbox() -> Mailbox:
     return Mailbox()
 
 
-def deliver(made: EmailSink, alert: Any = None) -> None:
-    made.deliver(alert or sample_alert(), threading.Event())
+def deliver(email_sink: EmailSink, alert: Any = None) -> None:
+    email_sink.deliver(alert or sample_alert(), threading.Event())
 
 
-def test_a_mail_reads_well_as_text_as_html_and_as_a_picture(mailbox: Mailbox) -> None:
+def test_a_mail_has_a_text_an_html_and_a_picture(mailbox: Mailbox) -> None:
     alert = replace(sample_alert("critical"), stream="flights <b>é", explanation="<script>x</script> moved\nfar")
     with server(mailbox) as port:
         deliver(sink(port), alert)
@@ -120,15 +120,15 @@ def test_a_mail_reads_well_as_text_as_html_and_as_a_picture(mailbox: Mailbox) ->
     assert "&lt;script&gt;x&lt;/script&gt; moved" in page.get_content()
     (picture,) = [part for part in mail.walk() if part.get_content_type() == "image/png"]
     assert picture["Content-ID"].strip("<>") in page.get_content()
-    drawn = Image.open(io.BytesIO(picture.get_payload(decode=True)))
-    assert drawn.size == (224, 224)
+    image = Image.open(io.BytesIO(picture.get_payload(decode=True)))
+    assert image.size == (224, 224)
     darkest = min(
-        (drawn.getpixel((32 * column + 16, 32 * row + 16))[1], row, column) for row in range(7) for column in range(7)
+        (image.getpixel((32 * column + 16, 32 * row + 16))[1], row, column) for row in range(7) for column in range(7)
     )
     assert darkest[1:] == (3, 5)
 
 
-def test_the_same_alert_is_the_same_mail_and_its_end_answers_it() -> None:
+def test_the_same_alert_gives_the_same_mail_and_its_resolution_answers_it() -> None:
     alert = sample_alert()
     worse, end = replace(alert, id="2", severity="critical"), sample_resolution(alert)
     worse = replace(worse, window=replace(worse.window, end_ms=worse.window.end_ms + 1))
@@ -176,32 +176,30 @@ class TestEncrypted:
             server(mailbox, authenticator=authenticate, auth_required=True, **options),
         )
 
-    def test_it_logs_in(self, mailbox: Mailbox, secure: Callable[[Mailbox], Any], ca_file: str) -> None:
+    def test_it_authenticates(self, mailbox: Mailbox, secure: Callable[[Mailbox], Any], ca_file: str) -> None:
         encryption, running = secure(mailbox)
         with running as port:
-            given = {"encryption": encryption, "ca_file": ca_file, "username": "me"}
-            deliver(sink(port, **given, password="hunter2"))
+            login = {"encryption": encryption, "ca_file": ca_file, "username": "me"}
+            deliver(sink(port, **login, password="hunter2"))
             with pytest.raises(SinkError, match=r"535 .*check its sender, username and password") as caught:
-                deliver(sink(port, **given, password="hunter3"))
+                deliver(sink(port, **login, password="hunter3"))
             assert "hunter3" not in str(caught.value)
         assert len(mailbox.mails) == 1
 
-    def test_a_server_that_cannot_be_trusted_is_told_nothing(
-        self, mailbox: Mailbox, secure: Callable[[Mailbox], Any]
-    ) -> None:
+    def test_nothing_is_sent_to_an_untrusted_server(self, mailbox: Mailbox, secure: Callable[[Mailbox], Any]) -> None:
         encryption, running = secure(mailbox)
         with running as port, pytest.raises(SinkError, match="CERTIFICATE_VERIFY_FAILED"):
             deliver(sink(port, encryption=encryption, username="me", password="hunter2", max_attempts=1))
         assert mailbox.mails == []
 
-    def test_a_server_without_starttls_is_told_nothing(self, mailbox: Mailbox) -> None:
+    def test_nothing_is_sent_to_a_server_without_starttls(self, mailbox: Mailbox) -> None:
         with server(mailbox) as port, pytest.raises(SinkError, match="check its encryption"):
             deliver(sink(port, encryption="starttls", username="me", password="hunter2"))
         assert mailbox.mails == []
 
 
 class TestRefused:
-    def test_addresses_that_the_server_does_not_take_are_told(self, mailbox: Mailbox) -> None:
+    def test_addresses_that_the_server_cannot_handle_are_reported(self, mailbox: Mailbox) -> None:
         with (
             server(mailbox, enable_SMTPUTF8=False) as port,
             pytest.raises(SinkError, match=r"SMTPUTF8.*that its addresses are ASCII"),
@@ -209,25 +207,27 @@ class TestRefused:
             deliver(sink(port, to=["team@exämple.com"]))
         assert mailbox.mails == []
 
-    def test_one_who_is_refused_for_good_is_told_of_and_the_others_get_it_once(self, mailbox: Mailbox) -> None:
-        mailbox.refusals = {"team@example.com": [GONE]}
+    def test_a_permanently_refused_recipient_is_reported_and_the_others_get_the_mail_once(
+        self, mailbox: Mailbox
+    ) -> None:
+        mailbox.refusals = {"team@example.com": [UNKNOWN_USER]}
         with server(mailbox) as port, pytest.raises(SinkError, match=r"refused for 1 of 2 .* team@example.com: 550"):
             deliver(sink(port))
         assert [to for to, _ in mailbox.mails] == [["on-call@example.com"]]
 
-    def test_one_who_is_refused_for_now_is_tried_again_alone(self, mailbox: Mailbox) -> None:
+    def test_a_temporarily_refused_recipient_alone_is_retried(self, mailbox: Mailbox) -> None:
         mailbox.refusals = {"team@example.com": [BUSY]}
         with server(mailbox) as port:
             deliver(sink(port))
         assert [to for to, _ in mailbox.mails] == [["on-call@example.com"], ["team@example.com"]]
 
-    def test_all_may_be_refused(self, mailbox: Mailbox) -> None:
-        mailbox.refusals = {"team@example.com": [GONE], "on-call@example.com": [GONE]}
+    def test_all_recipients_may_be_refused(self, mailbox: Mailbox) -> None:
+        mailbox.refusals = {"team@example.com": [UNKNOWN_USER], "on-call@example.com": [UNKNOWN_USER]}
         with server(mailbox) as port, pytest.raises(SinkError, match="refused for 2 of 2"):
             deliver(sink(port))
         assert mailbox.mails == []
 
 
-def test_a_server_that_is_down_is_tried_again_and_given_up_in_the_end() -> None:
+def test_a_server_that_is_down_is_retried_a_limited_number_of_times() -> None:
     with pytest.raises(SinkError, match=r"sink email: ConnectionRefusedError: .*, after 2 attempts"):
         deliver(sink(9, max_attempts=2))

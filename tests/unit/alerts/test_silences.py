@@ -1,4 +1,4 @@
-"""Every sink tells of a stream that stopped, beside what it tells of drift."""
+"""Every sink reports a stream that stopped, as it does drift."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ HEARD = replace(SILENT, id="2", state="resolved", end_ms=BEGAN_MS + 4_000_000, o
 
 
 @pytest.mark.parametrize("alert", [SILENT, HEARD, replace(SILENT, stream=NASTY)])
-def test_messages_are_as_documented(alert: QuietAlert) -> None:
+def test_messages_match_the_receivers_documentation(alert: QuietAlert) -> None:
     valid(SLACK, slack_message(alert, LINKS))
     valid(TEAMS, teams_message(alert, LINKS))
     valid(PAGERDUTY, trigger(alert))
 
 
-def test_words_say_since_when_and_what_to_look_at() -> None:
-    told = compose(SILENT, LINKS)
-    assert told.title == "WARNING: fashion is silent, nothing since 2023-11-14 22:13:20 UTC"
-    assert told.facts["Last sample"] == "2023-11-14 22:13:20 UTC; requests/2 offset 17"
+def test_the_text_says_since_when_and_where_to_look() -> None:
+    message = compose(SILENT, LINKS)
+    assert message.title == "WARNING: fashion is silent, nothing since 2023-11-14 22:13:20 UTC"
+    assert message.facts["Last sample"] == "2023-11-14 22:13:20 UTC; requests/2 offset 17"
     assert compose(HEARD, LINKS).title == "RESOLVED: fashion, after 1 h 6 min of silence"
     assert SILENT.explanation == "no sample for more than 10 min, the last at requests/2 offset 17"
 
 
-def test_silence_and_drift_of_one_stream_are_two_incidents() -> None:
+def test_silence_and_drift_of_one_stream_are_separate_incidents() -> None:
     drift = replace(sample_alert(), stream="fashion")
     keys = [valid(PAGERDUTY, trigger(each))["dedup_key"] for each in (drift, SILENT, HEARD)]
     assert len(set(keys)) == 2
@@ -58,7 +58,7 @@ def test_silence_and_drift_of_one_stream_are_two_incidents() -> None:
     client.close()
 
 
-def test_the_end_answers_the_mail() -> None:
+def test_the_end_of_a_silence_answers_its_mail() -> None:
     silent, heard = (write_mail(each, LINKS, "a@example.com", ["b@example.com"]) for each in (SILENT, HEARD))
     assert silent["References"] is None
     assert heard["In-Reply-To"] == silent["Message-ID"]
@@ -66,7 +66,7 @@ def test_the_end_answers_the_mail() -> None:
     assert write_mail(drift, LINKS, "a@example.com", ["b@example.com"])["Message-ID"] != silent["Message-ID"]
 
 
-def test_it_is_posted_and_logged() -> None:
+def test_a_silence_is_posted_and_logged() -> None:
     body, content_type = sink("http://127.0.0.1:9").write(SILENT)
     assert content_type == "application/cloudevents+json"
     assert b"io.driftwatch.quiet.v1" in body

@@ -1,4 +1,4 @@
-"""The sinks of a configuration: names, what `driftwatch check` tells of them, and a test alert through each."""
+"""The sinks of a configuration: their names, what `driftwatch check` says of them, and a test alert through each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def names(sinks: list[dict[str, Any]]) -> list[str]:
     return [name for name, _ in named_sinks(one_by_one(loaded(sinks).sinks))]
 
 
-def test_every_sink_has_a_name_of_its_own() -> None:
+def test_every_sink_has_a_unique_name() -> None:
     alertmanager = {"kind": "alertmanager", "url": ["http://a:9093", "http://b:9093"]}
     webhook = {"kind": "webhook", "url": "http://x"}
     assert names([MAIL, webhook, SLACK, {"kind": "log"}]) == ["email", "webhook", "slack", "log"]
@@ -55,7 +55,7 @@ def test_every_sink_has_a_name_of_its_own() -> None:
         loaded([{**MAIL, "name": "slack"}, SLACK])
 
 
-def test_they_are_built_by_their_kind() -> None:
+def test_sinks_are_built_according_to_their_kind() -> None:
     sinks = build_sinks(loaded([MAIL, SLACK, {"kind": "log"}, {"kind": "alertmanager", "url": "http://a:9093"}]))
     assert [type(sink).__name__ for sink in sinks.each] == ["EmailSink", "WebhookSink", "LogSink"]
     assert [client.name for client in sinks.kept_up] == ["alertmanager"]
@@ -63,7 +63,7 @@ def test_they_are_built_by_their_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sink", "told"),
+    ("sink", "message"),
     [
         ({**SLACK, "template": "pagerduty"}, "needs a routing_key"),
         ({**SLACK, "routing_key": "hunter2"}, "no other template takes one"),
@@ -85,21 +85,21 @@ def test_they_are_built_by_their_kind() -> None:
         ({**MAIL, "password": "hunter2"}, "username and password go together"),
     ],
 )
-def test_mistakes_are_told_and_secrets_are_not(tmp_path: Path, sink: dict[str, Any], told: str) -> None:
+def test_mistakes_are_reported_without_secrets(tmp_path: Path, sink: dict[str, Any], message: str) -> None:
     path = tmp_path / "daemon.yaml"
     path.write_text(yaml.safe_dump(config([sink])))
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "hunter2" not in str(caught.value).replace("ftp://hunter2", "")
 
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    # References take seconds to make and to calibrate, and say nothing of sinks.
+    # References take seconds to make and to calibrate, and sinks do not depend on them.
     monkeypatch.setattr("driftwatch.daemon.load_references", lambda _: {})
-    for of_references in ("_require_fit", "_streams"):
-        monkeypatch.setattr(f"driftwatch.cli.check.{of_references}", lambda *_: [])
+    for reference_check in ("_require_fit", "_streams"):
+        monkeypatch.setattr(f"driftwatch.cli.check.{reference_check}", lambda *_: [])
 
     def run(sinks: list[dict[str, Any]], *options: str) -> Result:
         np.save(tmp_path / "stream.npy", np.zeros((10, 8, 8), dtype=np.uint8))
@@ -110,7 +110,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
     return run
 
 
-def test_check_tells_of_each_sink_without_its_secrets(check: Callable[..., Result]) -> None:
+def test_check_shows_each_sink_without_its_secrets(check: Callable[..., Result]) -> None:
     alertmanager = {"kind": "alertmanager", "url": ["http://me:hunter2@a:9093/x", "http://b:9093"]}
     done = check([MAIL, SLACK, alertmanager], "--format", "json")
     assert done.exit_code == 0, done.output
@@ -123,7 +123,7 @@ def test_check_tells_of_each_sink_without_its_secrets(check: Callable[..., Resul
     assert "hunter2" not in done.output
 
 
-def test_a_test_alert_in_the_log_does_not_get_into_the_json(check: Callable[..., Result]) -> None:
+def test_a_logged_test_alert_does_not_get_into_the_json(check: Callable[..., Result]) -> None:
     done = check([{"kind": "log"}], "--send-test-alert", "--format", "json")
     assert [sink["name"] for sink in json.loads(done.stdout)["sinks"]] == ["log"]
     assert "this was a test" in done.stderr

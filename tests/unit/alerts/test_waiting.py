@@ -1,4 +1,4 @@
-"""Alerts of a daemon without Kafka: none is forgotten over a restart, and none is told twice for being raised twice."""
+"""Alerts of a daemon without Kafka: none is lost by a restart, and none is sent twice because it was raised twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESOLVED = sample_resolution(FIRING)
 
 
 def stopped_delivery(url: str, saved: Path, *alerts: announcement.Announcement) -> None:
-    """A daemon that is stopped: what waits is tried once."""
+    """Run a daemon's delivery that is stopped at once: each waiting alert is tried once."""
     sink = WebhookSink(WebhookSinkConfig(kind="webhook", url=url), "webhook", Links("", ""), ["warning"])
     with closing(sink):
         delivery = QueueDelivery(sink, lambda event: None, saved)
@@ -35,12 +35,12 @@ def stopped_delivery(url: str, saved: Path, *alerts: announcement.Announcement) 
         delivery.run(stop)
 
 
-def test_what_was_not_delivered_is_delivered_after_a_restart(tmp_path: Path) -> None:
+def test_undelivered_alerts_are_delivered_after_a_restart(tmp_path: Path) -> None:
     saved = tmp_path / "webhook.undelivered.jsonl"
     with receiver(Answer(503), Answer(204)) as server:
         stopped_delivery(server.url, saved, FIRING, RESOLVED)
         assert len(server.received) == 1
-        # A replay that was killed before its state was kept raises the same alert again.
+        # A replay that was killed before it saved its state raises the same alert again.
         stopped_delivery(server.url, saved, FIRING)
         stopped_delivery(server.url, saved)
     bodies = [each.body for each in server.received]
@@ -52,14 +52,14 @@ def test_a_full_disk_holds_up_no_alert(tmp_path: Path) -> None:
     waiting.add(FIRING)
     with full_disk(len(announcement.encode(FIRING)) + 100):
         assert waiting.add(RESOLVED)
-        assert not waiting.add(sample_alert(at_ms=1)), "there is room for two"
-        again = Waiting(2, tmp_path / "alerts")
-        assert (len(waiting), len(again)) == (2, 1)
+        assert not waiting.add(sample_alert(at_ms=1)), "the limit is two"
+        reopened = Waiting(2, tmp_path / "alerts")
+        assert (len(waiting), len(reopened)) == (2, 1)
     waiting.done()
     assert Waiting(2, tmp_path / "alerts").first(0.0) == RESOLVED
 
 
-def test_what_waits_is_the_same_after_a_restart_at_any_point(tmp_path: Path) -> None:
+def test_waiting_alerts_are_the_same_after_a_restart_at_any_point(tmp_path: Path) -> None:
     path, alerts = tmp_path / "alerts", [sample_alert(at_ms=number) for number in range(12)]
     waiting, left = Waiting(100, path), list[announcement.Announcement]()
     for number, alert in enumerate(alerts):
@@ -68,48 +68,48 @@ def test_what_waits_is_the_same_after_a_restart_at_any_point(tmp_path: Path) -> 
         for _ in range(number % 3):
             waiting.done()
             left.pop(0)
-        assert _kept(path) == left
+        assert _alerts_in(path) == left
     while left:
         waiting.done()
         left.pop(0)
-        assert _kept(path) == left
+        assert _alerts_in(path) == left
     assert path.read_bytes() == b""
 
 
-def _kept(path: Path) -> list[announcement.Announcement]:
-    again, found = Waiting(100, path.rename(path.with_suffix(".copy"))), list[announcement.Announcement]()
+def _alerts_in(path: Path) -> list[announcement.Announcement]:
+    reopened, found = Waiting(100, path.rename(path.with_suffix(".copy"))), list[announcement.Announcement]()
     content = path.with_suffix(".copy").read_bytes()
-    while (first := again.first(0.0)) is not None:
+    while (first := reopened.first(0.0)) is not None:
         found.append(first)
-        again.done()
+        reopened.done()
     path.write_bytes(content)
     return found
 
 
-def test_a_backlog_is_not_written_again_with_each_alert(tmp_path: Path) -> None:
+def test_adding_an_alert_does_not_rewrite_the_file(tmp_path: Path) -> None:
     path = tmp_path / "alerts"
     waiting = Waiting(100, path)
     waiting.add(sample_alert(at_ms=0))
-    begun = path.stat().st_ino
+    inode = path.stat().st_ino
     for number in range(1, 20):
         waiting.add(sample_alert(at_ms=number))
-    assert path.stat().st_ino == begun
+    assert path.stat().st_ino == inode
 
 
 @pytest.mark.parametrize("cut", [1, 40])
-def test_a_line_that_was_cut_off_with_the_power_is_left_out(tmp_path: Path, cut: int) -> None:
+def test_a_line_truncated_by_a_power_failure_is_skipped(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "alerts"
     waiting = Waiting(100, path)
     waiting.add(FIRING)
     waiting.add(RESOLVED)
     path.write_bytes(path.read_bytes()[: -1 - cut])
-    again = Waiting(100, path)
-    assert (len(again), again.first(0.0)) == (1, FIRING)
-    again.add(RESOLVED)
+    reopened = Waiting(100, path)
+    assert (len(reopened), reopened.first(0.0)) == (1, FIRING)
+    reopened.add(RESOLVED)
     assert len(Waiting(100, path)) == 2
 
 
-def test_a_file_of_an_older_driftwatch_is_read(tmp_path: Path) -> None:
+def test_a_file_of_an_older_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "alerts"
     path.write_bytes(b"\n".join(map(announcement.encode, (FIRING, RESOLVED))))
     assert len(Waiting(2, path)) == 2

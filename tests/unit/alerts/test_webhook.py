@@ -1,4 +1,4 @@
-"""Webhooks: what Slack, Teams and PagerDuty document is what they are sent; what may work later is tried again."""
+"""Webhooks: messages are as Slack, Teams and PagerDuty document them; failures that may be temporary are retried."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.receiver import Answer, receiver
 LINKS = Links("https://driftwatch.example.com/", "https://wiki.example.com/drift?a=1&b=2")
 NASTY = "<!channel> <@U1|x> & *bold* _it_ `code` [a](https://evil.example) # h\n1. x \\"
 
-# What https://docs.slack.dev/reference/block-kit says of the blocks that are used.
+# From https://docs.slack.dev/reference/block-kit, for the blocks that are used.
 SLACK_TEXT = {
     "type": "object",
     "required": ["type", "text"],
@@ -109,7 +109,7 @@ SLACK = {
     },
 }
 
-# What Microsoft says of messages to Teams, and https://adaptivecards.io/explorer of RichTextBlock (since 1.2).
+# From Microsoft's documentation of Teams messages, and https://adaptivecards.io/explorer for RichTextBlock (since 1.2).
 TEAMS = {
     "type": "object",
     "required": ["type", "attachments"],
@@ -201,7 +201,7 @@ TEAMS = {
 }
 TEAMS_BYTES = 28 * 1024
 
-# What https://developer.pagerduty.com/docs/events-api-v2/trigger-events says.
+# From https://developer.pagerduty.com/docs/events-api-v2/trigger-events.
 PAGERDUTY = {
     "type": "object",
     "required": ["routing_key", "event_action"],
@@ -263,10 +263,10 @@ names = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, ma
 
 
 @settings(max_examples=20, deadline=None)
-@given(stream=names, explanation=st.one_of(st.text(max_size=9_000), st.just(NASTY * 200)), back=st.booleans())
-def test_whatever_a_stream_is_called_messages_are_as_documented(stream: str, explanation: str, back: bool) -> None:
+@given(stream=names, explanation=st.one_of(st.text(max_size=9_000), st.just(NASTY * 200)), resolves=st.booleans())
+def test_messages_are_as_documented_for_any_stream_name(stream: str, explanation: str, resolves: bool) -> None:
     alert = replace(sample_alert(), stream=stream, explanation=explanation, severity="a" * 32)
-    alert = sample_resolution(alert) if back else alert
+    alert = sample_resolution(alert) if resolves else alert
     for links in (LINKS, Links()):
         valid(SLACK, slack_message(alert, links))
         card = teams_message(alert, links)
@@ -277,7 +277,7 @@ def test_whatever_a_stream_is_called_messages_are_as_documented(stream: str, exp
         assert len(event) <= PAGERDUTY_BYTES
 
 
-def test_slack_takes_nothing_of_a_stream_for_its_own_markup() -> None:
+def test_slack_interprets_nothing_in_a_stream_as_markup() -> None:
     body = slack_message(replace(sample_alert(), stream=NASTY, explanation=NASTY), LINKS).decode()
     assert "<!channel>" not in body
     assert "<@U1" not in body
@@ -285,7 +285,7 @@ def test_slack_takes_nothing_of_a_stream_for_its_own_markup() -> None:
     assert "<https://wiki.example.com/drift?a=1&amp;b=2|Runbook>" in body
 
 
-def test_teams_is_given_no_markdown() -> None:
+def test_teams_gets_no_markdown() -> None:
     card = orjson.loads(teams_message(replace(sample_alert(), explanation=NASTY), LINKS))
     body = card["attachments"][0]["content"]["body"]
     assert {block["type"] for block in body} == {"RichTextBlock"}
@@ -308,32 +308,32 @@ def sink(url: str, **more: Any) -> WebhookSink:
     return WebhookSink(config, "hook", LINKS, ["warning", "critical"])
 
 
-def test_each_template_posts_its_own() -> None:
+def test_each_template_posts_its_format() -> None:
     with receiver(Answer(200)) as server:
         for more, schema in (
             ({"template": "slack"}, SLACK),
             ({"template": "teams"}, TEAMS),
             ({"template": "pagerduty", "routing_key": "k" * 32}, PAGERDUTY),
         ):
-            made = sink(server.url, **more)
-            made.deliver(sample_alert(), threading.Event())
-            made.close()
+            webhook = sink(server.url, **more)
+            webhook.deliver(sample_alert(), threading.Event())
+            webhook.close()
             valid(schema, server.received[-1].body)
             assert server.received[-1].headers["content-type"] == "application/json"
-        made = sink(server.url, bearer_token="hunter2")
-        made.deliver(sample_alert(), threading.Event())
-        made.close()
+        webhook = sink(server.url, bearer_token="hunter2")
+        webhook.deliver(sample_alert(), threading.Event())
+        webhook.close()
     assert decode_alert(server.received[-1].body) == sample_alert()
     assert server.received[-1].headers["content-type"] == "application/cloudevents+json"
     assert server.received[-1].headers["authorization"] == "Bearer hunter2"
 
 
-class TestTryingAgain:
-    def test_a_receiver_that_asks_for_a_pause_gets_it(self) -> None:
+class TestRetries:
+    def test_a_receiver_that_requests_a_pause_gets_it(self) -> None:
         with receiver(Answer(429, {"retry-after": "1"}), Answer(200, text="ok")) as server:
-            made, started = sink(server.url, template="slack"), time.monotonic()
-            made.deliver(sample_alert(), threading.Event())
-            made.close()
+            webhook, started = sink(server.url, template="slack"), time.monotonic()
+            webhook.deliver(sample_alert(), threading.Event())
+            webhook.close()
         assert len(server.received) == 2
         assert time.monotonic() - started >= 1.0
 
@@ -348,10 +348,10 @@ class TestTryingAgain:
         ],
         ids=["seconds", "too-long", "no-number", "nan", "empty"],
     )
-    def test_a_pause_is_told_in_seconds(self, header: str, least: float, most: float) -> None:
+    def test_a_pause_can_be_requested_in_seconds(self, header: str, least: float, most: float) -> None:
         assert least <= self._pause(header) <= most
 
-    def test_a_pause_is_told_as_a_date(self) -> None:
+    def test_a_pause_can_be_requested_as_a_date(self) -> None:
         assert 200 <= self._pause(formatdate(time.time() + 300, usegmt=True)) <= 301
 
     def _pause(self, header: str) -> float:
@@ -365,16 +365,16 @@ class TestTryingAgain:
 
     def test_a_refusal_is_final_and_says_why(self) -> None:
         with receiver(Answer(400, text="invalid_blocks")) as server:
-            made = sink(server.url, template="slack")
+            webhook = sink(server.url, template="slack")
             with pytest.raises(SinkError, match=r"sink hook: answered 400 \(invalid_blocks\)"):
-                made.deliver(sample_alert(), threading.Event())
-            made.close()
+                webhook.deliver(sample_alert(), threading.Event())
+            webhook.close()
         assert len(server.received) == 1
 
-    def test_it_gives_up_in_the_end_and_at_once_if_told_to_stop(self) -> None:
-        made = sink("http://127.0.0.1:9/secret-path", max_attempts=2)
+    def test_it_gives_up_after_some_attempts_and_at_once_when_stopped(self) -> None:
+        webhook = sink("http://127.0.0.1:9/secret-path", max_attempts=2)
         with pytest.raises(SinkError, match="after 2 attempts") as caught:
-            made.deliver(sample_alert(), threading.Event())
+            webhook.deliver(sample_alert(), threading.Event())
         assert "secret-path" not in str(caught.value)
         stop = threading.Event()
         stop.set()
@@ -382,7 +382,7 @@ class TestTryingAgain:
             sink("http://127.0.0.1:9/", max_attempts=1000).deliver(sample_alert(), stop)
 
 
-def test_certificates_are_checked_against_the_file_that_is_named(tmp_path: Path) -> None:
+def test_certificates_are_verified_with_the_configured_file(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     with receiver(Answer(200)) as server:

@@ -1,4 +1,4 @@
-"""A monitor in Python says what the daemon says."""
+"""A monitor in Python raises the same alerts as the daemon."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.people import rows
 from tests.synthetic import shuffled_rows, waves
 
 SETTINGS = {"sizes": [20, 100], "step": 10}
-"""Of the null that the bundle holds."""
+"""Windows whose null is stored in the bundle."""
 
 BATCH = 24
 TIME = re.compile(r"[0-9-]{10}T[0-9:.]{12}Z")
@@ -43,7 +43,7 @@ def alerts_of_the_daemon(bundle: Path, data: Path) -> list[driftwatch.Alert]:
     return found
 
 
-def test_alerts_are_those_of_the_daemon(bundle: Path, pictures: driftwatch.Reference, tmp_path: Path) -> None:
+def test_alerts_equal_those_of_the_daemon(bundle: Path, pictures: driftwatch.Reference, tmp_path: Path) -> None:
     np.save(tmp_path / "cam.npy", stream().astype(np.uint8))
     expected = alerts_of_the_daemon(bundle, tmp_path / "cam.npy")
     monitor = pictures.monitor(windows=SETTINGS["sizes"], step=10, name="cam")
@@ -55,7 +55,7 @@ def test_alerts_are_those_of_the_daemon(bundle: Path, pictures: driftwatch.Refer
     assert [[getattr(alert, name) for name in same] for alert in found] == [
         [getattr(alert, name) for name in same] for alert in expected
     ]
-    # Their samples came at other times, which the words may tell.
+    # Samples arrived at other times, which the explanations may contain.
     assert [TIME.sub("", alert.explanation) for alert in found] == [
         TIME.sub("", alert.explanation) for alert in expected
     ]
@@ -63,7 +63,7 @@ def test_alerts_are_those_of_the_daemon(bundle: Path, pictures: driftwatch.Refer
     assert offsets == [[(each.first, each.last) for each in alert.window.offsets] for alert in expected]
 
 
-def test_what_a_monitor_tells_between_alerts(people: driftwatch.Reference) -> None:
+def test_a_monitor_shows_its_state_between_alerts(people: driftwatch.Reference) -> None:
     monitor = people.monitor(windows=[50], budget=1e4, resolve_after=1, anytime_alpha=0)
     assert (monitor.firing, monitor.severity, monitor.windows) == (False, None, ())
     assert monitor.update(rows(49, seed=7)) == []
@@ -79,18 +79,18 @@ def test_what_a_monitor_tells_between_alerts(people: driftwatch.Reference) -> No
     assert [alert.state for alert in monitor.update(rows(100, seed=10))] == ["resolved"]
 
 
-def test_a_batch_that_does_not_fit_leaves_nothing_behind(pictures: driftwatch.Reference) -> None:
+def test_a_batch_that_is_refused_leaves_the_monitor_unchanged(pictures: driftwatch.Reference) -> None:
     monitor = pictures.monitor(windows=[20], step=10)
     with pytest.raises(driftwatch.DriftwatchError, match="rows from 2048"):
         monitor.update(np.concatenate([waves(2_048, seed=1), np.full((1, 1, 8, 8), 300.0)]))
     with pytest.raises(driftwatch.DriftwatchError, match=r"^time: 2100-05-04 00:00:00 has no zone"):
-        monitor.update(waves(1, seed=1), time=datetime(2100, 5, 4))  # noqa: DTZ001 - that is what is refused
+        monitor.update(waves(1, seed=1), time=datetime(2100, 5, 4))  # noqa: DTZ001 - a time without a zone is refused
     assert monitor.update(waves(19, seed=2)) == []
     assert monitor.windows == ()
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"windows": 50}, r"sizes: should be a list, got 50 \(write it in square brackets\)"),
         ({"windows": [55]}, r"sizes \[55\] should be multiples of step 10"),
@@ -99,6 +99,6 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(pictures: driftwatch.Re
         ({"resolve_after": 0}, "^resolve_after: should be greater than or equal to 1"),
     ],
 )
-def test_settings_that_are_not_allowed_are_told(pictures: driftwatch.Reference, settings: dict, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_invalid_settings_are_reported(pictures: driftwatch.Reference, settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         pictures.monitor(**settings)

@@ -1,4 +1,4 @@
-"""Scores and tests in Python are those of the commands and of alerts."""
+"""Scores and tests in Python equal those of the commands and of alerts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.people import rows
 from tests.synthetic import shuffled_rows, waves
 
 
-def test_scores_are_those_of_the_command(people: driftwatch.Reference, table_bundle: Path, tmp_path: Path) -> None:
+def test_scores_equal_those_of_the_command(people: driftwatch.Reference, table_bundle: Path, tmp_path: Path) -> None:
     rows(150, seed=2).to_parquet(tmp_path / "rows.parquet")
     assert (
         _run(["score", str(table_bundle), str(tmp_path / "rows.parquet"), "--out", str(tmp_path / "out.parquet")]) == 0
@@ -29,7 +29,7 @@ def test_scores_are_those_of_the_command(people: driftwatch.Reference, table_bun
     pd.testing.assert_frame_equal(pd.DataFrame(people.score(rows(150, seed=2)).to_dict()), expected)
 
 
-def test_a_window_that_moved_is_told_from_one_that_did_not(people: driftwatch.Reference) -> None:
+def test_a_window_that_moved_is_distinguished_from_one_that_did_not(people: driftwatch.Reference) -> None:
     calm, moved = people.test(rows(200, seed=3)), people.test(rows(200, seed=4, shift=1.0))
     assert calm.p_value > 1e-3 > 1e-9 > moved.p_value
     assert calm.effect.low < 0.05
@@ -40,46 +40,46 @@ def test_a_window_that_moved_is_told_from_one_that_did_not(people: driftwatch.Re
     assert moved.p_values["combined"] == moved.p_value
 
 
-def test_a_window_that_is_large_beside_the_held_out_samples_is_remarked_on(people: driftwatch.Reference) -> None:
+def test_a_window_that_is_large_relative_to_the_held_out_samples_has_a_remark(people: driftwatch.Reference) -> None:
     assert people.test(rows(50, seed=3)).remarks == ()
     (remark,) = people.test(rows(1_000, seed=3)).remarks
     assert remark.startswith("windows of 1,000 are large relative to the ")
 
 
-def test_windows_of_images_say_where(pictures: driftwatch.Reference) -> None:
+def test_windows_of_images_have_a_heat_map(pictures: driftwatch.Reference) -> None:
     found = pictures.test(shuffled_rows(waves(100, seed=5)))
     assert found.p_value < 1e-9
     assert found.heat_map is not None
     assert len(found.heat_map.values) == 2
 
 
-def test_p_values_are_even_where_nothing_moved(people: driftwatch.Reference) -> None:
+def test_p_values_are_uniform_without_drift(people: driftwatch.Reference) -> None:
     found = [people.test(rows(50, seed=100 + seed)).p_value for seed in range(40)]
     assert 0.25 < np.mean(found) < 0.75
     assert min(found) > 1e-4
 
 
 @pytest.mark.parametrize(
-    "again", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=["copied", "sent"]
+    "transfer", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=["copied", "sent"]
 )
-def test_a_reference_goes_to_another_process(
-    again: Callable[[driftwatch.Reference], driftwatch.Reference],
+def test_a_reference_can_be_sent_to_another_process(
+    transfer: Callable[[driftwatch.Reference], driftwatch.Reference],
     people: driftwatch.Reference,
     pictures: driftwatch.Reference,
 ) -> None:
     for reference, data in ((people, rows(70, seed=2)), (pictures, waves(70, seed=5))):
-        expected, found = reference.score(data), again(reference).score(data)
+        expected, found = reference.score(data), transfer(reference).score(data)
         assert (found.nll == expected.nll).all()
         assert (found.score == expected.score).all()
 
 
 def test_one_sample_is_a_window_too(people: driftwatch.Reference) -> None:
     one = rows(1, seed=6)
-    # Windows' sums are rounded, those of single samples are not, and p-values go in steps of a five-hundredth.
+    # Sums of windows are rounded, scores of single samples are not, and p-values go in steps of a five-hundredth.
     assert people.test(one).p_value == pytest.approx(people.score(one).p_value[0], abs=0.004)
 
 
-def test_a_notebook_shows_results_in_a_line(people: driftwatch.Reference) -> None:
+def test_a_notebook_shows_results_on_one_line(people: driftwatch.Reference) -> None:
     frame = rows(60, seed=6)
     result, scores = people.test(frame), people.score(frame)
     shown = repr(result)
@@ -92,7 +92,7 @@ def test_a_notebook_shows_results_in_a_line(people: driftwatch.Reference) -> Non
     assert repr(monitor) == f"<driftwatch.Monitor mine: no alarm, on at p <= {monitor.threshold:.3g}>"
 
 
-def test_what_a_reference_tells_of_itself(people: driftwatch.Reference, table_bundle: Path) -> None:
+def test_a_reference_describes_itself(people: driftwatch.Reference, table_bundle: Path) -> None:
     assert repr(people) == f"<driftwatch.Reference mine/{people.version}: table row of 3 columns>"
     assert people.manifest["training"]["rows"] == 2_000
     assert (people.schema.kind, people.warnings, people.detectable) == ("table", (), ())
@@ -102,7 +102,7 @@ def test_what_a_reference_tells_of_itself(people: driftwatch.Reference, table_bu
         driftwatch.load(table_bundle, device="tpu")
 
 
-def test_the_page_for_users_tells_the_truth(
+def test_the_examples_in_docs_python_md_run(
     people: driftwatch.Reference,
     table_bundle: Path,
     tmp_path: Path,
@@ -120,6 +120,6 @@ def test_the_page_for_users_tells_the_truth(
         exec(block, names)
     names["predict"](rows(60, seed=8))
     assert len(names["monitor"].windows) == 2
-    told = re.search(r"print\(error\)  # (.+)", page)
-    assert told is not None
-    assert told[1] in capsys.readouterr().out
+    documented = re.search(r"print\(error\)  # (.+)", page)
+    assert documented is not None
+    assert documented[1] in capsys.readouterr().out

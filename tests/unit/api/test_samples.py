@@ -1,4 +1,4 @@
-"""Data of every library gives the same scores."""
+"""The same data in any library's types give the same scores."""
 
 from __future__ import annotations
 
@@ -77,19 +77,19 @@ ARRAYS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_tables(people: driftwatch.Reference, kind: str, tmp_path: Path) -> None:
+def test_a_table_may_be_of_any_type(people: driftwatch.Reference, kind: str, tmp_path: Path) -> None:
     found, expected = people.score(TABLES[kind](tmp_path)), people.score(FRAME)
     for name, column in expected.to_dict().items():
         np.testing.assert_allclose(found.to_dict()[name], column, rtol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("kind", ARRAYS)
-def test_images(pictures: driftwatch.Reference, kind: str) -> None:
+def test_images_may_be_of_any_type(pictures: driftwatch.Reference, kind: str) -> None:
     np.testing.assert_array_equal(pictures.score(ARRAYS[kind]()).score, pictures.score(IMAGES).score)
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (object(), r"^data: is of type object \(give an array or tensor, a list of them"),
         ([], r"^data: is of type list"),
@@ -132,7 +132,7 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         "a row without columns",
         "a row of another table",
         "a later row without columns",
-        "an earlier one",
+        "an earlier row without columns",
         "text",
         "mixed",
         "mapping",
@@ -150,24 +150,24 @@ def test_images(pictures: driftwatch.Reference, kind: str) -> None:
         "path",
     ],
 )
-def test_what_does_not_fit_is_told_in_a_line(people: driftwatch.Reference, data: Any, told: str) -> None:
-    with pytest.raises(driftwatch.DriftwatchError, match=told):
+def test_data_that_do_not_fit_are_reported_in_one_line(people: driftwatch.Reference, data: Any, message: str) -> None:
+    with pytest.raises(driftwatch.DriftwatchError, match=message):
         people.score(data)
 
 
 @pytest.mark.parametrize("row", [ROWS[0], {**ROWS[0], "id": "x"}, FRAME.iloc[0], FRAME.assign(id="x").iloc[0]])
-def test_one_row_need_be_in_no_list(people: driftwatch.Reference, row: Any) -> None:
+def test_a_single_row_needs_no_list(people: driftwatch.Reference, row: Any) -> None:
     assert people.score(row).score == people.score(ROWS).score
 
 
-def test_what_is_missing_from_a_row_is_none_and_what_is_more_is_left_out(people: driftwatch.Reference) -> None:
+def test_missing_columns_of_a_row_are_none_and_additional_ones_are_ignored(people: driftwatch.Reference) -> None:
     plain, nulls = people.score(ROWS), people.score([*ROWS, {**ROWS[0], "age": None, "more": 1}])
     assert plain.score[0] == nulls.score[0] != nulls.score[1]
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 @pytest.mark.parametrize("column", ["age", "town"])
-def test_however_python_holds_what_is_missing(people: driftwatch.Reference, column: str, missing: Any) -> None:
+def test_missing_values_may_be_of_any_kind(people: driftwatch.Reference, column: str, missing: Any) -> None:
     expected = people.score(FRAME.assign(**{column: FRAME[column].where(FRAME.index > 2)})).score
     objects = FRAME.astype(object)
     objects.loc[:2, column] = missing
@@ -191,22 +191,22 @@ def test_masked_cells_are_missing(people: driftwatch.Reference) -> None:
         np.testing.assert_array_equal(people.score(data).score, expected)
 
 
-def test_values_of_several_types_are_read_one_by_one(people: driftwatch.Reference) -> None:
+def test_a_column_of_mixed_types_is_read_value_by_value(people: driftwatch.Reference) -> None:
     mixed = FRAME.astype(object)
     mixed.loc[0, "age"], mixed.loc[1, "age"] = str(FRAME.age[0]), Decimal(str(FRAME.age[1]))
     mixed.loc[0, "town"] = 7
-    of_one_type = FRAME.assign(town=FRAME.town.where(FRAME.index > 0, "7"))
+    one_type = FRAME.assign(town=FRAME.town.where(FRAME.index > 0, "7"))
     for data in (mixed, mixed.to_dict("records"), mixed.to_dict("list")):
-        np.testing.assert_allclose(people.score(data).score, people.score(of_one_type).score, rtol=1e-9)
+        np.testing.assert_allclose(people.score(data).score, people.score(one_type).score, rtol=1e-9)
 
 
-def test_columns_that_are_not_read_may_hold_anything(people: driftwatch.Reference) -> None:
+def test_columns_outside_the_schema_may_hold_anything(people: driftwatch.Reference) -> None:
     more = FRAME.assign(more=[{1}, "a", *[3j] * (len(FRAME) - 2)])
     for data in (more, more.to_dict("records"), more.to_dict("list"), more.iloc[0]):
         assert people.score(data).score[0] == people.score(FRAME).score[0]
 
 
-def test_the_row_that_does_not_fit_is_told_in_a_long_array(pictures: driftwatch.Reference) -> None:
+def test_a_long_array_is_reported_with_the_rows_that_do_not_fit(pictures: driftwatch.Reference) -> None:
     images = np.concatenate([waves(2_100, seed=1), np.full((1, 1, 8, 8), 300.0)])
     with pytest.raises(driftwatch.DriftwatchError, match=r"data, rows from 2048: values lie in"):
         pictures.score(images)
@@ -218,7 +218,7 @@ def test_one_long_vector_is_one_sample() -> None:
     np.testing.assert_array_equal(found, [np.arange(schema.dim)])
 
 
-def test_intervals_are_categories_by_their_names(people: driftwatch.Reference) -> None:
+def test_intervals_are_categories_named_by_their_text(people: driftwatch.Reference) -> None:
     towns = pd.cut(pd.Series([1.0, 2.0, 9.0, None] * 25), [0.0, 1.5, 5.0])
     names = [None if pd.isna(town) else str(town) for town in towns]
     np.testing.assert_array_equal(
@@ -226,13 +226,13 @@ def test_intervals_are_categories_by_their_names(people: driftwatch.Reference) -
     )
 
 
-def test_a_column_of_vectors_is_told_to_be_given_alone(pictures: driftwatch.Reference) -> None:
+def test_a_column_of_vectors_in_a_frame_is_refused_with_the_remedy(pictures: driftwatch.Reference) -> None:
     frame = pd.DataFrame({"id": range(len(IMAGES)), "pixels": list(IMAGES.reshape(len(IMAGES), -1).astype(float))})
     with pytest.raises(driftwatch.DriftwatchError, match=r"^data: column 'pixels' is .* alone: frame\['pixels'\]\)$"):
         pictures.score(frame)
     np.testing.assert_array_equal(pictures.score(frame["pixels"]).score, pictures.score(IMAGES).score)
 
 
-def test_a_frame_of_texts_is_no_image(pictures: driftwatch.Reference) -> None:
+def test_a_frame_of_texts_is_not_an_image(pictures: driftwatch.Reference) -> None:
     with pytest.raises(driftwatch.DriftwatchError, match="data: holds no numbers"):
         pictures.score(FRAME)

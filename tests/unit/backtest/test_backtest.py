@@ -1,4 +1,4 @@
-"""A backtest tells what the daemon would have told, and when."""
+"""A backtest reports the alarms that the daemon would have raised, and when."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tests.synthetic import shuffled_rows, waves, with_null
 STEP = 10
 HOURS = 4_000
 DRIFT = slice(1_500, 2_300)
-"""Rows of the stream in which ages are those of another town."""
+"""Rows of the stream in which ages have drifted."""
 
 
 def people(drifts: bool = True) -> pd.DataFrame:
-    """A row an hour, with a drift from the third of March to the fifth of April."""
+    """A row per hour, with a drift from the third of March to the fifth of April."""
     frame = rows(HOURS, seed=5)
     if drifts:
         frame.loc[frame.index[DRIFT], "age"] += 15
@@ -67,17 +67,17 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "people.parquet"
 
 
-def backtest(*words: object) -> int:
-    return _run(["backtest", *map(str, words)])
+def backtest(*arguments: object) -> int:
+    return _run(["backtest", *map(str, arguments)])
 
 
-def found(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+def report_of(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     capsys.readouterr()
-    assert backtest(*words, "--format", "json") == 0
+    assert backtest(*arguments, "--format", "json") == 0
     return orjson.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
 
 
-def test_alarms_are_the_alerts_of_a_daemon(
+def test_alarms_equal_the_alerts_of_a_daemon(
     calibrated: Path, config: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = {"kind": "replay", "data": [str(data)], "stream": "people", "batch": STEP, "time": "seen"}
@@ -86,32 +86,32 @@ def test_alarms_are_the_alerts_of_a_daemon(
     alerts: list[Alert] = []
     daemon._replay_role(replayed.source, alerts.append).run(threading.Event())
 
-    told = found(capsys, config, data, "--time", "seen")
+    report = report_of(capsys, config, data, "--time", "seen")
     firing = [alert for alert in alerts if alert.state == "firing"]
     started = [alert for alert in firing if alert.since_ms == alert.end_ms]
-    assert [alarm["alert"] for alarm in told["alarms"]] == [alert.id for alert in started]
-    assert [alarm["explanation"] for alarm in told["alarms"]] == [alert.explanation for alert in started]
+    assert [alarm["alert"] for alarm in report["alarms"]] == [alert.id for alert in started]
+    assert [alarm["explanation"] for alarm in report["alarms"]] == [alert.explanation for alert in started]
     ends = [alert.end_ms for alert in alerts if alert.state == "resolved"]
-    assert [epoch_ms(alarm["until"]) for alarm in told["alarms"] if alarm["resolved"]] == ends
+    assert [epoch_ms(alarm["until"]) for alarm in report["alarms"] if alarm["resolved"]] == ends
 
 
-def test_it_tells_when_and_what(config: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = found(capsys, config, data, "--time", "seen", "--by", "month")
-    assert (told["samples"], told["start"], told["end"]) == (
+def test_alarms_and_periods_say_when_and_what(config: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = report_of(capsys, config, data, "--time", "seen", "--by", "month")
+    assert (report["samples"], report["start"], report["end"]) == (
         HOURS,
         "2026-01-01T09:00:00.000Z",
         "2026-06-16T15:00:00.000Z",
     )
-    (alarm,) = told["alarms"]
+    (alarm,) = report["alarms"]
     assert DRIFT.start < alarm["since_row"] <= DRIFT.start + 20 + STEP
-    # Resolved with patience: three of the longest windows.
+    # Alarms are resolved with patience: three of the longest windows.
     assert DRIFT.stop < alarm["until_row"] <= DRIFT.stop + 320
     hour = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(hours=alarm["since_row"] - 1)
     assert pd.Timestamp(alarm["since"]) == hour
     assert alarm["largest"] > alarm["effect"] > 0
     assert alarm["explanation"].startswith("age rose by ")
 
-    periods = {each["name"]: each for each in told["periods"]}
+    periods = {each["name"]: each for each in report["periods"]}
     assert list(periods) == ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"]
     assert sum(each["samples"] for each in periods.values()) == HOURS
     assert [each["alarms"] for each in periods.values()] == [0, 0, 1, 0, 0, 0]
@@ -122,24 +122,24 @@ def test_it_tells_when_and_what(config: Path, data: Path, capsys: pytest.Capture
     assert periods["2026-03"]["windows"]["100"]["median"] > 0.5 > periods["2026-05"]["windows"]["100"]["largest"]
 
 
-def test_many_days_are_told_as_months_and_few_as_days(
+def test_many_days_are_reported_by_month_and_few_by_day(
     config: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(found(capsys, config, data, "--time", "seen")["periods"]) == 6
+    assert len(report_of(capsys, config, data, "--time", "seen")["periods"]) == 6
     people()[:240].to_parquet(tmp_path / "days.parquet")
-    days = found(capsys, config, tmp_path / "days.parquet", "--time", "seen")["periods"]
+    days = report_of(capsys, config, tmp_path / "days.parquet", "--time", "seen")["periods"]
     assert [each["name"] for each in days] == [f"2026-01-{day:02}" for day in range(1, 11)]
 
 
 def test_a_stream_without_drift_is_quiet(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     people(drifts=False).to_csv(tmp_path / "calm.csv", index=False)
-    told = found(capsys, config, tmp_path / "calm.csv")
-    assert told["alarms"] == []
-    assert told["false_alarms"]["budget"] == HOURS / 1e6
-    assert told["false_alarms"]["low"] < told["false_alarms"]["high"]
+    report = report_of(capsys, config, tmp_path / "calm.csv")
+    assert report["alarms"] == []
+    assert report["false_alarms"]["budget"] == HOURS / 1e6
+    assert report["false_alarms"]["low"] < report["false_alarms"]["high"]
 
 
-def test_without_times_rows_are_told(config: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_times_rows_are_reported(config: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert backtest(config, data) == 0
     lines = capsys.readouterr().out.splitlines()
     text = " ".join(" ".join(lines).split())
@@ -153,7 +153,7 @@ def test_tables_and_a_picture_are_written(
     config: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "told.png"
-    # No formula, though it looks like one.
+    # The name looks like a formula, but must not be drawn as one.
     config.write_text(config.read_text().replace("name: people", r"name: a$\frac$[/b]"))
     assert backtest(config, data, "--time", "seen", "--out", tmp_path / "told.parquet", "--picture", picture) == 0
     out = capsys.readouterr().out
@@ -169,18 +169,18 @@ def test_tables_and_a_picture_are_written(
     assert among["end_time"].iloc[0] == alarms["since"].iloc[0]
     assert periods["alarms"].sum() == 1
     assert periods["drifted_20"].sum() == len(among)
-    with Image.open(picture) as drawn:
-        assert drawn.size[0] > 1_000
+    with Image.open(picture) as image:
+        assert image.size[0] > 1_000
 
 
-def test_no_alarms_are_an_empty_table(config: Path, tmp_path: Path) -> None:
+def test_without_alarms_the_table_is_empty(config: Path, tmp_path: Path) -> None:
     people(drifts=False)[:200].to_csv(tmp_path / "calm.csv", index=False)
     assert backtest(config, tmp_path / "calm.csv", "--out", tmp_path / "told.csv") == 0
     alarms = pd.read_csv(tmp_path / "told.csv")
     assert (len(alarms), alarms.columns[0]) == (0, "since_row")
 
 
-def test_rows_out_of_order_are_told_of(
+def test_rows_out_of_order_give_a_warning(
     config: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backtest(config, data, "--time", "seen") == 0
@@ -188,28 +188,26 @@ def test_rows_out_of_order_are_told_of(
     frame = people()
     pd.concat([frame[:100], frame[3_000:], frame[100:3_000]]).to_parquet(tmp_path / "mixed.parquet")
     assert backtest(config, tmp_path / "mixed.parquet", "--time", "seen") == 0
-    told = capsys.readouterr().err
-    assert "warning: 2,900 rows are older than rows before them, the first at index 1,100" in told
-    assert "sort them by seen" in told
+    error = capsys.readouterr().err
+    assert "warning: 2,900 rows are older than rows before them, the first at index 1,100" in error
+    assert "sort them by seen" in error
 
 
-def test_bad_rows_are_left_out_and_counted_with(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_rows_are_skipped_and_counted(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame = people().astype({"age": str})
     frame.to_csv(tmp_path / "good.csv", index=False)
-    (good,) = found(capsys, config, tmp_path / "good.csv", "--time", "seen")["alarms"]
+    (good,) = report_of(capsys, config, tmp_path / "good.csv", "--time", "seen")["alarms"]
     frame.loc[200:219, "age"] = "old"
     frame.to_csv(tmp_path / "bad.csv", index=False)
-    told = found(capsys, config, tmp_path / "bad.csv", "--time", "seen")
-    assert (told["samples"], told["refused"]) == (HOURS - 20, 20)
-    # Twenty rows are two panes, so that all others are as they were.
-    assert {**told["alarms"][0], "alert": ""} == {**good, "alert": ""}
+    report = report_of(capsys, config, tmp_path / "bad.csv", "--time", "seen")
+    assert (report["samples"], report["refused"]) == (HOURS - 20, 20)
+    # Twenty rows are two panes, so all other panes are unchanged.
+    assert {**report["alarms"][0], "alert": ""} == {**good, "alert": ""}
     assert backtest(config, tmp_path / "bad.csv") == 0
     assert "skipped 20 rows that cannot be read, the first index 200, column age" in capsys.readouterr().err
 
 
-def test_windows_by_time_go_by_the_column(
+def test_windows_by_time_use_the_time_column(
     table_bundle: Path, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "by_time.yaml"
@@ -217,13 +215,13 @@ def test_windows_by_time_go_by_the_column(
     config.write_text(yaml.safe_dump(settings(table_bundle, windows=windows)))
     assert backtest(config, data) == 2
     assert "windows of 4d need the time of each row" in capsys.readouterr().err
-    told = found(capsys, config, data, "--time", "seen")
-    march = next(each for each in told["periods"] if each["name"] == "2026-03")
+    report = report_of(capsys, config, data, "--time", "seen")
+    march = next(each for each in report["periods"] if each["name"] == "2026-03")
     assert march["windows"]["4d"]["drifted"] > 50
-    assert told["alarms"][0]["since"].startswith("2026-03-0")
+    assert report["alarms"][0]["since"].startswith("2026-03-0")
 
 
-def test_one_of_several_streams_is_named(
+def test_one_of_several_streams_must_be_named(
     calibrated: Path, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "two.yaml"
@@ -233,10 +231,10 @@ def test_one_of_several_streams_is_named(
     assert "2 streams are configured (name one: people, pets)" in capsys.readouterr().err
     assert backtest(config, data, "--stream", "poeple") == 2
     assert "no stream is called 'poeple'" in capsys.readouterr().err
-    assert len(found(capsys, config, data, "--stream", "people")["alarms"]) == 1
+    assert len(report_of(capsys, config, data, "--stream", "people")["alarms"]) == 1
 
 
-def test_what_cannot_be_is_told_before_the_work(
+def test_mistakes_are_reported_before_the_work(
     config: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backtest(config, data, "--picture", tmp_path / "a.pdf") == 2
@@ -249,7 +247,7 @@ def test_what_cannot_be_is_told_before_the_work(
 
 
 @pytest.mark.parametrize(
-    ("ends", "told"),
+    ("ends", "phrase"),
     [
         ((), "0 alarms"),
         ((5,), "1 alarm"),
@@ -257,17 +255,17 @@ def test_what_cannot_be_is_told_before_the_work(
         ((5, None), "2 alarms, the last still on at the end"),
     ],
 )
-def test_alarms_are_counted_in_words(ends: tuple[int | None, ...], told: str) -> None:
+def test_alarms_are_counted_in_words(ends: tuple[int | None, ...], phrase: str) -> None:
     alarms = [Alarm(1, end, 0, None, "warning", 20, 1.0, 1.0, 1e-9, "", "") for end in ends]
-    assert _counted(alarms) == told
+    assert _counted(alarms) == phrase
 
 
-def test_images_say_what_moved_most(bundle: Path, tmp_path: Path) -> None:
+def test_for_images_periods_say_how_much_moved(bundle: Path, tmp_path: Path) -> None:
     stream = np.concatenate([waves(600, seed=1), shuffled_rows(waves(200, seed=2)), waves(200, seed=3)])
     np.save(tmp_path / "cam.npy", stream.astype(np.uint8))
-    told = DaemonConfig.model_validate(settings(bundle))
-    (reference,) = load_references(told).values()
-    work = Backtest(told, reference, open_dataset(str(tmp_path / "cam.npy")), None)
+    config = DaemonConfig.model_validate(settings(bundle))
+    (reference,) = load_references(config).values()
+    work = Backtest(config, reference, open_dataset(str(tmp_path / "cam.npy")), None)
     history = work.prepare("auto")
     seen: list[int] = []
     work.run(history, seen.append)

@@ -1,4 +1,4 @@
-"""The generated shifts are as large as the benchmark says, and one window is told right."""
+"""The generated shifts have the size that the benchmark states, and one window is judged correctly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.gaussian import draw, fitted
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_shifts_are_as_far_as_told(shift: str) -> None:
+def test_shifts_have_the_stated_divergence(shift: str) -> None:
     nats, move = SHIFTS[shift]
     values = np.concatenate([block.reshape(len(block), -1) for block in move(_normal(50_000))], axis=1)
     mean, variance = values.mean(0, dtype=np.float64), values.var(0, dtype=np.float64)
@@ -18,7 +18,7 @@ def test_shifts_are_as_far_as_told(shift: str) -> None:
     assert divergence == pytest.approx(nats, abs=0.01)
 
 
-def test_a_window_that_moved_is_told_by_both() -> None:
+def test_a_shifted_window_is_detected_by_both_methods() -> None:
     g, known = fitted(np.random.default_rng(1), BLOCKS, n=HELD_OUT), _normal(HELD_OUT)
     fresh = np.concatenate([block.reshape(HELD_OUT, -1) for block in known], axis=1)
     watched = watch(g.summaries(known).astype(np.float32), g.layout, g.others, fresh, (50, 500))

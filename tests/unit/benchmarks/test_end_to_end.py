@@ -1,4 +1,4 @@
-"""What the benchmark from end to end reads of daemons is what they tell, and fleets are what their names say."""
+"""The end-to-end benchmark reads daemons' metrics correctly, and names of fleets describe their daemons."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def test_a_fleet_is_named_by_its_daemons(name: str, roles: list[tuple[str, ...]]
 
 
 @pytest.mark.parametrize("name", ["", "all", "1+", "0", "-1", "0+1"])
-def test_what_scores_nothing_is_no_fleet(name: str) -> None:
+def test_a_fleet_needs_a_daemon_that_scores(name: str) -> None:
     with pytest.raises(ValueError, match="is no fleet"):
         roles_of(name)

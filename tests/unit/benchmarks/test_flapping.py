@@ -1,4 +1,4 @@
-"""One drift is one alert, or two where it comes back, in a short run of the benchmark that says so."""
+"""A short run of the benchmark of flapping: a drift is one alert, or two if it comes back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from driftwatch.stream.policy import Policy
 
 STREAMS = 4
 POLICY = Policy(threshold=1e-6, min_effect=0.0, resolve_after=3, severity={"warning": 0.0})
-FORMER, PRESENT = "3 tests above 0.01, as it was", "as it is"
+FORMER, PRESENT = "3 tests above 0.01 (former rule)", "current rule"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def material() -> Material:
     "name",
     ["steady, 14%", "25% from the start", "batches of 50, one in 1,000", "steady, 35%, min_effect 1 of it"],
 )
-def test_a_drift_is_no_row_of_alerts(material: Material, name: str) -> None:
+def test_a_drift_is_not_a_series_of_alerts(material: Material, name: str) -> None:
     episode, rng = episodes()[name], np.random.default_rng(1)
     streams = [material.stream(episode.share, rng) for _ in range(STREAMS)]
     least = episode.least * float(
@@ -51,12 +51,12 @@ def test_a_drift_is_no_row_of_alerts(material: Material, name: str) -> None:
     lives = {rule: [live(chosen[rule], each, episode.over) for each in streams] for rule in (FORMER, PRESENT)}
     assert all(1 <= life.alerts <= 2 for life in lives[PRESENT])
     assert sum(life.alerts for life in lives[PRESENT]) < sum(life.alerts for life in lives[FORMER])
-    # Patience is three of the longest windows, which one more holds samples of the drift.
+    # Patience is three of the longest windows; one more may still hold samples of the drift.
     assert all(life.late is None or life.late <= 4 * SIZES[-1] for life in lives[PRESENT])
 
 
-def test_lives_are_counted() -> None:
-    """One alarm of ten steps in a drift, and one long after it."""
+def test_alerts_and_their_time_are_counted() -> None:
+    """One alarm of ten steps within a drift, and one long after it."""
     p_values = np.full((300, len(SIZES)), 0.5)
     p_values[50:60, 0] = p_values[280, 0] = 1e-9
     found = Found(p_values, np.ones_like(p_values), np.zeros(len(p_values), dtype=bool))

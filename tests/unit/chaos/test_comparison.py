@@ -1,4 +1,4 @@
-"""The comparison sees every way in which a log can differ from what it should be."""
+"""The comparison finds every way in which a log can differ from the expected one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXPECTED = {"calm": [b"1", b"2", b"3", b"2"], "drifting": [b"4"]}
         ({"calm": [b"1", b"2", b"3", b"2"], "drifting": [b"4"], "other": [b"1"]}, {"foreign": 1}),
     ],
 )
-def test_tells_what_differs(found: dict[str, list[bytes]], difference: dict[str, int]) -> None:
+def test_differences_are_counted(found: dict[str, list[bytes]], difference: dict[str, int]) -> None:
     comparison = compare("windows", EXPECTED, found)
     assert comparison == Comparison("windows", 5, **difference)
     assert comparison.exact == (not difference)

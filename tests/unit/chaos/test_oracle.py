@@ -1,4 +1,4 @@
-"""The oracle follows replicas that take another reference up at any moment, and notices whatever else they do."""
+"""The oracle follows replicas that switch references at any moment, and notices all other differences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BATCH, MESSAGES = 7, 60
 
 @dataclass(frozen=True)
 class Message:
-    """As a Kafka client gives it."""
+    """A message as a Kafka client returns it."""
 
     topic: str
     partition: int
@@ -42,7 +42,7 @@ class Message:
 
 
 def messages(draw: random.Random) -> list[Message]:
-    """Of a stream, some of them far apart in time."""
+    """Messages of a stream, some of them far apart in time."""
     samples, time_ms = waves(BATCH * MESSAGES), 1_800_000_000_000
     found = []
     for number in range(MESSAGES):
@@ -58,7 +58,7 @@ def record_of(message: Message) -> Record:
 
 
 class Replica:
-    """Scores units of work; it may switch references between them, and end before one is committed."""
+    """Scores units of work; it may switch references in between, and die before a unit is committed."""
 
     def __init__(self, scorers: list[Scorer], draw: random.Random) -> None:
         self._scorers, self._draw = scorers, draw
@@ -79,7 +79,7 @@ class Replica:
                 at += len(unit)
                 work = stage.work(unit)
                 if self._draw.random() < 0.2:
-                    # Killed before this was committed; whoever comes next may have another reference.
+                    # Killed before this was committed; its successor may have another reference.
                     self._routes = self._route()
                     break
                 position = work.positions[PLACE]
@@ -102,7 +102,7 @@ def other_reference(other: Path) -> Reference:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_switches_and_kills_at_any_moment_give_the_panes_of_the_log(
+def test_switches_and_kills_at_any_moment_give_the_expected_panes(
     seed: int, oracle: Oracle, reference: Reference, other_reference: Reference
 ) -> None:
     draw = random.Random(seed)
@@ -115,7 +115,7 @@ def test_switches_and_kills_at_any_moment_give_the_panes_of_the_log(
     assert expected[f"{STREAM}/0"] == [encode_pane(pane) for pane in found]
 
 
-def test_what_is_lost_or_scored_by_another_reference_than_it_says_is_noticed(
+def test_lost_repeated_and_mislabelled_panes_are_noticed(
     oracle: Oracle, reference: Reference, other_reference: Reference
 ) -> None:
     draw = random.Random(1)
@@ -123,10 +123,10 @@ def test_what_is_lost_or_scored_by_another_reference_than_it_says_is_noticed(
     found = list(Replica([Scorer(reference), Scorer(other_reference)], draw).run([record_of(each) for each in log]))
     middle = len(found) // 2
     versions = {reference.version, other_reference.version}
-    (mistaken,) = versions - {found[middle].reference}
+    (wrong_version,) = versions - {found[middle].reference}
     for wrong in (
         found[:middle] + found[middle + 1 :],
-        [*found[:middle], replace(found[middle], reference=mistaken), *found[middle + 1 :]],
+        [*found[:middle], replace(found[middle], reference=wrong_version), *found[middle + 1 :]],
         found[: middle + 1] + found[middle:],
     ):
         expected, _ = oracle.scored(log, runs_of(wrong, STEP))

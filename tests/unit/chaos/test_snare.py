@@ -1,4 +1,4 @@
-"""Requests are found in whatever pieces they come, and the snare holds the one that it waits for, and no other."""
+"""Requests are reassembled from any pieces, and the snare holds the one that it waits for, and no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def request(key: int, body: bytes = b"") -> bytes:
 
 
 @given(st.lists(st.binary(max_size=40)), st.data())
-def test_requests_are_whole_in_whatever_pieces_they_come(bodies: list[bytes], data: st.DataObject) -> None:
+def test_requests_are_reassembled_from_any_pieces(bodies: list[bytes], data: st.DataObject) -> None:
     sent = [request(PRODUCE, body) for body in bodies]
     stream, found, requests = b"".join(sent), list[bytes](), Requests()
     while stream:
@@ -26,11 +26,11 @@ def test_requests_are_whole_in_whatever_pieces_they_come(bodies: list[bytes], da
     assert found == sent
 
 
-def test_holds_the_first_request_of_the_moment_until_it_is_let_go() -> None:
+def test_the_first_request_of_the_moment_is_held_until_it_is_released() -> None:
     snare, passed = Snare(), threading.Event()
     wanted = request(END_TRANSACTION, b"\x14group.score.b\x00")
 
-    def pass_on() -> None:
+    def forward() -> None:
         for each in (request(END_TRANSACTION), request(PRODUCE, b"group.score.a"), wanted):
             with snare.passing(each):
                 if each == wanted:
@@ -38,7 +38,7 @@ def test_holds_the_first_request_of_the_moment_until_it_is_let_go() -> None:
 
     for arrived in (False, True):
         passed.clear()
-        passing = threading.Thread(target=pass_on)
+        passing = threading.Thread(target=forward)
         with snare.at(Moment(END_TRANSACTION, arrived), patience_s=0.0) as nobody:
             assert nobody is None
         waiter = threading.Timer(0.05, passing.start)

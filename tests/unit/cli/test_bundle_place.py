@@ -1,4 +1,4 @@
-"""A place where no bundle can be written is told before the data are read."""
+"""A place where no bundle can be written is reported before the data are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from driftwatch.cli.app import _run
 
 @pytest.mark.parametrize("place", ["taken/deep/mine", "/proc/nope/mine"])
 @pytest.mark.parametrize("command", [["train", "train.yaml"], ["recalibrate", "none", "none.npy"]], ids=lambda c: c[0])
-def test_a_place_that_cannot_be_written(
+def test_an_unwritable_place_is_reported_with_what_to_check(
     tmp_path: Path,
     command: list[str],
     place: str,
@@ -22,7 +22,7 @@ def test_a_place_that_cannot_be_written(
     (tmp_path / "taken").write_text("a file")
     (tmp_path / "train.yaml").write_text("data: {train: none.npy}\n")
     assert _run([*command, "--out", place]) == 1
-    told = capsys.readouterr().err
-    assert f"driftwatch: error: {place}: cannot be written: " in told.replace("\n", "")
-    assert f"(check {place.split('/deep', maxsplit=1)[0].removesuffix('/nope/mine')}, or choose another place)" in told
+    error = capsys.readouterr().err
+    assert f"driftwatch: error: {place}: cannot be written: " in error.replace("\n", "")
+    assert f"(check {place.split('/deep', maxsplit=1)[0].removesuffix('/nope/mine')}, or choose another place)" in error
     assert {path.name for path in tmp_path.iterdir()} == {"taken", "train.yaml"}

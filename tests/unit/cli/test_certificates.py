@@ -1,4 +1,4 @@
-"""Certificates that could not be used are told at the start, with the key and the file: no retry would mend them."""
+"""Unusable certificates are reported at the start, with the key and the file: retries would not help."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KAFKA = {"kind": "kafka", "bootstrap_servers": ["broker:9093"], "topic": "sample
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority, a certificate of its, the key in clear and encrypted, and the key of another."""
+    """An authority, a certificate issued by it, its key in clear and encrypted, and the key of another certificate."""
     folder, authority = tmp_path_factory.mktemp("certificates"), trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     own, other = authority.issue_cert("localhost"), authority.issue_cert("localhost")
@@ -41,7 +41,7 @@ def config(source: dict[str, Any]) -> DaemonConfig:
     return DaemonConfig.model_validate({"source": source, **forwards})
 
 
-def stated(folder: Path, names: dict[str, str]) -> dict[str, str]:
+def in_folder(folder: Path, names: dict[str, str]) -> dict[str, str]:
     return {key: name if key == "ssl_password" else str(folder / name) for key, name in names.items()}
 
 
@@ -54,12 +54,12 @@ def stated(folder: Path, names: dict[str, str]) -> dict[str, str]:
         {"ssl_certfile": "own.pem", "ssl_keyfile": "locked.key", "ssl_password": "open sesame"},
     ],
 )
-def test_what_can_be_used_is_taken(files: Path, names: dict[str, str]) -> None:
-    require_certificates(config({**KAFKA, "security": {"protocol": "SSL", **stated(files, names)}}))
+def test_usable_certificates_are_accepted(files: Path, names: dict[str, str]) -> None:
+    require_certificates(config({**KAFKA, "security": {"protocol": "SSL", **in_folder(files, names)}}))
 
 
 @pytest.mark.parametrize(
-    ("names", "key", "told"),
+    ("names", "key", "message"),
     [
         ({"ssl_cafile": "none.pem"}, "ssl_cafile", "none.pem cannot be read: No such file"),
         ({"ssl_cafile": "."}, "ssl_cafile", "cannot be read: Is a directory"),
@@ -75,8 +75,8 @@ def test_what_can_be_used_is_taken(files: Path, names: dict[str, str]) -> None:
         ),
     ],
 )
-def test_what_cannot_is_told_with_its_key(files: Path, names: dict[str, str], key: str, told: str) -> None:
-    security = {"protocol": "SSL", **stated(files, names)}
+def test_an_unusable_file_is_reported_with_its_key(files: Path, names: dict[str, str], key: str, message: str) -> None:
+    security = {"protocol": "SSL", **in_folder(files, names)}
     forward = {"bootstrap_servers": ["broker:9093"], "topic": "samples", "security": security}
     for source, place in (
         ({**KAFKA, "security": security}, "source.security"),
@@ -85,24 +85,24 @@ def test_what_cannot_is_told_with_its_key(files: Path, names: dict[str, str], ke
         with pytest.raises(ConfigError) as caught:
             require_certificates(config(source))
         assert str(caught.value).startswith(f"{place}.{key}: ")
-        assert told in str(caught.value)
+        assert message in str(caught.value)
         assert "barley" not in str(caught.value)
 
 
-def test_a_listener_asks_nobody_for_a_pass_phrase(files: Path) -> None:
+def test_a_listener_does_not_prompt_for_a_pass_phrase(files: Path) -> None:
     tls = {"certfile": str(files / "own.pem"), "keyfile": str(files / "locked.key")}
     with pytest.raises(ConfigError, match=r"source\.tls\.keyfile: .*locked\.key is encrypted.*openssl pkey"):
         require_certificates(config({"kind": "http", "port": 0, "tls": tls}))
 
 
-def test_the_authority_of_an_authorization_server_is_tried_too(files: Path) -> None:
+def test_the_authority_of_an_authorization_server_is_checked_too(files: Path) -> None:
     oauth = {"token_url": "https://x/", "client_id": "me", "client_secret": "pw", "ca_file": str(files / "own.key")}
     security = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth": oauth}
     with pytest.raises(ConfigError, match=r"source\.security\.oauth: ca_file: .*own\.key holds no cert"):
         require_certificates(config({**KAFKA, "security": security}))
 
 
-def test_what_aws_wants_is_asked_for_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_for_aws_are_required_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = config({**KAFKA, "security": {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}})
     require_certificates(watched)
     monkeypatch.setattr("driftwatch.cli.certificates.find_spec", lambda _: None)

@@ -1,4 +1,4 @@
-"""``driftwatch check`` says who can post samples, whether what is to be replayed fits, and by what it is scored."""
+"""``driftwatch check`` says who can post samples, whether replayed files fit, and how fast scoring is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = "long enough"
 
 
 @pytest.mark.parametrize(
-    ("source", "server", "told"),
+    ("source", "server", "message"),
     [
         ({}, {"host": "127.0.0.1"}, "http://127.0.0.1:9464/ by programs of this machine;"),
         ({"token": TOKEN}, {"host": "127.0.0.1"}, "http://127.0.0.1:9464/ by programs of this machine with a token;"),
@@ -28,14 +28,18 @@ TOKEN = "long enough"
         ({"token": TOKEN}, {"host": "0.0.0.0"}, "http://0.0.0.0:9464/ by anyone who reaches it with a token;"),
     ],
 )
-def test_who_can_post(
-    tmp_path: Path, source: dict[str, object], server: dict[str, object], told: str, capsys: pytest.CaptureFixture[str]
+def test_check_says_who_can_post(
+    tmp_path: Path,
+    source: dict[str, object],
+    server: dict[str, object],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     forward = {"bootstrap_servers": ["127.0.0.1:1"], "topic": "requests"}
     settings = {"source": {"kind": "http", "forward": forward, **source}, "server": {"port": 9464, **server}}
     (tmp_path / "forward.yaml").write_text(yaml.safe_dump(settings))
     assert _run(["check", str(tmp_path / "forward.yaml"), "--offline", "--format", "json"]) == 0
-    assert told in orjson.loads(capsys.readouterr().out)["source"]
+    assert message in orjson.loads(capsys.readouterr().out)["source"]
 
 
 def test_files_that_do_not_fit_the_reference_are_refused(
@@ -51,7 +55,7 @@ def test_files_that_do_not_fit_the_reference_are_refused(
     assert "vectors.npy, rows from 0: has shape (64, 3) (expected" in capsys.readouterr().err
 
 
-def test_json_says_why_scoring_is_slow(
+def test_the_json_output_says_why_scoring_is_slow(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiled, "version", lambda name: "0.44.0")
@@ -62,12 +66,12 @@ def test_json_says_why_scoring_is_slow(
     }
     (tmp_path / "slow.yaml").write_text(yaml.safe_dump(settings))
     assert _run(["check", str(tmp_path / "slow.yaml"), "--offline", "--format", "json"]) == 0
-    told = orjson.loads(capsys.readouterr().out)["device"]
-    assert told == "cpu, layer by layer: llvmlite 0.44.0 is older than 0.45 (pip install 'driftwatch[cpu]')"
+    device = orjson.loads(capsys.readouterr().out)["device"]
+    assert device == "cpu, layer by layer: llvmlite 0.44.0 is older than 0.45 (pip install 'driftwatch[cpu]')"
 
 
 @pytest.mark.parametrize(
-    ("more", "sizes", "told"),
+    ("more", "sizes", "message"),
     [
         ({}, [50, "5m", "1h"], "windows of 5m, 1h assume 1,000 samples per second"),
         ({"rate": 20}, [50, "5m"], "windows of 5m assume 20 samples per second"),
@@ -75,17 +79,17 @@ def test_json_says_why_scoring_is_slow(
         ({}, [50], ""),
     ],
 )
-def test_windows_by_time_of_a_replay_without_times_are_told(
-    more: dict[str, object], sizes: list[int | str], told: str
+def test_windows_by_time_in_a_replay_without_times_give_a_warning(
+    more: dict[str, object], sizes: list[int | str], message: str
 ) -> None:
     source = {"kind": "replay", "data": ["mine.csv"], "stream": "mine", **more}
     streams = [{"name": "mine", "reference": "bundles/mine"}]
     config = DaemonConfig.model_validate({"source": source, "streams": streams, "windows": {"sizes": sizes}})
-    assert " ".join(_timeless(config)).startswith(told)
-    assert bool(told) == bool(list(_timeless(config)))
+    assert " ".join(_timeless(config)).startswith(message)
+    assert bool(message) == bool(list(_timeless(config)))
 
 
-def test_warnings_are_of_each_stream(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_name_their_stream(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "waves.npy", waves(64, seed=5).astype(np.uint8))
     settings = {
         "source": {"kind": "replay", "data": ["waves.npy"], "stream": "waves", "rate": 100},

@@ -1,4 +1,4 @@
-"""``driftwatch evaluate`` says by which budget it counts, and where its windows repeat samples."""
+"""``driftwatch evaluate`` says which budget it uses, and which windows repeat samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.synthetic import shuffled_rows, waves
 @pytest.mark.parametrize(
     ("size", "repeating"), [(20, ()), (120, ("moved.npy has 200",)), (550, ("moved.npy has 200", "waves has 1,000"))]
 )
-def test_repeated_samples_and_the_budget_are_told(
+def test_repeated_samples_and_the_budget_are_reported(
     bundle: Path, tmp_path: Path, size: int, repeating: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     calm, moved = tmp_path / "calm.npy", tmp_path / "moved.npy"
@@ -23,12 +23,12 @@ def test_repeated_samples_and_the_budget_are_told(
     np.save(moved, shuffled_rows(waves(200, seed=6)).astype(np.uint8))
     shifted = f"moved={moved}"
     assert _run(["evaluate", str(bundle), "--reference", str(calm), "--shifted", shifted, "--windows", str(size)]) == 0
-    told = capsys.readouterr()
-    warned = [line for line in told.err.splitlines() if line.startswith("warning: ")]
-    assert len(warned) == len(repeating)
-    assert all(f"windows of {size} hold samples more than once" in line for line in warned)
-    assert all(any(where in line for line in warned) for where in repeating)
-    assert "at p <= window / 1,000,000: one false alarm in 1,000,000 samples" in " ".join(told.out.split())
+    captured = capsys.readouterr()
+    warnings = [line for line in captured.err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == len(repeating)
+    assert all(f"windows of {size} hold samples more than once" in line for line in warnings)
+    assert all(any(where in line for line in warnings) for where in repeating)
+    assert "at p <= window / 1,000,000: one false alarm in 1,000,000 samples" in " ".join(captured.out.split())
 
 
 def test_samples_are_of_all_of_the_data(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

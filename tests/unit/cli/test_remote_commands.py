@@ -1,4 +1,4 @@
-"""Commands whose data, bundles and results are behind URLs."""
+"""Commands whose data, bundles and results are at URLs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.reference.test_bundle_places import copy
 
 @pytest.fixture
 def remote(bundle: Path, bucket: str, tmp_path: Path) -> str:
-    """A place with a bundle, data like it, and data that is not."""
+    """A prefix with a bundle, data like its reference, and data that differ."""
     copy(bundle, f"{bucket}/mine")
     for name, images in (("calm", waves(1_500, seed=5)), ("moved", shuffled_rows(waves(200, seed=6)))):
         np.save(tmp_path / f"{name}.npy", images.astype(np.uint8))
@@ -26,7 +26,7 @@ def remote(bundle: Path, bucket: str, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
-def test_scores_go_to_a_url(
+def test_scores_can_be_written_to_a_url(
     remote: str, bundle: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".jsonl": lambda path: pd.read_json(path, lines=True)}
@@ -61,7 +61,9 @@ def test_a_reference_is_recalibrated_and_evaluated(remote: str, capsys: pytest.C
     assert "100.0" in capsys.readouterr().out
 
 
-def test_a_result_that_cannot_be_written_is_told_at_once(remote: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_result_is_reported_before_anything_is_read(
+    remote: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _run(["score", f"{remote}/none", f"{remote}/none.npy", "--out", "s3://no-such-bucket/s.csv"]) == 2
     assert (
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""``driftwatch score`` on a terminal: what fits into a line, which windows alarm, and by which rule."""
+"""``driftwatch score`` in a terminal: what fits into a line, which windows alarm, and by which rule."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two windows of the reference's kind, two of another, and some images more."""
+    """Two windows like the reference, two that differ, and some more images."""
     found = np.concatenate([waves(100, seed=5), shuffled_rows(waves(120, seed=6))])
     np.save(tmp_path / "images.npy", found.astype(np.uint8))
     return tmp_path / "images.npy"
 
 
-def test_windows_say_in_80_columns_which_alarm(
+def test_windows_and_their_alarms_fit_into_80_columns(
     bundle: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _run(["score", str(bundle), str(images), "--window", "50"]) == 0
-    told = capsys.readouterr()
-    head, *lines = told.out.splitlines()
+    captured = capsys.readouterr()
+    head, *lines = captured.out.splitlines()
     assert head.split() == ["rows", "effect", "p", "alarm", "what", "moved"]
     assert max(map(len, (head, *lines))) <= WIDTH
     windows = [line.split() for line in lines if line[:9].strip()]
     assert [words[0] for words in windows] == ["1-50", "51-100", "101-150", "151-200"]
     assert [words[3] for words in windows] == ["no", "no", "yes", "yes"]
-    assert "nats/sample in all" not in told.out
-    assert "220 samples, 4 windows of 50, 20 samples left over" in told.err
-    assert f"2 would alarm: {RULE}" in told.err
+    assert "nats/sample in all" not in captured.out
+    assert "220 samples, 4 windows of 50, 20 samples left over" in captured.err
+    assert f"2 would alarm: {RULE}" in captured.err
 
     assert _run(["score", str(bundle), str(images), "--window", "50", "--out", str(tmp_path / "s.csv")]) == 0
     assert f"2 would alarm: {RULE}" in capsys.readouterr().err
@@ -59,7 +59,7 @@ def test_windows_say_in_80_columns_which_alarm(
     assert [f"{effect:.2g}" for effect in table["effect_nats"]] == [words[1] for words in windows]
 
 
-def test_columns_that_moved_are_named_and_folded(
+def test_columns_that_moved_are_named_and_wrapped(
     table_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = rows(200, seed=1, shift=1.0)
@@ -73,18 +73,18 @@ def test_columns_that_moved_are_named_and_folded(
     assert "age rose by 1" in " ".join(line[text:] for line in lines)
 
 
-def test_a_bad_row_is_left_out_and_told_of(
+def test_a_bad_row_is_skipped_and_reported(
     table_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frame = rows(150, seed=1).astype({"age": str})
     frame.loc[20, "age"] = "old"
     frame.to_csv(tmp_path / "bad.csv", index=False)
     assert _run(["score", str(table_bundle), str(tmp_path / "bad.csv"), "--window", "50"]) == 0
-    told = capsys.readouterr()
-    assert [line.split()[0] for line in told.out.splitlines() if line[:6].strip()] == ["rows", "1-51", "52-101"]
-    assert "149 samples, 2 windows of 50, 49 samples left over" in told.err
-    assert "warning: skipped 1 rows that cannot be read\n" in told.err
-    assert "index 20, column age: holds 'old' (expected a number)" in told.err
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines() if line[:6].strip()] == ["rows", "1-51", "52-101"]
+    assert "149 samples, 2 windows of 50, 49 samples left over" in captured.err
+    assert "warning: skipped 1 rows that cannot be read\n" in captured.err
+    assert "index 20, column age: holds 'old' (expected a number)" in captured.err
 
     out = str(tmp_path / "s.parquet")
     assert _run(["score", str(table_bundle), str(tmp_path / "bad.csv"), "--window", "50", "--out", out]) == 0
@@ -121,9 +121,7 @@ def test_the_data_is_not_replaced_by_its_scores(
     assert data.read_bytes() == before
 
 
-def test_what_pillow_warns_of_is_not_on_the_terminal(
-    bundle: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
+def test_warnings_of_pillow_are_not_shown(bundle: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     Image.new("L", (SIDE, SIDE)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
     Image.fromarray(waves(1)[0, 0].astype(np.uint8)).save(tmp_path / "b.png")
     assert _run(["score", str(bundle), str(tmp_path)]) == 0
@@ -132,15 +130,15 @@ def test_what_pillow_warns_of_is_not_on_the_terminal(
 
 def test_samples_fit_into_80_columns(bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(["score", str(bundle), str(images)]) == 0
-    told = capsys.readouterr()
-    lines = told.out.splitlines()
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
     assert tuple(lines[0].split()) == SAMPLE_COLUMNS
     assert len(lines) == 221
     assert max(map(len, lines)) <= WIDTH
-    assert "alarm" not in told.err
+    assert "alarm" not in captured.err
 
 
-def test_json_lines_have_all_figures(bundle: Path, images: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_json_lines_have_all_columns(bundle: Path, images: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert _run(["score", str(bundle), str(images), "--window", "50", "--format", "json"]) == 0
     found = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [tuple(row) for row in found] == [WINDOW_COLUMNS] * 4
@@ -148,7 +146,7 @@ def test_json_lines_have_all_figures(bundle: Path, images: Path, capfdbinary: py
 
 @contextmanager
 def _files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full after so many bytes."""
+    """Limit the size of files, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -158,7 +156,7 @@ def _files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
-def test_a_full_disk_is_told_with_the_file_and_nothing_is_left_behind(
+def test_a_full_disk_is_reported_with_the_file_and_no_partial_result_remains(
     bundle: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
 ) -> None:
     out = tmp_path / "full" / f"scores.{suffix}"
@@ -168,7 +166,7 @@ def test_a_full_disk_is_told_with_the_file_and_nothing_is_left_behind(
     assert list(out.parent.iterdir()) == []
 
 
-def test_a_window_that_is_larger_than_the_data_is_refused_before_it_is_calibrated(
+def test_a_window_larger_than_the_data_is_refused_before_calibration(
     bundle: Path, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Scorer, "window_null", lambda *_: pytest.fail("minutes of work for nothing"))

@@ -1,4 +1,4 @@
-"""A folder that state cannot be written to is told before the work."""
+"""A folder that state cannot be written to is reported before the work starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from driftwatch.config import load_config
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_a_state_folder_that_cannot_be_made_is_refused(
+def test_a_state_folder_that_cannot_be_created_is_refused(
     bundle: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "taken").write_text("a file")
@@ -26,13 +26,13 @@ def test_a_state_folder_that_cannot_be_made_is_refused(
         "state_dir: taken/state\nserver: {port: 0}\n"
     )
     assert _run([command, str(path)]) == 2
-    told = capsys.readouterr().err
-    assert f"state_dir: {tmp_path / 'taken' / 'state'} cannot be written to by user " in told.replace("\n", "")
+    error = capsys.readouterr().err
+    assert f"state_dir: {tmp_path / 'taken' / 'state'} cannot be written to by user " in error.replace("\n", "")
     assert not list(tmp_path.glob("taken/*"))
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_where_rights_say_yes_it_is_tried(
+def test_a_folder_with_sufficient_rights_is_also_tried(
     bundle: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "daemon.yaml"
@@ -44,7 +44,7 @@ def test_where_rights_say_yes_it_is_tried(
     assert "error: state_dir: /proc/nope cannot be written to" in capsys.readouterr().err.replace("\n", "")
 
 
-def test_check_leaves_nothing_behind(bundle: Path, tmp_path: Path) -> None:
+def test_check_leaves_no_files_behind(bundle: Path, tmp_path: Path) -> None:
     path = tmp_path / "daemon.yaml"
     path.write_text(
         f"source: {{kind: http}}\nstreams: [{{name: waves, reference: {bundle}}}]\n"
@@ -66,31 +66,31 @@ with held_state_folder(load_config(sys.argv[1])):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Of a configuration with state."""
+    """The path of a configuration with state."""
     path = tmp_path / "daemon.yaml"
     path.write_text("source: {kind: http}\nstreams: [{name: a, reference: a}]\nstate_dir: state\nserver: {port: 0}\n")
     return path
 
 
-def test_a_folder_is_held_by_one_daemon_alone_until_that_is_killed(
+def test_a_folder_is_used_by_one_daemon_only_until_that_is_killed(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two would write over each other's state, as of a configuration that was copied with its state_dir."""
+    """Two would overwrite each other's state, for instance if a configuration was copied with its state_dir."""
     monkeypatch.setattr("driftwatch.cli.state_folder.PATIENCE_S", 0.0)
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         assert _run(["run", str(path)]) == 1
-        told = capsys.readouterr().err.replace("\n", " ")
-        assert f"{path.parent / 'state'} is in use by another driftwatch, process {holder.pid} on " in told
-        assert "give each daemon a folder of its own" in told
+        error = capsys.readouterr().err.replace("\n", " ")
+        assert f"{path.parent / 'state'} is in use by another driftwatch, process {holder.pid} on " in error
+        assert "give each daemon a folder of its own" in error
         holder.kill()
     with held_state_folder(load_config(path)):
         pass
 
 
-def test_whoever_holds_it_has_time_to_end(path: Path) -> None:
+def test_a_daemon_waits_a_little_for_the_previous_one_to_exit(path: Path) -> None:
     config = load_config(path)
     with ExitStack() as held:
         held.enter_context(held_state_folder(config))
@@ -99,7 +99,7 @@ def test_whoever_holds_it_has_time_to_end(path: Path) -> None:
             pass
 
 
-def test_what_needs_no_state_holds_nothing(path: Path) -> None:
+def test_a_configuration_without_state_holds_no_folder(path: Path) -> None:
     path.write_text("source: {kind: http}\nstreams: [{name: a, reference: a}]\nserver: {port: 0}\n")
     with held_state_folder(load_config(path)):
         assert list(path.parent.iterdir()) == [path]

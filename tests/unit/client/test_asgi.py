@@ -1,4 +1,4 @@
-"""The middleware shows bodies that were answered, and changes nothing for the application."""
+"""The middleware reports bodies that were answered, and changes nothing for the application."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def client(sidecar: Sidecar) -> Iterator[Client]:
 
 
 class App:
-    """Reads all of a body (or what it is told to), and answers.
+    """Reads all of a body, or some parts of it, and answers.
 
     Args:
-        status: it answers with.
-        parts: of the body that it reads; all if None.
-        fails: after its answer.
+        status: of the answer.
+        parts: how many parts of the body to read; all if None.
+        fails: whether to raise after the answer.
     """
 
     def __init__(self, status: int = 200, parts: int | None = None, *, fails: bool = False) -> None:
@@ -54,13 +54,13 @@ class App:
 def ask(
     app: Any, *parts: bytes, path: str = "/predict", method: str = "POST", kind: str = "http", **headers: str
 ) -> list[Any]:
-    """Sends a request in parts; returns what was answered, and how often the application was given a part."""
-    told = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    """Send a request in parts; returns the messages of the answer."""
+    fields = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope = {
         "type": kind,
         "method": method,
         "path": path,
-        "headers": [(name.encode(), value.encode()) for name, value in told.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
     }
     waiting = [{"type": "http.request", "body": part, "more_body": i < len(parts) - 1} for i, part in enumerate(parts)]
     sent: list[Any] = []
@@ -75,7 +75,7 @@ def ask(
     return sent
 
 
-def test_a_body_is_shown_once_it_was_answered(sidecar: Sidecar, client: Client) -> None:
+def test_a_body_is_reported_once_it_was_answered(sidecar: Sidecar, client: Client) -> None:
     app = App()
     sent = ask(ObserveMiddleware(app, client=client, paths=["/predict"]), BODY[:5], BODY[5:9], BODY[9:])
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
@@ -87,7 +87,7 @@ def test_a_body_is_shown_once_it_was_answered(sidecar: Sidecar, client: Client) 
 
 
 @pytest.mark.parametrize(
-    ("app", "asked"),
+    ("app", "changes"),
     [
         (App(404), {}),
         (App(500), {}),
@@ -99,14 +99,14 @@ def test_a_body_is_shown_once_it_was_answered(sidecar: Sidecar, client: Client) 
         (App(), {"kind": "websocket"}),
     ],
 )
-def test_others_are_not_shown(sidecar: Sidecar, client: Client, app: App, asked: dict[str, Any]) -> None:
+def test_other_requests_are_not_reported(sidecar: Sidecar, client: Client, app: App, changes: dict[str, Any]) -> None:
     middleware = ObserveMiddleware(app, client=client, paths=["/predict", "/v1/models/*:predict"])
-    assert ask(middleware, BODY[:5], BODY[5:], **asked)[0]["status"] == app.status
+    assert ask(middleware, BODY[:5], BODY[5:], **changes)[0]["status"] == app.status
     client.flush()
     assert client.stats().observed == 0
 
 
-def test_a_body_that_ends_early_is_not_shown(client: Client) -> None:
+def test_an_incomplete_body_is_not_reported(client: Client) -> None:
     middleware = ObserveMiddleware(App(), client=client, paths="/predict")
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
     parts = iter([{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}])
@@ -121,23 +121,23 @@ def test_a_body_that_ends_early_is_not_shown(client: Client) -> None:
     assert client.stats().observed == 0
 
 
-def test_failures_are_shown_if_asked_for_and_stay_failures(client: Client) -> None:
-    shown = ObserveMiddleware(App(422), client=client, paths=["/predict"], only_successful=False)
-    ask(shown, BODY)
+def test_failures_are_reported_on_request_and_stay_failures(client: Client) -> None:
+    reporting = ObserveMiddleware(App(422), client=client, paths=["/predict"], only_successful=False)
+    ask(reporting, BODY)
     with pytest.raises(RuntimeError, match="after the answer"):
         ask(ObserveMiddleware(App(fails=True), client=client, paths=["/predict"]), BODY)
     client.flush()
     assert client.stats().sent == 2
 
 
-def test_streams_go_by_path(sidecar: Sidecar, client: Client) -> None:
+def test_streams_are_chosen_by_path(sidecar: Sidecar, client: Client) -> None:
     middleware = ObserveMiddleware(App(), client=client, paths={"/v1/models/*:predict": "flights", "/other": "b"})
     ask(middleware, BODY, path="/v1/models/x:predict")
     client.flush()
     assert sidecar.requests[0].headers["driftwatch-stream"] == b"flights"
 
 
-def test_sampled_traces_are_carried_on(sidecar: Sidecar, client: Client) -> None:
+def test_sampled_traces_are_continued(sidecar: Sidecar, client: Client) -> None:
     middleware = ObserveMiddleware(App(), client=client, paths=["/predict"])
     ask(middleware, BODY, traceparent=SAMPLED, tracestate="a=b", x_request_id="7")
     for traceparent in (SAMPLED[:-2] + "00", "nonsense", ""):
@@ -150,7 +150,7 @@ def test_sampled_traces_are_carried_on(sidecar: Sidecar, client: Client) -> None
     assert others.body.count(b"age") == 3
 
 
-def test_every_request_carries_its_id_where_none_share(sidecar: Sidecar) -> None:
+def test_each_request_carries_its_id_if_none_are_merged(sidecar: Sidecar) -> None:
     with Client(sidecar.url, linger_s=0) as client:
         middleware = ObserveMiddleware(App(), client=client, paths=["/predict"])
         for number in "12":
@@ -159,7 +159,7 @@ def test_every_request_carries_its_id_where_none_share(sidecar: Sidecar) -> None
     assert [request.headers["x-request-id"] for request in sidecar.requests] == [b"1", b"2"]
 
 
-def test_other_content_goes_as_it_is(sidecar: Sidecar, client: Client) -> None:
+def test_other_content_is_sent_unchanged(sidecar: Sidecar, client: Client) -> None:
     middleware = ObserveMiddleware(App(), client=client, paths=["/predict"])
     ask(middleware, b"\x93NUMPY...", content_type="application/x-npy")
     client.flush()
@@ -167,7 +167,7 @@ def test_other_content_goes_as_it_is(sidecar: Sidecar, client: Client) -> None:
     assert sidecar.requests[0].headers["content-type"] == b"application/x-npy"
 
 
-def test_what_cannot_be_shown_is_counted(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_bodies_that_cannot_be_reported_are_counted(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     app = App()
     middleware = ObserveMiddleware(app, client=client, paths=["/predict"], max_body_bytes=10)
     ask(middleware, b"123456", b"789", b"0ab")
@@ -179,6 +179,6 @@ def test_what_cannot_be_shown_is_counted(client: Client, caplog: pytest.LogCaptu
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
-def test_paths_are_needed(client: Client) -> None:
+def test_paths_are_required(client: Client) -> None:
     with pytest.raises(UsageError, match="paths"):
         ObserveMiddleware(App(), client=client, paths=[])

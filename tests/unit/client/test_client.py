@@ -1,4 +1,4 @@
-"""The client takes what it is shown at once, and a thread sends it; what cannot be sent is counted."""
+"""The client accepts observations at once, and a thread sends them; those that cannot be sent are counted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SAMPLE = np.zeros((1, 3), np.float32)
 
 
 @pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "FIRST_PAUSE_S", 0.01)
 
 
@@ -57,7 +57,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_what_is_observed_arrives(sidecar: Sidecar) -> None:
+def test_observations_arrive(sidecar: Sidecar) -> None:
     with Client(sidecar.url, stream="Tür", token="s3cret-token") as client:
         assert client.observe(np.arange(6.0).reshape(2, 3))
         assert client.flush()
@@ -70,7 +70,7 @@ def test_what_is_observed_arrives(sidecar: Sidecar) -> None:
     np.testing.assert_array_equal(samples([request]), [[0, 1, 2], [3, 4, 5]])
 
 
-def test_small_observations_share_requests_and_keep_their_order(sidecar: Sidecar) -> None:
+def test_small_observations_share_requests_and_stay_in_order(sidecar: Sidecar) -> None:
     with Client(sidecar.url, stream="a", linger_s=LONG_S) as client:
         for i in range(500):
             client.observe(np.full((1, 3), i, np.float32))
@@ -94,18 +94,18 @@ def test_a_full_message_does_not_wait_for_more(sidecar: Sidecar, monkeypatch: py
     assert max(len(samples([request])) for request in sidecar.requests) == 10
 
 
-def test_an_observation_waits_for_others_only_so_long(sidecar: Sidecar) -> None:
+def test_an_observation_waits_for_others_only_for_linger_s(sidecar: Sidecar) -> None:
     with Client(sidecar.url, linger_s=0.01) as client:
         client.observe(SAMPLE)
         sidecar.wait_for(1)
 
 
-def test_without_lingering_each_has_a_request(sidecar: Sidecar) -> None:
+def test_without_lingering_each_observation_has_a_request(sidecar: Sidecar) -> None:
     with Client(sidecar.url, linger_s=0) as client:
         for i in range(3):
             client.observe(SAMPLE)
             sidecar.wait_for(i + 1)
-    assert sidecar.connections == 1, "the connection is kept"
+    assert sidecar.connections == 1, "the connection is reused"
 
 
 def test_headers_travel_with_their_observation(sidecar: Sidecar) -> None:
@@ -118,7 +118,7 @@ def test_headers_travel_with_their_observation(sidecar: Sidecar) -> None:
     assert len(samples(sidecar.requests)) == 3
 
 
-def test_a_slow_sidecar_costs_samples_and_no_time(sidecar: Sidecar, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_slow_sidecar_costs_samples_but_no_time(sidecar: Sidecar, caplog: pytest.LogCaptureFixture) -> None:
     sidecar.waits.clear()
     with Client(sidecar.url, linger_s=0, queue_messages=5, timeout_s=DEADLINE_S) as client:
         client.observe(SAMPLE)
@@ -147,9 +147,9 @@ def test_the_queue_is_bounded_in_bytes(sidecar: Sidecar) -> None:
         sidecar.waits.set()
 
 
-@pytest.mark.usefixtures("_quick")
+@pytest.mark.usefixtures("_quick_retries")
 @pytest.mark.parametrize("answer", [(503, {}), (429, {"retry-after": "0"}), (500, {"retry-after": "soon"}), None])
-def test_a_busy_sidecar_is_asked_again(sidecar: Sidecar, answer: Any) -> None:
+def test_a_busy_sidecar_is_retried(sidecar: Sidecar, answer: Any) -> None:
     sidecar.answers.extend([answer, answer])
     with Client(sidecar.url) as client:
         client.observe(np.ones((1, 3)))
@@ -158,7 +158,7 @@ def test_a_busy_sidecar_is_asked_again(sidecar: Sidecar, answer: Any) -> None:
     assert len({request.body for request in sidecar.requests}) == 1
 
 
-@pytest.mark.usefixtures("_quick")
+@pytest.mark.usefixtures("_quick_retries")
 def test_a_sidecar_that_stays_busy_costs_the_message(sidecar: Sidecar, caplog: pytest.LogCaptureFixture) -> None:
     sidecar.answers.extend([(503, {})] * 100)
     with Client(sidecar.url, retry_s=0.1) as client:
@@ -169,10 +169,10 @@ def test_a_sidecar_that_stays_busy_costs_the_message(sidecar: Sidecar, caplog: p
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "check the token"), (413, "too large"), (404, "no samples at this address")]
+    ("status", "message"), [(401, "check the token"), (413, "too large"), (404, "no samples at this address")]
 )
-def test_a_refusal_is_final_and_told_once(
-    sidecar: Sidecar, caplog: pytest.LogCaptureFixture, status: int, told: str
+def test_a_refusal_is_final_and_logged_once(
+    sidecar: Sidecar, caplog: pytest.LogCaptureFixture, status: int, message: str
 ) -> None:
     sidecar.answers.extend([(status, {})] * 2)
     with Client(sidecar.url, token="s3cret-token") as client:
@@ -182,12 +182,12 @@ def test_a_refusal_is_final_and_told_once(
         client.observe(SAMPLE)
         client.flush()
         assert client.stats() == Stats(observed=3, failed=2, sent=1, requests=3)
-    assert caplog.text.count(told) == 1
+    assert caplog.text.count(message) == 1
     assert "s3cret" not in caplog.text + repr(client)
 
 
-@pytest.mark.usefixtures("_quick")
-def test_observations_flow_again_when_the_sidecar_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.usefixtures("_quick_retries")
+def test_observations_resume_when_the_sidecar_comes_back(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     with Client(f"http://127.0.0.1:{port}", retry_s=0.05, linger_s=0, queue_messages=50) as client:
         for _ in range(200):
@@ -204,18 +204,18 @@ def test_observations_flow_again_when_the_sidecar_comes_back(caplog: pytest.LogC
     assert caplog.text.count("no answer") == 1
 
 
-def test_a_restarted_sidecar_costs_nothing(sidecar: Sidecar) -> None:
+def test_a_restart_of_the_sidecar_costs_nothing(sidecar: Sidecar) -> None:
     with Client(sidecar.url, linger_s=0, retry_s=0) as client:
         client.observe(SAMPLE)
         client.flush()
-        sidecar.answers.append(None)  # as if it had closed the connection that was kept
+        sidecar.answers.append(None)  # as if it had closed the kept-alive connection
         client.observe(SAMPLE)
         client.flush()
         assert client.stats().sent == 2
     assert sidecar.connections == 2
 
 
-def test_samples_are_chosen_by_chance(sidecar: Sidecar) -> None:
+def test_samples_are_chosen_at_random(sidecar: Sidecar) -> None:
     with Client(sidecar.url, sample_fraction=0.2) as client:
         client.observe(np.zeros((5_000, 3), np.float32))
         for _ in range(2_000):
@@ -230,7 +230,7 @@ def test_samples_are_chosen_by_chance(sidecar: Sidecar) -> None:
     assert 800 < len(samples(array)) < 1_200
 
 
-def test_a_batch_that_is_none_raises_nothing(sidecar: Sidecar, caplog: pytest.LogCaptureFixture) -> None:
+def test_something_that_is_not_a_batch_raises_nothing(sidecar: Sidecar, caplog: pytest.LogCaptureFixture) -> None:
     with Client(sidecar.url) as client:
         for _ in range(3):
             assert not client.observe("text")
@@ -241,7 +241,7 @@ def test_a_batch_that_is_none_raises_nothing(sidecar: Sidecar, caplog: pytest.Lo
     assert "a str is not a batch: observe accepts an array" in caplog.text
 
 
-def test_a_fault_of_ours_ends_nothing(
+def test_a_bug_in_the_client_does_not_stop_it(
     sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Client(sidecar.url, linger_s=0) as client:
@@ -255,16 +255,16 @@ def test_a_fault_of_ours_ends_nothing(
     assert "please report it" in caplog.text
 
 
-def test_closing_sends_what_waits_and_takes_no_more(sidecar: Sidecar) -> None:
+def test_closing_sends_the_rest_and_accepts_no_more(sidecar: Sidecar) -> None:
     client = Client(sidecar.url, linger_s=LONG_S)
     client.observe(SAMPLE)
     assert client.close()
-    assert client.close(), "twice does no harm"
+    assert client.close(), "closing twice is harmless"
     assert not client.observe(SAMPLE)
     assert client.stats() == Stats(observed=2, sent=1, dropped=1, requests=1)
 
 
-def test_closing_waits_only_so_long(sidecar: Sidecar, caplog: pytest.LogCaptureFixture) -> None:
+def test_closing_waits_only_for_its_timeout(sidecar: Sidecar, caplog: pytest.LogCaptureFixture) -> None:
     sidecar.waits.clear()
     client = Client(sidecar.url, timeout_s=DEADLINE_S, linger_s=0)
     client.observe(SAMPLE)
@@ -276,7 +276,7 @@ def test_closing_waits_only_so_long(sidecar: Sidecar, caplog: pytest.LogCaptureF
     assert "closed before 2 observations were sent" in caplog.text
 
 
-def test_a_sidecar_that_is_away_does_not_hold_up_the_end() -> None:
+def test_an_unreachable_sidecar_does_not_delay_closing() -> None:
     client = Client(f"http://127.0.0.1:{free_port()}", retry_s=LONG_S)
     client.observe(SAMPLE)
     started = time.monotonic()
@@ -285,7 +285,7 @@ def test_a_sidecar_that_is_away_does_not_hold_up_the_end() -> None:
     assert client.stats().failed == 1
 
 
-def test_a_forgotten_client_leaves_no_thread(sidecar: Sidecar) -> None:
+def test_a_client_that_is_garbage_collected_leaves_no_thread(sidecar: Sidecar) -> None:
     client = Client(sidecar.url, linger_s=LONG_S)
     client.observe(SAMPLE)
     thread = client._thread
@@ -297,7 +297,7 @@ def test_a_forgotten_client_leaves_no_thread(sidecar: Sidecar) -> None:
     assert len(sidecar.requests) == 1
 
 
-def test_threads_share_a_client(sidecar: Sidecar) -> None:
+def test_threads_can_share_a_client(sidecar: Sidecar) -> None:
     with Client(sidecar.url) as client:
         threads = [threading.Thread(target=lambda: [client.observe(SAMPLE) for _ in range(250)]) for _ in range(8)]
         for thread in threads:
@@ -309,7 +309,7 @@ def test_threads_share_a_client(sidecar: Sidecar) -> None:
     assert len(samples(sidecar.requests)) == 2_000
 
 
-def test_https_is_checked(tmp_path: Path, sidecar: Sidecar) -> None:
+def test_certificates_are_verified(tmp_path: Path, sidecar: Sidecar) -> None:
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
@@ -329,7 +329,7 @@ def test_https_is_checked(tmp_path: Path, sidecar: Sidecar) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"url": "127.0.0.1:9464"}, "not an address"),
         ({"url": "ftp://host"}, "not an address"),
@@ -348,8 +348,8 @@ def test_https_is_checked(tmp_path: Path, sidecar: Sidecar) -> None:
         ({"tls": ssl.create_default_context()}, "use https"),
     ],
 )
-def test_what_cannot_work_is_told_at_once(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told) as raised:
+def test_invalid_arguments_raise_at_once(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
         Client(**{"url": "http://127.0.0.1:1", **arguments})
     assert "pass" not in str(raised.value).replace("password", "")
 
@@ -361,7 +361,7 @@ def run(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_what_waits_is_sent_at_exit(sidecar: Sidecar) -> None:
+def test_waiting_observations_are_sent_at_exit(sidecar: Sidecar) -> None:
     code = """
 import sys
 from driftwatch.client import Client
@@ -373,7 +373,7 @@ client.observe([[1.0, 2.0, 3.0]])
     assert len(samples(sidecar.requests)) == 2
 
 
-def test_forked_workers_send_by_themselves_and_nothing_twice(sidecar: Sidecar) -> None:
+def test_forked_workers_send_their_own_observations_and_nothing_twice(sidecar: Sidecar) -> None:
     code = """
 import os, sys
 from driftwatch.client import Client

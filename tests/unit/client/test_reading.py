@@ -1,4 +1,4 @@
-"""Whatever callers show becomes messages that the daemon reads as the same samples."""
+"""Batches of any type become messages that the daemon reads as the same samples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TABLE = TableSchema(
 SAMPLES = [[1.0, 2.0, 3.5], [4.0, 5.0, -6.0]]
 ROWS = [{"age": 31.5, "city": "Ulm"}, {"age": None, "city": "Bonn"}]
 READ_ROWS = [[31.5, 1.0], [np.nan, 0.0]]
-MOST = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 class Person(BaseModel):
@@ -40,7 +40,7 @@ class Person(BaseModel):
 
 
 class ArrayLike:
-    """As JAX and TensorFlow have them."""
+    """A type with the array protocol, as in JAX and TensorFlow."""
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return np.array(SAMPLES)
@@ -50,15 +50,15 @@ def keep_all(_: int) -> None:
     return None
 
 
-def seen(batch: Any, content_type: str | None = None) -> Observation:
+def observed(batch: Any, content_type: str | None = None) -> Observation:
     observation = read(batch, keep_all, content_type)
     assert observation is not None
     return observation
 
 
-def told(group: list[Observation], schema: Any) -> np.ndarray:
-    """What the daemon reads."""
-    (body,) = messages(group, MOST)
+def decoded(group: list[Observation], schema: Any) -> np.ndarray:
+    """The samples that the daemon decodes."""
+    (body,) = messages(group, MAX_BYTES)
     headers = {} if group[0].content_type is None else {"content-type": group[0].content_type.encode()}
     return decode(body, headers, schema)
 
@@ -101,8 +101,8 @@ def told(group: list[Observation], schema: Any) -> np.ndarray:
         (pa.RecordBatch.from_pylist(ROWS), TABLE, READ_ROWS),
     ],
 )
-def test_the_daemon_reads_what_was_shown(batch: Any, schema: Any, expected: Any) -> None:
-    np.testing.assert_array_equal(told([seen(batch)], schema), np.array(expected, float))
+def test_the_daemon_decodes_what_was_observed(batch: Any, schema: Any, expected: Any) -> None:
+    np.testing.assert_array_equal(decoded([observed(batch)], schema), np.array(expected, float))
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_the_daemon_reads_what_was_shown(batch: Any, schema: Any, expected: Any)
         (b"\x93NUMPY", None, "body"),
     ],
 )
-def test_small_json_bodies_are_opened_and_others_go_as_they_are(body: bytes, content_type: str, form: str) -> None:
-    observation = seen(body, content_type)
+def test_small_json_bodies_are_parsed_and_others_are_sent_unchanged(body: bytes, content_type: str, form: str) -> None:
+    observation = observed(body, content_type)
     assert observation.form == form
     if form == "body":
         assert (observation.body, observation.content_type, observation.group) == (body, content_type, None)
@@ -139,10 +139,10 @@ def test_small_json_bodies_are_opened_and_others_go_as_they_are(body: bytes, con
         assert observation.group is not None
 
 
-def test_a_body_that_is_nested_too_deeply_for_the_daemon_shares_no_message() -> None:
-    """Python 3.11 cannot open it; 3.13 can, and writes it anew."""
+def test_a_body_nested_too_deeply_for_the_daemon_is_not_merged() -> None:
+    """Python 3.11 cannot parse it; 3.13 can, and writes it anew."""
     body = b"[" * 2_000 + b"]" * 2_000
-    observation = seen(body, "application/json")
+    observation = observed(body, "application/json")
     assert (observation.group, observation.body) == (None, body if observation.form == "body" else body[1:-1])
 
 
@@ -155,12 +155,12 @@ def test_a_body_that_is_nested_too_deeply_for_the_daemon_shares_no_message() -> 
         (lambda i: [[i, "Ulm"]], TABLE),
     ],
 )
-def test_what_is_alike_shares_a_message(make: Callable[[int], Any], schema: Any) -> None:
-    group = [seen(make(i)) for i in range(4)]
+def test_similar_observations_share_a_message(make: Callable[[int], Any], schema: Any) -> None:
+    group = [observed(make(i)) for i in range(4)]
     assert len({observation.group for observation in group}) == 1
     assert group[0].group is not None
-    apart = np.concatenate([told([observation], schema) for observation in group])
-    np.testing.assert_array_equal(told(group, schema), apart)
+    separately = np.concatenate([decoded([observation], schema) for observation in group])
+    np.testing.assert_array_equal(decoded(group, schema), separately)
 
 
 @pytest.mark.parametrize(
@@ -185,26 +185,26 @@ def test_what_is_alike_shares_a_message(make: Callable[[int], Any], schema: Any)
         [{"age": 1, "town": "Ulm"}, {"age": "old", "town": "Ulm"}],
     ],
 )
-def test_what_could_spoil_a_message_does_not_share_it(batch: Any) -> None:
-    assert seen(batch).group != seen(np.zeros((1, 3), np.float32)).group
+def test_observations_that_could_spoil_a_message_are_not_merged(batch: Any) -> None:
+    assert observed(batch).group != observed(np.zeros((1, 3), np.float32)).group
     if isinstance(batch, list):
-        assert batch == [[1.0, 2.0, 3.0]] or seen(batch).group != seen([[1.0, 2.0, 3.0]]).group
+        assert batch == [[1.0, 2.0, 3.0]] or observed(batch).group != observed([[1.0, 2.0, 3.0]]).group
     if isinstance(batch, dict) or isinstance(batch[0], dict):
-        assert seen(batch).group != seen({"age": 1, "town": "Ulm"}).group
+        assert observed(batch).group != observed({"age": 1, "town": "Ulm"}).group
 
 
-def test_a_number_that_the_daemon_takes_for_none_goes_alone() -> None:
+def test_a_number_that_the_daemon_reads_as_missing_is_not_merged() -> None:
     assert LARGEST == schemas.LARGEST
     for make in (lambda value: np.full((1, 3), value), lambda value: [[1.0, 2.0, value]], lambda value: {"age": value}):
-        assert seen(make(LARGEST)).group == seen(make(0.0)).group != seen(make(2 * LARGEST)).group
+        assert observed(make(LARGEST)).group == observed(make(0.0)).group != observed(make(2 * LARGEST)).group
 
 
-def test_rows_share_a_message_whatever_number_is_missing() -> None:
-    assert seen({"age": None, "town": "Ulm"}).group == seen({"age": 31, "town": "Bonn"}).group is not None
+def test_rows_are_merged_whichever_numbers_are_missing() -> None:
+    assert observed({"age": None, "town": "Ulm"}).group == observed({"age": 31, "town": "Bonn"}).group is not None
 
 
-def test_streams_and_headers_keep_observations_apart() -> None:
-    plain = seen(np.zeros((1, 3)))
+def test_observations_of_other_streams_or_with_headers_are_not_merged() -> None:
+    plain = observed(np.zeros((1, 3)))
     assert addressed(plain, "a", None).group != addressed(plain, "b", None).group
     assert addressed(plain, "a", {"traceparent": "00-1-1-01"}).group is None
     for stream, headers in (("a\nb", {}), ("", {}), ("a", {"x": "1\r\nb: 2"}), ("a", {"x y": "1"}), ("a", {"": "1"})):
@@ -212,21 +212,21 @@ def test_streams_and_headers_keep_observations_apart() -> None:
             addressed(plain, stream, headers)
 
 
-def test_what_is_shown_is_copied() -> None:
+def test_observations_are_copies() -> None:
     array, row = np.zeros((1, 3)), {"age": 1.0, "city": "Ulm"}
-    shown, shown_row = seen(array), seen(row)
+    observation, observed_row = observed(array), observed(row)
     array[:] = 7
     row["age"] = 7
-    assert told([shown], VECTOR).max() == 0
-    assert told([shown_row], TABLE)[0, 0] == 1
+    assert decoded([observation], VECTOR).max() == 0
+    assert decoded([observed_row], TABLE)[0, 0] == 1
 
 
-def test_large_arrays_go_in_parts() -> None:
+def test_large_arrays_are_split() -> None:
     array = np.arange(30.0).reshape(10, 3)
-    parts = list(messages([seen(array)], 100))
+    parts = list(messages([observed(array)], 100))
     assert [len(decode(part, {}, VECTOR)) for part in parts] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate([decode(part, {}, VECTOR) for part in parts]), array)
-    assert len(list(messages([seen(array)], 1))) == 10
+    assert len(list(messages([observed(array)], 1))) == 10
 
 
 @pytest.mark.parametrize(
@@ -250,13 +250,13 @@ def test_large_arrays_go_in_parts() -> None:
         SimpleNamespace(detach=lambda: 1 / 0, cpu=None),
     ],
 )
-def test_what_cannot_be_sent_is_refused(batch: Any) -> None:
+def test_unusable_types_and_values_are_refused(batch: Any) -> None:
     with pytest.raises((TypeError, ValueError, ZeroDivisionError)):
         read(batch, keep_all)
 
 
 @pytest.mark.parametrize("batch", [[], {}, b"", np.zeros((0, 3)), torch.zeros(0, 3), pd.DataFrame(), {"instances": []}])
-def test_nothing_is_no_observation(batch: Any) -> None:
+def test_an_empty_batch_is_no_observation(batch: Any) -> None:
     assert read(batch, keep_all) is None
 
 
@@ -270,32 +270,32 @@ def test_nothing_is_no_observation(batch: Any) -> None:
         json.dumps({"instances": SAMPLES}).encode(),
     ],
 )
-def test_only_chosen_samples_are_kept(batch: Any) -> None:
+def test_only_selected_samples_are_kept(batch: Any) -> None:
     chosen = read(batch, lambda _: [1], "application/json")
     assert chosen is not None
-    np.testing.assert_array_equal(told([chosen], VECTOR), SAMPLES[1:])
+    np.testing.assert_array_equal(decoded([chosen], VECTOR), SAMPLES[1:])
     assert read(batch, lambda _: [], "application/json") is None
 
 
 @pytest.mark.parametrize(
     "make", [list, pd.DataFrame, pl.DataFrame, pa.Table.from_pylist, lambda rows: json.dumps(rows).encode()]
 )
-def test_only_chosen_rows_are_kept(make: Callable[[Any], Any]) -> None:
+def test_only_selected_rows_are_kept(make: Callable[[Any], Any]) -> None:
     chosen = read(make(ROWS), lambda _: [1], "application/json")
     assert chosen is not None
-    np.testing.assert_array_equal(told([chosen], TABLE), READ_ROWS[1:])
+    np.testing.assert_array_equal(decoded([chosen], TABLE), READ_ROWS[1:])
     assert read(make(ROWS), lambda _: [], "application/json") is None
 
 
 @pytest.mark.parametrize(
     "batch", [{"age": 1, "city": "Ulm"}, {"age": [1], "city": ["Ulm"]}, [1.0, 2.0, 3.0], np.zeros(3), b"\x93NUMPY"]
 )
-def test_a_single_sample_is_kept_or_not(batch: Any) -> None:
-    asked: list[int] = []
+def test_a_single_sample_counts_as_one(batch: Any) -> None:
+    counts: list[int] = []
 
     def keep_none(count: int) -> list[int]:
-        asked.append(count)
+        counts.append(count)
         return []
 
     assert read(batch, keep_none) is None
-    assert asked == [1]
+    assert counts == [1]

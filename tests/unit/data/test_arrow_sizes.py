@@ -1,4 +1,4 @@
-"""What Arrow streams claim to unpack to."""
+"""The unpacked size that an Arrow stream declares."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def stream(compression: str | None, table: pa.Table = TABLE) -> bytes:
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
-def test_compressed_buffers_claim_what_they_are_unpacked(compression: str) -> None:
-    # Each of the five batches has an offset more than it has texts.
+def test_compressed_buffers_declare_their_unpacked_size(compression: str) -> None:
+    # Each of the five batches has one offset more than it has texts.
     assert TABLE.nbytes <= unpacked_bytes(stream(compression)) <= TABLE.nbytes + 1_000
 
 
-def test_what_is_not_compressed_claims_nothing() -> None:
+def test_uncompressed_streams_declare_nothing() -> None:
     assert unpacked_bytes(stream(None)) == 0
 
 
@@ -46,7 +46,7 @@ def test_a_compressed_stream_is_read(compression: str) -> None:
     assert read_arrow(stream(compression), TableSchema(columns=columns)).equals(TABLE)
 
 
-def test_damaged_streams_raise_nothing_else() -> None:
+def test_damaged_streams_raise_only_expected_errors() -> None:
     sound, rng = stream("zstd", TABLE.slice(0, 1_000)), np.random.default_rng(1)
     for _ in range(1_000):
         damaged = bytearray(sound)

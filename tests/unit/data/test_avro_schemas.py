@@ -1,3 +1,5 @@
+"""Decoding Avro records under a writer's schema."""
+
 from __future__ import annotations
 
 import io
@@ -51,7 +53,7 @@ orders = st.fixed_dictionaries(
 
 
 @given(orders)
-def test_reads_what_fastavro_writes(order: dict[str, Any]) -> None:
+def test_records_written_by_fastavro_are_read(order: dict[str, Any]) -> None:
     assert reader(ORDER)(written(ORDER, order)) == order
 
 
@@ -60,12 +62,12 @@ def test_any_other_bytes_are_malformed(body: bytes) -> None:
     assert refused_for(reader(ORDER), body) in ("", "malformed")
 
 
-def test_bytes_that_are_left_over_tell_of_another_schema() -> None:
+def test_surplus_bytes_indicate_another_schema() -> None:
     with pytest.raises(MessageError, match="1 bytes after its schema"):
         reader("double")(bytes(9))
 
 
-def test_types_of_other_schemas_are_known_by_name() -> None:
+def test_types_of_referenced_schemas_are_known_by_name() -> None:
     order = {"type": "record", "name": "Order", "namespace": "shop", "fields": [{"name": "paid", "type": "Money"}]}
     body = written(MONEY, {"amount": 2.5})
     assert reader(order, MONEY)(body) == {"paid": {"amount": 2.5}}
@@ -86,14 +88,14 @@ def test_types_of_other_schemas_are_known_by_name() -> None:
         ({"type": "string", "logicalType": "of somebody"}, "a", "a"),
     ],
 )
-def test_times_are_seconds_and_decimals_numbers(schema: Any, value: Any, expected: Any) -> None:
-    plain = {name: told for name, told in schema.items() if name != "logicalType"}
+def test_times_are_seconds_and_decimals_are_numbers(schema: Any, value: Any, expected: Any) -> None:
+    plain = {name: field for name, field in schema.items() if name != "logicalType"}
     read = reader(schema)(written(plain, value))
     assert read == (expected if isinstance(expected, str) else pytest.approx(expected))
 
 
 @pytest.mark.parametrize(
-    ("schema", "words"),
+    ("schema", "message"),
     [
         ({"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}, "nests Node"),
         ({"type": "array", "items": "null"}, "without any size"),
@@ -103,8 +105,8 @@ def test_times_are_seconds_and_decimals_numbers(schema: Any, value: Any, expecte
         (7, "no Avro schema"),
     ],
 )
-def test_schemas_that_a_short_body_could_blow_up_or_that_are_none_are_refused(schema: Any, words: str) -> None:
-    with pytest.raises(MessageError, match=words) as caught:
+def test_invalid_schemas_and_those_that_a_short_body_could_inflate_are_refused(schema: Any, message: str) -> None:
+    with pytest.raises(MessageError, match=message) as caught:
         reader(schema)
     assert caught.value.reason == "unsupported_format"
 

@@ -1,4 +1,4 @@
-"""Wire formats: what is encoded comes back, and whatever comes is either used or refused with a reason."""
+"""Wire formats: encoded batches are decoded unchanged, and any other message is refused with a reason."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ FORMATS = ("json", "v2", "npy", "arrow")
 
 @pytest.mark.parametrize("kind", BATCHES)
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("told", [True, False])
-def test_round_trip(kind: str, form: str, told: bool) -> None:
+@pytest.mark.parametrize("labelled", [True, False])
+def test_round_trip(kind: str, form: str, labelled: bool) -> None:
     schema, batch = BATCHES[kind]
     value, headers = encode(batch, schema, form)
-    found = decode(value, headers if told else {}, schema)
+    found = decode(value, headers if labelled else {}, schema)
     np.testing.assert_array_equal(found, batch)
     assert found.dtype == (schema.dtype if isinstance(schema, ImageSchema) else batch.dtype)
     assert as_floats(found).dtype == batch.dtype
@@ -56,7 +56,7 @@ def test_rows_round_trip() -> None:
 
 
 @pytest.mark.parametrize("inner", ["json", "npy"])
-def test_structured_cloudevents_are_opened(inner: str) -> None:
+def test_structured_cloudevents_are_unwrapped(inner: str) -> None:
     batch = BATCHES["image"][1]
     value, headers = encode(batch, IMAGE, inner)
     event: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/models/a", "type": "x"}
@@ -67,12 +67,16 @@ def test_structured_cloudevents_are_opened(inner: str) -> None:
             "data_base64": base64.b64encode(value).decode(),
             "datacontenttype": headers["content-type"].decode(),
         }
-    told = {"content-type": b"application/cloudevents+json; charset=utf-8"}
-    np.testing.assert_array_equal(decode(orjson.dumps(event), told, IMAGE), batch)
-    assert stream_names(told, b"key", "topic", StructuredEvent(orjson.dumps(event))) == ("/models/a", "key", "topic")
+    event_headers = {"content-type": b"application/cloudevents+json; charset=utf-8"}
+    np.testing.assert_array_equal(decode(orjson.dumps(event), event_headers, IMAGE), batch)
+    assert stream_names(event_headers, b"key", "topic", StructuredEvent(orjson.dumps(event))) == (
+        "/models/a",
+        "key",
+        "topic",
+    )
 
 
-def test_the_stream_is_named_by_the_most_explicit() -> None:
+def test_the_most_explicit_name_of_a_stream_comes_first() -> None:
     headers = {"driftwatch-stream": b"a", "ce_source": b"b"}
     assert stream_names(headers, b"c", "d") == ("a",)
     assert stream_names({"ce_source": b"b", "ce_inferenceservicename": b"i"}, b"c", "d") == ("i", "b", "c", "d")
@@ -96,14 +100,14 @@ def test_the_stream_is_named_by_the_most_explicit() -> None:
         (b'{"inputs": [{"name": "a", "shape": [1], "datatype": "FP8", "data": [1]}]}', {}, "schema"),
     ],
 )
-def test_refusals(value: bytes, headers: dict[str, bytes], reason: str) -> None:
+def test_unusable_messages_are_refused_with_a_reason(value: bytes, headers: dict[str, bytes], reason: str) -> None:
     with pytest.raises(MessageError) as caught:
         decode(value, headers, IMAGE)
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("label", [b"application/x-www-form-urlencoded", b"application/octet-stream", b"text/plain"])
-def test_labels_that_say_nothing_are_not_to_blame(label: bytes) -> None:
+def test_generic_content_types_are_ignored(label: bytes) -> None:
     with pytest.raises(MessageError, match=r"^is not valid JSON: "):
         decode(b"garbage", {"content-type": label}, IMAGE)
     batch = np.zeros((1, *IMAGE.shape))
@@ -111,7 +115,7 @@ def test_labels_that_say_nothing_are_not_to_blame(label: bytes) -> None:
         np.testing.assert_array_equal(decode(encode(batch, IMAGE, form)[0], {"content-type": label}, IMAGE), batch)
 
 
-def test_an_array_that_declares_more_than_it_holds_is_refused_before_it_is_made() -> None:
+def test_an_array_that_declares_more_than_it_holds_is_refused_before_allocation() -> None:
     value, _ = encode(BATCHES["vector"][1], VECTOR, "npy")
     huge = value.replace(b"(6, 3)", b"(9999999999, 3)")
     with pytest.raises(MessageError, match=r"declares shape|no npy"):
@@ -132,20 +136,20 @@ def decodes_or_refuses(value: bytes, form: str, kind: str) -> None:
     try:
         found = decode(value, {}, schema, form)
     except MessageError as error:
-        told = str(error)
+        message = str(error)
     else:
         assert found.shape[1:] == schema.shape
         return
-    assert told
-    assert "\n" not in told
+    assert message
+    assert "\n" not in message
 
 
-EVERY_FORMAT = st.sampled_from(["auto", "json", "v1", "v2", "rows", "npy", "arrow", "cloudevents"])
-EVERY_KIND = st.sampled_from(list(BATCHES))
+ANY_FORMAT = st.sampled_from(["auto", "json", "v1", "v2", "rows", "npy", "arrow", "cloudevents"])
+ANY_KIND = st.sampled_from(list(BATCHES))
 
 
 @settings(max_examples=300, deadline=None)
-@given(value=st.binary(max_size=200), form=EVERY_FORMAT, kind=EVERY_KIND)
+@given(value=st.binary(max_size=200), form=ANY_FORMAT, kind=ANY_KIND)
 def test_any_bytes_are_decoded_or_refused(value: bytes, form: str, kind: str) -> None:
     decodes_or_refuses(value, form, kind)
 
@@ -153,10 +157,10 @@ def test_any_bytes_are_decoded_or_refused(value: bytes, form: str, kind: str) ->
 @settings(max_examples=300, deadline=None)
 @given(
     form=st.sampled_from(FORMATS),
-    kind=EVERY_KIND,
+    kind=ANY_KIND,
     place=st.integers(0, 10_000),
     byte=st.integers(0, 255),
-    as_=EVERY_KIND,
+    as_=ANY_KIND,
 )
 def test_damaged_messages_are_decoded_or_refused(form: str, kind: str, place: int, byte: int, as_: str) -> None:
     schema, batch = BATCHES[kind]
@@ -178,6 +182,6 @@ JSON = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(body=JSON, form=st.sampled_from(["auto", "v1", "v2", "rows", "cloudevents"]), kind=EVERY_KIND)
+@given(body=JSON, form=st.sampled_from(["auto", "v1", "v2", "rows", "cloudevents"]), kind=ANY_KIND)
 def test_any_json_is_decoded_or_refused(body: Any, form: str, kind: str) -> None:
     decodes_or_refuses(orjson.dumps(body), form, kind)

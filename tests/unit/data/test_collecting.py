@@ -1,4 +1,4 @@
-"""Large bodies are parsed without the garbage collector walking through what they hold."""
+"""Large bodies are parsed with the garbage collector paused: it would traverse all objects made so far."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.registry import add_fields, proto_file
 LISTS = 120_000
 
 
-def of_json() -> Any:
+def parse_json() -> Any:
     return load_json(b"[" + b"[],        " * LISTS + b"[]]")
 
 
-def of_avro() -> Any:
+def parse_avro() -> Any:
     row = {"type": "record", "name": "Row", "fields": [{"name": "v", "type": {"type": "array", "items": "string"}}]}
     schema = {"type": "array", "items": row}
     body = io.BytesIO()
@@ -34,7 +34,7 @@ def of_avro() -> Any:
     return avro_reader(json.dumps(schema), [])(body.getvalue())
 
 
-def of_protobuf() -> Any:
+def parse_protobuf() -> Any:
     file = proto_file()
     add_fields(file.message_type.add(name="Batch"), rows="repeated .Row")
     add_fields(file.message_type.add(name="Row"), v="repeated string")
@@ -42,8 +42,8 @@ def of_protobuf() -> Any:
     return protobuf_reader(base64.b64encode(file.SerializeToString()).decode(), {})(body)
 
 
-@pytest.mark.parametrize("parse", [of_json, of_avro, of_protobuf])
-def test_nothing_is_collected_meanwhile(parse: Callable[[], Any]) -> None:
+@pytest.mark.parametrize("parse", [parse_json, parse_avro, parse_protobuf])
+def test_the_collector_is_paused_while_a_large_body_is_parsed(parse: Callable[[], Any]) -> None:
     collected = list[str]()
 
     def note(phase: str, _: object) -> None:
@@ -55,11 +55,11 @@ def test_nothing_is_collected_meanwhile(parse: Callable[[], Any]) -> None:
     finally:
         gc.callbacks.remove(note)
     assert len(parsed["rows"] if isinstance(parsed, dict) else parsed) >= LISTS
-    assert len(collected) < 20, "of each 700 lists otherwise"
+    assert len(collected) < 20, "otherwise once for each 700 lists"
     assert gc.isenabled()
 
 
-def test_it_goes_on_afterwards_whatever_came_of_it() -> None:
+def test_the_collector_is_restored_afterwards_also_after_an_error() -> None:
     with pytest.raises(MessageError):
         load_json(b"[" + b"[]," * LARGE)
     assert gc.isenabled()

@@ -1,4 +1,4 @@
-"""Lines of CSV are cut between rows, and as Arrow parts them, wherever blocks of the file end."""
+"""Lines of CSV are split between rows, and in the same way as Arrow splits them, wherever blocks of the file end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CELLS = st.one_of(PLAIN, QUOTED)
 
 
 def cut(text: bytes, size: int) -> list[Lines]:
-    """All lines, of blocks of a size."""
+    """All lines, read in blocks of a size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_lines, "BLOCK_BYTES", size)
-        # No line is too long that has its end in the next block: as long ones are for larger blocks.
+        # A line whose end is in the next block is not too long, as it would be with larger blocks.
         return list(whole_lines(io.BytesIO(text), "a.csv"))
 
 
@@ -31,7 +31,7 @@ def cut(text: bytes, size: int) -> list[Lines]:
     st.integers(60, 200),
     st.booleans(),
 )
-def test_rows_are_whole_and_as_many_as_arrow_finds(rows: list[list[str]], end: str, size: int, closed: bool) -> None:
+def test_lines_hold_whole_rows_as_arrow_parses_them(rows: list[list[str]], end: str, size: int, closed: bool) -> None:
     text = "".join(",".join(row) + end for row in rows).removesuffix("" if closed else end).encode()
     lines = cut(text, size)
     assert b"".join(each.text for each in lines) == text
@@ -44,7 +44,7 @@ def test_rows_are_whole_and_as_many_as_arrow_finds(rows: list[list[str]], end: s
 
 
 @pytest.mark.parametrize("size", [16, 17, 18, 19, 20, 21, 22, 23, 100])
-def test_a_quote_that_nothing_closes_takes_one_line_only(size: int) -> None:
+def test_an_unclosed_quote_spoils_only_its_line(size: int) -> None:
     text = b'a,b\r\n1,"x\r\n\r\n2,"y"\r\n3,"two\r\nlines"\r\n4,5" tube\r\n5,"z'
     rows = [row for each in cut(text, size) for row in rows_of(each)]
     assert [(row.number, row.text, row.values) for row in rows] == [

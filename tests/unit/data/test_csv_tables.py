@@ -1,4 +1,4 @@
-"""CSV files: what their columns are, and what is wrong with them."""
+"""CSV files: the types of their columns, and errors about them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from driftwatch.errors import DataError
         ("true", "maybe", "category", [1, 0]),
     ],
 )
-def test_a_column_of_csv_is_what_all_its_rows_are(
+def test_the_type_of_a_csv_column_depends_on_all_its_rows(
     tmp_path: Path, early: str, late: str, kind: str, codes: list[float]
 ) -> None:
     path, padding, rows = tmp_path / "late.csv", "x" * 1024, 2 * BLOCK_BYTES // 1024
@@ -42,7 +42,7 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is empty (the first line names the columns)"),
         (b"a,b\n", "has no rows"),
@@ -88,26 +88,26 @@ def test_a_column_of_csv_is_what_all_its_rows_are(
         (b";".join([b"column"] * 100) + b"\n" + b";" * 99 + b"\n", "column;colu...' (is the separator ';'?"),
     ],
 )
-def test_what_is_wrong_with_a_csv_file_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+def test_errors_in_csv_files_are_reported(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(DataError, match=re.escape(told)):
+    with pytest.raises(DataError, match=re.escape(message)):
         open_dataset(tmp_path / "a.csv").infer_schema()
 
 
-def test_a_compressed_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 1_000)[:-10])
     with pytest.raises(DataError, match=r"a\.csv\.gz: cannot be read: Truncated .* \(is the file complete\?\)"):
         open_dataset(tmp_path / "a.csv.gz")
 
 
-def test_a_single_column_of_texts_is_no_wrong_separator(tmp_path: Path) -> None:
+def test_a_single_column_of_texts_is_not_taken_for_a_wrong_separator(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("said;or not\nyes\nno\n")
     assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (1,)
     (tmp_path / "a.csv").write_text('a,b;c\n1,"x, y; z"\n')
     assert open_dataset(tmp_path / "a.csv").infer_schema().shape == (2,)
 
 
-def test_a_category_is_the_same_whatever_else_its_column_holds(tmp_path: Path) -> None:
+def test_a_category_does_not_depend_on_the_other_values_of_its_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
         "ward,smoker,shift,rank\n007,TRUE,08:00,1\nA1,FALSE,night,2\n,UNKNOWN,2026-01-02,top\n"
     )
@@ -125,7 +125,7 @@ def test_a_category_is_the_same_whatever_else_its_column_holds(tmp_path: Path) -
     np.testing.assert_array_equal(next(open_dataset(tmp_path / "b.csv").chunks(schema)), [[2, 1, 3, 0]])
 
 
-def test_truth_values_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+def test_truth_values_are_equal_however_they_are_written(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("new\nTrue\nFalse\n")
     schema = open_dataset(tmp_path / "a.csv").infer_schema()
     assert [column.categories for column in schema.columns] == [("false", "true")]
@@ -133,7 +133,7 @@ def test_truth_values_are_the_same_however_they_are_written(tmp_path: Path) -> N
     np.testing.assert_array_equal(next(open_dataset(tmp_path / "b.csv").chunks(schema)), [[1], [0], [1], [2]])
 
 
-def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
+def test_a_csv_file_that_changes_while_it_is_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a\n1\n")
     dataset = open_dataset(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("a\nx\n")
@@ -144,7 +144,7 @@ def test_a_csv_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> Non
         dataset.infer_schema()
 
 
-def test_the_lines_of_csv_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_may_end_anywhere_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,b\r\n" + "".join(f"{row},{'x' * (row % 7)}\r\n" for row in range(50)) + "0.5,y"
     for size in range(16, 40):
         monkeypatch.setattr(csv_lines, "BLOCK_BYTES", size)
@@ -152,7 +152,7 @@ def test_the_lines_of_csv_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.M
         assert (found.schema.types, found.rows) == ([pa.float64(), pa.string()], 51)
 
 
-def test_values_in_quotes_may_have_line_breaks_wherever_blocks_end(tmp_path: Path) -> None:
+def test_quoted_values_may_contain_line_breaks_at_the_ends_of_blocks(tmp_path: Path) -> None:
     rows = 3 * BLOCK_BYTES // 30
     (tmp_path / "a.csv").write_text("n,note\n" + '1,"in Köln, ""here"",\n\nor there"\n' * rows)
     dataset = open_dataset(tmp_path / "a.csv")
@@ -162,7 +162,7 @@ def test_values_in_quotes_may_have_line_breaks_wherever_blocks_end(tmp_path: Pat
     assert sum(map(len, dataset.chunks(schema))) == dataset.rows == rows
 
 
-def test_csv_is_not_held_in_memory_to_find_its_types() -> None:
+def test_inferring_types_does_not_load_a_csv_file_into_memory() -> None:
     before, held = pa.total_allocated_bytes(), []
 
     class Watched(io.BytesIO):

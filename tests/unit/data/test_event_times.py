@@ -1,4 +1,4 @@
-"""Times of rows: of every type that a table may hold, in order or not."""
+"""Event times of rows: of any type that a table may hold, in order or not."""
 
 from __future__ import annotations
 
@@ -59,37 +59,37 @@ def written(folder: Path, suffix: str, values: Any) -> Path:
         "categories",
     ],
 )
-def test_times_of_every_type_are_read(tmp_path: Path, suffix: str, values: Any, second_ms: int) -> None:
+def test_times_of_any_type_are_read(tmp_path: Path, suffix: str, values: Any, second_ms: int) -> None:
     times = EventTimes(written(tmp_path, suffix, values), "seen")
     assert times.of(np.arange(2)).tolist() == [FIRST_MS, second_ms]
     assert times.late == 0
 
 
-def test_dates_are_midnights(tmp_path: Path) -> None:
+def test_dates_are_read_as_midnight(tmp_path: Path) -> None:
     times = EventTimes(written(tmp_path, ".csv", ["2026-11-27", "2026-11-28"]), "seen")
     assert np.diff(times.of(np.arange(2))).tolist() == [86_400_000]
 
 
-def test_rows_are_asked_for_bit_by_bit_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_can_be_requested_in_pieces_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driftwatch.data.event_times.READ_ROWS", 7)
     times = EventTimes(written(tmp_path, ".parquet", np.arange(100) * 60), "seen")
     found = [times.of(rows).tolist() for rows in (np.arange(3), np.arange(3, 20), np.array([25, 31]), np.array([99]))]
     assert [each // 60_000 for some in found for each in some] == [*range(20), 25, 31, 99]
 
 
-def test_rows_that_come_late_are_counted(tmp_path: Path) -> None:
+def test_late_rows_are_counted(tmp_path: Path) -> None:
     times = EventTimes(written(tmp_path, ".csv", [100, 300, 200, 250, 300, 50]), "seen")
     times.of(np.array([5]))
     assert (times.late, times.first_late, times.latest_ms) == (3, 2, 250_000)
 
 
-def test_lines_that_are_no_rows_keep_their_numbers(tmp_path: Path) -> None:
+def test_refused_lines_keep_their_numbers(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("age,seen\n1,100\n1,2,3\n1,300\n1,400\n")
     assert EventTimes(tmp_path / "table.csv", "seen").of(np.array([0, 2, 3])).tolist() == [100_000, 300_000, 400_000]
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ([1.0, None, 3.0], "column seen: row 1 has no time"),
         (["2026-11-27", "soon", "later"], "column seen: contains a value that is not a time"),
@@ -99,16 +99,16 @@ def test_lines_that_are_no_rows_keep_their_numbers(tmp_path: Path) -> None:
         ([1.0, 2.0, 1e300], "column seen: row 2 holds 1e\\+300, which is no time of the years 1 to 9999"),
     ],
 )
-def test_what_is_no_time_is_told(tmp_path: Path, values: Any, told: str) -> None:
+def test_a_value_that_is_not_a_time_is_reported(tmp_path: Path, values: Any, message: str) -> None:
     path = tmp_path / "table.parquet"
     # Not by pandas, which would write NaN as null.
     pq.write_table(pa.table({"seen": values}), path)
     times = EventTimes(path, "seen")
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         times.of(np.arange(3))
 
 
-def test_a_column_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_time_column_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is it 'seen'"):
         EventTimes(written(tmp_path, ".csv", [1]), "sen")
     np.save(tmp_path / "array.npy", np.zeros((3, 2)))

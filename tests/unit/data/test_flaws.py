@@ -20,14 +20,14 @@ SCHEMA = TableSchema(
 flaws = st.dictionaries(st.sampled_from(["age", "town"]), st.tuples(st.integers(0, 3), st.integers(0, 3)))
 
 
-def test_columns_are_told_that_have_any() -> None:
+def test_only_columns_with_flaws_are_reported() -> None:
     rows = np.array([[1.0, 2.0], [2.0, 2.0], [np.nan, 1.0], [2.0, np.nan]])
     assert FlawCounter(SCHEMA)(rows) == {"age": (1, 0), "town": (1, 2)}
     assert FlawCounter(SCHEMA)(rows[:0]) == {}
     assert FlawCounter(VectorSchema(dim=2))(rows) == {}
 
 
-def test_each_run_of_rows_has_its_own() -> None:
+def test_flaws_are_counted_for_each_run_of_rows() -> None:
     rows = np.array([[np.nan, 2.0], [2.0, 2.0], [2.0, 1.0], [2.0, np.nan], [np.nan, 0.0]])
     found = FlawCounter(SCHEMA).of_runs(rows, [2, 3, 5])
     assert found == [{"age": (1, 0), "town": (0, 2)}, {}, {"age": (1, 0), "town": (1, 0)}]
@@ -39,7 +39,7 @@ def pane(number: int, samples: int, found: Flaws) -> Pane:
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), flaws), min_size=1, max_size=40), st.integers(1, 20))
-def test_a_window_has_the_flaws_of_its_panes(panes: list[tuple[int, Flaws]], size: int) -> None:
+def test_the_flaws_of_a_window_are_those_of_its_panes(panes: list[tuple[int, Flaws]], size: int) -> None:
     window, held = CountWindow(size), deque[Pane]()
     for number, (samples, found) in enumerate(panes):
         newest = pane(number, samples, found)

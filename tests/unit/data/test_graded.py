@@ -1,4 +1,4 @@
-"""Shifts of a size do as much as that size says."""
+"""Graded shifts have the size that was requested."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_shift_moves_samples_and_keeps_their_shape(schema: Schema) -> None
             assert np.array_equal(schema.coerce(moved), moved, equal_nan=True)
 
 
-def test_sizes_are_what_they_say() -> None:
+def test_shifts_have_the_requested_size() -> None:
     x, rng = samples(IMAGE), np.random.default_rng(1)
     found = shifts(IMAGE)
     assert (found["brighter"].moves[0](x, 0.1, rng) - x).mean() == pytest.approx(25.5, abs=0.6)
@@ -57,7 +57,7 @@ def test_sizes_are_what_they_say() -> None:
     assert (found["noise"].moves[0](x, 0.05, rng) - x).std() == pytest.approx(0.05 * 255, rel=0.05)
 
 
-def test_columns_move_one_at_a_time_and_whole_numbers_stay_whole() -> None:
+def test_columns_are_shifted_one_at_a_time_and_whole_numbers_stay_whole() -> None:
     x, rng = samples(TABLE), np.random.default_rng(1)
     found = shifts(TABLE)
     assert len(found["mean"].moves) == 2  # neither the constant nor the category
@@ -72,7 +72,7 @@ def test_columns_move_one_at_a_time_and_whole_numbers_stay_whole() -> None:
     assert np.array_equal(raised[:, 1], np.rint(raised[:, 1]))
 
 
-def test_columns_apart_keep_their_values() -> None:
+def test_decoupled_columns_keep_their_values() -> None:
     x = samples(VectorSchema(dim=3))
     moved = shifts(VectorSchema(dim=3))["columns apart"].moves[0](x, 1.0, np.random.default_rng(1))
     np.testing.assert_array_equal(np.sort(moved, axis=0), np.sort(x, axis=0))

@@ -1,4 +1,4 @@
-"""Bodies made to break a decoder: each is refused with a reason, quickly, and none raises anything else."""
+"""Bodies made to break a decoder: each is refused with a reason, quickly, and no other error is raised."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def arrow(columns: Mapping[str, pa.Array], names: list[str] | None = None) -> by
 
 
 def bomb() -> bytes:
-    """A stream of a compressed column whose buffer claims a terabyte."""
+    """A stream with a compressed column whose buffer claims to unpack to a terabyte."""
     table = pa.table({"age": np.zeros(1_000)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
     claim = (8_000).to_bytes(8, "little")
     stream = bytes(sink.getvalue())
-    assert stream.count(claim + b"\x28\xb5\x2f\xfd") == 1  # and zstd's magic number
+    assert stream.count(claim + b"\x28\xb5\x2f\xfd") == 1  # followed by zstd's magic number
     return stream.replace(claim + b"\x28\xb5\x2f\xfd", (1 << 40).to_bytes(8, "little") + b"\x28\xb5\x2f\xfd")
 
 
@@ -102,7 +102,7 @@ HOSTILE: dict[str, tuple[bytes, Schema]] = {
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("what", HOSTILE)
-def test_refused_with_a_reason_and_a_short_message(what: str) -> None:
+def test_a_hostile_body_is_refused_with_a_reason_and_a_short_message(what: str) -> None:
     value, schema = HOSTILE[what]
     with pytest.raises(MessageError) as caught:
         decode(value, {}, schema)
@@ -110,14 +110,14 @@ def test_refused_with_a_reason_and_a_short_message(what: str) -> None:
     assert 5 < len(str(caught.value)) < 500
 
 
-def test_what_an_arrow_stream_claims_to_unpack_to_is_refused_before_it_is_unpacked() -> None:
+def test_an_arrow_stream_that_would_be_too_large_is_refused_before_unpacking() -> None:
     with pytest.raises(MessageError, match="unpacks to 1099511627776 bytes") as caught:
         decode(bomb(), {}, TABLE)
     assert caught.value.reason == "too_large"
 
 
 @pytest.mark.timeout(20)
-def test_a_column_is_looked_for_once_in_all_rows() -> None:
+def test_missing_columns_are_searched_for_only_once() -> None:
     table = TableSchema(columns=tuple(Column(name=f"column {i}", kind="numeric") for i in range(1_000)))
     with pytest.raises(MessageError, match="is missing, and 999 more"):
         decode(b"[" + b",".join([b"{}"] * 200_000) + b"]", {}, table)

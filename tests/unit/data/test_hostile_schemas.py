@@ -1,4 +1,4 @@
-"""Schemas and bodies of a registry made to fill the memory, or never to end: each is refused within bounds."""
+"""Registry schemas and bodies made to exhaust memory or time: each is refused within bounds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def zigzag(number: int) -> bytes:
     return varint(number << 1)
 
 
-def many(count: int) -> bytes:
+def zero_items(count: int) -> bytes:
     """An Avro array of items of one zero byte each."""
     return zigzag(count) + bytes(count) + b"\x00"
 
@@ -47,7 +47,7 @@ def refusal(read: Any, body: bytes) -> MessageError:
 
 
 @pytest.fixture
-def small_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_sizes, "MOST_VALUES", 10_000)
 
 
@@ -62,16 +62,16 @@ def small_room(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["of nulls", "of one field", "lists", "maps", "by a union"],
 )
-@pytest.mark.usefixtures("small_room")
-def test_avro_records_that_take_a_byte_each_are_counted(items: Any) -> None:
+@pytest.mark.usefixtures("small_limit")
+def test_avro_records_of_one_byte_each_are_counted(items: Any) -> None:
     read = avro_reader(json.dumps({"type": "array", "items": items}), [])
-    assert len(read(many(90))) == 90
-    assert refusal(read, many(5_000)).reason == "too_large"
-    assert len(read(many(90))) == 90, "each body is counted by itself"
+    assert len(read(zero_items(90))) == 90
+    assert refusal(read, zero_items(5_000)).reason == "too_large"
+    assert len(read(zero_items(90))) == 90, "each body is counted on its own"
 
 
-@pytest.mark.usefixtures("small_room")
-def test_avro_records_that_hold_the_one_before_twice_are_judged_at_once_and_counted() -> None:
+@pytest.mark.usefixtures("small_limit")
+def test_avro_records_that_double_at_each_level_are_checked_quickly_and_counted() -> None:
     nest = [record("R0", "null"), *(record(f"R{i}", f"R{i - 1}", f"R{i - 1}") for i in range(1, 60))]
     began = time.process_time()
     read = avro_reader(json.dumps(nest), [])
@@ -100,17 +100,17 @@ def test_deep_avro_schemas_are_refused(schema: str, referenced: list[str]) -> No
     assert caught.value.reason == "unsupported_format"
 
 
-def test_an_avro_schema_that_claims_to_be_parsed_is_looked_at_all_the_same() -> None:
+def test_an_avro_schema_that_claims_to_be_parsed_is_checked_nevertheless() -> None:
     within = {name: record(name, ["null", other]) for name, other in (("R", "S"), ("S", "R"))}
     claim = record("Q") | {"__fastavro_parsed": True, "__named_schemas": within}
     with pytest.raises(MessageError, match="UnknownType: R"):
         avro_reader('"R"', [json.dumps(claim)])
 
 
-def rows(columns: int, kind: str = "optional double") -> FileDescriptorProto:
+def rows(columns: int, field_type: str = "optional double") -> FileDescriptorProto:
     file = proto_file(name="rows")
     add_fields(file.message_type.add(name="Batch"), rows="repeated .Row")
-    add_fields(file.message_type.add(name="Row"), **{f"c{i}": kind for i in range(columns)})
+    add_fields(file.message_type.add(name="Row"), **{f"c{i}": field_type for i in range(columns)})
     return file
 
 
@@ -118,28 +118,28 @@ def reader(file: FileDescriptorProto) -> Any:
     return protobuf_reader(base64.b64encode(file.SerializeToString()).decode(), {})
 
 
-@pytest.mark.parametrize("kind", ["double", "optional double"])
-@pytest.mark.usefixtures("small_room")
-def test_protobuf_messages_that_take_two_bytes_each_are_counted(kind: str) -> None:
-    read = reader(rows(100, kind))
+@pytest.mark.parametrize("field_type", ["double", "optional double"])
+@pytest.mark.usefixtures("small_limit")
+def test_protobuf_messages_of_two_bytes_each_are_counted(field_type: str) -> None:
+    read = reader(rows(100, field_type))
     assert len(read(b"\x00" + b"\x0a\x00" * 90)["rows"]) == 90
     assert refusal(read, b"\x00" + b"\x0a\x00" * 5_000).reason == "too_large"
 
 
-@pytest.mark.usefixtures("small_room")
-def test_protobuf_messages_are_counted_wherever_they_are() -> None:
+@pytest.mark.usefixtures("small_limit")
+def test_protobuf_messages_are_counted_at_any_depth() -> None:
     file = rows(100)
     holder = file.message_type.add(name="Holder")
     add_fields(holder, id="int64", at="fixed64", size="fixed32", note="string", batch=".Batch")
     body = b"\x08\x80\x01\x11" + bytes(8) + b"\x1d" + bytes(4) + b"\x22\x02\x0a\x00"
-    few, lots = (b"\x2a" + varint(2 * n) + b"\x0a\x00" * n for n in (90, 5_000))
+    some, many = (b"\x2a" + varint(2 * n) + b"\x0a\x00" * n for n in (90, 5_000))
     read = reader(file)
-    assert len(read(b"\x02\x04" + body + few)["batch"]["rows"]) == 90
-    assert refusal(read, b"\x02\x04" + body + lots).reason == "too_large"
-    assert refusal(read, b"\x02\x04" + body + lots + b"\xff").reason == "too_large"
+    assert len(read(b"\x02\x04" + body + some)["batch"]["rows"]) == 90
+    assert refusal(read, b"\x02\x04" + body + many).reason == "too_large"
+    assert refusal(read, b"\x02\x04" + body + many + b"\xff").reason == "too_large"
 
 
-@pytest.mark.usefixtures("small_room")
+@pytest.mark.usefixtures("small_limit")
 def test_protobuf_groups_and_extensions_are_counted() -> None:
     file = proto_file(name="old")
     file.syntax = "proto2"
@@ -157,7 +157,7 @@ def test_protobuf_groups_and_extensions_are_counted() -> None:
         assert refusal(read, b"\x00" + one * 5_000).reason == "too_large"
 
 
-@pytest.mark.usefixtures("small_room")
+@pytest.mark.usefixtures("small_limit")
 @pytest.mark.parametrize(
     "body", [b"\x0b" * 50_000, b"\x0a\x00" * 50 + b"\xff" * 50_000, b"\x0a\x7f" * 200, b"\x0f" * 50_000]
 )
@@ -165,12 +165,12 @@ def test_protobuf_bodies_that_cannot_be_counted_are_malformed(body: bytes) -> No
     assert refusal(reader(rows(100)), b"\x00" + body).reason == "malformed"
 
 
-@pytest.mark.usefixtures("small_room")
-def test_protobuf_rows_that_are_counted_and_fit_are_read() -> None:
+@pytest.mark.usefixtures("small_limit")
+def test_protobuf_rows_within_the_limit_are_read() -> None:
     file = rows(3, "double")
     batch = message_class(file, "Batch")(rows=[{"c0": i, "c1": -1.5, "c2": 2**40} for i in range(1, 1_000)])
     body = batch.SerializeToString()
-    assert len(body) // 2 * 7 > record_sizes.MOST_VALUES, "else it is not counted"
+    assert len(body) // 2 * 7 > record_sizes.MOST_VALUES, "otherwise it would not be counted"
     assert reader(file)(b"\x00" + body)["rows"][-1] == {"c0": 999, "c1": -1.5, "c2": 2**40}
 
 
@@ -190,23 +190,21 @@ def test_deep_protobuf_schemas_are_refused_each_time() -> None:
 @pytest.mark.parametrize(
     ("raw", "imported"), [(b"\x1a\x01\xff", {}), (b"\x1a\x01a", {"a": b"\x22\x03\x0a\x01\xff"}), (b"\x62\x01x", {})]
 )
-def test_protobuf_schemas_that_make_no_types_are_no_fault_of_the_registry(
-    raw: bytes, imported: dict[str, bytes]
-) -> None:
+def test_invalid_protobuf_schemas_are_not_the_fault_of_the_registry(raw: bytes, imported: dict[str, bytes]) -> None:
     encoded = {name: base64.b64encode(each).decode() for name, each in imported.items()}
     with pytest.raises(MessageError, match="is incomplete") as caught:
         protobuf_reader(base64.b64encode(raw).decode(), encoded)
     assert caught.value.reason == "unsupported_format"
 
 
-def answering(answer: Any, asked: list[str] | None = None, **options: Any) -> SchemaRegistry:
-    """A registry whose answers are a function's of the path."""
+def answering(answer: Any, requested: list[str] | None = None, **options: Any) -> SchemaRegistry:
+    """A registry whose answers are computed from the path."""
 
     def transport(request: httpx.Request) -> httpx.Response:
-        if asked is not None:
-            asked.append(request.url.path)
-        told = answer(request.url.path)
-        return told if isinstance(told, httpx.Response) else httpx.Response(200, json=told)
+        if requested is not None:
+            requested.append(request.url.path)
+        content = answer(request.url.path)
+        return content if isinstance(content, httpx.Response) else httpx.Response(200, json=content)
 
     return SchemaRegistry(["http://x"], httpx.Client(transport=httpx.MockTransport(transport)), "http://x", **options)
 
@@ -216,15 +214,15 @@ def reference(subject: str, name: str = "") -> dict[str, Any]:
 
 
 def test_schemas_that_refer_to_each_other_are_refused() -> None:
-    asked: list[str] = []
-    registry = answering(lambda _: {"id": 1, "schema": '"long"', "references": [reference("a", "n")]}, asked)
+    requested: list[str] = []
+    registry = answering(lambda _: {"id": 1, "schema": '"long"', "references": [reference("a", "n")]}, requested)
     for _ in range(2):
         with pytest.raises(MessageError, match="refers to itself"):
             registry.schema(1)
-    assert len(asked) == 2, "asked for once, then known for half a minute"
+    assert len(requested) == 2, "requested once, then remembered for half a minute"
 
 
-def test_references_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_references_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     count = iter(range(10_000))
 
     def endless(_: str) -> dict[str, Any]:
@@ -234,18 +232,18 @@ def test_references_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         answering(endless).schema(1)
 
 
-def test_a_schema_that_many_refer_to_is_asked_for_once() -> None:
+def test_a_schema_with_many_references_to_it_is_requested_once() -> None:
     def layered(path: str) -> dict[str, Any]:
         level = 30 if path.startswith("/schemas") else int(path.split("/")[2])
         more = [reference(str(level - 1), f"{level - 1}{side}") for side in "ab"] if level else []
         return {"id": 1, "schema": json.dumps(record(f"R{level}", "long")), "references": more}
 
-    asked: list[str] = []
-    assert answering(layered, asked).schema(1).read(b"\x02") == {"f0": 1}
-    assert len(asked) == 31
+    requested: list[str] = []
+    assert answering(layered, requested).schema(1).read(b"\x02") == {"f0": 1}
+    assert len(requested) == 31
 
 
-def test_schemas_of_many_bytes_are_refused_or_not_kept_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_schemas_are_refused_or_not_kept_together(monkeypatch: pytest.MonkeyPatch) -> None:
     def padded(size: int) -> dict[str, Any]:
         return {"id": 1, "schema": json.dumps({"type": "long", "doc": "x" * size})}
 
@@ -256,14 +254,14 @@ def test_schemas_of_many_bytes_are_refused_or_not_kept_beside_each_other(monkeyp
         answering(lambda _: padded(5 << 20)).schema(1)
 
     monkeypatch.setattr(schema_registry, "MOST_KEPT_BYTES", 2_500)
-    asked: list[str] = []
-    registry = answering(lambda _: padded(1_000), asked)
+    requested: list[str] = []
+    registry = answering(lambda _: padded(1_000), requested)
     for number in (1, 2, 1, 3, 1, 2):
         registry.schema(number)
-    assert asked == [f"/schemas/ids/{number}" for number in (1, 2, 3, 2)]
+    assert requested == [f"/schemas/ids/{number}" for number in (1, 2, 3, 2)]
 
 
-def test_answers_that_drip_nest_or_are_compressed_are_no_answers() -> None:
+def test_slow_nested_and_compressed_answers_are_refused() -> None:
     now = [0.0]
 
     def dripping() -> Any:
@@ -276,12 +274,12 @@ def test_answers_that_drip_nest_or_are_compressed_are_no_answers() -> None:
         drip.schema(1)
     with pytest.raises(RegistryError, match="gives no answer"):
         answering(lambda _: httpx.Response(200, text="[" * 100_000)).schema(1)
-    packed = httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([b"x"]))
+    compressed = httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([b"x"]))
     with pytest.raises(RegistryError, match="compressed"):
-        answering(lambda _: packed).schema(1)
+        answering(lambda _: compressed).schema(1)
 
 
 def test_a_real_registry_is_asked_not_to_compress() -> None:
     with running_registry() as registry, httpx.Client() as client:
-        stored = registry.avro("a", "long")
-        assert SchemaRegistry([registry.url], client, "").schema(stored.id).read(b"\x02") == 1
+        registered = registry.avro("a", "long")
+        assert SchemaRegistry([registry.url], client, "").schema(registered.id).read(b"\x02") == 1

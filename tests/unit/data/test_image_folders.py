@@ -1,4 +1,4 @@
-"""Folders of images: read as they are, and what is wrong with them told at once."""
+"""Folders of images: read unchanged, and errors about them reported at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (50, 6, 7), dtype=np.uint8)
     ("suffix", "dtype", "scale"),
     [(".png", "uint16", 200), (".tif", ">u2", 200), (".tif", "int32", 300), (".tif", "f4", 0.3)],
 )
-def test_grey_images_of_more_than_8_bits_keep_their_values(
+def test_grey_images_with_more_than_8_bits_keep_their_values(
     tmp_path: Path, suffix: str, dtype: str, scale: float
 ) -> None:
     deep = (IMAGES.astype(float) * scale).astype(dtype)
@@ -53,7 +53,7 @@ def test_an_image_that_is_neither_grey_nor_colour_is_named(tmp_path: Path) -> No
         open_dataset(tmp_path).infer_schema()
 
 
-def test_one_grey_photograph_does_not_take_the_colour_of_all(tmp_path: Path) -> None:
+def test_a_grey_image_first_in_a_folder_does_not_make_the_others_grey(tmp_path: Path) -> None:
     Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
     Image.new("RGB", (7, 6), (200, 10, 30)).save(tmp_path / "b.png")
     dataset = open_dataset(tmp_path)
@@ -76,17 +76,17 @@ def test_grey_with_transparency_is_grey(tmp_path: Path) -> None:
     np.testing.assert_array_equal(coloured, np.stack([IMAGES[:2]] * 3, axis=1))
 
 
-def test_all_sizes_in_a_folder_are_told_at_once(tmp_path: Path) -> None:
+def test_all_image_sizes_in_a_folder_are_reported_at_once(tmp_path: Path) -> None:
     for name, size in (("a", (7, 6)), ("b", (7, 6)), ("c", (9, 6)), ("d", (7, 6)), ("e", (1, 2))):
         Image.new("L", size).save(tmp_path / f"{name}.png")
-    told = (
+    message = (
         r"holds images of 3 sizes: 3 of 5 are 7x6 pixels, e\.png is 1x2 pixels \(resize all to one size, as the model"
     )
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         open_dataset(tmp_path).infer_schema()
 
 
-def test_images_that_are_none_are_told_at_once(tmp_path: Path) -> None:
+def test_all_files_that_are_not_images_are_reported_at_once(tmp_path: Path) -> None:
     for name in "abcd":
         Image.fromarray(IMAGES[0]).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes(b"")
@@ -103,20 +103,20 @@ def test_images_that_are_none_are_told_at_once(tmp_path: Path) -> None:
         ("a.pgm", b"P5\n200000 200000\n255\n"),
     ],
 )
-def test_damage_is_no_fault_of_driftwatch(tmp_path: Path, name: str, content: bytes) -> None:
+def test_damaged_images_raise_a_data_error(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=r"a\.p.m: cannot be read: .* \(leave it out"):
         list(open_dataset(tmp_path).chunks(ImageSchema(channels=1, height=20, width=20)))
 
 
-def test_photographs_that_are_too_large_are_told(tmp_path: Path) -> None:
+def test_images_that_are_too_large_are_reported(tmp_path: Path) -> None:
     Image.new("RGB", (4_100, 2)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"holds images of 3 channels and 2x4100 pixels \(.*make them smaller"):
         open_dataset(tmp_path).infer_schema()
 
 
-def vast(path: Path, depth: int, colour: int) -> None:
-    """The head of a PNG of 13,000x13,000 pixels."""
+def write_vast_png(path: Path, depth: int, colour: int) -> None:
+    """Write the head of a PNG of 13,000x13,000 pixels."""
     head = b"IHDR" + struct.pack(">IIBBBBB", 13_000, 13_000, depth, colour, 0, 0, 0)
     data = b"IDAT" + zlib.compress(bytes(100))
     chunks = (struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in (head, data))
@@ -125,16 +125,14 @@ def vast(path: Path, depth: int, colour: int) -> None:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("depth", "colour"), [(8, 2), (8, 0), (16, 0)])
-def test_an_image_of_vast_size_is_not_unpacked(
-    tmp_path: Path, depth: int, colour: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vast(tmp_path / "a.png", depth, colour)
+def test_a_vast_image_is_not_unpacked(tmp_path: Path, depth: int, colour: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_vast_png(tmp_path / "a.png", depth, colour)
 
-    def unpacked(_: object) -> None:
+    def unpack(_: object) -> None:
         raise AssertionError("unpacked")
 
-    monkeypatch.setattr(Image.Image, "load", unpacked)
-    monkeypatch.setattr(PngImageFile, "load", unpacked, raising=False)
+    monkeypatch.setattr(Image.Image, "load", unpack)
+    monkeypatch.setattr(PngImageFile, "load", unpack, raising=False)
     dataset = open_dataset(tmp_path)
     with pytest.raises(DataError, match="make them smaller"):
         dataset.infer_schema()
@@ -156,7 +154,7 @@ def test_no_other_program_is_run_for_an_image(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF"])
-def test_an_image_is_what_it_holds_whatever_its_name_says(tmp_path: Path, kind: str) -> None:
+def test_the_type_of_an_image_depends_on_its_content_not_its_name(tmp_path: Path, kind: str) -> None:
     Image.fromarray(IMAGES[0]).save(tmp_path / "a.png", format=kind)
     (chunk,) = open_dataset(tmp_path).chunks(ImageSchema(channels=3, height=6, width=7))
     assert chunk.shape == (1, 3, 6, 7)

@@ -1,3 +1,5 @@
+"""Decoding Protobuf messages under a registered schema."""
+
 from __future__ import annotations
 
 import base64
@@ -19,7 +21,7 @@ DECIMAL = "confluent/type/decimal.proto"
 
 
 def order_file() -> FileDescriptorProto:
-    """An order with everything that a message can hold."""
+    """An order with every kind of field that a message can hold."""
     file = proto_file("shop", [TIMES, WRAPPERS, STRUCT, DECIMAL])
     town = file.enum_type.add(name="Town")
     for number, name in enumerate(("UNKNOWN", "BONN")):
@@ -51,14 +53,14 @@ def order_file() -> FileDescriptorProto:
 
 
 def read_as(file: FileDescriptorProto, imported: dict[str, FileDescriptorProto] | None = None) -> Any:
-    told = {name: base64.b64encode(each.SerializeToString()).decode() for name, each in (imported or {}).items()}
-    return protobuf_reader(base64.b64encode(file.SerializeToString()).decode(), told)
+    encoded = {name: base64.b64encode(each.SerializeToString()).decode() for name, each in (imported or {}).items()}
+    return protobuf_reader(base64.b64encode(file.SerializeToString()).decode(), encoded)
 
 
 ORDER_FILE = order_file()
 ORDER = message_class(ORDER_FILE, "shop.Order")
-FIRST, SECOND, SECOND_S_LINE = b"\x00", b"\x02\x02", b"\x04\x02\x00"
-"""Which message a body is: ``(0,)``, ``(1,)`` and ``(1, 0)``."""
+FIRST, SECOND, LINE_IN_SECOND = b"\x00", b"\x02\x02", b"\x04\x02\x00"
+"""Message indexes at the start of a body: ``(0,)``, ``(1,)`` and ``(1, 0)``."""
 
 EMPTY = {
     "age": 0,
@@ -84,14 +86,14 @@ EMPTY = {
     prices=st.lists(st.floats(allow_nan=False), max_size=3),
     counts=st.dictionaries(st.text(max_size=3), st.integers(-(2**63), 2**63 - 1), max_size=2),
 )
-def test_reads_what_protobuf_writes(prices: list[float], counts: dict[str, int], **plain: Any) -> None:
+def test_messages_written_by_protobuf_are_read(prices: list[float], counts: dict[str, int], **plain: Any) -> None:
     order = ORDER(**plain, lines=[{"price": price} for price in prices])
     order.counts.update(counts)
     read = read_as(ORDER_FILE)(SECOND + order.SerializeToString())
     assert read == EMPTY | plain | {"lines": [{"price": price} for price in prices], "counts": counts}
 
 
-def test_times_are_seconds_enums_their_names_and_wrapped_values_plain() -> None:
+def test_times_are_seconds_enums_are_names_and_wrapped_values_are_unwrapped() -> None:
     order = ORDER(town="BONN", rate={"value": 0.0}, paid={"value": b"\xff\x38", "scale": 2}, inner={"note": "a"})
     order.at.FromMilliseconds(1_500)
     order.inner.self.note = "b"
@@ -111,12 +113,12 @@ def test_a_message_that_is_not_the_first_is_found_by_its_indexes() -> None:
     read = read_as(ORDER_FILE)
     assert read(FIRST) == {"note": "", "self": None}
     line = message_class(ORDER_FILE, "shop.Order.Line")(price=2.5)
-    assert read(SECOND_S_LINE + line.SerializeToString()) == {"price": 2.5}
+    assert read(LINE_IN_SECOND + line.SerializeToString()) == {"price": 2.5}
     with pytest.raises(MessageError, match="has a message type that is not in its schema"):
         read(b"\x02\x08")
 
 
-def test_imported_files_are_found_by_the_name_they_are_imported_by() -> None:
+def test_imported_files_are_found_by_the_name_in_the_import() -> None:
     money, order = proto_file("shop"), proto_file("", ["shop/money.proto", TIMES, "only/options.proto"])
     add_fields(money.message_type.add(name="Money"), amount="double")
     add_fields(order.message_type.add(name="Order"), paid=".shop.Money")
@@ -127,7 +129,7 @@ def test_imported_files_are_found_by_the_name_they_are_imported_by() -> None:
     assert caught.value.reason == "unsupported_format"
 
 
-def test_a_schema_as_text_tells_that_the_registry_cannot_give_it_otherwise() -> None:
+def test_a_schema_as_text_is_refused_with_the_parameter_that_the_registry_lacks() -> None:
     with pytest.raises(MessageError, match="format=serialized"):
         protobuf_reader('syntax = "proto3"; message Order {}', {})
 
@@ -137,7 +139,7 @@ def test_any_other_bytes_are_malformed(body: bytes) -> None:
     assert refused_for(read_as(ORDER_FILE), SECOND + body) in ("", "malformed")
 
 
-def test_a_decimal_that_is_no_number_is_malformed() -> None:
+def test_a_decimal_that_cannot_be_computed_is_malformed() -> None:
     for paid in ({"value": b"\x7f" * (1 << 20)}, {"value": b"\x01", "scale": 2**31 - 1}, {"scale": -(2**31)}):
         with pytest.raises(MessageError) as caught:
             read_as(ORDER_FILE)(SECOND + ORDER(paid=paid).SerializeToString())

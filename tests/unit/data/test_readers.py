@@ -1,4 +1,4 @@
-"""Data sets in files of every kind."""
+"""Data sets in files of every supported kind."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", [".npy", ".npz", "-idx3-ubyte", "-idx3-ubyte.gz", "-folder"])
-def test_images(tmp_path: Path, kind: str) -> None:
+def test_images_are_read_from_every_kind_of_file(tmp_path: Path, kind: str) -> None:
     dataset = open_dataset(write(tmp_path, kind))
     schema = dataset.infer_schema()
     assert schema == ImageSchema(channels=1, height=6, width=7)
@@ -66,7 +66,7 @@ def test_images(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [".csv", ".CSV", ".csv.gz", ".csv.bz2", ".csv.zst", ".parquet", ".PARQUET"])
-def test_tables(tmp_path: Path, kind: str) -> None:
+def test_tables_are_read_from_every_kind_of_file(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"data{kind}"
     if kind.lower() == ".parquet":
         TABLE.to_parquet(path)
@@ -88,7 +88,7 @@ def test_tables(tmp_path: Path, kind: str) -> None:
     assert chosen.infer_schema().shape == (1,)
 
 
-def test_vectors_and_colour(tmp_path: Path) -> None:
+def test_vectors_and_colour_images_are_recognised(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal((20, 5)))
     assert open_dataset(tmp_path / "v.npy").infer_schema() == VectorSchema(dim=5)
     np.save(tmp_path / "i.npy", np.arange(20).reshape(4, 5))
@@ -99,7 +99,7 @@ def test_vectors_and_colour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(30, 1, 5), (30, 5, 1), (30, 5, 1, 1)])
-def test_vectors_with_an_axis_too_many_are_no_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_vectors_with_a_superfluous_axis_are_not_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal(shape))
     with pytest.raises(DataError, match=r"vectors with an axis too many.*give vectors \(N, D\): array\.reshape"):
         open_dataset(tmp_path / "v.npy").infer_schema()
@@ -116,7 +116,7 @@ def test_vectors_with_an_axis_too_many_are_no_images(tmp_path: Path, shape: tupl
         ((4, 3, 8, 4), (3, 8, 4)),
     ],
 )
-def test_channels_are_first_or_last(tmp_path: Path, shape: tuple[int, ...], found: tuple[int, ...]) -> None:
+def test_channels_may_be_first_or_last(tmp_path: Path, shape: tuple[int, ...], found: tuple[int, ...]) -> None:
     np.save(tmp_path / "c.npy", np.random.default_rng(0).random(shape))
     assert open_dataset(tmp_path / "c.npy").infer_schema().shape == found
 
@@ -141,20 +141,22 @@ def test_tables_that_are_too_wide_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype", "told"),
+    ("shape", "dtype", "message"),
     [
         ((2, 512, 7, 7), "f4", r"images of 512 channels and 7x7 pixels \(64 channels and"),
         ((2, 2, 4097), "u1", r"images of 1 channels and 2x4097 pixels"),
         ((2, 150_528), "f4", r"vectors of 150,528 numbers \(65,536 are the most; give images as images"),
     ],
 )
-def test_samples_that_are_too_large_are_told(tmp_path: Path, shape: tuple[int, ...], dtype: str, told: str) -> None:
+def test_samples_that_are_too_large_are_reported(
+    tmp_path: Path, shape: tuple[int, ...], dtype: str, message: str
+) -> None:
     np.save(tmp_path / "large.npy", np.random.default_rng(0).integers(0, 99, shape).astype(dtype))
-    with pytest.raises(DataError, match=rf"large\.npy: holds {told}"):
+    with pytest.raises(DataError, match=rf"large\.npy: holds {message}"):
         open_dataset(tmp_path / "large.npy").infer_schema()
 
 
-def test_no_piece_of_an_array_of_images_hides_a_nan(tmp_path: Path) -> None:
+def test_a_nan_is_found_in_the_last_chunk_of_images(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((2 * CHUNK_ROWS, 2, 2))
     images[-1, 0, 0] = np.nan
     np.save(tmp_path / "late.npy", images)
@@ -162,7 +164,7 @@ def test_no_piece_of_an_array_of_images_hides_a_nan(tmp_path: Path) -> None:
         open_dataset(tmp_path / "late.npy").infer_schema()
 
 
-def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_contents_only(tmp_path: Path) -> None:
     first = open_dataset(write(tmp_path, "-idx3-ubyte"))
     before = first.fingerprint()
     assert before == first.fingerprint()
@@ -213,7 +215,7 @@ def broken(folder: Path, what: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "message"),
     [
         ("missing.npy", "no such file"),
         ("notes.txt", "of no known kind"),
@@ -236,16 +238,16 @@ def broken(folder: Path, what: str) -> Path:
         ("dates.csv", r"column when: is of type date32\[day\] \(leave it out \(data.exclude, or data.columns without"),
     ],
 )
-def test_what_cannot_be_read_is_told(tmp_path: Path, what: str, told: str) -> None:
+def test_files_that_cannot_be_read_are_reported(tmp_path: Path, what: str, message: str) -> None:
     path = broken(tmp_path, what)
-    with pytest.raises(DataError, match=told) as caught:  # noqa: PT012 - some faults show when the data is read
+    with pytest.raises(DataError, match=message) as caught:  # noqa: PT012 - some faults show only when data are read
         dataset = open_dataset(path)
         schema = dataset.infer_schema()
         list(dataset.chunks(schema))
     assert str(path) in str(caught.value)
 
 
-def test_arrays_are_read_whatever_their_type_and_order(tmp_path: Path) -> None:
+def test_arrays_are_read_in_any_type_and_memory_order(tmp_path: Path) -> None:
     numbers = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float16)
     for dtype in (">f2", "<f4", ">f8", np.longdouble):
         np.save(tmp_path / "a.npy", np.asfortranarray(numbers.astype(dtype)))
@@ -253,7 +255,7 @@ def test_arrays_are_read_whatever_their_type_and_order(tmp_path: Path) -> None:
         np.testing.assert_array_equal(next(dataset.chunks(dataset.infer_schema())), numbers)
 
 
-def test_an_array_may_be_called_an_archive_and_an_archive_an_array(tmp_path: Path) -> None:
+def test_arrays_and_archives_are_recognised_by_content_not_by_name(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "a.npz", images=IMAGES)
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")
     np.save(tmp_path / "b.npy", IMAGES)
@@ -263,7 +265,7 @@ def test_an_array_may_be_called_an_archive_and_an_archive_an_array(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])
-def test_a_damaged_array_is_read_or_told_of(name: str, tmp_path: Path) -> None:
+def test_a_damaged_array_is_read_or_reported(name: str, tmp_path: Path) -> None:
     array = np.random.default_rng(0).normal(size=(40, 5))
     path = tmp_path / name
     (np.save if path.suffix == ".npy" else np.savez_compressed)(path, array)  # type: ignore[arg-type]
@@ -271,11 +273,11 @@ def test_a_damaged_array_is_read_or_told_of(name: str, tmp_path: Path) -> None:
     for place in range(0, len(whole), 1 if path.suffix == ".npy" else 3):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x20]) + whole[place + 1 :])
         with contextlib.suppress(DataError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 may have written
+            warnings.simplefilter("ignore")  # about headers that Python 2 may have written
             assert open_dataset(path).rows
 
 
-def test_an_archive_that_no_memory_holds(tmp_path: Path) -> None:
+def test_an_archive_that_does_not_fit_into_memory_is_reported(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40, 8)})
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
@@ -284,14 +286,14 @@ def test_an_archive_that_no_memory_holds(tmp_path: Path) -> None:
         open_dataset(tmp_path / "a.npz")
 
 
-def test_columns_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_columns_are_named(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=r"no column 'height' \(it has age, town, adult\)"):
         open_dataset(tmp_path / "t.csv", columns=["height"])
 
 
 @pytest.mark.parametrize("text", [*sorted(MISSING_TEXT), " NA", "NA "])
-def test_what_is_missing_in_a_file_is_missing_in_a_message(tmp_path: Path, text: str) -> None:
+def test_missing_values_in_a_file_are_missing_in_a_message(tmp_path: Path, text: str) -> None:
     rows = [{"age": 1.5, "town": "Ulm"}, {"age": text, "town": text}, {"age": None, "town": None}]
     path = tmp_path / "a.csv"
     path.write_text(f'age,town\n1.5,Ulm\n"{text}",{text}\n,\n')
@@ -314,7 +316,7 @@ def test_what_is_missing_in_a_file_is_missing_in_a_message(tmp_path: Path, text:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+def test_a_duplicate_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,a\n1,2,x\n")
     with pytest.raises(DataError, match=r"t\.csv: has column 'a' 2 times \(rename it, or leave it out \(data.exclude"):
         open_dataset(tmp_path / "t.csv").infer_schema()
@@ -323,7 +325,7 @@ def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
 
 
 def write_parts(folder: Path, suffix: str) -> Path:
-    """The table in three files, as Spark leaves them, in folders that are keys."""
+    """The table in three files below folders that are keys, as Spark writes them."""
     for number, place in enumerate(
         ("day=2026-01-01/region=eu", "day=2026-01-01/region=us", "day=2026-01-02/region=eu")
     ):
@@ -339,7 +341,7 @@ def write_parts(folder: Path, suffix: str) -> Path:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("pattern", ["", "*/*/*"])
-def test_a_table_may_come_in_parts(tmp_path: Path, suffix: str, pattern: str) -> None:
+def test_a_table_may_consist_of_several_files(tmp_path: Path, suffix: str, pattern: str) -> None:
     folder = write_parts(tmp_path, suffix)
     TABLE.to_parquet(tmp_path / "whole.parquet")
     whole, parts = open_dataset(tmp_path / "whole.parquet"), open_dataset(folder / f"{pattern}{pattern and suffix}")
@@ -351,7 +353,7 @@ def test_a_table_may_come_in_parts(tmp_path: Path, suffix: str, pattern: str) ->
         np.testing.assert_array_equal(*(next(each.chunks(schema, rows=6, start=start)) for each in (whole, parts)))
 
 
-def test_columns_may_be_left_out(tmp_path: Path) -> None:
+def test_columns_can_be_excluded(tmp_path: Path) -> None:
     path = write_parts(tmp_path, ".parquet")
     schema = open_dataset(path, exclude=["town", "region"]).infer_schema()
     assert isinstance(schema, TableSchema)
@@ -367,14 +369,14 @@ def test_columns_may_be_left_out(tmp_path: Path) -> None:
         open_dataset(write(tmp_path, ".npy"), exclude=["age"])
 
 
-def test_a_column_of_vectors_is_told_to_be_learned_by_itself(tmp_path: Path) -> None:
+def test_a_column_of_vectors_is_refused_with_the_remedy(tmp_path: Path) -> None:
     pd.DataFrame({"age": [1.0, 2.0], "embedding": [[1.0, 2.0], [3.0, 4.0]]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"column embedding: is of type list.* its vectors .* as an array \(N, D\)"):
         open_dataset(tmp_path / "t.parquet").infer_schema()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_the_names_of_folders_are_a_column_if_it_is_asked_for(tmp_path: Path, suffix: str) -> None:
+def test_names_of_folders_are_a_column_on_request(tmp_path: Path, suffix: str) -> None:
     folder = write_parts(tmp_path, suffix)
     schema = open_dataset(folder, columns=["region", "age"]).infer_schema()
     assert isinstance(schema, TableSchema)
@@ -386,7 +388,7 @@ def test_the_names_of_folders_are_a_column_if_it_is_asked_for(tmp_path: Path, su
     np.testing.assert_array_equal(rows[:, 0], np.repeat([0, 1, np.nan], 10))
 
 
-def test_bundles_and_what_is_hidden_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundles_and_hidden_files_are_not_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     TABLE.to_csv(tmp_path / "t.csv", index=False)
     for folder in ("bundles/mine", ".git", "_log"):
         (tmp_path / folder).mkdir(parents=True)
@@ -404,13 +406,13 @@ def test_bundles_and_what_is_hidden_are_no_data(tmp_path: Path, monkeypatch: pyt
         open_dataset("bundles")
 
 
-def test_images_of_a_folder_with_a_manifest_are_data(tmp_path: Path) -> None:
+def test_a_folder_of_images_with_a_manifest_is_data(tmp_path: Path) -> None:
     folder = write(tmp_path, "-folder")
     (folder / "manifest.json").touch()
     assert open_dataset(tmp_path).rows == open_dataset(folder).rows == 50
 
 
-def test_a_column_that_is_empty_in_a_part_is_what_it_is_in_others(tmp_path: Path) -> None:
+def test_a_column_that_is_empty_in_one_file_has_the_type_of_the_others(tmp_path: Path) -> None:
     for number, town in enumerate((None, "Ulm", None)):
         TABLE.assign(town=town).to_parquet(tmp_path / f"{number}.parquet")
     schema = open_dataset(tmp_path).infer_schema()
@@ -418,7 +420,7 @@ def test_a_column_that_is_empty_in_a_part_is_what_it_is_in_others(tmp_path: Path
     assert [(column.name, column.categories) for column in schema.columns][1] == ("town", ("Ulm",))
 
 
-def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
+def test_files_of_a_table_that_do_not_match_are_named(tmp_path: Path) -> None:
     for name, change in (("b", {"age": "old"}), ("c", None)):
         folder = tmp_path / name
         folder.mkdir()
@@ -439,27 +441,29 @@ def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
         open_dataset(tmp_path / "c/*.npy")
 
 
-def test_a_table_of_labels_beside_images_is_left_alone(tmp_path: Path) -> None:
+def test_a_table_of_labels_beside_images_is_ignored(tmp_path: Path) -> None:
     folder = write(tmp_path, "-folder")
     TABLE.to_csv(folder / "labels.csv", index=False)
     assert open_dataset(folder).infer_schema() == ImageSchema(channels=1, height=6, width=7)
 
 
-def test_columns_of_another_spelling_are_named(tmp_path: Path) -> None:
+def test_columns_with_another_spelling_are_suggested(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("AGE,TOWN\n3,Ulm\n")
     schema = TableSchema(columns=(Column(name="age", kind="numeric"), Column(name="town", kind="category")))
-    told = r"'age' is missing, and 1 more \(is it 'AGE'\? expected columns age, town; not expected, but there: AGE, T"
-    with pytest.raises(DataError, match=told):
+    message = (
+        r"'age' is missing, and 1 more \(is it 'AGE'\? expected columns age, town; not expected, but there: AGE, T"
+    )
+    with pytest.raises(DataError, match=message):
         next(open_dataset(tmp_path / "a.csv").chunks(schema))
 
 
-def test_a_parquet_file_without_rows_is_told(tmp_path: Path) -> None:
+def test_a_parquet_file_without_rows_is_reported(tmp_path: Path) -> None:
     TABLE[:0].to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"a\.parquet: has no rows"):
         open_dataset(tmp_path / "a.parquet")
 
 
-def test_parquet_is_not_held_in_memory(tmp_path: Path) -> None:
+def test_a_parquet_file_is_not_loaded_into_memory(tmp_path: Path) -> None:
     schema = pa.schema([("x", pa.float64())])
     with pa_parquet.ParquetWriter(tmp_path / "long.parquet", schema) as writer:
         for seed in range(64):

@@ -1,3 +1,5 @@
+"""Turning decoded records into samples."""
+
 from __future__ import annotations
 
 import io
@@ -25,9 +27,9 @@ ROW = {"id": "a", "age": 31, "home": {"town": "Ulm"}, "tags": ["x"]}
 
 
 def npy(array: Any) -> bytes:
-    held = io.BytesIO()
-    np.save(held, array)
-    return held.getvalue()
+    records = io.BytesIO()
+    np.save(records, array)
+    return records.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -41,12 +43,12 @@ def npy(array: Any) -> bytes:
         ({"age": [1, 2], "home": {"town": ["Ulm", None]}}, [[1, 1], [2, np.nan]]),
     ],
 )
-def test_rows_are_fields_by_name(read: Any, expected: list[list[float]]) -> None:
+def test_fields_of_records_are_columns_by_name(read: Any, expected: list[list[float]]) -> None:
     np.testing.assert_array_equal(TABLE.coerce(record_samples(read, TABLE)), expected)
 
 
 @pytest.mark.parametrize(
-    ("read", "words"),
+    ("read", "message"),
     [
         ({"age": 31}, "'home.town' is missing"),
         ({"age": 31, "home": "Ulm"}, "'home.town' is missing"),
@@ -57,8 +59,8 @@ def test_rows_are_fields_by_name(read: Any, expected: list[list[float]]) -> None
         ({"age": {"a": 1}, "home": None}, "row 0 holds dict"),
     ],
 )
-def test_rows_without_the_columns_are_refused(read: Any, words: str) -> None:
-    with pytest.raises(MessageError, match=words):
+def test_records_without_the_columns_are_refused(read: Any, message: str) -> None:
+    with pytest.raises(MessageError, match=message):
         TABLE.coerce(record_samples(read, TABLE))
 
 
@@ -80,12 +82,12 @@ def test_rows_without_the_columns_are_refused(read: Any, words: str) -> None:
         ({"pixels": np.full(4, 0.5, "<f4").tobytes()}, FLOATS, np.full((1, 1, 2, 2), 0.5)),
     ],
 )
-def test_other_samples_are_the_field_whose_size_is_right(read: Any, schema: Schema, samples: Any) -> None:
+def test_other_samples_are_the_field_of_the_right_size(read: Any, schema: Schema, samples: Any) -> None:
     np.testing.assert_array_equal(schema.coerce(record_samples(read, schema)), samples)
 
 
 @pytest.mark.parametrize(
-    ("read", "schema", "words"),
+    ("read", "schema", "message"),
     [
         ({"one": [1, 2, 3], "other": [4, 5, 6]}, VECTOR, "2 fields that may hold samples: one, other"),
         ({"one": [1, 2], "other": [4]}, VECTOR, "no fields that may hold samples: one, other"),
@@ -98,15 +100,15 @@ def test_other_samples_are_the_field_whose_size_is_right(read: Any, schema: Sche
         ({"ragged": [[1, 2, 3], [1]], "short": [1]}, VECTOR, "no fields"),
     ],
 )
-def test_samples_that_are_not_there_or_not_certain_are_refused(read: Any, schema: Schema, words: str) -> None:
-    with pytest.raises(MessageError, match=words):
+def test_missing_or_ambiguous_samples_are_refused(read: Any, schema: Schema, message: str) -> None:
+    with pytest.raises(MessageError, match=message):
         schema.coerce(record_samples(read, schema))
 
 
-def test_samples_of_records_are_checked_at_once() -> None:
+def test_samples_of_many_records_are_read_together() -> None:
     vector = VectorSchema(dim=2)
     bodies = [np.array([i, 1], "<f4").tobytes() for i in range(20_000)]
     began = time.process_time()
-    for held in (bodies, [{"v": body} for body in bodies], [{"v": [i, 1]} for i in range(20_000)]):
-        np.testing.assert_array_equal(vector.coerce(record_samples(held, vector))[-1], [19_999, 1])
+    for records in (bodies, [{"v": body} for body in bodies], [{"v": [i, 1]} for i in range(20_000)]):
+        np.testing.assert_array_equal(vector.coerce(record_samples(records, vector))[-1], [19_999, 1])
     assert time.process_time() - began < 1.5

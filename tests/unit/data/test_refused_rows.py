@@ -1,4 +1,4 @@
-"""One bad row is left out and told of; data of which most is bad is an error."""
+"""A few bad rows are skipped and reported; data that are mostly bad are an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PEOPLE = parse_schema({"kind": "table", "columns": [{"name": "age", "kind": "num
 
 
 def read(path: Path, schema: Schema, rows: int = 2_048) -> tuple[np.ndarray, list[RefusedRow], np.ndarray]:
-    """What can be read, what cannot, and the indices of what can."""
+    """The samples that can be read, the rows that cannot, and the indices of the samples."""
     refusals = Refusals()
     found = np.concatenate(list(open_dataset(path).chunks(schema, rows, refusals=refusals)))
     return found, refusals.rows, refusals.index_of(np.arange(len(found)))
@@ -25,7 +25,7 @@ def read(path: Path, schema: Schema, rows: int = 2_048) -> tuple[np.ndarray, lis
 
 @pytest.mark.parametrize("rows", [7, 2_048])
 @pytest.mark.parametrize("bad", [[0], [499], [100, 101, 102, 300]])
-def test_rows_of_a_table(rows: int, bad: list[int], tmp_path: Path) -> None:
+def test_bad_cells_of_a_table_are_skipped(rows: int, bad: list[int], tmp_path: Path) -> None:
     cells = [f"old {i}" if i in bad else str(i) for i in range(500)]
     (tmp_path / "people.csv").write_text("\n".join(["age", *cells, ""]))
     found, refused, indices = read(tmp_path / "people.csv", PEOPLE, rows)
@@ -35,7 +35,7 @@ def test_rows_of_a_table(rows: int, bad: list[int], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [7, 2_048])
-def test_lines_that_are_no_rows(rows: int, tmp_path: Path) -> None:
+def test_malformed_lines_are_skipped(rows: int, tmp_path: Path) -> None:
     lines = [f"{i},Ulm" for i in range(500)]
     lines[0], lines[20], lines[21] = "0", '20,"Ulm', "Köln,21,"
     lines[30], lines[499] = "old,Ulm", "499,Ulm,,"
@@ -52,14 +52,14 @@ def test_lines_that_are_no_rows(rows: int, tmp_path: Path) -> None:
     ]
     assert open_dataset(tmp_path / "people.csv").rows == 500
     for start in (0, 21, 22, 400):
-        left = np.concatenate(list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, rows, start, Refusals())))
-        assert left[:, 0].tolist() == [i for i in indices if i >= start]
+        rest = np.concatenate(list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, rows, start, Refusals())))
+        assert rest[:, 0].tolist() == [i for i in indices if i >= start]
     with pytest.raises(DataError, match=r"people.csv, line 3: has 1 value, not 2: '0'; 4 of 500 rows are like this \("):
         next(open_dataset(tmp_path / "people.csv").chunks(PEOPLE))
 
 
 @pytest.mark.parametrize("rows", [7, 2_048])
-def test_many_lines_may_be_no_rows_if_most_are(rows: int, tmp_path: Path) -> None:
+def test_many_malformed_lines_are_skipped_if_most_rows_are_good(rows: int, tmp_path: Path) -> None:
     lines = [("1", "old,Ulm", f"{i},Ulm", f"{i},Ulm", f"{i},Ulm")[i % 5] for i in range(2_000)]
     (tmp_path / "people.csv").write_text("\n".join(["age,town", *lines, ""]))
     found, refused, indices = read(tmp_path / "people.csv", PEOPLE, rows)
@@ -71,7 +71,7 @@ def test_many_lines_may_be_no_rows_if_most_are(rows: int, tmp_path: Path) -> Non
         read(tmp_path / "people.csv", PEOPLE, rows)
 
 
-def test_a_text_in_another_encoding(tmp_path: Path) -> None:
+def test_a_text_in_another_encoding_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_bytes("age,town\n1,Ulm\n2,K\xf6ln\n3,\n".encode("latin-1"))
     town = {"name": "town", "kind": "category", "categories": ["Ulm"]}
     schema = parse_schema({"kind": "table", "columns": [{"name": "age", "kind": "numeric"}, town]})
@@ -82,7 +82,7 @@ def test_a_text_in_another_encoding(tmp_path: Path) -> None:
     ]
 
 
-def test_rows_in_several_files(tmp_path: Path) -> None:
+def test_bad_rows_in_several_files_are_located(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text("age,town\n1,Ulm\n2\nold,Ulm\n3,Ulm\n")
     found, refused, indices = read(tmp_path, PEOPLE)
@@ -99,7 +99,7 @@ def test_rows_in_several_files(tmp_path: Path) -> None:
         list(open_dataset(tmp_path).chunks(PEOPLE))
 
 
-def test_an_image_of_another_range_is_named(tmp_path: Path) -> None:
+def test_an_image_with_another_range_is_named(tmp_path: Path) -> None:
     for i in range(4):
         Image.fromarray(np.full((6, 6), 1e6 * (i == 2), np.float32)).save(tmp_path / f"{i}.tif")
     schema = ImageSchema(channels=1, height=6, width=6, dtype="float32", low=0.0, high=1.0)
@@ -108,7 +108,7 @@ def test_an_image_of_another_range_is_named(tmp_path: Path) -> None:
     assert [(row.index, row.where) for row in refused] == [(2, str(tmp_path / "2.tif"))]
 
 
-def test_vectors(tmp_path: Path) -> None:
+def test_bad_vectors_are_skipped(tmp_path: Path) -> None:
     vectors = np.arange(60.0).reshape(20, 3)
     vectors[7, 1] = np.nan
     np.save(tmp_path / "vectors.npy", vectors)
@@ -119,7 +119,7 @@ def test_vectors(tmp_path: Path) -> None:
     ]
 
 
-def test_images(tmp_path: Path) -> None:
+def test_bad_images_are_skipped(tmp_path: Path) -> None:
     for i in range(10):
         Image.fromarray(np.full((6, 6), i, np.uint8)).save(tmp_path / f"{i}.png")
     (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:50])
@@ -131,7 +131,7 @@ def test_images(tmp_path: Path) -> None:
     assert "is in colour, and the others or the reference are grey" in str(refused[1])
 
 
-def test_the_first_image_is_an_image_like_others(tmp_path: Path) -> None:
+def test_a_bad_first_image_is_skipped_too(tmp_path: Path) -> None:
     for i in range(5):
         Image.fromarray(np.full((6, 6), i, np.uint8)).save(tmp_path / f"{i}.png")
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "1.png")
@@ -145,21 +145,21 @@ def test_the_first_image_is_an_image_like_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("good", [0, TOLERATED // 2])
-def test_data_of_another_kind_is_an_error(good: int, tmp_path: Path) -> None:
+def test_data_of_another_kind_are_an_error(good: int, tmp_path: Path) -> None:
     cells = [str(i) for i in range(good)] + ["old"] * (TOLERATED + 1)
     (tmp_path / "people.csv").write_text("\n".join(["age", *cells, ""]))
     with pytest.raises(DataError, match=rf"people.csv, row {good}, column age: holds 'old'"):
         read(tmp_path / "people.csv", PEOPLE)
 
 
-def test_a_few_rows_of_which_none_can_be_read_are_an_error(tmp_path: Path) -> None:
+def test_a_few_rows_that_are_all_bad_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("age\nold\nolder\n")
     refusals = Refusals()
     with pytest.raises(DataError, match=r"people.csv, row 0, column age: holds 'old'"):
         list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, refusals=refusals))
 
 
-def test_without_refusals_one_row_is_an_error(tmp_path: Path) -> None:
+def test_without_refusals_a_single_bad_row_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("age\n1\n2\n3\n4\nold\n6\n")
     with pytest.raises(DataError, match=r"people.csv, row 4, column age: holds 'old'"):
         list(open_dataset(tmp_path / "people.csv").chunks(PEOPLE, rows=3))

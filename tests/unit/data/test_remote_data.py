@@ -1,4 +1,4 @@
-"""Data sets behind URLs are read as those of this machine are."""
+"""Data sets at URLs are read like those on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def put(local: Path, remote: str) -> str:
 
 
 @pytest.mark.parametrize("kind", [".npy", ".npz", "-idx3-ubyte", "-idx3-ubyte.gz", "-folder"])
-def test_images(tmp_path: Path, bucket: str, kind: str) -> None:
+def test_remote_images_are_read_like_local_ones(tmp_path: Path, bucket: str, kind: str) -> None:
     local = open_dataset(write(tmp_path, kind))
     remote = open_dataset(put(tmp_path / f"data{kind}", bucket))
     schema = remote.infer_schema()
@@ -32,7 +32,7 @@ def test_images(tmp_path: Path, bucket: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
-def test_tables_in_parts(tmp_path: Path, bucket: str, suffix: str) -> None:
+def test_remote_tables_in_several_files_are_read_like_local_ones(tmp_path: Path, bucket: str, suffix: str) -> None:
     put(write_parts(tmp_path, suffix), bucket)
     TABLE.to_parquet(tmp_path / "whole.parquet")
     whole = open_dataset(tmp_path / "whole.parquet")
@@ -44,7 +44,7 @@ def test_tables_in_parts(tmp_path: Path, bucket: str, suffix: str) -> None:
     assert open_dataset(f"{bucket}/parts", columns=["region"]).infer_schema().shape == (1,)
 
 
-def test_what_is_missing_or_broken_is_told_in_a_line(tmp_path: Path, bucket: str) -> None:
+def test_missing_and_broken_remote_data_are_reported_in_one_line(tmp_path: Path, bucket: str) -> None:
     for url in (f"{bucket}/none.npy", f"{bucket}/*.csv", "s3://no-such-bucket/none.csv"):
         with pytest.raises(
             DataError, match=r"^s3://.*: no such file or folder \(check the URL, and whether you may read it\)$"
@@ -55,7 +55,7 @@ def test_what_is_missing_or_broken_is_told_in_a_line(tmp_path: Path, bucket: str
         open_dataset(put(tmp_path / "a.parquet", bucket))
 
 
-def test_a_storage_that_fails_midway_is_told_in_a_line(
+def test_a_storage_that_fails_midway_is_reported_in_one_line(
     tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import s3fs
@@ -66,9 +66,9 @@ def test_a_storage_that_fails_midway_is_told_in_a_line(
     class GoneError(Exception):
         pass
 
-    def gone(*_: object) -> bytes:
+    def fail(*_: object) -> bytes:
         raise GoneError("the connection is gone")
 
-    monkeypatch.setattr(s3fs.core.S3File, "_fetch_range", gone)
+    monkeypatch.setattr(s3fs.core.S3File, "_fetch_range", fail)
     with pytest.raises(DataError, match=rf"^{bucket}/a.csv: cannot be read: the connection is gone"):
         next(dataset.chunks(dataset.infer_schema()))

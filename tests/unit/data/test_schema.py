@@ -1,4 +1,4 @@
-"""Samples of every kind, in the shapes they come in, and what is said of those that do not fit."""
+"""Samples of every kind, in any shape in which they arrive, and the errors about those that do not fit."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ TABLE = TableSchema(
 )
 
 
-def counted(*shape: int) -> np.ndarray:
+def ramp(*shape: int) -> np.ndarray:
     return np.arange(np.prod(shape)).reshape(shape)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 4, 5), (2, 4, 5, 1), (2, 4, 5), (2, 20)])
-def test_grey_images_come_in_many_shapes(shape: tuple[int, ...]) -> None:
-    np.testing.assert_array_equal(GREY.coerce(counted(*shape)), counted(2, 1, 4, 5))
+def test_grey_images_may_have_several_shapes(shape: tuple[int, ...]) -> None:
+    np.testing.assert_array_equal(GREY.coerce(ramp(*shape)), ramp(2, 1, 4, 5))
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (1, 4, 5), (4, 5, 1), (20,)])
-def test_so_does_a_single_one(shape: tuple[int, ...]) -> None:
-    np.testing.assert_array_equal(GREY.coerce(counted(*shape)), counted(1, 1, 4, 5))
+def test_a_single_grey_image_may_have_several_shapes(shape: tuple[int, ...]) -> None:
+    np.testing.assert_array_equal(GREY.coerce(ramp(*shape)), ramp(1, 1, 4, 5))
 
 
-def test_channels_last_is_turned() -> None:
-    images = counted(2, 3, 4, 5) % 256
+def test_channels_last_are_moved_to_the_front() -> None:
+    images = ramp(2, 3, 4, 5) % 256
     np.testing.assert_array_equal(COLOUR.coerce(images.transpose(0, 2, 3, 1)), images)
 
 
-def test_float_images_somewhat_out_of_range_are_drift_and_not_rubbish() -> None:
+def test_float_images_slightly_out_of_range_are_drift_and_not_errors() -> None:
     schema = ImageSchema(channels=1, height=4, width=5, dtype="float32", low=0.0, high=1.0)
     brighter = np.full((1, 4, 5), 1.9)
     assert float(schema.coerce(brighter).max()) == pytest.approx(1.9)
@@ -55,15 +55,15 @@ def test_float_images_somewhat_out_of_range_are_drift_and_not_rubbish() -> None:
 
 
 def test_lists_are_read_as_arrays() -> None:
-    np.testing.assert_array_equal(GREY.coerce(counted(2, 4, 5).tolist()), counted(2, 1, 4, 5))
+    np.testing.assert_array_equal(GREY.coerce(ramp(2, 4, 5).tolist()), ramp(2, 1, 4, 5))
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "reason", "told"),
+    ("schema", "value", "reason", "message"),
     [
-        (GREY, counted(2, 3, 3), "shape", r"has shape \(2, 3, 3\).*expected \(N, 1, 4, 5\)"),
-        (GREY, counted(2, 4, 5) + 250, "schema", r"values lie in \[250, 289\].*expected \[0, 255\]"),
-        (GREY, counted(2, 4, 5) / 100, "schema", r"whole numbers.*multiply by 255\?"),
+        (GREY, ramp(2, 3, 3), "shape", r"has shape \(2, 3, 3\).*expected \(N, 1, 4, 5\)"),
+        (GREY, ramp(2, 4, 5) + 250, "schema", r"values lie in \[250, 289\].*expected \[0, 255\]"),
+        (GREY, ramp(2, 4, 5) / 100, "schema", r"whole numbers.*multiply by 255\?"),
         (GREY, np.full((1, 4, 5), np.nan), "non_finite", "sample 0 holds null, NaN"),
         (GREY, [[1, 2], [3]], "shape", "not all of one length"),
         (GREY, [["a"] * 5] * 4, "schema", "expected an array of numbers"),
@@ -100,14 +100,14 @@ def test_lists_are_read_as_arrays() -> None:
         (TABLE, 7, "schema", "no rows"),
     ],
 )
-def test_what_does_not_fit_is_told(schema: Any, value: Any, reason: str, told: str) -> None:
-    with pytest.raises(MessageError, match=told) as caught:
+def test_values_that_do_not_fit_are_reported(schema: Any, value: Any, reason: str, message: str) -> None:
+    with pytest.raises(MessageError, match=message) as caught:
         schema.coerce(value)
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
-def test_texts_that_are_none_are_told(kind: pa.DataType) -> None:
+def test_texts_that_are_not_utf_8_are_reported(kind: pa.DataType) -> None:
     damaged = pa.array([b"Ulm", b"K\xf6ln"], pa.binary()).view(pa.string()).cast(kind)
     with pytest.raises(MessageError, match=r"column town: row 1 holds b'K\\xf6ln' \(expected texts in UTF-8\)"):
         TABLE.coerce(pa.table({"age": [1, 2], "town": damaged}))
@@ -116,7 +116,7 @@ def test_texts_that_are_none_are_told(kind: pa.DataType) -> None:
 @pytest.mark.parametrize(
     "kind", [pa.binary(), pa.large_binary(), pa.string_view(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())]
 )
-def test_texts_of_any_type_are_texts(kind: pa.DataType) -> None:
+def test_texts_of_any_arrow_type_are_read(kind: pa.DataType) -> None:
     towns = pa.chunked_array([pa.array(["Ulm", None], pa.string()), pa.array(["Köln", "Bonn"], pa.string())])
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
     column = towns.cast(plain) if plain == kind else towns.cast(plain).dictionary_encode()
@@ -134,7 +134,7 @@ def test_texts_of_any_type_are_texts(kind: pa.DataType) -> None:
         [[3, "Ulm"], [None, "Rome"]],
     ],
 )
-def test_rows_come_by_name_by_column_and_in_order(value: Any) -> None:
+def test_rows_may_be_given_by_name_by_column_or_in_order(value: Any) -> None:
     np.testing.assert_array_equal(TABLE.coerce(value), [[3, 1], [np.nan, 2]])
 
 
@@ -143,12 +143,12 @@ def test_a_missing_category_is_missing_and_not_unseen() -> None:
 
 
 @pytest.mark.parametrize("cell", [None, "", " ", "NA", b"NA", math.nan, np.float32("nan"), pd.NA, Decimal("nan")])
-def test_a_missing_category_is_missing_whatever_stands_for_it(cell: Any) -> None:
+def test_every_way_to_write_a_missing_category_is_missing(cell: Any) -> None:
     np.testing.assert_array_equal(TABLE.coerce([{"age": 1, "town": cell}]), [[1, np.nan]])
 
 
 @pytest.mark.parametrize("cell", [1, 1.0, "1", "1.0", np.True_, "TRUE", "true"])
-def test_true_is_one_where_a_column_knows_no_other_values(cell: Any) -> None:
+def test_true_equals_one_in_a_column_of_truth_values(cell: Any) -> None:
     flags = TableSchema(columns=(Column(name="flag", kind="category", categories=("false", "true")),))
     assert flags.coerce([{"flag": cell}]).tolist() == [[1.0]]
     assert flags.coerce([{"flag": 0}, {"flag": 2}]).tolist() == [[0.0], [2.0]]
@@ -166,14 +166,14 @@ def test_one_is_true_where_a_column_knows_no_other_values(cell: Any) -> None:
     assert counts.coerce([{"count": True}, {"count": 1}]).tolist() == [[3.0], [1.0]]
 
 
-def test_what_was_learned_as_a_category_is_one_though_it_reads_as_missing(tmp_path: Path) -> None:
+def test_a_learned_category_stays_one_even_if_it_reads_as_missing(tmp_path: Path) -> None:
     schema = TableSchema(columns=(Column(name="country", kind="category", categories=("NA", "ZA")),))
     np.testing.assert_array_equal(schema.coerce([{"country": "NA"}, {"country": "NULL"}]), [[0], [np.nan]])
     (tmp_path / "a.csv").write_text("country\nNA\nZA\n")
     np.testing.assert_array_equal(next(open_dataset(tmp_path / "a.csv").chunks(schema)), [[0], [1]])
 
 
-def test_in_an_array_of_numbers_a_category_is_its_index_and_nothing_beyond_the_unseen_one() -> None:
+def test_in_an_array_of_numbers_a_category_is_its_index_or_that_of_unseen_ones() -> None:
     coded = np.array([[3.0, 0.0], [np.nan, 2.0], [1.0, np.nan]])
     np.testing.assert_array_equal(TABLE.coerce(coded), coded)
     for code in (3, -1, 0.5):
@@ -193,7 +193,7 @@ def test_a_broken_schema_is_refused() -> None:
         parse_schema({"kind": "image", "channels": 0, "height": 1, "width": 1})
 
 
-def test_the_others_of_a_column_are_digests() -> None:
+def test_rare_values_of_a_column_are_stored_as_digests() -> None:
     column = {"name": "town", "kind": "category", "categories": ["Bonn"], "others": [digests(["Ulm", "Hof", "Ulm"])]}
     table = parse_schema({"kind": "table", "columns": [column]})
     assert isinstance(table, TableSchema)

@@ -1,3 +1,5 @@
+"""Fetching schemas from a registry and decoding messages with them."""
+
 from __future__ import annotations
 
 import base64
@@ -38,7 +40,7 @@ def shared() -> Iterator[Registry]:
 
 @pytest.fixture
 def registry(shared: Registry) -> Registry:
-    shared.status, shared.asked = 0, []
+    shared.status, shared.requested = 0, []
     shared.stored.clear()
     return shared
 
@@ -53,7 +55,7 @@ def avro_message(stored: Stored, record: object = None) -> bytes:
     return b"\x00" + stored.id.to_bytes(4, "big") + body.getvalue()
 
 
-def test_a_schema_is_asked_for_once(registry: Registry) -> None:
+def test_a_schema_is_requested_once(registry: Registry) -> None:
     message = avro_message(registry.avro("waves-value", EMBEDDED))
     client = client_of(registry.url)
     for _ in range(3):
@@ -61,7 +63,7 @@ def test_a_schema_is_asked_for_once(registry: Registry) -> None:
     np.testing.assert_array_equal(decode(message, {"content-type": b"text/csv"}, VECTOR, "avro", client), [[1, 2, 3]])
     with pytest.raises(MessageError, match=r"avro: has shape \(3,\)"):
         decode(message, {}, VectorSchema(dim=2), "auto", client)
-    assert registry.asked == ["/schemas/ids/1"]
+    assert registry.requested == ["/schemas/ids/1"]
 
 
 def test_a_schema_in_a_header_is_known_by_its_guid(registry: Registry) -> None:
@@ -84,7 +86,7 @@ def test_references_of_references_are_followed(registry: Registry) -> None:
     np.testing.assert_array_equal(decode(message, {}, TABLE, "auto", client_of(registry.url)), [[7]])
 
 
-def test_protobuf_schemas_and_their_imports_are_asked_for_as_descriptors(registry: Registry) -> None:
+def test_protobuf_schemas_and_their_imports_are_requested_as_descriptors(registry: Registry) -> None:
     base, file = proto_file("shop"), proto_file("shop", ["base.proto"])
     add_fields(base.message_type.add(name="Person"), age="double")
     add_fields(file.message_type.add(name="Batch"), rows="repeated .shop.Person")
@@ -105,7 +107,7 @@ def test_json_with_a_schema_is_json(registry: Registry) -> None:
     np.testing.assert_array_equal(decode(message, {}, TABLE, "auto", client_of(registry.url)), [[7]])
 
 
-def test_an_unknown_schema_is_the_message_s_fault_until_it_is_registered(registry: Registry) -> None:
+def test_an_unknown_schema_is_the_fault_of_the_message_until_it_is_registered(registry: Registry) -> None:
     now = [0.0]
     client = client_of(registry.url, clock=lambda: now[0])
     message = avro_message(Stored(1, "", 1, "AVRO", "", "", ()))
@@ -115,8 +117,8 @@ def test_an_unknown_schema_is_the_message_s_fault_until_it_is_registered(registr
             decode(message, {}, VECTOR, "auto", client)
         assert caught.value.reason == "unknown_schema"
         depths.append(len(caught.traceback))
-    assert depths[1] == depths[2], "an error that is kept holds on to no message"
-    assert registry.asked == ["/schemas/ids/1"]
+    assert depths[1] == depths[2], "a remembered error keeps no message alive"
+    assert registry.requested == ["/schemas/ids/1"]
     registry.avro("waves-value", EMBEDDED)
     now[0] += schema_registry.ASK_AGAIN_S + 1
     assert decode(message, {}, VECTOR, "auto", client).shape == (1, 3)
@@ -129,17 +131,17 @@ def test_a_schema_of_another_type_is_refused(registry: Registry) -> None:
     assert caught.value.reason == "unsupported_format"
 
 
-def test_no_more_schemas_are_kept_than_there_is_room_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limited_number_of_schemas_is_kept(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema_registry, "MOST_KEPT", 2)
     stored = [registry.avro(f"subject {i}", EMBEDDED) for i in range(3)]
     client = client_of(registry.url)
     for each in (stored[0], stored[1], stored[0], stored[2], stored[0], stored[1]):
         client.schema(each.id)
-    assert registry.asked == [f"/schemas/ids/{number}" for number in (1, 2, 3, 2)]
+    assert registry.requested == [f"/schemas/ids/{number}" for number in (1, 2, 3, 2)]
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
-def test_a_registry_that_does_not_answer_is_no_fault_of_the_message(registry: Registry, status: int) -> None:
+def test_an_outage_of_the_registry_is_not_the_fault_of_the_message(registry: Registry, status: int) -> None:
     message = avro_message(registry.avro("waves-value", EMBEDDED))
     client = client_of(registry.url)
     client.wait_over()
@@ -151,10 +153,10 @@ def test_a_registry_that_does_not_answer_is_no_fault_of_the_message(registry: Re
     registry.status = 0
     client.wait_over()
     assert decode(message, {}, VECTOR, "auto", client).shape == (1, 3)
-    assert registry.asked[-2:] == ["/schemas/types", "/schemas/ids/1"]
+    assert registry.requested[-2:] == ["/schemas/types", "/schemas/ids/1"]
 
 
-def test_where_the_first_member_is_silent_the_next_is_asked(registry: Registry) -> None:
+def test_if_the_first_member_does_not_answer_the_next_is_tried(registry: Registry) -> None:
     registry.avro("waves-value", EMBEDDED)
     assert client_of("http://127.0.0.1:9", registry.url + "/").schema(1).format == "avro"
     with pytest.raises(RegistryError, match="gives no answer"):
@@ -162,7 +164,7 @@ def test_where_the_first_member_is_silent_the_next_is_asked(registry: Registry) 
 
 
 @pytest.mark.parametrize("answer", ["[]", '{"schema": 7, "schemaType": "PROTOBUF"}', "{}", "<html>", '"a"'])
-def test_what_answers_as_no_registry_does_is_taken_for_none(answer: str) -> None:
+def test_an_answer_that_no_registry_gives_is_an_error(answer: str) -> None:
     def transport(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, text=answer)
 
@@ -171,9 +173,9 @@ def test_what_answers_as_no_registry_does_is_taken_for_none(answer: str) -> None
         client.schema(1)
 
 
-def test_says_who_it_is() -> None:
-    told = f"Basic {base64.b64encode(b'me:secret').decode()}"
-    with running_registry(told) as guarded:
+def test_requests_are_authenticated() -> None:
+    authorization = f"Basic {base64.b64encode(b'me:secret').decode()}"
+    with running_registry(authorization) as guarded:
         with httpx.Client(auth=("me", "secret")) as known:
             assert SchemaRegistry([guarded.url], known, "").types() == ["AVRO", "JSON", "PROTOBUF"]
         with pytest.raises(RegistryError, match="answered 401"):
@@ -193,7 +195,7 @@ def test_a_stream_of_one_format_refuses_messages_without_a_frame(only: str, regi
 
 
 @pytest.mark.parametrize("library", ["fastavro", "google.protobuf"])
-def test_a_missing_extra_is_told_at_once(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_at_once(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigError, match=r"pip install 'driftwatch\[schema-registry\]'"):
         client_of("http://x")
@@ -211,7 +213,7 @@ def test_a_missing_extra_is_told_at_once(library: str, monkeypatch: pytest.Monke
         ),
     ],
 )
-def test_what_is_written_is_read_back(schema: Schema, batch: NDArray[np.float64], registry: Registry) -> None:
+def test_written_batches_are_read_back(schema: Schema, batch: NDArray[np.float64], registry: Registry) -> None:
     client = client_of(registry.url)
     number = client.register("some topic-value", json.dumps(avro_schema(schema)))
     assert client.register("some topic-value", json.dumps(avro_schema(schema))) == number
@@ -222,6 +224,6 @@ def test_what_is_written_is_read_back(schema: Schema, batch: NDArray[np.float64]
         client.register("some topic-value", "{}")
 
 
-def test_columns_whose_names_are_none_in_avro_are_told() -> None:
+def test_columns_whose_names_avro_forbids_are_reported() -> None:
     with pytest.raises(UsageError, match=r"income \(EUR\).*use rows"):
         avro_schema(TableSchema(columns=(Column(name="income (EUR)", kind="numeric"),)))

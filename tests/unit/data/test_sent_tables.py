@@ -1,4 +1,4 @@
-"""What a reference cannot learn is sent all the same: a model's traffic has it too."""
+"""Columns that a reference cannot learn are sent nevertheless: a model's traffic has them too."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def table_of(place: Path) -> TableDataset:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_messages_hold_what_the_file_holds(format: str, tmp_path: Path) -> None:  # noqa: A002
+def test_messages_hold_the_same_values_as_the_file(format: str, tmp_path: Path) -> None:  # noqa: A002
     pa_parquet.write_table(visits(), tmp_path / "visits.parquet", row_group_size=40)
     start = 0
     for batch, schema in rows_to_send(table_of(tmp_path / "visits.parquet"), 64, 0):
@@ -67,7 +67,7 @@ def test_messages_hold_what_the_file_holds(format: str, tmp_path: Path) -> None:
     assert start == COUNT
 
 
-def test_dates_and_free_texts_are_there_and_lists_are_not(tmp_path: Path) -> None:
+def test_dates_and_free_texts_are_sent_and_lists_are_not(tmp_path: Path) -> None:
     pa_parquet.write_table(visits(), tmp_path / "visits.parquet")
     batch, schema = next(rows_to_send(table_of(tmp_path / "visits.parquet"), 10, 5))
     row = orjson.loads(encode(batch, schema, "rows")[0])[0]
@@ -77,7 +77,7 @@ def test_dates_and_free_texts_are_there_and_lists_are_not(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("age,town,age\n1,Ulm,2\n", "a.csv: column age: occurs several times (rename it)"),
         ("age\n1\n2\n1e300\n", "a.csv, row 2: holds 1e+300 in column 'age' (send null"),
@@ -85,13 +85,13 @@ def test_dates_and_free_texts_are_there_and_lists_are_not(tmp_path: Path) -> Non
         ("age,town\n1\n", "a.csv, line 2: has 1 value, not 2"),
     ],
 )
-def test_what_cannot_be_sent_is_told(content: str, told: str, tmp_path: Path) -> None:
+def test_tables_that_cannot_be_sent_are_reported(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(content.encode("latin-1"))
-    with pytest.raises(DataError, match=re.escape(told)):
+    with pytest.raises(DataError, match=re.escape(message)):
         list(rows_to_send(table_of(tmp_path / "a.csv"), 2, 0))
 
 
-def test_bytes_that_are_no_texts_are_left_out_wherever_they_are(tmp_path: Path) -> None:
+def test_a_column_of_bytes_that_are_not_texts_is_left_out_of_all_batches(tmp_path: Path) -> None:
     table = pa.table({"age": [1, 2], "photo": [b"\xff\xd8", b"\xff\xd8"]})
     pa_parquet.write_table(table, tmp_path / "a.parquet")
     assert [schema.shape for _, schema in rows_to_send(table_of(tmp_path / "a.parquet"), 1, 0)] == [(1,), (1,)]
@@ -101,7 +101,7 @@ def test_bytes_that_are_no_texts_are_left_out_wherever_they_are(tmp_path: Path) 
         list(rows_to_send(table_of(tmp_path / "a.parquet"), 1, 0))
 
 
-def test_parts_that_differ_are_refused(tmp_path: Path) -> None:
+def test_files_with_different_columns_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("age,town\n1,Ulm\n")
     (tmp_path / "b.csv").write_text("age,town\nold,Bonn\n")
     with pytest.raises(DataError, match="column age: is not of the same type in all parts"):
@@ -111,7 +111,7 @@ def test_parts_that_differ_are_refused(tmp_path: Path) -> None:
         list(rows_to_send(table_of(tmp_path), 10, 0))
 
 
-def test_a_key_of_folders_is_sent(tmp_path: Path) -> None:
+def test_keys_in_folder_names_are_sent(tmp_path: Path) -> None:
     for region in ("eu", "us"):
         (tmp_path / f"region={region}").mkdir()
         (tmp_path / f"region={region}" / "part.csv").write_text("age\n1\n")

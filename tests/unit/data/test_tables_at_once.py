@@ -1,4 +1,4 @@
-"""A column's cells are read all at once where they can be, and are then what each is by itself."""
+"""Reading a column's cells all at once gives the same as reading them one by one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read(cells: list[Any], columns: tuple[Column, ...]) -> list[float] | str:
 @pytest.mark.parametrize(
     ("columns", "cells"), COLUMNS, ids=[*NUMBERS, *(f"{name} (category)" for name in CATEGORIES), *OTHERS]
 )
-def test_cells_are_what_each_is_by_itself(
+def test_reading_at_once_equals_reading_one_by_one(
     columns: tuple[Column, ...], cells: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = cells * MANY
@@ -68,18 +68,18 @@ def test_cells_are_what_each_is_by_itself(
         np.testing.assert_array_equal(at_once, one_by_one)
 
 
-def test_classes_of_other_values_follow_and_new_ones_after_them() -> None:
+def test_codes_of_rare_values_follow_and_new_ones_come_last() -> None:
     assert read(["a", "7", "b", 8.0, "TRUE", "c", "9"], WITH_OTHERS) == [0.0, 1.0, 2.0, 2.0, 3.0, 4.0, 4.0]
 
 
-def test_what_was_met_is_kept_but_not_all_ways_to_write_it() -> None:
+def test_known_values_are_cached_but_not_every_way_to_write_them() -> None:
     column = Column(name="x", kind="category", others=(digests(["8", "b"]),))
     assert read(["b", "8." + "0" * 9, "8." + "0" * 99, "c"], (column,)) == [0.0, 0.0, 0.0, 1.0]
     assert column.codes.exact == {"b": 0.0}
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
-def test_texts_of_arrow_are_what_those_of_rows_are(kind: pa.DataType) -> None:
+def test_texts_in_arrow_equal_those_in_rows(kind: pa.DataType) -> None:
     cells = ["a", "b", None, "7", "7.0", "TRUE", "NA", "", "a", "c"]
     column = pa.chunked_array([pa.array(cells[:4], kind), pa.array(cells[4:], kind)])
     for columns in (CATEGORY, WITH_OTHERS):
@@ -87,14 +87,14 @@ def test_texts_of_arrow_are_what_those_of_rows_are(kind: pa.DataType) -> None:
         np.testing.assert_array_equal(found, read(cells, columns))
 
 
-def test_a_text_that_is_no_utf8_is_told_with_its_row() -> None:
+def test_a_text_that_is_not_utf_8_is_reported_with_its_row() -> None:
     bad = pa.array([b"a", b"b", b"\xff", b"7"]).view(pa.string())
     for columns in (CATEGORY, WITH_OTHERS):
         with pytest.raises(MessageError, match="row 2 holds"):
             coerce_table(pa.table({"x": bad}), columns, "arrow")
 
 
-def test_numbers_of_arrow_may_be_missing() -> None:
+def test_numbers_in_arrow_may_be_missing() -> None:
     for kind in (pa.float64(), pa.int32()):
         found = coerce_table(pa.table({"x": pa.array([1, None, 3], kind)}), NUMERIC, "arrow")[:, 0]
         np.testing.assert_array_equal(found, [1.0, np.nan, 3.0])

@@ -1,4 +1,4 @@
-"""Flows from their architectures: the same shape again, or an error that says what is wrong."""
+"""Flows built from their architectures: the same shape, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def changed(architecture: dict[str, Any], **values: Any) -> dict[str, Any]:
         ("vectors", {"features": {"columns": 3, "indicators": -1, "knots": 9, "shared": True}}, "indicators is -1"),
     ],
 )
-def test_what_makes_no_flow_is_refused(name: str, values: dict[str, Any], what: str) -> None:
+def test_an_invalid_architecture_is_refused(name: str, values: dict[str, Any], what: str) -> None:
     with pytest.raises(BundleError, match=what):
         build_flow(changed(FLOWS[name]().architecture(), **values))
 

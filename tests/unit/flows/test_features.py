@@ -1,4 +1,4 @@
-"""Columns to features: standard normal one by one under the reference, and far from it where something changed."""
+"""Features of columns: each standard normal under the reference, and far from it where something changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rng() -> np.random.Generator:
 
 
 def features_of(transform: FeatureTransform, raw: Array) -> Array:
-    """Features by content noise; a second, continuous column makes rows differ where one column does not."""
+    """Features with content noise; the second, continuous column of `beside` makes rows differ."""
     return transform(torch.from_numpy(raw), noise="content").numpy()
 
 
@@ -54,7 +54,7 @@ def test_held_out_rows_are_standard_normal(name: str) -> None:
     rows = beside(column)
     transform = FeatureTransform.fit(rows[:ROWS], [kind, "numeric"], cardinalities=[cardinality, 0])
     z = features_of(transform, rows[ROWS:])
-    assert kstest(z[:, 0], "norm").statistic < 0.025  # two samples of 8,000 differ by up to 0.022 once in 25 times
+    assert kstest(z[:, 0], "norm").statistic < 0.025  # between two samples of 8,000, 0.022 is exceeded once in 25 times
     assert abs(z[:, 0].mean()) < 0.04
     assert z[:, 0].std() == pytest.approx(1.0, abs=0.06)
 
@@ -80,7 +80,7 @@ def test_outliers_are_extreme_and_finite_however_far_the_column_is_from_zero(off
 
 
 def test_the_tails_are_resolved() -> None:
-    """Between the last percent and the largest value seen a Gaussian column keeps its own scale."""
+    """Between the 99th percentile and the largest value seen, a Gaussian column keeps its scale."""
     transform = fitted(rng().standard_normal(50_000))
     x = np.array([2.6, 2.9, 3.1, 3.3])
     z = features_of(transform, np.column_stack([x, np.zeros(4)]))[:, 0]
@@ -115,7 +115,7 @@ def with_missing(share: float) -> Array:
     return rows
 
 
-def test_missing_values_have_an_indicator_of_their_own() -> None:
+def test_missing_values_have_their_own_indicator() -> None:
     rows = with_missing(0.2)
     transform = FeatureTransform.fit(rows, ["numeric", "numeric"])
     z = features_of(transform, rows)
@@ -127,14 +127,14 @@ def test_missing_values_have_an_indicator_of_their_own() -> None:
     assert kstest(z[absent, 0], "norm").statistic < 0.05
 
 
-def test_a_missing_value_says_nothing_but_that_it_is_missing() -> None:
+def test_a_missing_value_is_independent_of_the_other_features() -> None:
     rows = with_missing(0.3)
     z = features_of(FeatureTransform.fit(rows, ["numeric", "numeric"]), rows)
     absent = np.isnan(rows[:, 0])
     assert np.abs(np.corrcoef(z[absent][:, :3], rowvar=False)[~np.eye(3, dtype=bool)]).max() < 0.1
 
 
-def test_values_missing_where_none_were_are_seen() -> None:
+def test_values_missing_in_a_column_that_was_complete_are_noticed() -> None:
     rows = with_missing(0.2)
     transform = FeatureTransform.fit(rows, ["numeric", "numeric"])
     fresh = rows[:200].copy()
@@ -150,7 +150,7 @@ def test_vectors_have_no_indicators() -> None:
     assert features_of(transform, rng().standard_normal((10, 3))).shape == (10, 3)
 
 
-def test_a_column_that_was_always_missing_is_seen_when_it_appears() -> None:
+def test_a_column_that_was_always_missing_is_noticed_when_it_appears() -> None:
     rows = beside(np.full(ROWS, np.nan))
     transform = FeatureTransform.fit(rows, ["numeric", "numeric"])
     appeared = features_of(transform, beside(np.ones(50)))
@@ -175,7 +175,7 @@ def test_structure_and_state_make_the_same_transform() -> None:
 
 
 @pytest.mark.parametrize("knots", [1, 2, 7, 232, 256, 300])
-def test_values_reach_as_many_knots_as_a_search_finds(knots: int) -> None:
+def test_reached_equals_a_binary_search(knots: int) -> None:
     drawn = np.sort(rng().integers(0, 2 * knots, (3, knots)).astype(float), axis=1)
     drawn[0, knots // 2 :] = np.inf
     sought = np.concatenate(
@@ -186,14 +186,14 @@ def test_values_reach_as_many_knots_as_a_search_finds(knots: int) -> None:
         np.testing.assert_array_equal(np.searchsorted(row, values, side="right"), expected)
 
 
-def test_what_is_missing_or_far_out_is_the_same_wherever_it_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_extreme_values_are_the_same_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = with_missing(0.2)
     transform = FeatureTransform.fit(rows, ["numeric", "integer"])
     rows[::7] *= 100
-    seldom = features_of(transform, rows)
-    assert np.abs(seldom).max() > 6  # some are far out
+    on_cpu = features_of(transform, rows)
+    assert np.abs(on_cpu).max() > 6  # some are extreme
     monkeypatch.setattr(features, "_places", lambda mask: ...)  # as on a GPU
-    np.testing.assert_array_equal(features_of(transform, rows), seldom)
+    np.testing.assert_array_equal(features_of(transform, rows), on_cpu)
 
 
 def test_atoms_are_the_shares_of_single_values() -> None:

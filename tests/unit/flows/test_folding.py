@@ -34,7 +34,7 @@ def flow_and_samples(request: pytest.FixtureRequest) -> tuple[Flow, torch.Tensor
     return flow, flow.prepare(raw, noise="content")
 
 
-def test_it_has_the_same_latents_and_log_determinant(flow_and_samples: tuple[Flow, torch.Tensor]) -> None:
+def test_a_folded_flow_has_the_same_latents_and_log_determinant(flow_and_samples: tuple[Flow, torch.Tensor]) -> None:
     flow, x = flow_and_samples
     (latents, log_det), (folded, folded_log_det) = flow(x), fold(flow)(x)
     for one, other in zip(latents, folded, strict=True):
@@ -42,13 +42,13 @@ def test_it_has_the_same_latents_and_log_determinant(flow_and_samples: tuple[Flo
     torch.testing.assert_close(log_det, folded_log_det, rtol=0, atol=1e-9)
 
 
-def test_it_has_the_same_inverse(flow_and_samples: tuple[Flow, torch.Tensor]) -> None:
+def test_a_folded_flow_has_the_same_inverse(flow_and_samples: tuple[Flow, torch.Tensor]) -> None:
     flow, x = flow_and_samples
     folded = fold(flow)
     torch.testing.assert_close(folded.inverse(folded(x)[0]), x, rtol=0, atol=1e-7)
 
 
-def test_the_flow_itself_stays_as_it_was(flow_and_samples: tuple[Flow, torch.Tensor]) -> None:
+def test_folding_leaves_the_original_unchanged(flow_and_samples: tuple[Flow, torch.Tensor]) -> None:
     flow, _ = flow_and_samples
     before = {name: value.clone() for name, value in flow.state_dict().items()}
     folded = fold(flow)

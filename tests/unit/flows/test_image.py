@@ -1,4 +1,4 @@
-"""The image flow: exactly invertible, with the log-determinant that autograd finds."""
+"""The image flow: exactly invertible, with autograd's log-determinant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driftwatch.flows.image import ImageFlow, squeeze, unsqueeze
 
 
 def perturbed(flow: ImageFlow, size: float = 0.1) -> ImageFlow:
-    """A flow whose couplings do something: they start at the identity."""
+    """Perturb a flow so that its couplings do something: they start at the identity."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in flow.parameters():
@@ -54,7 +54,7 @@ def test_blocks_describe_the_latents() -> None:
 
 
 def test_sub_vectors_are_neighbouring_pixels() -> None:
-    """A change in one corner of the image reaches only a few of the fine scale's sub-vectors."""
+    """A change in one corner of the image affects only a few of the fine scale's sub-vectors."""
     torch.manual_seed(0)
     flow = ImageFlow(1, 16, 16, scales=2, steps=1, hidden=8)
     raw = torch.full((1, 1, 16, 16), 100.0)
@@ -83,7 +83,7 @@ def test_squeeze_round_trip() -> None:
 
 
 def test_uniform_noise_has_zero_bits_under_a_matched_density() -> None:
-    """Uniform pixels have log-density -log 256 each; an untrained, uninitialised flow cannot beat that entropy."""
+    """Uniform pixels have a log-density of -log 256 each; an untrained, uninitialised flow cannot beat that entropy."""
     torch.manual_seed(0)
     flow = ImageFlow(1, 8, 8, scales=1, steps=1, hidden=8)
     x = flow.prepare(torch.randint(0, 256, (4_000, 1, 8, 8)).float())
@@ -91,7 +91,7 @@ def test_uniform_noise_has_zero_bits_under_a_matched_density() -> None:
         assert flow.bits_per_dim(x).mean().item() > math.log2(256) - 0.01
 
 
-def test_content_noise_makes_preparation_repeatable() -> None:
+def test_content_noise_makes_preparation_reproducible() -> None:
     flow = ImageFlow(1, 6, 6, scales=1, steps=1, hidden=4)
     raw = torch.randint(0, 256, (5, 1, 6, 6)).float()
     together = flow.prepare(raw, noise="content")
@@ -114,8 +114,8 @@ def test_too_many_scales_are_refused_with_the_remedy() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_boxes_say_which_pixels_a_latent_stands_for(shape: dict[str, int]) -> None:
-    """Couplings that are at the identity look at nothing around: a pixel moves latents whose box it is in, no other."""
+def test_boxes_contain_the_pixels_that_affect_a_latent(shape: dict[str, int]) -> None:
+    """Couplings at the identity have no receptive field: a pixel affects only latents whose box it is in."""
     torch.manual_seed(0)
     flow = ImageFlow(**shape, steps=1, hidden=4).double()
     raw = torch.full((1, *flow.image_shape), 100.0).double()

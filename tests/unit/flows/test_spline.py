@@ -1,4 +1,4 @@
-"""Rational-quadratic splines: increasing, exactly invertible, with the slope that autograd finds."""
+"""Rational-quadratic splines: increasing, exactly invertible, with autograd's slope."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def spread(rows: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bins", BINS)
-def test_inverse_is_exact(bins: int) -> None:
+def test_the_inverse_is_exact(bins: int) -> None:
     x, parameters = spread(4_001), random_parameters(4_001, bins)
     y, log_slope = rational_quadratic_spline(x, parameters)
     back, inverse_log_slope = rational_quadratic_spline(y, parameters, inverse=True)
@@ -32,15 +32,15 @@ def test_inverse_is_exact(bins: int) -> None:
 
 
 @pytest.mark.parametrize("bins", BINS)
-def test_slope_is_what_autograd_finds(bins: int) -> None:
+def test_the_slope_equals_autograd_s(bins: int) -> None:
     x, parameters = spread(2_001).requires_grad_(), random_parameters(2_001, bins)
     y, log_slope = rational_quadratic_spline(x, parameters)
     (slope,) = torch.autograd.grad(y.sum(), x)
-    inner = (x.abs() != TAIL_BOUND).detach()  # at its ends a spline meets the tail in value, but is not the tail
+    inner = (x.abs() != TAIL_BOUND).detach()  # at its ends a spline equals the tail in value, but not in slope
     torch.testing.assert_close(log_slope[inner], slope.log()[inner], rtol=0, atol=1e-8)
 
 
-def test_it_increases() -> None:
+def test_a_spline_increases() -> None:
     parameters = random_parameters(1, 8).expand(5_000, -1)
     y, _ = rational_quadratic_spline(torch.linspace(-8, 8, 5_000, dtype=torch.float64), parameters)
     assert (y.diff() > 0).all()
@@ -64,11 +64,11 @@ def test_extreme_parameters_stay_finite_in_single_precision() -> None:
         assert tensor.isfinite().all()
 
 
-def test_single_precision_inverts_what_training_makes() -> None:
+def test_single_precision_inverts_typical_splines() -> None:
     x, parameters = spread(4_001, torch.float32), random_parameters(4_001, 8, size=1.0, dtype=torch.float32)
     y, _ = rational_quadratic_spline(x, parameters)
     back, _ = rational_quadratic_spline(y, parameters, inverse=True)
-    # Where a spline is flat an error of y's last bit is a large one of x: what is asked of `back` is the same y.
+    # Where a spline is flat, an error in the last bit of y is a large one in x; `back` must give the same y.
     again, _ = rational_quadratic_spline(back, parameters)
     torch.testing.assert_close(again, y, rtol=0, atol=5e-6)
     torch.testing.assert_close(back, x, rtol=0, atol=5e-3)

@@ -15,13 +15,13 @@ from driftwatch.flows.vector import VectorFlow, latent_blocks
 
 
 def identity_features(dim: int) -> FeatureTransform:
-    """A transform of the right shape: what it does is not used where `forward` gets features as they are."""
+    """A transform of the right shape, for tests of `forward`, which does not apply it."""
     raw = np.random.default_rng(0).standard_normal((200, dim))
     return FeatureTransform.fit(raw, ["numeric"] * dim, missing=False)
 
 
 def perturbed(flow: VectorFlow, size: float = 0.3) -> VectorFlow:
-    """A flow whose couplings do something: they start at the identity."""
+    """Perturb a flow so that its couplings do something: they start at the identity."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in flow.parameters():
@@ -29,14 +29,14 @@ def perturbed(flow: VectorFlow, size: float = 0.3) -> VectorFlow:
     return flow
 
 
-def made(dim: int, **settings: int) -> VectorFlow:
+def new_flow(dim: int, **settings: int) -> VectorFlow:
     torch.manual_seed(0)
     return VectorFlow(identity_features(dim), **{"layers": 2, "hidden": 8, **settings})
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5, 16])
 def test_inverse_and_log_det_are_exact(dim: int) -> None:
-    flow = perturbed(made(dim).double())
+    flow = perturbed(new_flow(dim).double())
     x = 1.5 * torch.randn(4, dim, dtype=torch.float64)
     latents, log_det = flow(x)
     torch.testing.assert_close(flow.inverse(latents), x, rtol=0, atol=1e-8)
@@ -49,9 +49,9 @@ def test_inverse_and_log_det_are_exact(dim: int) -> None:
         assert torch.linalg.slogdet(jacobian)[1].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
-def test_one_row_and_many_rows_take_the_same_map() -> None:
-    """Few rows go through the factors of the mixing one by one, many through their product."""
-    flow = perturbed(made(16).double())
+def test_one_row_and_many_rows_have_the_same_map() -> None:
+    """Few rows are multiplied by the factors of the mixing one by one, many by their product."""
+    flow = perturbed(new_flow(16).double())
     x = torch.randn(40, 16, dtype=torch.float64)
     together, log_det = flow(x)
     alone, log_det_alone = flow(x[:1])
@@ -70,7 +70,7 @@ def test_blocks_cover_every_dimension_once(dim: int) -> None:
 
 
 def test_latents_have_the_shapes_of_the_blocks() -> None:
-    flow = made(70)
+    flow = new_flow(70)
     latents, _ = flow(torch.randn(3, 70))
     assert [tuple(z.shape) for z in latents] == [(3, block.vectors, block.dim) for block in flow.blocks]
     assert flow.dim == 70
@@ -78,7 +78,7 @@ def test_latents_have_the_shapes_of_the_blocks() -> None:
 
 def test_initialise_standardises_and_decorrelates() -> None:
     torch.manual_seed(0)
-    flow = made(6, layers=3)
+    flow = new_flow(6, layers=3)
     factor = torch.randn(6, 6).tril() + 2 * torch.eye(6)
     x = 5 + torch.randn(4_000, 6) @ factor.T
     flow.initialise(x)
@@ -87,10 +87,10 @@ def test_initialise_standardises_and_decorrelates() -> None:
     torch.testing.assert_close(torch.cov(z.T), torch.eye(6), rtol=0, atol=0.05)
 
 
-def test_initialised_on_a_gaussian_it_has_the_gaussians_entropy() -> None:
+def test_initialised_on_a_gaussian_the_flow_has_its_entropy() -> None:
     torch.manual_seed(0)
     factor = torch.randn(5, 5).tril() + 2 * torch.eye(5)
-    flow = made(5)
+    flow = new_flow(5)
     flow.initialise(torch.randn(20_000, 5) @ factor.T)
     entropy = 2.5 * (1 + math.log(2 * math.pi)) + torch.linalg.slogdet(factor)[1].item()
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_training_learns_dependence_that_no_linear_map_explains() -> None:
         first = torch.randn(n)
         return torch.stack([first, first.square() + 0.3 * torch.randn(n)], dim=1)
 
-    flow = made(2, layers=4, hidden=32)
+    flow = new_flow(2, layers=4, hidden=32)
     flow.initialise(draw(4_000))
     entropy = (1 + math.log(2 * math.pi)) + math.log(0.3)
     held_out = draw(4_000)
@@ -155,7 +155,7 @@ def test_a_twin_with_the_same_state_is_the_same_function() -> None:
 
 
 def test_extreme_rows_stay_finite() -> None:
-    flow = perturbed(made(5))
+    flow = perturbed(new_flow(5))
     raw = torch.full((2, 5), 1e300, dtype=torch.float64) * torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     latents, log_det = flow(flow.prepare(raw, noise="content"))
     assert all(z.isfinite().all() for z in latents)

@@ -1,4 +1,4 @@
-"""Small flows train fastest on one core, and without getting in the way of others."""
+"""Small flows train fastest on one core, and disturb other processes least."""
 
 from __future__ import annotations
 

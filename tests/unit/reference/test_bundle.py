@@ -1,4 +1,4 @@
-"""A bundle comes back bit for bit, and every damage to it is refused."""
+"""A bundle is read back bit for bit, and any damage to it is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def copied(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "bundle"))
 
 
-def test_comes_back_bit_for_bit(pristine: Path) -> None:
+def test_a_bundle_is_read_back_bit_for_bit(pristine: Path) -> None:
     found = load_bundle(pristine)
     assert found.schema == SCHEMA
     assert found.name == "cam"
@@ -88,21 +88,21 @@ def test_comes_back_bit_for_bit(pristine: Path) -> None:
     assert not any(parameter.requires_grad for parameter in found.flow.parameters())
 
 
-def test_version_tells_contents_and_nothing_else(tmp_path: Path) -> None:
+def test_the_version_depends_on_the_contents_only(tmp_path: Path) -> None:
     first = write(tmp_path / "a")
     assert write(tmp_path / "b", facts={"training": {"seconds": 3}}, report=None) == first
     assert write(tmp_path / "c", seed=1) != first
     assert write(tmp_path / "d", name="other") != first
 
 
-def test_refuses_to_write_over_a_bundle(copied: Path) -> None:
+def test_an_existing_bundle_is_not_overwritten(copied: Path) -> None:
     version = load_bundle(copied).version
     with pytest.raises(BundleError, match="exists already"):
         write(copied, seed=1)
     assert load_bundle(copied).version == version
 
 
-def test_overwrites_a_bundle_when_told_to_and_nothing_else(copied: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_overwritten_on_request_and_other_folders_are_not(copied: Path, tmp_path: Path) -> None:
     version = write(copied, seed=1, overwrite=True)
     assert load_bundle(copied).version == version
     assert names(tmp_path) == ["bundle"]
@@ -114,7 +114,9 @@ def test_overwrites_a_bundle_when_told_to_and_nothing_else(copied: Path, tmp_pat
 
 @pytest.mark.parametrize("overwrite", [True, False])
 @pytest.mark.parametrize("empty", [True, False])
-def test_a_link_to_no_bundle_is_told_before_the_work(tmp_path: Path, empty: bool, overwrite: bool) -> None:
+def test_a_link_to_something_that_is_no_bundle_is_reported_before_the_work(
+    tmp_path: Path, empty: bool, overwrite: bool
+) -> None:
     if empty:
         (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").symlink_to("elsewhere")
@@ -122,7 +124,9 @@ def test_a_link_to_no_bundle_is_told_before_the_work(tmp_path: Path, empty: bool
         refuse_existing(tmp_path / "out", overwrite=overwrite)
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_in_one_line_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -139,7 +143,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
 
 
 def edited(edit: Callable[[dict[str, Any]], object], *, sealed: bool = False) -> Callable[[Path], None]:
-    """A change of the manifest; `sealed` as by someone who knows how its checksums are made."""
+    """A change of the manifest; if `sealed`, by someone who knows how to compute its checksums."""
 
     def damage(path: Path) -> None:
         manifest = manifest_of(path)
@@ -166,28 +170,28 @@ def flip(file: str) -> Callable[[Path], None]:
     return damage
 
 
-def swap_for_folder(path: Path) -> None:
+def replace_by_folder(path: Path) -> None:
     (path / FLOW).unlink()
     (path / FLOW).mkdir()
 
 
-def wait_for_a_writer(path: Path) -> None:
+def replace_by_pipe(path: Path) -> None:
     (path / MANIFEST).unlink()
     os.mkfifo(path / MANIFEST)
 
 
-def never_end(path: Path) -> None:
+def replace_by_device(path: Path) -> None:
     (path / FLOW).unlink()
     (path / FLOW).symlink_to("/dev/zero")
     edited(lambda m: m["files"][FLOW].update(bytes=0), sealed=True)(path)
 
 
-def tell_no_numbers(path: Path) -> None:
+def write_nan(path: Path) -> None:
     weights = load_file(path / FLOW)
     content = save({**weights, "mix": np.full(3, np.nan)})
     (path / FLOW).write_bytes(content)
-    told = {"bytes": len(content), "sha256": module._sha256(content)}
-    edited(lambda m: m["files"][FLOW].update(told), sealed=True)(path)
+    entry = {"bytes": len(content), "sha256": module._sha256(content)}
+    edited(lambda m: m["files"][FLOW].update(entry), sealed=True)(path)
 
 
 def point_outside(manifest: dict[str, Any]) -> None:
@@ -198,7 +202,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no manifest": lambda path: (path / MANIFEST).unlink(),
     "no flow": lambda path: (path / FLOW).unlink(),
     "no calibration": lambda path: (path / CALIBRATION).unlink(),
-    "a folder for a file": swap_for_folder,
+    "a folder for a file": replace_by_folder,
     "cut manifest": cut(MANIFEST),
     "empty manifest": lambda path: (path / MANIFEST).write_bytes(b""),
     "manifest is a list": lambda path: (path / MANIFEST).write_bytes(b"[]"),
@@ -222,9 +226,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "senseless architecture": edited(lambda m: m["architecture"].update(hidden="many"), sealed=True),
     "endless architecture": edited(lambda m: m["architecture"].update(steps=10**8), sealed=True),
     "vast architecture": edited(lambda m: m["architecture"].update(hidden=40_000), sealed=True),
-    "a pipe for a manifest": wait_for_a_writer,
-    "a device for weights": never_end,
-    "weights that are not numbers": tell_no_numbers,
+    "a pipe for a manifest": replace_by_pipe,
+    "a device for weights": replace_by_device,
+    "weights that are not numbers": write_nan,
     "bytes of a wrong type": edited(lambda m: m["files"][FLOW].update(bytes="many"), sealed=True),
     "files of a wrong type": edited(lambda m: m.update(files=[FLOW])),
 }
@@ -232,11 +236,11 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_refuses_damage_in_one_line_with_a_remedy(copied: Path, damage: Callable[[Path], object]) -> None:
+def test_damage_is_refused_in_one_line_with_a_remedy(copied: Path, damage: Callable[[Path], object]) -> None:
     try:
         damage(copied)
     except (KeyError, TypeError, AttributeError) as error:
-        pytest.fail(f"the test's own damage failed: {error!r}")
+        pytest.fail(f"damaging the bundle failed: {error!r}")
     with pytest.raises(BundleError) as raised:
         load_bundle(copied)
     assert "\n" not in str(raised.value)
@@ -248,13 +252,13 @@ def test_refuses_damage_in_one_line_with_a_remedy(copied: Path, damage: Callable
     ("found", "remedy"),
     [(FORMAT_VERSION + 1, "upgrade driftwatch"), (OLDEST_VERSION - 1, "train the reference again")],
 )
-def test_another_format_is_told_with_what_helps(copied: Path, found: int, remedy: str) -> None:
+def test_another_format_version_is_refused_with_the_remedy(copied: Path, found: int, remedy: str) -> None:
     edited(lambda m: m.update(format_version=found), sealed=True)(copied)
     with pytest.raises(BundleError, match=remedy):
         load_bundle(copied)
 
 
-def test_only_what_an_older_driftwatch_cannot_read_is_of_a_newer_format(tmp_path: Path) -> None:
+def test_a_bundle_has_the_newest_format_only_if_older_versions_cannot_read_it(tmp_path: Path) -> None:
     for others in ((), (digests(["Hof"]), digests(["Ulm", "Rom"]))):
         column = Column(name="town", kind="category", categories=("Bonn",), others=others)
         write(tmp_path / f"b{len(others)}", schema=TableSchema(columns=(column,)))
@@ -269,7 +273,7 @@ def test_a_report_is_not_needed_to_load(copied: Path) -> None:
     assert load_bundle(copied.parent / "plain").version == load_bundle(copied).version
 
 
-def test_tells_a_missing_bundle_from_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_distinguished_from_a_folder_that_is_not_one(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such bundle"):
         load_bundle(tmp_path / "nowhere")
     with pytest.raises(BundleError, match=r"has no manifest\.json"):

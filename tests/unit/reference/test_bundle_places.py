@@ -1,4 +1,4 @@
-"""Bundles behind URLs."""
+"""Bundles at URLs."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ def copy(bundle: Path, to: str) -> RemotePath:
     return RemotePath(to)
 
 
-def test_a_bundle_is_written_and_read(bundle: Path, bucket: str) -> None:
+def test_a_remote_bundle_is_written_and_read_back(bundle: Path, bucket: str) -> None:
     local, out = load_bundle(bundle), RemotePath(bucket)
-    told = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
-    assert write_bundle(out, **told) == local.version
+    contents = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
+    assert write_bundle(out, **contents) == local.version
     found = load_bundle(bucket)
     assert (found.version, found.path) == (local.version, out)
     with pytest.raises(BundleError, match=r"s3://.*: exists already"):
-        write_bundle(out, **told)
-    assert write_bundle(out, **told, overwrite=True) == local.version
+        write_bundle(out, **contents)
+    assert write_bundle(out, **contents, overwrite=True) == local.version
 
 
-def test_no_report_of_a_bundle_is_left_to_the_one_that_replaces_it(bundle: Path, bucket: str) -> None:
+def test_a_replaced_bundle_leaves_no_report_behind(bundle: Path, bucket: str) -> None:
     local, out = load_bundle(bundle), RemotePath(bucket)
-    told = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
-    write_bundle(out, **told, report=b"PNG")
+    contents = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
+    write_bundle(out, **contents, report=b"PNG")
     assert (out / REPORT).exists()
-    write_bundle(out, **told, overwrite=True)
+    write_bundle(out, **contents, overwrite=True)
     assert {file.name for file in out.below()} == {*FILES} - {REPORT}
 
 
-def test_a_bundle_that_is_not_whole_is_refused(bundle: Path, bucket: str) -> None:
+def test_an_incomplete_or_damaged_bundle_is_refused(bundle: Path, bucket: str) -> None:
     with pytest.raises(BundleError, match=rf"^{bucket}: is no bundle"):
         load_bundle(bucket)
     place = copy(bundle, bucket)
@@ -53,7 +53,7 @@ def test_a_bundle_that_is_not_whole_is_refused(bundle: Path, bucket: str) -> Non
         load_bundle(bucket)
 
 
-def test_a_bucket_that_is_not_there_is_told_before_anything_is_done(bucket: str) -> None:
+def test_an_unusable_place_is_reported_before_anything_is_done(bucket: str) -> None:
     refuse_existing(RemotePath(bucket))
     with pytest.raises(BundleError, match=r"^s3://no-such-bucket/mine: cannot be written: "):
         refuse_existing(RemotePath("s3://no-such-bucket/mine"))
@@ -62,29 +62,29 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_is_done(bucket: str)
         refuse_existing(RemotePath(bucket), overwrite=True)
 
 
-def test_a_writing_that_broke_off_is_no_bundle_and_may_be_done_again(
+def test_an_interrupted_write_is_not_a_bundle_and_can_be_repeated(
     bundle: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local, out = load_bundle(bundle), RemotePath(bucket)
-    told = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
+    contents = {"name": local.name, "schema": SCHEMA, "flow": local.flow, "calibration": local.calibration, "facts": {}}
     real = RemotePath.write_bytes
 
-    def full(place: RemotePath, content: bytes) -> None:
+    def fail_on_manifest(place: RemotePath, content: bytes) -> None:
         if place.name == MANIFEST:
             raise OSError("the store is full")
         real(place, content)
 
-    monkeypatch.setattr(RemotePath, "write_bytes", full)
+    monkeypatch.setattr(RemotePath, "write_bytes", fail_on_manifest)
     with pytest.raises(BundleError, match="cannot be written: the store is full"):
-        write_bundle(out, **told)
+        write_bundle(out, **contents)
     monkeypatch.setattr(RemotePath, "write_bytes", real)
     assert len(out.below()) == 2
     with pytest.raises(BundleError, match="is no bundle"):
         load_bundle(out)
-    assert write_bundle(out, **told) == local.version
+    assert write_bundle(out, **contents) == local.version
 
 
-def test_a_daemon_takes_its_reference_from_a_url(bundle: Path, bucket: str, tmp_path: Path) -> None:
+def test_a_daemon_loads_its_reference_from_a_url(bundle: Path, bucket: str, tmp_path: Path) -> None:
     copy(bundle, bucket)
     config = tmp_path / "daemon.yaml"
     config.write_text(
@@ -96,15 +96,15 @@ def test_a_daemon_takes_its_reference_from_a_url(bundle: Path, bucket: str, tmp_
     assert load_references(loaded)[bucket].version == load_bundle(bundle).version
 
 
-def test_the_manifest_comes_last(bundle: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_manifest_is_written_last(bundle: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     real = RemotePath.write_bytes
 
-    def noted(place: RemotePath, content: bytes) -> None:
+    def record(place: RemotePath, content: bytes) -> None:
         written.append(place.name)
         real(place, content)
 
-    monkeypatch.setattr(RemotePath, "write_bytes", noted)
+    monkeypatch.setattr(RemotePath, "write_bytes", record)
     local = load_bundle(bundle)
     write_bundle(RemotePath(bucket), name="x", schema=SCHEMA, flow=local.flow, calibration=local.calibration, facts={})
     assert len(written) == 3

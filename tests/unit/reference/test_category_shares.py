@@ -1,4 +1,4 @@
-"""The categories of the share that moved most are named, with how many rows have them."""
+"""The categories whose share moved most are named, with the share of rows that have them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROWS = 2_000
 
 
 def rows(count: int, seed: int, weights: np.ndarray = WEIGHTS, member: float = 0.3) -> np.ndarray:
-    """A fifth of the rows is of other cities, a fifth of the first one; of three in a hundred it is missing."""
+    """A fifth of the rows have other cities, a fifth the first one; in 3 % of the rows the city is missing."""
     rng = np.random.default_rng(seed)
     city = rng.choice(len(weights), count, p=weights / weights.sum()).astype(float)
     city[rng.random(count) < 0.03] = np.nan
@@ -44,7 +44,7 @@ def shops() -> Reference:
     return whitening_reference("shops", SCHEMA, rows, FlowConfig(layers=2, hidden=8))
 
 
-def told(reference: Reference, table: np.ndarray) -> list[str]:
+def phrases_of(reference: Reference, table: np.ndarray) -> list[str]:
     summary = Scorer(reference, batch_size=256).bank(table).sum(0, dtype=np.float64)
     return moved(summary[None], reference)[0]
 
@@ -62,24 +62,24 @@ def weighted(place: int, times: float) -> np.ndarray:
 def test_the_category_that_moved_is_named(shops: Reference, place: int, times: float, named: str) -> None:
     for seed in range(2, 12):
         table = rows(ROWS, seed, weighted(place, times))
-        (phrase,) = told(shops, table)
+        (phrase,) = phrases_of(shops, table)
         found = re.fullmatch(rf"city is {named} in ([\d.e-]+) % of rows \(([\d.]+) % in the reference\)", phrase)
         assert found, phrase
         now, before = map(float, found.groups())
-        # The second one has a rare one beside it, where the shares that are counted end.
+        # The second one shares a counted share with a rare one, where its boundary falls between them.
         places = [place, 2] if place == 1 else [place]
         assert now == pytest.approx(100 * np.isin(table[:, 1], places).mean(), abs=1.1)
         assert before == pytest.approx(100 * 0.97 * WEIGHTS[places].sum(), abs=2.2)
 
 
-def test_of_rare_ones_the_commonest_are_named(shops: Reference) -> None:
+def test_of_rare_categories_the_commonest_are_named(shops: Reference) -> None:
     table = rows(ROWS, 3, weighted(20, 14.0))
-    (phrase,) = told(shops, table)
+    (phrase,) = phrases_of(shops, table)
     assert re.match(r"city is c\d\d, c\d\d, c\d\d or \d+ more in [\d.]+ % of rows", phrase), phrase
 
 
 @pytest.mark.parametrize(
-    ("places", "told"),
+    ("places", "expected"),
     [
         ([0, 1], "b or a"),
         ([0, 1, 2, 3, 4], "other values, b or a"),
@@ -88,22 +88,22 @@ def test_of_rare_ones_the_commonest_are_named(shops: Reference) -> None:
         ([], ""),
     ],
 )
-def test_classes_of_others_are_told_as_one(places: list[int], told: str) -> None:
+def test_classes_of_other_values_are_named_together(places: list[int], expected: str) -> None:
     column = Column(name="x", kind="category", categories=("a", "b"), others=tuple(digests([each]) for each in "cde"))
-    assert _listed(column, np.array(places, dtype=np.intp), np.array([0.1, 0.3, 0.2, 0.2, 0.2])) == told
+    assert _listed(column, np.array(places, dtype=np.intp), np.array([0.1, 0.3, 0.2, 0.2, 0.2])) == expected
 
 
-def test_of_two_categories_the_share_is_told_too(shops: Reference) -> None:
-    (phrase,) = told(shops, rows(ROWS, 4, member=0.45))
+def test_the_share_of_one_of_two_categories_is_named_too(shops: Reference) -> None:
+    (phrase,) = phrases_of(shops, rows(ROWS, 4, member=0.45))
     assert re.match(r"member is true in 4[3-7] % of rows \((29|30|31) % in the reference\)", phrase), phrase
 
 
-def test_nothing_is_named_where_categories_were_cut_through(shops: Reference) -> None:
+def test_nothing_is_named_where_categories_are_split_between_shares(shops: Reference) -> None:
     shares = shops.category_shares
     assert shares is not None
     assert set(shares.names) == {1, 2}
     assert shares.phrase(0, "amount", np.zeros(len(shares.unwhitened))) == ""
-    # As bundles of format 3 were: into equal shares, whatever the categories.
+    # As in bundles of format 3: equal shares, which ignore the boundaries of categories.
     bins = shops.description.edges.shape[1] + 1
     cut = replace(shops.description, edges=edges_for([np.empty((0, 2))] * len(shops.description.edges), bins))
     assert not replace(shops, description=cut).category_shares.names  # type: ignore[union-attr]

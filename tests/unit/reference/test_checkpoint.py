@@ -1,4 +1,4 @@
-"""A checkpoint comes back exactly, and only to the training it is of."""
+"""A checkpoint is loaded exactly as saved, and only by the training that it belongs to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_comes_back_exactly(tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_exactly_as_saved(tmp_path: Path) -> None:
     progress = Progress("f", step=3, elapsed_s=0.1, best=2.5, loss=3.25, curve=[(1, 2.0, 3.0), (3, 1.5, 2.5)])
     save_checkpoint(tmp_path / "new", progress, TENSORS)
     found = load_checkpoint(tmp_path / "new", "f")
@@ -29,18 +29,18 @@ def test_comes_back_exactly(tmp_path: Path) -> None:
     assert names(tmp_path / "new") == [CHECKPOINT]
 
 
-def test_a_training_that_has_not_begun_comes_back_too(tmp_path: Path) -> None:
+def test_a_checkpoint_without_any_step_is_loaded_too(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, Progress("f"), TENSORS)
     found = load_checkpoint(tmp_path, "f")
     assert found is not None
     assert found[0] == Progress("f")
 
 
-def test_none_where_there_is_none(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_none(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "nowhere", "f") is None
 
 
-def test_another_trainings_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, Progress("f", step=1_234), TENSORS)
     with pytest.raises(TrainingError, match=r"another configuration or other data \(step 1,234\).*--fresh"):
         load_checkpoint(tmp_path, "g")
@@ -48,7 +48,7 @@ def test_another_trainings_is_refused_and_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 4, 40, -1])
-def test_a_damaged_one_is_refused(tmp_path: Path, keep: int) -> None:
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, keep: int) -> None:
     save_checkpoint(tmp_path, Progress("f"), TENSORS)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:keep])
@@ -56,7 +56,7 @@ def test_a_damaged_one_is_refused(tmp_path: Path, keep: int) -> None:
         load_checkpoint(tmp_path, "f")
 
 
-def test_removing_leaves_other_files(tmp_path: Path) -> None:
+def test_removing_a_checkpoint_leaves_other_files(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     save_checkpoint(folder, Progress("f"), TENSORS)
     remove_checkpoint(folder)
@@ -84,7 +84,7 @@ except TrainingError as error:
 """
 
 
-def test_one_that_cannot_be_written_leaves_the_last_one(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_the_previous_one(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SAVE_TWICE, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "the checkpoint cannot be written" in done.stdout
     assert done.stdout.count("\n") == 1

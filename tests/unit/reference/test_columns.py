@@ -1,4 +1,4 @@
-"""The column, or the pair, in which a drift was planted is the first that an alert names."""
+"""An alert first names the column, or the pair, in which a drift was planted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Change = Callable[[np.ndarray, np.random.Generator], None]
 
 
 def rows(count: int, seed: int) -> np.ndarray:
-    """Loans: income goes with age, the rate with the debt, and a score is now and then missing."""
+    """Loans: income rises with age, the rate with the debt, and a score is sometimes missing."""
     rng = np.random.default_rng(seed)
     z = rng.standard_normal((count, 5))
     region = rng.choice(4, count, p=[0.4, 0.3, 0.2, 0.1])
@@ -55,11 +55,11 @@ def rows(count: int, seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def loans() -> Reference:
-    """A reference whose flow only whitens: what moved is told by descriptors."""
+    """A reference whose flow only whitens: drift shows in the descriptors."""
     return whitening_reference("loans", SCHEMA, rows, FlowConfig(layers=3, hidden=16))
 
 
-def told(reference: Reference, table: np.ndarray) -> list[str]:
+def phrases_of(reference: Reference, table: np.ndarray) -> list[str]:
     window = merge(np.concatenate(list(Scorer(reference).summaries(table))))
     assert isinstance(reference.flow, VectorFlow)
     missing = reference.flow.features.missing_shares
@@ -86,8 +86,8 @@ def shift(column: int, deviations: float = 0.6) -> Change:
 
 def widen(column: int) -> Change:
     def change(table: np.ndarray, _: np.random.Generator) -> None:
-        middle = np.nanmedian(table[:, column])
-        table[:, column] = middle + 1.6 * (table[:, column] - middle)
+        median = np.nanmedian(table[:, column])
+        table[:, column] = median + 1.6 * (table[:, column] - median)
 
     return change
 
@@ -99,7 +99,7 @@ def unlink(column: int) -> Change:
     return change
 
 
-def drop(column: int, share: float = 0.2) -> Change:
+def remove(column: int, share: float = 0.2) -> Change:
     def change(table: np.ndarray, rng: np.random.Generator) -> None:
         table[rng.random(len(table)) < share, column] = np.nan
 
@@ -123,53 +123,53 @@ PLANTED: dict[str, tuple[Change, tuple[str, ...]]] = {
     "score widened": (widen(4), ("score",)),
     "income unlinked from age": (unlink(1), ("age", "income", "relation")),
     "rate unlinked from debt": (unlink(3), ("debt", "rate", "relation")),
-    "score more often missing": (drop(4), ("score is missing in 2", "% of rows (", "% in the reference)")),
-    "age missing, which it never was": (drop(0), ("age is missing in", "% of rows (0 % in the reference)")),
-    "income missing in all rows": (drop(1, 1.0), ("income is missing in 100 % of rows",)),
+    "score more often missing": (remove(4), ("score is missing in 2", "% of rows (", "% in the reference)")),
+    "age missing, which it never was": (remove(0), ("age is missing in", "% of rows (0 % in the reference)")),
+    "income missing in all rows": (remove(1, 1.0), ("income is missing in 100 % of rows",)),
     "more from the west": (move_west, ("region is west in 3", " % of rows (")),
-    "some from where nobody was": (unknown(0.2), ("region has values that the reference never had in",)),
-    "all from where nobody was": (unknown(1.0), ("region has values", "(it knows north, east, south, west)")),
+    "some regions unseen": (unknown(0.2), ("region has values that the reference never had in",)),
+    "all regions unseen": (unknown(1.0), ("region has values", "(it knows north, east, south, west)")),
 }
 
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_the_planted_drift_is_named_first(loans: Reference, planted: str) -> None:
     change, expected = PLANTED[planted]
-    right = 0
+    named = 0
     for trial in range(TRIALS):
         table = rows(WINDOW, 1_000 + trial)
         change(table, np.random.default_rng(trial))
-        first = told(loans, table)[:1]
-        right += bool(first) and all(word in first[0] for word in expected)
-    assert right >= 0.95 * TRIALS
+        first = phrases_of(loans, table)[:1]
+        named += bool(first) and all(word in first[0] for word in expected)
+    assert named >= 0.95 * TRIALS
 
 
 @pytest.mark.parametrize("deviations", [1.0, 2.0, 5.0])
 @pytest.mark.parametrize("column", [0, 1, 4])
-def test_a_shift_is_told_as_a_shift_alone(loans: Reference, column: int, deviations: float) -> None:
+def test_a_shift_is_reported_as_a_shift_only(loans: Reference, column: int, deviations: float) -> None:
     change, expected = shift(column, deviations), f"{NUMBERS[column]} rose by "
     for trial in range(TRIALS):
         table = rows(WINDOW, 1_000 + trial)
         change(table, np.random.default_rng(trial))
-        (phrase,) = told(loans, table)
+        (phrase,) = phrases_of(loans, table)
         assert phrase.startswith(expected), phrase
 
 
-def test_a_value_that_stands_still_is_told_as_a_shift(loans: Reference) -> None:
+def test_a_constant_value_is_reported_as_a_shift(loans: Reference) -> None:
     table = rows(WINDOW, 1_000)
     table[:, 0] = 70
-    assert told(loans, table) == ["age rose by 3 standard deviations"]
+    assert phrases_of(loans, table) == ["age rose by 3 standard deviations"]
 
 
-def test_categories_neither_rise_nor_fall_but_are_named_with_their_share(loans: Reference) -> None:
+def test_a_category_is_named_with_its_share_and_does_not_rise_or_fall(loans: Reference) -> None:
     table = rows(WINDOW, 1_000)
     move_west(table, np.random.default_rng(0))
     now = percent(float((table[:, 5] == 3).mean()))
-    assert told(loans, table)[0].startswith(f"region is west in {now} of rows (")
-    assert told(loans, table)[0].endswith(" % in the reference)")
+    assert phrases_of(loans, table)[0].startswith(f"region is west in {now} of rows (")
+    assert phrases_of(loans, table)[0].endswith(" % in the reference)")
 
 
-def test_of_two_categories_more_of_the_second_is_a_rise() -> None:
+def test_only_columns_of_three_or_more_categories_have_no_order() -> None:
     kinds = {"age": (), "member": ("false", "true"), "town": ("Bonn", "Hof", "Ulm")}
     columns = [
         Column(name=name, kind="category" if held else "numeric", categories=held) for name, held in kinds.items()
@@ -178,24 +178,24 @@ def test_of_two_categories_more_of_the_second_is_a_rise() -> None:
 
 
 def test_nothing_is_named_where_nothing_moved(loans: Reference) -> None:
-    assert [told(loans, rows(WINDOW, 2_000 + trial)) for trial in range(100)] == [[]] * 100
+    assert [phrases_of(loans, rows(WINDOW, 2_000 + trial)) for trial in range(100)] == [[]] * 100
 
 
 def test_columns_that_are_missing_together_are_each_named(loans: Reference) -> None:
     table = rows(WINDOW, 3_000)
-    drop(0, 1.0)(table, np.random.default_rng(0))
-    drop(5, 0.5)(table, np.random.default_rng(1))
-    assert [phrase.split(" of rows")[0] for phrase in told(loans, table)] == [
+    remove(0, 1.0)(table, np.random.default_rng(0))
+    remove(5, 0.5)(table, np.random.default_rng(1))
+    assert [phrase.split(" of rows")[0] for phrase in phrases_of(loans, table)] == [
         "age is missing in 100 %",
         f"region is missing in {percent(float(np.isnan(table[:, 5]).mean()))}",
     ]
 
 
-def test_as_many_new_values_as_are_usual_are_no_news() -> None:
+def test_the_usual_share_of_unseen_values_is_not_reported() -> None:
     missing, usual = np.zeros(len(SCHEMA.columns)), np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.05])
-    for unseen, expected in ((25, []), (60, ["region has values that the reference never had in 12 % of rows (5 % "])):
-        found = flawed_columns({"region": (0, unseen)}, 500, SCHEMA, missing, usual)
-        assert [phrase[: len(told)] for (_, _, phrase), told in zip(found, expected, strict=True)] == expected
+    for count, expected in ((25, []), (60, ["region has values that the reference never had in 12 % of rows (5 % "])):
+        found = flawed_columns({"region": (0, count)}, 500, SCHEMA, missing, usual)
+        assert [phrase[: len(start)] for (_, _, phrase), start in zip(found, expected, strict=True)] == expected
     assert flawed_columns({"region": (0, 25)}, 500, SCHEMA, missing, np.zeros(len(SCHEMA.columns)))
 
 
@@ -209,8 +209,8 @@ def test_windows_of_a_data_set_have_the_flaws_of_their_rows(loans: Reference) ->
 
 
 @pytest.mark.filterwarnings("error::DeprecationWarning")
-def test_flaws_are_judged_as_scipy_will_go_on_to_allow() -> None:
-    flaws = {SCHEMA.columns[0].name: (40, 0)}  # a window's samples are counted in floats, as all of its sums are
+def test_flaws_are_tested_without_deprecated_calls_of_scipy() -> None:
+    flaws = {SCHEMA.columns[0].name: (40, 0)}  # the samples of a window are counted in floats, like all its sums
     ((log_p, _, phrase),) = flawed_columns(flaws, 50.0, SCHEMA, *np.zeros((2, len(SCHEMA.columns))))
     assert log_p < -100
     assert "missing in 80 % of rows" in phrase
@@ -220,7 +220,7 @@ def test_an_image_has_no_columns(reference: Reference) -> None:
     assert moved_columns(reference.bank[:100].sum(0)[None], reference.layout, reference.feature_names) == [[]]
 
 
-def test_of_long_vectors_no_pairs_are_listed() -> None:
+def test_for_long_vectors_no_pairs_are_listed() -> None:
     dim = 2_000
     layout = Layout(dim=dim, blocks=((1, 1),), axes=1, groups=((PAIRS, 300), (LOCATION, dim)))
     summary = np.zeros(layout.size)

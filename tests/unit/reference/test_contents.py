@@ -1,4 +1,4 @@
-"""Copies of one row are found, whatever the memory, and are never parted; what is common is."""
+"""Copies of a row are found within bounded memory, and never split between parts unless they are common."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parts_of(source: TrainingData) -> dict[str, set[bytes]]:
     return {part: {row.tobytes() for row in samples} for part, samples in found.items()}
 
 
-def test_counts_copies() -> None:
+def test_copies_are_counted() -> None:
     values = rows()
     values[:600] = values[-1]
     found = contents_of([values[:1_000], values[1_000:]], ROWS)
@@ -39,7 +39,7 @@ def test_counts_copies() -> None:
     assert found.most == 601
 
 
-def test_bounded_memory_looks_at_a_share_with_all_copies_in_it() -> None:
+def test_with_bounded_memory_a_share_of_rows_is_examined_with_all_their_copies() -> None:
     values = np.repeat(rows()[: ROWS // 2], 2, axis=0)
     found = contents_of([values], ROWS, most=1_000)
     assert 700 < len(found.hashes) <= 1_000
@@ -48,7 +48,7 @@ def test_bounded_memory_looks_at_a_share_with_all_copies_in_it() -> None:
     assert found.repeated == pytest.approx(0.5)
 
 
-def test_other_types_and_shapes_have_hashes_too() -> None:
+def test_rows_of_other_types_and_shapes_have_hashes_too() -> None:
     images = np.zeros((2, 1, 3, 3), dtype=np.float32)
     images[1, 0, 2, 2] = 1.0
     first, second = hash_rows(images)
@@ -65,7 +65,7 @@ def test_copies_stay_together_and_the_split_does_not_depend_on_the_order(tmp_pat
     assert parts_of(data(tmp_path, values, seed=1)) != parts
 
 
-def test_what_is_common_is_in_every_part(tmp_path: Path) -> None:
+def test_a_common_row_is_in_every_part(tmp_path: Path) -> None:
     values = rows()
     values[:: ROWS // 600] = 0.0
     source = data(tmp_path, values)
@@ -74,7 +74,7 @@ def test_what_is_common_is_in_every_part(tmp_path: Path) -> None:
     assert source.contents.most > MOST_TOGETHER
 
 
-def test_says_where_a_row_is(tmp_path: Path) -> None:
+def test_the_place_of_a_row_is_described(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", rows()[:1_500])
     np.save(tmp_path / "b.npy", rows()[1_500:])
     datasets = [open_dataset(tmp_path / name) for name in ("a.npy", "b.npy")]

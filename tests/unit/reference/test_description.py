@@ -1,4 +1,4 @@
-"""A description follows from its bundle: bundles with and without the distributions of columns go on as they were."""
+"""The description in a bundle determines the distributions of columns; older bundles keep theirs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_shares_of_a_column_are_those_of_the_bundle(bins: int) -> None:
     assert {layout.groups[each.group][0] for each in layout.columns} == ({VALUES, MARGINALS} if bins else set())
 
 
-def test_a_bundle_of_format_3_goes_on_with_equal_shares() -> None:
+def test_a_bundle_of_format_3_keeps_equal_shares() -> None:
     x = np.random.default_rng(0).standard_normal((500, COLUMNS))
     equal = edges_for([np.empty((0, 2))] * COLUMNS, 4)
     described = vector_descriptors(x, np.eye(COLUMNS), equal)

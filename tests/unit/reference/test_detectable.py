@@ -1,4 +1,4 @@
-"""The smallest detectable shift has the power that is stated, on windows of other samples too."""
+"""The smallest detectable shift has the stated power, also on windows of other samples."""
 
 from __future__ import annotations
 
@@ -28,27 +28,29 @@ from tests.synthetic import shuffled_rows, waves
 
 
 @pytest.fixture(scope="module")
-def told(reference: Reference) -> tuple[Sequence[Detectable], list[str]]:
-    doings: list[str] = []
-    found = detectable(reference, waves(1_000, seed=70), seed=0, doing=lambda what, _: doings.append(what))
-    return found, doings
+def found_and_progress(reference: Reference) -> tuple[Sequence[Detectable], list[str]]:
+    progress: list[str] = []
+    found = detectable(reference, waves(1_000, seed=70), seed=0, doing=lambda what, _: progress.append(what))
+    return found, progress
 
 
-def test_tells_of_every_shift_and_window(reference: Reference, told: tuple[Sequence[Detectable], list[str]]) -> None:
-    rows, doings = told
+def test_every_shift_and_window_is_reported(
+    reference: Reference, found_and_progress: tuple[Sequence[Detectable], list[str]]
+) -> None:
+    rows, progress = found_and_progress
     shifts = [shift.name for shift in graded_shifts(reference.schema, waves(10))]
     assert [(row.shift, row.window) for row in rows] == [(shift, size) for shift in shifts for size in WINDOWS]
-    assert doings == ["setting thresholds", *(f"finding the smallest detectable {shift}" for shift in shifts)]
+    assert progress == ["setting thresholds", *(f"finding the smallest detectable {shift}" for shift in shifts)]
     for row in rows:
         assert (row.size is not None) == (row.power >= POWER)
         assert row.budget == BUDGET
 
 
-def test_larger_windows_detect_smaller_shifts(told: tuple[Sequence[Detectable], list[str]]) -> None:
-    sizes = {(row.shift, row.window): row.size or row.largest for row in told[0]}
-    for shift in dict.fromkeys(row.shift for row in told[0]):
+def test_larger_windows_detect_smaller_shifts(found_and_progress: tuple[Sequence[Detectable], list[str]]) -> None:
+    sizes = {(row.shift, row.window): row.size or row.largest for row in found_and_progress[0]}
+    for shift in dict.fromkeys(row.shift for row in found_and_progress[0]):
         assert sizes[shift, 500] <= sizes[shift, 50]
-    assert any(sizes[row.shift, 500] < sizes[row.shift, 50] for row in told[0])
+    assert any(sizes[row.shift, 500] < sizes[row.shift, 50] for row in found_and_progress[0])
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +65,9 @@ def procedure(simulated: SlidingNull) -> Procedure:
 
 @pytest.mark.parametrize("name", ["blur", "noise", "darker"])
 def test_the_power_holds_on_other_samples(
-    reference: Reference, procedure: Procedure, told: tuple[Sequence[Detectable], list[str]], name: str
+    reference: Reference, procedure: Procedure, found_and_progress: tuple[Sequence[Detectable], list[str]], name: str
 ) -> None:
-    row = next(row for row in told[0] if (row.shift, row.window) == (name, 50))
+    row = next(row for row in found_and_progress[0] if (row.shift, row.window) == (name, 50))
     shift = next(shift for shift in graded_shifts(reference.schema, waves(10)) if shift.name == name)
 
     def power(size: float) -> float:
@@ -81,38 +83,42 @@ def test_the_power_holds_on_other_samples(
     assert power(row.size / 2) < POWER - 0.15
 
 
-def test_a_shift_that_changes_nothing_is_not_detected(told: tuple[Sequence[Detectable], list[str]]) -> None:
-    """Waves that are turned upside down are waves still."""
-    row = next(row for row in told[0] if (row.shift, row.window) == ("upside down", 500))
+def test_a_shift_that_changes_nothing_is_not_detected(
+    found_and_progress: tuple[Sequence[Detectable], list[str]],
+) -> None:
+    """Waves turned upside down are still waves."""
+    row = next(row for row in found_and_progress[0] if (row.shift, row.window) == ("upside down", 500))
     assert row.size is None
     assert row.power < POWER
 
 
-def test_a_share_of_samples_is_mixed_in(
+def test_a_share_of_foreign_samples_can_be_a_shift(
     reference: Reference, simulated: SlidingNull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign = GradedShift("foreign", "of the samples", 0.01, 1.0, (lambda x, _, __: shuffled_rows(x),), by_share=True)
     monkeypatch.setattr("driftwatch.reference.detectable.graded_shifts", lambda *_: (foreign,))
     held = replace(reference, stored=(simulated,))
-    few, many = detectable(held, waves(1_000, seed=70), seed=0, doing=lambda *_: None)
-    assert few.size is not None
-    assert many.size is not None
-    assert 0.01 < many.size < few.size <= 1.0
+    small_window, large_window = detectable(held, waves(1_000, seed=70), seed=0, doing=lambda *_: None)
+    assert small_window.size is not None
+    assert large_window.size is not None
+    assert 0.01 < large_window.size < small_window.size <= 1.0
 
 
-def test_is_deterministic(reference: Reference, told: tuple[Sequence[Detectable], list[str]]) -> None:
+def test_the_result_is_deterministic_and_stored(
+    reference: Reference, found_and_progress: tuple[Sequence[Detectable], list[str]]
+) -> None:
     again = detectable(reference, waves(1_000, seed=70), seed=0, doing=lambda *_: None)
-    assert again == told[0]
+    assert again == found_and_progress[0]
     assert stored_detectable({"metrics": {"detectable": [row.to_json() for row in again]}}) == again
     assert stored_detectable({}) == ()
 
 
-def test_windows_that_cannot_be_filled_are_left_out(reference: Reference) -> None:
+def test_windows_that_cannot_be_filled_are_omitted(reference: Reference) -> None:
     assert {row.window for row in detectable(reference, waves(150), seed=0, doing=lambda *_: None)} == {50}
     assert detectable(reference, waves(80), seed=0, doing=lambda *_: None) == ()
 
 
-def test_says_when_it_is_beyond_what_was_tried() -> None:
+def test_a_result_says_if_it_is_beyond_the_sizes_that_were_tried() -> None:
     row = Detectable("blur", "pixels", 50, None, 0.1, 3.0, 0.2, 1e6)
     assert str(row) == "over 3"
     assert str(Detectable("blur", "pixels", 50, 0.1, 0.1, 3.0, 1.0, 1e6)) == "up to 0.1"

@@ -1,4 +1,4 @@
-"""What an evaluation tells: the detectors by name, and that drift is told from none."""
+"""An evaluation names its detectors, and distinguishes drift from none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.synthetic import shuffled_rows, waves
     ("options", "more"),
     [({}, ()), ({"with_parts": True}, ("moments",)), ({"with_baselines": True}, ("mmd", "ks"))],
 )
-def test_detectors_are_told_by_name(reference: Reference, options: dict[str, bool], more: tuple[str, ...]) -> None:
+def test_detectors_are_named(reference: Reference, options: dict[str, bool], more: tuple[str, ...]) -> None:
     moved = {"shuffled": shuffled_rows(waves(400, seed=31)), "none": waves(400, seed=32)}
     rows = list(evaluate(Scorer(reference), waves(400, seed=30), moved, windows=[1, 10], **options))
     assert [row.detector for row in rows] == [*REPORTED, *more] * 4
@@ -26,7 +26,7 @@ def test_detectors_are_told_by_name(reference: Reference, options: dict[str, boo
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 6])
-def test_auroc_is_the_share_of_pairs_that_the_textbooks_count(decimals: int) -> None:
+def test_auroc_is_the_share_of_pairs_in_order(decimals: int) -> None:
     rng = np.random.default_rng(decimals)
     reference, shifted = rng.normal(0, 1, 70).round(decimals), rng.normal(0.5, 1, 40).round(decimals)
     pairs = mannwhitneyu(shifted, reference).statistic
@@ -34,7 +34,7 @@ def test_auroc_is_the_share_of_pairs_that_the_textbooks_count(decimals: int) -> 
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_auroc_of_what_is_no_number_is_none(place: int) -> None:
+def test_auroc_of_nan_is_nan(place: int) -> None:
     sides = [np.arange(5.0), np.arange(5.0)]
     sides[place][3] = np.nan
     assert np.isnan(auroc(*sides))

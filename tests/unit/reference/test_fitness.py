@@ -1,4 +1,4 @@
-"""What is unfit is warned of: what it is, how much of it, and the remedy; what is fit is not."""
+"""Unfit data give a warning that says what, how much, and the remedy; fit data give none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def contents(repeated: float) -> Contents:
     return Contents(hash_rows(values), len(values))
 
 
-def test_drift_within_says_where_and_how_much() -> None:
+def test_a_drift_within_the_data_is_located_and_measured() -> None:
     effects = (0.0,) * 8 + (0.25, 0.01)
     (found,) = drift_within(Order(0.002, effects, 8, ("age rose by 1 standard deviations",)), 5_000, place_of)
     assert found.kind == "drifts-within"
@@ -62,7 +62,7 @@ def test_drift_within_says_where_and_how_much() -> None:
         (TABLE, 0.4, True),
     ],
 )
-def test_duplicates_where_they_are_not_to_be_expected(
+def test_duplicates_give_a_warning_where_they_are_unexpected(
     schema: ImageSchema | VectorSchema | TableSchema, share: float, warned: bool
 ) -> None:
     found = duplicates(contents(share), schema)
@@ -72,15 +72,15 @@ def test_duplicates_where_they_are_not_to_be_expected(
         assert ("values are few" in found[0].remedy) == (schema is TABLE)
 
 
-def test_columns_that_tell_nothing() -> None:
+def test_uninformative_columns_are_named() -> None:
     kinds = {"empty": "numeric", "one": "numeric", "town": "category", "id": "numeric", "flag": "numeric"}
     columns = tuple(
         Column(name=name, kind=kind, categories=("Bonn", "Ulm") if kind == "category" else ())
         for name, kind in kinds.items()
     )
-    every = np.arange(500.0)
+    index = np.arange(500.0)
     rows = np.column_stack(
-        [every * np.nan, every * 0 + 2.5, every * 0 + 1, every[::-1], np.where(every % 2, 1, np.nan)]
+        [index * np.nan, index * 0 + 2.5, index * 0 + 1, index[::-1], np.where(index % 2, 1, np.nan)]
     )
     found = uninformative_columns(rows, TableSchema(columns=columns))
     assert [warning.kind for warning in found] == ["empty-column", "constant-column", "constant-column", "key-column"]
@@ -89,7 +89,7 @@ def test_columns_that_tell_nothing() -> None:
     assert all("data.exclude" in warning.remedy for warning in found)
 
 
-def test_a_column_that_is_always_what_its_schema_does_not_know() -> None:
+def test_a_column_with_only_unseen_categories_is_constant() -> None:
     town = TableSchema(columns=(Column(name="town", kind="category", categories=("Bonn", "Ulm")),))
     (found,) = uninformative_columns(np.full((500, 1), 2.0), town)
     assert found.what.startswith("column 'town' is always none of its categories in the 500 rows")
@@ -98,11 +98,11 @@ def test_a_column_that_is_always_what_its_schema_does_not_know() -> None:
 @pytest.mark.parametrize(
     "values", [np.linspace(0, 1, 500), np.arange(500.0) // 2, np.where(np.arange(500) % 2, 1.0, 2.0)]
 )
-def test_measurements_and_counts_are_no_keys(values: np.ndarray) -> None:
+def test_measurements_and_counts_are_not_keys(values: np.ndarray) -> None:
     assert uninformative_columns(values[:, None], TABLE) == []
 
 
-def test_dimensions_that_never_change_are_named() -> None:
+def test_constant_dimensions_are_named() -> None:
     vectors = np.random.default_rng(0).standard_normal((500, 64))
     assert uninformative_columns(vectors, VectorSchema(dim=64)) == []
     vectors[:, [2, 5]] = 0.0, 1.5
@@ -114,25 +114,25 @@ def test_dimensions_that_never_change_are_named() -> None:
     assert found.what.endswith(": 3, 6, 21, 22, 23, 24, 25, 26 ...")
 
 
-def test_all_is_told_as_100_percent() -> None:
+def test_shares_are_rounded_sensibly() -> None:
     assert leakage(1.0)[0].what.startswith("100 % of the calibration samples")
     assert leakage(0.995)[0].what.startswith("100 % of the calibration samples")
     assert leakage(0.032)[0].what.startswith("3.2 % of the calibration samples")
 
 
-def test_leakage() -> None:
+def test_leakage_above_one_percent_gives_a_warning() -> None:
     assert leakage(0.005) == []
     assert "12 % of the calibration samples" in leakage(0.12)[0].what
 
 
-def test_a_flow_that_knows_its_data_no_better_than_other_data(bundle: Path) -> None:
+def test_a_flow_that_did_not_memorise_its_data_gives_no_warning(bundle: Path) -> None:
     reference = load_reference(bundle)
     found = by_heart(reference.flow, waves(1_000, seed=60), latents_of(reference.flow, waves(1_000, seed=61)).nll)
     assert found.chance == pytest.approx(0.5, abs=0.04)
     assert found.warn() == []
 
 
-def test_a_flow_that_was_fitted_to_a_handful(bundle: Path) -> None:
+def test_a_flow_fitted_to_a_few_samples_gives_a_warning(bundle: Path) -> None:
     flow = load_bundle(bundle).flow
     few = waves(32, seed=62)
     flow.train().requires_grad_(requires_grad=True)
@@ -148,15 +148,15 @@ def test_a_flow_that_was_fitted_to_a_handful(bundle: Path) -> None:
     assert "smaller flow" in found.warn()[0].remedy
 
 
-def test_drift_within_images(bundle: Path) -> None:
+def test_a_drift_within_images_is_found(bundle: Path) -> None:
     scorer = Scorer(load_reference(bundle))
     plain = waves(1_000, seed=64)
-    mended = np.concatenate([plain[:500], shuffled_rows(plain[500:])])
+    half_shuffled = np.concatenate([plain[:500], shuffled_rows(plain[500:])])
     assert order_of(scorer, plain, seed=0).p_value > 0.01
-    assert order_of(scorer, mended, seed=0).p_value <= 0.01
+    assert order_of(scorer, half_shuffled, seed=0).p_value <= 0.01
 
 
-def test_the_manifest_says_so_too() -> None:
+def test_warnings_are_read_from_the_manifest() -> None:
     warning = ByHeart(0.8, 0.1).warn()[0]
     assert warning_texts({"warnings": [warning.to_json()]}) == (str(warning),)
     assert warning_texts({}) == ()

@@ -1,4 +1,4 @@
-"""A folder appears whole or not at all, also on a full disk."""
+"""A folder appears completely or not at all, also if the disk is full."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from driftwatch.reference.folders import write_folder
 FILES = {"a": b"1", "b": b"22"}
 
 
-def fine(_: Path) -> None:
+def accept(_: Path) -> None:
     pass
 
 
@@ -26,54 +26,54 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_writes_all_files_and_leaves_nothing_else(tmp_path: Path) -> None:
-    write_folder(tmp_path / "deep" / "out", FILES, check=fine)
+def test_all_files_are_written_and_nothing_else_is_left(tmp_path: Path) -> None:
+    write_folder(tmp_path / "deep" / "out", FILES, check=accept)
     assert contents(tmp_path / "deep" / "out") == FILES
     assert names(tmp_path / "deep") == ["out"]
 
 
-def test_takes_the_place_of_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    write_folder(tmp_path / "out", FILES, check=fine)
+    write_folder(tmp_path / "out", FILES, check=accept)
     assert contents(tmp_path / "out") == FILES
 
 
-def test_never_touches_a_folder_with_files_unless_told_to(tmp_path: Path) -> None:
-    write_folder(tmp_path / "out", {"old": b"0"}, check=fine)
+def test_a_folder_with_files_is_replaced_only_on_request(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", {"old": b"0"}, check=accept)
     with pytest.raises(OSError, match="not empty"):
-        write_folder(tmp_path / "out", FILES, check=fine)
+        write_folder(tmp_path / "out", FILES, check=accept)
     assert contents(tmp_path / "out") == {"old": b"0"}
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_replaces_a_folder_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
-    if not at_once:
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool) -> None:
+    if not atomic:
         monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
-    write_folder(tmp_path / "out", {"old": b"0"}, check=fine)
-    write_folder(tmp_path / "out", FILES, check=fine, replace=True)
+    write_folder(tmp_path / "out", {"old": b"0"}, check=accept)
+    write_folder(tmp_path / "out", FILES, check=accept, replace=True)
     assert contents(tmp_path / "out") == FILES
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_replaces_a_link_and_leaves_what_it_led_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_link_is_replaced_and_its_target_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool
 ) -> None:
-    if not at_once:
+    if not atomic:
         monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
-    write_folder(tmp_path / "october", {"old": b"0"}, check=fine)
+    write_folder(tmp_path / "october", {"old": b"0"}, check=accept)
     (tmp_path / "out").symlink_to("october")
-    write_folder(tmp_path / "out", FILES, check=fine, replace=True)
+    write_folder(tmp_path / "out", FILES, check=accept, replace=True)
     assert contents(tmp_path / "out") == FILES
     assert contents(tmp_path / "october") == {"old": b"0"}
     assert names(tmp_path) == ["october", "out"]
 
 
 @pytest.mark.parametrize("replace", [True, False])
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool) -> None:
+def test_a_full_disk_leaves_the_previous_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool) -> None:
     if replace:
-        write_folder(tmp_path / "out", {"old": b"0"}, check=fine)
+        write_folder(tmp_path / "out", {"old": b"0"}, check=accept)
     synced = []
     sync = os.fsync
 
@@ -85,7 +85,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write_folder(tmp_path / "out", FILES, check=fine, replace=replace)
+        write_folder(tmp_path / "out", FILES, check=accept, replace=replace)
     assert names(tmp_path) == (["out"] if replace else [])
     if replace:
         assert contents(tmp_path / "out") == {"old": b"0"}

@@ -1,4 +1,4 @@
-"""Batches, and what is spared where a sample's latent does not depend on them."""
+"""Batches of samples, and the work saved where a sample's latent does not depend on the others in its batch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def threads() -> Iterator[None]:
         (0, 64, None, []),
     ],
 )
-def test_batches(count: int, rows: int, multiple: int | None, expected: list[tuple[int, int]]) -> None:
+def test_samples_are_padded_to_batches_of_fixed_size(
+    count: int, rows: int, multiple: int | None, expected: list[tuple[int, int]]
+) -> None:
     samples = np.arange(1.0, count + 1)[:, None]
     batches = list(fixed_batches(samples, rows, multiple))
     assert [(len(batch), real) for batch, real in batches] == expected
@@ -51,7 +53,7 @@ def test_batches(count: int, rows: int, multiple: int | None, expected: list[tup
     assert not any(batch[real:].any() for batch, real in batches)
 
 
-def test_vectors_that_a_kernel_passes_through_come_in_larger_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_have_larger_batches_with_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = vector_flow(3)
     assert batch_rows(flow) == (64, 64)
     monkeypatch.setattr(flow, "batch_invariant", True)
@@ -63,14 +65,14 @@ def test_vectors_that_a_kernel_passes_through_come_in_larger_batches(monkeypatch
 
 
 @pytest.mark.usefixtures("threads")
-def test_batches_come_in_order_and_are_worked_on_at_once() -> None:
+def test_batches_are_processed_concurrently_and_returned_in_order() -> None:
     flow = shaken(1, 12, 12)
     flow.batch_invariant = True
-    begun, taken, second = [], [], Event()
+    started, finished, second = [], [], Event()
 
     def batches() -> Iterator[tuple[Coerced, int]]:
         for batch, count in fixed_batches(np.arange(20.0)[:, None], 2):
-            begun.append(float(batch[0, 0]))
+            started.append(float(batch[0, 0]))
             yield batch, count
 
     def function(batch: Coerced, count: int) -> float:
@@ -80,9 +82,9 @@ def test_batches_come_in_order_and_are_worked_on_at_once() -> None:
         return float(batch[0, 0]) + count
 
     for value, count in each_batch(flow, function, batches()):
-        taken.append(value - count)
-        assert len(begun) <= len(taken) + 4, "no more of them are made than there are threads for"
-    assert taken == [2.0 * k for k in range(10)]
+        finished.append(value - count)
+        assert len(started) <= len(finished) + 4, "no more batches are made than threads can process"
+    assert finished == [2.0 * k for k in range(10)]
 
 
 def in_a_new_thread(function: Callable[[], T]) -> T:
@@ -91,7 +93,7 @@ def in_a_new_thread(function: Callable[[], T]) -> T:
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_thread_that_works_on_a_batch_has_no_others_of_pytorch() -> None:
+def test_a_thread_that_processes_a_batch_uses_one_thread_of_pytorch() -> None:
     flow = shaken(1, 12, 12)
     flow.batch_invariant = True
     found = each_batch(flow, lambda *_: torch.get_num_threads(), fixed_batches(np.arange(20.0)[:, None], 2))
@@ -101,7 +103,7 @@ def test_a_thread_that_works_on_a_batch_has_no_others_of_pytorch() -> None:
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_batch_that_is_alone_needs_no_other_thread() -> None:
+def test_a_single_batch_needs_no_other_thread() -> None:
     flow = shaken(1, 12, 12)
     flow.batch_invariant = True
     found = each_batch(flow, lambda *_: current_thread(), fixed_batches(np.arange(20.0)[:, None], 20))
@@ -109,7 +111,7 @@ def test_a_batch_that_is_alone_needs_no_other_thread() -> None:
 
 
 @pytest.mark.usefixtures("threads")
-def test_what_goes_wrong_in_a_batch_is_told() -> None:
+def test_an_error_in_a_batch_is_raised() -> None:
     flow = shaken(1, 12, 12)
     flow.batch_invariant = True
 
@@ -121,7 +123,7 @@ def test_what_goes_wrong_in_a_batch_is_told() -> None:
 
 
 @pytest.mark.parametrize("kernels", [False, True], ids=["layers", "kernels"])
-def test_rows_that_are_not_real_change_nothing(kernels: bool) -> None:
+def test_padding_rows_change_nothing(kernels: bool) -> None:
     flow = shaken(1, 12, 12)
     flow = with_kernels(flow) if kernels else flow
     batch = images(64)
@@ -132,15 +134,15 @@ def test_rows_that_are_not_real_change_nothing(kernels: bool) -> None:
         assert (one[:3] == other[:3]).all()
 
 
-def test_kernels_pass_over_rows_that_are_not_real(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_skip_padding_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = with_kernels(shaken(1, 12, 12))
     if not flow.batch_invariant:
-        pytest.skip("this CPU multiplies no vectors that they are written for")
-    passed = []
+        pytest.skip("this CPU lacks the vector instructions that the kernels use")
+    rows_computed = []
     kernel = flow.kernels[0]
-    monkeypatch.setattr(flow, "kernels", flow.kernels | {0: lambda x, d: passed.append(len(x)) or kernel(x, d)})
+    monkeypatch.setattr(flow, "kernels", flow.kernels | {0: lambda x, d: rows_computed.append(len(x)) or kernel(x, d)})
     latents_of(flow, images(70))
-    assert sorted(passed) == [6, 64]
+    assert sorted(rows_computed) == [6, 64]
 
 
 @pytest.mark.usefixtures("threads")

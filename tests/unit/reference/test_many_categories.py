@@ -1,4 +1,4 @@
-"""Of a long tail the commonest values are categories, the others classes; as many are new as among fresh rows."""
+"""In a long tail the commonest values are categories and the others classes; held-out rows resemble fresh ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from driftwatch.reference.training_data import PARTS, TrainingData, one_schema
 
 ROWS = 20_000
 MERCHANTS = 5_000
-EVERY = dict.fromkeys(PARTS, ROWS)
+ALL_PARTS = dict.fromkeys(PARTS, ROWS)
 
 
 def merchants(rows: int, seed: int, *, of: int = MERCHANTS, power: float = 1.1) -> pd.DataFrame:
-    """The n-th commonest comes as often as ``n ** -power``, some rows have none; amounts go with the merchant."""
+    """The n-th commonest value is drawn with weight ``n ** -power``, and is sometimes missing; amounts depend on it."""
     rng = np.random.default_rng(seed)
     weights = np.arange(1, of + 1) ** -power
     drawn = rng.choice(of, rows, p=weights / weights.sum())
@@ -51,67 +51,69 @@ def learned(data: TrainingData) -> Column:
 def shares(rows: np.ndarray, column: Column) -> dict[str, float]:
     codes = rows[:, 1]
     other, unseen = len(column.categories), column.unseen
-    middle = (other + unseen) // 2
+    halfway = (other + unseen) // 2
     return {
         "own": (codes < other).mean(),
-        "commoner": ((codes >= other) & (codes < middle)).mean(),
-        "rarer": ((codes >= middle) & (codes < unseen)).mean(),
+        "commoner": ((codes >= other) & (codes < halfway)).mean(),
+        "rarer": ((codes >= halfway) & (codes < unseen)).mean(),
         "unseen": (codes == unseen).mean(),
         "missing": np.isnan(codes).mean(),
     }
 
 
-def test_the_commonest_values_are_categories_in_their_names_order(data: TrainingData) -> None:
+def test_the_commonest_values_are_categories_in_alphabetical_order(data: TrainingData) -> None:
     column = learned(data)
     assert len(column.categories) == OWN
-    # Of the tail's chance order nothing is said; the head is sure.
+    # In the tail the order depends on chance; at the head it is certain.
     assert column.categories[:30] == tuple(f"m{n:04}" for n in range(30))
     assert list(column.categories) == sorted(column.categories)
-    (told,) = (each.summary for each in data.gathered)
-    assert re.match(r"merchant: 63 values of their own, 2,\d+ others in 1\d classes by .*, 3\d % of rows", told), told
+    (summary,) = (each.summary for each in data.gathered)
+    assert re.match(r"merchant: 63 values of their own, 2,\d+ others in 1\d classes by .*, 3\d % of rows", summary), (
+        summary
+    )
 
 
-def test_classes_are_as_common_as_each_other_and_as_the_commonest_are(data: TrainingData) -> None:
+def test_classes_are_as_common_as_each_other_and_as_the_commonest_values(data: TrainingData) -> None:
     column = learned(data)
     codes = data.schema.coerce(merchants(200_000, 2))[:, 1]  # type: ignore[union-attr]
     found = np.array([(codes == code).mean() for code in range(OWN, column.unseen)])
     assert len(found) == len(column.others)
-    # All that come once are one class, and so on.
+    # Values that occur equally often are one class.
     assert np.median(found) == pytest.approx(1 / 64, abs=0.004)
     assert found.min() > 0.25 / 64
     fit = data.samples({"fit": ROWS})["fit"][:, 1]
     assert [(fit == code).mean() for code in range(OWN, column.unseen)] == pytest.approx(found, abs=0.01)
     sizes = [len(base64.b64decode(each)) for each in column.others]
-    assert sizes[0] < sizes[-1] / 10  # the commonest values first, of which a few are as many rows
+    assert sizes[0] < sizes[-1] / 10  # the commonest first: a few of them account for as many rows
 
 
-def test_a_value_is_read_by_the_schema_as_it_was_in_training(data: TrainingData) -> None:
+def test_a_value_has_the_same_code_in_the_schema_as_in_training(data: TrainingData) -> None:
     rows = pd.DataFrame({"amount": 0.0, "merchant": ["m0000", "m0200", "nobody", None]})
     codes = data.schema.coerce(rows)[:, 1]  # type: ignore[union-attr]
     np.testing.assert_array_equal(codes[[0, 2, 3]], [0, learned(data).unseen, np.nan])
     assert OWN <= codes[1] < learned(data).unseen
 
 
-def test_held_out_rows_are_as_fresh_ones_are(data: TrainingData) -> None:
-    column, found = learned(data), data.samples(EVERY)
+def test_held_out_rows_are_like_fresh_ones(data: TrainingData) -> None:
+    column, found = learned(data), data.samples(ALL_PARTS)
     fresh = data.schema.coerce(merchants(100_000, 1))  # type: ignore[union-attr]
     expected = shares(fresh, column)
-    assert expected["unseen"] > 0.03  # of so long a tail some are new, always
+    assert expected["unseen"] > 0.03  # in such a long tail there are always new values
     for part in PARTS:
         for name, share in shares(found[part], column).items():
-            # Four standard deviations; rows to fit chose what is common, and that shows a little.
+            # Four standard deviations; the rows to fit determined what is common, which shows a little.
             allowed = 4 * np.sqrt(expected[name] / len(found[part])) + (0.012 if part == "fit" else 0.0)
             assert share == pytest.approx(expected[name], abs=allowed), (part, name)
 
 
-def test_batches_are_the_samples_to_fit(data: TrainingData) -> None:
+def test_batches_consist_of_the_samples_to_fit(data: TrainingData) -> None:
     (batch,) = data.batches(data.fit_rows, 0)
     fit = data.samples({"fit": ROWS})["fit"]
     order = [np.lexsort(np.nan_to_num(rows, nan=-1.0).T) for rows in (batch, fit)]
     np.testing.assert_array_equal(batch[order[0]], fit[order[1]])
 
 
-def test_what_is_common_by_chance_is_not_taken_for_common(tmp_path: Path) -> None:
+def test_values_that_are_common_by_chance_are_not_taken_for_common(tmp_path: Path) -> None:
     path = tmp_path / "flat.parquet"
     merchants(4_000, 0, of=1_500, power=0.0).to_parquet(path)
     data = opened(path)
@@ -120,7 +122,7 @@ def test_what_is_common_by_chance_is_not_taken_for_common(tmp_path: Path) -> Non
     assert "merchant: 0 values of their own" in data.gathered[0].summary
 
 
-def test_few_values_stay_as_they_are(tmp_path: Path) -> None:
+def test_a_column_of_few_values_is_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "few.parquet"
     merchants(4_000, 0, of=64, power=0.0).to_parquet(path)
     data = opened(path)
@@ -128,7 +130,7 @@ def test_few_values_stay_as_they_are(tmp_path: Path) -> None:
     assert learned(data).categories == tuple(f"m{n:04}" for n in range(64))
 
 
-def test_a_schema_that_is_given_is_kept(tmp_path: Path) -> None:
+def test_a_given_schema_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "merchants.parquet"
     merchants(4_000, 0, of=200, power=0.5).to_parquet(path)
     datasets = [open_dataset(path)]
@@ -136,7 +138,7 @@ def test_a_schema_that_is_given_is_kept(tmp_path: Path) -> None:
     assert TrainingData(datasets, schema, fractions=(0.05, 0.2)).schema == schema
 
 
-def test_numbers_are_written_anew_where_they_stand() -> None:
+def test_codes_are_rewritten_in_place() -> None:
     column = Column(name="c", kind="category", categories=tuple(f"v{n:02}" for n in range(70)))
     counts = np.full(70, LEAST_ROWS)
     counts[[3, 4, 5, 6]] = 100, 0, 1, 2

@@ -1,4 +1,4 @@
-"""MLflow, a real store of it: trainings are runs there, and bundles are read from there."""
+"""MLflow with a real store: trainings are logged as runs, and bundles are read from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from driftwatch.reference.trained import Listener, Trained
 from driftwatch.reference.training import StepReport
 from tests.synthetic import waves
 
-# MLflow takes three seconds of a core to import, and every process of a test run imports this file.
+# Importing MLflow takes three seconds of a core, and every process of a test run imports this file.
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -44,14 +44,14 @@ def _file_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
-def config(data: Path, **stated: Any) -> TrainConfig:
+def config(data: Path, **mlflow_settings: Any) -> TrainConfig:
     training = {"minutes": None, "max_steps": 20, "validate_every": 5, "precision": "float32"}
     return TrainConfig.model_validate(
         {
             "data": {"train": [str(data)]},
             "flow": {"scales": 2, "steps": 1, "hidden": 8},
             "training": {**training, "validation_fraction": 0.04, "calibration_fraction": 0.3},
-            "output": {"mlflow": stated},
+            "output": {"mlflow": mlflow_settings},
         }
     )
 
@@ -72,16 +72,16 @@ def client(store: str) -> MlflowClient:
 
 @pytest.fixture(scope="module")
 def done(store: str, client: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, list[str]]:
-    """A training that was logged, and what it said."""
+    """A training that was logged, and its messages."""
     folder = tmp_path_factory.mktemp("data")
     np.save(folder / "waves.npy", waves(2_000)[:, 0].astype(np.uint8))
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
         settings = config(folder / "waves.npy", tracking_uri=store, experiment="cameras", registered_model=MODEL)
-        trained = train(settings, folder / "cam", threading.Event(), Listener(said.append))
+        trained = train(settings, folder / "cam", threading.Event(), Listener(messages.append))
     assert trained is not None
-    return trained, said
+    return trained, messages
 
 
 def runs(client: MlflowClient, experiment: str) -> list[Run]:
@@ -93,10 +93,10 @@ def step(number: int, validation: float) -> StepReport:
     return StepReport(number, 0.5, 100.0, 2.5, 10, 100.0, 1.0, validation)
 
 
-def test_a_training_is_a_run_with_what_it_was_told_how_it_went_and_its_bundle(
+def test_a_training_is_a_run_with_its_parameters_its_metrics_and_its_bundle(
     done: tuple[Trained, list[str]], client: MlflowClient
 ) -> None:
-    trained, said = done
+    trained, messages = done
     (run,) = runs(client, "cameras")
     assert (run.info.run_name, run.info.status) == ("cam", "FINISHED")
     assert run.data.params["data.train"] == "waves.npy"
@@ -110,10 +110,10 @@ def test_a_training_is_a_run_with_what_it_was_told_how_it_went_and_its_bundle(
     assert 0.0 <= run.data.metrics["auroc/blur/n5"] <= 1.0
     logged = [each.path for each in client.list_artifacts(run.info.run_id, "bundle")]
     assert sorted(logged) == sorted(f"bundle/{file}" for file in FILES)
-    assert said[-1] == f"in MLflow as models:/{MODEL}/1, run {run.info.run_id}"
+    assert messages[-1] == f"in MLflow as models:/{MODEL}/1, run {run.info.run_id}"
 
 
-def test_a_bundle_is_read_by_its_run_its_version_and_its_alias(
+def test_a_bundle_is_read_by_run_by_version_and_by_alias(
     done: tuple[Trained, list[str]], client: MlflowClient, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained, _ = done
@@ -127,7 +127,7 @@ def test_a_bundle_is_read_by_its_run_its_version_and_its_alias(
         assert load_references(load_config(file))[place].version == trained.version
 
 
-def test_what_was_changed_in_mlflow_is_refused(
+def test_a_bundle_that_was_altered_in_mlflow_is_refused(
     done: tuple[Trained, list[str]], client: MlflowClient, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
@@ -143,7 +143,7 @@ def test_what_was_changed_in_mlflow_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("place", "message"),
     [
         ("runs:/0123/bundle", "Run '0123' not found"),
         (f"models:/{MODEL}/99", "version=99"),
@@ -152,44 +152,46 @@ def test_what_was_changed_in_mlflow_is_refused(
         ("models:/nothing", "nothing"),
     ],
 )
-def test_what_mlflow_does_not_have_is_told_in_one_line(
-    done: tuple[Trained, list[str]], store: str, monkeypatch: pytest.MonkeyPatch, place: str, told: str
+def test_bundles_that_mlflow_does_not_have_are_reported_in_one_line(
+    done: tuple[Trained, list[str]], store: str, monkeypatch: pytest.MonkeyPatch, place: str, message: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     with pytest.raises(BundleError) as raised:
         load_bundle(place)
     line = str(raised.value)
     assert line.startswith(f"{place}: MLflow does not provide it: ")
-    assert told in line
+    assert message in line
     assert "\n" not in line
     assert len(line) < 500
 
 
 @pytest.mark.parametrize("place", ["runs:/0123/bundle", "models:/mine/1"])
-def test_no_bundle_is_written_to_an_address_that_is_mlflow_s_to_give(place: str) -> None:
+def test_an_address_of_mlflow_cannot_be_written_to(place: str) -> None:
     with pytest.raises(BundleError, match=f"^{place}: bundles cannot be written to an MLflow address"):
         refuse_existing(locate(place))
 
 
 @pytest.fixture
-def nowhere() -> Iterator[str]:
-    """The address of a server that is away."""
+def unreachable_url() -> Iterator[str]:
+    """The address of a server that does not answer."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-def test_a_server_that_is_away_is_told_before_the_work(
-    nowhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_unreachable_server_is_reported_before_the_work(
+    unreachable_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(TrainingError, match=r"^output.mlflow: MLflow does not accept the run: .*\(check tracking_uri"):
-        train(config(tmp_path / "unread.npy", tracking_uri=nowhere), tmp_path / "x", threading.Event(), Listener())
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", nowhere)
+        train(
+            config(tmp_path / "unread.npy", tracking_uri=unreachable_url), tmp_path / "x", threading.Event(), Listener()
+        )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", unreachable_url)
     with pytest.raises(BundleError, match=r"^runs:/0123/bundle: MLflow does not provide it: .*MLFLOW_TRACKING_URI\)$"):
         load_bundle("runs:/0123/bundle")
 
 
-def test_who_does_not_say_which_mlflow_or_has_none_is_told_what_to_do(
+def test_a_missing_server_address_or_package_is_reported_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -201,7 +203,7 @@ def test_who_does_not_say_which_mlflow_or_has_none_is_told_what_to_do(
         train(config(tmp_path / "unread.npy", tracking_uri="x"), tmp_path / "x", threading.Event(), Listener())
 
 
-def test_a_stopped_training_is_killed_and_one_that_fails_has_failed(client: MlflowClient, store: str) -> None:
+def test_a_stopped_training_is_killed_and_one_with_an_error_is_failed(client: MlflowClient, store: str) -> None:
     for error, status in ((Interrupted("stopped"), "KILLED"), (TrainingError("diverged"), "FAILED")):
         settings = config(Path("a.npy"), tracking_uri=store, experiment=status, run_name="mine")
         with pytest.raises(type(error)), mlflow_run(settings, Path("cam"), ALONE):
@@ -210,33 +212,33 @@ def test_a_stopped_training_is_killed_and_one_that_fails_has_failed(client: Mlfl
         assert (run.info.status, run.info.run_name) == (status, "mine")
 
 
-def test_only_the_process_that_leads_has_a_run() -> None:
+def test_only_the_leading_process_has_a_run() -> None:
     follows = Processes(1, 2, torch.device("cpu"))
     with mlflow_run(config(Path("a.npy"), tracking_uri="http://127.0.0.1:9"), Path("cam"), follows) as run:
         assert run is None
 
 
-class Away:
-    """A server that is away for a while: nothing of metrics reaches it."""
+class UnreachableServer:
+    """A server that no metrics can reach for a while."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
-        self.asked, self.away = 0, True
+        self.attempts, self.down = 0, True
         real = MlflowClient.log_batch
 
         def log_batch(client: MlflowClient, run: str, **more: Any) -> Any:
             if "metrics" in more:
-                self.asked += 1
-                if self.away:
+                self.attempts += 1
+                if self.down:
                     raise MlflowException("away")
             return real(client, run, **more)
 
         monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
 
 
-def test_a_folder_that_mlflow_no_longer_takes_is_told_with_the_remedy(
+def test_a_folder_that_mlflow_no_longer_accepts_is_refused_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
@@ -245,27 +247,27 @@ def test_a_folder_that_mlflow_no_longer_takes_is_told_with_the_remedy(
         pass
 
 
-def test_training_goes_on_without_the_server_which_is_told_all_at_the_end(
+def test_training_continues_without_the_server_and_logs_everything_at_the_end(
     done: tuple[Trained, list[str]], client: MlflowClient, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = Away(monkeypatch)
+    server = UnreachableServer(monkeypatch)
     trained, _ = done
     assert isinstance(trained.path, Path)
     with mlflow_run(config(Path("a.npy"), tracking_uri=store, experiment="away"), trained.path, ALONE) as run:
         assert run is not None
         for number in range(1, 7):
             run.report(step(number, 3.0 - number // 2))
-        assert server.asked == 1, "each time it would wait for a server that is away"
-        server.away = False
+        assert server.attempts == 1, "each attempt would wait for an unreachable server"
+        server.down = False
         assert run.keep(trained.path, trained) == f"runs:/{run.id}/bundle"
     history = client.get_metric_history(run.id, "validation_bits_per_dim")
     assert {(each.step, each.value) for each in history} == {(1, 3.0), (2, 2.0), (4, 1.0), (6, 0.0)}
 
 
-def test_a_bundle_that_is_written_but_not_logged_is_an_error_that_says_how_to_log_it(
+def test_a_bundle_that_could_not_be_logged_is_an_error_that_says_how_to_log_it(
     done: tuple[Trained, list[str]], client: MlflowClient, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Away(monkeypatch)
+    UnreachableServer(monkeypatch)
     trained, _ = done
     assert isinstance(trained.path, Path)
     settings = config(Path("a.npy"), tracking_uri=store, experiment="lost")

@@ -1,4 +1,4 @@
-"""An order that means nothing is warned of as rarely as stated; one that means something is, and where."""
+"""A random order gives a warning as rarely as stated; a drift within the data is found and located."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_false_warnings_are_as_rare_as_stated(gaussian: Gaussian) -> None:
     for trial in range(TRIALS):
         summaries = gaussian.summaries(draw(rng, COUNT, SHAPES))
         p_values.append(examine_order(summaries, gaussian.layout, seed=trial).p_value)
-    # Uniform: at 1 % more than four of eighty, and at 20 % more than 27, come once in a thousand times.
+    # If p-values are uniform, more than 4 of 80 are below 1 %, or more than 27 below 20 %, once in a thousand times.
     assert np.sum(np.array(p_values) <= 0.01) <= 4
     assert 6 <= np.sum(np.array(p_values) <= 0.2) <= 27
     assert min(p_values) >= 1 / ORDERS
@@ -51,14 +51,14 @@ def test_a_slow_trend_is_found(gaussian: Gaussian) -> None:
     assert examine_order(summaries, gaussian.layout, seed=0).p_value <= 0.01
 
 
-def test_neighbours_that_are_alike_are_no_drift(gaussian: Gaussian) -> None:
+def test_similar_neighbours_are_no_drift(gaussian: Gaussian) -> None:
     rng = np.random.default_rng(4)
     twins = [np.repeat(block, 3, axis=0) for block in draw(rng, COUNT // 3, SHAPES)]
     assert examine_order(gaussian.summaries(twins), gaussian.layout, seed=0).p_value > 0.01
 
 
 @pytest.mark.parametrize("count", [SLICES, 37, 499])
-def test_few_samples(gaussian: Gaussian, count: int) -> None:
+def test_few_samples_give_no_false_warning(gaussian: Gaussian, count: int) -> None:
     found = examine_order(gaussian.summaries(draw(np.random.default_rng(5), count, SHAPES)), gaussian.layout, seed=0)
     assert 0.01 < found.p_value <= 1.0
     assert len(found.effects) == SLICES

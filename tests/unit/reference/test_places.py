@@ -1,4 +1,4 @@
-"""A sample has the same summary, to the last bit, in whatever place of a batch: for every kind and size of sample."""
+"""A sample has the same summary, to the last bit, at any place in a batch: for every kind and size of sample."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMAS: list[Schema] = [
 
 
 def untrained(schema: Schema) -> tuple[Reference, np.ndarray]:
-    """A reference whose flow knows nothing but is no identity either, and samples for it."""
+    """A reference with a flow of random weights, and samples for it."""
     rng, image = np.random.default_rng(0), isinstance(schema, ImageSchema)
     samples = rng.normal(size=(800, *schema.shape))
     if image:
@@ -42,20 +42,22 @@ def untrained(schema: Schema) -> tuple[Reference, np.ndarray]:
 
 
 @pytest.fixture(scope="module", params=SCHEMAS, ids=lambda schema: "x".join(map(str, schema.shape)))
-def made(request: pytest.FixtureRequest) -> tuple[Reference, np.ndarray]:
+def untrained_reference(request: pytest.FixtureRequest) -> tuple[Reference, np.ndarray]:
     return untrained(request.param)
 
 
-def test_a_sample_has_one_summary_in_every_place(made: tuple[Reference, np.ndarray]) -> None:
-    reference, samples = made
+def test_a_sample_has_the_same_summary_at_every_place(untrained_reference: tuple[Reference, np.ndarray]) -> None:
+    reference, samples = untrained_reference
     first = reference.summarise(samples[:BATCH_SIZE])
     for place in (1, 2, 3, 5, 16, 33, 63):
         moved = reference.summarise(samples[place : place + BATCH_SIZE].copy())
         np.testing.assert_array_equal(first[place:], moved[: BATCH_SIZE - place], err_msg=f"moved by {place}")
 
 
-def test_a_sample_has_one_summary_in_batches_of_any_multiple(made: tuple[Reference, np.ndarray]) -> None:
-    reference, samples = made
+def test_a_sample_has_the_same_summary_in_batches_of_any_size(
+    untrained_reference: tuple[Reference, np.ndarray],
+) -> None:
+    reference, samples = untrained_reference
     first = np.concatenate([reference.summarise(samples[k : k + BATCH_SIZE]) for k in range(0, 512, BATCH_SIZE)])
     for rows in (128, 192, 512):
         batch = reference.summarise(samples[:rows].copy())

@@ -1,4 +1,4 @@
-"""Two processes, as torchrun starts them, train one flow together."""
+"""Two processes, started by torchrun, train one flow together."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_two_processes_train_one_flow(tmp_path: Path) -> None:
     assert load_bundle(tmp_path / "cam").manifest["training"]["steps"] == 12
 
 
-def test_alone_nothing_is_exchanged() -> None:
+def test_a_single_process_exchanges_nothing() -> None:
     alone = Processes(0, 1, torch.device("cpu"))
     tensor = torch.tensor([3.0])
     alone.average([tensor])

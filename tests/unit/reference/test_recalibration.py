@@ -1,4 +1,4 @@
-"""A recalibrated bundle takes for normal what it was shown, and for drift what it takes the place of."""
+"""A recalibrated bundle considers the new data normal, and the old data drift."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from tests.synthetic import shuffled_rows, waves
 
 
 @pytest.fixture(scope="module")
-def renewed(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recalibrated(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("renewed")
     np.save(folder / "now.npy", shuffled_rows(waves(3_000, seed=40))[:, 0].astype(np.uint8))
     assert _run(["recalibrate", str(bundle), str(folder / "now.npy"), "--out", str(folder / "new")]) == 0
     return folder / "new"
 
 
-def test_the_flow_is_the_same_and_the_manifest_says_where_it_came_from(bundle: Path, renewed: Path) -> None:
-    before, after = load_bundle(bundle), load_bundle(renewed)
+def test_the_flow_is_unchanged_and_the_manifest_names_the_original(bundle: Path, recalibrated: Path) -> None:
+    before, after = load_bundle(bundle), load_bundle(recalibrated)
     assert after.version != before.version
     assert after.manifest["recalibrated"]["from_version"] == before.version
     for name, value in before.flow.state_dict().items():
         np.testing.assert_array_equal(value, after.flow.state_dict()[name])
 
 
-def test_says_what_it_detects_and_what_is_unfit(renewed: Path, bundle: Path, tmp_path: Path) -> None:
-    manifest = load_bundle(renewed).manifest
+def test_detectable_shifts_and_warnings_are_recorded(recalibrated: Path, bundle: Path, tmp_path: Path) -> None:
+    manifest = load_bundle(recalibrated).manifest
     assert {row["window"] for row in manifest["metrics"]["detectable"]} == {50}
     assert {"repeated_share", "commonest_rows", "order"} == set(manifest["fitness"])
     plain = waves(1_000, seed=43)
-    mended = np.concatenate([plain, plain[:300], shuffled_rows(waves(700, seed=44))])
-    done = recalibrate(load_bundle(bundle), mended, tmp_path / "new", where="here", doing=lambda *_: None)
+    drifting = np.concatenate([plain, plain[:300], shuffled_rows(waves(700, seed=44))])
+    done = recalibrate(load_bundle(bundle), drifting, tmp_path / "new", where="here", doing=lambda *_: None)
     assert [warning.kind for warning in done.warnings] == ["drifts-within", "duplicates"]
     assert "15 % of the samples" in done.warnings[1].what
     assert load_bundle(tmp_path / "new").version == done.version
 
 
-def test_what_was_drift_is_normal_and_the_other_way_round(bundle: Path, renewed: Path) -> None:
+def test_former_drift_is_normal_and_the_reverse(bundle: Path, recalibrated: Path) -> None:
     usual, unusual = waves(500, seed=41), shuffled_rows(waves(500, seed=42))
-    before, after = (Scorer(load_reference(path)) for path in (bundle, renewed))
+    before, after = (Scorer(load_reference(path)) for path in (bundle, recalibrated))
     assert np.median(before.scores(unusual).p_value) < 0.1 < np.median(before.scores(usual).p_value)
     assert np.median(after.scores(usual).p_value) < 0.1 < np.median(after.scores(unusual).p_value)
 
@@ -68,7 +68,7 @@ def test_all_of_the_data_counts_where_it_has_more_than_is_used(bundle: Path, tmp
     assert 130 < last - first < 270  # a tenth of all rows, not of those used
 
 
-def test_a_stretch_of_a_stream_with_memory_is_calibrated_by_blocks(bundle: Path, tmp_path: Path) -> None:
+def test_a_stretch_of_a_stream_with_memory_is_calibrated_in_blocks(bundle: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(45)
     level = lfilter([0.3], [1.0, -0.95], rng.standard_normal(6_000))[:, None, None, None]
     stretch = np.clip(waves(6_000, seed=46) + 20.0 * level, 0, 255)
@@ -79,23 +79,23 @@ def test_a_stretch_of_a_stream_with_memory_is_calibrated_by_blocks(bundle: Path,
     assert found.memory.tau > 5
     assert found.memory.block > found.memory.tau
     assert found.manifest["recalibrated"]["memory_samples"] == found.memory.tau
-    # The latest half, in its order.
+    # The latest half, in order.
     assert len(found.bank) == 2_100
 
 
-def test_refuses_a_stretch_that_is_worth_too_little(
+def test_a_stretch_with_too_few_independent_samples_is_refused(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     level = lfilter([0.1], [1.0, -0.99], np.random.default_rng(47).standard_normal(2_000))[:, None, None, None]
     np.save(tmp_path / "short.npy", np.clip(waves(2_000, seed=48) + 60.0 * level, 0, 255)[:, 0].astype(np.uint8))
     command = ["recalibrate", str(bundle), str(tmp_path / "short.npy"), "--out", str(tmp_path / "new"), "--ordered"]
     assert _run(command) == 1
-    said = capsys.readouterr().err
-    assert "the stream remembers" in said
-    assert "too few to calibrate with" in said
+    error = capsys.readouterr().err
+    assert "the stream remembers" in error
+    assert "too few to calibrate with" in error
 
 
-def test_refuses_too_few_samples(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_few_samples_are_refused(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "few.npy", waves(500)[:, 0].astype(np.uint8))
     assert _run(["recalibrate", str(bundle), str(tmp_path / "few.npy"), "--out", str(tmp_path / "new")]) == 1
     assert "500 samples are too few to calibrate with (give at least 572)" in capsys.readouterr().err
@@ -198,9 +198,11 @@ def test_refuses_to_do_nothing(
     assert not (tmp_path / "new").exists()
 
 
-def test_check_repeats_what_the_bundle_says(renewed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_repeats_the_warnings_of_the_bundle(
+    recalibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     drifting = np.concatenate([waves(1_500, seed=45), shuffled_rows(waves(500, seed=46))])
-    recalibrate(load_bundle(renewed), drifting, tmp_path / "new", where="here", doing=lambda *_: None)
+    recalibrate(load_bundle(recalibrated), drifting, tmp_path / "new", where="here", doing=lambda *_: None)
     np.save(tmp_path / "stream.npy", waves(100)[:, 0].astype(np.uint8))
     settings = {
         "source": {"kind": "replay", "data": ["stream.npy"], "stream": "cam"},
@@ -209,10 +211,10 @@ def test_check_repeats_what_the_bundle_says(renewed: Path, tmp_path: Path, capsy
     }
     (tmp_path / "watch.yaml").write_text(yaml.safe_dump(settings))
     assert _run(["check", str(tmp_path / "watch.yaml")]) == 0
-    told = capsys.readouterr().out
-    assert "cam: warning: the data drifts within: the tenth from row" in told
-    assert "Smallest shift detected" in told
-    assert "cam: one false alarm in 1,000,000 samples is more than" in " ".join(told.split())
+    output = capsys.readouterr().out
+    assert "cam: warning: the data drifts within: the tenth from row" in output
+    assert "Smallest shift detected" in output
+    assert "cam: one false alarm in 1,000,000 samples is more than" in " ".join(output.split())
     assert _run(["check", str(tmp_path / "watch.yaml"), "--format", "json"]) == 0
     (stream,) = json.loads(capsys.readouterr().out)["streams"]
     assert len(stream["warnings"]) == 1

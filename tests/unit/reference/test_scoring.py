@@ -1,4 +1,4 @@
-"""A sample has one score, however the stream was cut."""
+"""A sample has the same score however the stream is split into batches."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_scores_do_not_depend_on_the_batch(reference: Reference, cuts: list[int]
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
-def test_what_a_gpu_recorded_stays_with_it(reference: Reference) -> None:
+def test_a_copy_does_not_take_recorded_gpu_graphs_along(reference: Reference) -> None:
     scored = copy.copy(reference)
-    scored._recorded[torch.Size([1]), torch.float32] = Lock()  # type: ignore[assignment]  # as little to be copied
+    scored._recorded[torch.Size([1]), torch.float32] = Lock()  # type: ignore[assignment]  # cannot be copied either
     again = copy.deepcopy(scored)
     assert again._recorded == {}
     assert len(scored._recorded) == 1
@@ -44,7 +44,7 @@ def test_what_a_gpu_recorded_stays_with_it(reference: Reference) -> None:
 def test_parts_add_up_and_p_values_are_uniform(reference: Reference) -> None:
     points = Scorer(reference).scores(waves(1_500, seed=4))
     np.testing.assert_allclose(points.location + points.scale + points.dependence, points.score)
-    # The bank of 1,000 is a sample too: 0.08 is the two-sample distance that chance passes once in a thousand.
+    # The bank of 1,000 is a sample too: by chance the two-sample distance exceeds 0.08 once in a thousand times.
     assert stats.kstest(points.p_value, "uniform").statistic < 0.08
 
 
@@ -61,7 +61,7 @@ def test_extreme_samples_stay_finite(reference: Reference) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 20])
-def test_rounding_the_sums_of_panes_changes_no_verdict(reference: Reference, size: int) -> None:
+def test_rounding_the_sums_of_panes_changes_no_result(reference: Reference, size: int) -> None:
     null, rng = reference.window_null(size, count=500), np.random.default_rng(size)
     drawn = [reference.bank[rng.integers(0, len(reference.bank), size)].astype(np.float64) for _ in range(200)]
     exact = null.test(np.stack([each.sum(0) for each in drawn]))

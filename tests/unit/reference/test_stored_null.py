@@ -100,7 +100,7 @@ def test_is_taken_for_its_windows_whatever_the_budget(
             held.procedure(sizes, step, budget=BUDGET, resolve_after=RESOLVE_AFTER, by_time=by_time)
 
 
-def test_windows_that_are_large_for_the_bank_come_back_too(reference: Reference) -> None:
+def test_a_null_of_windows_that_are_large_for_the_bank_is_stored_too(reference: Reference) -> None:
     small = replace(reference, bank=reference.bank[:600])
     simulated = small.simulate(SIZES, STEP, samples=40_000)
     (found,) = restored(reference, simulated)
@@ -111,7 +111,9 @@ def test_windows_that_are_large_for_the_bank_come_back_too(reference: Reference)
     assert one == other
 
 
-def test_of_another_format_it_is_not_taken(reference: Reference, simulated: SlidingNull, timed: SlidingNull) -> None:
+def test_a_stored_null_of_another_format_is_ignored(
+    reference: Reference, simulated: SlidingNull, timed: SlidingNull
+) -> None:
     arrays = null_arrays(simulated) | null_arrays(timed) | {"others": reference.others}
     arrays["null.about"] = arrays["null.about"] + [1, 0, 0, 0]
     (found,) = stored_nulls(arrays, reference.layout)
@@ -129,7 +131,7 @@ def test_versions_that_know_one_null_find_that_of_the_default_windows(
     assert not [name for name in null_arrays(timed) if name.startswith("null.")]
 
 
-def test_a_bundle_of_a_large_enough_bank_holds_one(
+def test_a_bundle_with_a_large_enough_bank_stores_a_null(
     bundle: Path, reference: Reference, simulated: SlidingNull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(references, "simulate_null", lambda *_, **__: simulated)

@@ -1,4 +1,4 @@
-"""What is computed of single samples is the same of torch's tensors, as on a GPU, as of NumPy's arrays."""
+"""Summaries of torch tensors, as on a GPU, equal those of NumPy arrays."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_tensors_have_the_same_summaries(schema: Schema) -> None:
     reference, samples = untrained(schema)
     batch = np.ascontiguousarray(samples[:64])
     latents = batch_latents(reference.flow, batch)
-    given = as_tensors((latents, reference.moments, reference.description), CPU)
-    assert isinstance(given[0].blocks[0], torch.Tensor)
-    whitened = given[1].whiten(given[0].blocks, given[0].nll)
-    summaries = summarise_each(whitened, reference.layout, given[2].describe(reference.flow, given[0], whitened))
+    tensors = as_tensors((latents, reference.moments, reference.description), CPU)
+    assert isinstance(tensors[0].blocks[0], torch.Tensor)
+    whitened = tensors[1].whiten(tensors[0].blocks, tensors[0].nll)
+    summaries = summarise_each(whitened, reference.layout, tensors[2].describe(reference.flow, tensors[0], whitened))
     assert isinstance(summaries, torch.Tensor)
     expected = reference.summarise(batch)
     np.testing.assert_allclose(np.asarray(summaries), expected, rtol=1e-9, atol=1e-9)

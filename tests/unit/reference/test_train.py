@@ -1,4 +1,4 @@
-"""From a configuration to a bundle, and what a user is told when that is not possible."""
+"""From a configuration to a bundle, and the errors if that is impossible."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests import people
 from tests.synthetic import shuffled_rows, waves
 
 FRACTIONS = {"validation_fraction": 0.04, "calibration_fraction": 0.3}
-"""So few to validate with that no detectable shifts are looked for, which takes its time."""
+"""So few samples to validate with that detectable shifts, which take long, are not searched for."""
 
 
 def config(data: str | Path | list[Path], sample: dict[str, Any] | None = None, **training: Any) -> TrainConfig:
@@ -53,45 +53,45 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of 7x7 pixels, which have to be padded."""
+    """Images of 7x7 pixels, which must be padded."""
     path = tmp_path_factory.mktemp("data") / "waves.npy"
     np.save(path, waves(2_000)[:, 0, :7, :7].astype(np.uint8))
     return path
 
 
-class Ear:
-    """Hears everything; asks to stop when a test says so."""
+class Recorder:
+    """A listener that records everything, and requests a stop when a test says so."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.steps: list[StepReport] = []
-        self.doings: list[str] = []
+        self.tasks: list[str] = []
         self.stop = threading.Event()
         self.stop_when: Callable[[str, int], bool] = lambda what, step: False
 
     def train(self, settings: TrainConfig, out: Location, **options: bool) -> Trained:
-        trained = train(settings, out, self.stop, Listener(self.lines.append, self._tell, self._doing), **options)
+        trained = train(settings, out, self.stop, Listener(self.lines.append, self._on_step, self._on_task), **options)
         assert trained is not None
         return trained
 
-    def _tell(self, told: StepReport) -> None:
-        self.steps.append(told)
-        if self.stop_when("training", told.step):
+    def _on_step(self, report: StepReport) -> None:
+        self.steps.append(report)
+        if self.stop_when("training", report.step):
             self.stop.set()
 
-    def _doing(self, what: str, _: float) -> None:
-        self.doings.append(what)
+    def _on_task(self, what: str, _: float) -> None:
+        self.tasks.append(what)
         if self.stop_when(what, len(self.steps)):
             self.stop.set()
 
 
 @pytest.fixture(scope="module")
-def done(images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ear, Trained]:
-    ear = Ear()
-    return ear, ear.train(config(images), tmp_path_factory.mktemp("out") / "deep" / "cam")
+def done(images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recorder, Trained]:
+    recorder = Recorder()
+    return recorder, recorder.train(config(images), tmp_path_factory.mktemp("out") / "deep" / "cam")
 
 
-def test_writes_a_bundle_that_scores(done: tuple[Ear, Trained]) -> None:
+def test_a_trained_bundle_scores_drift_higher(done: tuple[Recorder, Trained]) -> None:
     _, trained = done
     reference = load_reference(trained.path)
     assert (reference.name, reference.version) == ("waves $x$", trained.version)
@@ -103,25 +103,25 @@ def test_writes_a_bundle_that_scores(done: tuple[Ear, Trained]) -> None:
     assert np.concatenate([pane.scores for pane in plain]).mean() < np.concatenate([p.scores for p in moved]).mean()
 
 
-def test_a_bundle_may_go_to_a_url(
-    done: tuple[Ear, Trained], images: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bundle_can_be_written_to_a_url(
+    done: tuple[Recorder, Trained], images: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (RemotePath(bucket) / "waves.npy").upload(images)
     monkeypatch.chdir(tmp_path)
-    ear, out = Ear(), RemotePath(f"{bucket}/deep/cam")
-    ear.stop_when = lambda what, _: what == "calibrating"
+    recorder, out = Recorder(), RemotePath(f"{bucket}/deep/cam")
+    recorder.stop_when = lambda what, _: what == "calibrating"
     with pytest.raises(Interrupted):
-        ear.train(config(f"{bucket}/waves.npy"), out)
+        recorder.train(config(f"{bucket}/waves.npy"), out)
     assert names(tmp_path) == ["cam.training"]
-    trained = Ear().train(config(f"{bucket}/waves.npy"), out)
+    trained = Recorder().train(config(f"{bucket}/waves.npy"), out)
     assert (trained.path, trained.version) == (out, done[1].version)
     assert (out / "report.png").exists()
     assert names(tmp_path) == []
     with pytest.raises(BundleError, match="exists already"):
-        Ear().train(config(images), out)
+        Recorder().train(config(images), out)
 
 
-def test_manifest_and_report_tell_the_story(done: tuple[Ear, Trained]) -> None:
+def test_the_manifest_and_the_report_describe_the_training(done: tuple[Recorder, Trained]) -> None:
     _, trained = done
     manifest = load_reference(trained.path).manifest
     assert manifest["training"]["rows"] == 2_000
@@ -142,60 +142,62 @@ def test_manifest_and_report_tell_the_story(done: tuple[Ear, Trained]) -> None:
         assert picture.size[0] > 800
 
 
-@pytest.mark.parametrize(("side", "told"), [(64, False), (96, True)])
-def test_images_that_are_too_large_for_a_cpu_are_told_before_the_work(tmp_path: Path, side: int, told: bool) -> None:
+@pytest.mark.parametrize(("side", "warns"), [(64, False), (96, True)])
+def test_images_too_large_for_a_cpu_give_a_warning_before_the_work(tmp_path: Path, side: int, warns: bool) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "photos.npy", rng.integers(0, 255, (1_000, side, side, 3), np.uint8))
-    ear = Ear()
-    ear.stop.set()
+    recorder = Recorder()
+    recorder.stop.set()
     with pytest.raises(Interrupted):
-        ear.train(config(tmp_path / "photos.npy", calibration_fraction=0.45, device="cpu"), tmp_path / "photos")
-    assert any("watch embeddings of them instead" in line for line in ear.lines) == told
+        recorder.train(config(tmp_path / "photos.npy", calibration_fraction=0.45, device="cpu"), tmp_path / "photos")
+    assert any("watch embeddings of them instead" in line for line in recorder.lines) == warns
 
 
-def test_a_training_that_ends_while_it_warms_up_warns(images: Path, tmp_path: Path) -> None:
-    hurried = Ear().train(config(images, minutes=1e-4, max_steps=None), tmp_path / "hurried")
+def test_a_training_that_ends_during_warm_up_gives_a_warning(images: Path, tmp_path: Path) -> None:
+    hurried = Recorder().train(config(images, minutes=1e-4, max_steps=None), tmp_path / "hurried")
     assert hurried.fitted.ended_by == "minutes"
     assert "within the 200 of the warm-up" in hurried.warnings[0].what
     assert load_reference(hurried.path).manifest["warnings"][0]["kind"] == "hardly-trained"
 
 
-def test_tells_what_it_does(done: tuple[Ear, Trained]) -> None:
-    ear, _ = done
-    assert any("2,000 samples, each a 1x7x7 uint8 image" in line for line in ear.lines)
-    assert "images are padded to 8x8 pixels of 0: left 0, right 1, top 0, bottom 1" in ear.lines
-    assert [told.step for told in ear.steps] == list(range(1, 21))
-    assert ear.doings[0] == "reading"
-    assert "calibrating" in ear.doings
-    assert "evaluating blur" in ear.doings
+def test_progress_is_reported(done: tuple[Recorder, Trained]) -> None:
+    recorder, _ = done
+    assert any("2,000 samples, each a 1x7x7 uint8 image" in line for line in recorder.lines)
+    assert "images are padded to 8x8 pixels of 0: left 0, right 1, top 0, bottom 1" in recorder.lines
+    assert [report.step for report in recorder.steps] == list(range(1, 21))
+    assert recorder.tasks[0] == "reading"
+    assert "calibrating" in recorder.tasks
+    assert "evaluating blur" in recorder.tasks
 
 
-def test_same_configuration_same_version(done: tuple[Ear, Trained], images: Path, tmp_path: Path) -> None:
-    assert Ear().train(config(images), tmp_path / "again").version == done[1].version
-    assert Ear().train(config(images, seed=1), tmp_path / "other").version != done[1].version
+def test_the_same_configuration_gives_the_same_version(
+    done: tuple[Recorder, Trained], images: Path, tmp_path: Path
+) -> None:
+    assert Recorder().train(config(images), tmp_path / "again").version == done[1].version
+    assert Recorder().train(config(images, seed=1), tmp_path / "other").version != done[1].version
 
 
-def test_data_larger_than_memory(images: Path, tmp_path: Path) -> None:
+def test_data_may_be_larger_than_memory(images: Path, tmp_path: Path) -> None:
     parts = [tmp_path / f"{part}.npy" for part in range(4)]
     for number, part in enumerate(parts):
         np.save(part, waves(2_000, seed=number)[:, 0].astype(np.uint8))
-    trained = Ear().train(config(parts, memory_bytes=1 << 17), tmp_path / "cam")
+    trained = Recorder().train(config(parts, memory_bytes=1 << 17), tmp_path / "cam")
     assert trained.rows == 8_000
     assert np.isfinite(trained.bits_per_dim)
 
 
 @pytest.mark.parametrize(("what", "step"), [("training", 7), ("calibrating", 20), ("evaluating noise", 20)])
-def test_stopped_anywhere_the_same_command_goes_on(
-    done: tuple[Ear, Trained], images: Path, tmp_path: Path, what: str, step: int
+def test_a_training_stopped_anywhere_is_continued_by_the_same_command(
+    done: tuple[Recorder, Trained], images: Path, tmp_path: Path, what: str, step: int
 ) -> None:
     out = tmp_path / "cam"
-    first = Ear()
+    first = Recorder()
     first.stop_when = lambda doing, steps: (doing, steps) == (what, step)
     with pytest.raises(Interrupted, match="the same command continues from there"):
         first.train(config(images), out)
     assert names(tmp_path) == ["cam.training"]
 
-    second = Ear()
+    second = Recorder()
     trained = second.train(config(images), out)
     assert any(f"continuing from the checkpoint at step {step}" in line for line in second.lines)
     assert len(second.steps) == 20 - step
@@ -203,50 +205,50 @@ def test_stopped_anywhere_the_same_command_goes_on(
     assert names(tmp_path) == ["cam"]
 
 
-def test_a_checkpoint_of_another_configuration(images: Path, tmp_path: Path) -> None:
-    first = Ear()
+def test_a_checkpoint_is_used_only_by_the_same_configuration_or_a_longer_one(images: Path, tmp_path: Path) -> None:
+    first = Recorder()
     first.stop_when = lambda _, steps: steps == 3
     with pytest.raises(Interrupted):
         first.train(config(images), tmp_path / "cam")
     with pytest.raises(TrainingError, match="another configuration or other data"):
-        Ear().train(config(images, learning_rate=1e-3), tmp_path / "cam")
-    longer = Ear()
+        Recorder().train(config(images, learning_rate=1e-3), tmp_path / "cam")
+    longer = Recorder()
     longer.train(config(images, max_steps=5), tmp_path / "cam")
-    assert [told.step for told in longer.steps] == [4, 5]
+    assert [report.step for report in longer.steps] == [4, 5]
 
 
 def test_the_null_of_the_configured_windows_is_in_the_bundle(images: Path, tmp_path: Path) -> None:
-    first = Ear()
+    first = Recorder()
     first.stop_when = lambda _, steps: steps == 19
     with pytest.raises(Interrupted):
         first.train(config(images), tmp_path / "cam")
-    second = Ear()
+    second = Recorder()
     windows = WindowsConfig(sizes=[40, "5m"], step=20)
     second.train(config(images).model_copy(update={"windows": windows}), tmp_path / "cam")
-    assert [told.step for told in second.steps] == [20], "windows have no part in training"
+    assert [report.step for report in second.steps] == [20], "windows have no part in training"
     reference = load_reference(tmp_path / "cam")
     assert len(reference.stored) == 1, "the bank is too small for the default windows"
     assert reference.stored_null([40], 20, by_time=True) is not None
 
 
-def test_fresh_starts_anew(images: Path, tmp_path: Path) -> None:
-    first = Ear()
+def test_fresh_ignores_the_checkpoint(images: Path, tmp_path: Path) -> None:
+    first = Recorder()
     first.stop_when = lambda _, steps: steps == 3
     with pytest.raises(Interrupted):
         first.train(config(images), tmp_path / "cam")
-    second = Ear()
+    second = Recorder()
     second.train(config(images, learning_rate=1e-3), tmp_path / "cam", fresh=True)
     assert len(second.steps) == 20
 
 
-def test_a_bundle_is_replaced_only_when_asked_to(done: tuple[Ear, Trained], images: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_replaced_only_on_request(done: tuple[Recorder, Trained], images: Path, tmp_path: Path) -> None:
     out = tmp_path / "cam"
-    first = Ear().train(config(images), out)
-    refused = Ear()
+    first = Recorder().train(config(images), out)
+    refused = Recorder()
     with pytest.raises(BundleError, match=r"exists already.*--overwrite"):
         refused.train(config(images, seed=1), out)
-    assert refused.doings == []
-    second = Ear().train(config(images, seed=1), out, overwrite=True)
+    assert refused.tasks == []
+    second = Recorder().train(config(images, seed=1), out, overwrite=True)
     assert first.version != second.version == load_reference(out).version
 
 
@@ -256,17 +258,17 @@ def vectors(count: int) -> NDArray[np.float64]:
     return values
 
 
-def test_a_table_with_everything_in_it(tmp_path: Path) -> None:
+def test_a_table_may_have_columns_of_every_kind(tmp_path: Path) -> None:
     values, rng = vectors(2_000), np.random.default_rng(0)
     rows = [f"{a:.4f},{'' if rng.random() < 0.1 else round(b * 1000)},{'xyz'[int(abs(c)) % 3]},7" for a, b, c in values]
     (tmp_path / "table.csv").write_text("\n".join(["real,count,class,constant", *rows]) + "\n")
-    trained = Ear().train(config(tmp_path / "table.csv", validation_fraction=0.1), tmp_path / "table")
+    trained = Recorder().train(config(tmp_path / "table.csv", validation_fraction=0.1), tmp_path / "table")
     assert load_reference(trained.path).schema.kind == "table"
     assert [row.shift for row in trained.detectable] == ["mean", "spread", "missing", "columns apart"]
     assert {"shift", "scale", "permute", "missing"} == {row.shift for row in trained.evaluations}
 
 
-def test_a_column_of_many_categories_is_learned_and_told(tmp_path: Path) -> None:
+def test_a_column_of_many_categories_is_learned_and_reported(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     weights = np.arange(1, 1_001) ** -1.2
     drawn = rng.choice(1_000, (2, 6_000), p=weights / weights.sum())
@@ -274,12 +276,14 @@ def test_a_column_of_many_categories_is_learned_and_told(tmp_path: Path) -> None
     learned.to_csv(tmp_path / "table.csv", index=False)
     settings = config(tmp_path / "table.csv")
     settings = settings.model_copy(update={"data": settings.data.model_copy(update={"categories": ("zip",)})})
-    ear = Ear()
-    reference = load_reference(ear.train(settings, tmp_path / "table").path)
-    assert any(line.startswith("zip: ") and "new values are expected in" in line for line in ear.lines), ear.lines
+    recorder = Recorder()
+    reference = load_reference(recorder.train(settings, tmp_path / "table").path)
+    assert any(line.startswith("zip: ") and "new values are expected in" in line for line in recorder.lines), (
+        recorder.lines
+    )
     assert isinstance(reference.schema, TableSchema)
     column = reference.schema.columns[1]
-    # Of the held-out rows as many are new as of fresh ones, and windows of these are as usual.
+    # Held-out rows have as many new values as fresh ones, and windows of fresh ones look usual.
     rows = reference.schema.coerce(fresh)
     assert reference.unseen_shares[1] == pytest.approx((rows[:, 1] == column.unseen).mean(), abs=0.012)
     assert reference.unseen_shares[1] > 0.02
@@ -293,13 +297,13 @@ def test_a_column_of_many_categories_is_learned_and_told(tmp_path: Path) -> None
     assert reference.window_null(50, count=1_000).test(window).p_values["combined"][0] < 1e-3
 
 
-def test_warns_of_data_that_is_unfit_and_takes_it(tmp_path: Path) -> None:
+def test_unfit_data_give_warnings_and_are_accepted(tmp_path: Path) -> None:
     values = vectors(4_000)
     values[3_600:, 0] += 1.0
     values[::20] = values[0]
     table = pd.DataFrame(values, columns=["price", "weight", "size"])
     table.to_csv(tmp_path / "table.csv", index=False)
-    trained = Ear().train(config(tmp_path / "table.csv"), tmp_path / "table")
+    trained = Recorder().train(config(tmp_path / "table.csv"), tmp_path / "table")
     warned = {warning.kind: warning.what for warning in trained.warnings}
     assert "the tenth from row 3,601 to row 4,000 differs most" in warned["drifts-within"]
     assert "price" in warned["drifts-within"]
@@ -308,12 +312,12 @@ def test_warns_of_data_that_is_unfit_and_takes_it(tmp_path: Path) -> None:
     assert warning_texts(load_reference(trained.path).manifest) == tuple(map(str, trained.warnings))
 
 
-def test_warns_of_columns_that_tell_nothing(tmp_path: Path) -> None:
+def test_uninformative_columns_give_warnings(tmp_path: Path) -> None:
     table = people.rows(2_000, seed=0).assign(gone=None, site="Ulm", version=3, id=np.arange(2_000) * 7)
     table.to_csv(tmp_path / "table.csv", index=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        trained = Ear().train(config(tmp_path / "table.csv"), tmp_path / "table")
+        trained = Recorder().train(config(tmp_path / "table.csv"), tmp_path / "table")
     assert [str(each).split(" in the ")[0] for each in trained.warnings if each.kind.endswith("-column")] == [
         "column 'gone' is empty",
         "column 'site' is always 'Ulm'",
@@ -344,34 +348,36 @@ REFUSED: dict[str, tuple[NDArray[Any], type[DriftwatchError], str]] = {
 
 
 @pytest.mark.parametrize(("array", "kind", "message"), REFUSED.values(), ids=REFUSED)
-def test_data_that_cannot_be_learned_from(
+def test_data_that_cannot_be_learned_are_refused(
     tmp_path: Path, array: NDArray[Any], kind: type[DriftwatchError], message: str
 ) -> None:
     path = save(tmp_path / "data.npy", array)
     with pytest.raises(kind, match=message) as raised:
-        Ear().train(config(path), tmp_path / "cam")
+        Recorder().train(config(path), tmp_path / "cam")
     assert "\n" not in str(raised.value)
     assert raised.value.remedy
     assert names(tmp_path) == ["data.npy"]
 
 
-def test_data_of_two_sizes(images: Path, tmp_path: Path) -> None:
+def test_data_of_two_sizes_are_refused(images: Path, tmp_path: Path) -> None:
     other = save(tmp_path / "other.npy", GREY)
     with pytest.raises(DataError, match=r"other\.npy: holds a 1x8x8.*1x7x7"):
-        Ear().train(config([images, other]), tmp_path / "cam")
+        Recorder().train(config([images, other]), tmp_path / "cam")
 
 
-def test_data_that_does_not_fit_the_sample_that_is_asked_for(images: Path, tmp_path: Path) -> None:
+def test_data_that_do_not_fit_the_configured_sample_are_refused(images: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected \(N, 1, 5, 5\)"):
-        Ear().train(config(images, sample={"kind": "image", "channels": 1, "height": 5, "width": 5}), tmp_path / "cam")
+        Recorder().train(
+            config(images, sample={"kind": "image", "channels": 1, "height": 5, "width": 5}), tmp_path / "cam"
+        )
 
 
-def test_a_device_that_is_not_there(images: Path, tmp_path: Path) -> None:
+def test_a_missing_device_is_reported(images: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cuda:99"):
-        Ear().train(config(images, device="cuda:99"), tmp_path / "cam")
+        Recorder().train(config(images, device="cuda:99"), tmp_path / "cam")
 
 
-def test_where_the_bundle_goes(images: Path, tmp_path: Path) -> None:
+def test_the_place_of_the_bundle_is_required(images: Path, tmp_path: Path) -> None:
     settings = config(images)
     assert output_path(settings, tmp_path) == tmp_path
     with pytest.raises(UsageError, match="--out"):

@@ -1,4 +1,4 @@
-"""``driftwatch train`` as a user runs it: a bundle, Ctrl-C, and on from there."""
+"""``driftwatch train`` as a user runs it: Ctrl-C, resumption, and a bundle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from driftwatch.reference.bundle import load_bundle
 from tests.synthetic import waves
 
 ROOT = Path(__file__).parents[3]
-NEVER = 10_000_000
+ENDLESS_STEPS = 10_000_000
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
-    configure(folder, NEVER)
+    configure(folder, ENDLESS_STEPS)
     running = start(folder)
     try:
         assert running.stderr is not None
-        # The flow is told of just before training begins.
+        # The flow is described just before training begins.
         for line in running.stderr:
             if "parameters" in line:
                 break
@@ -66,20 +66,21 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     steps = int(last.split("after ")[1].split(" ")[0].replace(",", ""))
 
     configure(folder, steps + 5)
-    again = start(folder)
-    out, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors
+    resumed = start(folder)
+    out, errors = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, errors
     assert f"continuing from the checkpoint at step {steps:,}" in errors
     bundle = load_bundle(folder / "cam")
     assert f"(version {bundle.version})" in out
     assert "bits/dim" in out
     assert "a quarter turn" in out
-    told = " ".join(out.split())
+    output = " ".join(out.split())
     assert " held out to calibrate" in errors
     held_out = errors.split(" held out to calibrate")[0].split("; ")[-1]
-    assert f"with the default windows: windows of 500 are large relative to the {held_out} held-out samples" in told
+    assert f"with the default windows: windows of 500 are large relative to the {held_out} held-out samples" in output
     assert (
-        "hold out 4,000 samples: train on more rows or run driftwatch recalibrate with more, or use windows of" in told
+        "hold out 4,000 samples: train on more rows or run driftwatch recalibrate with more, or use windows of"
+        in output
     )
     assert "Smallest shift detected: 90% of windows alarm, at a false alarm in 1,000,000 samples" in out
     assert sorted(path.name for path in folder.iterdir()) == ["cam", "train.yaml", "waves.npy"]

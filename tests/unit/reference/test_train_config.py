@@ -1,4 +1,4 @@
-"""Few lines make a training."""
+"""A training needs only a few lines of configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load(tmp_path: Path, text: str) -> TrainConfig:
     return load_train_config(path)
 
 
-def test_data_is_enough(tmp_path: Path) -> None:
+def test_data_are_the_only_required_setting(tmp_path: Path) -> None:
     found = load(tmp_path, "data: {train: images.npy}")
     assert found.data.train == [tmp_path / "images.npy"]
     assert found.data.columns is None
@@ -56,7 +56,7 @@ def test_several_files_and_an_explicit_sample(tmp_path: Path) -> None:
         ("data: {train: x.npy}\noutput: {name: a/b}", "output.name"),
     ],
 )
-def test_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+def test_mistakes_are_reported(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load(tmp_path, text)
     assert "\n" not in str(raised.value)
@@ -66,11 +66,13 @@ def test_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     ("name", "content"),
     [("table.csv", b"age,town\n31,Ulm\n"), ("vectors.npy", b"\x93NUMPY\x01\x00v\x00"), ("photos", None)],
 )
-def test_data_in_place_of_a_configuration_is_told_as_that(tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_data_given_in_place_of_a_configuration_are_recognised(
+    tmp_path: Path, name: str, content: bytes | None
+) -> None:
     (tmp_path / name).mkdir() if content is None else (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigError, match=r"\(give a configuration in YAML, such as data: {train: \[FILE\]}\)$"):
         load_train_config(tmp_path / name)
 
 
-def test_a_column_may_be_excluded(tmp_path: Path) -> None:
+def test_a_single_column_can_be_excluded(tmp_path: Path) -> None:
     assert load(tmp_path, "data: {train: x.csv, exclude: visit}").data.exclude == ("visit",)

@@ -1,4 +1,4 @@
-"""Training learns, comes out the same twice, and survives stops and non-finite steps."""
+"""Training learns, is reproducible, and survives stops and non-finite steps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def names(folder: Path) -> list[str]:
 
 
 class Training:
-    """A small training, of which a test may change everything."""
+    """A small training, every setting of which a test can change."""
 
     def __init__(self, data: TrainingData, folder: Path, *, fingerprint: str = "f", **settings: Any) -> None:
         config = TrainingConfig(
@@ -53,30 +53,30 @@ class Training:
         self.trainer = FlowTrainer(
             self.flow, data, parts["fit"], parts["validation"], config, ALONE, folder, fingerprint
         )
-        self.told: list[StepReport] = []
-        self.said: list[str] = []
+        self.reports: list[StepReport] = []
+        self.messages: list[str] = []
         self.stop = threading.Event()
-        self.after_step: Callable[[StepReport], None] = lambda told: None
+        self.after_step: Callable[[StepReport], None] = lambda report: None
 
     def run(self) -> Fitted:
-        return self.trainer.fit(self.stop, self._tell, self.said.append)
+        return self.trainer.fit(self.stop, self._report, self.messages.append)
 
     def weights(self) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in self.flow.state_dict().items()}
 
     def stop_after(self, step: int) -> None:
-        self.after_step = lambda told: self.stop.set() if told.step == step else None
+        self.after_step = lambda report: self.stop.set() if report.step == step else None
 
-    def _tell(self, told: StepReport) -> None:
-        self.told.append(told)
-        self.after_step(told)
+    def _report(self, report: StepReport) -> None:
+        self.reports.append(report)
+        self.after_step(report)
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def test_learns_and_tells(data: TrainingData, tmp_path: Path) -> None:
+def test_training_learns_and_reports(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=120)
     fitted = training.run()
     first, last = fitted.curve[0][2], fitted.curve[-1][2]
@@ -85,13 +85,13 @@ def test_learns_and_tells(data: TrainingData, tmp_path: Path) -> None:
     assert (fitted.steps, fitted.ended_by, fitted.recoveries) == (120, "max_steps", 0)
     assert not training.flow.training
     assert mean_bits_per_dim(training.flow, data.samples({"validation": 200})["validation"]) == fitted.validation
-    told = training.told[-1]
-    assert (told.step, told.share, told.samples, told.seconds_left) == (120, 1.0, 120 * 16, 0.0)
-    assert told.loss == pytest.approx(told.bits_per_dim * SIDE * SIDE * np.log(2))
-    assert told.samples_per_s > 0
+    report = training.reports[-1]
+    assert (report.step, report.share, report.samples, report.seconds_left) == (120, 1.0, 120 * 16, 0.0)
+    assert report.loss == pytest.approx(report.bits_per_dim * SIDE * SIDE * np.log(2))
+    assert report.samples_per_s > 0
 
 
-def test_same_seed_same_weights(data: TrainingData, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights(data: TrainingData, tmp_path: Path) -> None:
     results = []
     for number, seed in enumerate((0, 0, 1)):
         training = Training(data, tmp_path / str(number), seed=seed, max_steps=12)
@@ -103,10 +103,8 @@ def test_same_seed_same_weights(data: TrainingData, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stopped_after", [7, 20, 33])
-def test_a_stopped_training_goes_on_as_if_it_had_not_been(
-    data: TrainingData, tmp_path: Path, stopped_after: int
-) -> None:
-    # 75 batches of 16 make an epoch; with batches of 100 steps 12, 24, 36 begin new ones.
+def test_a_stopped_training_continues_as_if_undisturbed(data: TrainingData, tmp_path: Path, stopped_after: int) -> None:
+    # An epoch is 75 batches of 16; with batches of 100, steps 12, 24 and 36 start new epochs.
     settings: dict[str, Any] = {"batch_size": 100, "max_steps": 40}
     undisturbed = Training(data, tmp_path / "a", **settings)
     expected = undisturbed.run()
@@ -121,7 +119,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(
     assert second.trainer.resume()
     assert second.trainer.step == stopped_after
     fitted = second.run()
-    assert second.told[0].step == stopped_after + 1
+    assert second.reports[0].step == stopped_after + 1
     assert same(second.weights(), undisturbed.weights())
     assert fitted.curve == expected.curve
 
@@ -133,7 +131,7 @@ def test_a_finished_training_is_not_repeated(data: TrainingData, tmp_path: Path)
     assert again.trainer.resume()
     fitted = again.run()
     assert fitted == replace(expected, seconds=fitted.seconds)
-    assert again.told == []
+    assert again.reports == []
     assert same(again.weights(), done.weights())
 
 
@@ -143,7 +141,7 @@ def test_a_checkpoint_of_other_data_is_refused(data: TrainingData, tmp_path: Pat
         Training(data, tmp_path, fingerprint="g").trainer.resume()
 
 
-def test_checkpoints_are_written_on_the_way(data: TrainingData, tmp_path: Path) -> None:
+def test_checkpoints_are_written_during_training(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, checkpoint_every_s=1e-9)
     written: list[float] = []
     training.after_step = lambda _: written.append((tmp_path / CHECKPOINT).stat().st_mtime_ns)
@@ -152,7 +150,7 @@ def test_checkpoints_are_written_on_the_way(data: TrainingData, tmp_path: Path) 
 
 
 def break_steps(training: Training, broken: Callable[[int], bool], by: float = float("nan")) -> list[int]:
-    """Makes the loss of some calls NaN, or larger; returns the numbers of those calls, as they happen."""
+    """Make the loss of some calls NaN, or larger; returns the numbers of those calls as they happen."""
     calls = [0]
     hits: list[int] = []
     log_prob = training.flow.log_prob
@@ -168,7 +166,7 @@ def break_steps(training: Training, broken: Callable[[int], bool], by: float = f
     return hits
 
 
-def test_a_non_finite_step_is_left_out(data: TrainingData, tmp_path: Path) -> None:
+def test_a_non_finite_step_is_skipped(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path)
     hits = break_steps(training, lambda call: call in (5, 6, 20))
     fitted = training.run()
@@ -176,33 +174,33 @@ def test_a_non_finite_step_is_left_out(data: TrainingData, tmp_path: Path) -> No
     assert fitted.recoveries == 0
     assert fitted.steps == 40
     assert all(torch.isfinite(tensor).all() for tensor in training.weights().values())
-    assert np.isfinite([told.loss for told in training.told]).all()
+    assert np.isfinite([report.loss for report in training.reports]).all()
 
 
-def test_goes_back_after_several_non_finite_steps(data: TrainingData, tmp_path: Path) -> None:
+def test_several_non_finite_steps_restore_the_last_good_weights(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=60)
     first = 25
     break_steps(training, lambda call: first <= call < first + DIVERGED_IN_A_ROW)
     at_step: dict[int, dict[str, Tensor]] = {}
-    training.after_step = lambda told: at_step.update({told.step: training.weights()})
+    training.after_step = lambda report: at_step.update({report.step: training.weights()})
     fitted = training.run()
     assert fitted.recoveries == 1
     assert fitted.validation < fitted.curve[0][2]
-    assert "back to the last good weights, with 0.5 of the learning rate" in training.said[0]
-    # The last validation before was after step 20.
+    assert "back to the last good weights, with 0.5 of the learning rate" in training.messages[0]
+    # The previous validation was after step 20.
     assert same(at_step[first + DIVERGED_IN_A_ROW - 1], at_step[20])
 
 
-def test_goes_back_when_the_loss_goes_far_above_where_it_began(data: TrainingData, tmp_path: Path) -> None:
+def test_a_loss_far_above_its_start_restores_the_last_good_weights(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=60)
     far = 2 * FAR_ABOVE * training.flow.dim + 100
     break_steps(training, lambda call: 25 <= call < 25 + DIVERGED_IN_A_ROW or call in (45, 47), far)
     fitted = training.run()
     assert fitted.recoveries == 1
-    assert "steps in a row diverged: back to the last good weights" in training.said[0]
+    assert "steps in a row diverged: back to the last good weights" in training.messages[0]
 
 
-def test_gives_up_when_nothing_helps(data: TrainingData, tmp_path: Path) -> None:
+def test_training_gives_up_if_nothing_helps(data: TrainingData, tmp_path: Path) -> None:
     training = Training(data, tmp_path, max_steps=200)
     hits = break_steps(training, lambda call: call > 15)
     with pytest.raises(TrainingError, match=r"even after going back 5 times.*learning_rate") as raised:
@@ -212,7 +210,7 @@ def test_gives_up_when_nothing_helps(data: TrainingData, tmp_path: Path) -> None
 
 
 def test_gradients_are_clipped(data: TrainingData, tmp_path: Path) -> None:
-    # Adam does not see the scale of gradients, but it sees one that is a million times the others.
+    # Adam is invariant to the scale of gradients, but not to one that is a million times the others.
     training = Training(data, tmp_path, max_steps=60)
     plain = training.flow.log_prob
     calls = [0]
@@ -226,7 +224,7 @@ def test_gradients_are_clipped(data: TrainingData, tmp_path: Path) -> None:
     assert fitted.curve[-1][2] < fitted.curve[1][2]
 
 
-def test_patience_ends_it_and_the_best_is_kept(
+def test_patience_ends_training_and_the_best_weights_are_kept(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = Training(data, tmp_path, max_steps=1_000, patience=3)
@@ -243,15 +241,15 @@ def test_patience_ends_it_and_the_best_is_kept(
     assert same(training.weights(), at_validation[1])
 
 
-def test_fewer_samples_than_a_batch(data: TrainingData, tmp_path: Path) -> None:
+def test_fewer_samples_than_a_batch_are_refused(data: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"fewer than one batch.*batch_size"):
         Training(data, tmp_path, batch_size=4_096).run()
 
 
-def test_a_folder_that_cannot_be_written_is_noticed_before_the_first_step(data: TrainingData, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported_before_the_first_step(data: TrainingData, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     training = Training(data, tmp_path / "file" / "below")
     with pytest.raises(TrainingError, match="the checkpoint cannot be written"):
         training.run()
-    assert training.told == []
+    assert training.reports == []
     assert names(tmp_path) == ["file"]

@@ -1,4 +1,4 @@
-"""Parts never mix, whatever the memory; processes share the samples to fit among them."""
+"""Parts never mix, whatever the memory; processes share the samples to fit."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from driftwatch.reference.training_data import (
 )
 
 ROWS = 9_000
-EVERY = dict.fromkeys(PARTS, ROWS)
+ALL_PARTS = dict.fromkeys(PARTS, ROWS)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Vectors whose first number tells their row, in two files."""
+    """Vectors whose first number is their row, in two files."""
     folder = tmp_path_factory.mktemp("data")
     rows = np.stack([np.arange(ROWS), np.arange(ROWS) % 7], axis=1).astype(np.float64)
     np.save(folder / "a.npy", rows[:4_000])
@@ -45,7 +45,7 @@ def numbers(arrays: list[np.ndarray]) -> list[int]:
 
 
 def test_parts_are_disjoint_and_complete(files: list[Path]) -> None:
-    found = data(files).samples(EVERY)
+    found = data(files).samples(ALL_PARTS)
     parts = {part: set(numbers([samples])) for part, samples in found.items()}
     assert set.union(*parts.values()) == set(range(ROWS))
     assert sum(map(len, parts.values())) == ROWS
@@ -55,7 +55,7 @@ def test_parts_are_disjoint_and_complete(files: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 20, 1], ids=["held", "streamed"])
-def test_an_epoch_is_the_samples_to_fit_and_nothing_else(files: list[Path], memory_bytes: int) -> None:
+def test_an_epoch_consists_of_the_samples_to_fit(files: list[Path], memory_bytes: int) -> None:
     source = data(files, memory_bytes=memory_bytes)
     assert (source.fit_rows < source.buffer_rows) == (memory_bytes > 1)
     fit = set(numbers([source.samples({"fit": ROWS})["fit"]]))
@@ -66,7 +66,7 @@ def test_an_epoch_is_the_samples_to_fit_and_nothing_else(files: list[Path], memo
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 20, 1], ids=["held", "streamed"])
-def test_epochs_differ_and_come_again(files: list[Path], memory_bytes: int) -> None:
+def test_epochs_differ_and_are_reproducible(files: list[Path], memory_bytes: int) -> None:
     first, again, other, seeded = (
         numbers(list(data(files, memory_bytes=memory_bytes, seed=seed).batches(10, epoch)))
         for epoch, seed in ((0, 0), (0, 0), (1, 0), (0, 1))
@@ -78,29 +78,29 @@ def test_epochs_differ_and_come_again(files: list[Path], memory_bytes: int) -> N
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 20, 1], ids=["held", "streamed"])
-def test_processes_see_other_samples_and_equally_many(files: list[Path], memory_bytes: int) -> None:
+def test_processes_get_different_samples_and_equally_many(files: list[Path], memory_bytes: int) -> None:
     batches = [list(data(files, memory_bytes=memory_bytes).batches(10, 0, rank=rank, world=2)) for rank in range(2)]
     assert len(batches[0]) == len(batches[1]) == data(files).fit_rows // 2 // 10
     assert not set(numbers(batches[0])) & set(numbers(batches[1]))
 
 
-def test_limits_take_evenly_from_all_the_data(files: list[Path]) -> None:
+def test_limits_take_evenly_from_all_data(files: list[Path]) -> None:
     found = data(files).samples({"fit": 500})["fit"]
     assert 400 < len(found) <= 500
     assert np.mean(found[:, 0]) == pytest.approx(ROWS / 2, rel=0.1)
 
 
-def test_buffer_is_bounded(files: list[Path]) -> None:
+def test_the_buffer_is_bounded(files: list[Path]) -> None:
     assert data(files, memory_bytes=1).buffer_rows == MIN_BUFFER_ROWS
     assert data(files, memory_bytes=160_000).buffer_rows == 10_000
 
 
-def test_fingerprint_is_that_of_the_contents(files: list[Path], tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_contents(files: list[Path], tmp_path: Path) -> None:
     assert data(files).fingerprint == data(files).fingerprint
     assert data(files).fingerprint != data(files[::-1]).fingerprint
 
 
-def test_too_few_samples(tmp_path: Path) -> None:
+def test_too_few_samples_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "few.npy", np.zeros((999, 2)))
     with pytest.raises(TrainingError, match=r"few\.npy: 999 samples are too few"):
         data([tmp_path / "few.npy"])
@@ -128,14 +128,14 @@ def test_tables_in_several_files_are_one(tmp_path: Path) -> None:
         ({"n": [1], "place": ["Bonn"]}, r"other\.parquet: has no column 'town'"),
     ],
 )
-def test_tables_that_are_not_one(other: dict[str, list[object]], message: str, tmp_path: Path) -> None:
+def test_files_with_different_columns_are_refused(other: dict[str, list[object]], message: str, tmp_path: Path) -> None:
     pa_parquet.write_table(pa.table({"n": [1], "town": ["Bonn"]}), tmp_path / "first.parquet")
     pa_parquet.write_table(pa.table(other), tmp_path / "other.parquet")
     with pytest.raises(DataError, match=message):
         one_schema([open_dataset(tmp_path / name) for name in ("first.parquet", "other.parquet")])
 
 
-def test_a_column_of_csv_is_what_all_files_make_it(tmp_path: Path) -> None:
+def test_the_type_of_a_csv_column_depends_on_all_files(tmp_path: Path) -> None:
     (tmp_path / "january.csv").write_text("ward,smoker,age\n007,TRUE,1\n012,FALSE,2\n")
     (tmp_path / "february.csv").write_text("ward,smoker,age\nA1,UNKNOWN,2.5\n")
     for names in (("january.csv", "february.csv"), ("february.csv", "january.csv")):
@@ -151,7 +151,7 @@ def test_a_column_of_csv_is_what_all_files_make_it(tmp_path: Path) -> None:
         assert sorted(rows.tolist()) == [[0, 1, 1], [1, 0, 2], [2, 2, 2.5]]
 
 
-def test_numbers_are_whole_only_if_they_are_in_all_files(tmp_path: Path) -> None:
+def test_vectors_are_whole_numbers_only_if_they_are_in_all_files(tmp_path: Path) -> None:
     np.save(tmp_path / "whole.npy", np.arange(20).reshape(10, 2))
     np.save(tmp_path / "any.npy", np.arange(20).reshape(10, 2) / 3)
     whole, others = open_dataset(tmp_path / "whole.npy"), open_dataset(tmp_path / "any.npy")
@@ -159,7 +159,7 @@ def test_numbers_are_whole_only_if_they_are_in_all_files(tmp_path: Path) -> None
     assert one_schema([whole, others]) == one_schema([others, whole]) == VectorSchema(dim=2)
 
 
-def test_samples_that_are_all_the_same() -> None:
+def test_samples_that_are_all_the_same_are_refused() -> None:
     constant = np.ones((5, 2))
     with pytest.raises(TrainingError, match="all samples are the same"):
         require_variety(constant, "x")
@@ -170,7 +170,7 @@ def test_samples_that_are_all_the_same() -> None:
     require_variety(constant, "x")
 
 
-def test_hash_is_uniform_and_seeds_are_independent() -> None:
+def test_the_hash_is_uniform_and_seeds_are_independent() -> None:
     rows = np.arange(50_000)
     first, second = uniform_hash(rows, 0), uniform_hash(rows, 1)
     for draw in (first, second):

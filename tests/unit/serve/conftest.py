@@ -1,4 +1,4 @@
-"""An intake that tests may post to."""
+"""An intake that tests can post to."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from driftwatch.stream.intake import IntakeQueue, Posted
 
 
 class Served:
-    """An intake behind a real listener, and what it did."""
+    """An intake behind a real listener, its queue and its events."""
 
     def __init__(self, **source: Any) -> None:
         self.source = HttpSource.model_validate({"kind": "http", "port": 0, **source})
         self.queue = IntakeQueue(self.source.queue.messages, self.source.queue.bytes)
         self.events: list[Event] = []
-        self.told = threading.Event()
+        self.observed = threading.Event()
         self.intake = Intake(self.source, self.queue, self.observe, clock=lambda: 1_000.0)
         self.listener = Listener("127.0.0.1", 0, self.intake, name="source", tls=self.source.tls)
         self.listener.start()
@@ -34,7 +34,7 @@ class Served:
 
     def observe(self, event: Event) -> None:
         self.events.append(event)
-        self.told.set()
+        self.observed.set()
 
     def close(self) -> None:
         self.client.close()
@@ -47,12 +47,12 @@ class Served:
         return self.queue.take(0)
 
     def raw(self, *pieces: bytes) -> bytes:
-        """What the server answers to bytes as they are, until it hangs up."""
+        """The server's answer to raw bytes, until it closes the connection."""
         with socket.create_connection(("127.0.0.1", self.listener.port), timeout=10) as connection:
             for piece in pieces:
                 connection.sendall(piece)
             answer = b""
-            with contextlib.suppress(ConnectionResetError):  # it hung up on what was still under way
+            with contextlib.suppress(ConnectionResetError):  # it closed while bytes were still in flight
                 while received := connection.recv(4096):
                     answer += received
             return answer

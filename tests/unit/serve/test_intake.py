@@ -1,4 +1,4 @@
-"""The intake's HTTP face: who may post what, how much, and what the answer is; a real server, hostile senders."""
+"""The intake's HTTP interface: who may post what and how much, and the answers; a real server, hostile clients."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ REQUEST = {
     "content-type": "application/x-www-form-urlencoded",
     "authorization": "Bearer of-the-model's-own-client",
 }
-"""As KServe's agent posts what its documentation sends by curl."""
+"""A request as KServe's agent posts it, for the curl example in its documentation."""
 
 
-def test_an_event_of_kserve_is_accepted_with_what_matters_of_its_headers(serve: Any) -> None:
+def test_an_event_of_kserve_is_accepted_with_the_relevant_headers(serve: Any) -> None:
     served = serve()
     answer = served.client.post("/", content=b'{"instances": [[1]]}', headers=REQUEST)
     assert (answer.status_code, answer.content) == (202, b"")
@@ -52,7 +52,7 @@ def test_an_event_of_kserve_is_accepted_with_what_matters_of_its_headers(serve: 
     assert served.outcomes() == {"accepted": 1}
 
 
-def test_responses_are_ignored_and_counted_or_taken(serve: Any) -> None:
+def test_responses_are_ignored_and_counted_or_watched(serve: Any) -> None:
     response = {**REQUEST, "ce-type": "org.kubeflow.serving.inference.response"}
     ignoring, watching = serve(), serve(responses="watch")
     assert ignoring.client.post("/", content=b'{"predictions": [1]}', headers=response).status_code == 202
@@ -96,7 +96,7 @@ def test_mirrored_requests_name_their_model(serve: Any, path: str, model: str) -
         ("POST", "/", {"content-encoding": "gzip"}, 415),
     ],
 )
-def test_what_is_not_for_the_intake_is_refused(
+def test_requests_that_are_not_for_the_intake_are_refused(
     serve: Any, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     served = serve()
@@ -107,7 +107,7 @@ def test_what_is_not_for_the_intake_is_refused(
 
 
 class TestToken:
-    def test_is_needed(self, serve: Any) -> None:
+    def test_is_required(self, serve: Any) -> None:
         served = serve(token=TOKEN)
         for wrong in ({}, {"authorization": f"Bearer {TOKEN}x"}, {"authorization": f"Basic {TOKEN}"}):
             answer = served.client.post("/", content=b"[]", headers=wrong)
@@ -119,27 +119,27 @@ class TestToken:
         assert served.outcomes() == {"unauthorized": 4, "accepted": 2}
         assert TOKEN.encode() not in b"".join(value for each in served.taken() for _, value in each.headers)
 
-    def test_is_asked_for_before_a_body_is_read(self, serve: Any) -> None:
-        told = serve(token=TOKEN).raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
-        assert told.startswith(b"HTTP/1.1 401 ")
+    def test_is_checked_before_a_body_is_read(self, serve: Any) -> None:
+        answer = serve(token=TOKEN).raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 401 ")
 
 
 class TestLimits:
     def test_a_declared_size_is_refused_before_the_body_is_sent(self, serve: Any) -> None:
         served = serve(max_message_bytes=2_000, queue={"bytes": 4_000})
-        told = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2001\r\n\r\n")
-        assert told.startswith(b"HTTP/1.1 413 ")
+        answer = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2001\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 413 ")
         assert served.outcomes() == {"too_large": 1}
         assert served.client.post("/", content=bytes(2_000)).status_code == 202
 
-    def test_a_size_that_is_not_declared_is_refused_while_it_comes_in(self, serve: Any) -> None:
+    def test_an_undeclared_size_is_refused_while_it_arrives(self, serve: Any) -> None:
         served = serve(max_message_bytes=2_000, queue={"bytes": 4_000})
         chunk = b"400\r\n" + bytes(1024) + b"\r\n"
-        told = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", chunk, chunk)
-        assert told.startswith(b"HTTP/1.1 413 ")
+        answer = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", chunk, chunk)
+        assert answer.startswith(b"HTTP/1.1 413 ")
         assert served.queue.depth().bytes == 0
 
-    def test_a_full_queue_sheds_and_takes_up_again(self, serve: Any) -> None:
+    def test_a_full_queue_sheds_and_accepts_again(self, serve: Any) -> None:
         served = serve(queue={"messages": 2})
         answers = [served.client.post("/", content=b"[]") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [202, 202, 429]
@@ -148,7 +148,7 @@ class TestLimits:
         assert served.client.post("/", content=b"[]").status_code == 202
         assert served.outcomes() == {"accepted": 3, "shed": 1}
 
-    def test_a_queue_is_full_by_bytes_too(self, serve: Any) -> None:
+    def test_a_queue_is_limited_in_bytes_too(self, serve: Any) -> None:
         served = serve(max_message_bytes=2_000, queue={"bytes": 3_000})
         statuses = [served.client.post("/", content=bytes(size)).status_code for size in (2_000, 2_000, 1_000)]
         assert statuses == [202, 429, 202]
@@ -156,7 +156,7 @@ class TestLimits:
         served.taken()
         assert served.queue.depth().bytes == 0
 
-    def test_headers_count_too(self, serve: Any) -> None:
+    def test_headers_count_towards_the_limit(self, serve: Any) -> None:
         served = serve(max_message_bytes=2_000, queue={"bytes": 3_000})
         assert served.client.post("/", content=b"[]", headers={"ce-metadata": "a" * 4_000}).status_code == 429
         assert served.client.post("/", content=b"[]", headers={"ce-metadata": "a" * 2_000}).status_code == 202
@@ -164,22 +164,22 @@ class TestLimits:
         served.taken()
         assert served.queue.depth().bytes == 0
 
-    def test_a_body_that_does_not_come_is_given_up(self, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_body_that_does_not_arrive_times_out(self, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(face, "READ_S", 0.2)
         served = serve()
-        told = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nsome")
-        assert told.startswith(b"HTTP/1.1 408 ")
+        answer = served.raw(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nsome")
+        assert answer.startswith(b"HTTP/1.1 408 ")
         assert served.queue.depth().bytes == 0
 
-    def test_a_sender_that_hangs_up_leaves_nothing_behind(self, serve: Any) -> None:
+    def test_a_client_that_disconnects_leaves_nothing_behind(self, serve: Any) -> None:
         served = serve()
         with socket.create_connection(("127.0.0.1", served.listener.port)) as connection:
             connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nsome")
-        assert served.told.wait(10)
+        assert served.observed.wait(10)
         assert served.outcomes() == {"refused": 1}
         assert served.queue.depth().bytes == 0
 
-    def test_a_stopping_daemon_says_so(self, serve: Any) -> None:
+    def test_a_stopping_daemon_answers_503(self, serve: Any) -> None:
         served = serve()
         served.queue.close()
         answer = served.client.post("/", content=b"[]")
@@ -200,10 +200,10 @@ class TestLimits:
         b"POST /" + b"a" * 200_000,
     ],
 )
-def test_what_is_no_request_disturbs_nobody(serve: Any, nonsense: bytes) -> None:
+def test_malformed_requests_disturb_no_others(serve: Any, nonsense: bytes) -> None:
     served = serve()
-    told = served.raw(nonsense)
-    assert not told or told.startswith(b"HTTP/1.1 4")
+    answer = served.raw(nonsense)
+    assert not answer or answer.startswith(b"HTTP/1.1 4")
     assert served.client.post("/", content=b"[]").status_code == 202
 
 
@@ -211,42 +211,42 @@ FOREIGN = ["http://evil.example", "https://127.0.0.1.evil.example", "null", "htt
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-def test_pages_of_other_sites_post_nothing_to_who_trusts_this_machine(serve: Any, origin: str) -> None:
+def test_pages_of_other_sites_cannot_post_if_only_this_machine_is_trusted(serve: Any, origin: str) -> None:
     served = serve()
-    told = served.client.post("/", content=b"[]", headers={"origin": origin, "host": "evil.example:9464"})
-    assert told.status_code == 403
-    assert "source.token, or source.anonymous" in told.text
+    answer = served.client.post("/", content=b"[]", headers={"origin": origin, "host": "evil.example:9464"})
+    assert answer.status_code == 403
+    assert "source.token, or source.anonymous" in answer.text
     assert served.outcomes() == {"unauthorized": 1}
     assert not served.taken()
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080"])
-def test_pages_of_this_machine_post(serve: Any, origin: str) -> None:
+def test_pages_of_this_machine_can_post(serve: Any, origin: str) -> None:
     assert serve().client.post("/", content=b"[]", headers={"origin": origin}).status_code == 202
 
 
 @pytest.mark.parametrize("more", [{"anonymous": True}, {"token": TOKEN}])
-def test_what_a_mirror_passes_on_of_browsers_is_taken_where_that_is_said(serve: Any, more: dict[str, Any]) -> None:
+def test_mirrored_requests_of_browsers_are_accepted_if_configured(serve: Any, more: dict[str, Any]) -> None:
     headers = {"origin": FOREIGN[0], "host": "model.example", "authorization": f"Bearer {TOKEN}"}
     assert serve(**more).client.post("/", content=b"[]", headers=headers).status_code == 202
 
 
 class TestConnections:
-    """More than there is room for."""
+    """More connections than the limit."""
 
     @pytest.fixture(autouse=True)
     def _few(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 4)
 
     @staticmethod
-    def _as_many_as_may_be(served: Any, opened: contextlib.ExitStack) -> list[socket.socket]:
+    def _open_all(served: Any, opened: contextlib.ExitStack) -> list[socket.socket]:
         address = ("127.0.0.1", served.listener.port)
         return [opened.enter_context(socket.create_connection(address, timeout=10)) for _ in range(4)]
 
-    def test_idle_ones_make_room_the_longest_idle_first(self, serve: Any) -> None:
+    def test_idle_connections_are_closed_the_longest_idle_first(self, serve: Any) -> None:
         served = serve()
         with contextlib.ExitStack() as opened:
-            idle = self._as_many_as_may_be(served, opened)
+            idle = self._open_all(served, opened)
             for connection in (idle[1], idle[0], idle[2], idle[3]):
                 connection.sendall(HEAD + b"[]")
                 assert connection.recv(1_000).startswith(b"HTTP/1.1 202 ")
@@ -256,14 +256,14 @@ class TestConnections:
             idle[0].sendall(HEAD + b"[]")
             assert idle[0].recv(1_000).startswith(b"HTTP/1.1 202 ")
 
-    def test_one_that_is_being_answered_is_never_given_up(self, serve: Any) -> None:
+    def test_a_connection_with_a_request_is_never_closed(self, serve: Any) -> None:
         served = serve()
         with contextlib.ExitStack() as opened:
-            busy = self._as_many_as_may_be(served, opened)
+            busy = self._open_all(served, opened)
             for connection in busy:
                 connection.sendall(HEAD + b"[")
-            asked = time.monotonic()
-            while served.queue.depth().bytes < 4 and time.monotonic() - asked < 10:
+            started = time.monotonic()
+            while served.queue.depth().bytes < 4 and time.monotonic() - started < 10:
                 threading.Event().wait(0.01)
             with pytest.raises(httpx.TransportError):
                 served.client.post("/", content=b"[]")
@@ -273,7 +273,7 @@ class TestConnections:
 
 
 class TestHeads:
-    """Of requests that do not come to their end."""
+    """Time limits on the heads of requests."""
 
     @pytest.fixture(autouse=True)
     def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,14 +282,14 @@ class TestHeads:
     @pytest.mark.parametrize(
         ("sent", "answers"), [(b"\r\n", 0), (b"P", 0), (HEAD[:-2], 0), (HEAD + b"[]" + HEAD[:-2], 1)]
     )
-    def test_are_given_up(self, serve: Any, sent: bytes, answers: int) -> None:
+    def test_incomplete_heads_time_out(self, serve: Any, sent: bytes, answers: int) -> None:
         assert serve().raw(sent).count(b"HTTP/1.1 202 ") == answers
 
-    def test_are_given_up_when_nothing_comes_at_all(self, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_connection_without_any_bytes_times_out(self, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(http, "KEEP_ALIVE_S", 1)
         assert serve().raw() == b""
 
-    def test_do_not_get_more_time_by_coming_byte_by_byte(self, serve: Any) -> None:
+    def test_heads_get_no_more_time_if_they_arrive_byte_by_byte(self, serve: Any) -> None:
         with socket.create_connection(("127.0.0.1", serve().listener.port)) as connection:
             connection.settimeout(0.02)
             for sent in range(500):
@@ -302,16 +302,16 @@ class TestHeads:
                 except ConnectionResetError:
                     pass
                 return
-        pytest.fail("the connection is still there")
+        pytest.fail("the connection is still open")
 
-    def test_are_given_up_in_a_body_that_nobody_waits_for(self, serve: Any) -> None:
+    def test_bodies_of_refused_requests_time_out(self, serve: Any) -> None:
         with socket.create_connection(("127.0.0.1", serve().listener.port), timeout=10) as connection:
             connection.sendall(HEAD.replace(b"/", b"/none", 1))
             assert connection.recv(4096).startswith(b"HTTP/1.1 404 ")
             connection.sendall(b"[")
             assert connection.recv(4096) == b""
 
-    def test_that_are_whole_are_followed_by_bodies_and_by_others_in_their_own_time(self, serve: Any) -> None:
+    def test_complete_heads_are_followed_by_bodies_and_other_requests_in_their_own_time(self, serve: Any) -> None:
         with socket.create_connection(("127.0.0.1", serve().listener.port)) as connection:
             for _ in range(2):
                 for piece in (HEAD, b"[]"):
@@ -323,7 +323,7 @@ class TestHeads:
                 assert connection.recv(4096).startswith(b"HTTP/1.1 202 ")
 
 
-def test_the_server_of_metrics_takes_in_what_is_posted_and_counts_it() -> None:
+def test_the_metrics_server_accepts_posts_and_counts_them() -> None:
     metrics = Metrics()
     source = HttpSource(kind="http", token=TOKEN)
     queue = IntakeQueue(10, 1 << 20)
@@ -337,11 +337,11 @@ def test_the_server_of_metrics_takes_in_what_is_posted_and_counts_it() -> None:
             assert client.post("/", content=b"[]", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 202
             assert client.post("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 404
             metrics(queue.depth())
-            told = client.get("/metrics").text
+            text = client.get("/metrics").text
     finally:
         server.stop()
     expected = {"accepted": 1, "ignored": 0, "shed": 0, "refused": 1, "unauthorized": 1, "too_large": 0}
     for outcome, count in expected.items():
-        assert f'driftwatch_intake_requests_total{{outcome="{outcome}"}} {count}.0' in told
-    assert "driftwatch_intake_queue_messages 1.0" in told
-    assert "driftwatch_intake_queue_bytes 2.0" in told
+        assert f'driftwatch_intake_requests_total{{outcome="{outcome}"}} {count}.0' in text
+    assert "driftwatch_intake_queue_messages 1.0" in text
+    assert "driftwatch_intake_queue_bytes 2.0" in text

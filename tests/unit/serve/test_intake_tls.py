@@ -1,4 +1,4 @@
-"""TLS of the intake: whom it is shown, handshakes that do not end, certificates that are renewed."""
+"""TLS of the intake: certificates, handshakes that do not finish, and renewal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def test_tls(serve: Any, tmp_path: Path) -> None:
+def test_clients_verify_the_certificate(serve: Any, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
@@ -38,7 +38,7 @@ def test_tls(serve: Any, tmp_path: Path) -> None:
 
 
 class TestHandshakes:
-    """Of connections that do not get any further."""
+    """Connections that do not get beyond the handshake."""
 
     @pytest.fixture
     def secured(self, serve: Any, tmp_path: Path) -> Any:
@@ -56,16 +56,16 @@ class TestHandshakes:
             context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="127.0.0.1").do_handshake()
         return out.read()
 
-    def test_are_given_up(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_time_out(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(handshakes, "HANDSHAKE_S", 0.3)
         hello = self.hello(ssl.create_default_context())
         for sent in (b"", hello[:20], hello, b"GET / HTTP/1.1\r\n\r\n"):
-            asked = time.monotonic()
+            started = time.monotonic()
             secured.raw(sent)
-            assert time.monotonic() - asked < 5
+            assert time.monotonic() - started < 5
         assert secured.client.post("/", content=b"[]").status_code == 202
 
-    def test_make_room_the_oldest_first(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_oldest_is_closed_if_there_are_too_many(self, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(handshakes, "MOST_HANDSHAKES", 3)
         address = ("127.0.0.1", secured.listener.port)
         with contextlib.ExitStack() as opened:
@@ -90,7 +90,7 @@ class TestHandshakes:
 
 
 def test_a_certificate_is_renewed_without_a_restart(serve: Any, tmp_path: Path) -> None:
-    """As cert-manager and Kubernetes do it, by a link, and as people do it, one file after the other."""
+    """Renewed by swapping a link, as cert-manager and Kubernetes do, and by replacing one file after the other."""
     before, after = trustme.CA(), trustme.CA()
     for folder, authority in (("before", before), ("after", after)):
         (tmp_path / folder).mkdir()
@@ -121,7 +121,7 @@ def test_a_certificate_is_renewed_without_a_restart(serve: Any, tmp_path: Path) 
     assert is_shown(before)
 
 
-def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_unusable_certificate_is_reported(tmp_path: Path) -> None:
     tls = TlsConfig(certfile=tmp_path / "none.pem", keyfile=tmp_path / "none.pem")
     with pytest.raises(ConfigError, match=r"source\.tls\.certfile: .*none\.pem cannot be read"):
         Listener("127.0.0.1", 0, lambda *_: None, name="source", tls=tls).start()  # type: ignore[arg-type,return-value]

@@ -1,4 +1,4 @@
-"""Metrics where streams are many, and come and go."""
+"""Metrics of many streams, which come and go."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from driftwatch.stream.events import (
 STREAMS = tuple(f"s{i}" for i in range(150))
 
 
-def told_of(metrics: Metrics, stream: str) -> set[str]:
-    """Names of the metrics that tell of a stream."""
+def metrics_of(metrics: Metrics, stream: str) -> set[str]:
+    """Names of the metrics that have a series of a stream."""
     lines = metrics.render()[0].decode().splitlines()
     return {line.partition("{")[0] for line in lines if f'stream="{stream}"' in line}
 
@@ -41,7 +41,7 @@ def window(stream: str, size: int) -> WindowTested:
     return WindowTested(stream, size, {"kl": 1.0, "mmd": 2.0}, {"kl": 0.1, "mmd": 0.2}, parts, 1.0, 1, False, parts)
 
 
-def test_streams_that_are_held_one_after_another_cost_their_own_series_alone() -> None:
+def test_a_stream_that_is_taken_over_costs_time_for_its_own_series_only() -> None:
     metrics = Metrics(streams=STREAMS)
     held = [frozenset(STREAMS[:n]) for n in range(len(STREAMS) + 1)]
     started = time.thread_time()
@@ -53,31 +53,31 @@ def test_streams_that_are_held_one_after_another_cost_their_own_series_alone() -
     for holding in reversed(held):
         metrics(StreamsHeld(holding))
     metrics(StreamsConfigured(()))
-    assert time.thread_time() - started < 2, "to look at all series of all streams each time takes 100 times as long"
-    assert not any(name.startswith("driftwatch_window_") for name in told_of(metrics, STREAMS[0]))
+    assert time.thread_time() - started < 2, "visiting all series of all streams each time takes 100 times as long"
+    assert not any(name.startswith("driftwatch_window_") for name in metrics_of(metrics, STREAMS[0]))
 
 
-def test_a_stream_that_is_held_again_is_told_again() -> None:
+def test_a_stream_that_is_given_back_is_reported_again() -> None:
     metrics = Metrics(streams=["a", "b"])
     for stream in ("a", "b"):
         for event in (window(stream, 50), BetsMade(stream, 1.0), StreamState(stream, False, 1e-6)):
             metrics(event)
-    every = told_of(metrics, "b")
+    all_names = metrics_of(metrics, "b")
     metrics(StreamsHeld(frozenset({"b"})))
-    assert told_of(metrics, "b") == every
-    assert told_of(metrics, "a").isdisjoint({"driftwatch_drift", "driftwatch_window_p_value"})
+    assert metrics_of(metrics, "b") == all_names
+    assert metrics_of(metrics, "a").isdisjoint({"driftwatch_drift", "driftwatch_window_p_value"})
     metrics(window("a", 50))
-    assert "driftwatch_window_p_value" in told_of(metrics, "a")
-    assert "driftwatch_drift" not in told_of(metrics, "a")
+    assert "driftwatch_window_p_value" in metrics_of(metrics, "a")
+    assert "driftwatch_drift" not in metrics_of(metrics, "a")
 
 
-def test_a_reference_with_other_blocks_leaves_nothing_of_the_one_before() -> None:
+def test_a_reference_with_other_blocks_leaves_no_series_of_the_previous_one() -> None:
     metrics = Metrics(streams=["a"])
     metrics(window("a", 50))
     metrics(replace(window("a", 50), blocks={"whole": {"scale": 7.0}}))
     metrics(window("a", 500))
-    told = metrics.render()[0].decode().splitlines()
-    blocks = [line for line in told if line.startswith("driftwatch_window_block_nats{") and 'window="50"' in line]
+    lines = metrics.render()[0].decode().splitlines()
+    blocks = [line for line in lines if line.startswith("driftwatch_window_block_nats{") and 'window="50"' in line]
     assert blocks == ['driftwatch_window_block_nats{block="whole",part="scale",stream="a",window="50"} 7.0']
 
 
@@ -90,9 +90,9 @@ def test_metrics_of_windows_are_found_by_name() -> None:
     assert [sample.value for family in some.collect() for sample in family.samples] == [1.0]
 
 
-def test_what_is_measured_of_a_stream_that_is_not_configured_is_not_told_at_all() -> None:
+def test_measurements_of_an_unconfigured_stream_are_not_reported() -> None:
     metrics = Metrics(streams=["a"], sizes=[50])
-    counted = told_of(metrics, UNKNOWN)
+    before = metrics_of(metrics, UNKNOWN)
     for event in (
         StreamQuiet("gone", 1_500),
         StreamPaced("gone", 0.5),
@@ -105,15 +105,15 @@ def test_what_is_measured_of_a_stream_that_is_not_configured_is_not_told_at_all(
         SamplesScored("gone", np.ones(3), 1_500),
     ):
         metrics(event)
-    assert told_of(metrics, UNKNOWN) - counted == {
+    assert metrics_of(metrics, UNKNOWN) - before == {
         "driftwatch_samples_total",
         *(f"driftwatch_sample_score_{kind}" for kind in ("bucket", "count", "sum")),
     }
 
 
-def test_nothing_is_told_of_a_stream_that_is_configured_no_more() -> None:
+def test_nothing_is_reported_of_a_stream_that_was_removed() -> None:
     metrics = Metrics(streams=["a", "b"], severities=["warning"], sizes=[50])
-    before = told_of(metrics, UNKNOWN)
+    before = metrics_of(metrics, UNKNOWN)
     metrics(ReferenceInUse("a", "r", "v"))
     for event in (
         BatchSeen("a", "ok", 3),
@@ -130,10 +130,10 @@ def test_nothing_is_told_of_a_stream_that_is_configured_no_more() -> None:
         ReferenceAwaited("a", "v", True),
     ):
         metrics(event)
-    assert len(told_of(metrics, "a")) > 20
+    assert len(metrics_of(metrics, "a")) > 20
     metrics(StreamsConfigured(("b",)))
-    assert told_of(metrics, "a") == set()
-    assert told_of(metrics, UNKNOWN) == before
+    assert metrics_of(metrics, "a") == set()
+    assert metrics_of(metrics, UNKNOWN) == before
     metrics(StreamsConfigured(("a", "b")))
     lines = metrics.render()[0].decode().splitlines()
     assert 'driftwatch_samples_total{stream="a"} 0.0' in lines

@@ -1,4 +1,4 @@
-"""What the daemon says of itself over HTTP: metrics as Prometheus reads them, health, and the status page."""
+"""The daemon's HTTP interface: metrics as Prometheus reads them, health, and the status page."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ EVENTS: tuple[Event, ...] = (
     SinkDelivered("webhook"),
     SinkFailed("webhook", "no answer"),
 )
-NAMES = (
+SERIES = (
     'driftwatch_samples_total{stream="a"} 2.0',
     'driftwatch_batches_total{outcome="ok",stream="a"} 1.0',
     'driftwatch_sample_score_bucket{le="1.0",stream="a"} 1.0',
@@ -126,7 +126,7 @@ class Served:
         self.health.expect(["a"])
         self.server = HttpServer("127.0.0.1", 0, self.metrics, self.health, self.status)
 
-    def tell(self, *events: Event) -> None:
+    def observe(self, *events: Event) -> None:
         for event in events:
             for observer in (self.metrics, self.health, self.status):
                 observer(event)
@@ -143,92 +143,92 @@ def served() -> Iterator[Served]:
     made.server.stop()
 
 
-def test_every_metric_of_the_design_is_there(served: Served) -> None:
-    served.tell(*EVENTS)
-    told = served.get("/metrics").text
-    assert [name for name in NAMES if name not in told] == []
-    assert list(families(told))
+def test_every_metric_of_the_design_is_exported(served: Served) -> None:
+    served.observe(*EVENTS)
+    text = served.get("/metrics").text
+    assert [name for name in SERIES if name not in text] == []
+    assert list(families(text))
 
 
-def test_openmetrics_is_spoken_to_who_asks_for_it(served: Served) -> None:
-    served.tell(*EVENTS)
+def test_openmetrics_is_served_on_request(served: Served) -> None:
+    served.observe(*EVENTS)
     response = served.get("/metrics", accept="application/openmetrics-text; version=1.0.0")
     assert response.headers["content-type"].startswith("application/openmetrics-text")
     assert list(open_families(response.text))
 
 
-def test_streams_that_nobody_configured_share_one_label(served: Served) -> None:
-    served.tell(ReferenceInUse("a", "r", "v"), *(DeadLettered(f"stream {i}", "schema") for i in range(50)))
+def test_unconfigured_streams_share_one_label(served: Served) -> None:
+    served.observe(ReferenceInUse("a", "r", "v"), *(DeadLettered(f"stream {i}", "schema") for i in range(50)))
     assert 'driftwatch_dead_letters_total{reason="schema",stream="unknown"} 50.0' in served.get("/metrics").text
 
 
-def test_a_new_reference_takes_the_place_of_the_old_one(served: Served) -> None:
-    served.tell(ReferenceInUse("a", "r", "v"), ReferenceInUse("a", "r", "w"))
-    told = served.get("/metrics").text
-    assert 'version="w"' in told
-    assert 'version="v"' not in told
+def test_a_new_reference_replaces_the_old_one(served: Served) -> None:
+    served.observe(ReferenceInUse("a", "r", "v"), ReferenceInUse("a", "r", "w"))
+    text = served.get("/metrics").text
+    assert 'version="w"' in text
+    assert 'version="v"' not in text
 
 
-def test_what_came_of_a_reload_is_counted_and_a_refusal_remarked_on_until_it_is_mended(served: Served) -> None:
+def test_reloads_are_counted_and_a_refusal_is_a_remark_until_the_next_success(served: Served) -> None:
     refused = Reloaded("reference", "refused", "a", "bundles/now: is damaged")
     awaited = ReferenceAwaited("a", "w", waiting=True)
-    served.tell(ReferenceInUse("a", "r", "v"), refused, Reloaded("configuration", "unchanged"), awaited)
-    told = served.get("/metrics").text
-    assert 'driftwatch_reloads_total{outcome="refused",what="reference"} 1.0' in told
-    assert 'driftwatch_reference_awaited{stream="a"} 1.0' in told
+    served.observe(ReferenceInUse("a", "r", "v"), refused, Reloaded("configuration", "unchanged"), awaited)
+    text = served.get("/metrics").text
+    assert 'driftwatch_reloads_total{outcome="refused",what="reference"} 1.0' in text
+    assert 'driftwatch_reference_awaited{stream="a"} 1.0' in text
     assert "stream a: another reference was refused: bundles/now: is damaged" in served.get("/readyz").text
-    served.tell(Reloaded("reference", "taken_up", "a"))
+    served.observe(Reloaded("reference", "taken_up", "a"))
     assert "refused" not in served.get("/readyz").text
 
 
-def test_a_stream_that_is_watched_no_more_is_no_longer_told(served: Served) -> None:
-    served.tell(*EVENTS, ReferenceInUse("b", "r", "v"), StreamsConfigured(("b",)))
-    told = served.get("/metrics").text
+def test_a_stream_that_was_removed_is_no_longer_reported(served: Served) -> None:
+    served.observe(*EVENTS, ReferenceInUse("b", "r", "v"), StreamsConfigured(("b",)))
+    text = served.get("/metrics").text
     for name in ("driftwatch_drift{", "driftwatch_window_p_value", "driftwatch_reference_info"):
-        assert not [line for line in told.splitlines() if line.startswith(name) and 'stream="a"' in line], name
+        assert not [line for line in text.splitlines() if line.startswith(name) and 'stream="a"' in line], name
     assert [stream["name"] for stream in served.get("/api/status").json()["streams"]] == ["b"]
 
 
-def test_what_another_daemon_has_taken_over_is_no_longer_told(served: Served) -> None:
-    of_windows = ("driftwatch_window_", "driftwatch_martingale_", "driftwatch_drift{")
-    served.tell(*EVENTS, LagMeasured("in", 1, 3))
-    served.tell(StreamsHeld(frozenset({"a"})), PartitionsHeld("in", frozenset({0})))
-    told = served.get("/metrics").text
-    assert all(any(line.startswith(name) for line in told.splitlines()) for name in of_windows)
-    assert 'driftwatch_consumer_lag{partition="0",topic="in"} 7.0' in told
-    assert 'partition="1"' not in told
-    served.tell(StreamsHeld(frozenset()), PartitionsHeld("in", frozenset()))
-    told = served.get("/metrics").text
-    assert not any(line.startswith((*of_windows, "driftwatch_consumer_lag{")) for line in told.splitlines())
-    assert 'driftwatch_samples_total{stream="a"} 2.0' in told
+def test_streams_and_partitions_taken_over_by_another_daemon_are_no_longer_reported(served: Served) -> None:
+    window_metrics = ("driftwatch_window_", "driftwatch_martingale_", "driftwatch_drift{")
+    served.observe(*EVENTS, LagMeasured("in", 1, 3))
+    served.observe(StreamsHeld(frozenset({"a"})), PartitionsHeld("in", frozenset({0})))
+    text = served.get("/metrics").text
+    assert all(any(line.startswith(name) for line in text.splitlines()) for name in window_metrics)
+    assert 'driftwatch_consumer_lag{partition="0",topic="in"} 7.0' in text
+    assert 'partition="1"' not in text
+    served.observe(StreamsHeld(frozenset()), PartitionsHeld("in", frozenset()))
+    text = served.get("/metrics").text
+    assert not any(line.startswith((*window_metrics, "driftwatch_consumer_lag{")) for line in text.splitlines())
+    assert 'driftwatch_samples_total{stream="a"} 2.0' in text
 
 
-def test_what_is_counted_starts_at_zero(served: Served) -> None:
+def test_counters_start_at_zero(served: Served) -> None:
     served.metrics.expect_sinks(["webhook"])
-    served.tell(ReferenceInUse("a", "r", "v"))
-    told = served.get("/metrics").text
-    assert 'driftwatch_sink_failures_total{sink="webhook"} 0.0' in told
-    assert 'driftwatch_batches_total{outcome="dead_letter",stream="a"} 0.0' in told
-    assert 'driftwatch_batches_total{outcome="dead_letter",stream="unknown"} 0.0' in told
+    served.observe(ReferenceInUse("a", "r", "v"))
+    text = served.get("/metrics").text
+    assert 'driftwatch_sink_failures_total{sink="webhook"} 0.0' in text
+    assert 'driftwatch_batches_total{outcome="dead_letter",stream="a"} 0.0' in text
+    assert 'driftwatch_batches_total{outcome="dead_letter",stream="unknown"} 0.0' in text
 
 
-def test_a_lost_source_is_told(served: Served) -> None:
-    served.tell(Progress("source_connected", "test"), Progress("source_lost", "test", "no route"))
+def test_a_lost_source_is_reported(served: Served) -> None:
+    served.observe(Progress("source_connected", "test"), Progress("source_lost", "test", "no route"))
     assert 'driftwatch_source_connected{role="test"} 0.0' in served.get("/metrics").text
 
 
-def test_ready_when_all_is_and_not_before(served: Served) -> None:
+def test_ready_once_everything_is(served: Served) -> None:
     assert served.get("/readyz").status_code == 503
-    served.tell(ReferenceInUse("a", "r", "v"))
+    served.observe(ReferenceInUse("a", "r", "v"))
     assert "not connected" in served.get("/readyz").text
-    served.tell(Progress("source_connected", "score"), Progress("polled", "score"))
+    served.observe(Progress("source_connected", "score"), Progress("polled", "score"))
     assert served.get("/readyz").status_code == 200
-    served.tell(Progress("source_lost", "score", "no route"))
+    served.observe(Progress("source_lost", "score", "no route"))
     assert "no route" in served.get("/readyz").text
     assert served.get("/healthz").status_code == 200
 
 
-def test_a_stalled_role_is_not_ready_and_a_dead_one_not_alive() -> None:
+def test_a_stalled_role_is_not_ready_and_a_dead_one_is_not_alive() -> None:
     now = [0.0]
     health = Health(["score"], stall_after_s=60, clock=lambda: now[0])
     health.expect([])
@@ -236,15 +236,15 @@ def test_a_stalled_role_is_not_ready_and_a_dead_one_not_alive() -> None:
     health(Progress("polled", "score"))
     assert health.ready()[0]
     now[0] = 61.0
-    fine, told = health.ready()
+    fine, detail = health.ready()
     assert not fine
-    assert "stalled" in str(told)
+    assert "stalled" in str(detail)
     assert health.alive()[0]
     health.role_died("score", RuntimeError("gone"))
     assert not health.alive()[0]
 
 
-def test_the_status_page_asks_for_nothing_from_elsewhere(served: Served) -> None:
+def test_the_status_page_loads_nothing_from_elsewhere(served: Served) -> None:
     page = served.get("/")
     assert page.status_code == 200
     for file in Path(http.__file__).with_name("static").iterdir():
@@ -254,28 +254,28 @@ def test_the_status_page_asks_for_nothing_from_elsewhere(served: Served) -> None
         for each in (page, answer):
             assert each.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
             assert "unsafe" not in each.headers["content-security-policy"]
-            assert each.headers["cache-control"] == "no-cache", "a new version's page must not meet an old one's script"
+            assert each.headers["cache-control"] == "no-cache", "a new page must not be combined with an old script"
 
 
 def test_a_status_that_has_not_changed_is_not_sent_again(served: Served) -> None:
-    served.tell(*EVENTS)
+    served.observe(*EVENTS)
     first = served.get("/api/status")
     assert first.headers["content-encoding"] == "gzip"
     again = served.get("/api/status", **{"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert "date" in again.headers, "the page reckons ages by the daemon's clock"
-    served.tell(StreamState("a", False, 1e-6))
+    assert "date" in again.headers, "the page computes ages by the daemon's clock"
+    served.observe(StreamState("a", False, 1e-6))
     assert served.get("/api/status", **{"if-none-match": first.headers["etag"]}).status_code == 200
 
 
-def test_the_status_tells_what_keeps_the_daemon_from_work(served: Served) -> None:
-    served.tell(Progress("source_connected", "score"), Progress("source_lost", "score", "no route"))
+def test_the_status_says_what_keeps_the_daemon_from_working(served: Served) -> None:
+    served.observe(Progress("source_connected", "score"), Progress("source_lost", "score", "no route"))
     health = served.get("/api/status").json()["health"]
     assert health["status"] == "failing"
     assert "no route" in health["checks"]["source"]
 
 
-def test_a_host_that_is_not_of_this_machine_is_told(served: Served) -> None:
+def test_an_address_of_another_machine_is_reported(served: Served) -> None:
     other = HttpServer("192.0.2.1", 0, served.metrics, served.health, served.status)
     with pytest.raises(
         DriftwatchError, match=r"cannot listen on 192.0.2.1:0: .* \(set server.host to an address of this"
@@ -283,7 +283,7 @@ def test_a_host_that_is_not_of_this_machine_is_told(served: Served) -> None:
         other.start()
 
 
-def test_a_port_in_use_is_told(served: Served) -> None:
+def test_a_port_in_use_is_reported(served: Served) -> None:
     other = HttpServer("127.0.0.1", served.server.port, served.metrics, served.health, served.status)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", served.server.port)) == 0
@@ -291,7 +291,7 @@ def test_a_port_in_use_is_told(served: Served) -> None:
         other.start()
 
 
-def test_a_role_that_has_come_to_its_end_is_not_stalled() -> None:
+def test_a_role_that_has_finished_is_not_stalled() -> None:
     now = [0.0]
     health = Health(["replay"], 60.0, clock=lambda: now[0])
     health.expect(["a"])
@@ -304,24 +304,24 @@ def test_a_role_that_has_come_to_its_end_is_not_stalled() -> None:
     assert health.ready() == (True, {"status": "ok", "checks": dict.fromkeys(health.ready()[1]["checks"], "ok")})
 
 
-def test_what_is_gone_is_told_beside_readiness_and_is_no_reason_against_it() -> None:
+def test_lost_messages_are_a_remark_and_do_not_affect_readiness() -> None:
     health = Health(["score"], 60.0)
     health.expect([])
     health(Progress("source_connected", "score"))
     for first, count in ((50, 30), (90, 4)):
         health(MessagesGone("requests", 3, first, count, "retention"))
-    ready, told = health.ready()
+    ready, detail = health.ready()
     assert ready
-    assert told["remarks"] == ["34 offsets of requests/3 were gone before they were read"]
+    assert detail["remarks"] == ["34 offsets of requests/3 were gone before they were read"]
 
 
-def test_a_state_that_is_not_kept_is_told_beside_readiness_until_it_is() -> None:
+def test_an_unsaved_state_is_a_remark_until_it_is_saved() -> None:
     health = Health(["intake"], 60.0)
     health.expect([])
     health(Progress("source_connected", "intake"))
     health(StateKept("intake.json: the state cannot be kept: No space left on device"))
-    ready, told = health.ready()
+    ready, detail = health.ready()
     assert ready
-    assert told["remarks"] == ["intake.json: the state cannot be kept: No space left on device"]
+    assert detail["remarks"] == ["intake.json: the state cannot be kept: No space left on device"]
     health(StateKept())
     assert "remarks" not in health.ready()[1]

@@ -1,4 +1,4 @@
-"""What the status page is told: bounded, of all that happens, and nothing of what is for others to tell."""
+"""The status page's data: bounded, complete, and only what this daemon is responsible for."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def window(p_value: float = 1e-9, end_ms: int = 2_000, size: int = 50) -> Window
     )
 
 
-def told(*events: Event, stream: str | None = None, watched: Watched = WATCHED) -> dict[str, Any]:
+def status_of(*events: Event, stream: str | None = None, watched: Watched = WATCHED) -> dict[str, Any]:
     status = Status(watched)
     for event in events:
         status(event)
@@ -78,9 +78,9 @@ def told(*events: Event, stream: str | None = None, watched: Watched = WATCHED) 
     return found
 
 
-def test_what_happened_is_told() -> None:
+def test_the_status_shows_what_happened() -> None:
     scores = np.linspace(1, 10, 200)
-    page = told(
+    page = status_of(
         ReferenceInUse("a", "r", "v", scores),
         Calibrated("a", 1e6, (2e5, 5e6), satisfiable=False),
         SamplesScored("a", np.array([2.0, 30.0]), 1_500),
@@ -110,27 +110,27 @@ def test_what_happened_is_told() -> None:
     assert alert["heat_map"]["values"] == [[0.5, 0.0, -0.1], [0.0, 0.0, 0.0]]
 
 
-def test_a_silent_stream_is_not_green_and_one_too_quiet_says_for_what() -> None:
+def test_a_silent_stream_is_not_green_and_a_slow_one_has_a_remark() -> None:
     silent = QuietAlert("q", "a", "firing", "warning", 1_500, 9_000, 5_000, "in", 0, 3)
     events = (StreamState("a", False, 1e-6), StreamQuiet("a", 1_500), AlertRaised(silent), AlertRaised(ALERT))
-    page = told(*events)
+    page = status_of(*events)
     assert (page["streams"][0]["state"], page["streams"][0]["quiet_since_ms"]) == ("quiet", 1_500)
     assert [(each["kind"], each["stream"]) for each in page["alerts"]] == [("quiet", "a"), ("drift", "a")]
-    assert told(*events, StreamState("a", True, 1e-6))["streams"][0]["state"] == "drift"
-    assert told(*events, StreamQuiet("a", None))["streams"][0]["state"] == "ok"
-    assert told(*events, StreamsHeld(frozenset()))["streams"][0]["state"] == "elsewhere"
+    assert status_of(*events, StreamState("a", True, 1e-6))["streams"][0]["state"] == "drift"
+    assert status_of(*events, StreamQuiet("a", None))["streams"][0]["state"] == "ok"
+    assert status_of(*events, StreamsHeld(frozenset()))["streams"][0]["state"] == "elsewhere"
     paced = (Calibrated("a", 1e6, (2e5, 5e6), satisfiable=True), StreamPaced("a", 20 / 86_400))
-    late, rare = told(*paced)["streams"][0]["remarks"]
+    late, rare = status_of(*paced)["streams"][0]["remarks"]
     assert late == "at 20 samples a day a window of 50 is full after 2.5 days: drift is reported as late"
     assert "one in 137 years" in rare
-    assert told(*paced, StreamPaced("a", 10.0))["streams"][0]["remarks"] == []
+    assert status_of(*paced, StreamPaced("a", 10.0))["streams"][0]["remarks"] == []
 
 
-def test_an_alarm_that_waits_for_windows_to_look_usual_says_so() -> None:
+def test_an_alarm_that_waits_for_usual_windows_says_so() -> None:
     fires, settled = StreamState("a", True, 1e-6, "warning", 2_000), replace(window(p_value=0.05), drift=False)
 
     def remarks(*events: Event) -> list[str]:
-        found: list[str] = told(fires, *events)["streams"][0]["remarks"]
+        found: list[str] = status_of(fires, *events)["streams"][0]["remarks"]
         return found
 
     (remark,) = remarks(settled)
@@ -141,60 +141,60 @@ def test_an_alarm_that_waits_for_windows_to_look_usual_says_so() -> None:
     assert remarks(settled, StreamState("a", False, 1e-6)) == []
 
 
-def test_the_stream_that_drifts_comes_first_to_who_asks_for_none() -> None:
+def test_a_drifting_stream_is_shown_first_unless_another_is_requested() -> None:
     events = (StreamState("a", False, 1e-6), StreamState("b", True, 1e-6, "info", 1))
-    assert told()["detail"]["stream"] == "a"
-    assert told(*events)["detail"]["stream"] == "b"
-    assert told(*events, stream="a")["detail"]["stream"] == "a"
-    assert told(*events, stream="neither")["detail"] is None
-    assert told(watched=Watched())["detail"] is None
+    assert status_of()["detail"]["stream"] == "a"
+    assert status_of(*events)["detail"]["stream"] == "b"
+    assert status_of(*events, stream="a")["detail"]["stream"] == "a"
+    assert status_of(*events, stream="neither")["detail"] is None
+    assert status_of(watched=Watched())["detail"] is None
 
 
-def test_each_window_knows_whether_it_found_the_alarm_on() -> None:
+def test_each_window_records_whether_the_alarm_was_on() -> None:
     on, off = StreamState("a", True, 1e-6, "info", 1_000), StreamState("a", False, 1e-6)
-    page = told(window(), on, window(), window(), off, window())
+    page = status_of(window(), on, window(), window(), off, window())
     assert page["detail"]["windows"]["50"]["alarm"] == [0, 1, 1, 0]
 
 
-def test_an_alarm_that_ended_leaves_its_period_and_one_alert_is_told_once() -> None:
-    page = told(
+def test_a_past_alarm_leaves_its_period_and_a_recalled_alert_is_listed_once() -> None:
+    page = status_of(
         AlertRecalled(ALERT), AlertRecalled(RESOLVED), AlertRecalled(RESOLVED), StreamState("a", False, 1e-6), window()
     )
     assert page["detail"]["periods"] == [{"start_ms": 2_000, "end_ms": 9_000}]
     assert [alert["state"] for alert in page["alerts"]] == ["resolved", "firing"]
 
 
-def test_what_another_daemon_tests_now_is_not_told_here() -> None:
+def test_a_stream_that_another_daemon_tests_is_not_reported_here() -> None:
     seen = (window(), StreamState("a", True, 1e-6, "info", 1_000), AlertRaised(ALERT), StreamsHeld(frozenset()))
-    page = told(*seen)
+    page = status_of(*seen)
     first, never = page["streams"]
     assert (first["state"], first["firing"], first["windows"]) == ("elsewhere", None, {})
     assert never["state"] == "waiting"
     assert page["detail"]["periods"] == []
     assert page["detail"]["moved"] is None
-    assert told(*seen, StreamState("a", False, 1e-6))["streams"][0]["state"] == "ok"
+    assert status_of(*seen, StreamState("a", False, 1e-6))["streams"][0]["state"] == "ok"
 
 
-def test_the_newest_sample_is_known_where_it_is_only_tested() -> None:
-    assert told(window())["streams"][0]["last_sample_ms"] == 2_000
-    assert told(window(), SamplesScored("a", np.ones(1), 3_000))["streams"][0]["last_sample_ms"] == 3_000
+def test_the_newest_sample_is_known_to_a_daemon_that_only_tests() -> None:
+    assert status_of(window())["streams"][0]["last_sample_ms"] == 2_000
+    assert status_of(window(), SamplesScored("a", np.ones(1), 3_000))["streams"][0]["last_sample_ms"] == 3_000
 
 
-def test_streams_that_nobody_configured_are_dropped() -> None:
-    page = told(SamplesScored("x", np.ones(3), 1), StreamState("x", True, 1e-6))
+def test_unconfigured_streams_are_dropped() -> None:
+    page = status_of(SamplesScored("x", np.ones(3), 1), StreamState("x", True, 1e-6))
     assert [stream["name"] for stream in page["streams"]] == ["a", "b"]
 
 
-def test_what_waits_is_told_of_the_partitions_that_are_held() -> None:
+def test_lag_is_reported_of_the_partitions_held() -> None:
     lags = (LagMeasured("in", 0, 3), LagMeasured("in", 1, 4))
-    assert told(*lags)["lag"] == {"in": 7}
-    assert told(*lags, PartitionsHeld("in", frozenset({1})))["lag"] == {"in": 4}
-    assert told(*lags, PartitionsHeld("in", frozenset()))["lag"] == {}
-    assert told(IntakeQueued(5, 100))["queued"] == 5
+    assert status_of(*lags)["lag"] == {"in": 7}
+    assert status_of(*lags, PartitionsHeld("in", frozenset({1})))["lag"] == {"in": 4}
+    assert status_of(*lags, PartitionsHeld("in", frozenset()))["lag"] == {}
+    assert status_of(IntakeQueued(5, 100))["queued"] == 5
 
 
 def test_memory_is_bounded() -> None:
-    page = told(
+    page = status_of(
         ReferenceInUse("a", "r", "v", np.ones(10)),
         *(window(end_ms=i) for i in range(HISTORY + 5)),
         *(AlertRaised(replace(RESOLVED, id=str(i))) for i in range(ALERTS + 5)),
@@ -205,15 +205,15 @@ def test_memory_is_bounded() -> None:
     assert page["detail"]["scores"]["samples"] == RECENT
 
 
-def test_what_is_no_number_is_none() -> None:
-    page = told(window(float("nan")), BetsMade("a", 1.0))
+def test_nan_and_missing_values_are_null() -> None:
+    page = status_of(window(float("nan")), BetsMade("a", 1.0))
     assert page["detail"]["windows"]["50"]["p_value"] == [None]
     assert page["detail"]["bets"]["limit"] is None
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-5, 5), max_size=30), st.integers(1, 8))
-def test_a_ring_is_the_end_of_all_that_came(values: list[float], room: int) -> None:
+def test_a_ring_holds_the_last_values(values: list[float], room: int) -> None:
     ring = Ring(("value",), room)
     for value in values:
         ring.add(value)
@@ -224,7 +224,7 @@ def test_a_ring_is_the_end_of_all_that_came(values: list[float], room: int) -> N
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1)), min_size=1))
-def test_spans_keep_the_lowest_value_of_each(values: list[tuple[int, float]]) -> None:
+def test_spans_keep_their_lowest_value(values: list[tuple[int, float]]) -> None:
     spans = Spans(10, room=10)
     for value in values:
         spans.add(*value)
@@ -235,7 +235,7 @@ def test_spans_keep_the_lowest_value_of_each(values: list[tuple[int, float]]) ->
     }
 
 
-def test_spans_forget_the_oldest() -> None:
+def test_spans_drop_the_oldest() -> None:
     spans = Spans(10, room=2)
     for ms in (5, 15, 25, 1):
         spans.add(ms, 0.5)
@@ -244,30 +244,30 @@ def test_spans_forget_the_oldest() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 9)), max_size=40))
-def test_a_rate_counts_what_came_in_whole_spans(steps: list[tuple[float, int]]) -> None:
+def test_a_rate_counts_complete_spans(steps: list[tuple[float, int]]) -> None:
     now = [100.0]
     rate = Rate(5.0, 4, clock=lambda: now[0])
-    came: dict[int, int] = {}
+    arrived: dict[int, int] = {}
     for seconds, count in steps:
         now[0] += seconds
         rate.add(count)
         span = int(now[0] // 5)
-        came[span] = came.get(span, 0) + count
+        arrived[span] = arrived.get(span, 0) + count
     last = int(now[0] // 5)
-    expected = [came.get(span, 0) for span in range(max(20, last - 3), last)]
+    expected = [arrived.get(span, 0) for span in range(max(20, last - 3), last)]
     assert rate.counts() == expected
     assert rate.per_second(2) == pytest.approx(sum(expected[-2:]) / (5 * len(expected[-2:]) or 1))
 
 
 @settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 700))
-def test_two_histograms_lie_over_the_same_bins(held_out: int, came: int) -> None:
+def test_two_histograms_have_the_same_bins(held_out: int, arrived: int) -> None:
     rng = np.random.default_rng(held_out)
     comparison = Comparison(rng.gamma(3, 2, held_out))
-    comparison.add(rng.gamma(9, 2, came))
+    comparison.add(rng.gamma(9, 2, arrived))
     found = comparison.to_json()
     assert found is not None
     assert len(found["edges"]) == BINS + 1
     assert sum(found["reference"]) == pytest.approx(1)
     assert sum(found["recent"]) == pytest.approx(1)
-    assert found["samples"] == min(came, RECENT)
+    assert found["samples"] == min(arrived, RECENT)

@@ -1,4 +1,4 @@
-"""Nulls between simulated sizes are as good as simulated ones."""
+"""Nulls interpolated between simulated sizes are as good as simulated ones."""
 
 from __future__ import annotations
 

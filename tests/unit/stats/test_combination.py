@@ -1,4 +1,4 @@
-"""The combination keeps the order that its parts agree on, and lets one coordinate speak for all."""
+"""The combination preserves the order on which its parts agree, and a single coordinate can be decisive."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_more_drift_in_any_part_is_more_drift() -> None:
             assert combination(moved) > base
 
 
-def test_one_part_far_off_outweighs_all_parts_a_little_off() -> None:
+def test_one_extreme_part_outweighs_small_drifts_in_all() -> None:
     combination = fit_combination(null(), ALONE)
     alone, together = np.array([[0.0, 0.0, 14.0]]), np.array([[1.0, 1.0, 1.0]])
     assert combination(alone) > combination(together)
 
 
-def test_statistics_that_count_as_one_cost_the_others_less() -> None:
+def test_grouping_statistics_into_one_coordinate_helps_the_others() -> None:
     rng = np.random.default_rng(1)
     drawn, plain, moved = (rng.standard_normal((n, 5)) for n in (20_000, 10_000, 10_000))
     moved[:, 0] += 1.2
@@ -49,20 +49,20 @@ def test_statistics_that_count_as_one_cost_the_others_less() -> None:
     assert found[0] + 0.02 < found[1] < found[2] - 0.01
 
 
-def test_a_sum_is_held_against_its_own_null_whatever_its_statistics_share() -> None:
+def test_a_sum_of_correlated_statistics_has_a_uniform_p_value() -> None:
     combination = fit_combination(null(), (Coordinate((0, 1)),))
     surprise = combination(null())
     assert kstest(np.exp(-surprise), "uniform").statistic < 0.01
 
 
-def test_what_never_varies_says_nothing() -> None:
+def test_a_constant_statistic_is_ignored() -> None:
     drawn = np.column_stack([null(), np.full(20_000, 7.0)])
     without = fit_combination(drawn[:, :3], TOGETHER)
     coordinates = (Coordinate((0, 1, 3)), Coordinate((2,)), Coordinate((3,), 5.0))
     np.testing.assert_array_equal(fit_combination(drawn, coordinates)(drawn[:100]), without(drawn[:100, :3]))
 
 
-def test_one_window_is_told_the_same_as_among_many() -> None:
+def test_a_window_has_the_same_surprise_alone_and_among_many() -> None:
     drawn = null()
     combination = fit_combination(drawn, (Coordinate((0, 2), 2.0), Coordinate((1,))))
     alone = np.concatenate([combination(row[None]) for row in drawn[:200]])

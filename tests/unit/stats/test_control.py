@@ -1,4 +1,4 @@
-"""Thresholds keep a budget on p-values that are known to be right, and their interval covers the truth."""
+"""Thresholds keep the budget for p-values known to be valid, and their interval covers the truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driftwatch.stats.control import control_for
 from driftwatch.stats.rates import StreamRates, StretchRates
 
 
-def test_a_budget_beyond_the_simulation_says_by_how_much() -> None:
+def test_a_budget_beyond_the_simulation_reports_how_far_it_is_extrapolated() -> None:
     p = np.random.default_rng(0).uniform(size=(1, 20_000))
     control = control_for(p, step=1, budget=1e6, resolve_after=1)
     assert control.extrapolated == pytest.approx(1e6 / (20_000 / 40))
@@ -41,8 +41,8 @@ def test_the_interval_covers_the_true_rate(budget: float, streams: int) -> None:
 
 
 @pytest.mark.parametrize("budget", [500.0, 5_000.0])
-def test_the_interval_covers_the_rate_where_a_bank_comes_again_and_again(budget: float) -> None:
-    """Streams from halves of a bank of 5,000, eight times each: they hold eight times the same alarms."""
+def test_the_interval_covers_the_rate_if_a_bank_is_reused_many_times(budget: float) -> None:
+    """Streams from halves of a bank of 5,000, each repeated eight times, so that every alarm occurs eight times."""
     covered = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def test_the_interval_covers_the_rate_where_a_bank_comes_again_and_again(budget:
 
 
 def test_streams_that_differ_widen_the_interval() -> None:
-    """Rates that vary by a factor of 1.5 either way from one bank to another do so at other thresholds too."""
+    """If rates vary by a factor of 1.5 between banks, they do so at other thresholds too."""
     rng = np.random.default_rng(3)
     alike = rng.uniform(size=(16, 5_000))
     varying = alike / np.exp(math.log(1.5) * rng.standard_normal((16, 1)))
@@ -64,7 +64,7 @@ def test_streams_that_differ_widen_the_interval() -> None:
     assert widths[1] > math.log(1.5) * 1.5
 
 
-def test_alarms_of_large_windows_count_beside_the_others() -> None:
+def test_alarms_of_large_windows_count_towards_the_budget() -> None:
     rng = np.random.default_rng(4)
     streams, stretches = rng.uniform(size=(16, 5_000)), rng.uniform(size=(4_000, 20))
     alone, beside = (control_for(streams, 10, 20_000.0, 0, also) for also in (None, stretches))
@@ -77,24 +77,24 @@ def test_alarms_of_large_windows_count_beside_the_others() -> None:
 
 @pytest.mark.parametrize("common", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("budget", [2_000.0, 200_000.0])
-def test_the_interval_covers_the_rates_of_truths_that_differ(common: float, budget: float) -> None:
-    """Of normal quantities that share so much of their variance with all others of their truth."""
+def test_the_interval_covers_the_rates_if_references_differ(common: float, budget: float) -> None:
+    """The p-values of normal variables that share a part of their variance with all others of the same reference."""
     rng = np.random.default_rng(5)
-    of_truth = rng.standard_normal(2_000).repeat(2)[:, None]
-    values = math.sqrt(common) * of_truth + math.sqrt(1 - common) * rng.standard_normal((4_000, 20))
+    reference_effects = rng.standard_normal(2_000).repeat(2)[:, None]
+    values = math.sqrt(common) * reference_effects + math.sqrt(1 - common) * rng.standard_normal((4_000, 20))
     control = control_for(np.empty((0, 0)), 1, budget, 0, ndtr(values))
     limit = ndtri(control.threshold)
     truths = rng.standard_normal(20_000)
     rates = ndtr((limit - math.sqrt(common) * truths) / math.sqrt(1 - common))
     low, high = control.interval
-    seldom = 0.0 if high >= 1e4 * budget else 1 / high  # what is told of alarms as good as never
-    assert np.mean((rates <= 1 / low) & (rates >= seldom)) > 0.9
+    lowest_rate = 0.0 if high >= 1e4 * budget else 1 / high  # such an upper limit stands for practically never
+    assert np.mean((rates <= 1 / low) & (rates >= lowest_rate)) > 0.9
     if common == 0.0:
         assert high / low < 50.0
 
 
-def test_stretches_count_alarms_that_begin_in_them() -> None:
-    """Of streams in which alarms last, as often as long streams do: not those that began before a stretch."""
+def test_stretches_count_only_alarms_that_begin_in_them() -> None:
+    """Alarms that last are counted as often in stretches as in long streams, without those that began earlier."""
     rng = np.random.default_rng(6)
     noise = rng.standard_normal((400, 1_040))
     smooth = np.stack([np.convolve(row, np.ones(40) / math.sqrt(40), "valid") for row in noise])

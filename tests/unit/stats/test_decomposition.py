@@ -1,4 +1,4 @@
-"""The decomposition against closed forms and against the Kullback-Leibler divergence itself."""
+"""The decomposition, compared with closed forms and with the Kullback-Leibler divergence itself."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_parts_add_up_to_the_divergence_of_the_fitted_gaussian(length: int, seed
     assert decompose(window[None], layout).total[0] == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-def test_each_part_sees_its_own_change_only() -> None:
+def test_each_part_responds_to_its_own_change_only() -> None:
     rng = np.random.default_rng(0)
     layout = layout_of(2)
     base = rng.standard_normal((200_000, 1, 2))
@@ -65,14 +65,14 @@ def test_each_part_sees_its_own_change_only() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(0, 30), max_size=5), seed=st.integers(0, 1000))
-def test_summaries_of_any_cut_merge_to_the_whole(cuts: list[int], seed: int) -> None:
+def test_summaries_of_any_pieces_merge_to_the_whole(cuts: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     layout = layout_of(3, vectors=2)
-    every = summaries(rng.standard_normal((30, 2, 3)), layout)
+    summaries_of_all = summaries(rng.standard_normal((30, 2, 3)), layout)
     edges = [0, *sorted(cuts), 30]
-    pieces = [merge(every[a:b]) for a, b in itertools.pairwise(edges) if b > a]
+    pieces = [merge(summaries_of_all[a:b]) for a, b in itertools.pairwise(edges) if b > a]
     rng.shuffle(pieces)
-    np.testing.assert_allclose(merge(pieces), merge(every), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(merge(pieces), merge(summaries_of_all), rtol=1e-12, atol=1e-12)
 
 
 def test_degenerate_windows_stay_finite() -> None:
@@ -85,7 +85,7 @@ def test_degenerate_windows_stay_finite() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(length=st.integers(1, 48), vectors=st.integers(1, 80), scale=st.floats(1e-3, 1e4), seed=st.integers(0, 100))
-def test_elimination_finds_the_determinant_of_shrunk_covariances(
+def test_elimination_gives_the_determinant_of_shrunk_covariances(
     length: int, vectors: int, scale: float, seed: int
 ) -> None:
     u = scale * np.random.default_rng(seed).standard_normal((5, vectors, length))
@@ -98,8 +98,8 @@ def test_elimination_finds_the_determinant_of_shrunk_covariances(
 
 
 @pytest.mark.parametrize("vectors", [1, 3])
-def test_single_samples_have_the_divergence_that_they_have_beside_others(vectors: int) -> None:
+def test_single_samples_have_the_same_divergence_alone_and_with_windows(vectors: int) -> None:
     layout = layout_of(4, vectors)
     each = summaries(np.random.default_rng(3).normal(size=(50, vectors, 4)), layout)
-    beside = np.concatenate([each, merge(each)[None]])
-    np.testing.assert_array_equal(decompose(each, layout).parts, decompose(beside, layout).parts[:50])
+    together = np.concatenate([each, merge(each)[None]])
+    np.testing.assert_array_equal(decompose(each, layout).parts, decompose(together, layout).parts[:50])

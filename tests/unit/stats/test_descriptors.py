@@ -1,4 +1,4 @@
-"""Descriptors against their definitions, and against what they must not react to."""
+"""Descriptors, compared with their definitions, and tested for what they must not respond to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def described(x: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_images_of_any_size_are_described_one_by_one(shape: tuple[int, ...]) -> None:
+def test_images_of_any_size_are_described_independently(shape: tuple[int, ...]) -> None:
     x = images(shape)
     whole, alone = described(x), described(x[2:3])
     for name, values in whole.items():
@@ -100,8 +100,8 @@ def test_many_columns_are_projected() -> None:
     assert found[PAIRS].shape == (10, 15)
 
 
-def test_columns_are_cut_between_single_values_and_not_through_them() -> None:
-    """Atoms as they lie in [0, 1], and where eight shares of each end."""
+def test_column_bins_end_between_atoms_and_not_within_them() -> None:
+    """Atoms as intervals in [0, 1], and the ends of eight bins."""
     columns: dict[str, tuple[list[list[float]], list[float]]] = {
         "no single values": ([], [1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8]),
         "three categories": ([[0, 0.7], [0.7, 0.9], [0.9, 1]], [0, 0, 0.7, 0.7, 0.7, 0.7, 0.9]),
@@ -116,6 +116,6 @@ def test_columns_are_cut_between_single_values_and_not_through_them() -> None:
     assert edges_for([NO_ATOMS] * 3, 0).shape == (3, 0)
 
 
-def test_the_more_columns_the_fewer_shares() -> None:
+def test_with_more_columns_there_are_fewer_bins() -> None:
     found = [bins_for(columns) for columns in (1, 16, 17, 100, 101)]
     assert found == [8, 8, 4, 4, 0]

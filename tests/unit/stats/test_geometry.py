@@ -1,4 +1,4 @@
-"""Geometry against its definition over all pairs, and against what it must be for random directions."""
+"""Geometry, compared with its definition over all pairs, and with its values for random directions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def window(z: np.ndarray) -> np.ndarray:
     return merge(summarise_each(Whitened(z, z[:, :5], (z[:, None, :],), np.zeros(len(z))), LAYOUT))[None]
 
 
-def test_it_is_the_mean_over_pairs() -> None:
+def test_geometry_is_the_mean_over_pairs() -> None:
     z = np.random.default_rng(0).standard_normal((9, 12)) + 0.3
     measured = geometry(window(z), LAYOUT)
     unit = z / np.linalg.norm(z, axis=1, keepdims=True)
@@ -27,7 +27,7 @@ def test_it_is_the_mean_over_pairs() -> None:
     assert measured.radius[0] == pytest.approx(np.square(z).sum(1).mean() / 12)
 
 
-def test_random_directions_are_at_the_null_values() -> None:
+def test_random_directions_have_the_null_values() -> None:
     z = np.random.default_rng(1).standard_normal((20_000, 12))
     measured = geometry(window(z), LAYOUT)
     assert measured.cosine[0] == pytest.approx(0.0, abs=1e-3)

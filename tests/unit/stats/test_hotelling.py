@@ -1,4 +1,4 @@
-"""Hotelling's statistic against its definition and its known null; no sample decides a window alone."""
+"""Hotelling's statistic, compared with its definition and its known null; no single sample decides a window."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def windows(groups: Groups, described: dict[str, np.ndarray], size: int) -> np.n
     return hotelling(each.reshape(-1, size, each.shape[1]).sum(1), layout)
 
 
-def test_it_is_chi_squared_under_the_reference(groups: Groups) -> None:
+def test_hotelling_is_chi_squared_under_the_reference(groups: Groups) -> None:
     found = windows(groups, descriptors(3, 20_000), 20)[:, 0]
     assert stats.kstest(found, stats.chi2(DIM).cdf).pvalue > 1e-3
 
 
-def test_it_is_the_squared_mahalanobis_distance_of_the_mean(groups: Groups) -> None:
+def test_hotelling_is_the_squared_mahalanobis_distance_of_the_mean(groups: Groups) -> None:
     described = descriptors(4, 2_000, shift=0.05)
     found = windows(groups, described, 20)[:, 0]
     means = described[VALUES].reshape(-1, 20, DIM).mean(1) - 3.0
@@ -45,7 +45,7 @@ def test_it_is_the_squared_mahalanobis_distance_of_the_mean(groups: Groups) -> N
     np.testing.assert_allclose(found, expected, rtol=0.1, atol=0.5)
 
 
-def test_location_looks_where_the_reference_varies_most(groups: Groups) -> None:
+def test_location_weights_the_directions_in_which_the_reference_varies_most(groups: Groups) -> None:
     assert [name for name, _ in groups.shapes] == [VALUES, LOCATION, AGREEMENT]
     described = descriptors(5, 2_000)
     (location,) = windows(groups, described, 2_000)[:, 1]
@@ -59,13 +59,13 @@ def test_agreement_is_the_mean_cosine_of_pairs(groups: Groups) -> None:
     centred = (described[VALUES] - 3.0).reshape(-1, 10, DIM)
     directions = centred / np.linalg.norm(centred, axis=2, keepdims=True)
     cosines = (np.square(directions.sum(1)).sum(1) - 10) / 90
-    # One in a thousand is too near the mean to have its direction count in full.
+    # One in a thousand is so close to the mean that its direction does not count in full.
     np.testing.assert_allclose(
         np.quantile(found, [0.1, 0.5, 0.9]), np.quantile(1 + 9 * cosines, [0.1, 0.5, 0.9]), rtol=0.05
     )
 
 
-def test_copies_give_each_group_the_same_weight() -> None:
+def test_each_group_has_the_same_weight_in_the_location() -> None:
     held_out = {"a": descriptors(1, 5_000)[VALUES], "b": 1e3 * descriptors(2, 5_000)[VALUES][:, :2]}
     standard = fit_groups(held_out, held_out, ("a", "b")).standard(held_out)
     location = standard[-2]
@@ -81,7 +81,7 @@ def test_surprise_is_exponential_and_bounded(groups: Groups) -> None:
     np.testing.assert_allclose(outliers, MOST_SURPRISE)
 
 
-def test_rows_of_few_kinds_surprise_as_much_from_a_bank_of_float32() -> None:
+def test_surprise_survives_rounding_to_float32_for_rows_of_few_kinds() -> None:
     kinds = np.random.default_rng(0).standard_normal((4, DIM))
     rows = {VALUES: kinds[np.random.default_rng(1).integers(0, 4, 2_000)]}
     groups = fit_groups(rows, rows, (VALUES,))
@@ -90,14 +90,14 @@ def test_rows_of_few_kinds_surprise_as_much_from_a_bank_of_float32() -> None:
     np.testing.assert_allclose(groups.surprise(kept), groups.surprise(exact), atol=1e-3)
 
 
-def test_one_outlier_counts_no_more_than_the_references_own(groups: Groups) -> None:
+def test_an_outlier_counts_no_more_than_the_reference_s_own(groups: Groups) -> None:
     for far in (1e2, 1e12):
         standard = groups.standard(descriptors(8, 10, shift=far))
         for y, group in zip(standard, groups.each, strict=True):
             assert np.linalg.norm(y, axis=1) == pytest.approx(group.limit)
 
 
-def test_what_never_varied_does_not_count_without_limit() -> None:
+def test_a_constant_dimension_has_a_bounded_weight() -> None:
     fitting, held_out = descriptors(1, 5_000), descriptors(2, 5_000)
     for each in (fitting, held_out):
         each[VALUES] = np.column_stack([each[VALUES], np.zeros(5_000)])
@@ -109,11 +109,11 @@ def test_what_never_varied_does_not_count_without_limit() -> None:
     )
 
 
-def test_it_survives_its_arrays(groups: Groups) -> None:
-    again = Groups.from_arrays(groups.to_arrays())
+def test_groups_are_rebuilt_from_their_arrays(groups: Groups) -> None:
+    rebuilt = Groups.from_arrays(groups.to_arrays())
     described = descriptors(9, 100)
-    for before, after in zip(groups.standard(described), again.standard(described), strict=True):
+    for before, after in zip(groups.standard(described), rebuilt.standard(described), strict=True):
         np.testing.assert_array_equal(before, after)
     np.testing.assert_array_equal(
-        groups.surprise(groups.standard(described)), again.surprise(again.standard(described))
+        groups.surprise(groups.standard(described)), rebuilt.surprise(rebuilt.standard(described))
     )

@@ -1,4 +1,4 @@
-"""The martingale keeps its promise at any time, whatever is scored, and finds a drift whenever it starts."""
+"""The martingale keeps its guarantee at any time, for any scores, and finds a drift whenever it starts."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from driftwatch.stats.martingale import GRADES, LOG_POWERS, POWERS, Martingale, 
 PANE = 10
 
 
-def played(calibration: np.ndarray, stream: np.ndarray) -> Martingale:
+def play(calibration: np.ndarray, stream: np.ndarray) -> Martingale:
     martingale = start(calibration)
     for first in range(0, len(stream), PANE):
         martingale = martingale.bet(stream[first : first + PANE])
     return martingale
 
 
-def test_of_a_thousand_streams_without_drift_no_more_than_alpha_ever_alarm() -> None:
+def test_of_a_thousand_streams_without_drift_at_most_alpha_ever_alarm() -> None:
     rng = np.random.default_rng(0)
     alpha = 0.05
     deepest = []
     for _ in range(1_000):
-        every = grades(np.minimum(rng.exponential(size=1_200), 6.9))
-        deepest.append(played(every[:500], every[500:]).deepest)
+        samples = grades(np.minimum(rng.exponential(size=1_200), 6.9))
+        deepest.append(play(samples[:500], samples[500:]).deepest)
     alarms = int((np.array(deepest) >= -math.log(alpha)).sum())
-    # Ville's bound is 50; the bets are not so timid that nothing ever happens.
+    # Ville's bound is 50; and the bets are not so timid that nothing ever happens.
     assert 5 <= alarms <= 50
 
 
-def test_scores_that_tie_and_are_distributed_otherwise_than_thought_make_no_gain() -> None:
+def test_ties_and_an_unexpected_distribution_give_no_gain() -> None:
     rng = np.random.default_rng(1)
     wealth = []
     for _ in range(300):
-        every = rng.choice(np.array([3, 4, 150], dtype=np.uint8), size=600, p=[0.5, 0.1, 0.4])
-        wealth.append(math.exp(played(every[:200], every[200:]).log_wealth))
+        samples = rng.choice(np.array([3, 4, 150], dtype=np.uint8), size=600, p=[0.5, 0.1, 0.4])
+        wealth.append(math.exp(play(samples[:200], samples[200:]).log_wealth))
     assert np.mean(wealth) < 1.0 + 4 * np.std(wealth) / math.sqrt(300)
 
 
@@ -46,12 +46,12 @@ def test_a_drift_is_found_early_or_late(before: int, scale: float, within: int) 
     rng = np.random.default_rng(2)
     calibration = grades(rng.exponential(size=3_000))
     stream = grades(np.concatenate([rng.exponential(size=before), scale * rng.exponential(size=within)]))
-    assert played(calibration, stream[:before]).deepest < math.log(100)
-    assert played(calibration, stream).deepest >= math.log(1_000)
+    assert play(calibration, stream[:before]).deepest < math.log(100)
+    assert play(calibration, stream).deepest >= math.log(1_000)
 
 
 def tie(number: int) -> float:
-    """That of the score of a number: what the splitmix64 generator gives, in arithmetic without limits."""
+    """The tie-breaker of the score with a number: splitmix64 in arithmetic of unlimited size."""
     most = (1 << 64) - 1
     v = (number + 1) * 0x9E3779B97F4A7C15 & most
     v = (v ^ (v >> 30)) * 0xBF58476D1CE4E5B9 & most
@@ -61,7 +61,7 @@ def tie(number: int) -> float:
 
 @pytest.mark.parametrize("kinds", [1, 3, GRADES])
 @pytest.mark.parametrize("scores", [1, 127, 128, 129, 300])
-def test_a_score_is_ranked_among_all_that_came_before_it(kinds: int, scores: int) -> None:
+def test_a_score_is_ranked_among_all_before_it(kinds: int, scores: int) -> None:
     rng = np.random.default_rng(scores)
     calibration, stream = rng.integers(0, kinds, 500).astype(np.uint8), rng.integers(0, kinds, scores).astype(np.uint8)
     before, logs = calibration.tolist(), []
@@ -74,12 +74,12 @@ def test_a_score_is_ranked_among_all_that_came_before_it(kinds: int, scores: int
     assert gained == pytest.approx(scores * LOG_POWERS + (POWERS - 1.0) * sum(logs), rel=1e-9)
 
 
-def test_it_survives_being_told() -> None:
+def test_a_martingale_is_restored_from_json() -> None:
     rng = np.random.default_rng(3)
     calibration, stream = grades(rng.exponential(size=500)), grades(rng.exponential(size=100))
-    before = played(calibration, stream)
-    again = Martingale.from_json(before.to_json())
-    assert again.bet(stream[:10]).to_json() == before.bet(stream[:10]).to_json()
+    before = play(calibration, stream)
+    restored = Martingale.from_json(before.to_json())
+    assert restored.bet(stream[:10]).to_json() == before.bet(stream[:10]).to_json()
     assert before.counts.sum() == 600
 
 

@@ -1,4 +1,4 @@
-"""What is combined depends on what is watched, and every statistic that is joined counts in one coordinate."""
+"""Which statistics are combined depends on what is watched, and each joined statistic counts in one coordinate."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ TABLES = (LATENT_MOMENTS, MARGINALS, PAIRS, VALUES, LOCATION, AGREEMENT)
     ],
     ids=["images", "single images", "tables", "many columns", "few groups"],
 )
-def test_what_is_combined_depends_on_what_is_watched(
+def test_the_combined_statistics_depend_on_what_is_watched(
     groups: tuple[str, ...], columns: int, size: int, joined: list[tuple[str, ...]]
 ) -> None:
-    asked = (ColumnStatistic(1, np.eye(2), 1),) * columns
-    layout = Layout(dim=2, blocks=((1, 2),), axes=2, groups=tuple((name, 2) for name in groups), columns=asked)
+    column_statistics = (ColumnStatistic(1, np.eye(2), 1),) * columns
+    layout = Layout(
+        dim=2, blocks=((1, 2),), axes=2, groups=tuple((name, 2) for name in groups), columns=column_statistics
+    )
     members = members_for(layout, size)
     found = [tuple(members.names[place] for place in each.columns) for each in members.coordinates]
     assert [names for names in found if names] == joined
     assert [place for each in members.coordinates for place in each.columns] == list(range(len(members.names)))
 
 
-def test_takes_statistics_by_name_in_the_order_of_its_coordinates() -> None:
+def test_statistics_are_taken_by_name_in_the_order_of_the_coordinates() -> None:
     layout = Layout(dim=2, blocks=((1, 2),), axes=2, groups=((LATENT_MOMENTS, 2), (LOCATION, 2)))
     members = members_for(layout, 50)
     known = {name: np.full(3, float(number)) for number, name in enumerate((*members.names, "typicality"))}

@@ -1,4 +1,4 @@
-"""P-values are uniform under the null, and the tail agrees with known distributions."""
+"""P-values are uniform under the null, and the fitted tail agrees with known distributions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from driftwatch.stats.tail import fit_tail
 from tests.gaussian import draw, fitted
 
 SHAPES, SMALL, SINGLE = ((4, 4), (1, 6)), ((2, 3), (1, 4)), ((1, 1),)
-AT_ONCE = 1_000
-"""Fresh samples that are drawn in one go: fewer take as many calls, more do not stay in a processor's cache."""
+DRAWN_TOGETHER = 1_000
+"""Fresh samples drawn together: with fewer, there are more calls; with more, they exceed the processor's cache."""
 
 
 @pytest.mark.parametrize("size", [1, 5, 50])
@@ -23,7 +23,7 @@ def test_p_values_are_uniform_on_fresh_data(size: int) -> None:
     reference = fitted(rng, SHAPES)
     layout = reference.layout
     held_out, fresh = (reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32) for _ in range(2))
-    # Many draws, so that the null itself is known well beside the 2,000 windows that are held against it.
+    # Many draws, so that the null's own error is small relative to the 2,000 windows compared with it.
     null = fit_window_null(null_windows(HeldOut(held_out), layout, size, count=20_000), layout, size)
     tested = null.judge(null_windows(HeldOut(fresh), layout, size, count=2_000, seed=9))
     for detector in DETECTORS:
@@ -34,13 +34,13 @@ def test_windows_far_larger_than_the_data_cost_no_more() -> None:
     rng = np.random.default_rng(5)
     reference = fitted(rng, SMALL)
     held_out = reference.summaries(draw(rng, 500, SMALL)).astype(np.float32)
-    # Sample by sample these would be 2e11 of them.
+    # Drawn sample by sample, these would be 2e11 samples.
     measured = null_windows(HeldOut(held_out), reference.layout, 100_000_000, count=2_000)
     null = fit_window_null(measured, reference.layout, 100_000_000)
     assert (null.judge(measured).p_values["combined"] < 0.5).mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_shift_is_seen_and_its_size_told() -> None:
+def test_a_shift_is_detected_and_its_effect_measured() -> None:
     rng = np.random.default_rng(4)
     reference = fitted(rng, SHAPES)
     layout = reference.layout
@@ -57,10 +57,10 @@ def test_a_shift_is_seen_and_its_size_told() -> None:
     [(stats.norm(), 0.35), (stats.expon(), 0.35), (stats.chi2(5), 0.35), (stats.t(4), 0.5)],
 )
 def test_the_tail_reaches_beyond_the_sample(null: stats.rv_continuous, tolerance: float) -> None:
-    """From 20,000 draws the p-value at one in 20,000 is right in order of magnitude, mean over repeats in log."""
+    """From 20,000 draws, a p-value of one in 20,000 has the right order of magnitude, on average over repetitions."""
     level = null.isf(5e-5)
     logs = [np.log(fit_tail(null.rvs(20_000, random_state=seed)).p_value(np.array([level]))[0]) for seed in range(20)]
-    # A light tail is deliberately overstated (an endpoint is never trusted), a heavy one must not be understated.
+    # A light tail is deliberately overestimated (an endpoint is never trusted); a heavy one must not be underestimated.
     assert np.mean(logs) > np.log(5e-5) - tolerance
     assert np.mean(logs) < np.log(5e-5) + 1.3
 
@@ -74,19 +74,19 @@ def test_p_values_fall_as_the_statistic_rises() -> None:
 
 
 @pytest.mark.parametrize("rounding", [-1e-7, 0.0, 1e-7])
-def test_a_value_that_comes_again_and_again_is_as_likely_as_itself_however_it_is_rounded(rounding: float) -> None:
+def test_the_p_value_of_a_repeated_value_survives_rounding(rounding: float) -> None:
     tail = fit_tail(np.repeat([3.0, 4.0, 7.0], [500, 300, 200]))
     p = tail.p_value(np.array([3.0, 4.0, 7.0]) * (1.0 + rounding))
     np.testing.assert_allclose(p, [1.0, 0.5, 0.2], atol=0.003)
 
 
-def test_a_constant_null_does_not_break() -> None:
+def test_a_constant_null_gives_usable_p_values() -> None:
     tail = fit_tail(np.zeros(1_000))
     assert tail.p_value(np.array([0.0]))[0] > 0.01
     assert tail.p_value(np.array([1.0]))[0] < 1e-6
 
 
-def test_a_few_samples_of_one_dimension_have_a_radius_whatever_mean_they_are_moved_to() -> None:
+def test_windows_of_few_one_dimensional_samples_have_finite_deviations() -> None:
     rng = np.random.default_rng(0)
     reference = fitted(rng, SINGLE, 300)
     bank = reference.summaries(draw(rng, 200, SINGLE)).astype(np.float32)
@@ -99,11 +99,11 @@ def test_a_few_samples_of_one_dimension_have_a_radius_whatever_mean_they_are_mov
 
 @pytest.mark.parametrize("size", [10, 50, 500])
 def test_p_values_of_10000_independent_windows_are_uniform(size: int) -> None:
-    """Averaged over references, whose own means err alike in all of their windows, at a level of 1 in 1,000 a detector.
+    """Averaged over references, whose means err equally in all their windows, at a level of 0.001 for each detector.
 
-    Geometry's are not in windows of a fifth of the bank: shares of a tenth were found to be up to 2 points off.
+    Geometry's are not uniform in windows of a fifth of the bank: the shares of tenths were off by up to 2 points.
     """
-    references, windows, at_once = 10, 1_000, AT_ONCE // size
+    references, windows, together = 10, 1_000, DRAWN_TOGETHER // size
     rng = np.random.default_rng(5)
     p_values: dict[str, list[np.ndarray]] = {detector: [] for detector in DETECTORS}
     for seed in range(references):
@@ -111,8 +111,8 @@ def test_p_values_of_10000_independent_windows_are_uniform(size: int) -> None:
         bank = reference.summaries(draw(rng, 2_500, SMALL)).astype(np.float32)
         drawn = null_windows(HeldOut(bank, reference.others), reference.layout, size, count=4_000, seed=seed)
         null = fit_window_null(drawn, reference.layout, size)
-        drawn_each = (reference.summaries(draw(rng, at_once * size, SMALL)) for _ in range(windows // at_once))
-        fresh = np.concatenate([each.reshape(at_once, size, -1).sum(1) for each in drawn_each])
+        drawn_each = (reference.summaries(draw(rng, together * size, SMALL)) for _ in range(windows // together))
+        fresh = np.concatenate([each.reshape(together, size, -1).sum(1) for each in drawn_each])
         assert len(fresh) == windows
         tested = null.test(fresh)
         for detector in DETECTORS:

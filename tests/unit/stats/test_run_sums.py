@@ -1,4 +1,4 @@
-"""Sums of runs are the same to the bit, however their rows come in batches."""
+"""Sums of runs have the same bits however their rows are split into batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of a queue are those of what is in it, whatever went through it before."""
+"""Sums and minima of a queue depend only on what is in it, not on what passed through before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUMBERS = st.one_of(
 
 
 @given(st.lists(st.tuples(NUMBERS, st.integers(0, 3)), max_size=40))
-def test_a_sum_is_that_of_its_vectors_to_the_last_bit(steps: list[tuple[float, int]]) -> None:
+def test_a_running_sum_is_exact_to_the_last_bit(steps: list[tuple[float, int]]) -> None:
     running, queue = RunningSum(), list[np.ndarray]()
     for number, popped in steps:
         queue.append(np.array([number, 1.0]))
@@ -30,7 +30,7 @@ def test_a_sum_is_that_of_its_vectors_to_the_last_bit(steps: list[tuple[float, i
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 3)), max_size=40))
-def test_a_minimum_is_that_of_its_numbers(steps: list[tuple[int, int]]) -> None:
+def test_a_running_minimum_is_that_of_the_queue(steps: list[tuple[int, int]]) -> None:
     running, queue = RunningMinimum[int](), list[int]()
     for number, popped in steps:
         queue.append(number)
@@ -43,7 +43,7 @@ def test_a_minimum_is_that_of_its_numbers(steps: list[tuple[int, int]]) -> None:
             assert running.least == min(queue)
 
 
-def test_a_total_that_was_given_stays_as_it_is() -> None:
+def test_a_returned_total_does_not_change_later() -> None:
     running = RunningSum()
     running.push(keep(np.ones(2)))
     total = running.total

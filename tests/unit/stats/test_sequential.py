@@ -1,4 +1,4 @@
-"""The false-alarm budget is met on streams that the threshold was not set on."""
+"""The false-alarm budget is kept on streams that were not used to set the threshold."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
         alarms += episodes(smallest_p_values(procedure, [panes]), procedure.control.threshold, 3)
         samples += len(each)
     expected = samples / budget
-    # Poisson spread of the count, and the threshold's own uncertainty beside it.
+    # The Poisson spread of the count, and the uncertainty of the threshold.
     assert abs(alarms - expected) < 4 * np.sqrt(expected) + 0.35 * expected
 
 
 @pytest.mark.parametrize(
-    ("bank", "size", "budget", "said"),
+    ("bank", "size", "budget", "expected_remark"),
     [
         (4_000, 10, 50.0, ""),
         (400, 10, 1e6, "more than 2,400 held-out samples can vouch for (417 times their number)"),
@@ -58,15 +58,15 @@ def test_overlapping_windows_keep_the_budget_on_fresh_streams(budget: float) -> 
         ),
     ],
 )
-def test_it_says_what_a_calibration_rests_on(bank: int, size: int, budget: float, said: str) -> None:
+def test_remarks_say_how_reliable_a_calibration_is(bank: int, size: int, budget: float, expected_remark: str) -> None:
     procedure = calibrated(bank, size, budget)
-    assert len(procedure.remarks) == bool(said)
-    assert said in "".join(procedure.remarks)
-    assert procedure.satisfiable == (not said)
+    assert len(procedure.remarks) == bool(expected_remark)
+    assert expected_remark in "".join(procedure.remarks)
+    assert procedure.satisfiable == (not expected_remark)
 
 
 @pytest.mark.parametrize(
-    ("longest", "bank", "others", "said"),
+    ("longest", "bank", "others", "expected_remark"),
     [
         (500, 2_000, 2_000, ""),
         (
@@ -85,14 +85,14 @@ def test_it_says_what_a_calibration_rests_on(bank: int, size: int, budget: float
         ),
     ],
 )
-def test_it_says_what_would_do_for_large_windows(longest: int, bank: int, others: int, said: str) -> None:
+def test_remarks_say_what_large_windows_would_need(longest: int, bank: int, others: int, expected_remark: str) -> None:
     remarks = size_remarks(longest, bank, others)
-    assert len(remarks) == bool(said)
-    assert said in "".join(remarks)
+    assert len(remarks) == bool(expected_remark)
+    assert expected_remark in "".join(remarks)
 
 
 def test_more_held_out_samples_narrow_the_interval() -> None:
-    """On average: how much halves of one bank differ is known from sixteen of them only."""
+    """On average: how much halves of one bank differ is estimated from only sixteen of them."""
     narrower = []
     for seed in range(8):
         few, many = (calibrated(held_out, 50, 10_000.0, seed).control for held_out in (250, 10_000))
@@ -101,8 +101,8 @@ def test_more_held_out_samples_narrow_the_interval() -> None:
     assert np.mean(narrower) > np.log(1.3)
 
 
-def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
-    """Their means do by ``1/B`` of a sample's variance; with as many others beside them, by half as much."""
+def test_halves_differ_from_the_bank_as_much_as_the_bank_from_the_truth() -> None:
+    """Their means differ by ``1/B`` of a sample's variance; with as many other samples, by half as much."""
     rng = np.random.default_rng(1)
     alone, together = [], []
     for _ in range(60):
@@ -118,7 +118,7 @@ def test_halves_differ_from_the_bank_as_it_does_from_the_truth() -> None:
 
 
 @pytest.mark.parametrize("block", [100, 500])
-def test_halves_keep_neighbours_of_a_stream_with_memory_together(block: int) -> None:
+def test_halves_of_a_stream_with_memory_keep_neighbours_together(block: int) -> None:
     bank = np.ones((20_000, 2), dtype=np.float32)
     for half, _ in halves(HeldOut(bank, memory=Memory(1.0, block)), 500, 10**6, np.random.default_rng(1)):
         cuts = np.flatnonzero(np.diff(half) != 1)

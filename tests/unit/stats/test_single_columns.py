@@ -1,4 +1,4 @@
-"""Statistics of single columns: what they are under the reference, and which drift each of them sees."""
+"""Statistics of single columns: their distribution under the reference, and the drift that each detects."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from driftwatch.stats.single_columns import ColumnStatistic, apart, moved_alone
 
 COLUMNS, BINS, SIZE = 3, 8, 50
 NO_ATOMS = np.empty((0, 2))
-ALIKE = 0.95
-"""The correlation of the first two columns."""
+CORRELATION = 0.95
+"""Between the first two columns."""
 
 
 def rows(seed: int, n: int) -> np.ndarray:
     x = np.random.default_rng(seed).standard_normal((n, COLUMNS))
-    x[:, 1] = ALIKE * x[:, 0] + np.sqrt(1 - ALIKE**2) * x[:, 1]
+    x[:, 1] = CORRELATION * x[:, 0] + np.sqrt(1 - CORRELATION**2) * x[:, 1]
     return x
 
 
@@ -51,7 +51,7 @@ def test_each_column_is_chi_squared_under_the_reference(groups: Groups) -> None:
         assert stats.kstest(found, stats.chi2(width).cdf).pvalue > 1e-3
 
 
-def test_a_column_that_leaves_its_twin_is_seen_where_its_own_distribution_hardly_moves(groups: Groups) -> None:
+def test_a_column_that_leaves_its_twin_is_detected_though_its_own_distribution_hardly_moves(groups: Groups) -> None:
     shift = np.array([0.25, 0.0, 0.0])
     plain, moved = rows(4, 20_000), rows(5, 20_000) + shift
     alone, own = (
@@ -64,14 +64,14 @@ def test_a_column_that_leaves_its_twin_is_seen_where_its_own_distribution_hardly
     assert own < 0.5
 
 
-def test_distance_is_that_of_distribution_functions(groups: Groups) -> None:
+def test_the_distance_is_that_of_distribution_functions(groups: Groups) -> None:
     x = rows(6, SIZE) + np.array([0.0, 0.0, 1.0])
     found = measured(groups, MARGINALS, apart, BINS - 1, x)[0]
     below = (x[:, :, None] <= ndtri(np.arange(1, BINS) / BINS)).mean(0) - np.arange(1, BINS) / BINS
     assert found == pytest.approx(SIZE * np.square(below).mean(1).max(), rel=0.1)
 
 
-def test_a_column_of_categories_is_asked_as_pearson_would() -> None:
+def test_a_categorical_column_is_tested_as_pearson_s_chi_squared_does() -> None:
     usual, drifted = np.array([0.7, 0.2, 0.1]), np.array([0.7, 0.1, 0.2])
     ends = np.cumsum(usual)
     edges = edges_for([np.stack([ends - usual, ends], axis=1), NO_ATOMS], BINS)

@@ -1,4 +1,4 @@
-"""Windows that slide over chunks of panes are sums of their panes, however the stream is cut."""
+"""Windows that slide over panes are the sums of their panes, however the stream is split into chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker that cannot be reached is told with the reason, which kafka-python gives to its log alone."""
+"""An unreachable broker is reported with the reason, which kafka-python writes only to its log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from driftwatch.stream.losses import words_of
 
 @pytest.fixture
 def listen() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
-    """Starts a server that does something with each connection, and closes it; its port."""
+    """A function that starts a server, which handles each connection as given and closes it; returns the port."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -50,45 +50,45 @@ def hang_up(connection: socket.socket) -> None:
 
 
 def failure(port: int, **security: Any) -> str:
-    stated = {"kind": "kafka", "topic": "t", "bootstrap_servers": [f"127.0.0.1:{port}"], "security": security}
-    options = client_options(KafkaSource.model_validate(stated))
+    settings = {"kind": "kafka", "topic": "t", "bootstrap_servers": [f"127.0.0.1:{port}"], "security": security}
+    options = client_options(KafkaSource.model_validate(settings))
     with pytest.raises(KafkaTimeoutError) as caught:
         KafkaAdminClient(bootstrap_timeout_ms=2_000, **options)
     return words_of(caught.value)
 
 
-def test_a_port_that_nobody_listens_on() -> None:
+def test_a_port_that_nobody_listens_on_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         assert "the last attempt to connect: 111 ECONNREFUSED" in failure(taken.getsockname()[1])
 
 
-def test_an_authority_that_is_not_trusted(listen: Any, tmp_path: Path) -> None:
+def test_an_untrusted_authority_is_reported(listen: Any, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
 
-    def shake(connection: socket.socket) -> None:
+    def handshake(connection: socket.socket) -> None:
         try:
             context.wrap_socket(connection, server_side=True).close()
         except OSError:
             connection.close()
 
-    told = failure(listen(shake), protocol="SSL", ssl_cafile=tmp_path / "ca.pem")
-    assert "certificate verify failed: unable to get local issuer certificate" in told
-    assert "ssl_cafile must hold the authority of the brokers' certificates" in told
+    message = failure(listen(handshake), protocol="SSL", ssl_cafile=tmp_path / "ca.pem")
+    assert "certificate verify failed: unable to get local issuer certificate" in message
+    assert "ssl_cafile must hold the authority of the brokers' certificates" in message
 
 
-def test_tls_where_none_is_spoken(listen: Any) -> None:
+def test_tls_to_a_port_without_tls_is_reported(listen: Any) -> None:
     assert "this port may not speak TLS: see protocol" in failure(listen(hang_up), protocol="SSL")
 
 
-def test_a_broker_that_hangs_up(listen: Any) -> None:
+def test_a_broker_that_disconnects_is_reported(listen: Any) -> None:
     assert "brokers disconnect if TLS or SASL is missing: see protocol" in failure(listen(hang_up))
 
 
-def test_no_tls_where_it_is_spoken(listen: Any) -> None:
-    # The alert that a TLS server answers with: https://www.rfc-editor.org/rfc/rfc8446#section-6
+def test_a_connection_without_tls_to_a_port_with_tls_is_reported(listen: Any) -> None:
+    # The alert that a TLS server sends: https://www.rfc-editor.org/rfc/rfc8446#section-6
     def alert(connection: socket.socket) -> None:
         connection.recv(65_536)
         connection.sendall(bytes([21, 3, 3, 0, 2, 2, 70]))
@@ -97,11 +97,11 @@ def test_no_tls_where_it_is_spoken(listen: Any) -> None:
     assert "this port may speak TLS: see protocol" in failure(listen(alert))
 
 
-def record(level: int, *told: Any) -> logging.LogRecord:
-    return logging.LogRecord(LOGGER, level, __file__, 1, "%s " * len(told), told, None)
+def record(level: int, *args: Any) -> logging.LogRecord:
+    return logging.LogRecord(LOGGER, level, __file__, 1, "%s " * len(args), args, None)
 
 
-def test_what_failed_long_ago_is_no_reason() -> None:
+def test_an_old_failure_is_not_given_as_the_reason() -> None:
     now = 0.0
     attempts = Attempts(lambda: now)
     assert attempts.last_failure() == ""
@@ -112,7 +112,7 @@ def test_what_failed_long_ago_is_no_reason() -> None:
     assert attempts.last_failure() == ""
 
 
-def test_what_is_listened_to_is_logged_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observed_log_records_are_still_logged_at_the_configured_level(monkeypatch: pytest.MonkeyPatch) -> None:
     kafka = logging.getLogger("kafka")
     for level, written in (
         (logging.ERROR, [False, True]),

@@ -1,4 +1,4 @@
-"""How clients of Kafka connect: what a broker says last is heard."""
+"""How Kafka clients connect: the last message of a broker is received, and AWS credentials are signed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from driftwatch.config import KafkaConnection
 from driftwatch.stream import connecting
 
 
-def test_what_came_before_the_end_is_passed_on_before_it() -> None:
-    assert connecting.RECONNECT_MS, "importing it mends the transports of this process"
+def test_data_received_before_a_disconnect_are_passed_on() -> None:
+    assert connecting.RECONNECT_MS, "importing the module patches the transports of this process"
     ours, theirs = socket.socketpair()
     with ours:
         ours.setblocking(False)
@@ -28,7 +28,7 @@ def test_what_came_before_the_end_is_passed_on_before_it() -> None:
         assert (data, str(error)) == (b"", "KafkaConnectionError: socket disconnected")
 
 
-def test_brokers_of_msk_are_shown_what_aws_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_msk_brokers_receive_a_request_signed_for_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("ACCESS_KEY_ID", "AKID"),
         ("SECRET_ACCESS_KEY", "pw"),
@@ -37,12 +37,12 @@ def test_brokers_of_msk_are_shown_what_aws_signs(monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setenv(f"AWS_{name}", value)
     security = {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}
-    stated = {"bootstrap_servers": ["b-1.example.com:9098"], "security": security}
-    options = connecting.client_options(KafkaConnection.model_validate(stated))
-    shown = get_sasl_mechanism(options["sasl_mechanism"])(host="b-1.example.com", **options)
-    told = orjson.loads(shown.auth_bytes())
-    assert told["host"] == "b-1.example.com"
-    assert told["x-amz-credential"].startswith("AKID/")
-    assert told["x-amz-credential"].endswith("/eu-west-1/kafka-cluster/aws4_request")
-    assert told["x-amz-security-token"] == "t"
-    assert len(told["x-amz-signature"]) == 64
+    settings = {"bootstrap_servers": ["b-1.example.com:9098"], "security": security}
+    options = connecting.client_options(KafkaConnection.model_validate(settings))
+    mechanism = get_sasl_mechanism(options["sasl_mechanism"])(host="b-1.example.com", **options)
+    request = orjson.loads(mechanism.auth_bytes())
+    assert request["host"] == "b-1.example.com"
+    assert request["x-amz-credential"].startswith("AKID/")
+    assert request["x-amz-credential"].endswith("/eu-west-1/kafka-cluster/aws4_request")
+    assert request["x-amz-security-token"] == "t"
+    assert len(request["x-amz-signature"]) == 64

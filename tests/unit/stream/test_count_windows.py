@@ -1,4 +1,4 @@
-"""Windows by count hold what they should of any stream of panes."""
+"""Windows by count hold the right panes for any stream of panes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def a_pane(draw: st.DrawFn) -> Pane:
 
 
 @given(st.lists(a_pane(), min_size=1, max_size=30))
-def test_a_window_is_the_fewest_newest_panes_that_fill_it(panes: list[Pane]) -> None:
+def test_a_window_holds_the_fewest_newest_panes_that_fill_it(panes: list[Pane]) -> None:
     window = CountWindow(SIZE)
     for number, pane in enumerate(panes):
         window.push(pane)

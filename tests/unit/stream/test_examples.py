@@ -1,4 +1,4 @@
-"""Alerts point at the farthest and nearest samples of a window; the samples leave only where that is allowed."""
+"""Alerts refer to the farthest and nearest samples of a window; samples themselves are included only if allowed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALLOWED = ExampleRule(count=2, include_samples=True)
 
 
 def panes_of(reference: Reference, samples: np.ndarray, rule: ExampleRule) -> list[Pane]:
-    """Panes as the score stage makes them of messages of seven samples, written and read again."""
+    """Panes of messages of seven samples, made by the score stage, encoded and decoded."""
     stage = ScoreStage({"a": Route("a", Scorer(reference))}, STEP, examples=rule)
     records = []
     for offset, start in enumerate(range(0, len(samples), BATCH)):
@@ -71,7 +71,7 @@ def png(sample: dict[str, str]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(sample["base64"]))))
 
 
-def test_the_examples_are_the_extremes_of_the_window(reference: Reference, stream: np.ndarray) -> None:
+def test_examples_are_the_extremes_of_the_window(reference: Reference, stream: np.ndarray) -> None:
     (alert, *_) = alerts_of(reference, panes_of(reference, stream, ALLOWED), ALLOWED).alerts
     assert alert.examples is not None
     end = alert.window.offsets[0].last * BATCH + BATCH
@@ -84,7 +84,7 @@ def test_the_examples_are_the_extremes_of_the_window(reference: Reference, strea
             np.testing.assert_array_equal(png(each.sample), stream[end - 20 + i, 0])
 
 
-def test_samples_stay_where_they_are_by_default(reference: Reference, stream: np.ndarray) -> None:
+def test_samples_are_not_included_by_default(reference: Reference, stream: np.ndarray) -> None:
     panes = panes_of(reference, stream, ExampleRule())
     assert all(each.sample is None for pane in panes for each in pane.candidates)
     for alert in alerts_of(reference, panes, ExampleRule()).alerts:
@@ -92,20 +92,20 @@ def test_samples_stay_where_they_are_by_default(reference: Reference, stream: np
         assert b"base64" not in encode_alert(alert)
 
 
-def test_who_tests_must_allow_it_too(reference: Reference, stream: np.ndarray) -> None:
+def test_the_test_role_must_allow_samples_too(reference: Reference, stream: np.ndarray) -> None:
     alerts = alerts_of(reference, panes_of(reference, stream, ALLOWED), ExampleRule()).alerts
     assert alerts[0].examples is not None
     assert b'"sample":' not in encode_alert(alerts[0])
 
 
-def test_none_are_told_where_none_are_wanted(reference: Reference, stream: np.ndarray) -> None:
+def test_there_are_no_examples_if_none_are_wanted(reference: Reference, stream: np.ndarray) -> None:
     panes = panes_of(reference, stream, ExampleRule(count=0, include_samples=True))
     assert all(pane.candidates == () for pane in panes)
     alerts = alerts_of(reference, panes, ExampleRule()).alerts
     assert "examples" not in orjson.loads(encode_alert(alerts[0]))["data"]
 
 
-def test_alerts_with_examples_survive_their_encoding(reference: Reference, stream: np.ndarray) -> None:
+def test_alerts_with_examples_are_decoded_unchanged(reference: Reference, stream: np.ndarray) -> None:
     alerts = alerts_of(reference, panes_of(reference, stream, ALLOWED), ALLOWED).alerts
     assert [alert.state for alert in alerts] == ["firing", "resolved"]
     assert [decode_alert(encode_alert(alert)) for alert in alerts] == alerts
@@ -119,7 +119,7 @@ def test_examples_change_no_id_and_no_result(reference: Reference, stream: np.nd
     assert [each.to_json() for each in one.windows] == [each.to_json() for each in other.windows]
 
 
-def test_of_equals_the_first_is_taken(reference: Reference) -> None:
+def test_of_equal_samples_the_first_is_taken(reference: Reference) -> None:
     rule = ExampleRule(count=1)
 
     found = candidates(rule, np.ones(4), lambda i: (0, i), np.zeros((4, 1, 8, 8)), SCHEMA)
@@ -138,24 +138,24 @@ def test_a_pane_of_an_older_writer_has_no_candidates() -> None:
     assert decode_pane(orjson.dumps(head) + b"\n" + numbers).candidates == ()
 
 
-def test_rows_are_told_by_column_name() -> None:
+def test_rows_are_shown_by_column_name() -> None:
     columns = (Column(name="age", kind="numeric"), Column(name="region", kind="category", categories=("n", "s")))
     schema = TableSchema(columns=columns)
     assert preview(np.array([np.nan, 1.0]), schema) == {"age": None, "region": "s"}
     assert preview(np.array([0.5, -2.0]), VectorSchema(dim=2)) == [0.5, -2.0]
 
 
-def test_a_sample_is_bounded() -> None:
+def test_the_size_of_a_sample_is_bounded() -> None:
     rng = np.random.default_rng(0)
     large = ImageSchema(channels=3, height=300, width=400)
-    shown = preview(rng.integers(0, 256, large.shape).astype(np.float32), large)
-    assert len(shown["base64"]) <= MOST_BYTES
-    height, width, channels = png(shown).shape
+    image_preview = preview(rng.integers(0, 256, large.shape).astype(np.float32), large)
+    assert len(image_preview["base64"]) <= MOST_BYTES
+    height, width, channels = png(image_preview).shape
     assert (width / height, channels) == (pytest.approx(4 / 3, abs=0.05), 3)
     assert preview(rng.standard_normal(10_000), VectorSchema(dim=10_000)) is None
     assert preview(np.zeros((2, 4, 4)), ImageSchema(channels=2, height=4, width=4)) is None
 
 
-def test_float_images_are_spread_over_the_references_range() -> None:
+def test_float_images_are_scaled_to_the_reference_s_range() -> None:
     schema = ImageSchema(channels=1, height=1, width=3, dtype="float32", low=-1.0, high=1.0)
     assert png(preview(np.array([[[-1.0, 0.0, 3.0]]]), schema)).tolist() == [[0, 128, 255]]

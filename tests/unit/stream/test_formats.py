@@ -1,4 +1,4 @@
-"""What a newer driftwatch wrote is refused with the remedy, and never passed over."""
+"""Data written by a newer version are refused with the remedy, and never skipped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from driftwatch.stream.state_codec import parse_state
 PANE = Pane("a", "v", 1, keep(np.zeros(3)), 0, 0, "input", 0, (0, 0), (0, 0))
 
 
-def test_a_state_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_state_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read: Is a directory"):
         load_snapshot(tmp_path)
 
@@ -40,7 +40,7 @@ def snapshot(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "written", "words"),
+    ("read", "written", "message"),
     [
         (decode_pane, encode_pane(PANE).replace(b'"format":3', b'"format":4'), "a pane has format 4"),
         (
@@ -58,12 +58,12 @@ def snapshot(text: bytes) -> None:
 def test_a_newer_format_is_refused(
     read: Callable[[bytes | str], object],
     written: bytes | str,
-    words: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NewerFormatError, match=words) as refused:
+    with pytest.raises(NewerFormatError, match=message) as refused:
         read(written)
     assert "install the driftwatch that wrote it" in str(refused.value)
 
@@ -77,14 +77,14 @@ def test_panes_of_older_writers_are_read(kind: int, more: bytes, unfinished: boo
         b'"first":[0,0],"last":[0,0],"values":3%s}\n'
     )
     pane = decode_pane(head % (kind, more) + np.array([1.0, 1 / 3, -1e300]).astype("<f8").tobytes())
-    assert pane.summary.tolist() == [1.0, 10923 / 32768, -1e300], "on the grid, so that sums are exact"
+    assert pane.summary.tolist() == [1.0, 10923 / 32768, -1e300], "rounded to the grid, so that sums are exact"
     assert pane.unfinished == unfinished
     again = decode_pane(encode_pane(pane))
     assert again.summary.tolist() == pane.summary.tolist()
     assert replace(again, sums=PANE.sums) == replace(pane, sums=PANE.sums)
 
 
-def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:
+def test_positions_and_states_of_older_writers_are_read(tmp_path: Path) -> None:
     assert parse_position(5, '{"seen":2,"marks":{"a":[0,3]}}').marks == {"a": (5, 3)}
     assert parse_rewind('{"rewind": 3}') == 3
     state = {"reference": "v", "firing": True, "severity": "warning", "quiet": 1, "since_ms": 9}
@@ -98,11 +98,11 @@ def test_what_older_ones_wrote_is_read(tmp_path: Path) -> None:
     assert found.states == {"a": state}
 
 
-def test_a_pane_of_a_writer_that_took_any_time_for_one_has_a_time_that_can_be_told() -> None:
+def test_times_of_panes_of_older_writers_are_limited_to_valid_dates() -> None:
     pane = decode_pane(encode_pane(replace(PANE, start_ms=-(1 << 50), end_ms=1 << 50)))
     assert (rfc3339(pane.start_ms)[:4], rfc3339(pane.end_ms)[:4]) == ("0001", "9999")
 
 
-def test_what_is_no_alert_of_driftwatch_is_told_apart_from_a_newer_one() -> None:
+def test_a_foreign_event_is_distinguished_from_a_newer_alert() -> None:
     with pytest.raises(MessageError, match="not an alert of driftwatch"):
         announcement.decode(b'{"type": "com.example.order.v9"}')

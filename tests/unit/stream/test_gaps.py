@@ -1,4 +1,4 @@
-"""What is gone of a log: found, written down, and never reached over by a window."""
+"""Gaps in a log: found, recorded, and never spanned by a window."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def positions(draw: st.DrawFn) -> Position:
 
 
 @given(positions(), st.integers(0, 120), st.integers(0, 120))
-def test_a_position_is_moved_into_what_is_left_of_the_log(position: Position, begin: int, length: int) -> None:
+def test_a_position_is_moved_into_the_rest_of_the_log(position: Position, begin: int, length: int) -> None:
     end = begin + length
     moved = position.within(begin, end)
     assert begin <= moved.offset <= moved.seen <= end
@@ -48,18 +48,18 @@ def test_a_position_is_moved_into_what_is_left_of_the_log(position: Position, be
         assert gap is not None
         assert (gap.first, gap.next, gap.why) == (position.offset, begin, "retention")
         assert moved.offset == begin or not moved.marks or moved.seen == end
-    # What was taken in is not taken in again, as far as the log still has it.
+    # Processed messages are not processed again, as far as the log still has them.
     assert moved.seen >= min(position.seen, end)
 
 
-def test_samples_that_waited_wait_on_where_their_messages_are_left() -> None:
+def test_waiting_samples_keep_waiting_if_their_messages_remain() -> None:
     position = Position(100, 180, {"a": (100, 3), "b": (170, 1)})
     assert position.within(160, 500) == Position(160, 180, {"a": (160, 0), "b": (170, 1)})
     assert position.within(200, 500) == Position(200, 200)
     assert position.within(0, 120) == Position(100, 120, {"a": (100, 3)})
 
 
-def test_a_gap_is_a_message_that_is_no_pane() -> None:
+def test_a_gap_is_a_message_that_is_not_a_pane() -> None:
     assert decode_gap(encode_gap(GAP)) == GAP
     assert is_gap(encode_gap(GAP))
     assert not is_gap(b'{"format":1,"stream":"gap"}\n"gap":')
@@ -70,7 +70,7 @@ def test_a_gap_is_a_message_that_is_no_pane() -> None:
 
 
 @given(st.text(min_size=1, max_size=50), st.integers(1, 50))
-def test_a_stream_s_home_is_where_kafka_s_clients_write_its_key_to(stream: str, partitions: int) -> None:
+def test_the_home_of_a_stream_is_the_partition_that_kafka_s_clients_choose(stream: str, partitions: int) -> None:
     class Cluster:
         def topics(self) -> set[str]:
             return {"panes"}
@@ -85,7 +85,7 @@ def test_a_stream_s_home_is_where_kafka_s_clients_write_its_key_to(stream: str, 
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "words"),
+    ("error", "reason", "message"),
     [
         (TopicAuthorizationFailedError({"requests"}), "authorization", "a topic (requests)"),
         (GroupAuthorizationFailedError("g"), "authorization", "the consumer group"),
@@ -98,7 +98,7 @@ def test_a_stream_s_home_is_where_kafka_s_clients_write_its_key_to(stream: str, 
         (OSError(), "unreachable", "OSError"),
     ],
 )
-def test_why_a_source_is_lost(error: Exception, reason: str, words: str) -> None:
+def test_the_reason_for_a_lost_source_is_classified(error: Exception, reason: str, message: str) -> None:
     assert reason_of(error) == reason
-    assert words in words_of(error)
+    assert message in words_of(error)
     assert "\n" not in words_of(error)

@@ -1,4 +1,4 @@
-"""The patch in which a drift was planted is where the heat map peaks, and where the words say."""
+"""The heat map peaks in the patch in which a drift was planted, and the words name that place."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Change = Callable[[Images, np.random.Generator], Images]
 
 
 def clouds(count: int, seed: int) -> Images:
-    """Soft grey images ``(N, 1, 22, 22)`` with fine noise; the flow pads them to 24."""
+    """Smooth grey images ``(N, 1, 22, 22)`` with fine noise; the flow pads them to 24."""
     rng = np.random.default_rng(seed)
-    soft = gaussian_filter(rng.standard_normal((count, 1, SIDE, SIDE)), (0, 0, 2, 2), mode="wrap")
-    images = 128 + 45 * soft / soft.std() + rng.normal(0, 8, soft.shape)
+    smooth = gaussian_filter(rng.standard_normal((count, 1, SIDE, SIDE)), (0, 0, 2, 2), mode="wrap")
+    images = 128 + 45 * smooth / smooth.std() + rng.normal(0, 8, smooth.shape)
     return np.clip(np.rint(images), 0, 255).astype(np.float32)
 
 
@@ -60,14 +60,14 @@ def window_of(reference: Reference, images: Images) -> Array:
     return merge(np.concatenate(list(Scorer(reference).summaries(images))))
 
 
-def mapped(reference: Reference, images: Images) -> HeatMap:
+def heat_map_of(reference: Reference, images: Images) -> HeatMap:
     found = heat_map(window_of(reference, images), reference)
     assert found is not None
     return found
 
 
-def told(reference: Reference, images: Images) -> str:
-    return place_words(mapped(reference, images), window_of(reference, images), reference)
+def place_of(reference: Reference, images: Images) -> str:
+    return place_words(heat_map_of(reference, images), window_of(reference, images), reference)
 
 
 def brighten(patch: Images, _: np.random.Generator) -> Images:
@@ -88,25 +88,25 @@ def brighten_half(patch: Images, _: np.random.Generator) -> Images:
 
 @pytest.mark.parametrize("change", [brighten, add_noise, freeze, brighten_half])
 def test_the_map_peaks_in_the_planted_patch(sky: Reference, change: Change) -> None:
-    right = 0
+    hits = 0
     for trial in range(TRIALS):
         rng = np.random.default_rng(trial)
         images = clouds(WINDOW, 1_000 + trial)
         top, left = (int(i) for i in rng.integers(0, SIDE - PATCH + 1, 2))
         patch = images[..., top : top + PATCH, left : left + PATCH]
         images[..., top : top + PATCH, left : left + PATCH] = change(patch, rng)
-        values = np.array(mapped(sky, images).values)
+        values = np.array(heat_map_of(sky, images).values)
         row, column = np.unravel_index(np.argmax(values), values.shape)
-        right += bool(top - CELL < row * CELL < top + PATCH and left - CELL < column * CELL < left + PATCH)
-    assert right >= 0.95 * TRIALS
+        hits += bool(top - CELL < row * CELL < top + PATCH and left - CELL < column * CELL < left + PATCH)
+    assert hits >= 0.95 * TRIALS
 
 
 @pytest.mark.parametrize(
     ("row", "column", "words"),
     [(0, 0, "upper left"), (4, 0, "lower left"), (2, 2, "centre"), (2, 4, "middle right"), (4, 2, "lower centre")],
 )
-def test_the_place_is_told_in_words(sky: Reference, row: int, column: int, words: str) -> None:
-    """Means of one are planted in the latents of one cell."""
+def test_the_place_is_described_in_words(sky: Reference, row: int, column: int, words: str) -> None:
+    """The latents of one cell are given a mean of one."""
     assert isinstance(sky.flow, ImageFlow)
     top, bottom, left, right = sky.flow.boxes().numpy().T
     inside = (top < (row + 1) * CELL) & (bottom > row * CELL) & (left < (column + 1) * CELL) & (right > column * CELL)
@@ -118,21 +118,21 @@ def test_the_place_is_told_in_words(sky: Reference, row: int, column: int, words
     assert place_words(found, summary, sky).startswith(f"most at the {words} (rows ")
 
 
-def test_no_place_is_told_where_nothing_changed(sky: Reference) -> None:
-    assert [told(sky, clouds(WINDOW, 2_000 + trial)) for trial in range(100)] == [""] * 100
+def test_no_place_is_named_where_nothing_changed(sky: Reference) -> None:
+    assert [place_of(sky, clouds(WINDOW, 2_000 + trial)) for trial in range(100)] == [""] * 100
 
 
-def test_what_changed_widely_is_said_to(sky: Reference) -> None:
+def test_a_widespread_change_is_described_as_such(sky: Reference) -> None:
     shuffled = clouds(WINDOW, 3)[:, :, np.random.default_rng(0).permutation(SIDE)]
-    assert told(sky, shuffled).startswith("in much of the image, most at ")
+    assert place_of(sky, shuffled).startswith("in much of the image, most at ")
 
 
 def test_the_map_is_zero_on_average_where_nothing_changed(sky: Reference) -> None:
-    maps = np.array([mapped(sky, clouds(WINDOW, 3_000 + trial)).values for trial in range(100)])
+    maps = np.array([heat_map_of(sky, clouds(WINDOW, 3_000 + trial)).values for trial in range(100)])
     error = maps.std(0) / np.sqrt(len(maps))
     assert np.abs(maps.mean(0) / error).max() < 5
 
 
-def test_what_is_no_image_has_no_map(sky: Reference) -> None:
+def test_a_sample_that_is_not_an_image_has_no_map(sky: Reference) -> None:
     table = replace(sky, flow=new_flow(FlowConfig(layers=1, hidden=4), VectorSchema(dim=3), np.eye(3)))
     assert heat_map(np.ones(sky.layout.size), table) is None

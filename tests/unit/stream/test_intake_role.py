@@ -1,4 +1,4 @@
-"""What comes by HTTP, behind the HTTP: the queue, what a request is as a message, and the role that scores it."""
+"""Samples received over HTTP, after the HTTP server: the queue, requests as messages, and the role that scores them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ JSON = b'{"instances": [[1, 2, 3]]}'
 
 
 def posted(value: bytes, headers: dict[str, str] | None = None, model: str = "") -> Posted:
-    told = tuple((name.encode(), text.encode()) for name, text in (headers or {}).items())
-    return Posted(value, told, model, ARRIVED_MS)
+    pairs = tuple((name.encode(), text.encode()) for name, text in (headers or {}).items())
+    return Posted(value, pairs, model, ARRIVED_MS)
 
 
 def record(value: bytes, headers: dict[str, str] | None = None, model: str = "", **more: Any) -> Any:
@@ -49,7 +49,7 @@ def record(value: bytes, headers: dict[str, str] | None = None, model: str = "",
 
 
 class TestRecord:
-    def test_attributes_get_the_names_that_they_have_in_kafka(self) -> None:
+    def test_attributes_have_the_same_names_as_in_kafka(self) -> None:
         found = record(JSON, {**EVENT, "ce-metadata": "%7B%22a%22%3A%20%22100%25%22%7D", "traceparent": "00-1-2-01"})
         assert found.header["ce_inferenceservicename"] == b"fashion"
         assert found.header["ce_metadata"] == b'{"a": "100%"}'
@@ -57,7 +57,7 @@ class TestRecord:
         assert (found.key, found.offset, found.timestamp_ms) == (b"fashion", 7, 1_767_225_600_123)
 
     @pytest.mark.parametrize(
-        ("label", "form", "told"),
+        ("label", "form", "content_type"),
         [
             ("application/x-www-form-urlencoded", "json", b"application/json"),
             ("application/json", "npy", b"application/x-npy"),
@@ -66,13 +66,13 @@ class TestRecord:
             ("application/octet-stream", "npy", b"application/x-npy"),
         ],
     )
-    def test_bodies_are_what_they_are_whatever_their_label(self, label: str, form: str, told: bytes) -> None:
+    def test_bodies_are_recognised_by_content_not_by_label(self, label: str, form: str, content_type: bytes) -> None:
         batch, schema = np.array([[1.0, 2.0, 3.0]]), VectorSchema(dim=3)
         found = record(encode(batch, schema, form)[0], {"content-type": label})
-        assert found.header["content-type"] == told
+        assert found.header["content-type"] == content_type
         np.testing.assert_array_equal(decode(found.value, found.header, schema), batch)
 
-    def test_a_label_that_only_the_sender_knows_stays(self) -> None:
+    def test_an_unknown_specific_label_is_kept(self) -> None:
         assert record(b"x,y\n", {"content-type": "Text/CSV; charset=x"}).header["content-type"] == b"text/csv"
 
     @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ class TestRecord:
 
     def test_structured_events_are_read_for_their_attributes(self) -> None:
         event = {name.removeprefix("ce-"): value for name, value in EVENT.items()} | {"data": [[1, 2, 3]]}
-        told = {"content-type": "application/cloudevents+json; charset=utf-8"}
-        found = record(orjson.dumps(event), told)
+        headers = {"content-type": "application/cloudevents+json; charset=utf-8"}
+        found = record(orjson.dumps(event), headers)
         assert (found.key, found.timestamp_ms) == (b"fashion", 1_767_225_600_123)
         assert decode(found.value, found.header, VectorSchema(dim=3)).tolist() == [[1, 2, 3]]
-        assert record(orjson.dumps(event | {"type": RESPONSE["ce-type"]}), told) is None
-        assert record(b"{", told).key is None
+        assert record(orjson.dumps(event | {"type": RESPONSE["ce-type"]}), headers) is None
+        assert record(b"{", headers).key is None
 
-    def test_responses_are_ignored_or_a_stream_of_their_own(self) -> None:
+    def test_responses_are_ignored_or_have_their_own_stream(self) -> None:
         assert record(b'{"predictions": [[1, 2, 3]]}', RESPONSE) is None
         for body in (
             b'{"predictions": [[1, 2, 3]]}',
@@ -111,17 +111,17 @@ class TestRecord:
             assert decode(found.value, found.header, VectorSchema(dim=3)).tolist() == [[1, 2, 3]]
 
     @pytest.mark.parametrize(
-        "told", ["", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2999-01-01T00:00:00Z", "1" * 500]
+        "time", ["", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2999-01-01T00:00:00Z", "1" * 500]
     )
-    def test_times_that_cannot_be_are_those_of_arrival(self, told: str) -> None:
-        assert event_time_ms(told, ARRIVED_MS) == ARRIVED_MS
+    def test_an_invalid_time_is_replaced_by_that_of_arrival(self, time: str) -> None:
+        assert event_time_ms(time, ARRIVED_MS) == ARRIVED_MS
 
-    def test_a_time_before_all_years_is_told_as_the_first(self) -> None:
+    def test_a_time_before_the_first_year_is_limited(self) -> None:
         assert rfc3339(event_time_ms("0001-01-01T00:00:00+14:00", ARRIVED_MS)) == "0001-01-01T00:00:00.000Z"
 
 
 class TestQueue:
-    def test_wakes_who_waits(self) -> None:
+    def test_wakes_a_waiting_reader(self) -> None:
         queue = IntakeQueue(10, 1_000)
         message = posted(JSON)
         threading.Timer(0.05, lambda: queue.claim(message.size) and queue.put(message)).start()
@@ -129,7 +129,7 @@ class TestQueue:
         threading.Timer(0.05, queue.close).start()
         assert queue.take(30) == []
 
-    def test_a_closed_one_gives_what_it_holds_and_takes_nothing(self) -> None:
+    def test_a_closed_queue_gives_its_messages_and_accepts_none(self) -> None:
         queue = IntakeQueue(10, 1_000)
         message = posted(JSON)
         assert queue.claim(message.size)
@@ -138,7 +138,7 @@ class TestQueue:
         assert not queue.put(message)
         assert queue.take(0) == [message]
 
-    def test_takes_a_bounded_number_at_a_time(self) -> None:
+    def test_gives_a_limited_number_at_a_time(self) -> None:
         queue = IntakeQueue(1_000, 1 << 20)
         for _ in range(300):
             assert queue.claim(1)
@@ -151,13 +151,13 @@ FACTORY = Standards(sizes=[20], step=10, budget=1e4, min_effect=0, resolve_after
 
 
 class Run:
-    """A role on a small reference, run to its end on what is queued."""
+    """A role with a small reference, run until the queue is empty."""
 
     def __init__(self, reference: Reference, state_dir: Path | None) -> None:
         self.events: list[Event] = []
         self.alerts: list[Alert] = []
         self.queue = IntakeQueue(10_000, 1 << 30)
-        FACTORY.procedure(reference)  # calibrates once, and not while a stopping role has no time
+        FACTORY.procedure(reference)  # calibrates once, beforehand: a stopping role has no time for it
         self.role = IntakeRole(
             IGNORING,
             self.queue,
@@ -179,7 +179,7 @@ class Run:
             self.post(encode(samples[start : start + batch], SCHEMA, "npy")[0])
 
     def finish(self) -> None:
-        """Stops at once: what is queued is scored all the same."""
+        """Run it with a stop requested: queued messages are scored nevertheless."""
         stop = threading.Event()
         stop.set()
         self.role.run(stop)
@@ -188,7 +188,7 @@ class Run:
         return sum(isinstance(event, kind) for event in self.events)
 
 
-def test_a_role_that_is_stopped_scores_what_is_queued_and_a_new_one_goes_on(
+def test_a_stopped_role_scores_queued_messages_and_its_successor_continues(
     reference: Reference, tmp_path: Path
 ) -> None:
     first, second = Run(reference, tmp_path), Run(reference, tmp_path)
@@ -198,7 +198,7 @@ def test_a_role_that_is_stopped_scores_what_is_queued_and_a_new_one_goes_on(
     assert [alert.state for alert in first.alerts] == ["firing"]
     assert first.queue.closed
     assert any(isinstance(event, Progress) and event.kind == "source_connected" for event in first.events)
-    # The second knows that the alarm is on: it says nothing of the drift that goes on, and tells its end.
+    # The second knows that the alarm is on: it does not report the continuing drift again, but its end.
     second.post_samples(shuffled_rows(waves(20, seed=5)))
     second.post_samples(waves(100, seed=6))
     second.finish()
@@ -209,7 +209,7 @@ def test_a_role_that_is_stopped_scores_what_is_queued_and_a_new_one_goes_on(
     assert [(alert.id, alert.examples) for alert in recalled] == [(first.alerts[0].id, None)]
 
 
-def test_a_full_disk_holds_up_nothing_and_leaves_the_state_before(reference: Reference, tmp_path: Path) -> None:
+def test_a_full_disk_holds_up_nothing_and_leaves_the_previous_state(reference: Reference, tmp_path: Path) -> None:
     calm = Run(reference, tmp_path)
     calm.post_samples(waves(50, seed=3))
     calm.finish()
@@ -226,7 +226,7 @@ def test_a_full_disk_holds_up_nothing_and_leaves_the_state_before(reference: Ref
     assert [alert.effect for alert in again.alerts] == [alert.effect for alert in drifting.alerts]
 
 
-def test_what_cannot_be_used_is_kept_with_its_reason(reference: Reference, tmp_path: Path) -> None:
+def test_unusable_messages_are_kept_with_their_reason(reference: Reference, tmp_path: Path) -> None:
     run = Run(reference, tmp_path)
     run.post(b"rubbish", {"content-type": "application/json"})
     run.post(b'{"instances": [[1, 2]]}', {"driftwatch-stream": "of nobody"})
@@ -243,7 +243,7 @@ def test_what_cannot_be_used_is_kept_with_its_reason(reference: Reference, tmp_p
     assert [event for event in run.events if isinstance(event, BatchSeen)][-1] == BatchSeen("waves", "ok", 5)
 
 
-def test_without_a_state_dir_nothing_is_written(
+def test_without_a_state_folder_nothing_is_written(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Summaries as bytes: no number is lost, and those of windows take few."""
+"""Packing summaries into bytes: no number is lost, and those of windows take few bytes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ON_GRID = st.integers(-(1 << 60), 1 << 60).map(lambda units: units * GRID)
 
 
 @given(st.lists(st.one_of(st.floats(), ON_GRID, st.integers(-300, 300).map(float)), max_size=3 * CHUNK))
-def test_every_number_comes_back(numbers: list[float]) -> None:
+def test_every_number_is_unpacked_unchanged(numbers: list[float]) -> None:
     values = np.array(numbers, dtype=np.float64)
     assert np.array_equal(unpack(pack(keep(values)), len(values)).values, values, equal_nan=True)
 
 
 @pytest.mark.parametrize("width", range(1, 8))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_number_is_as_wide_as_it_must_be(width: int, sign: int) -> None:
+def test_a_number_is_as_wide_as_necessary(width: int, sign: int) -> None:
     largest = sign * ((1 << min(8 * width - 1, 53)) - 1)
     packed = pack(keep(np.full(CHUNK, largest * GRID)))
     assert len(packed) == 1 + CHUNK * width
@@ -36,13 +36,13 @@ def test_a_number_is_as_wide_as_it_must_be(width: int, sign: int) -> None:
         max_size=6,
     )
 )
-def test_several_are_packed_as_each_by_itself(several: list[list[float]]) -> None:
+def test_packing_several_equals_packing_each(several: list[list[float]]) -> None:
     sums = [keep(np.array(numbers, dtype=np.float64)) for numbers in several]
     assert pack_each(sums) == [pack(each) for each in sums]
 
 
 @pytest.mark.parametrize("count", [1, AT_ONCE, 2 * AT_ONCE + 1])
-def test_many_of_one_length_are_packed_as_each_by_itself(count: int) -> None:
+def test_packing_many_of_one_length_equals_packing_each(count: int) -> None:
     rng = np.random.default_rng(count)
     scales = 10.0 ** rng.integers(-3, 6, (count, 1, 5))
     values = on_grid((rng.standard_normal((count, 50, 5)) * scales).reshape(count, -1))
@@ -60,6 +60,6 @@ def test_sums_take_a_third_of_double_precision() -> None:
     "spoil",
     [lambda packed: packed[:-1], lambda packed: packed + b"\0", lambda packed: b"\x09" + packed[1:], lambda _: b""],
 )
-def test_bytes_of_something_else_are_refused(spoil) -> None:  # type: ignore[no-untyped-def]
+def test_other_bytes_are_refused(spoil) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(MessageError, match="does not hold 40 packed numbers"):
         unpack(spoil(pack(keep(np.ones(40)))), 40)

@@ -1,4 +1,4 @@
-"""Panes are a function of the log: however it is polled, and wherever a reader is stopped and started again."""
+"""Panes are a function of the log, however it is polled, and wherever a reader is stopped and restarted."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def feed(builder: PaneBuilder, log: list[Message], start: int, end: int) -> list
     return made
 
 
-def told(made: list[RawPane]) -> list[tuple[str, tuple[int, int], tuple[int, int], list[float]]]:
+def facts_of(made: list[RawPane]) -> list[tuple[str, tuple[int, int], tuple[int, int], list[float]]]:
     return [(pane.stream, pane.first, pane.last, pane.samples[:, 0].tolist()) for pane in made]
 
 
 @settings(max_examples=200, deadline=None)
 @given(log=messages, cuts=st.lists(st.integers(0, 40), max_size=6))
-def test_restarts_change_nothing(log: list[Message], cuts: list[int]) -> None:
+def test_restarts_change_no_pane(log: list[Message], cuts: list[int]) -> None:
     undisturbed = feed(PaneBuilder(PLACE, STEP), log, 0, len(log))
     made: list[RawPane] = []
     position: Position | None = None
@@ -70,7 +70,7 @@ def test_restarts_change_nothing(log: list[Message], cuts: list[int]) -> None:
         committed = builder.position()
         position = parse_position(committed.offset, committed.metadata())
         assert position == committed
-    assert told(made) == told(undisturbed)
+    assert facts_of(made) == facts_of(undisturbed)
 
 
 @settings(max_examples=200, deadline=None)
@@ -106,31 +106,31 @@ def test_panes_hold_each_sample_once_and_in_order(log: list[Message]) -> None:
         assert paned == sent[: len(sent) // STEP * STEP]
 
 
-def test_repeated_records_are_known() -> None:
+def test_repeated_records_are_recognised() -> None:
     builder = PaneBuilder(PLACE, STEP, Position(2, 5, {"a": (2, 1)}))
     assert [builder.repeated(record(offset)) for offset in (2, 4, 5)] == [True, True, False]
 
 
-def test_a_pane_that_reaches_too_far_is_closed_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pane_that_spans_too_many_messages_is_closed_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pane_builder, "PANE_SPAN", 3)
     log = [Message("a", 2), *(Message("b", 1) for _ in range(4))]
     made = feed(PaneBuilder(PLACE, STEP), log, 0, len(log))
-    assert told(made)[0] == ("a", (0, 0), (0, 1), [0.0, 1.0])
+    assert facts_of(made)[0] == ("a", (0, 0), (0, 1), [0.0, 1.0])
 
 
-def test_positions_always_fit_beside_an_offset() -> None:
+def test_positions_always_fit_into_the_metadata_of_an_offset() -> None:
     builder = PaneBuilder(PLACE, STEP)
     made: list[RawPane] = []
     for offset in range(2_000):
         made += builder.add(record(offset), f"stream-{offset:08}", np.zeros((1, 1)), np.arange(1))
         made += builder.advance(record(offset))
         assert len(builder.position().metadata().encode()) <= METADATA_LIMIT
-    assert made, "streams too many for the metadata must have been closed short"
+    assert made, "with too many streams for the metadata, panes must have been closed short"
     assert fits(builder.position())
     assert 100 < builder.crowded < 200
 
 
-def test_where_nothing_is_committed_beside_offsets_any_number_of_streams_have_whole_panes() -> None:
+def test_without_committed_offsets_any_number_of_streams_have_full_panes() -> None:
     builder = PaneBuilder(PLACE, STEP, committed=False)
     made: list[RawPane] = []
     for offset in range(1_000 * STEP):
@@ -140,7 +140,7 @@ def test_where_nothing_is_committed_beside_offsets_any_number_of_streams_have_wh
     assert not builder.crowded
 
 
-def test_a_partition_that_too_many_streams_share_is_told_once(reference: Reference) -> None:
+def test_a_partition_shared_by_too_many_streams_is_reported_once(reference: Reference) -> None:
     streams = [f"stream-{number:08}" for number in range(300)]
     stage = ScoreStage({stream: Route(stream, Scorer(reference)) for stream in streams}, STEP)
     value, headers = encode(waves(1, seed=1), SCHEMA, "npy")
@@ -162,7 +162,7 @@ def test_metadata_of_another_program_is_refused() -> None:
         parse_position(7, "someone else's")
 
 
-def test_a_pane_survives_its_encoding() -> None:
+def test_a_pane_is_decoded_unchanged() -> None:
     flaws = {"größe": (2, 0), "town": (0, 5)}
     pane = Pane("a/ü", "abc", 5, keep(np.array([1.5, -np.pi, 1e300])), 10, 20, "input", 3, (7, 1), (9, 0), flaws=flaws)
     found = decode_pane(encode_pane(pane))

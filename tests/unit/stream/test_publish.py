@@ -1,4 +1,4 @@
-"""What cannot be published is refused before a broker is asked for."""
+"""Data sets that cannot be published are refused before a broker is contacted."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from driftwatch.stream.publish import PublishPlan, publish_dataset
 NOWHERE = KafkaSource(kind="kafka", bootstrap_servers=["127.0.0.1:1"], topic="t")
 
 
-def test_categories_do_not_travel_as_numbers(tmp_path: Path) -> None:
+def test_categories_are_not_sent_as_numbers(tmp_path: Path) -> None:
     file = tmp_path / "towns.csv"
     file.write_text("age,town\n1,Ulm\n2,Bonn\n")
     with pytest.raises(UsageError, match=r"npy carries numbers only.*use rows, v2 or arrow"):
         publish_dataset(open_dataset(file), PublishPlan("t", "towns", None, format="npy"), NOWHERE)
 
 
-def test_no_rows_left(tmp_path: Path) -> None:
+def test_an_offset_beyond_the_data_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "towns.csv"
     file.write_text("age\n1\n2\n")
     with pytest.raises(UsageError, match="has 2 rows, none after row 5"):

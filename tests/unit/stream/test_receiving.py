@@ -1,4 +1,4 @@
-"""Sockets that give more than they are asked for."""
+"""Sockets that return more than the requested number of bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 from driftwatch.stream.receiving import RoomySocket
 
 
-def test_a_socket_gives_all_that_has_come() -> None:
+def test_a_socket_returns_everything_received_so_far() -> None:
     near, far = socket.socketpair()
     with near, far:
         near.setblocking(False)

@@ -1,4 +1,4 @@
-"""A schema registry that goes away in the middle of a unit of work."""
+"""A schema registry that fails in the middle of a unit of work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLACE = ("t", 0)
 
 
 def records(first: int, count: int) -> list[Record]:
-    """Images of two schemas by turns, one a message."""
+    """Images, one per message, with two schemas alternately."""
     made = []
     for offset, image in enumerate(waves(count, seed=1).astype(np.uint8), first):
         value = bytes([0, 0, 0, 0, 1 + offset % 2]) + image.tobytes()
@@ -43,7 +43,7 @@ def stage_of(reference: Reference, registry: SchemaRegistry) -> ScoreStage:
     return stage
 
 
-def test_what_came_before_is_done_and_the_rest_waits(reference: Reference) -> None:
+def test_messages_before_the_failure_are_processed_and_the_rest_waits(reference: Reference) -> None:
     with running_registry() as registry, httpx.Client() as http:
         registry.avro("one", PIXELS)
         registry.avro("other", PIXELS)
@@ -58,7 +58,7 @@ def test_what_came_before_is_done_and_the_rest_waits(reference: Reference) -> No
             stage.work(queue)
         assert list(queue) == sent
         registry.status = 0
-        client.schema(1)  # that of even offsets
+        client.schema(1)  # the schema of even offsets
         registry.status = 503
         done = stage.work(queue)
         assert [event for event in done.events if isinstance(event, BatchSeen)] == [BatchSeen("waves", "ok", 1)]

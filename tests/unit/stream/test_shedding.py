@@ -1,4 +1,4 @@
-"""Shedding adapts, and which samples are watched can be told from the input and the panes, over any restart."""
+"""Shedding adapts to the lag, and which samples are watched follows from the input and the panes, over restarts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOG = [Record(*PLACE, i, 1_000 * i, b"a", value, tuple(headers.items())) for i, 
 
 @dataclass
 class Clock:
-    """Seconds, as the test sets them."""
+    """A clock that the test sets, in seconds."""
 
     now: float = 1_000.0
 
@@ -44,7 +44,7 @@ class Clock:
 
 @dataclass
 class Scripted(Shedder):
-    """Changes the share when it is told to, whatever the lag."""
+    """Changes the share according to a script, whatever the lag."""
 
     script: list[float] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class Scripted(Shedder):
 
 
 def run(reference: Reference, shares: list[float], stops: list[int], units: list[int]) -> list[Pane]:
-    """The panes of the log, with shares that change, and daemons that die after, or within, a unit of work."""
+    """The panes of the log, with shares that change, and daemons that die after or within a unit of work."""
     routes = {"a": Route("a", Scorer(reference), "auto", FRACTION)}
     panes, position, script, sizes = list[Pane](), None, list(shares), list(units)
     for stop in [*stops, len(LOG)]:
@@ -66,7 +66,7 @@ def run(reference: Reference, shares: list[float], stops: list[int], units: list
             unit = deque(queue.popleft() for _ in range(min(len(queue), sizes.pop() if sizes else 9)))
             work = stage.work(unit)
             if queue and queue[0].offset >= stop and stop % 2:
-                break  # killed before it was committed
+                break  # killed before this was committed
             panes += [decode_pane(encode_pane(pane)) for pane in work.panes]
             position = work.positions[PLACE]
             position = parse_position(position.offset, position.metadata())
@@ -86,7 +86,7 @@ def test_panes_hold_what_their_shares_say_of_the_log(
     check_shares(panes, LOG, lambda _: 3, STEP, FRACTION)
 
 
-def test_what_is_shed_is_counted_and_told(reference: Reference) -> None:
+def test_shed_samples_are_counted_and_reported(reference: Reference) -> None:
     stage = ScoreStage({"a": Route("a", Scorer(reference), "auto", FRACTION)}, STEP, shedder=Scripted([0.5]))
     work = stage.work(deque(LOG))
     outcomes = [event.outcome for event in work.events if isinstance(event, BatchSeen)]
@@ -96,54 +96,54 @@ def test_what_is_shed_is_counted_and_told(reference: Reference) -> None:
     assert not [event for event in stage.work(deque()).events if isinstance(event, SampleFraction)]
 
 
-def test_a_stream_that_comes_back_is_told_of_again(reference: Reference) -> None:
+def test_the_fraction_of_a_stream_that_comes_back_is_reported_again(reference: Reference) -> None:
     route = Route("a", Scorer(reference), "auto", FRACTION)
     routes = {"a": route}
     stage = ScoreStage(routes, STEP, renew=lambda: routes)
-    told = SampleFraction("a", FRACTION, shedding=False)
-    assert told in stage.work(deque()).events
-    assert told not in stage.work(deque()).events
+    report = SampleFraction("a", FRACTION, shedding=False)
+    assert report in stage.work(deque()).events
+    assert report not in stage.work(deque()).events
     routes = {}
-    assert told not in stage.work(deque()).events
+    assert report not in stage.work(deque()).events
     routes = {"a": route}
-    assert told in stage.work(deque()).events
+    assert report in stage.work(deque()).events
 
 
-def test_a_smaller_share_is_part_of_a_larger_one() -> None:
+def test_a_smaller_share_is_a_subset_of_a_larger_one() -> None:
     parts = [{r.offset for r in LOG if in_share(r, Share(2.0**-n))} for n in range(5)]
     assert len(parts[0]) == len(LOG)
     assert all(small < large for large, small in pairwise(parts))
 
 
-def test_the_share_falls_while_too_far_behind_and_rises_when_caught_up() -> None:
+def test_the_share_falls_while_the_lag_is_too_large_and_rises_after_catching_up() -> None:
     clock = Clock()
     shedder = Shedder(60.0, clock=clock, calendar=clock)
 
     def shares(lag_s: float, seconds: int, share: Share) -> list[Share]:
-        told = [share]
+        found = [share]
         for _ in range(seconds):
             clock.now += 1
-            told.append(shedder.share(PLACE, 7, int(1000 * (clock.now - lag_s)), told[-1]))
-        return told
+            found.append(shedder.share(PLACE, 7, int(1000 * (clock.now - lag_s)), found[-1]))
+        return found
 
     assert {share.part for share in shares(59, 300, ALL)} == {1.0}
     down = shares(61, 40, ALL)
-    assert [down[1].part, down[-1].part] == [0.5, 2.0**-5], "halved every eighth of the lag"
+    assert [down[1].part, down[-1].part] == [0.5, 2.0**-5], "halved after each eighth of the allowed lag"
     assert down[-1].since == 7
-    assert shares(61, 600, down[-1])[-1].part == LEAST, "something is always looked at"
-    assert {share.part for share in shares(30, 300, down[-1])} == {2.0**-5}, "in between it stays"
+    assert shares(61, 600, down[-1])[-1].part == LEAST, "a minimum is always watched"
+    assert {share.part for share in shares(30, 300, down[-1])} == {2.0**-5}, "in between it is constant"
     up = shares(10, 400, down[-1])
     assert up[-1].part == 1.0
     assert [share.part for share in up[::30]][:4] == [2.0**-5, 2.0**-4, 2.0**-3, 2.0**-2]
 
 
-def test_a_window_says_the_share_that_it_was_looked_at_with() -> None:
+def test_a_window_records_the_share_of_samples_that_was_watched() -> None:
     span = WindowSpan(50, 50, 0, 1, (OffsetRange("requests", 0, 0, 9),))
     assert "share" not in span.to_json()
     assert WindowSpan(50, 50, 0, 1, (), share=0.25).to_json()["share"] == 0.25
 
 
-def test_positions_keep_the_share() -> None:
+def test_positions_contain_the_share() -> None:
     position = parse_position(7, '{"seen":3,"marks":{"a":[0,1]},"share":[0.5,4]}')
     assert position.share == Share(0.5, 4)
     assert parse_position(7, position.metadata()) == position

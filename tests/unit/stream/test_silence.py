@@ -1,4 +1,4 @@
-"""Streams that stop: who reads to the end finds out, the log decides, and whoever is late or restarts finds nothing."""
+"""Streams that stop: the reader of the input notices, the log decides, and late or restarted readers change nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLACE = (TOPIC, 0)
 
 
 class Clock:
-    """Seconds, as a test wants them."""
+    """A clock that the test sets, in seconds."""
 
     now = 1_000.0
 
@@ -64,7 +64,7 @@ def pane(last: int, partition: int = 0, *, n: int = 10, end_ms: int = 0) -> Pane
 
 
 def run(entries: Iterable[Entry], *stops: int) -> list[QuietAlert]:
-    """The alerts of a log over several stages, each of which takes up the states of the one before."""
+    """The alerts of a log over several stages, each of which restores the states of the one before."""
     stage, states, alerts = TestStage(lambda *_: None), {}, []
     for offset, entry in enumerate(entries):
         if offset in stops:
@@ -78,13 +78,13 @@ def run(entries: Iterable[Entry], *stops: int) -> list[QuietAlert]:
 
 
 class TestWatch:
-    """Who reads the input."""
+    """The watch of the role that reads the input."""
 
-    def test_tells_of_the_first_message_and_then_of_none(self, watch: QuietWatch) -> None:
+    def test_reports_the_first_message_and_no_further_ones(self, watch: QuietWatch) -> None:
         assert watch.note({(PLACE, "a"): (5, 50)}) == [heard(5, time_ms=50)]
         assert watch.note({(PLACE, "a"): (6, 60), (PLACE, "other"): (7, 70)}) == []
 
-    def test_tells_of_a_silence_once_and_of_its_end(self, watch: QuietWatch, clock: Clock) -> None:
+    def test_reports_a_silence_once_and_its_end(self, watch: QuietWatch, clock: Clock) -> None:
         watch.note({(PLACE, "a"): (5, 50)})
         clock.now += 59.9
         assert watch.due() == []
@@ -98,14 +98,14 @@ class TestWatch:
         clock.now += 61
         assert watch.due() == [PLACE]
 
-    def test_asks_for_the_end_no_more_than_once_a_second(self, watch: QuietWatch, clock: Clock) -> None:
+    def test_checks_the_end_of_the_log_at_most_once_a_second(self, watch: QuietWatch, clock: Clock) -> None:
         clock.now += 61
         assert watch.due() == [PLACE]
         assert watch.due() == []
         clock.now += 1
         assert watch.due() == [PLACE]
 
-    def test_begins_anew_with_a_partition_that_is_taken_up(self, watch: QuietWatch, clock: Clock) -> None:
+    def test_starts_anew_with_a_newly_assigned_partition(self, watch: QuietWatch, clock: Clock) -> None:
         watch.note({(PLACE, "a"): (5, 50)})
         clock.now += 59
         watch.drop(PLACE)
@@ -115,7 +115,7 @@ class TestWatch:
         clock.now += 1
         assert watch.silent(PLACE, 6, 1)[0].offset == -1
 
-    def test_each_stream_has_a_limit_of_its_own_which_may_change(self, clock: Clock) -> None:
+    def test_each_stream_has_its_own_limit_which_may_change(self, clock: Clock) -> None:
         rules = {"a": QuietRule(AFTER_MS, "warning"), "b": QuietRule(10 * AFTER_MS, "critical")}
         watch = QuietWatch(lambda: dict(rules), clock=clock, calendar=clock)
         watch.take_up(PLACE)
@@ -134,7 +134,7 @@ class TestWatch:
         watch.due()
         assert watch.note({(PLACE, "a"): (8, 80)}) == []
 
-    def test_that_watches_no_stream_says_nothing(self, clock: Clock) -> None:
+    def test_without_watched_streams_nothing_is_reported(self, clock: Clock) -> None:
         watch = QuietWatch(clock=clock)
         watch.take_up(PLACE)
         clock.now += 1e6
@@ -143,12 +143,12 @@ class TestWatch:
 
 
 class TestLog:
-    """Who reads the panes log."""
+    """The role that reads the panes log."""
 
-    def test_a_stream_that_was_never_seen_is_not_silent(self) -> None:
+    def test_a_stream_that_never_had_a_message_is_not_silent(self) -> None:
         assert run([silent(0), silent(0)]) == []
 
-    def test_fires_once_and_is_resolved_by_the_next_message(self) -> None:
+    def test_an_alert_fires_once_and_is_resolved_by_the_next_message(self) -> None:
         firing, resolved = run([heard(5), silent(6, last=5), silent(6), heard(6), pane(7)])
         assert (firing.state, firing.since_ms, firing.end_ms, firing.offset) == ("firing", 5_000, 1_000_006, 5)
         assert (resolved.state, resolved.since_ms, resolved.end_ms, resolved.offset) == ("resolved", 5_000, 6_000, 6)
@@ -159,7 +159,7 @@ class TestLog:
         assert run(log, *stops) == run(log)
         assert len(run(log)) == 3
 
-    def test_ids_are_of_the_last_message_and_tell_silences_apart(self) -> None:
+    def test_ids_depend_on_the_last_message_and_distinguish_silences(self) -> None:
         log = [heard(5), silent(6, last=5), heard(6), silent(7, last=6)]
         ids = [alert.id for alert in run(log)]
         assert len(set(ids)) == 3
@@ -172,18 +172,18 @@ class TestLog:
             assert [(each.state, each.partition, each.offset) for each in alerts] == [("firing", 2, 8)]
             assert run([heard(5, 0), heard(8, 2), *order[:2]]) == []
 
-    def test_a_pane_of_older_samples_ends_no_silence_but_one_of_newer_ones_does(self) -> None:
+    def test_a_pane_of_older_samples_does_not_end_a_silence_but_one_of_newer_ones_does(self) -> None:
         log = [heard(5), silent(9, last=8)]
         assert [each.state for each in run([*log, pane(8), pane(9)])] == ["firing", "resolved"]
         assert [each.state for each in run([*log, pane(8)])] == ["firing"]
 
-    def test_a_topic_that_was_made_anew_is_heard(self) -> None:
+    def test_a_message_of_a_recreated_topic_ends_a_silence(self) -> None:
         assert [each.state for each in run([heard(500), silent(501), heard(3)])] == ["firing", "resolved"]
 
-    def test_panes_alone_are_not_remembered(self) -> None:
+    def test_panes_alone_leave_no_state(self) -> None:
         assert Silence().scored(pane(5)) == (Silence(), None)
 
-    def test_whoever_takes_over_knows_that_a_stream_is_silent(self) -> None:
+    def test_a_successor_knows_that_a_stream_is_silent(self) -> None:
         tests = Tests()
         TestStage(lambda *_: None).feed_all([(0, heard(5)), (1, silent(6))], tests)
         assert [event.alert.state for event in tests.events if isinstance(event, AlertRaised)] == ["firing"]
@@ -192,26 +192,26 @@ class TestLog:
         assert later.streams == {"a"}
         assert list(tests.states) == [f"a{SILENCE}"]
 
-    def test_a_silent_stream_that_is_watched_no_more_is_not_told_of(self) -> None:
+    def test_a_silent_stream_that_was_removed_is_not_reported(self) -> None:
         tests = Tests()
         TestStage(lambda *_: None).feed_all([(0, heard(5)), (1, silent(6))], tests)
         assert TestStage(lambda *_: None, tested=2, states=tests.states).begun == []
 
 
 class TestWire:
-    """As messages."""
+    """Sightings and alerts as messages."""
 
     @pytest.mark.parametrize("sighting", [heard(5), silent(6, 2, of=3, last=5)])
-    def test_sightings_survive(self, sighting: Sighting) -> None:
+    def test_sightings_are_decoded_unchanged(self, sighting: Sighting) -> None:
         assert is_sighting(encode_sighting(sighting))
         assert decode_sighting(encode_sighting(sighting)) == sighting
 
     @pytest.mark.parametrize("value", [b'{"sighting":1}', b'{"sighting":', b'{"sighting":1,"hush":3}'])
-    def test_what_is_no_sighting_is_told(self, value: bytes) -> None:
+    def test_invalid_sightings_are_refused(self, value: bytes) -> None:
         with pytest.raises(MessageError):
             decode_sighting(value)
 
-    def test_alerts_survive_and_have_a_key_of_their_own(self) -> None:
+    def test_alerts_are_decoded_unchanged_and_have_their_own_key(self) -> None:
         for alert in run([heard(5), silent(6), heard(6)]):
             assert decode(encode(alert)) == alert
             assert key_of(alert) != alert.stream
@@ -222,13 +222,13 @@ class TestWire:
 
 
 class TestPace:
-    """How fast samples come."""
+    """The rate at which samples arrive."""
 
-    def test_is_of_what_came_after_the_first_pane(self) -> None:
+    def test_counts_samples_after_the_first_pane(self) -> None:
         assert pace([pane(1, end_ms=1_000), pane(2, end_ms=3_000), pane(3, end_ms=6_000)]) == 4.0
-        # All of a message have one time: the first message says nothing of how long it took.
+        # All samples of a message have one time: the first message does not tell how long it took.
         assert pace([pane(1, end_ms=1_000), pane(1, end_ms=1_000), pane(2, end_ms=11_000)]) == 1.0
 
-    def test_of_one_moment_is_not_known(self) -> None:
+    def test_is_unknown_if_all_times_are_equal(self) -> None:
         assert pace([]) is None
         assert pace([pane(1, end_ms=1_000), pane(2, end_ms=1_000)]) is None

@@ -1,4 +1,4 @@
-"""What is kept without a log: the same however often, no pane is encoded twice, and it takes little of the time."""
+"""State without a log: the same however often it is saved; no pane is encoded twice, and saving takes little time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from driftwatch.stream.time_windows import TimeRule, TimeSize
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 STEP, TICK_MS, EVERY_MS = 10, 1_000, 150
-"""So slices come in pieces."""
+"""Slices therefore consist of several panes."""
 
 FACTORY = Standards(
     sizes=[20, 50],
@@ -62,17 +62,17 @@ def never() -> bool:
     return False
 
 
-def test_it_is_the_same_however_often_it_is_kept_and_panes_are_encoded_once(
+def test_the_state_is_the_same_however_often_it_is_saved_and_panes_are_encoded_once(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: dict[ModuleType, list[Pane]] = {local: [], time_windows: []}
 
-    def listen(module: ModuleType) -> None:
-        def encoding(pane: Pane) -> bytes:
+    def record_encoding(module: ModuleType) -> None:
+        def recording_encode(pane: Pane) -> bytes:
             encoded[module].append(pane)
             return encode_pane(pane)
 
-        monkeypatch.setattr(module, "encode_pane", encoding)
+        monkeypatch.setattr(module, "encode_pane", recording_encode)
 
     log = records(np.concatenate([waves(60, seed=3), shuffled_rows(waves(60, seed=4)), waves(60, seed=5)]))
     once = stages_on(reference, tmp_path / "once")
@@ -80,7 +80,7 @@ def test_it_is_the_same_however_often_it_is_kept_and_panes_are_encoded_once(
         once.work(deque([each]), never)
     once.save()
     for module in encoded:
-        listen(module)
+        record_encoding(module)
     often = stages_on(reference, tmp_path / "often")
     for each in log:
         often.work(deque([each]), never)
@@ -90,10 +90,10 @@ def test_it_is_the_same_however_often_it_is_kept_and_panes_are_encoded_once(
     assert len(kept) == len(set(kept))
     assert {pane.unfinished for pane in encoded[local]} == {True, False}
     grown = [(pane.first, pane.n) for pane in encoded[time_windows]]
-    assert len(grown) == len(set(grown)), "only ticks that came to hold more are encoded anew"
+    assert len(grown) == len(set(grown)), "only ticks that have grown are encoded again"
 
 
-def test_a_restart_goes_on_from_it_as_if_there_had_been_none(reference: Reference, tmp_path: Path) -> None:
+def test_a_restart_continues_from_the_state_as_if_there_had_been_none(reference: Reference, tmp_path: Path) -> None:
     log = records(np.concatenate([waves(60, seed=3), shuffled_rows(waves(60, seed=4))]))
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     stages = stages_on(reference, whole)
@@ -119,13 +119,13 @@ def test_a_restart_goes_on_from_it_as_if_there_had_been_none(reference: Referenc
         (1.1 / MOST_OF_THE_TIME, 1.0, True, True),
     ],
 )
-def test_it_is_kept_now_and_then_or_at_once_but_takes_little_of_the_time(
+def test_the_state_is_saved_periodically_or_at_once_but_saving_takes_little_of_the_time(
     passed_s: float, took_s: float, urgent: bool, due: bool
 ) -> None:
     assert SaveSchedule(100.0, took_s).due(100.0 + passed_s, urgent=urgent) == due
 
 
-def test_what_has_come_is_kept_though_nothing_more_comes(
+def test_the_state_is_saved_even_if_no_more_samples_arrive(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages = stages_on(reference, tmp_path / "state")

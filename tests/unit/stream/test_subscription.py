@@ -1,4 +1,4 @@
-"""A subscription tells lag by where a log ends, pauses no more than it resumes, and notices another topic."""
+"""A subscription measures lag from the end of the log, resumes what it paused, and notices a recreated topic."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PLACES = [TopicPartition("requests", 0), TopicPartition("requests", 1)]
 
 
 class Consumer:
-    """Has given 500 messages of each partition, and fetched as many."""
+    """A consumer that has returned 500 messages of each partition, and fetched no more."""
 
-    def __init__(self, *, away: bool = False) -> None:
-        self._away = away
+    def __init__(self, *, unreachable: bool = False) -> None:
+        self._away = unreachable
         self._paused: set[TopicPartition] = set()
         self.topic_id: UUID | None = None
         self._cluster = SimpleNamespace(topic_id=lambda _: self.topic_id)
@@ -69,21 +69,21 @@ def subscription(consumer: Consumer, identities: dict[str, UUID] | None = None) 
     return Subscription(consumer, "requests", instance=False, identities=known)
 
 
-def measured(consumer: Consumer) -> dict[int, int]:
-    told: list[Event] = []
-    LagMeter(subscription(consumer), told.append).measure([("requests", 0)] * 3 + [("requests", 1)])
-    return {each.partition: each.lag for each in told if isinstance(each, LagMeasured)}
+def lag_of(consumer: Consumer) -> dict[int, int]:
+    events: list[Event] = []
+    LagMeter(subscription(consumer), events.append).measure([("requests", 0)] * 3 + [("requests", 1)])
+    return {each.partition: each.lag for each in events if isinstance(each, LagMeasured)}
 
 
-def test_what_was_not_fetched_and_what_waits_here_is_lag() -> None:
-    assert measured(Consumer()) == {0: 2_503, 1: 1}
+def test_lag_counts_messages_that_were_not_fetched_and_those_that_wait_here() -> None:
+    assert lag_of(Consumer()) == {0: 2_503, 1: 1}
 
 
-def test_nothing_is_told_while_the_broker_is_away() -> None:
-    assert measured(Consumer(away=True)) == {}
+def test_no_lag_is_reported_while_the_broker_is_unreachable() -> None:
+    assert lag_of(Consumer(unreachable=True)) == {}
 
 
-def test_a_partition_that_its_role_has_paused_stays_so() -> None:
+def test_a_partition_paused_by_the_role_stays_paused() -> None:
     consumer = Consumer()
     reading = subscription(consumer)
     consumer.pause(PLACES[0])

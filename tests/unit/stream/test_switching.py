@@ -1,4 +1,4 @@
-"""A stream whose reference changes: no window mixes two, whatever the order of panes and wherever testing stops."""
+"""Streams whose reference changes: no window mixes two, in any order of panes and wherever testing is interrupted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.synthetic import SCHEMA, shuffled_rows, waves
 STEP, SIZES = 10, [20, 50]
 COUNT = 40
 ENDED = ("settled", "stirred_ms", "back")
-"""Of an alarm that ended lately, or is on; older daemons pass it over."""
+"""Fields about an alarm that is on or ended lately, which older daemons ignore."""
 
 VERSIONS = ("one", "two", "three")
 STREAMS = ("a", "b", "c")
@@ -44,7 +44,7 @@ orders = st.lists(st.tuples(st.sampled_from(VERSIONS), st.integers(1, 9)), min_s
 
 @dataclass
 class Shelf:
-    """The references that are here; the first is the present one."""
+    """The loaded references; the first is the present one."""
 
     standards: Mapping[str, Standard]
     here: tuple[str, ...] = VERSIONS
@@ -55,8 +55,8 @@ class Shelf:
 
 
 @dataclass
-class Told:
-    """All results of some stages, and what a later stage needs."""
+class Results:
+    """All results of a series of stages, and the states that a later stage needs."""
 
     tests: Tests = field(default_factory=Tests)
     states: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def shelf(reference: Reference) -> Shelf:
-    """Three references that do the same, by other names."""
+    """Three references that are the same but for their versions."""
     standard = FACTORY.standard(reference)
     return Shelf({each: replace(standard, reference=replace(reference, version=each)) for each in VERSIONS})
 
@@ -97,26 +97,26 @@ def panes(reference: Reference) -> list[Pane]:
 
 
 def ordered(panes: Sequence[Pane], order: Sequence[tuple[str, int]]) -> list[Pane]:
-    """The panes, each scored by the reference whose turn it is."""
+    """The panes, scored by references in turn."""
     turns = [version for version, length in order for _ in range(length)]
     return [replace(pane, reference=turns[i % len(turns)]) for i, pane in enumerate(panes)]
 
 
-def run(shelf: Shelf, panes: Sequence[Pane], stops: Sequence[int] = (), at_once: int = 7) -> Told:
-    """Tests panes in stages that take up where the one before was stopped, as the test role does."""
-    told, start, rewind = Told(), 0, 0
+def run(shelf: Shelf, panes: Sequence[Pane], stops: Sequence[int] = (), at_once: int = 7) -> Results:
+    """Test panes in stages that continue where the previous one was stopped, as the test role does."""
+    results, start, rewind = Results(), 0, 0
     for stop in (*sorted(stops), len(panes)):
-        stage = TestStage(shelf.find, tested=start, states=told.states)
+        stage = TestStage(shelf.find, tested=start, states=results.states)
         log = list(enumerate(panes))[start - rewind : stop]
         for first in range(0, len(log), at_once):
-            stage.feed_all(log[first : first + at_once], told.tests)
-        told.states |= told.tests.states
+            stage.feed_all(log[first : first + at_once], results.tests)
+        results.states |= results.tests.states
         start, rewind = stage.next_offset, stage.rewind
-    return told
+    return results
 
 
 def expected(panes: Sequence[Pane]) -> list[tuple[str, int, int, int]]:
-    """Reference, size, first and last pane of every window, from what a window is."""
+    """Reference, size, first and last pane of every window, from the definition of a window."""
     windows = []
     for end, newest in enumerate(panes):
         held, apart = [], 0
@@ -134,7 +134,7 @@ def expected(panes: Sequence[Pane]) -> list[tuple[str, int, int, int]]:
 
 @settings(max_examples=30, deadline=None)
 @given(order=orders, stops=st.lists(st.integers(0, COUNT), max_size=4), at_once=st.integers(1, 15))
-def test_windows_are_of_one_reference_each_and_the_same_however_they_are_tested(
+def test_windows_have_one_reference_each_and_do_not_depend_on_how_panes_are_tested(
     shelf: Shelf, panes: list[Pane], order: list[tuple[str, int]], stops: list[int], at_once: int
 ) -> None:
     log = ordered(panes, order)
@@ -150,7 +150,7 @@ def test_windows_are_of_one_reference_each_and_the_same_however_they_are_tested(
     turns=st.lists(st.sampled_from(STREAMS), min_size=COUNT, max_size=2 * COUNT),
     at_once=st.integers(2, 60),
 )
-def test_streams_that_are_tested_together_are_each_tested_as_if_alone(
+def test_streams_tested_together_have_the_same_results_as_alone(
     shelf: Shelf, panes: list[Pane], each: list[list[tuple[str, int]]], turns: list[str], at_once: int
 ) -> None:
     alone = {
@@ -166,13 +166,13 @@ def test_streams_that_are_tested_together_are_each_tested_as_if_alone(
         assert [alert for alert in together.alerts if alert.stream == stream] == own.alerts
 
 
-def test_the_alarm_stays_on_over_a_switch_until_all_windows_of_the_new_reference_speak(
+def test_an_alarm_stays_on_over_a_switch_until_all_windows_of_the_new_reference_are_full(
     shelf: Shelf, panes: list[Pane]
 ) -> None:
     firing, resolved = run(shelf, ordered(panes, [("one", 25), ("two", 15)])).tests.alerts
     assert (firing.state, firing.reference[1]) == ("firing", "one")
     assert (resolved.state, resolved.reference[1]) == ("resolved", "two")
-    # Five panes of the new reference make its longest window. Those of the shortest have been quiet for long by then.
+    # Five panes of the new reference fill its longest window; its shortest windows have long been quiet by then.
     assert resolved.window.end_ms == 25 + 5
     assert "the alarm was started by reference one" in resolved.explanation
     (same, undisturbed) = run(shelf, ordered(panes, [("one", COUNT)])).tests.alerts
@@ -180,23 +180,23 @@ def test_the_alarm_stays_on_over_a_switch_until_all_windows_of_the_new_reference
     assert "reference" not in undisturbed.explanation
 
 
-def test_history_of_a_reference_that_comes_late_is_not_lost(shelf: Shelf, panes: list[Pane]) -> None:
+def test_the_history_of_a_reference_that_is_loaded_late_is_not_lost(shelf: Shelf, panes: list[Pane]) -> None:
     log = ordered(panes, [("one", 3), ("two", 1)])
     whole = run(shelf, log)
     stage = TestStage(shelf.find)
-    told = Told()
-    stage.feed_all(list(enumerate(log))[:21], told.tests)
+    results = Results()
+    stage.feed_all(list(enumerate(log))[:21], results.tests)
     late = Shelf(shelf.standards, here=("one",))
-    resumed = TestStage(late.find, tested=21, states=told.tests.states)
+    resumed = TestStage(late.find, tested=21, states=results.tests.states)
     resumed.feed_all(list(enumerate(log))[21 - stage.rewind : 21], Tests())
     assert not resumed.lacks(log[22])
     assert resumed.lacks(log[23])
     late.here = VERSIONS
-    resumed.feed_all(list(enumerate(log))[21:], told.tests)
-    assert told.bytes()[:2] == whole.bytes()[:2]
+    resumed.feed_all(list(enumerate(log))[21:], results.tests)
+    assert results.bytes()[:2] == whole.bytes()[:2]
 
 
-def test_a_stream_that_is_no_more_is_let_go_and_can_come_back(shelf: Shelf, panes: list[Pane]) -> None:
+def test_a_stream_that_is_removed_is_dropped_and_can_come_back(shelf: Shelf, panes: list[Pane]) -> None:
     there = [True]
     stage = TestStage(lambda stream, version: shelf.find(stream, version) if there[0] else None)
     log = list(enumerate(ordered(panes, [("one", COUNT)])))
@@ -210,7 +210,7 @@ def test_a_stream_that_is_no_more_is_let_go_and_can_come_back(shelf: Shelf, pane
     assert [each.span.start_ms for each in tests.windows if each.size == SIZES[0]] == [*range(9), *range(12, 19)]
 
 
-def test_a_state_is_written_as_of_old_where_that_holds_it(shelf: Shelf, panes: list[Pane]) -> None:
+def test_a_state_is_written_in_the_old_format_if_that_suffices(shelf: Shelf, panes: list[Pane]) -> None:
     (state,) = run(shelf, ordered(panes, [("one", COUNT)])).states.values()
     assert state.keys() == {"reference", "firing", "severity", "quiet", "since_ms", "anytime", *ENDED}
     (switched,) = run(shelf, ordered(panes, [("one", 19), ("two", 3)])[:22]).states.values()
@@ -233,7 +233,7 @@ def test_a_state_is_written_as_of_old_where_that_holds_it(shelf: Shelf, panes: l
     ).map(lambda policy: policy if policy.stirred_ms is not None else replace(policy, settled=0, back=False)),
     st.sets(st.sampled_from(VERSIONS)),
 )
-def test_states_survive_their_encoding(shelf: Shelf, newest: str, policy: PolicyState, betting: set[str]) -> None:
+def test_states_are_decoded_unchanged(shelf: Shelf, newest: str, policy: PolicyState, betting: set[str]) -> None:
     alarm = shelf.standards["one"].alarm
     assert alarm is not None
     state = TestState(newest or "one", policy, {version: alarm.begin() for version in betting})
@@ -271,7 +271,7 @@ def test_open_panes_are_closed_at_a_switch_and_every_sample_is_scored_once(refer
         while queue:
             came.append(stage.work(queue))
     panes = [pane for work in came for pane in work.panes]
-    # Three messages of seven samples each leave one that waits, in each stream.
+    # Three messages of seven samples each leave one waiting sample in each stream.
     assert [(pane.stream, pane.reference, pane.n) for pane in panes] == [
         ("a", "one", 10),
         ("b", "one", 10),

@@ -1,4 +1,4 @@
-"""Windows by time keep their false-alarm budget on fresh streams, whatever their rate."""
+"""Windows by time keep their false-alarm budget on fresh streams, at any rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPES = ((2, 3), (1, 4))
 BUDGET = 1_000.0
 
 
-def test_the_budget_is_kept_whatever_the_rate() -> None:
+def test_the_budget_is_kept_at_any_rate() -> None:
     rng = np.random.default_rng(7)
     reference = fitted(rng, SHAPES, 40_000)
     bank = reference.summaries(draw(rng, 20_000, SHAPES)).astype(np.float32)
@@ -30,7 +30,7 @@ def test_the_budget_is_kept_whatever_the_rate() -> None:
     for _ in range(20):
         fresh = reference.summaries(draw(rng, 3_000, SHAPES))
         for start in range(0, len(fresh), 5):
-            # From 4 to 100 samples a second, and so windows of 40 to 1,000.
+            # From 4 to 100 samples per second, and therefore windows of 40 to 1,000.
             time_ms += 5 * 1_000 / (4 * 25 ** (0.5 + 0.5 * np.sin(samples / 3_000)))
             at = int(time_ms)
             pane = Pane("a", "v", 5, keep(fresh[start : start + 5].sum(0)), at, at, "in", 0, (samples, 0), (samples, 4))
@@ -42,5 +42,5 @@ def test_the_budget_is_kept_whatever_the_rate() -> None:
                 expected += due.alpha
                 alarms += int(found.p_values["combined"][0] <= due.alpha)
     assert 20 < expected <= samples / BUDGET
-    # Neighbouring windows share most of their samples, so that alarms come in runs, and vary more than by themselves.
+    # Neighbouring windows share most of their samples: alarms come in runs, and their number varies more.
     assert abs(alarms - expected) < 4 * np.sqrt(3 * expected)

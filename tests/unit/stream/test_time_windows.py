@@ -1,4 +1,4 @@
-"""Windows by event time: which panes they hold, that restarts change nothing, and whom they do not wait for."""
+"""Windows by event time: which panes they hold, that restarts change nothing, and when idle partitions are ignored."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def new_standards() -> Standards:
 
 STANDARDS = new_standards()
 EVERY_MS = 120
-"""Of event time from one sample to the next."""
+"""Event time between consecutive samples."""
 
 
 def log_of(reference: Reference, samples: np.ndarray, partitions: int = 2) -> list[Pane]:
-    """The panes log of samples that come to partitions in turns, a little out of order."""
+    """The panes log of samples that alternate between partitions, slightly out of order."""
     rng = np.random.default_rng(0)
     scorer, builders = Scorer(reference), [PaneBuilder(("in", p), STEP, None, TICK_MS) for p in range(partitions)]
     raws: list[RawPane] = []
@@ -78,7 +78,7 @@ def log(reference: Reference) -> list[Pane]:
 def run(
     reference: Reference, log: list[Pane], *stops: int, at_once: int = 1, standards: Standards = STANDARDS
 ) -> Tests:
-    """All results over several stages, each taking up where the one before was stopped, as the test role does."""
+    """All results over several stages, each continuing where the previous one was stopped, as the test role does."""
     make = lambda stream, version: standards.standard(reference)  # noqa: E731
     whole, stage, start = Tests(), TestStage(make), 0
     for stop in (*stops, len(log)):
@@ -93,7 +93,7 @@ def run(
     return whole
 
 
-def told(tests: Tests) -> tuple[list[bytes], list[bytes]]:
+def encoded(tests: Tests) -> tuple[list[bytes], list[bytes]]:
     return [each.to_json() for each in tests.windows], [encode_alert(each) for each in tests.alerts]  # type: ignore[arg-type]
 
 
@@ -106,10 +106,10 @@ def test_results_are_the_same_with_the_null_in_the_bundle_to_the_last_bit(
     add_null(load_bundle(bundle), WindowsConfig(sizes=[20, 100, "10s", "30s"], step=STEP), tmp_path / "held")
     held = replace(load_reference(tmp_path / "held"), version=reference.version)
     monkeypatch.setattr("driftwatch.reference.reference.simulate_null", None)
-    assert told(run(held, log, standards=new_standards())) == told(expected)
+    assert encoded(run(held, log, standards=new_standards())) == encoded(expected)
 
 
-def test_windows_hold_what_ends_within_them(reference: Reference, log: list[Pane]) -> None:
+def test_windows_hold_the_panes_that_end_within_them(reference: Reference, log: list[Pane]) -> None:
     windows = [each for each in run(reference, log).windows if each.size == "10s"]
     assert len(windows) > 100
     ends = [each.span.end_ms // TICK_MS for each in windows]
@@ -121,7 +121,7 @@ def test_windows_hold_what_ends_within_them(reference: Reference, log: list[Pane
         assert each.span.samples == pytest.approx(10_000 / EVERY_MS, abs=12)
 
 
-def test_a_drift_is_seen_by_time_and_resolved(reference: Reference, log: list[Pane]) -> None:
+def test_a_drift_is_detected_by_time_and_resolved(reference: Reference, log: list[Pane]) -> None:
     whole = run(reference, log)
     alone = [each for each in whole.windows if each.size == "10s" and each.drift]
     assert alone
@@ -132,8 +132,8 @@ def test_a_drift_is_seen_by_time_and_resolved(reference: Reference, log: list[Pa
         assert decode_alert(encode_alert(alert)) == alert  # type: ignore[arg-type]
 
 
-def test_patience_by_count_ends_no_alarm_that_windows_by_time_hold(reference: Reference, log: list[Pane]) -> None:
-    """Where many samples come it is over before the next of these is tested."""
+def test_patience_by_count_ends_no_alarm_that_windows_by_time_keep_on(reference: Reference, log: list[Pane]) -> None:
+    """In a fast stream it is over before the next of these windows is tested."""
     tester = StreamTester("a", STANDARDS.standard(reference))
     assert tester.policy.patience_ms == 3 * 30_000
     tester.policy = replace(tester.policy, resolve_after=10_000, patience=1)
@@ -150,15 +150,15 @@ def test_patience_by_count_ends_no_alarm_that_windows_by_time_hold(reference: Re
 
 @pytest.mark.parametrize("stops", [(7,), (60, 61, 62), (100, 111), (150,), (40, 90, 140, 170)])
 def test_restarts_change_no_result(reference: Reference, log: list[Pane], stops: tuple[int, ...]) -> None:
-    assert told(run(reference, log, *stops)) == told(run(reference, log))
+    assert encoded(run(reference, log, *stops)) == encoded(run(reference, log))
 
 
-def test_panes_taken_many_at_once_change_no_result(reference: Reference, log: list[Pane]) -> None:
-    assert told(run(reference, log, at_once=37)) == told(run(reference, log))
+def test_feeding_many_panes_at_once_changes_no_result(reference: Reference, log: list[Pane]) -> None:
+    assert encoded(run(reference, log, at_once=37)) == encoded(run(reference, log))
 
 
 @pytest.mark.parametrize("stop", [7, 61, 140])
-def test_a_state_file_does_where_there_is_no_log_to_read_again(reference: Reference, stop: int) -> None:
+def test_a_state_file_suffices_without_a_log_to_read_again(reference: Reference, stop: int) -> None:
     log = [replace(pane, logged_ms=0) for pane in log_of(reference, waves(600, seed=21), partitions=1)]
     find = lambda stream, version: STANDARDS.standard(reference)  # noqa: E731
     whole, first = Tests(), TestStage(find)
@@ -170,10 +170,10 @@ def test_a_state_file_does_where_there_is_no_log_to_read_again(reference: Refere
         second.feed(number - len(panes), pane, Tests())
     second.restore_time_windows(kept[1])
     second.feed_all(list(enumerate(log[stop:], stop)), whole)
-    assert told(whole) == told(run(reference, log))
+    assert encoded(whole) == encoded(run(reference, log))
 
 
-def test_a_window_that_was_given_another_name_drifts_no_longer(reference: Reference) -> None:
+def test_a_renamed_window_no_longer_drifts(reference: Reference) -> None:
     standard = STANDARDS.standard(reference)
     assert standard.by_time
     assert standard.procedure.grid
@@ -186,7 +186,7 @@ def test_a_window_that_was_given_another_name_drifts_no_longer(reference: Refere
     assert second.drifting == frozenset()
 
 
-def test_what_was_cut_into_other_ticks_is_not_taken_up(reference: Reference, log: list[Pane]) -> None:
+def test_panes_with_other_ticks_are_not_restored(reference: Reference, log: list[Pane]) -> None:
     standard = STANDARDS.standard(reference)
     assert standard.by_time
     assert standard.procedure.grid
@@ -215,20 +215,20 @@ def test_windows_by_count_are_those_of_whole_slices(reference: Reference, log: l
     assert [each.to_json() for each in found] == [each.to_json() for each in expected.windows]
 
 
-def test_late_samples_are_told_and_count_for_windows_to_come(reference: Reference, log: list[Pane]) -> None:
+def test_late_samples_are_reported_and_count_for_future_windows(reference: Reference, log: list[Pane]) -> None:
     late, place = log[40], 52
-    moved = [*log[:40], *log[41:place], late, *log[place:]]
-    whole = run(reference, moved)
+    reordered = [*log[:40], *log[41:place], late, *log[place:]]
+    whole = run(reference, reordered)
     events = [event for event in whole.events if isinstance(event, NotTested) and event.late]
     assert [event.late for event in events] == [late.n]
-    assert told(run(reference, moved, 45, place, place + 1)) == told(whole)
+    assert encoded(run(reference, reordered, 45, place, place + 1)) == encoded(whole)
     after = {each.span.end_ms: each.span.samples for each in whole.windows if each.size == "30s"}
     before = {each.span.end_ms: each.span.samples for each in run(reference, log).windows if each.size == "30s"}
     assert {end: before[end] - samples for end, samples in after.items() if samples != before.get(end)}
     assert list(after.items())[-60:] == list(before.items())[-60:]
 
 
-def test_windows_of_few_samples_are_told(reference: Reference) -> None:
+def test_windows_with_too_few_samples_are_reported(reference: Reference) -> None:
     sparse = [
         replace(pane, start_ms=pane.start_ms * 20, end_ms=pane.end_ms * 20, logged_ms=0, seen_ms=None)
         for pane in log_of(reference, waves(200, seed=5), partitions=1)
@@ -240,26 +240,26 @@ def test_windows_of_few_samples_are_told(reference: Reference) -> None:
 
 
 class TestClock:
-    """How far a stream is."""
+    """How far the event time of a stream has advanced."""
 
     PANE = Pane("a", "v", 1, keep(np.zeros(1)), 0, 0, "in", 0, (0, 0), (0, 0))
 
-    def after(self, *told: tuple[int, int, int]) -> EventClock:
+    def after(self, *encoded: tuple[int, int, int]) -> EventClock:
         clock = EventClock()
-        for partition, newest_ms, logged_ms in told:
+        for partition, newest_ms, logged_ms in encoded:
             clock = clock.after(replace(self.PANE, partition=partition, logged_ms=logged_ms), newest_ms, 1_000)
             assert EventClock.from_json(orjson.loads(orjson.dumps(clock.to_json()))) == clock
         return clock
 
-    def test_is_that_of_the_partition_that_is_behind(self) -> None:
+    def test_is_that_of_the_slowest_partition(self) -> None:
         assert self.after((0, 50, 1), (1, 30, 2), (0, 60, 3), (0, 40, 4)).now_ms(10_000) == 30
 
-    def test_leaves_out_a_partition_that_is_idle(self) -> None:
+    def test_ignores_an_idle_partition(self) -> None:
         busy = [(0, 1_000 * second, 1_000 * second) for second in range(1, 13)]
         assert self.after((1, 30, 1_000), *busy[:10]).now_ms(10_000) == 30
         assert self.after((1, 30, 1_000), *busy).now_ms(10_000) == 12_000
 
-    def test_gives_a_partition_its_time_after_nothing_was_written_for_long(self) -> None:
+    def test_waits_for_a_partition_after_a_long_pause_of_all(self) -> None:
         assert self.after((1, 30, 1), (0, 40, 1), (0, 9_000_000, 9_000_000)).now_ms(10_000) == 30
 
 
@@ -268,8 +268,8 @@ messages = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), min_size=1,
 
 @settings(max_examples=150, deadline=None)
 @given(log=messages, cuts=st.lists(st.integers(0, 40), max_size=5))
-def test_slices_are_whole_wherever_a_builder_stops(log: list[tuple[int, int]], cuts: list[int]) -> None:
-    """Messages of some samples each, so much later than the one before; panes span less than three of that."""
+def test_slices_are_complete_wherever_a_builder_stops(log: list[tuple[int, int]], cuts: list[int]) -> None:
+    """Each message has a number of samples and a delay after the previous one; panes span less than three delays."""
 
     def feed(builder: PaneBuilder, start: int, end: int) -> list[RawPane]:
         made = []
@@ -301,7 +301,7 @@ def test_slices_are_whole_wherever_a_builder_stops(log: list[tuple[int, int]], c
     assert set(slice_sizes) <= {5}
 
 
-def test_the_rewind_reaches_the_oldest_pane_though_slices_end_out_of_order(
+def test_the_rewind_reaches_the_oldest_pane_even_if_slices_end_out_of_order(
     reference: Reference, log: list[Pane]
 ) -> None:
     by_count = Standards(
@@ -318,7 +318,7 @@ def test_the_rewind_reaches_the_oldest_pane_though_slices_end_out_of_order(
     assert disorder
 
 
-def test_a_joined_slice_is_as_if_it_had_come_whole(log: list[Pane]) -> None:
+def test_a_joined_slice_equals_a_whole_one(log: list[Pane]) -> None:
     pieces = log[:3]
     joined = join_panes(pieces)
     assert joined.n == sum(pane.n for pane in pieces)

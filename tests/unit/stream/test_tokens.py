@@ -1,4 +1,4 @@
-"""Tokens for brokers: asked for once, renewed in time, used on while nobody can give new ones."""
+"""OAuth tokens for brokers: requested once, renewed in time, and kept in use while no new one can be obtained."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Clock:
         return self.now
 
 
-def stated(url: str, **more: Any) -> dict[str, Any]:
+def oauth_settings(url: str, **more: Any) -> dict[str, Any]:
     return {"token_url": url, "client_id": "me", "client_secret": "hunter2", **more}
 
 
 def tokens(server: Issuer, clock: Clock, **more: Any) -> Tokens:
-    return Tokens(OAuthConfig.model_validate(stated(server.url, **more)), {}, clock)
+    return Tokens(OAuthConfig.model_validate(oauth_settings(server.url, **more)), {}, clock)
 
 
 def refusal(given: Tokens | TokenFile) -> str:
@@ -51,15 +51,15 @@ def refusal(given: Tokens | TokenFile) -> str:
     return str(caught.value)
 
 
-def test_what_is_asked_is_what_was_stated(server: Issuer) -> None:
+def test_the_request_has_the_configured_parameters(server: Issuer) -> None:
     given = tokens(server, Clock(), scope="streams", parameters={"audience": "kafka"})
     assert given.token().count(".") == 2
-    (asked,) = server.asked
-    assert asked.form == {"grant_type": "client_credentials", "scope": "streams", "audience": "kafka"}
+    (request,) = server.requests
+    assert request.form == {"grant_type": "client_credentials", "scope": "streams", "audience": "kafka"}
 
 
-def test_names_and_secrets_are_sent_as_the_standard_has_it(signer: Signer) -> None:
-    # RFC 6749, 2.3.1: a colon would end the name
+def test_names_and_secrets_are_encoded_as_the_standard_requires(signer: Signer) -> None:
+    # RFC 6749, 2.3.1: otherwise a colon would end the name
     with issuer(signer, user="a%3Ab", secret="%25+c") as server:
         assert tokens(server, Clock(), client_id="a:b", client_secret="% c").token()
 
@@ -70,34 +70,34 @@ def test_a_token_is_used_for_half_of_its_life(server: Issuer) -> None:
     first = given.token()
     clock.now += 49
     assert given.token() == first
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     clock.now += 2
     given.token()
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
-def test_one_that_lives_long_is_renewed_now_and_then(server: Issuer) -> None:
-    clock, server.expires_in = Clock(), "86400"  # some say it so
+def test_a_token_with_a_long_life_is_renewed_regularly(server: Issuer) -> None:
+    clock, server.expires_in = Clock(), "86400"  # some servers send a string
     given = tokens(server, clock)
     given.token()
     clock.now += RENEWED_S - 1
     given.token()
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     clock.now += 2
     given.token()
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("expires_in", [None, "soon", [3]])
-def test_one_whose_life_is_not_told_is_used_once(server: Issuer, expires_in: Any) -> None:
+def test_a_token_without_a_stated_life_is_used_once(server: Issuer, expires_in: Any) -> None:
     server.expires_in = expires_in
     given = tokens(server, Clock())
     given.token()
     given.token()
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
-def test_the_old_one_is_used_on_until_its_end_while_no_new_one_can_be_had(server: Issuer) -> None:
+def test_the_old_token_is_used_until_it_expires_while_no_new_one_can_be_obtained(server: Issuer) -> None:
     clock = Clock()
     given = tokens(server, clock)
     first = given.token()
@@ -106,7 +106,7 @@ def test_the_old_one_is_used_on_until_its_end_while_no_new_one_can_be_had(server
     assert given.token() == first
     clock.now += RETRY_S / 2
     assert given.token() == first
-    assert len(server.asked) == 2, "not at each connection: each may take as long as the time-out"
+    assert len(server.requests) == 2, "not at each connection: each request may take as long as the time-out"
     clock.now += RETRY_S
     assert "answered 503" in refusal(given)
     server.refusal = None
@@ -114,7 +114,7 @@ def test_the_old_one_is_used_on_until_its_end_while_no_new_one_can_be_had(server
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "told"),
+    ("status", "text", "message"),
     [
         (400, json.dumps({"error": "invalid_scope"}), "answered 400 invalid_scope"),
         (401, json.dumps({"error": "invalid_client", "error_description": "who?"}), "answered 401 invalid_client who?"),
@@ -126,28 +126,28 @@ def test_the_old_one_is_used_on_until_its_end_while_no_new_one_can_be_had(server
         (200, json.dumps({"access_token": "a\x01auth=b"}), "gave no access_token: see token_url"),
     ],
 )  # fmt: skip
-def test_an_answer_without_a_token_is_told(server: Issuer, status: int, text: str, told: str) -> None:
+def test_an_answer_without_a_token_is_reported(server: Issuer, status: int, text: str, message: str) -> None:
     server.refusal = (status, text)
-    message = refusal(tokens(server, Clock()))
-    assert message.endswith(told)
-    assert server.url.removesuffix("/token") in message
-    assert "hunter2" not in message
+    error = refusal(tokens(server, Clock()))
+    assert error.endswith(message)
+    assert server.url.removesuffix("/token") in error
+    assert "hunter2" not in error
 
 
-def test_a_server_that_is_away_is_told(server: Issuer) -> None:
-    given = Tokens(OAuthConfig.model_validate(stated("http://127.0.0.1:9/token")), {})
+def test_an_unreachable_server_is_reported(server: Issuer) -> None:
+    given = Tokens(OAuthConfig.model_validate(oauth_settings("http://127.0.0.1:9/token")), {})
     assert "authorization server http://127.0.0.1:9 cannot be reached" in refusal(given)
 
 
-def test_a_server_is_trusted_by_its_authority_alone(server: Issuer, tmp_path: Path) -> None:
+def test_a_server_is_trusted_only_with_its_authority(server: Issuer, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     url = server.url.replace("http:", "https:")
-    assert "CERTIFICATE_VERIFY_FAILED" in refusal(Tokens(OAuthConfig.model_validate(stated(url)), {}))
-    trusting = OAuthConfig.model_validate(stated(url, ca_file=str(tmp_path / "ca.pem")))
+    assert "CERTIFICATE_VERIFY_FAILED" in refusal(Tokens(OAuthConfig.model_validate(oauth_settings(url)), {}))
+    trusting = OAuthConfig.model_validate(oauth_settings(url, ca_file=str(tmp_path / "ca.pem")))
     assert Tokens(trusting, {}).token()
 
 
@@ -161,25 +161,25 @@ def provider(**security: Any) -> Any:
 
 
 def test_all_clients_of_a_process_share_a_token(server: Issuer) -> None:
-    first = provider(oauth=stated(server.url), oauth_extensions={"logicalCluster": "lkc-1"})
-    assert provider(oauth=stated(server.url), oauth_extensions={"logicalCluster": "lkc-1"}) is first
+    first = provider(oauth=oauth_settings(server.url), oauth_extensions={"logicalCluster": "lkc-1"})
+    assert provider(oauth=oauth_settings(server.url), oauth_extensions={"logicalCluster": "lkc-1"}) is first
     assert first.extensions() == {"logicalCluster": "lkc-1"}
-    assert provider(oauth=stated(server.url)).extensions() == {}
-    assert provider(oauth=stated(server.url, client_secret="other")) is not first
+    assert provider(oauth=oauth_settings(server.url)).extensions() == {}
+    assert provider(oauth=oauth_settings(server.url, client_secret="other")) is not first
 
 
-def test_who_says_no_token_gives_none() -> None:
+def test_other_mechanisms_have_no_token_provider() -> None:
     plain = {"sasl_mechanism": "PLAIN", "sasl_username": "me", "sasl_password": "pw"}
     assert "sasl_oauth_token_provider" not in options(**plain)
 
 
-def test_a_file_is_read_each_time(tmp_path: Path) -> None:
+def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
     file = tmp_path / "token"
     given = provider(oauth_token_file=str(file), oauth_extensions={"a": "b"})
     assert f"oauth_token_file {file}: No such file" in refusal(given)
-    for written, told in (("", "holds no token"), ("two\nlines", "holds no token"), ("tökén", "not ASCII")):
+    for written, message in (("", "holds no token"), ("two\nlines", "holds no token"), ("tökén", "not ASCII")):
         file.write_text(written)
-        assert told in refusal(given)
+        assert message in refusal(given)
     for written in ("first\n", "second"):
         file.write_text(written)
         assert given.token() == written.strip()

@@ -1,4 +1,4 @@
-"""Which topics are refused, which are only told of, and by which command each is put right."""
+"""Which topics are refused, which are only reported, and the command that corrects each."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ SOURCE = KafkaSource(kind="kafka", bootstrap_servers=["broker:9092"], topic="req
 INPUT = TopicFound(6, 3, {"max.message.bytes": "1048588"})
 
 
-def as_made(brokers: int = 3) -> dict[str, TopicFound]:
-    """A cluster in which driftwatch has made its topics."""
+def as_created(brokers: int = 3) -> dict[str, TopicFound]:
+    """A cluster with the topics as driftwatch creates them."""
     plans = plan_topics(SOURCE, SOURCE.topics.alerts, {"requests": INPUT}, brokers)
     return {"requests": INPUT} | {
         plan.name: TopicFound(plan.partitions, plan.replicas, plan.settings) for plan in plans
     }
 
 
-def told(found: dict[str, TopicFound], brokers: int = 3) -> list[Complaint]:
+def complaints_of(found: dict[str, TopicFound], brokers: int = 3) -> list[Complaint]:
     return complaints(SOURCE, plan_topics(SOURCE, SOURCE.topics.alerts, found, brokers), found)
 
 
-def set_otherwise(role: str, **settings: str) -> dict[str, TopicFound]:
-    found, name = as_made(), getattr(SOURCE.topics, role)
+def with_settings(role: str, **settings: str) -> dict[str, TopicFound]:
+    found, name = as_created(), getattr(SOURCE.topics, role)
     more = {key.replace("_", "."): value for key, value in settings.items()}
     return found | {name: replace(found[name], settings={**(found[name].settings or {}), **more})}
 
 
 @pytest.mark.parametrize("brokers", [1, 2, 3, 7])
-def test_what_it_makes_it_has_nothing_to_say_against(brokers: int) -> None:
-    assert told(as_made(brokers), brokers) == []
+def test_driftwatch_does_not_complain_of_topics_that_it_created(brokers: int) -> None:
+    assert complaints_of(as_created(brokers), brokers) == []
 
 
 @pytest.mark.parametrize(("brokers", "replicas", "insync"), [(1, 1, "1"), (2, 2, "1"), (3, 3, "2"), (9, 3, "2")])
-def test_replicas_are_what_the_cluster_has_brokers_for(brokers: int, replicas: int, insync: str) -> None:
+def test_the_number_of_replicas_depends_on_the_number_of_brokers(brokers: int, replicas: int, insync: str) -> None:
     for plan in plan_topics(SOURCE, SOURCE.topics.alerts, {"requests": INPUT}, brokers):
         assert (plan.replicas, plan.settings["min.insync.replicas"]) == (replicas, insync)
 
 
-def test_panes_and_states_are_spread_alike_even_where_the_input_has_grown() -> None:
-    found = as_made() | {"requests": replace(INPUT, partitions=12)}
+def test_panes_and_states_have_equally_many_partitions_even_if_the_input_has_grown() -> None:
+    found = as_created() | {"requests": replace(INPUT, partitions=12)}
     spread = {plan.role: plan.partitions for plan in plan_topics(SOURCE, SOURCE.topics.alerts, found, 3)}
     assert spread == {"panes": 6, "state": 6, "windows": 6, "alerts": 1, "dead_letters": 1}
-    assert told(found) == []
+    assert complaints_of(found) == []
 
 
 @pytest.mark.parametrize(
-    ("role", "setting", "value", "made"),
+    ("role", "setting", "value", "created"),
     [
         ("panes", "cleanup.policy", "compact", "delete"),
         ("panes", "cleanup.policy", "compact,delete", "delete"),
@@ -64,15 +64,17 @@ def test_panes_and_states_are_spread_alike_even_where_the_input_has_grown() -> N
         ("windows", "max.message.bytes", "524287", str(32 << 20)),
     ],
 )
-def test_what_would_lose_something_is_refused_with_the_command(role: str, setting: str, value: str, made: str) -> None:
+def test_settings_that_would_lose_messages_are_refused_with_the_command(
+    role: str, setting: str, value: str, created: str
+) -> None:
     name = getattr(SOURCE.topics, role)
-    (complaint,) = told(set_otherwise(role, **{setting: value}))
+    (complaint,) = complaints_of(with_settings(role, **{setting: value}))
     assert complaint.refused
     assert complaint.topic == name
     assert complaint.what.startswith(f"{setting}={value}: ")
     assert complaint.remedy == (
         "kafka-configs.sh --bootstrap-server broker:9092 --alter --entity-type topics "
-        f"--entity-name {name} --add-config {setting}={made}"
+        f"--entity-name {name} --add-config {setting}={created}"
     )
 
 
@@ -88,39 +90,39 @@ def test_what_would_lose_something_is_refused_with_the_command(role: str, settin
         ("dead_letters", "max.message.bytes", "1048588"),
     ],
 )
-def test_what_will_do_is_let_be(role: str, setting: str, value: str) -> None:
-    assert told(set_otherwise(role, **{setting: value})) == []
+def test_sufficient_settings_are_accepted(role: str, setting: str, value: str) -> None:
+    assert complaints_of(with_settings(role, **{setting: value})) == []
 
 
-def test_fewer_panes_partitions_than_streams_are_spread_over_are_refused_and_more_are_of_no_use() -> None:
-    found, panes = as_made(), SOURCE.topics.panes
-    (complaint,) = told(found | {panes: replace(found[panes], partitions=5)})
+def test_too_few_partitions_for_panes_are_refused_and_more_than_necessary_are_reported() -> None:
+    found, panes = as_created(), SOURCE.topics.panes
+    (complaint,) = complaints_of(found | {panes: replace(found[panes], partitions=5)})
     assert complaint.refused
     assert complaint.remedy.endswith(f"--alter --topic {panes} --partitions 6")
-    (complaint,) = told(found | {panes: replace(found[panes], partitions=12)})
+    (complaint,) = complaints_of(found | {panes: replace(found[panes], partitions=12)})
     assert not complaint.refused
     assert "the others stay empty" in complaint.what
 
 
-def test_what_is_less_safe_is_told_and_not_refused() -> None:
-    found = as_made()
+def test_reduced_safety_is_reported_and_not_refused() -> None:
+    found = as_created()
     alone = replace(found[SOURCE.topics.panes], replicas=1)
-    (complaint,) = told(found | {SOURCE.topics.panes: alone})
+    (complaint,) = complaints_of(found | {SOURCE.topics.panes: alone})
     assert (complaint.refused, complaint.what.split()[0]) == (False, "1")
     for least in ("1", "3"):
-        (complaint,) = told(set_otherwise("panes", **{"min.insync.replicas": least}))
+        (complaint,) = complaints_of(with_settings("panes", **{"min.insync.replicas": least}))
         assert not complaint.refused
         assert complaint.remedy.endswith("--add-config min.insync.replicas=2")
 
 
-def test_settings_that_the_broker_does_not_tell_are_no_reason_to_refuse() -> None:
-    found = {name: replace(topic, settings=None) for name, topic in as_made().items()}
-    said = told(found)
-    assert {complaint.topic for complaint in said} == set(SOURCE.topics.model_dump().values())
-    assert all("DescribeConfigs" in complaint.remedy and not complaint.refused for complaint in said)
+def test_settings_that_cannot_be_read_are_reported_and_not_refused() -> None:
+    found = {name: replace(topic, settings=None) for name, topic in as_created().items()}
+    reported = complaints_of(found)
+    assert {complaint.topic for complaint in reported} == set(SOURCE.topics.model_dump().values())
+    assert all("DescribeConfigs" in complaint.remedy and not complaint.refused for complaint in reported)
 
 
-def test_a_topic_that_may_not_be_made_is_told_as_a_command() -> None:
+def test_for_a_topic_that_may_not_be_created_the_command_is_given() -> None:
     plans = {plan.role: plan for plan in plan_topics(SOURCE, "drift", {"requests": INPUT}, 3)}
     assert plans["alerts"].command("broker:9092") == (
         "kafka-topics.sh --bootstrap-server broker:9092 --create --topic drift --partitions 1 --replication-factor 3 "

@@ -39,20 +39,20 @@ def context(number: int, flags: str = "01") -> str:
 
 def message(offset: int, samples: np.ndarray, traceparent: str = "") -> Record:
     value, headers = encode(samples, SCHEMA, "npy")
-    told: Mapping[str, bytes] = {"traceparent": traceparent.encode()} if traceparent else {}
-    return Record("input", 0, offset, 1_000 + offset, b"waves", value, (*headers.items(), *told.items()))
+    trace_header: Mapping[str, bytes] = {"traceparent": traceparent.encode()} if traceparent else {}
+    return Record("input", 0, offset, 1_000 + offset, b"waves", value, (*headers.items(), *trace_header.items()))
 
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    """Sampled traces but for every third message, whose sender did not sample it; one message is rubbish."""
+    """Messages with sampled traces, except every third, which its sender did not sample; one message is malformed."""
     samples = np.concatenate([waves(60, seed=31), shuffled_rows(waves(40, seed=32))])
     made = [
         message(i, samples[i * BATCH : (i + 1) * BATCH], context(i, "00" if i % 3 == 2 else "01"))
         for i in range(len(samples) // BATCH)
     ]
-    rubbish = Record("input", 0, len(made), 2_000, b"waves", b"rubbish", (("traceparent", context(90).encode()),))
-    return [*made, rubbish]
+    malformed = Record("input", 0, len(made), 2_000, b"waves", b"rubbish", (("traceparent", context(90).encode()),))
+    return [*made, malformed]
 
 
 def panes_of(reference: Reference, records: list[Record], tracer: Tracer = UNTRACED) -> tuple[list[Pane], str]:
@@ -78,7 +78,9 @@ def traced(reference: Reference, records: list[Record]) -> tuple[list[Alert], li
         return alerts, endpoint.spans()
 
 
-def test_a_message_s_trace_leads_to_the_alert_that_it_set_off(reference: Reference, records: list[Record]) -> None:
+def test_the_trace_of_a_message_leads_to_the_alert_that_it_triggered(
+    reference: Reference, records: list[Record]
+) -> None:
     alerts, spans = traced(reference, records)
     (alert,) = alerts
     named = {name: [span for span in spans if span.name == name] for name in ("decode", "score", "test", "alert")}
@@ -96,18 +98,18 @@ def test_a_message_s_trace_leads_to_the_alert_that_it_set_off(reference: Referen
         "driftwatch.samples": BATCH,
     }
 
-    (scored,), (tested,), (told,) = named["score"], named["test"], named["alert"]
+    (scored,), (tested,), (announced,) = named["score"], named["test"], named["alert"]
     assert set(scored.links) == {span.place for span in named["decode"]}
     assert tested.links == (scored.place,)
     last = alert.window.offsets[0].last
-    assert alert.trace == context(last if last % 3 != 2 else last - 1), "of the newest that is sampled"
-    assert told.trace == alert.trace.split("-")[1]
-    assert told.context == alert.announced_in
-    assert tested.place in told.links
-    assert told.attributes["driftwatch.alert_id"] == alert.id
+    assert alert.trace == context(last if last % 3 != 2 else last - 1), "of the newest sampled message"
+    assert announced.trace == alert.trace.split("-")[1]
+    assert announced.context == alert.announced_in
+    assert tested.place in announced.links
+    assert announced.attributes["driftwatch.alert_id"] == alert.id
 
 
-def test_the_event_is_the_same_to_the_byte_traced_or_not(reference: Reference, records: list[Record]) -> None:
+def test_an_alert_is_the_same_to_the_byte_traced_or_not(reference: Reference, records: list[Record]) -> None:
     first, second = traced(reference, records)[0], traced(reference, records)[0]
     (plain,) = untraced = alerts_of(reference, panes_of(reference, records)[0])
     assert list(map(encode_alert, first)) == list(map(encode_alert, second)) == list(map(encode_alert, untraced))
@@ -116,7 +118,7 @@ def test_the_event_is_the_same_to_the_byte_traced_or_not(reference: Reference, r
     assert decode_alert(encode_alert(plain)) == plain
 
 
-def test_where_cuts_fall_makes_no_difference(reference: Reference, records: list[Record]) -> None:
+def test_restarts_do_not_change_traces(reference: Reference, records: list[Record]) -> None:
     whole, _ = panes_of(reference, records)
     stage = ScoreStage({"waves": Route("waves", Scorer(reference))}, STEP)
     queue, panes = deque(records[:7]), list[Pane]()
@@ -128,7 +130,7 @@ def test_where_cuts_fall_makes_no_difference(reference: Reference, records: list
     assert list(map(encode_pane, panes)) == list(map(encode_pane, whole))
 
 
-def test_a_message_that_was_committed_before_is_not_traced_again(reference: Reference, records: list[Record]) -> None:
+def test_a_message_that_was_already_processed_is_not_traced_again(reference: Reference, records: list[Record]) -> None:
     stage = ScoreStage({"waves": Route("waves", Scorer(reference))}, STEP)
     position = stage.work(deque(records[:7])).positions["input", 0]
     assert position.offset < 7, "a pane was not full"
@@ -141,7 +143,7 @@ def test_a_message_that_was_committed_before_is_not_traced_again(reference: Refe
         assert next(span.attributes["messaging.kafka.offset"] for span in endpoint.spans("decode")) == 7
 
 
-def test_a_context_that_is_none_is_not_taken_from_panes_and_alerts(reference: Reference, records: list[Record]) -> None:
+def test_an_invalid_context_in_panes_and_alerts_is_ignored(reference: Reference, records: list[Record]) -> None:
     panes, _ = panes_of(reference, records)
     (alert,) = alerts_of(reference, panes)
     wrong = alert.trace.replace("00-", "99-").encode()
@@ -150,11 +152,11 @@ def test_a_context_that_is_none_is_not_taken_from_panes_and_alerts(reference: Re
     assert decode_pane(encode_pane(pane).replace(alert.trace.encode(), wrong)).trace == ""
 
 
-def test_without_contexts_nothing_is_added_to_panes_and_alerts(reference: Reference, records: list[Record]) -> None:
+def test_without_contexts_panes_and_alerts_contain_none(reference: Reference, records: list[Record]) -> None:
     bare = [Record(r.topic, r.partition, r.offset, r.timestamp_ms, r.key, r.value, r.headers[:-1]) for r in records]
     panes, _ = panes_of(reference, bare)
     (alert,) = alerts_of(reference, panes)
     assert alert.trace == ""
     assert b"trace" not in encode_alert(alert) + b"".join(encode_pane(pane) for pane in panes)
-    (told,) = [span for span in traced(reference, bare)[1] if span.name == "alert"]
-    assert told.parent, "a part of its test"
+    (announced,) = [span for span in traced(reference, bare)[1] if span.name == "alert"]
+    assert announced.parent, "a child of its test"

@@ -1,4 +1,4 @@
-"""A transaction that a broker never answers comes to an end."""
+"""A transaction that a broker never answers times out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from driftwatch.stream.transaction import commit
 
 
 class Producer:
-    """Does what kafka-python's does as far as `commit` can tell; `error` and `hang` are its broker's whims."""
+    """Behaves like kafka-python's producer as far as `commit` uses it; `error` and `hang` set what its broker does."""
 
     def __init__(self, *, error: Exception | None = None, hang: threading.Event | None = None) -> None:
         self.done: list[str] = []
@@ -49,26 +49,26 @@ MESSAGES = [Outgoing("panes", None, b"x")]
 OFFSETS = {("inputs", 0): (7, "{}")}
 
 
-def test_messages_and_offsets_in_one() -> None:
+def test_messages_and_offsets_are_committed_in_one_transaction() -> None:
     producer = Producer()
     commit(producer, MEMBER, MESSAGES, OFFSETS)
     assert producer.done == ["begin", "send panes", "flush", "offsets member of 3", "commit"]
 
 
 @pytest.mark.parametrize("lost", [(-1, ""), (-1, "member")])
-def test_a_member_that_was_replaced_commits_nothing(lost: tuple[int, str]) -> None:
+def test_a_replaced_member_commits_nothing(lost: tuple[int, str]) -> None:
     producer = Producer()
     with pytest.raises(CommitFailedError, match="lost its membership"):
         commit(producer, ConsumerGroupMetadata("group", *lost, None), MESSAGES, OFFSETS)
     assert producer.done == []
 
 
-def test_an_error_is_told_where_the_commit_was_asked_for() -> None:
+def test_an_error_of_the_producer_is_raised_by_commit() -> None:
     with pytest.raises(ProducerFencedError):
         commit(Producer(error=ProducerFencedError("by another")), MEMBER, MESSAGES, OFFSETS)
 
 
-def test_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "TRANSACTION_TIMEOUT_MS", 50)
     answer = threading.Event()
     with pytest.raises(KafkaTimeoutError, match="not committed"):

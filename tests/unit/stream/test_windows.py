@@ -1,4 +1,4 @@
-"""Windows over a real reference: what fires, what is resolved, and that stopping in between changes nothing."""
+"""Windows with a real reference: what fires, what is resolved, and that interruptions change nothing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def panes(reference: Reference) -> list[Pane]:
 
 
 def standards(*references: Reference) -> FindStandard:
-    """Of stream ``a``, whose present reference is the first one."""
+    """Finds the standards of stream ``a``, whose present reference is the first one."""
 
     def find(stream: str, version: str | None) -> Standard | None:
         known = {each.version: each for each in references} if stream == "a" else {}
@@ -70,7 +70,7 @@ def standards(*references: Reference) -> FindStandard:
 
 
 def run(reference: Reference, panes: list[Pane], *stops: int) -> tuple[Tests, TestStage]:
-    """All results over several stages, each taking up where the one before was stopped, as the test role does."""
+    """All results over several stages, each continuing where the previous one was stopped, as the test role does."""
     find = standards(reference)
     whole, stage = Tests(), TestStage(find)
     states: dict[str, object] = {}
@@ -88,34 +88,32 @@ def run(reference: Reference, panes: list[Pane], *stops: int) -> tuple[Tests, Te
     return whole, stage
 
 
-def test_fires_soon_after_the_drift_and_is_resolved_after_it(reference: Reference, panes: list[Pane]) -> None:
+def test_an_alarm_fires_soon_after_a_drift_and_is_resolved_after_it(reference: Reference, panes: list[Pane]) -> None:
     whole, _ = run(reference, panes)
     assert whole.alerts[0].state == "firing"
     assert whole.alerts[-1].state == "resolved"
     first, last = whole.alerts[0].window.offsets[0].last, whole.alerts[-1].window.offsets[0].last
     assert 60 <= first < 65
-    # The longest window holds samples of the drift for ten panes, and then is to look like the reference.
+    # The longest window holds samples of the drift for ten panes, and must then look like the reference.
     assert 90 <= last < 100
 
 
-def test_alerts_say_why_an_alarm_is_over_and_that_a_drift_has_come_back(
-    reference: Reference, panes: list[Pane]
-) -> None:
+def test_alerts_say_why_an_alarm_is_over_and_if_a_drift_has_come_back(reference: Reference, panes: list[Pane]) -> None:
     tester = StreamTester("a", FACTORY.standard(reference))
     tester.policy = replace(tester.policy, min_effect=0.5)
     tester.use_standard(replace(tester.standard, policy=tester.policy, alarm=None))
-    told, drifted = [], []
+    alerts, drifted = [], []
     for i, pane in enumerate([*panes[:100], *panes[60:120]]):
         outcome = tester.feed(pane)
-        told += [(i, alert) for alert in outcome.alerts]
+        alerts += [(i, alert) for alert in outcome.alerts]
         drifted += [i for window in outcome.windows if window.drift]
-    over, resolved = next(each for each in told if each[1].state == "resolved")
+    over, resolved = next(each for each in alerts if each[1].state == "resolved")
     tests = over - max(i for i in drifted if i < over)
     assert resolved.explanation == (
         f"no window has drifted since {rfc3339(panes[over - tests].end_ms)} ({tests} tests), "
         "and now all have p > 0.2 or less than 0.12 nats/sample"
     )
-    first, again = told[0], next(each for each in told if each[0] > over)
+    first, again = alerts[0], next(each for each in alerts if each[0] > over)
     assert not first[1].explanation.startswith("again")
     assert again[1].explanation.startswith(f"again: the last alarm was resolved at {rfc3339(resolved.end_ms)}; ")
 
@@ -129,7 +127,7 @@ def test_restarts_change_no_result(reference: Reference, panes: list[Pane], stop
 
 
 @pytest.mark.parametrize("at_once", [2, 7, 50, 1_000])
-def test_panes_taken_many_at_once_change_no_result(reference: Reference, panes: list[Pane], at_once: int) -> None:
+def test_feeding_many_panes_at_once_changes_no_result(reference: Reference, panes: list[Pane], at_once: int) -> None:
     one_by_one, _ = run(reference, panes)
     whole, stage = Tests(), TestStage(standards(reference))
     numbered = list(enumerate(panes))
@@ -145,33 +143,33 @@ def test_the_rewind_is_as_long_as_the_longest_window(reference: Reference, panes
     assert stage.rewind == 100 // STEP
 
 
-def test_a_window_is_full_before_it_is_tested(reference: Reference, panes: list[Pane]) -> None:
+def test_a_window_is_tested_once_it_is_full(reference: Reference, panes: list[Pane]) -> None:
     tester: StreamTester = StreamTester("a", FACTORY.standard(reference))
     sizes = [[window.size for window in tester.feed(pane).windows] for pane in panes[:12]]
     assert sizes == [[], *[[20]] * 8, *[[20, 100]] * 3]
 
 
-def test_an_alert_survives_its_encoding(reference: Reference, panes: list[Pane]) -> None:
+def test_an_alert_is_decoded_unchanged(reference: Reference, panes: list[Pane]) -> None:
     for alert in run(reference, panes)[0].alerts:
         assert decode_alert(encode_alert(alert)) == alert
 
 
-def test_the_effect_has_an_interval_around_it(reference: Reference, panes: list[Pane]) -> None:
+def test_the_interval_contains_the_effect(reference: Reference, panes: list[Pane]) -> None:
     for alert in run(reference, panes)[0].alerts:
         assert alert.effect.low < alert.effect.nats < alert.effect.high
 
 
-def test_single_samples_alarm_where_no_window_does_until_the_longest_window_is_over_it(
+def test_the_anytime_alarm_fires_without_any_window_and_lasts_for_the_longest_window(
     reference: Reference, panes: list[Pane]
 ) -> None:
     tester = StreamTester("a", FACTORY.standard(reference))
     tester.policy = replace(tester.policy, threshold=0.0)
     alerts = [(i, alert) for i, pane in enumerate(panes) for alert in tester.feed(pane).alerts]
-    # In between the alarm may be told to be more severe.
+    # In between, alerts may report a higher severity.
     assert [alert.state for _, alert in alerts] == ["firing"] * (len(alerts) - 1) + ["resolved"]
     (fired, firing), (resolved, _) = alerts[0], alerts[-1]
     assert 60 <= fired < 80
-    # The drift ends at pane 80; the alarm is held over the longest window, and until that looks like the reference.
+    # The drift ends at pane 80; the alarm lasts for the longest window, and until that looks like the reference.
     assert 80 < resolved < 80 + 10 + 10
     last = firing.detectors[-1]
     assert last.name == "martingale"
@@ -181,13 +179,13 @@ def test_single_samples_alarm_where_no_window_does_until_the_longest_window_is_o
     assert decode_alert(encode_alert(firing)) == firing
 
 
-def test_the_anytime_alarm_heeds_the_least_effect(reference: Reference, panes: list[Pane]) -> None:
+def test_the_anytime_alarm_respects_min_effect(reference: Reference, panes: list[Pane]) -> None:
     tester = StreamTester("a", FACTORY.standard(reference))
     tester.policy = replace(tester.policy, threshold=0.0, min_effect=1e6)
     assert not any(tester.feed(pane).alerts for pane in panes)
 
 
-def test_an_anytime_alarm_that_is_taken_away_ends_and_one_that_is_added_begins(
+def test_the_anytime_alarm_can_be_removed_and_added_while_a_stream_is_tested(
     reference: Reference, panes: list[Pane]
 ) -> None:
     standard = FACTORY.standard(reference)
@@ -206,9 +204,7 @@ def test_an_anytime_alarm_that_is_taken_away_ends_and_one_that_is_added_begins(
     assert any(tester.feed(pane).alerts for pane in panes[60:80])
 
 
-def test_of_panes_tested_together_the_wealth_after_the_last_one_is_told(
-    reference: Reference, panes: list[Pane]
-) -> None:
+def test_for_panes_tested_together_the_wealth_is_reported_once(reference: Reference, panes: list[Pane]) -> None:
     one_by_one, together = Tests(), Tests()
     for stage, tests, runs in (
         (TestStage(standards(reference)), one_by_one, [[each] for each in enumerate(panes[:30])]),
@@ -216,19 +212,19 @@ def test_of_panes_tested_together_the_wealth_after_the_last_one_is_told(
     ):
         for each in runs:
             stage.feed_all(each, tests)
-    told = [[event for event in tests.events if isinstance(event, BetsMade)] for tests in (one_by_one, together)]
-    assert len(told[0]) == 30
-    assert told[1] == told[0][-1:]
+    reported = [[event for event in tests.events if isinstance(event, BetsMade)] for tests in (one_by_one, together)]
+    assert len(reported[0]) == 30
+    assert reported[1] == reported[0][-1:]
 
 
-def test_no_window_reaches_over_a_gap_and_stopping_after_it_changes_nothing(
+def test_no_window_spans_a_gap_and_an_interruption_after_it_changes_nothing(
     reference: Reference, panes: list[Pane]
 ) -> None:
     find = standards(reference)
     whole, stage = Tests(), TestStage(find)
     stage.feed_all(list(enumerate(panes[:15])), whole)
     stage.restart_windows(15, ("input", 1))
-    assert stage.rewind == 11, "a gap in another partition ends no window"
+    assert stage.rewind == 11, "a gap in another partition does not affect windows"
     stage.restart_windows(16, ("input", 0))
     assert (stage.rewind, stage.next_offset) == (0, 17)
     stage.feed_all(list(enumerate(panes[15:17], 17)), whole)
@@ -241,4 +237,4 @@ def test_no_window_reaches_over_a_gap_and_stopping_after_it_changes_nothing(
     assert both[0].windows == both[1].windows
     for result in whole.windows + both[0].windows:
         (span,) = result.span.offsets
-        assert span.last < 15 or span.first >= 15, "a window reaches over the gap"
+        assert span.last < 15 or span.first >= 15, "a window spans the gap"

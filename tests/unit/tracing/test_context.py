@@ -1,4 +1,4 @@
-"""The trace that a message belongs to: taken as its sender tells it, and from nowhere else."""
+"""The trace context of a message: as its sender states it, and from nowhere else."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ EVENT = orjson.dumps({"specversion": "1.0", "traceparent": CONTEXT, "data": [[1.
 STRUCTURED = {"content-type": b"application/cloudevents+json; charset=utf-8"}
 
 
-def test_it_is_in_the_message_s_header_or_the_event_s_attribute_binary_or_structured() -> None:
-    told = CONTEXT.encode()
-    assert context_of({"traceparent": told}) == CONTEXT
-    assert context_of({"ce_traceparent": told}) == CONTEXT
+def test_the_context_is_in_a_header_or_in_an_attribute_of_the_event() -> None:
+    header = CONTEXT.encode()
+    assert context_of({"traceparent": header}) == CONTEXT
+    assert context_of({"ce_traceparent": header}) == CONTEXT
     assert context_of(STRUCTURED, structured_event(EVENT, STRUCTURED)) == CONTEXT
     assert context_of({}) == ""
     assert context_of(STRUCTURED, StructuredEvent(b'{"specversion": "1.0"}')) == ""
 
 
-def test_whoever_passed_the_message_on_last_says_where_it_is() -> None:
+def test_the_header_has_precedence_over_the_event() -> None:
     headers = {**STRUCTURED, "traceparent": OTHER.encode(), "ce_traceparent": CONTEXT.encode()}
     assert context_of(headers, structured_event(EVENT, headers)) == OTHER
 
 
-def test_a_body_is_not_searched_unless_it_is_called_an_event() -> None:
+def test_a_body_is_searched_only_if_it_is_declared_an_event() -> None:
     headers = {"content-type": b"application/json"}
     assert context_of(headers, structured_event(EVENT, headers)) == ""
 
 
 @pytest.mark.parametrize(
-    "told",
+    "context",
     [
         CONTEXT.upper(),
         f"{CONTEXT}-01",
@@ -49,24 +49,24 @@ def test_a_body_is_not_searched_unless_it_is_called_an_event() -> None:
         CONTEXT + "\n",
     ],
 )
-def test_what_is_no_context_counts_for_nothing(told: str) -> None:
-    assert context_of({"traceparent": told.encode()}) == ""
-    assert context_of(STRUCTURED, StructuredEvent(orjson.dumps({"specversion": "1.0", "traceparent": told}))) == ""
+def test_an_invalid_context_is_ignored(context: str) -> None:
+    assert context_of({"traceparent": context.encode()}) == ""
+    assert context_of(STRUCTURED, StructuredEvent(orjson.dumps({"specversion": "1.0", "traceparent": context}))) == ""
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
-def test_no_bytes_whatever_do_harm(told: bytes, value: bytes) -> None:
-    assert context_of({"traceparent": told}, StructuredEvent(value)) == ""
+def test_arbitrary_bytes_are_ignored(context: bytes, value: bytes) -> None:
+    assert context_of({"traceparent": context}, StructuredEvent(value)) == ""
     assert context_of(STRUCTURED, StructuredEvent(value + b'"traceparent"')) == ""
 
 
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255))
-def test_every_context_comes_through_as_it_is_and_goes_on_so(trace: int, span: int, flags: int) -> None:
+def test_every_valid_context_is_passed_on_unchanged(trace: int, span: int, flags: int) -> None:
     context = f"00-{trace:032x}-{span:016x}-{flags:02x}"
     assert context_of(dict(trace_headers(context))) == context
     assert is_sampled(context) == (flags % 2 == 1)
 
 
-def test_without_a_context_nothing_goes_along() -> None:
+def test_without_a_context_no_headers_are_sent() -> None:
     assert trace_headers("") == ()
     assert not is_sampled("")

@@ -1,4 +1,4 @@
-"""Spans reach a collector with all that they were told; without one, nothing waits."""
+"""Spans reach a collector with all their attributes; without a collector, nothing waits."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ UNSAMPLED = f"{PARENT[:-2]}00"
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.3")
 
 
 @contextmanager
-def opened(**stated: object) -> Iterator[Tracer]:
-    tracer = open_tracer(TracingConfig.model_validate(stated))
+def opened(**settings: object) -> Iterator[Tracer]:
+    tracer = open_tracer(TracingConfig.model_validate(settings))
     try:
         yield tracer
     finally:
@@ -43,7 +43,7 @@ def opened(**stated: object) -> Iterator[Tracer]:
 
 
 def recorded(endpoint: Collector, tracer: Tracer) -> list[str]:
-    """The names of the spans that arrive, of one below each kind of parent."""
+    """Record one span below each kind of parent, and return the names of those that arrive."""
     for parent in ("", PARENT, UNSAMPLED):
         with tracer.span("score" if parent else "test", parent=parent, samples=len(parent)):
             pass
@@ -51,7 +51,7 @@ def recorded(endpoint: Collector, tracer: Tracer) -> list[str]:
     return [span.name for span in endpoint.spans()]
 
 
-def test_a_span_arrives_with_its_parent_its_links_and_what_was_told() -> None:
+def test_a_span_arrives_with_its_parent_links_and_attributes() -> None:
     with collector() as endpoint, opened(endpoint=endpoint.url, headers={"x-tenant": "me"}) as tracer:
         links = ["", UNSAMPLED, *[f"00-{i:032x}-{i:016x}-01" for i in range(1, 301)], PARENT, PARENT]
         with tracer.span("decode", parent=PARENT, links=links, topic="requests", offset=7) as span:
@@ -71,7 +71,7 @@ def test_a_span_arrives_with_its_parent_its_links_and_what_was_told() -> None:
     assert arrived.failed is None
 
 
-def test_what_fails_says_so_and_its_error_goes_on() -> None:
+def test_an_error_is_recorded_and_raised() -> None:
     with collector() as endpoint, opened(endpoint=endpoint.url) as tracer:
         with pytest.raises(OSError, match="away"), tracer.span("commit"):
             raise OSError("the broker is away")
@@ -83,19 +83,19 @@ def test_what_fails_says_so_and_its_error_goes_on() -> None:
         }
 
 
-def test_a_sender_s_decision_is_respected_and_the_ratio_is_for_what_begins_here() -> None:
+def test_the_sender_s_sampling_decision_is_respected_and_the_ratio_applies_to_new_traces() -> None:
     for ratio, expected in ((None, ["test", "score"]), (1.0, ["test", "score"]), (0.0, ["score"])):
         with collector() as endpoint, opened(endpoint=endpoint.url, sample_ratio=ratio) as tracer:
             assert recorded(endpoint, tracer) == expected, ratio
 
 
-def test_a_context_goes_on_even_where_nothing_is_recorded() -> None:
+def test_a_context_is_passed_on_even_if_nothing_is_recorded() -> None:
     with opened(sample_ratio=0) as tracer, tracer.span("score") as span:
         assert context_of({"traceparent": span.context.encode()}) == span.context
         assert not is_sampled(span.context)
 
 
-def test_the_environment_says_what_the_configuration_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_supplies_what_is_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     with collector() as endpoint:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=env")
@@ -114,7 +114,7 @@ def test_the_environment_says_what_the_configuration_does_not(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("listening", [False, True], ids=["refused", "silent"])
-def test_without_a_collector_nothing_waits_and_one_line_says_so(listening: bool) -> None:
+def test_without_a_collector_nothing_waits_and_one_line_is_logged(listening: bool) -> None:
     with socket.socket() as taken, capture_logs() as logs:
         taken.bind(("127.0.0.1", 0))
         if listening:
@@ -122,7 +122,7 @@ def test_without_a_collector_nothing_waits_and_one_line_says_so(listening: bool)
         tracer = open_tracer(TracingConfig(endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}", headers={}))
         pause, began, took = threading.Event(), time.monotonic(), list[float]()
         while not logs or time.monotonic() - began < 1.5:
-            assert time.monotonic() - began < 30, "nothing was said"
+            assert time.monotonic() - began < 30, "nothing was logged"
             started = time.perf_counter()
             with tracer.span("score"):
                 pass
@@ -135,7 +135,7 @@ def test_without_a_collector_nothing_waits_and_one_line_says_so(listening: bool)
     assert statistics.median(took) < 0.002
 
 
-def test_an_exporter_that_raises_is_told_of_as_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exporter_that_raises_is_reported_like_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(exporter: object, spans: object) -> NoReturn:
         raise requests.ConnectionError("refused")
 
@@ -148,7 +148,7 @@ def test_an_exporter_that_raises_is_told_of_as_one_that_fails(monkeypatch: pytes
     assert [line["log_level"] for line in logs] == ["warning"]
 
 
-def test_a_collector_that_comes_back_is_told_of() -> None:
+def test_a_collector_that_recovers_is_reported() -> None:
     with (
         collector(Answer(400), Answer(400), Answer(200)) as endpoint,
         capture_logs() as logs,
@@ -162,7 +162,7 @@ def test_a_collector_that_comes_back_is_told_of() -> None:
     assert [line["log_level"] for line in logs] == ["warning", "info"]
 
 
-def test_without_the_extra_a_configuration_that_asks_for_traces_says_what_to_install(
+def test_tracing_without_the_extra_is_an_error_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "driftwatch.tracing.otlp", None)
@@ -173,7 +173,7 @@ def test_without_the_extra_a_configuration_that_asks_for_traces_says_what_to_ins
         open_tracer(TracingConfig(headers={}))
 
 
-def test_who_does_not_ask_for_traces_loads_nothing_for_them() -> None:
+def test_without_tracing_no_library_for_it_is_loaded() -> None:
     code = """
 import sys
 import driftwatch.daemon, driftwatch.forwarder

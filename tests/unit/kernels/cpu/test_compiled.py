@@ -1,4 +1,4 @@
-"""Functions that are compiled can be copied, and sent to other processes."""
+"""Compiled functions can be copied, and sent to other processes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def doubling() -> Function:
 
 
 @pytest.mark.parametrize(
-    "again", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=["copied", "sent"]
+    "transfer", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=["copied", "sent"]
 )
-def test_another_does_the_same(again: Callable[[Function], Function]) -> None:
+def test_a_copy_does_the_same(transfer: Callable[[Function], Function]) -> None:
     numbers = torch.arange(4.0)
-    again(doubling())(numbers)
+    transfer(doubling())(numbers)
     assert numbers.tolist() == [0.0, 2.0, 4.0, 6.0]
 
 
 @pytest.mark.parametrize("numbers", [torch.arange(4), torch.arange(8.0)[::2]], ids=["of another type", "with gaps"])
-def test_what_it_cannot_read_is_refused(numbers: torch.Tensor) -> None:
+def test_unreadable_tensors_are_refused(numbers: torch.Tensor) -> None:
     with pytest.raises(TypeError, match="float32"):
         doubling()(numbers)

@@ -1,4 +1,4 @@
-"""A scale's function is that of its layers, whatever the CPU."""
+"""The kernel of a scale computes the same function as its layers, on any CPU."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def images(flow: ImageFlow, samples: int) -> Tensor:
 
 @torch.no_grad()
 def through(flow: ImageFlow, x: Tensor, lanes: int | None = None) -> Latents:
-    """Latents and log-determinants, by kernels of so many lanes, or by layers."""
+    """Latents and log-determinants, by kernels of a number of lanes, or by layers."""
     flow.kernels = kernels_of(flow, lanes) if lanes else {}
     found: Latents = flow(x)
     return found
@@ -34,7 +34,7 @@ def through(flow: ImageFlow, x: Tensor, lanes: int | None = None) -> Latents:
     [(1, 28, 28, 64, 19), (3, 16, 24, 64, 16), (1, 8, 12, 16, 3), (2, 6, 5, 8, 1)],
     ids=["grey", "colour, columns that make no pairs", "fewer hidden channels", "rows and columns of one pixel"],
 )
-def test_it_is_as_exact_as_the_layers(
+def test_kernels_are_as_exact_as_the_layers(
     lanes: int, channels: int, height: int, width: int, hidden: int, samples: int
 ) -> None:
     flow = shaken(channels, height, width, hidden=hidden)
@@ -50,7 +50,7 @@ def test_it_is_as_exact_as_the_layers(
 
 
 @pytest.mark.parametrize("lanes", [4, 16])
-def test_a_sample_is_the_same_to_the_bit_in_every_place_and_batch(lanes: int) -> None:
+def test_a_sample_has_the_same_bits_at_every_place_and_in_every_batch(lanes: int) -> None:
     flow = shaken(1, 12, 12)
     x = images(flow, 37)
     z, log_det = through(flow, x, lanes)
@@ -60,7 +60,7 @@ def test_a_sample_is_the_same_to_the_bit_in_every_place_and_batch(lanes: int) ->
         assert all(torch.equal(one, other[start:end]) for one, other in zip(part, z, strict=True))
 
 
-def test_no_images_have_no_latents() -> None:
+def test_an_empty_batch_has_empty_latents() -> None:
     flow = shaken(1, 8, 8)
     z, log_det = through(flow, images(flow, 0), 4)
     assert [len(each) for each in (*z, log_det)] == [0, 0, 0, 0]
@@ -75,22 +75,22 @@ def test_vectors_of_any_width_give_the_same_bits() -> None:
         assert all(torch.equal(one, other) for one, other in zip(z, found[0][0], strict=True))
 
 
-def test_a_sample_far_outside_changes_no_other() -> None:
+def test_an_extreme_sample_changes_no_other() -> None:
     flow = shaken(1, 12, 12)
     x = images(flow, 4)
     z, log_det = through(flow, x, 4)
     x[1], x[2] = torch.nan, 1e30
-    beside, beside_log_det = through(flow, x, 4)
+    changed, changed_log_det = through(flow, x, 4)
     for k in (0, 3):
-        assert torch.equal(beside_log_det[k], log_det[k])
-        assert all(torch.equal(one[k], other[k]) for one, other in zip(beside, z, strict=True))
+        assert torch.equal(changed_log_det[k], log_det[k])
+        assert all(torch.equal(one[k], other[k]) for one, other in zip(changed, z, strict=True))
 
 
-def test_there_are_none_for_hidden_layers_that_do_not_fill_the_sums() -> None:
+def test_hidden_layers_that_do_not_fill_the_lanes_have_no_kernels() -> None:
     assert not kernels_of(shaken(1, 8, 8, hidden=12), 16)
 
 
-def test_shapes() -> None:
+def test_the_shapes_of_the_scales() -> None:
     flow = ImageFlow(3, 30, 28)
     found = [shape_of(flow, scale, 16) for scale in range(3)]
     assert [(each.height, each.width, each.channels) for each in found] == [(16, 16, 12), (8, 8, 24), (4, 4, 48)]

@@ -1,4 +1,4 @@
-"""A vector flow's function is that of its layers, whatever the CPU."""
+"""The kernel of a vector flow computes the same function as its layers, on any CPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.shaken_flows import vector_flow
 
 
 def features(flow: VectorFlow, samples: int) -> Tensor:
-    """Some of them beyond the splines' tails."""
+    """Features, some of them beyond the splines' tails."""
     return 2.5 * torch.randn(samples, flow.dim, generator=torch.Generator().manual_seed(1))
 
 
@@ -29,7 +29,9 @@ def through(flow: VectorFlow, x: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
     ids=["a table", "sizes that fill nothing", "the least", "more dimensions"],
 )
 @torch.no_grad()
-def test_it_is_as_exact_as_the_layers(lanes: int, dim: int, hidden: int, bins: int, layers: int, samples: int) -> None:
+def test_kernels_are_as_exact_as_the_layers(
+    lanes: int, dim: int, hidden: int, bins: int, layers: int, samples: int
+) -> None:
     flow = vector_flow(dim, hidden=hidden, bins=bins, layers=layers)
     x = features(flow, samples)
     found, layered = through(flow, x, lanes), flow.by_layers(x)
@@ -41,7 +43,7 @@ def test_it_is_as_exact_as_the_layers(lanes: int, dim: int, hidden: int, bins: i
 
 
 @torch.no_grad()
-def test_its_log_determinant_is_that_of_the_jacobian() -> None:
+def test_the_log_determinant_is_that_of_the_jacobian() -> None:
     flow = vector_flow(5)
     x = features(flow, 6)
     _, log_det = through(flow, x, 4)
@@ -52,7 +54,7 @@ def test_its_log_determinant_is_that_of_the_jacobian() -> None:
 
 
 @torch.no_grad()
-def test_a_sample_is_the_same_to_the_bit_in_every_place_batch_and_vector() -> None:
+def test_a_sample_has_the_same_bits_at_every_place_in_every_batch_and_width() -> None:
     flow = vector_flow(7)
     x = features(flow, 75)
     z, log_det = through(flow, x, 16)
@@ -64,27 +66,27 @@ def test_a_sample_is_the_same_to_the_bit_in_every_place_batch_and_vector() -> No
 
 
 @torch.no_grad()
-def test_a_sample_far_outside_changes_no_other() -> None:
+def test_an_extreme_sample_changes_no_other() -> None:
     flow = vector_flow(7)
     x = features(flow, 4)
     z, log_det = through(flow, x, 4)
     x[1], x[2] = torch.nan, 1e30
-    beside, beside_log_det = through(flow, x, 4)
+    changed, changed_log_det = through(flow, x, 4)
     for k in (0, 3):
-        assert torch.equal(beside[k], z[k])
-        assert torch.equal(beside_log_det[k], log_det[k])
+        assert torch.equal(changed[k], z[k])
+        assert torch.equal(changed_log_det[k], log_det[k])
 
 
 @torch.no_grad()
-def test_no_rows_have_no_latents() -> None:
+def test_an_empty_batch_has_empty_latents() -> None:
     assert [each.shape for each in through(vector_flow(7), torch.zeros(0, 7), 4)] == [(0, 7), (0,)]
 
 
 @torch.no_grad()
-def test_other_numbers_than_float32_are_refused() -> None:
+def test_other_types_than_float32_are_refused() -> None:
     with pytest.raises(TypeError, match="float64"):
         through(vector_flow(7), torch.zeros(2, 7, dtype=torch.float64), 4)
 
 
-def test_there_is_none_for_a_single_dimension() -> None:
+def test_a_single_dimension_has_no_kernel() -> None:
     assert kernel_of(vector_flow(1), 4) is None

@@ -1,4 +1,4 @@
-"""What is written compiles to each hardware's own products."""
+"""The generated code compiles to each architecture's own multiply-add instructions."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from driftwatch.kernels.cpu import couplings, splines
 
 @pytest.mark.parametrize("flow", ["images", "vectors"])
 @pytest.mark.parametrize(
-    ("triple", "cpu", "lanes", "multiplies"),
+    ("triple", "cpu", "lanes", "instruction"),
     [
         ("x86_64-unknown-linux-gnu", "x86-64-v3", 8, "vfmadd231ps\t%ymm"),
         ("x86_64-unknown-linux-gnu", "x86-64-v4", 16, "vfmadd231ps\t%zmm"),
         ("aarch64-unknown-linux-gnu", "neoverse-n1", 4, "fmla\tv"),
     ],
 )
-def test_products_are_the_hardware_s_own(triple: str, cpu: str, lanes: int, multiplies: str, flow: str) -> None:
-    written = (
+def test_products_use_the_architecture_s_instructions(
+    triple: str, cpu: str, lanes: int, instruction: str, flow: str
+) -> None:
+    code = (
         couplings.code_of(couplings.ScaleShape(8, 8, 8, 64, lanes))
         if flow == "images"
         else splines.code_of(splines.VectorShape(12, 64, 8, lanes))
@@ -26,7 +28,7 @@ def test_products_are_the_hardware_s_own(triple: str, cpu: str, lanes: int, mult
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     machine = binding.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=2)
-    text = machine.emit_assembly(binding.parse_assembly(written))
-    assert multiplies in text
+    text = machine.emit_assembly(binding.parse_assembly(code))
+    assert instruction in text
     assert "fmaf" not in text
     assert not {"expf", "logf", "rintf"} & set(text.split())

@@ -1,4 +1,4 @@
-"""A kernel's own source, compiled for the CPU and run there thread by thread (`lanes.h`): tests have no GPU."""
+"""Runs a kernel's own source on the CPU, thread by thread (`lanes.h`): tests have no GPU."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ CPU = torch.device("cpu")
 
 
 class Emulated(Kernel):
-    """A kernel that is called as `driftwatch.kernels.gpu.compiled.Kernel` is.
+    """A kernel with the interface of `driftwatch.kernels.gpu.compiled.Kernel`.
 
     Args:
-        library: whose function ``run`` runs it.
+        library: its function ``run`` runs the kernel.
     """
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
 
     def __call__(self, blocks: int, *arguments: Tensor | float | None, first: int = 0) -> None:
-        """Runs blocks of threads from the `first` on."""
+        """Run blocks of threads, starting with block `first`."""
         values, types = arguments_of(CPU, *arguments)
         held = [kind(value) for kind, value in zip(types, values, strict=True)]  # type: ignore[arg-type]
         places = (ctypes.c_void_p * len(held))(*map(ctypes.addressof, held))
@@ -48,7 +48,7 @@ def emulated(
     constants: Constants = (),
     parts: tuple[str, ...] = (),
 ) -> Emulated:
-    """As `driftwatch.kernels.gpu.compiled.kernel_for`; what the hardware does is in `lanes.h`."""
+    """Replaces `driftwatch.kernels.gpu.compiled.kernel_for`; `lanes.h` replaces the hardware."""
     assert device == CPU
     assert shared <= 1 << 20
     sources = [part for part in ("threads.cu", *parts, f"{name}.cu") if not part.endswith("_instructions.cu")]

@@ -1,4 +1,4 @@
-"""What is done beside the flow is the same by kernels as by PyTorch and NumPy.
+"""Computations besides the flow give the same results by kernels as by PyTorch and NumPy.
 
 The kernels' own sources run on the CPU (`tests.unit.kernels.gpu.emulated`), called as on a GPU.
 """
@@ -27,7 +27,7 @@ MODULES = (noise, shortened, divergence, descriptors)
 
 @pytest.fixture
 def compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names of kernels that were used, all of them on the CPU."""
+    """The names of the kernels that were used, all of them on the CPU."""
     used = set()
 
     def kernel_for(device: torch.device, name: str, **what: Any) -> Emulated:
@@ -51,7 +51,7 @@ def test_noise_is_the_same_to_the_bit(dim: int, compiled_kernels: set[str]) -> N
 @pytest.mark.parametrize(
     "limit", [5.0, torch.tensor(5.0, dtype=torch.float64), torch.tensor(5.0)], ids=["number", "tensor", "float32"]
 )
-def test_vectors_are_shortened_alike(length: int, limit: float | Tensor, compiled_kernels: set[str]) -> None:
+def test_vectors_are_shortened_equally(length: int, limit: float | Tensor, compiled_kernels: set[str]) -> None:
     vectors = 3 * torch.randn(5, 7, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     vectors[0, 0] = 0.0
     vectors[0, 1] = 1e150
@@ -62,7 +62,7 @@ def test_vectors_are_shortened_alike(length: int, limit: float | Tensor, compile
 
 
 def _summaries(layout: Layout, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Of single samples, of windows of ten, and of one window of the very same sample again and again."""
+    """Summaries of single samples, of windows of ten, and of a window of one sample repeated."""
     draw = np.random.default_rng(1).standard_normal
     blocks = tuple(draw((count, vectors, length)) * 1.3 + 0.4 for vectors, length in layout.blocks)
     each = summarise_each(Whitened(draw((count, layout.dim)), draw((count, layout.axes)), blocks, draw(count)), layout)
@@ -73,7 +73,7 @@ def _summaries(layout: Layout, count: int) -> np.ndarray[tuple[int, int], np.dty
 @pytest.mark.parametrize(
     "blocks", [((64, 8), (16, 16)), ((4, 48),), ((1, 5), (1, 1))], ids=["grey", "colour", "single"]
 )
-def test_divergences_are_those_of_the_decomposition(
+def test_divergences_equal_those_of_the_decomposition(
     blocks: tuple[tuple[int, int], ...], compiled_kernels: set[str]
 ) -> None:
     layout = Layout(dim=sum(vectors * length for vectors, length in blocks), blocks=blocks, axes=2)
@@ -93,7 +93,7 @@ def test_divergences_are_those_of_the_decomposition(
     ],
     ids=["grey", "colour", "many channels", "tiny"],
 )
-def test_images_are_described_alike(
+def test_images_have_the_same_descriptors(
     shape: tuple[int, int, int], low: float, high: float, width: float, compiled_kernels: set[str]
 ) -> None:
     draw = np.random.default_rng(2)
@@ -107,7 +107,7 @@ def test_images_are_described_alike(
     assert compiled_kernels == {"describe"}
 
 
-def test_tensors_may_be_turned(compiled_kernels: set[str]) -> None:
+def test_tensors_may_be_transposed(compiled_kernels: set[str]) -> None:
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(5, 3, generator=draw).T
     assert torch.equal(noise.content_noise_of(x), content_noise(x))
@@ -121,8 +121,8 @@ def test_tensors_may_be_turned(compiled_kernels: set[str]) -> None:
         np.testing.assert_allclose(described[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
     layout = Layout(dim=6, blocks=((3, 2),), axes=1)
     summaries = _summaries(layout, 10)
-    turned = torch.from_numpy(summaries.T.copy()).T
-    np.testing.assert_allclose(divergence_of(turned, layout), decompose(summaries, layout).total, rtol=1e-9)
+    transposed = torch.from_numpy(summaries.T.copy()).T
+    np.testing.assert_allclose(divergence_of(transposed, layout), decompose(summaries, layout).total, rtol=1e-9)
     assert compiled_kernels == {"content_noise", "shorten", "describe", "divergence"}
 
 
@@ -138,18 +138,18 @@ def test_batches_may_be_empty(rows: int, compiled_kernels: set[str]) -> None:
     assert divergence_of(torch.ones(rows, layout.size, dtype=torch.float64), layout).shape == (rows,)
 
 
-def test_numbers_of_another_size_are_none_of_theirs(compiled_kernels: set[str]) -> None:
+def test_other_floating_point_types_are_left_to_pytorch(compiled_kernels: set[str]) -> None:
     assert shortened.shortened(torch.ones(2, 3), 1.0) is None
     assert divergence.divergences(torch.ones(2, 9), [divergence.Block(1, 2, 3, 5)]) is None
     assert not compiled_kernels
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", HOPPER])
-def test_they_compile(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled_ones = []
+def test_kernels_compile_for_gpus(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    binaries = []
 
     def kernel_for(device: torch.device, name: str, *, constants: Constants, **_: int) -> None:
-        compiled_ones.append(binary_of(architecture, name, constants))
+        binaries.append(binary_of(architecture, name, constants))
 
     for module in MODULES:
         monkeypatch.setattr(module, "kernel_for", kernel_for)
@@ -157,9 +157,9 @@ def test_they_compile(architecture: str, monkeypatch: pytest.MonkeyPatch) -> Non
     shortened.shortened(torch.zeros(1, 4, dtype=torch.float64), 1.0)
     divergence.divergences(torch.zeros(1, 9, dtype=torch.float64), [divergence.Block(1, 2, 3, 5)])
     image_descriptors(torch.zeros(1, 3, 8, 8), low=0.0, high=1.0, noise=1.0)  # type: ignore[arg-type]
-    assert len(compiled_ones) == 4
-    assert all(compiled_ones)
+    assert len(binaries) == 4
+    assert all(binaries)
 
 
-def test_there_are_none_on_a_cpu() -> None:
+def test_a_cpu_has_no_gpu_kernels() -> None:
     assert compiled.kernel_for(torch.device("cpu"), "shorten", threads=32) is None

@@ -1,7 +1,7 @@
-"""A scale's kernel is the same function as its layers.
+"""The GPU kernel of a scale computes the same function as its layers.
 
-There is no GPU where these tests run. The kernel's own source runs on the CPU instead, thread by thread (`lanes.h`);
-what a GPU makes of it is checked by ``python -m benchmarks.scoring``.
+These tests need no GPU: the kernel's own source runs on the CPU, thread by thread (`lanes.h`).
+``python -m benchmarks.scoring`` checks the results of a GPU.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.shaken_flows import shaken
 from tests.unit.kernels.gpu.emulated import CPU, emulated
 
 H100 = (232_448, 233_472)
-"""Bytes that a block, and all blocks of a multiprocessor, may share."""
+"""Shared memory that a block, and all blocks of a multiprocessor, may use, in bytes."""
 
 SMALL = 101_376
-"""Bytes that a block may share on a consumer's GPU."""
+"""Shared memory that a block may use on a consumer GPU, in bytes."""
 
 ways = pytest.mark.parametrize("by_groups", [False, True], ids=["warps", "groups"])
-"""Of older GPUs and of Hopper."""
+"""How matrices are multiplied: by warps on older GPUs, by warp groups on Hopper."""
 
 
 def shapes(flow: ImageFlow, memory: int = H100[0], *, by_groups: bool = False) -> list[ScaleShape]:
@@ -39,7 +39,7 @@ def shapes(flow: ImageFlow, memory: int = H100[0], *, by_groups: bool = False) -
 
 
 def on_cpu(shape: ScaleShape, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the kernel makes of images."""
+    """The results of the kernel for images."""
     kernel = emulated(CPU, "scale", threads=shape.threads, constants=shape.constants(H100[1]), parts=shape.parts)
     return ScaleKernel(shape, kernel, weights, 0.0)(x, torch.zeros(len(x)))
 
@@ -58,7 +58,7 @@ def on_cpu(shape: ScaleShape, x: Tensor, weights: Tensor) -> tuple[Tensor, Tenso
     ],
 )
 @torch.no_grad()
-def test_it_is_the_same_function_as_the_layers(
+def test_the_kernel_is_the_same_function_as_the_layers(
     channels: int, height: int, width: int, samples: int, by_groups: bool
 ) -> None:
     flow = shaken(channels, height, width)
@@ -75,7 +75,7 @@ def test_it_is_the_same_function_as_the_layers(
 
 @ways
 @torch.no_grad()
-def test_a_sample_is_the_same_in_every_place_to_the_bit(by_groups: bool) -> None:
+def test_a_sample_has_the_same_bits_at_every_place(by_groups: bool) -> None:
     flow = shaken(1, 16, 16)
     h = torch.randn(9, 16, 16, 1, generator=torch.Generator().manual_seed(1))
     shape = shapes(flow, by_groups=by_groups)[0]
@@ -87,7 +87,7 @@ def test_a_sample_is_the_same_in_every_place_to_the_bit(by_groups: bool) -> None
 
 @ways
 @torch.no_grad()
-def test_what_float16_cannot_hold_stays_a_number(by_groups: bool) -> None:
+def test_values_too_large_for_float16_stay_finite(by_groups: bool) -> None:
     flow = shaken(1, 16, 16)
     h = torch.full((1, 16, 16, 1), 1e8)
     shape = shapes(flow, by_groups=by_groups)[0]
@@ -97,7 +97,7 @@ def test_what_float16_cannot_hold_stays_a_number(by_groups: bool) -> None:
 
 @ways
 @torch.no_grad()
-def test_what_is_no_number_stays_in_its_sample(by_groups: bool) -> None:
+def test_a_nan_stays_in_its_sample(by_groups: bool) -> None:
     flow = shaken(1, 16, 16)
     h = torch.randn(3, 16, 16, 1, generator=torch.Generator().manual_seed(1))
     shape = shapes(flow, by_groups=by_groups)[0]
@@ -112,31 +112,31 @@ def test_what_is_no_number_stays_in_its_sample(by_groups: bool) -> None:
 
 @ways
 @torch.no_grad()
-def test_places_in_a_large_batch_are_beyond_an_int(by_groups: bool) -> None:
+def test_offsets_in_a_large_batch_exceed_32_bits(by_groups: bool) -> None:
     flow = shaken(1, 16, 16)
     shape = shapes(flow, by_groups=by_groups)[0]
     weights, h = step_weights(flow, 0, shape), torch.randn(shape.samples, 16, 16, 1)
     leaving, staying, log_det = on_cpu(shape, h, weights)
     first = 2**31 // h.numel() + 1
     count = (first + 1) * shape.samples
-    # Tensors that seem to begin so far ahead that this block's part of them is what is there.
-    far = [_Ahead(each, first) for each in (h, torch.empty_like(leaving), torch.empty_like(staying), log_det * 0)]
+    # Tensors whose address is shifted back, so that only the part of a far block exists.
+    far = [_FarBlock(each, first) for each in (h, torch.empty_like(leaving), torch.empty_like(staying), log_det * 0)]
     kernel = emulated(CPU, "scale", threads=shape.threads, constants=shape.constants(H100[1]), parts=shape.parts)
     kernel(1, far[0], weights, far[1], far[2], far[3], count, first=first)
     for one, other in zip(far[1:], (leaving, staying, log_det), strict=True):
         assert torch.equal(one.as_subclass(Tensor), other)
 
 
-class _Ahead(Tensor):
-    """What lies where it would be the part of a block of a large batch."""
+class _FarBlock(Tensor):
+    """The part of a large batch that belongs to one block, addressed as if the rest existed."""
 
     blocks: int
 
     @staticmethod
-    def __new__(cls, part: Tensor, blocks: int) -> _Ahead:
-        ahead = part.as_subclass(cls)
-        ahead.blocks = blocks
-        return ahead
+    def __new__(cls, part: Tensor, blocks: int) -> _FarBlock:
+        far_block = part.as_subclass(cls)
+        far_block.blocks = blocks
+        return far_block
 
     def data_ptr(self) -> int:
         return super().data_ptr() - self.blocks * self.numel() * self.element_size()
@@ -144,7 +144,7 @@ class _Ahead(Tensor):
 
 @pytest.fixture(params=["warps", "groups"])
 def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An H100, or as much of an older GPU, whose kernels run here."""
+    """An H100, or an older GPU with as much shared memory, whose kernels run on the CPU."""
     properties = SimpleNamespace(shared_memory_per_block_optin=H100[0], shared_memory_per_multiprocessor=H100[1])
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     architecture = HOPPER if request.param == "groups" else "sm_80"
@@ -156,8 +156,8 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(chosen, "compiles_for", lambda device: True)
 
 
-def same(found: ImageFlow, flow: ImageFlow, raw: Tensor) -> None:
-    """Whether two flows are the same function, but for float16's rounding."""
+def assert_same(found: ImageFlow, flow: ImageFlow, raw: Tensor) -> None:
+    """Assert that two flows are the same function, apart from float16's rounding."""
     x, expected_x = (each.prepare(raw, noise="content") for each in (found, flow))
     assert torch.equal(x, expected_x)
     (blocks, log_det), (expected, expected_log_det) = found(x), flow(x)
@@ -170,14 +170,14 @@ def same(found: ImageFlow, flow: ImageFlow, raw: Tensor) -> None:
 @pytest.mark.parametrize(
     ("shape", "values", "scales", "steps"),
     [
-        pytest.param((1, 8, 8), (0.0, 255.0, True), 3, 1, id="a single pixel at last, one step"),
-        pytest.param((1, 2, 1), (0.0, 1.0, False), 1, 1, id="one of one pixel alone"),
+        pytest.param((1, 8, 8), (0.0, 255.0, True), 3, 1, id="the last scale of one pixel, one step"),
+        pytest.param((1, 2, 1), (0.0, 1.0, False), 1, 1, id="only one pixel"),
         pytest.param((2, 6, 4), (-1.0, 1.0, False), 1, 2, id="around zero, one scale"),
         pytest.param((5, 6, 7), (-7.0, 9.0, True), 2, 1, id="many channels, padded, below zero"),
     ],
 )
 @torch.no_grad()
-def test_a_flow_with_kernels_is_the_same(
+def test_a_flow_with_kernels_is_the_same_function(
     shape: tuple[int, int, int], values: tuple[float, float, bool], scales: int, steps: int
 ) -> None:
     low, high, integer = values
@@ -186,15 +186,15 @@ def test_a_flow_with_kernels_is_the_same(
     assert isinstance(found, ImageFlow)
     assert list(found.kernels) == list(range(scales))
     raw = low + (high - low) * torch.rand(4, *shape, generator=torch.Generator().manual_seed(1))
-    same(found, flow, raw.round() if integer else raw)
-    same(copy.deepcopy(found), flow, raw.round() if integer else raw)
+    assert_same(found, flow, raw.round() if integer else raw)
+    assert_same(copy.deepcopy(found), flow, raw.round() if integer else raw)
 
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("scale", [0, 1])
 @pytest.mark.parametrize("what", ["first.weight", "middle.weight", "last.weight", "first.bias"])
 @torch.no_grad()
-def test_a_scale_whose_weights_float16_does_not_hold_goes_by_layers(scale: int, what: str) -> None:
+def test_a_scale_whose_weights_exceed_float16_uses_layers(scale: int, what: str) -> None:
     flow = shaken(1, 4, 4, scales=2, steps=1)
     values = steps_of_stage(flow.stages[scale])[0].conditioner.get_parameter(what)
     values[(0,) * values.ndim] = 1e5
@@ -205,29 +205,29 @@ def test_a_scale_whose_weights_float16_does_not_hold_goes_by_layers(scale: int, 
 
 @pytest.mark.usefixtures("gpu")
 @torch.no_grad()
-def test_a_kernel_goes_on_from_a_first_scale_by_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_can_follow_a_first_scale_by_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driftwatch.kernels.gpu.scale.fits", lambda flow, scale: scale > 0)
     flow = shaken(1, 8, 6, low=-1.0, high=1.0, integer=False)
     found = with_kernels(copy.deepcopy(flow))
     assert isinstance(found, ImageFlow)
     assert list(found.kernels) == [1, 2]
-    same(found, flow, torch.rand(3, 1, 8, 6, generator=torch.Generator().manual_seed(1)))
+    assert_same(found, flow, torch.rand(3, 1, 8, 6, generator=torch.Generator().manual_seed(1)))
 
 
 @pytest.mark.usefixtures("gpu")
 @torch.no_grad()
-def test_there_are_none_where_products_are_to_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_no_kernels_if_products_must_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     flow = shaken(1, 4, 4, scales=2)
     found = with_kernels(copy.deepcopy(flow))
     assert isinstance(found, ImageFlow)
     assert (found.kernels, found.takes_pixels) == ({}, False)
-    same(found, flow, torch.full((3, 1, 4, 4), 7.0))
+    assert_same(found, flow, torch.full((3, 1, 4, 4), 7.0))
 
 
 @pytest.mark.usefixtures("gpu")
 @torch.no_grad()
-def test_a_batch_of_no_images_and_one_of_another_type() -> None:
+def test_an_empty_batch_is_accepted_and_another_type_refused() -> None:
     flow = with_kernels(shaken(1, 4, 4, scales=2))
     blocks, log_det = flow(torch.zeros(0, 1, 4, 4))
     assert [each.shape for each in blocks] == [(0, block.vectors, block.dim) for block in flow.blocks]
@@ -248,7 +248,7 @@ def test_a_batch_of_no_images_and_one_of_another_type() -> None:
         ("sm_120", 1, 28),
     ],
 )
-def test_it_compiles(architecture: str, channels: int, side: int) -> None:
+def test_the_kernel_compiles_for_gpus(architecture: str, channels: int, side: int) -> None:
     for shape in shapes(shaken(channels, side, side), by_groups=architecture == HOPPER):
         assert binary_of(architecture, "scale", shape.constants(H100[1]), shape.parts)
 
@@ -261,11 +261,11 @@ def test_which_scales_have_a_kernel() -> None:
     assert not shapes(ImageFlow(1, 28, 28, hidden=32))
 
 
-def test_a_block_holds_fewer_pixels_where_it_may_share_less() -> None:
+def test_a_block_holds_fewer_pixels_with_less_shared_memory() -> None:
     flow = ImageFlow(3, 32, 32)
     assert [each.rows for each in shapes(flow)] == [256, 256, 256]
     assert [each.rows for each in shapes(flow, SMALL)] == [256, 128]
 
 
-def test_there_are_none_for_a_cpu() -> None:
+def test_a_cpu_has_no_gpu_kernels() -> None:
     assert not compiles_for(torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""What faults are done with."""
+"""What faults act on."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.chaos.snare import IDENTITY, MOMENTS, Snare
 from tests.chaos.transactions import open_transactions
 
 PATIENCE_S = 10.0
-"""How long a moment within a transaction is waited for."""
+"""The longest wait for a moment within a transaction."""
 
 
 @dataclass(frozen=True)
-class Hands:
-    """What a fault is done with.
+class Testbed:
+    """What a fault acts on.
 
     Args:
         fleet: of replicas.
         nodes: of Apache Kafka.
-        proxies: between replicas and each of the nodes.
-        snare: in all of them.
+        proxies: between the replicas and each of the nodes.
+        snare: of all proxies.
         place: of the reference.
-        draw: of replicas, nodes, moments and durations.
+        draw: the generator that draws replicas, nodes, moments and durations.
     """
 
     fleet: Fleet
@@ -42,23 +42,23 @@ class Hands:
     _pause: threading.Event = field(default_factory=threading.Event)
 
     def replica(self) -> str:
-        """One of those that run."""
+        """A running replica."""
         return self.draw.choice(sorted(self.fleet.running))
 
     @contextmanager
     def in_transaction(self) -> Iterator[str]:
-        """A replica that stands within a transaction meanwhile; any, if none comes to the moment that is drawn."""
-        moment, other = self.draw.choice(MOMENTS), self.replica()
+        """Hold a replica within a transaction; any replica, if none reaches the drawn moment in time."""
+        moment, fallback = self.draw.choice(MOMENTS), self.replica()
         with self.snare.at(moment, PATIENCE_S) as instance:
-            name = name_of(instance) if instance else other
-            yield name if name in self.fleet.running else other
+            name = name_of(instance) if instance else fallback
+            yield name if name in self.fleet.running else fallback
 
     def left_open(self, *names: str) -> bool:
-        """Whether a transaction of these replicas is open, as the brokers tell it."""
+        """Whether one of these replicas has an open transaction, according to the brokers."""
         identities = open_transactions(bootstrap_of(self.nodes))
         found = (IDENTITY.search(identity.encode()) for identity in identities)
         return any(match and name_of(match[1].decode()) in names for match in found)
 
-    def last(self, shortest_s: float, longest_s: float) -> None:
-        """Lets a fault last for some time."""
+    def pause_between(self, shortest_s: float, longest_s: float) -> None:
+        """Wait for a random time."""
         self._pause.wait(self.draw.uniform(shortest_s, longest_s))
