@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 
 from driftwatch.data.codecs import encode
 from driftwatch.reference.reference import Reference
-from driftwatch.stream import score_stage
+from driftwatch.stream import reading
 from driftwatch.stream.events import BatchSeen
 from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.pane_codec import decode_pane
@@ -37,7 +37,7 @@ def test_a_slow_scorer_sheds_and_recovers(
     tagged = [*headers.items(), ("driftwatch-stream", STREAM.encode())]
     pause, slow, done = threading.Event(), threading.Event(), threading.Event()
     slow.set()
-    decode = score_stage.decode
+    decode = reading.decode
 
     def slow_decode(*args: object, **kwargs: object) -> object:
         if slow.is_set():
@@ -50,7 +50,7 @@ def test_a_slow_scorer_sheds_and_recovers(
                 producer.send(cluster.topic, value, headers=tagged, partition=0, timestamp_ms=int(1000 * time.time()))
                 pause.wait(EVERY_S if slow.is_set() else 20 * EVERY_S)
 
-    monkeypatch.setattr(score_stage, "decode", slow_decode)
+    monkeypatch.setattr(reading, "decode", slow_decode)
     with running(daemon_of(settings, reference)) as daemon:
         feeder = threading.Thread(target=feed)
         feeder.start()
