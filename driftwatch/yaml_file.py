@@ -62,7 +62,7 @@ def parse(path: Path, remedy: str) -> Document:
 
     Args:
         path: of the file.
-        otherwise: the remedy if it is not a text file.
+        remedy: the remedy if it is not a text file.
 
     Raises:
         ConfigError: it is missing or not YAML, repeats a key, or holds far too much.

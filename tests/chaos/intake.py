@@ -68,9 +68,9 @@ class IntakeOutcome:
         accepted: the number of accepted messages.
         forgotten: how many of these were lost with a process that was killed.
         oldest_s: the longest time between the acceptance of such a message and the kill, seconds.
-        left: how many of these a process that was stopped left unprocessed.
+        unprocessed: how many of these a process that was stopped left unprocessed.
         alerts: the number of alerts that states count.
-        untold: how many of these were not delivered.
+        undelivered: how many of these were not delivered.
         surplus: alerts that were delivered more than once, or before a killed process had saved them in its state.
         exact: whether each state equals the oracle's, to the byte.
     """
@@ -120,7 +120,7 @@ def run_intake(
         folder: for configurations, logs and states.
         faults: their kinds in turn, None for one to be drawn; at the end the daemon is stopped.
         seed: of faults and samples.
-        longest_s: the longest time between the readiness of a process and its fault.
+        longest_delay_s: the longest time between the readiness of a process and its fault.
         start: starts a daemon.
     """
     draw, messages, lives = random.Random(seed), Messages(seed), list[ProcessLife]()

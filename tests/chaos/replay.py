@@ -113,7 +113,7 @@ def run_replay(
         folder: for data, configurations, logs and states.
         faults: their kinds in turn, None for one to be drawn.
         seed: of faults and samples.
-        longest_s: the longest time between the resumption of a replay and its fault.
+        longest_delay_s: the longest time between the resumption of a replay and its fault.
         start: starts a daemon.
     """
     draw, data = random.Random(seed), folder / "stream.npy"

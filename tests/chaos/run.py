@@ -51,7 +51,7 @@ class Outcome:
         struck: the faults.
         comparisons: of each topic with the oracle.
         fenced: commits that were refused because their replica had been replaced, by the name of the error.
-        turns: how often the reference changes within a stream's panes of a partition.
+        reference_changes: how often the reference changes within a stream's panes of a partition.
     """
 
     seed: int
