@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import time
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -35,7 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Called once; from now on the connection is as idle as one between two requests."""
         super().connection_made(transport)
-        self._active_s = self.loop.time()
+        self._active_s = time.monotonic()  # uvloop's own clock counts whole milliseconds
         self._make_room()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
@@ -56,7 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Called by the parser; the bytes may have come with the end of the previous request."""
         self._start_timer()
-        self._active_s = self.loop.time()
+        self._active_s = time.monotonic()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
