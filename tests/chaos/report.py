@@ -26,8 +26,9 @@ def report_intake(outcome: IntakeOutcome) -> str:
     return (
         f"Intake: {faults}; of {outcome.accepted:,} accepted messages {outcome.forgotten:,} were lost with a killed "
         f"process, up to {outcome.oldest_s:.1f} s after they were accepted, and {outcome.unprocessed} were left "
-        f"unprocessed by one that was stopped; the states {verdict} the oracle's; of {outcome.alerts} alerts "
-        f"{outcome.undelivered} were not delivered, and {outcome.surplus} were surplus"
+        f"unprocessed by one that was stopped, {outcome.unreported} of them without a word; the states {verdict} the "
+        f"oracle's; of {outcome.alerts} alerts {outcome.undelivered} were not "
+        f"delivered, and {outcome.surplus} were surplus"
     )
 
 
