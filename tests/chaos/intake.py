@@ -39,6 +39,7 @@ from tests.chaos.replay import REPLAY_FAULTS
 from tests.daemons import Launch, RunningDaemon, launch
 from tests.receiver import Receiver, receiver
 
+WINDOWS: tuple[int | str, ...] = 20, 100, "20s"
 STOP = "stop"
 LEFT = "stopped with requests that are not scored"
 WEIGHTS = {"kill -9": 3, STOP: 1, "full disk, then kill -9": 1, "full disk for a while, then kill -9": 1}
@@ -102,7 +103,7 @@ def intake_config(bundle: Path, state_dir: Path, hook: str, port: int) -> dict[s
     return {
         "source": {"kind": "http"},
         "streams": [{"name": STREAM, "reference": str(bundle)}],
-        "windows": {"sizes": [20, 100, "20s"], "step": 10, "out_of_order": "2s"},
+        "windows": {"sizes": [*WINDOWS], "step": 10, "out_of_order": "2s"},
         "sinks": [{"kind": "webhook", "url": hook}],
         "server": {"port": port},
         "state_dir": str(state_dir),
