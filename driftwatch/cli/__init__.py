@@ -3,6 +3,8 @@
 import signal
 import sys
 
+from driftwatch.cpus import limit_threads
+
 INTERRUPTED = 130
 
 
@@ -11,6 +13,7 @@ def main() -> None:
     if sys.argv[1:2] == ["run"]:
         # SIGHUP asks a daemon to reload. Until a handler is installed it must stay pending, not end the process.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    limit_threads()
     try:
         from driftwatch.cli.app import main as run
     except KeyboardInterrupt:

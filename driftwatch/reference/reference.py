@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.config import WindowsConfig
+from driftwatch.cpus import available_cpus
 from driftwatch.data.flaws import unseen_shares
 from driftwatch.data.schema import Coerced, Schema, TableSchema
 from driftwatch.errors import BundleError
@@ -186,7 +186,7 @@ class Reference:
             sizes,
             step,
             samples=samples,
-            threads=min(MOST_THREADS, len(os.sched_getaffinity(0))),
+            threads=min(MOST_THREADS, available_cpus()),
             by_time=by_time,
         )
 

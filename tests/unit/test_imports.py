@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "errors",
     "client",
+    "cpus",
     "locations",
     "settings_places",
     "yaml_file",
