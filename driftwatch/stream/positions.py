@@ -16,6 +16,7 @@ import orjson
 from driftwatch.errors import SourceError
 from driftwatch.stream.formats import require_format
 from driftwatch.stream.sampling import ALL, Share
+from driftwatch.stream.topic_identity import FIELD
 
 Mark = tuple[int, int]
 """A sample's place in a partition: the offset of its message, and its index in the message."""
@@ -60,9 +61,9 @@ class Position:
         begun = self.begun if begin <= self.offset and self.seen <= end else {}
         return replace(self, offset=min(max(self.offset, begin), offset), seen=seen, marks=kept, begun=begun)
 
-    def metadata(self) -> str:
-        """The metadata to commit with the offset."""
-        if not self.marks and self.seen == self.offset and self.share == ALL:
+    def metadata(self, identity: str = "") -> str:
+        """The metadata to commit with the offset; see `topic_identity` for the identity of a topic."""
+        if not self.marks and self.seen == self.offset and self.share == ALL and not identity:
             return ""
         marks = {
             stream: [offset - self.offset, index, *([self.begun[stream]] if stream in self.begun else [])]
@@ -72,6 +73,8 @@ class Position:
         fields |= {"seen": self.seen - self.offset, "marks": marks}
         if self.share != ALL:
             fields["share"] = [self.share.part, self.share.since]
+        if identity:
+            fields[FIELD] = identity
         return orjson.dumps(fields).decode()
 
 
@@ -82,7 +85,7 @@ START = Position(0, 0)
 def fits(position: Position) -> bool:
     """Whether the metadata is short enough to be committed; a fast, conservative estimate."""
     size = sum(len(stream.encode()) + ENTRY_BYTES for stream in position.marks) + BEGUN_BYTES * len(position.begun)
-    return size < METADATA_LIMIT - 100
+    return size < METADATA_LIMIT - 140
 
 
 def parse_position(offset: int, metadata: str) -> Position:

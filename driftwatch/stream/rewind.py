@@ -6,14 +6,15 @@ import orjson
 
 from driftwatch.errors import SourceError
 from driftwatch.stream.formats import require_format
+from driftwatch.stream.topic_identity import FIELD
 
 FORMAT = 1
 """Format of the metadata; format 1 carries no number."""
 
 
-def rewind_metadata(rewind: int) -> str:
-    """Metadata to commit with the offset: how many messages before it the windows reach back."""
-    return orjson.dumps({"rewind": rewind}).decode()
+def rewind_metadata(rewind: int, identity: str = "") -> str:
+    """Metadata to commit with the offset: how many messages before it the windows reach back, and in which topic."""
+    return orjson.dumps({"rewind": rewind, **({FIELD: identity} if identity else {})}).decode()
 
 
 def parse_rewind(metadata: str) -> int:

@@ -21,7 +21,7 @@ from driftwatch.stream.lag import LagMeter
 from driftwatch.stream.log import Outgoing, Partition, Record
 from driftwatch.stream.pane_codec import encode_panes
 from driftwatch.stream.pane_scoring import Abandoned
-from driftwatch.stream.partitions import ANSWER_MS, committed_offset, extents
+from driftwatch.stream.partitions import ANSWER_MS, extents
 from driftwatch.stream.positions import Position, parse_position
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import ScoreStage, Work
@@ -97,7 +97,7 @@ class ScoreRole(KafkaRole):
                 queue = deque(record for record in queue if record.topic_partition not in reassigned)
             if gaps or pinned:
                 passed = stage.positions({*pinned, *(gap.topic_partition for gap in gaps)})
-                commit(producer, member, self._gap_messages(gaps, partitions), _offsets(passed))
+                commit(producer, member, self._gap_messages(gaps, partitions), _offsets(passed, subscription))
                 for gap in gaps:
                     self.observe(gap.event)
             for partition, messages in polled.items():
@@ -114,13 +114,13 @@ class ScoreRole(KafkaRole):
                 sightings = self._sightings(watch.note(work.newest), partitions)
                 with self._tracer.span("commit", parent=work.trace):
                     messages = sightings + _messages(work, self.source, partitions)
-                    commit(producer, member, messages, _offsets(work.positions))
+                    commit(producer, member, messages, _offsets(work.positions, subscription))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
             else:
                 silent, positions = self._find_silent(consumer, stage, watch)
                 if silent:
-                    commit(producer, member, self._sightings(silent, partitions), _offsets(positions))
+                    commit(producer, member, self._sightings(silent, partitions), _offsets(positions, subscription))
             lag.measure(record.topic_partition for record in queue)
 
     def _find_silent(
@@ -164,9 +164,9 @@ class ScoreRole(KafkaRole):
             watch.take_up(each)
         gaps, pinned = list[Gap](), list[Partition]()
         for each, (begin, end) in extents(consumer, assigned).items():
-            committed = committed_offset(consumer, each)
+            committed = subscription.committed(each)
             if committed is None:
-                first = self._start_of(consumer, each, begin, end)
+                first = self._start_of(subscription, each, begin, end)
                 position = Position(first, first)
                 if first > begin:
                     pinned.append(each)
@@ -182,15 +182,16 @@ class ScoreRole(KafkaRole):
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
         return {*revoked, *assigned}, gaps, pinned
 
-    def _start_of(self, consumer: KafkaConsumer, new: TopicPartition, begin: int, end: int) -> int:
+    def _start_of(self, subscription: Subscription, new: TopicPartition, begin: int, end: int) -> int:
         """Offset at which to start a partition that the group has never read.
 
         A partition added to a topic that the group already reads starts at its beginning: everything in it is new.
         """
         if self.source.start == "earliest":
             return begin
-        others = [TopicPartition(new.topic, number) for number in consumer.partitions_for_topic(new.topic)]
-        return begin if any(committed_offset(consumer, other) for other in others if other != new) else end
+        numbers = subscription.consumer.partitions_for_topic(new.topic)
+        others = [TopicPartition(new.topic, number) for number in numbers if number != new.partition]
+        return begin if any(map(subscription.committed, others)) else end
 
     def _gap_messages(self, gaps: Sequence[Gap], partitions: int) -> list[Outgoing]:
         """Messages that record gaps: one in each partition of the panes topic, and a dead letter."""
@@ -217,8 +218,9 @@ class _Deadline:
         return now - self._stopped_s > FINISH_S
 
 
-def _offsets(positions: Mapping[Partition, Position]) -> dict[Partition, tuple[int, str]]:
-    return {partition: (position.offset, position.metadata()) for partition, position in positions.items()}
+def _offsets(positions: Mapping[Partition, Position], subscription: Subscription) -> dict[Partition, tuple[int, str]]:
+    identity = subscription.identity
+    return {partition: (position.offset, position.metadata(identity)) for partition, position in positions.items()}
 
 
 def _messages(work: Work, source: KafkaSource, partitions: int) -> list[Outgoing]:

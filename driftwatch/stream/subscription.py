@@ -7,13 +7,15 @@ import time
 from collections.abc import MutableMapping, Sequence
 from uuid import UUID
 
+import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from kafka.structs import MemberState
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.stream.losses import Unready
-from driftwatch.stream.partitions import POLL_MS, PROBE_MS
+from driftwatch.stream.partitions import POLL_MS, PROBE_MS, committed_offset
+from driftwatch.stream.topic_identity import identity_of, is_of_another
 
 JOIN_POLL_MS = 2_000
 JOIN_PATIENCE_S = 30.0
@@ -23,6 +25,8 @@ SILENCE_S = 5.0
 LOST_S = 10.0
 FENCED_S = 2.0
 """How long a member may look fenced before it is; while joining, it looks fenced for a moment."""
+
+log = structlog.get_logger("driftwatch.kafka")
 
 
 class Subscription:
@@ -53,6 +57,25 @@ class Subscription:
     def settled(self) -> bool:
         """Whether the group has assigned partitions to this member, or none."""
         return bool(self.consumer.group_metadata().state == MemberState.STABLE)
+
+    @property
+    def identity(self) -> str:
+        """The identity of the topic that the last poll read, to be committed with its offsets."""
+        return identity_of(self.consumer._cluster.cluster_id, self._identities.get(self.topic))
+
+    def committed(self, partition: TopicPartition) -> OffsetAndMetadata | None:
+        """The offset that the group has committed in a partition of the topic; None if there is none.
+
+        A member that did not know yet that its topic was recreated may have committed an offset of the earlier one.
+
+        Raises:
+            KafkaTimeoutError: see `committed_offset`.
+        """
+        found = committed_offset(self.consumer, partition)
+        if found is None or not is_of_another(found.metadata or "", self.identity):
+            return found
+        log.info("the committed offset is of an earlier topic", topic=self.topic, partition=partition.partition)
+        return None
 
     def take_rebalance(self) -> tuple[list[TopicPartition], list[TopicPartition]]:
         """Partitions revoked and partitions assigned since the last call, to be handled in this order."""

@@ -34,7 +34,7 @@ from driftwatch.stream.lag import LagMeter
 from driftwatch.stream.log import Outgoing, Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.partitions import committed_offset, end_of, extents, read_to_end
+from driftwatch.stream.partitions import end_of, extents, read_to_end
 from driftwatch.stream.positions import Position
 from driftwatch.stream.rewind import parse_rewind, rewind_metadata
 from driftwatch.stream.sighting import decode_sighting, is_sighting
@@ -117,7 +117,7 @@ class TestRole(KafkaRole):
             member = consumer.group_metadata()
             reassigned, gaps = self._rebalance(subscription, stored, stages, waiting)
             if gaps:
-                self._skip_gaps(gaps, producer, member)
+                self._skip_gaps(gaps, producer, member, subscription.identity)
             if not ready and subscription.settled:
                 # Only now are the alarms known that were already active.
                 ready = True
@@ -130,7 +130,7 @@ class TestRole(KafkaRole):
                 if partition not in reassigned
             }
             if read:
-                self._work(read, stages, waiting, partial(commit, producer, member))
+                self._work(read, stages, waiting, subscription.identity, partial(commit, producer, member))
             if subscription.settled:
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != reported:
@@ -143,6 +143,7 @@ class TestRole(KafkaRole):
         read: Mapping[TopicPartition, Sequence[Record]],
         stages: Mapping[TopicPartition, TestStage],
         waiting: Waiting,
+        identity: str,
         commit_all: Callable[[Sequence[Outgoing], Offsets], None],
     ) -> None:
         """Test panes, and commit the results."""
@@ -158,7 +159,7 @@ class TestRole(KafkaRole):
                 states, tests.states = tests.states, {}
                 outgoing += state_messages(self.source.topics.state, states, partition.partition)
                 if stage.next_offset > before:
-                    offsets[partition] = (stage.next_offset, rewind_metadata(stage.rewind))
+                    offsets[partition] = (stage.next_offset, rewind_metadata(stage.rewind, identity))
         if offsets:
             outgoing += self._results(tests)
             tests.events.append(StageTimed("test", time.perf_counter() - started))
@@ -236,7 +237,7 @@ class TestRole(KafkaRole):
             stages.pop(each, None)
         gaps: list[Gap] = []
         for each, (begin, end) in extents(consumer, assigned).items():
-            committed = committed_offset(consumer, each)
+            committed = subscription.committed(each)
             if committed is None:
                 stages[each] = TestStage(self._find, tracer=self._tracer)
                 consumer.seek(each, begin)
@@ -262,11 +263,16 @@ class TestRole(KafkaRole):
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
         return {*revoked, *assigned}, gaps
 
-    def _skip_gaps(self, gaps: Sequence[Gap], producer: KafkaProducer, member: ConsumerGroupMetadata) -> None:
+    def _skip_gaps(
+        self, gaps: Sequence[Gap], producer: KafkaProducer, member: ConsumerGroupMetadata, identity: str
+    ) -> None:
         """Record gaps as dead letters and commit the offsets after them, in one transaction."""
         offsets: Offsets = {}
         for gap in gaps:
-            offsets[gap.topic_partition] = (gap.next if gap.why == "retention" else gap.first, rewind_metadata(0))
+            offsets[gap.topic_partition] = (
+                gap.next if gap.why == "retention" else gap.first,
+                rewind_metadata(0, identity),
+            )
         commit(producer, member, [gap.letter(self.source) for gap in gaps], offsets)
         for gap in gaps:
             self.observe(gap.event)

@@ -1,4 +1,4 @@
-"""Messages deleted before they are read are reported once, and no window spans the gap."""
+"""Messages deleted before they are read are reported once, no window spans the gap, and a new topic is read whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import orjson
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from driftwatch.reference.reference import Reference
 from driftwatch.stream.events import MessagesGone, SamplesScored
@@ -78,3 +78,28 @@ def test_messages_deleted_by_retention_while_the_daemon_is_down(
         assert (gone.topic, gone.first + gone.count) == (cluster.named("panes"), panes[-5].offset)
         daemon.wait_for("windows", lambda: offsets(cluster, 20)[-1][1] == 179)
     assert [letter["driftwatch-topic"] for letter in letters(cluster)] == [cluster.topic, cluster.named("panes")]
+
+
+def test_an_offset_committed_for_an_earlier_topic_skips_nothing(
+    cluster: Cluster, bundle: Path, reference: Reference
+) -> None:
+    """A busy daemon commits what it held of a deleted topic; that is no position in the new one."""
+    cluster.create()
+    place = TopicPartition(cluster.topic, 0)
+    unnamed = config(cluster, bundle) | {"source": cluster.source(instance=None)}
+    prepared = daemon_of(unnamed, reference)
+    sent = messages(waves(280, seed=11))
+    cluster.send(sent)
+    with running(prepared, "score") as daemon:
+        daemon.wait_for("samples", lambda: scored(daemon) == 280)
+    with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=cluster.prefix)) as late:
+        held = late.committed(place, metadata=True)
+        with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
+            admin.delete_topics([cluster.topic])
+        cluster.create()
+        late.assign([place])
+        late.commit({place: held})
+    cluster.send(sent)
+    with running(daemon_of(unnamed, reference), "score") as daemon:
+        daemon.wait_for("all samples of the new topic", lambda: scored(daemon) == 280)
+        assert not daemon.seen(MessagesGone)

@@ -8,11 +8,13 @@ from uuid import UUID
 import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
-from kafka.structs import MemberState
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from driftwatch.stream.events import Event, LagMeasured
 from driftwatch.stream.lag import LagMeter
 from driftwatch.stream.losses import Unready
+from driftwatch.stream.positions import Position, parse_position
+from driftwatch.stream.rewind import parse_rewind, rewind_metadata
 from driftwatch.stream.subscription import Subscription
 
 PLACES = [TopicPartition("requests", 0), TopicPartition("requests", 1)]
@@ -25,7 +27,8 @@ class Consumer:
         self._away = unreachable
         self._paused: set[TopicPartition] = set()
         self.topic_id: UUID | None = None
-        self._cluster = SimpleNamespace(topic_id=lambda _: self.topic_id)
+        self._cluster = SimpleNamespace(topic_id=lambda _: self.topic_id, cluster_id="MkU3OEVBNTcwNTJENDM2Qg")
+        self.held: OffsetAndMetadata | None = None
         self._fetcher = SimpleNamespace(_next_partition_records=None)
 
     def partitions_for_topic(self, topic: str) -> set[int]:
@@ -51,6 +54,9 @@ class Consumer:
 
     def group_metadata(self) -> SimpleNamespace:
         return SimpleNamespace(state=MemberState.STABLE)
+
+    def committed(self, _: TopicPartition, *, metadata: bool, timeout_ms: int) -> OffsetAndMetadata | None:
+        return self.held if metadata else None
 
     def highwater(self, _: TopicPartition) -> int:
         return 500
@@ -102,3 +108,25 @@ def test_a_topic_that_was_made_anew_between_two_connections_is_noticed_once() ->
     with pytest.raises(Unready, match="was deleted and recreated"):
         subscription(consumer, identities).poll()
     assert subscription(consumer, identities).poll() == {}
+
+
+def test_an_offset_counts_only_in_the_topic_that_it_was_committed_for() -> None:
+    consumer = Consumer()
+    consumer.topic_id = UUID("11111111-0000-0000-0000-000000000000")
+    reading = subscription(consumer)
+    reading.poll()
+    position = Position(7, 9, {"a": (7, 3)})
+    for metadata in (position.metadata(reading.identity), rewind_metadata(3, reading.identity), "", "of others", "[]"):
+        consumer.held = OffsetAndMetadata(7, metadata, -1)
+        assert reading.committed(PLACES[0]) == consumer.held
+    assert parse_position(7, position.metadata(reading.identity)) == position
+    assert parse_rewind(rewind_metadata(3, reading.identity)) == 3
+
+    consumer.held = OffsetAndMetadata(7, position.metadata(reading.identity), -1)
+    consumer.topic_id = UUID("22222222-0000-0000-0000-000000000000")
+    assert subscription(consumer).poll() == {}
+    recreated = subscription(consumer)
+    recreated.poll()
+    assert recreated.committed(PLACES[0]) is None
+    consumer._cluster.cluster_id = "another cluster, where a copy has the same offsets"
+    assert recreated.committed(PLACES[0]) == consumer.held
