@@ -9,6 +9,9 @@ from driftwatch.errors import MessageError
 from driftwatch.stream.events import DeadLettered
 from driftwatch.stream.log import Outgoing, Partition, Record
 
+FRAME_BYTES, HEADER_BYTES = 110, 10
+"""At most what Kafka's format adds to a message that is written alone, and to each of its headers."""
+
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -23,21 +26,28 @@ class DeadLetter:
         place = f"{record.topic}/{record.partition} at {record.offset}"
         return DeadLettered(stream, self.error.reason, f"{place}: {self.error}")
 
-    def message(self, source: KafkaSource) -> Outgoing:
+    def message(self, source: KafkaSource, limit: int) -> Outgoing:
         """The original message, with headers that give its origin and the error.
 
-        Parts that are too large for the topic are left out: the body, or the key and the original headers.
+        Parts for which there is no room are left out: first the body, then the key and the original headers. A message
+        that the topic refused would stop its partition for ever.
+
+        Args:
+            source: names the topic.
+            limit: of bytes that the topic takes.
         """
         record, error = self.record, self.error
-        keeps_headers = record.size - len(record.value) <= source.max_message_bytes
         details = origin_headers(
             error.reason, str(error), record.topic_partition, record.offset, bytes=len(record.value)
         )
+        room = limit - FRAME_BYTES - sum(HEADER_BYTES + len(name) + len(value) for name, value in details)
+        room -= record.size - len(record.value) + HEADER_BYTES * len(record.headers)
+        keeps_value = error.reason != "too_large" and len(record.value) <= room
         return Outgoing(
             source.topics.dead_letters,
-            record.key if keeps_headers else None,
-            record.value if error.reason != "too_large" else b"",
-            headers=(*(record.headers if keeps_headers else ()), *details),
+            record.key if room >= 0 else None,
+            record.value if keeps_value else b"",
+            headers=(*(record.headers if room >= 0 else ()), *details),
         )
 
 

@@ -27,6 +27,7 @@ from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.score_stage import ScoreStage, Work
 from driftwatch.stream.sighting import Sighting, encode_sighting
 from driftwatch.stream.subscription import Subscription
+from driftwatch.stream.topics import TopicsReady
 from driftwatch.stream.transaction import commit
 from driftwatch.tracing import UNTRACED, Tracer, trace_headers
 
@@ -44,8 +45,7 @@ class ScoreRole(KafkaRole):
         make_stage: makes a new stage for each connection.
         make_watch: makes, for each connection, the watch that detects silent streams.
         identity: transactional id of the producer.
-        prepare: called before the first read of each connection; creates topics and returns the number of partitions
-            that streams are spread over.
+        prepare: called before the first read of each connection; creates and checks topics.
         observer: receives every event.
         tracer: records the commits.
     """
@@ -57,7 +57,7 @@ class ScoreRole(KafkaRole):
         make_watch: Callable[[], QuietWatch],
         *,
         identity: str,
-        prepare: Callable[[], int],
+        prepare: Callable[[], TopicsReady],
         observer: Observer,
         tracer: Tracer = UNTRACED,
     ) -> None:
@@ -70,7 +70,8 @@ class ScoreRole(KafkaRole):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Score until `stop` is set."""
-        partitions = self._prepare()
+        topics = self._prepare()
+        partitions = topics.partitions
         producer = open_producer(self.source, self.name, clients, self._identity)
         consumer = open_consumer(
             self.source,
@@ -113,7 +114,7 @@ class ScoreRole(KafkaRole):
                 started = time.perf_counter()
                 sightings = self._sightings(watch.note(work.newest), partitions)
                 with self._tracer.span("commit", parent=work.trace):
-                    messages = sightings + _messages(work, self.source, partitions)
+                    messages = sightings + _messages(work, self.source, topics)
                     commit(producer, member, messages, _offsets(work.positions, subscription))
                 for event in (*work.events, StageTimed("commit", time.perf_counter() - started)):
                     self.observe(event)
@@ -223,10 +224,12 @@ def _offsets(positions: Mapping[Partition, Position], subscription: Subscription
     return {partition: (position.offset, position.metadata(identity)) for partition, position in positions.items()}
 
 
-def _messages(work: Work, source: KafkaSource, partitions: int) -> list[Outgoing]:
+def _messages(work: Work, source: KafkaSource, topics: TopicsReady) -> list[Outgoing]:
     headers = trace_headers(work.trace)
     panes = [
-        Outgoing(source.topics.panes, pane.stream.encode(), value, home(pane.stream, partitions), headers=headers)
+        Outgoing(
+            source.topics.panes, pane.stream.encode(), value, home(pane.stream, topics.partitions), headers=headers
+        )
         for pane, value in zip(work.panes, encode_panes(work.panes), strict=True)
     ]
-    return panes + [letter.message(source) for letter in work.dead]
+    return panes + [letter.message(source, topics.letter_bytes) for letter in work.dead]

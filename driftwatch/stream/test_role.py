@@ -42,6 +42,7 @@ from driftwatch.stream.state_topic import StateTopic, state_messages
 from driftwatch.stream.subscription import Subscription
 from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Entry, Tests, TestStage
+from driftwatch.stream.topics import TopicsReady
 from driftwatch.stream.transaction import commit
 from driftwatch.stream.waiting import Waiting, Want
 from driftwatch.tracing import UNTRACED, Tracer, context_of, trace_headers
@@ -66,8 +67,7 @@ class TestRole(KafkaRole):
         patience_s: returns how long panes wait for such a reference.
         alerts_topic: topic for alerts.
         identity: transactional id of the producer.
-        prepare: called before the first read of each connection; creates topics and returns the number of partitions
-            that streams are spread over.
+        prepare: called before the first read of each connection; creates and checks topics.
         observer: receives every event.
         tracer: records tests, commits and alerts.
     """
@@ -83,7 +83,7 @@ class TestRole(KafkaRole):
         patience_s: Callable[[], float],
         alerts_topic: str,
         identity: str,
-        prepare: Callable[[], int],
+        prepare: Callable[[], TopicsReady],
         observer: Observer,
         tracer: Tracer = UNTRACED,
     ) -> None:
@@ -97,12 +97,12 @@ class TestRole(KafkaRole):
 
     def session(self, stop: threading.Event, clients: ExitStack) -> None:
         """Test until `stop` is set."""
-        partitions = self._prepare()
+        topics = self._prepare()
         producer = open_producer(self.source, self.name, clients, self._identity)
         open_one = partial(open_consumer, self.source, self.name, clients)
         consumer = open_one(f"{self.source.group}.test", max_poll_records=MAX_POLL_PANES, **transactional(self.source))
         reader, ends = open_one(None), open_one(None, isolation_level="read_uncommitted")
-        stored = StateTopic(self.source.topics.state, partitions, reader, ends)
+        stored = StateTopic(self.source.topics.state, topics.partitions, reader, ends)
         self._recall(reader)
         subscription = self.subscribe(consumer, self.source.topics.panes)
         lag = LagMeter(subscription, self.observe)
@@ -130,7 +130,8 @@ class TestRole(KafkaRole):
                 if partition not in reassigned
             }
             if read:
-                self._work(read, stages, waiting, subscription.identity, partial(commit, producer, member))
+                commit_all = partial(commit, producer, member)
+                self._work(read, stages, waiting, subscription.identity, topics.letter_bytes, commit_all)
             if subscription.settled:
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != reported:
@@ -144,6 +145,7 @@ class TestRole(KafkaRole):
         stages: Mapping[TopicPartition, TestStage],
         waiting: Waiting,
         identity: str,
+        letter_bytes: int,
         commit_all: Callable[[Sequence[Outgoing], Offsets], None],
     ) -> None:
         """Test panes, and commit the results."""
@@ -155,7 +157,8 @@ class TestRole(KafkaRole):
             for partition, records in read.items():
                 stage = stages[partition]
                 before = stage.next_offset
-                outgoing += self._feed(stage, partition, records, waiting, tests)
+                dead = self._feed(stage, partition, records, waiting, tests)
+                outgoing += [letter.message(self.source, letter_bytes) for letter in dead]
                 states, tests.states = tests.states, {}
                 outgoing += state_messages(self.source.topics.state, states, partition.partition)
                 if stage.next_offset > before:
@@ -175,12 +178,12 @@ class TestRole(KafkaRole):
         records: Sequence[Record],
         waiting: Waiting,
         tests: Tests,
-    ) -> list[Outgoing]:
+    ) -> list[DeadLetter]:
         """Feed records to a stage, in runs as long as gaps allow; return dead letters for the rest.
 
         Stops before the first pane whose reference is missing here: the partition waits for it.
         """
-        run, dead = list[tuple[int, Entry]](), list[Outgoing]()
+        run, dead = list[tuple[int, Entry]](), list[DeadLetter]()
         for record in records:
             try:
                 if is_gap(record.value):
@@ -200,7 +203,7 @@ class TestRole(KafkaRole):
                 if record.offset >= stage.next_offset:
                     letter = DeadLetter(record, error)
                     tests.events.append(letter.event(UNKNOWN))
-                    dead.append(letter.message(self.source))
+                    dead.append(letter)
                 stage.advance(record.offset)
         stage.feed_all(run, tests)
         return dead

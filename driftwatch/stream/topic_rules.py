@@ -21,6 +21,9 @@ BATCH_BYTES = 512 << 10
 """Size of a batch of messages: a third of the work of Kafka clients' default of 16 KB (`benchmarks.kafka_path`), and
 less than the 1 MB that brokers accept by default."""
 
+USUAL_MESSAGE_BYTES = 1_048_588
+"""What a topic takes whose settings are not known: the brokers' default."""
+
 REPLICAS = 3
 """If there are as many brokers: one may fail while another restarts."""
 
@@ -97,6 +100,14 @@ class _Need:
 def batch_bytes(source: KafkaSource) -> int:
     """The most that is written as one batch, unless a single message is longer; every topic must accept it."""
     return min(BATCH_BYTES, source.max_message_bytes)
+
+
+def letter_bytes(source: KafkaSource, letters: TopicFound | None) -> int:
+    """The longest dead letter that is written to its topic, which is as driftwatch creates it if it is not found."""
+    most = 2 * source.max_message_bytes
+    if letters is None:
+        return most
+    return min(most, int((letters.settings or {}).get("max.message.bytes", USUAL_MESSAGE_BYTES)))
 
 
 def plan_topics(

@@ -22,7 +22,7 @@ from driftwatch.errors import SourceError
 from driftwatch.stream.connecting import open_admin
 from driftwatch.stream.groups import shared_with
 from driftwatch.stream.losses import Unready
-from driftwatch.stream.topic_rules import Complaint, TopicFound, TopicPlan, complaints, plan_topics
+from driftwatch.stream.topic_rules import Complaint, TopicFound, TopicPlan, complaints, letter_bytes, plan_topics
 
 OWN_GROUP = "give each a source.group of its own"
 
@@ -35,6 +35,19 @@ class TopicsSeen:
 
     found: Mapping[str, TopicFound]
     complaints: Sequence[Complaint] = ()
+
+
+@dataclass(frozen=True)
+class TopicsReady:
+    """What roles need to know of the topics.
+
+    Args:
+        partitions: that streams are spread over.
+        letter_bytes: of the longest message that the dead-letter topic takes.
+    """
+
+    partitions: int
+    letter_bytes: int
 
 
 class Topics:
@@ -54,11 +67,8 @@ class Topics:
         self._logged: set[Complaint] = set()
         self._lock = threading.Lock()
 
-    def ensure(self) -> int:
+    def ensure(self) -> TopicsReady:
         """Create missing topics, and check existing ones.
-
-        Returns:
-            The number of partitions that streams are spread over.
 
         Raises:
             Unready: the input topic does not exist yet, a topic may not be created, or another daemon uses the group.
@@ -77,7 +87,8 @@ class Topics:
                     self._make(admin, plan)
         spread = next(plan.partitions for plan in plans if plan.role == "state")
         state = seen.found.get(self._source.topics.state)
-        return state.partitions if state else spread
+        letters = seen.found.get(self._source.topics.dead_letters)
+        return TopicsReady(state.partitions if state else spread, letter_bytes(self._source, letters))
 
     def _judge(self, described: Sequence[Complaint]) -> None:
         for complaint in described:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from kafka import KafkaAdminClient, KafkaProducer
 
 from driftwatch.data.codecs import encode
+from driftwatch.reference.reference import Reference
+from driftwatch.stream.events import SamplesScored
 from driftwatch.stream.pane_codec import decode_pane
 from tests.integration.conftest import Cluster, StartDaemon
+from tests.integration.test_recovery import config, messages
 from tests.synthetic import SCHEMA, waves
+from tests.threads import daemon_of, running
 
 STREAM = {"driftwatch-stream": b"waves"}
 JSON = {"content-type": b"application/json", **STREAM}
@@ -75,3 +81,25 @@ def test_a_thousand_malformed_messages_lose_no_good_one(
     daemon.wait_for("all counted", lambda: daemon.metric("driftwatch_dead_letters_total") == 1_000)
     assert daemon.metric("driftwatch_samples_total") == len(good)
     assert daemon.get("/readyz").status_code == 200
+
+
+def test_a_message_that_is_too_long_for_the_dead_letters_holds_up_no_others(
+    cluster: Cluster, bundle: Path, reference: Reference
+) -> None:
+    """Compressed it fits into the input topic; as a dead letter it is longer than the dead-letter topic takes."""
+    cluster.create()
+    letters = {cluster.named("dead_letters"): {"num_partitions": 1, "configs": {"max.message.bytes": "1048588"}}}
+    with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
+        admin.create_topics(letters, wait_for_metadata=True)
+    unusable = b'{"instances": "' + bytes(3_000_000) + b'"}'
+    with closing(
+        KafkaProducer(bootstrap_servers=cluster.bootstrap, compression_type="gzip", max_request_size=4 << 20)
+    ) as producer:
+        producer.send(cluster.topic, unusable, key=b"key", headers=list(STREAM.items())).get(timeout=10)
+    cluster.send(messages(waves(70, seed=5)))
+    with running(daemon_of(config(cluster, bundle), reference), "score") as daemon:
+        daemon.wait_for("samples", lambda: sum(event.samples for event in daemon.seen(SamplesScored)) == 70)
+    (letter,) = cluster.read_all(cluster.named("dead_letters"))
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value, headers["driftwatch-stream"]) == (b"key", b"", b"waves")
+    assert headers["driftwatch-bytes"] == str(len(unusable)).encode()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from driftwatch.config import KafkaSource
-from driftwatch.stream.topic_rules import DAY_MS, Complaint, TopicFound, complaints, plan_topics
+from driftwatch.stream.topic_rules import DAY_MS, Complaint, TopicFound, complaints, letter_bytes, plan_topics
 
 SOURCE = KafkaSource(kind="kafka", bootstrap_servers=["broker:9092"], topic="requests")
 INPUT = TopicFound(6, 3, {"max.message.bytes": "1048588"})
@@ -130,3 +130,16 @@ def test_for_a_topic_that_may_not_be_created_the_command_is_given() -> None:
         "--config max.message.bytes=33554432 --config min.insync.replicas=2 "
         "--config message.timestamp.type=LogAppendTime"
     )
+
+
+@pytest.mark.parametrize(
+    ("letters", "longest"),
+    [
+        (None, 2 * SOURCE.max_message_bytes),
+        (TopicFound(1, 1, {"max.message.bytes": "2000000"}), 2_000_000),
+        (TopicFound(1, 1, {"max.message.bytes": "2000000000"}), 2 * SOURCE.max_message_bytes),
+        (TopicFound(1, 1, None), 1_048_588),
+    ],
+)
+def test_dead_letters_are_as_long_as_their_topic_takes(letters: TopicFound | None, longest: int) -> None:
+    assert letter_bytes(SOURCE, letters) == longest
