@@ -17,7 +17,8 @@ ANSWER_MS = 10_000
 PROBE_MS = 1_000
 """How long to wait for one that it can continue without."""
 
-READ_TO_END_S = 60.0
+STUCK_S = 60.0
+"""How long reading may get no further. It may take longer: who gave up would begin anew, with more to read."""
 
 
 def committed_offset(consumer: KafkaConsumer, partition: TopicPartition) -> OffsetAndMetadata | None:
@@ -59,7 +60,7 @@ def read_to_end(
     """The committed messages of a partition before `end`: all of them, or those at the `last` offsets.
 
     Raises:
-        KafkaTimeoutError: reading took too long.
+        KafkaTimeoutError: reading gets no further, for example because of a transaction that does not end.
     """
     consumer.assign([partition])
     if last is None:
@@ -67,11 +68,13 @@ def read_to_end(
     else:
         begin = consumer.beginning_offsets([partition], timeout_ms=ANSWER_MS)[partition]
         consumer.seek(partition, max(begin, end - last))
-    started = time.monotonic()
+    reached, moved = -1, time.monotonic()
     while (position := consumer.position(partition, timeout_ms=ANSWER_MS)) is None or position < end:
-        if time.monotonic() - started > READ_TO_END_S:
+        if position is not None and position > reached:
+            reached, moved = position, time.monotonic()
+        elif time.monotonic() - moved > STUCK_S:
             raise KafkaTimeoutError(
-                f"{partition.topic}/{partition.partition} could not be read in {READ_TO_END_S:.0f} s"
+                f"{partition.topic}/{partition.partition} cannot be read beyond {reached} since {STUCK_S:.0f} s"
             )
         for messages in consumer.poll(timeout_ms=POLL_MS).values():
             yield from messages

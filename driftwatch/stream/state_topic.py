@@ -40,7 +40,7 @@ class StateTopic:
 
         Raises:
             SourceError: partitions were added to the topic, so that streams have moved.
-            KafkaTimeoutError: reading took too long.
+            KafkaTimeoutError: reading gets no further.
         """
         read = TopicPartition(self._topic, partition)
         found: dict[str, Mapping[str, Any]] = {}

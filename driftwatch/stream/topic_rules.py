@@ -17,6 +17,12 @@ ALERTS_KEPT_MS = 30 * DAY_MS
 KEPT_LEAST_MS = DAY_MS
 """The least retention of panes and alerts: a daemon or sink that is down for less loses nothing."""
 
+STATE_SEGMENT_BYTES = 16 << 20
+"""Brokers compact full segments only, of a GB or a week by default; each stream writes its state with each commit."""
+
+STATE_MARKERS_MS = 3_600_000
+"""How long compaction keeps the ends of transactions, of which there is one for each commit."""
+
 BATCH_BYTES = 512 << 10
 """Size of a batch of messages: a third of the work of Kafka clients' default of 16 KB (`benchmarks.kafka_path`), and
 less than the 1 MB that brokers accept by default."""
@@ -89,12 +95,16 @@ class Complaint:
 
 @dataclass(frozen=True)
 class _Need:
-    """A setting of a topic: the value that driftwatch gives it, a test for acceptable values, and the reason."""
+    """A setting of a topic: the value that driftwatch gives it, a test for acceptable values, and the reason.
+
+    `refused`: whether other values are refused, or only reported.
+    """
 
     setting: str
     made: str
     accepts: Callable[[str], bool] = lambda _: True
     why: str = ""
+    refused: bool = True
 
 
 def batch_bytes(source: KafkaSource) -> int:
@@ -193,6 +203,14 @@ def _needs(source: KafkaSource, input_topic: TopicFound | None) -> dict[str, lis
                 lambda value: value == "compact",
                 "the last state of a stream must be kept, however old, and none but the last",
             ),
+            _Need(
+                "segment.bytes",
+                str(STATE_SEGMENT_BYTES),
+                lambda value: int(value) <= 4 * STATE_SEGMENT_BYTES,
+                "a daemon that takes over streams reads all that is not compacted yet, at least one segment",
+                refused=False,
+            ),
+            _Need("delete.retention.ms", str(STATE_MARKERS_MS)),
             batches,
         ],
         # The last alert of each stream is kept for ever: it says whether the stream is firing.
@@ -241,7 +259,7 @@ def _settings(plan: TopicPlan, topic: TopicFound, needs: Sequence[_Need], server
         value = topic.settings.get(need.setting)
         if value is not None and not need.accepts(value):
             command = alter_command(server, plan.name, need.setting, need.made)
-            yield Complaint(plan.name, f"{need.setting}={value}: {need.why}", command)
+            yield Complaint(plan.name, f"{need.setting}={value}: {need.why}", command, refused=need.refused)
 
 
 def _replication(plan: TopicPlan, topic: TopicFound, server: str) -> Iterator[Complaint]:

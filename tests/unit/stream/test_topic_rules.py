@@ -143,3 +143,10 @@ def test_for_a_topic_that_may_not_be_created_the_command_is_given() -> None:
 )
 def test_dead_letters_are_as_long_as_their_topic_takes(letters: TopicFound | None, longest: int) -> None:
     assert letter_bytes(SOURCE, letters) == longest
+
+
+def test_a_state_topic_that_brokers_hardly_compact_is_reported_and_not_refused() -> None:
+    (complaint,) = complaints_of(with_settings("state", segment_bytes=str(1 << 30)))
+    assert not complaint.refused
+    assert "segment.bytes=1073741824" in complaint.what
+    assert complaint.remedy.endswith("--add-config segment.bytes=16777216")
