@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from driftwatch.config import KafkaSource
 from driftwatch.stream.events import Observer, Progress, StageTimed
 from driftwatch.stream.gaps import Gap, encode_gap, find_gap, home
+from driftwatch.stream.idle import Idle
 from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.kafka_clients import open_consumer, open_producer, transactional
 from driftwatch.stream.kafka_role import KafkaRole
@@ -86,7 +87,7 @@ class ScoreRole(KafkaRole):
         lag = LagMeter(subscription, self.observe)
         stage, watch = self._make_stage(), self._make_watch()
         self.connected()
-        deadline = _Deadline(stop)
+        deadline, idle = _Deadline(stop), Idle()
         queue: deque[Record] = deque()
         while not stop.is_set():
             polled = subscription.poll(busy=bool(queue))
@@ -95,6 +96,7 @@ class ScoreRole(KafkaRole):
             member = consumer.group_metadata()
             reassigned, gaps, pinned = self._rebalance(subscription, stage, watch)
             if reassigned:
+                idle.interrupt()
                 queue = deque(record for record in queue if record.topic_partition not in reassigned)
             if gaps or pinned:
                 passed = stage.positions({*pinned, *(gap.topic_partition for gap in gaps)})
@@ -106,6 +108,7 @@ class ScoreRole(KafkaRole):
                     queue.extend(record_of(message) for message in messages)
             self.observe(Progress("polled", self.name))
             if queue:
+                idle.interrupt()
                 try:
                     work = stage.work(queue, give_up=deadline.expired)
                 except Abandoned:
@@ -120,7 +123,9 @@ class ScoreRole(KafkaRole):
                     self.observe(event)
             else:
                 silent, positions = self._find_silent(consumer, stage, watch)
-                if silent:
+                if idle.begins():
+                    positions |= self._pass_markers(consumer, stage)
+                if silent or positions:
                     commit(producer, member, self._sightings(silent, partitions), _offsets(positions, subscription))
             lag.measure(record.topic_partition for record in queue)
 
@@ -138,6 +143,12 @@ class ScoreRole(KafkaRole):
                 found += watch.silent(each, end, partitions)
                 positions[each] = stage.read_to(each, end)
         return found, positions
+
+    def _pass_markers(self, consumer: KafkaConsumer, stage: ScoreStage) -> dict[Partition, Position]:
+        """Mark as read what followed the last message of each partition and was none; return the new positions."""
+        reached = {each: consumer.position(each, timeout_ms=ANSWER_MS) or 0 for each in consumer.assignment()}
+        before = stage.positions(reached)
+        return {each: stage.read_to(each, end) for each, end in reached.items() if end > before[each].seen}
 
     def _sightings(self, sightings: Sequence[Sighting], partitions: int) -> list[Outgoing]:
         return [

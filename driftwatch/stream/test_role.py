@@ -27,6 +27,7 @@ from driftwatch.stream.events import (
 )
 from driftwatch.stream.formats import NewerFormatError
 from driftwatch.stream.gaps import Gap, decode_gap, find_gap, is_gap
+from driftwatch.stream.idle import Idle
 from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.kafka_clients import open_consumer, open_producer, transactional
 from driftwatch.stream.kafka_role import KafkaRole
@@ -34,7 +35,7 @@ from driftwatch.stream.lag import LagMeter
 from driftwatch.stream.log import Outgoing, Partition, Record
 from driftwatch.stream.pane_codec import decode_pane
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.partitions import end_of, extents, read_to_end
+from driftwatch.stream.partitions import ANSWER_MS, end_of, extents, read_to_end
 from driftwatch.stream.positions import Position
 from driftwatch.stream.rewind import parse_rewind, rewind_metadata
 from driftwatch.stream.sighting import decode_sighting, is_sighting
@@ -109,7 +110,7 @@ class TestRole(KafkaRole):
         stages: dict[TopicPartition, TestStage] = {}
         waiting = Waiting(consumer, self._want, self._patience_s, self.observe)
         clients.callback(waiting.close)
-        ready, reported = False, None
+        ready, reported, idle = False, None, Idle()
         while not stop.is_set():
             polled = subscription.poll()
             # Read before rebalances are handled: if another one happens meanwhile, the broker refuses commits by this
@@ -129,15 +130,29 @@ class TestRole(KafkaRole):
                 for partition in polled
                 if partition not in reassigned
             }
+            commit_all = partial(commit, producer, member)
+            if read or reassigned:
+                idle.interrupt()
             if read:
-                commit_all = partial(commit, producer, member)
                 self._work(read, stages, waiting, subscription.identity, topics.letter_bytes, commit_all)
+            elif idle.begins() and (offsets := self._pass_markers(subscription, stages)):
+                commit_all([], offsets)
             if subscription.settled:
                 held = frozenset[str]().union(*(stage.streams for stage in stages.values()))
                 if held != reported:
                     reported = held
                     self.observe(StreamsHeld(held))
             lag.measure()
+
+    def _pass_markers(self, subscription: Subscription, stages: Mapping[TopicPartition, TestStage]) -> Offsets:
+        """Mark as read what followed the last message of each partition and was none; return what to commit."""
+        offsets: Offsets = {}
+        for each, stage in stages.items():
+            end = subscription.consumer.position(each, timeout_ms=ANSWER_MS) or 0
+            if end > stage.next_offset:
+                stage.advance(end - 1)
+                offsets[each] = (end, rewind_metadata(stage.rewind, subscription.identity))
+        return offsets
 
     def _work(
         self,

@@ -6,9 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import orjson
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from driftwatch.reference.reference import Reference
+from driftwatch.stream import idle
 from driftwatch.stream.events import MessagesGone, SamplesScored
 from tests.cluster import Cluster
 from tests.integration.test_recovery import config, messages
@@ -16,9 +18,13 @@ from tests.synthetic import waves
 from tests.threads import Threads, daemon_of, running
 
 
+def admin_of(cluster: Cluster) -> closing[KafkaAdminClient]:
+    return closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap))
+
+
 def delete_before(cluster: Cluster, topic: str, before: int) -> None:
     """Delete the messages before an offset, as retention does."""
-    with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
+    with admin_of(cluster) as admin:
         admin.delete_records({TopicPartition(topic, 0): before})
 
 
@@ -94,7 +100,7 @@ def test_an_offset_committed_for_an_earlier_topic_skips_nothing(
         daemon.wait_for("samples", lambda: scored(daemon) == 280)
     with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=cluster.prefix)) as late:
         held = late.committed(place, metadata=True)
-        with closing(KafkaAdminClient(bootstrap_servers=cluster.bootstrap)) as admin:
+        with admin_of(cluster) as admin:
             admin.delete_topics([cluster.topic])
         cluster.create()
         late.assign([place])
@@ -102,4 +108,43 @@ def test_an_offset_committed_for_an_earlier_topic_skips_nothing(
     cluster.send(sent)
     with running(daemon_of(unnamed, reference), "score") as daemon:
         daemon.wait_for("all samples of the new topic", lambda: scored(daemon) == 280)
+        assert not daemon.seen(MessagesGone)
+
+
+def test_ends_of_transactions_that_retention_removes_are_no_lost_messages(
+    cluster: Cluster, bundle: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that was idle for longer than the retention of panes was reported as lost by the next restart."""
+    monkeypatch.setattr(idle, "IDLE_S", 1.0)
+    cluster.create()
+    with closing(KafkaProducer(bootstrap_servers=cluster.bootstrap, transactional_id=cluster.prefix)) as producer:
+        producer.init_transactions()
+        sent = messages(waves(70, seed=11))
+        for each, end in ((sent, producer.commit_transaction), (sent[:3], producer.abort_transaction)):
+            producer.begin_transaction()
+            for value, headers in each:
+                producer.send(cluster.topic, value, headers=list(headers.items()))
+            producer.flush()
+            end()
+    prepared = daemon_of(config(cluster, bundle), reference)
+    read = {cluster.prefix: cluster.topic, f"{cluster.prefix}.test": cluster.named("panes")}
+    with closing(KafkaConsumer(bootstrap_servers=cluster.bootstrap)) as looking, admin_of(cluster) as admin:
+
+        def idle_at_the_end() -> bool:
+            places = {group: TopicPartition(topic, 0) for group, topic in read.items()}
+            ends = looking.end_offsets(list(places.values()))
+            held = {group: admin.list_group_offsets(group)[group] for group in places}
+            return all(
+                place in held[group] and held[group][place].offset == ends[place] > 1 for group, place in places.items()
+            )
+
+        with running(prepared) as daemon:
+            daemon.wait_for("samples", lambda: scored(daemon) == 70)
+            daemon.wait_for("positions behind the last transactions", idle_at_the_end)
+        for topic in read.values():
+            delete_before(cluster, topic, looking.end_offsets([TopicPartition(topic, 0)])[TopicPartition(topic, 0)])
+    with running(prepared) as daemon:
+        cluster.send(messages(waves(70, seed=12)))
+        daemon.wait_for("samples", lambda: scored(daemon) == 70)
+        daemon.wait_for("windows", lambda: offsets(cluster, 20)[-1][1] >= 22)
         assert not daemon.seen(MessagesGone)
