@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+import structlog
 from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.errors import SourceError
@@ -13,6 +14,8 @@ from driftwatch.stream.announcement import APART
 from driftwatch.stream.gaps import home
 from driftwatch.stream.log import Outgoing
 from driftwatch.stream.partitions import end_of, read_to_end
+
+log = structlog.get_logger("driftwatch.test")
 
 States = Mapping[str, Mapping[str, Any]]
 """States of policies and silences, by key."""
@@ -45,8 +48,16 @@ class StateTopic:
         read = TopicPartition(self._topic, partition)
         found: dict[str, Mapping[str, Any]] = {}
         for message in read_to_end(self._reader, read, end_of(self._ends, read)):
-            if message.key is not None and message.value is not None:
-                found[message.key.decode()] = orjson.loads(message.value)
+            try:
+                key, state = (message.key or b"").decode(), orjson.loads(message.value or b"{}")
+            except ValueError:
+                key, state = "", None
+            if message.value is None:
+                found.pop(key, None)
+            elif key and isinstance(state, dict):
+                found[key] = state
+            else:
+                log.error("no state: ignored", topic=self._topic, partition=partition, offset=message.offset)
         if strays := sorted(key for key in found if home(key.split(APART)[0], self._partitions) != partition):
             raise SourceError(
                 f"partition {partition} holds the states of {', '.join(strays[:3])}, which belong in others of the "
