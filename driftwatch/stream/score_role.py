@@ -165,7 +165,7 @@ class ScoreRole(KafkaRole):
 
         Returns:
             Partitions whose polled messages must be dropped, gaps in the partitions taken over, and partitions whose
-            start must be committed because earlier messages are skipped on purpose.
+            start must be committed: one that starts at its end would start at a later one after a restart.
         """
         consumer = subscription.consumer
         revoked, assigned = subscription.take_rebalance()
@@ -180,7 +180,7 @@ class ScoreRole(KafkaRole):
             if committed is None:
                 first = self._start_of(subscription, each, begin, end)
                 position = Position(first, first)
-                if first > begin:
+                if self.source.start == "latest":
                     pinned.append(each)
             else:
                 previous = parse_position(committed.offset, committed.metadata or "")

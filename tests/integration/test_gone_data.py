@@ -148,3 +148,18 @@ def test_ends_of_transactions_that_retention_removes_are_no_lost_messages(
         daemon.wait_for("samples", lambda: scored(daemon) == 70)
         daemon.wait_for("windows", lambda: offsets(cluster, 20)[-1][1] >= 22)
         assert not daemon.seen(MessagesGone)
+
+
+def test_a_group_that_starts_at_the_end_continues_there_after_a_restart(
+    cluster: Cluster, bundle: Path, reference: Reference
+) -> None:
+    """Messages that came to an empty topic while its first daemon restarted were skipped."""
+    cluster.create()
+    latest = config(cluster, bundle) | {"source": cluster.source(start="latest")}
+    prepared = daemon_of(latest, reference)
+    with running(prepared, "score") as daemon, admin_of(cluster) as admin:
+        place = TopicPartition(cluster.topic, 0)
+        daemon.wait_for("the start", lambda: place in admin.list_group_offsets(cluster.prefix)[cluster.prefix])
+    cluster.send(messages(waves(70, seed=11)))
+    with running(prepared, "score") as daemon:
+        daemon.wait_for("samples", lambda: scored(daemon) == 70)
