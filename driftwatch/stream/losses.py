@@ -6,9 +6,11 @@ from kafka.errors import (
     AuthorizationError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InvalidProducerEpochError,
     KafkaTimeoutError,
     LogTruncationError,
     OffsetOutOfRangeError,
+    ProducerFencedError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailedError,
     UnknownTopicIdError,
@@ -33,6 +35,10 @@ RIGHTS: dict[type[AuthorizationError], str] = {
 """What the broker may deny a role access to."""
 
 
+FENCED = (ProducerFencedError, InvalidProducerEpochError)
+"""Why the broker refuses a producer; its later requests fail with an error that holds the first one."""
+
+
 def reason_of(error: Exception) -> LossReason:
     """The reason under which a loss is counted."""
     match error:
@@ -53,6 +59,11 @@ def words_of(error: Exception) -> str:
         denied = next((what for kind, what in RIGHTS.items() if isinstance(error, kind)), "something")
         named = ", ".join(map(str, error.args[0])) if error.args and isinstance(error.args[0], set | list) else ""
         return f"the broker denies access to {denied}{f' ({named})' if named else ''}: docs/operating.md lists the ACLs"
+    if any(isinstance(each, FENCED) for each in (error, *error.args)):
+        return (
+            "the broker has given up this daemon's transaction: it took too long, or another daemon has the same "
+            "source.instance"
+        )
     words = " ".join((str(error) or type(error).__name__).split())
     if isinstance(error, KafkaTimeoutError) and (why := last_failure()):
         return f"{words}; the last attempt to connect: {why}"

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from kafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    KafkaError,
     KafkaTimeoutError,
     OffsetOutOfRangeError,
+    ProducerFencedError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
@@ -96,6 +98,12 @@ def test_the_home_of_a_stream_is_the_partition_that_kafka_s_clients_choose(strea
         (RegistryError("away"), "registry", "away"),
         (KafkaTimeoutError("late"), "unreachable", "late"),
         (OSError(), "unreachable", "OSError"),
+        (ProducerFencedError(), "unreachable", "another daemon has the same source.instance"),
+        (
+            KafkaError("Cannot send", ProducerFencedError()),
+            "unreachable",
+            "another daemon has the same source.instance",
+        ),
     ],
 )
 def test_the_reason_for_a_lost_source_is_classified(error: Exception, reason: str, message: str) -> None:
