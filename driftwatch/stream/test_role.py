@@ -256,15 +256,16 @@ class TestRole(KafkaRole):
         gaps: list[Gap] = []
         for each, (begin, end) in extents(consumer, assigned).items():
             committed = subscription.committed(each)
-            if committed is None:
-                stages[each] = TestStage(self._find, tracer=self._tracer)
-                consumer.seek(each, begin)
-                continue
-            self.require_end(each, end, committed.offset)
-            previous = Position(committed.offset, committed.offset)
-            if gap := find_gap(each, previous, begin, end):
-                gaps.append(gap)
-            tested, rewind = previous.within(begin, end).offset, parse_rewind(committed.metadata or "")
+            tested, rewind, start = 0, 0, begin
+            if committed is not None:
+                self.require_end(each, end, committed.offset)
+                previous = Position(committed.offset, committed.offset)
+                if gap := find_gap(each, previous, begin, end):
+                    gaps.append(gap)
+                tested, rewind = previous.within(begin, end).offset, parse_rewind(committed.metadata or "")
+                # Windows start empty after a gap, as they do after one in the input.
+                start = tested if gap else max(begin, committed.offset - rewind)
+            # Where the panes topic is new, what fires in the state topic does so still.
             states = stored.read(each.partition)
             if rewind and not states:
                 log.error(
@@ -275,8 +276,7 @@ class TestRole(KafkaRole):
             stage = stages[each] = TestStage(self._find, tested=tested, states=states, tracer=self._tracer)
             for event in stage.begun:
                 self.observe(event)
-            # Windows start empty after a gap, as they do after one in the input.
-            consumer.seek(each, tested if gap else max(begin, committed.offset - rewind))
+            consumer.seek(each, start)
         if revoked or assigned:
             log.info("partitions assigned", role=self.name, partitions=[each.partition for each in assigned])
         return {*revoked, *assigned}, gaps

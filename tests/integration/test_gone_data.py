@@ -11,10 +11,10 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from driftwatch.reference.reference import Reference
 from driftwatch.stream import idle
-from driftwatch.stream.events import MessagesGone, SamplesScored
+from driftwatch.stream.events import MessagesGone, SamplesScored, StreamState
 from tests.cluster import Cluster
 from tests.integration.test_recovery import config, messages
-from tests.synthetic import waves
+from tests.synthetic import shuffled_rows, waves
 from tests.threads import Threads, daemon_of, running
 
 
@@ -163,3 +163,22 @@ def test_a_group_that_starts_at_the_end_continues_there_after_a_restart(
     cluster.send(messages(waves(70, seed=11)))
     with running(prepared, "score") as daemon:
         daemon.wait_for("samples", lambda: scored(daemon) == 70)
+
+
+def test_an_alarm_outlives_the_panes_topic(cluster: Cluster, bundle: Path, reference: Reference) -> None:
+    """With the topic, the broker deletes the group's offsets; the alarm was forgotten, and its alert never resolved."""
+    cluster.create()
+    unnamed = config(cluster, bundle) | {"source": cluster.source(instance=None)}
+    prepared = daemon_of(unnamed, reference)
+    cluster.send(messages(waves(140, seed=11), shuffled_rows(waves(210, seed=12))))
+    with running(prepared) as daemon:
+        daemon.wait_for("an alarm", lambda: daemon.seen(StreamState, firing=True))
+    with admin_of(cluster) as admin:
+        admin.delete_topics([cluster.named("panes")])
+    with running(prepared) as daemon:
+        daemon.wait_for("the alarm", lambda: daemon.seen(StreamState, firing=True))
+        cluster.send(messages(waves(1_400, seed=13)))
+        daemon.wait_for("its end", lambda: daemon.seen(StreamState, firing=False))
+        assert not daemon.seen(StreamState, firing=False)[0].severity
+    alerts = [orjson.loads(message.value)["data"]["state"] for message in cluster.read_all(cluster.named("alerts"))]
+    assert (alerts[0], alerts[-1]) == ("firing", "resolved")
