@@ -168,9 +168,7 @@ class Material:
         """Whether the anytime alarm is raised, at each step."""
         alarm = self.standard.alarm
         assert alarm is not None
-        state = alarm.begin()
-        for each in found:
-            state = alarm.advance(state, each)
+        for state in alarm.advance(alarm.begin(), found):
             yield state.held > 0
 
 

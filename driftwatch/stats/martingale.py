@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -56,7 +56,7 @@ def grades(surprise: Array) -> Ranks:
 
 def count(found: Ranks) -> Counts:
     """The number of scores of each grade, ``(GRADES,)``."""
-    return np.bincount(found, minlength=GRADES).astype(np.int64)
+    return np.bincount(found, minlength=GRADES).astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,30 @@ class Martingale:
     @cached_property
     def log_wealth(self) -> float:
         """The log of the total wealth, nats; 0 at first."""
-        asleep = math.log(_asleep(self.rounds))
-        return float(np.logaddexp.reduce([asleep, *self.active]))
+        return float(np.logaddexp.reduce(self.active, initial=math.log(_asleep(self.rounds))))
 
-    def bet(self, found: Ranks) -> Martingale:
-        """Bet on the grades of scores, ``(n,)``, in their order; first, some more of the money starts to take part."""
+    def bet(self, runs: Iterable[Ranks]) -> Iterator[Martingale]:
+        """Bet on the grades of scores, ``(n,)``, run by run; before each run, more of the money starts to take part.
+
+        Short runs are ranked together, which costs much less than one by one.
+
+        Yields:
+            the state after each run.
+        """
+        state = self
+        for group in _groups(runs):
+            logs, first = _log_ranks(state.counts, np.concatenate(group)), 0
+            for run in group:
+                last = first + len(run)
+                state, first = state._after(run, float(logs[first:last].sum())), last
+                yield state
+
+    def _after(self, found: Ranks, logs: float) -> Martingale:
+        """The state after a bet, given the sum of the logs of the scores' ranks."""
         rounds = self.rounds + 1
         woken = math.log(_asleep(self.rounds) - _asleep(rounds)) - math.log(len(POWERS))
-        active = np.logaddexp(self.active, woken)
-        counts, logs = self.counts, 0.0
-        for start in range(0, len(found), AT_ONCE):
-            some = found[start : start + AT_ONCE]
-            logs += float(np.log(_ranks(counts, some)).sum())
-            counts = counts + count(some)
-        active = active + len(found) * LOG_POWERS + (POWERS - 1.0) * logs
-        then = Martingale(counts, rounds, active, self.deepest)
+        active = np.logaddexp(self.active, woken) + len(found) * LOG_POWERS + (POWERS - 1.0) * logs
+        then = Martingale(self.counts + count(found), rounds, active, self.deepest)
         return then if then.log_wealth <= then.deepest else replace(then, deepest=then.log_wealth)
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +132,30 @@ def start(calibration: Ranks) -> Martingale:
 def _asleep(rounds: int) -> float:
     """Share of the money not yet put into bets; it falls so slowly that a late drift is still bet on."""
     return 1.0 / math.log(rounds + math.e)
+
+
+def _groups(runs: Iterable[Ranks]) -> Iterator[list[Ranks]]:
+    """Consecutive runs that together have at most `AT_ONCE` scores; a longer run is a group of its own."""
+    group: list[Ranks] = []
+    scores = 0
+    for run in runs:
+        if group and scores + len(run) > AT_ONCE:
+            yield group
+            group, scores = [], 0
+        group.append(run)
+        scores += len(run)
+    if group:
+        yield group
+
+
+def _log_ranks(counts: Counts, found: Ranks) -> Array:
+    """The log of each score's rank among all that came before it, ``(n,)``."""
+    logs = np.empty(len(found))
+    for start in range(0, len(found), AT_ONCE):
+        some = found[start : start + AT_ONCE]
+        logs[start : start + AT_ONCE] = np.log(_ranks(counts, some))
+        counts = counts + count(some)
+    return logs
 
 
 def _ranks(counts: Counts, found: Ranks) -> Array:

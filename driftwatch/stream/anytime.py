@@ -7,7 +7,7 @@ Meanwhile a new martingale starts from the calibration set, and prolongs the ala
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,10 +87,31 @@ class AnytimeAlarm:
         """The state before the first sample."""
         return AnytimeState(start(self.calibration))
 
-    def advance(self, state: AnytimeState, grades: Ranks) -> AnytimeState:
-        """The state after the grades of a pane's samples, ``(n,)``, in order."""
-        martingale = state.martingale.bet(grades[-state.seen % self.every :: self.every])
-        seen, held = state.seen + len(grades), max(0, state.held - len(grades))
-        if martingale.log_wealth < self.limit:
-            return AnytimeState(martingale, seen, held, state.passed)
-        return AnytimeState(start(self.calibration), seen, self.hold, martingale.log_wealth)
+    def advance(self, state: AnytimeState, panes: Sequence[Ranks]) -> Iterator[AnytimeState]:
+        """Bet on the grades of the samples of several panes, ``(n,)`` each, in order.
+
+        Yields:
+            the state after each pane.
+        """
+        after = 0
+        while after < len(panes):
+            rest = panes[after:]
+            bets = state.martingale.bet(self._bet_on(rest, state.seen))
+            for grades, martingale in zip(rest, bets, strict=True):
+                after += 1
+                triggered = martingale.log_wealth >= self.limit
+                state = AnytimeState(
+                    martingale=start(self.calibration) if triggered else martingale,
+                    seen=state.seen + len(grades),
+                    held=self.hold if triggered else max(0, state.held - len(grades)),
+                    passed=martingale.log_wealth if triggered else state.passed,
+                )
+                yield state
+                if triggered:  # a new martingale bets on the rest
+                    break
+
+    def _bet_on(self, panes: Sequence[Ranks], seen: int) -> Iterator[Ranks]:
+        """The grades of each pane that are bet on, after `seen` samples."""
+        for grades in panes:
+            yield grades[-seen % self.every :: self.every]
+            seen += len(grades)

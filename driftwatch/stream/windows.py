@@ -10,6 +10,7 @@ import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -162,15 +163,21 @@ class StreamTester:
         return self._outcomes(panes, self._ask(panes, examiner or Examiner()))
 
     def _outcomes(self, panes: Sequence[Pane], requests: Sequence[Sequence[_Request]]) -> Iterator[TestOutcome]:
+        bets = self._bets_on(panes)
         for pane, windows in zip(panes, requests, strict=True):
             self._held.add(pane)
-            outcome = self._judge(pane, [self._tested(span, finding()) for span, finding in windows])
+            self._anytime = next(bets)
+            outcome = self._judge([self._tested(span, finding()) for span, finding in windows])
             yield self._judge_by_time(pane, outcome, self.by_time) if self.by_time else outcome
 
-    def _judge(self, pane: Pane, results: Sequence[WindowResult]) -> TestOutcome:
+    def _bets_on(self, panes: Sequence[Pane]) -> Iterator[AnytimeState | None]:
+        """The state of the anytime alarm after each of the next panes."""
+        if self._alarm is None or self._anytime is None:
+            return repeat(None)
+        return self._alarm.advance(self._anytime, [np.frombuffer(pane.grades, np.uint8) for pane in panes])
+
+    def _judge(self, results: Sequence[WindowResult]) -> TestOutcome:
         """Apply the policy to the windows by count that end with the pane just added."""
-        if self._alarm and self._anytime:
-            self._anytime = self._alarm.advance(self._anytime, np.frombuffer(pane.grades, np.uint8))
         if not results:
             return TestOutcome()
         held = self._anytime is not None and self._anytime.held > 0

@@ -13,10 +13,12 @@ PANE = 10
 
 
 def play(calibration: np.ndarray, stream: np.ndarray) -> Martingale:
-    martingale = start(calibration)
-    for first in range(0, len(stream), PANE):
-        martingale = martingale.bet(stream[first : first + PANE])
-    return martingale
+    return last(start(calibration), *np.split(stream, range(PANE, len(stream), PANE)))
+
+
+def last(martingale: Martingale, *runs: np.ndarray) -> Martingale:
+    *_, state = martingale.bet(runs)
+    return state
 
 
 def test_of_a_thousand_streams_without_drift_at_most_alpha_ever_alarm() -> None:
@@ -70,8 +72,18 @@ def test_a_score_is_ranked_among_all_before_it(kinds: int, scores: int) -> None:
         logs.append(math.log((below + tie(len(before)) * (same + 1)) / (len(before) + 1)))
         before.append(grade)
     begun = start(calibration)
-    gained = begun.bet(stream).active - begun.bet(stream[:0]).active
+    gained = last(begun, stream).active - last(begun, stream[:0]).active
     assert gained == pytest.approx(scores * LOG_POWERS + (POWERS - 1.0) * sum(logs), rel=1e-9)
+
+
+def test_the_state_after_a_run_does_not_depend_on_the_runs_it_is_ranked_with() -> None:
+    rng = np.random.default_rng(4)
+    begun = start(grades(rng.exponential(size=500)))
+    runs = [grades(rng.exponential(size=size)) for size in rng.choice([0, 1, 10, 37, 128, 129, 300], 100)]
+    together = [state.to_json() for state in begun.bet(runs)]
+    for run, state in zip(runs, together, strict=True):
+        begun = last(begun, run)
+        assert begun.to_json() == state
 
 
 def test_a_martingale_is_restored_from_json() -> None:
@@ -79,7 +91,7 @@ def test_a_martingale_is_restored_from_json() -> None:
     calibration, stream = grades(rng.exponential(size=500)), grades(rng.exponential(size=100))
     before = play(calibration, stream)
     restored = Martingale.from_json(before.to_json())
-    assert restored.bet(stream[:10]).to_json() == before.bet(stream[:10]).to_json()
+    assert last(restored, stream[:10]).to_json() == last(before, stream[:10]).to_json()
     assert before.counts.sum() == 600
 
 
