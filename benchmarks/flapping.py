@@ -34,7 +34,7 @@ from driftwatch.stats.martingale import grades
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import WindowSpan
 from driftwatch.stream.policy import Policy, PolicyState, advance
-from driftwatch.stream.results import WindowResult
+from driftwatch.stream.results import Excess, WindowResult
 from driftwatch.stream.standards import Standard, standards_for
 
 DIM, HELD_OUT, GENERATED, MOVED = 16, 10_000, 20_000, 1.5
@@ -59,6 +59,7 @@ RESULT = WindowResult(
     effect_nats=0.0,
     drift=False,
     explanation="",
+    excess=Excess((), (), ()),
 )
 
 FloatArray = NDArray[np.float64]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.events import AlertRaised, Event, SamplesScored, StreamState, WindowTested
+from driftwatch.stream.results import WindowResult
 
 
 @dataclass
@@ -44,8 +45,8 @@ class Chronicle:
         match event:
             case SamplesScored():
                 self.scores += event.scores.tolist()
-            case WindowTested(window=int(size)):
-                tested = Tested(self.samples, event.p_values["combined"], event.statistics["nll"], event.effect_nats)
+            case WindowTested(result=WindowResult(size=int(size)) as result):
+                tested = Tested(self.samples, result.p_value, result.statistics["nll"], result.effect_nats)
                 self.windows.setdefault(size, []).append(tested)
             case StreamState():
                 self.threshold, self.firing = event.threshold, event.firing

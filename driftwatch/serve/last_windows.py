@@ -6,26 +6,26 @@ them took a third as long as testing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from threading import Lock
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from driftwatch.stream.events import WindowTested
+from driftwatch.stream.results import WindowResult
 
 
 class LastWindows(Collector):
     """Gauges for the last window of each size and stream. Thread-safe."""
 
     def __init__(self) -> None:
-        self._last: dict[str, dict[int | str, WindowTested]] = {}
+        self._last: dict[str, dict[int | str, WindowResult]] = {}
         self._lock = Lock()
 
-    def take(self, event: WindowTested) -> None:
-        """Replace the last window of the event's size."""
+    def take(self, result: WindowResult) -> None:
+        """Replace the last window of the result's size."""
         with self._lock:
-            self._last.setdefault(event.stream, {})[event.window] = event
+            self._last.setdefault(result.stream, {})[result.size] = result
 
     def keep(self, streams: Set[str]) -> None:
         """Forget the windows of all other streams."""
@@ -36,20 +36,20 @@ class LastWindows(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The metrics, for the registry."""
         with self._lock:
-            last = [event for windows in self._last.values() for event in windows.values()]
+            last = [result for windows in self._last.values() for result in windows.values()]
         statistic, p_value, effect, end, block = families = _families()
-        for event in last:
-            labels = (event.stream, str(event.window))
-            for detector, value in event.statistics.items():
+        for result in last:
+            labels = (result.stream, str(result.size))
+            for detector, value in result.statistics.items():
                 statistic.add_metric((*labels, detector, "total"), value)
-            for detector, parts in event.parts.items():
+            for detector, parts in _parts(result).items():
                 for part, value in parts.items():
                     statistic.add_metric((*labels, detector, part), value)
-            for detector, value in event.p_values.items():
+            for detector, value in result.p_values.items():
                 p_value.add_metric((*labels, detector), value)
-            effect.add_metric(labels, event.effect_nats)
-            end.add_metric(labels, event.end_ms / 1000)
-            for name, parts in event.blocks.items():
+            effect.add_metric(labels, result.effect_nats)
+            end.add_metric(labels, result.end_ms / 1000)
+            for name, parts in result.parts.items():
                 for part, value in parts.items():
                     block.add_metric((*labels, name, part), value)
         yield from families
@@ -57,6 +57,13 @@ class LastWindows(Collector):
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The metrics without their series."""
         yield from _families()
+
+
+def _parts(result: WindowResult) -> dict[str, Mapping[str, float]]:
+    """The parts of each detector that has any; those of the divergence are summed over blocks."""
+    names = next(iter(result.parts.values()), {})
+    totals = {name: sum(parts[name] for parts in result.parts.values()) for name in names}
+    return {"kl": totals, "geometry": result.geometry, "moments": result.moments}
 
 
 def _families() -> tuple[GaugeMetricFamily, ...]:

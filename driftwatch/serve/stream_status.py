@@ -10,6 +10,7 @@ from typing import Any, Literal
 from driftwatch.config.durations import duration_ms
 from driftwatch.serve.comparison import Comparison
 from driftwatch.serve.memory import Rate, Ring, Spans, finite
+from driftwatch.stats.decomposition import PARTS
 from driftwatch.stream.alert import Alert
 from driftwatch.stream.events import (
     BetsMade,
@@ -24,6 +25,7 @@ from driftwatch.stream.events import (
 )
 from driftwatch.stream.explain import CHANGED
 from driftwatch.stream.pace import pace_remarks
+from driftwatch.stream.results import WindowResult
 
 HISTORY = 600
 DAY_SPAN_MS, DAY_SPANS = 300_000, 288
@@ -70,7 +72,7 @@ class StreamStatus:
         self._elsewhere = False
         self._budget: Calibrated | None = None
         self._bets: BetsMade | None = None
-        self._newest: dict[int | str, WindowTested] = {}
+        self._newest: dict[int | str, WindowResult] = {}
         self._windows: dict[int | str, Ring] = {}
         self._days: dict[int | str, Spans] = {}
         self._periods: deque[tuple[int, int]] = deque(maxlen=PERIODS)
@@ -93,7 +95,7 @@ class StreamStatus:
                 if self._scores is not None:
                     self._scores.add(event.scores)
             case WindowTested():
-                self._test(event)
+                self._test(event.result)
             case StreamState():
                 self._state, self._elsewhere = event, False
             case StreamQuiet():
@@ -193,15 +195,15 @@ class StreamStatus:
         tested = max((window.end_ms for window in self._newest.values()), default=None)
         return tested if self._last_sample_ms is None else self._last_sample_ms
 
-    def _test(self, event: WindowTested) -> None:
-        size, p_value = event.window, event.p_values["combined"]
+    def _test(self, result: WindowResult) -> None:
+        size, p_value = result.size, result.p_value
         if size not in self._windows:
             self._windows[size] = Ring(("end_ms", "p_value", "effect_nats", "alarm"), HISTORY)
             self._days[size] = Spans(DAY_SPAN_MS, DAY_SPANS)
         # The state that a window leads to is reported after it: this is the state before.
-        self._windows[size].add(event.end_ms, p_value, event.effect_nats, self.firing)
-        self._days[size].add(event.end_ms, p_value)
-        self._newest[size] = event
+        self._windows[size].add(result.end_ms, p_value, result.effect_nats, self.firing)
+        self._days[size].add(result.end_ms, p_value)
+        self._newest[size] = result
 
     def _seen_sizes(self) -> list[int | str]:
         """Sizes of windows that were tested: those in samples first, both kinds ascending."""
@@ -223,22 +225,25 @@ class StreamStatus:
             return None
         # Ties go to the largest.
         newest = [self._newest[size] for size in reversed(self._seen_sizes())]
-        window = min(newest, key=lambda tested: tested.p_values["combined"])
+        window = min(newest, key=lambda tested: tested.p_value)
         return {
-            "window": window.window,
+            "window": window.size,
             "end_ms": window.end_ms,
-            "p_value": finite(window.p_values["combined"]),
+            "p_value": finite(window.p_value),
             "effect_nats": finite(window.effect_nats),
             "explanation": window.explanation,
             "blocks": [
                 {
                     "name": block,
-                    **{part: {"nats": finite(x.nats), "deviations": finite(x.deviations)} for part, x in parts.items()},
+                    **{
+                        part: {"nats": finite(nats), "deviations": finite(deviations)}
+                        for part, nats, deviations in zip(PARTS, *beyond, strict=True)
+                    },
                 }
-                for block, parts in window.excess.items()
+                for block, *beyond in zip(window.parts, window.excess.nats, window.excess.deviations, strict=True)
             ],
             "groups": [
                 {"name": group, "words": CHANGED.get(group, ""), "deviations": finite(deviations)}
-                for group, deviations in window.groups.items()
+                for group, deviations in zip(window.moments, window.excess.groups, strict=True)
             ],
         }

@@ -41,7 +41,7 @@ class WindowMetrics:
         """Update the metrics from an event."""
         match event:
             case WindowTested():
-                self._last.take(event)
+                self._last.take(event.result)
             case BetsMade():
                 self._wealth.labels(event.stream).set(event.log_wealth)
                 self._wealth_limit.labels(event.stream).set(event.limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.stream.announcement import Announcement
-from driftwatch.stream.results import Excess
+from driftwatch.stream.results import WindowResult
 
 UNKNOWN = "unknown"
 """Stands for the stream of a message that belongs to no configured stream."""
@@ -59,24 +59,14 @@ class DeadLettered:
 
 @dataclass(frozen=True)
 class WindowTested:
-    """A window's result: `statistics` and `p_values` by detector, `parts` by detector and part.
+    """A window was tested, with this result."""
 
-    `blocks` has the parts of the divergence again, by latent block and part, in nats per sample, and `excess` by how
-    much they exceed chance. `groups` has the deviation of each group of descriptors, in standard deviations of chance.
-    """
+    result: WindowResult
 
-    stream: str
-    window: int | str
-    statistics: Mapping[str, float]
-    p_values: Mapping[str, float]
-    parts: Mapping[str, Mapping[str, float]]
-    effect_nats: float
-    end_ms: int
-    drift: bool
-    blocks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    excess: Mapping[str, Mapping[str, Excess]] = field(default_factory=dict)
-    groups: Mapping[str, float] = field(default_factory=dict)
-    explanation: str = ""
+    @property
+    def stream(self) -> str:
+        """The stream's name."""
+        return self.result.stream
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import DetectorResult
 from driftwatch.stream.explain import CALM, calm, explain
-from driftwatch.stream.results import Findings, excess
+from driftwatch.stream.results import Excess, Findings
 
 
 def examine(
@@ -63,8 +63,7 @@ def findings(
             moments=dict(zip(groups, squares[m], strict=True)),
             effect_nats=effects[m],
             explanation=explained(m),
-            excess=excess(blocks, excess_nats[m], excess_deviations[m]),
-            groups=dict(zip(groups, group_deviations[m], strict=True)),
+            excess=Excess(excess_nats[m], excess_deviations[m], group_deviations[m]),
         )
         for m in range(len(summaries))
     ]

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
 
-from driftwatch.stats.decomposition import PARTS
 from driftwatch.stream.alert import WindowSpan
 
 
 class Excess(NamedTuple):
-    """What one part of the divergence exceeds chance by, in one latent block.
+    """How far a window is beyond what chance explains. For display only: not part of its message.
 
     Args:
-        nats: per sample; negative where it is below chance.
+        nats: what `Findings.parts` exceed chance by, nats per sample, a row of `PARTS` for each block; negative where
+            they are below chance.
         deviations: the same in standard deviations of chance.
+        groups: deviation of each group of `Findings.moments`, likewise.
     """
 
-    nats: float
-    deviations: float
-
-
-def excess(
-    blocks: Sequence[str], nats: Sequence[Sequence[float]], deviations: Sequence[Sequence[float]]
-) -> dict[str, dict[str, Excess]]:
-    """Excess by block and part, from rows of each block's parts, ``(S, 3)``."""
-    return {
-        block: {part: Excess(*both) for part, *both in zip(PARTS, *of_block, strict=True)}
-        for block, *of_block in zip(blocks, nats, deviations, strict=True)
-    }
+    nats: Sequence[Sequence[float]]
+    deviations: Sequence[Sequence[float]]
+    groups: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +38,7 @@ class Findings:
         moments: Hotelling's T-squared by group of descriptors.
         effect_nats: debiased divergence, nats per sample.
         explanation: what moved most, in words.
-        excess: of `parts` over chance. For display only: not part of the message.
-        groups: deviation of each group of descriptors, in standard deviations of chance. Likewise for display only.
+        excess: of the window over chance.
     """
 
     statistics: Mapping[str, float]
@@ -57,8 +48,7 @@ class Findings:
     moments: Mapping[str, float]
     effect_nats: float
     explanation: str
-    excess: Mapping[str, Mapping[str, Excess]] = field(default_factory=dict)
-    groups: Mapping[str, float] = field(default_factory=dict)
+    excess: Excess
 
     @property
     def p_value(self) -> float:

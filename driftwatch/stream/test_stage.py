@@ -161,7 +161,7 @@ class TestStage:
         links = [each.trace for alert in outcome.alerts for each in tester.panes[alert.reference[1]]]
         alerts = [self._announce(alert, links, tests.trace) for alert in outcome.alerts]
         tests.alerts += alerts
-        tests.events += [tested_event(result) for result in outcome.windows]
+        tests.events += map(WindowTested, outcome.windows)
         tests.events += [AlertRaised(alert) for alert in alerts]
         if outcome.late or outcome.untested:
             tests.events.append(NotTested(pane.stream, outcome.late, outcome.untested))
@@ -276,23 +276,3 @@ def state_event(tester: SwitchingTester) -> StreamState:
 def silence_event(stream: str, silence: Silence) -> StreamQuiet:
     """The event that reports whether a stream is silent."""
     return StreamQuiet(stream, silence.since_ms if silence.firing else None)
-
-
-def tested_event(result: WindowResult) -> WindowTested:
-    """The event that reports a window's result to metrics and the status page: parts are also summed over blocks."""
-    names = next(iter(result.parts.values()), {})
-    totals = {name: sum(parts[name] for parts in result.parts.values()) for name in names}
-    return WindowTested(
-        stream=result.stream,
-        window=result.size,
-        statistics=result.statistics,
-        p_values=result.p_values,
-        parts={"kl": totals, "geometry": result.geometry, "moments": result.moments},
-        effect_nats=result.effect_nats,
-        end_ms=result.end_ms,
-        drift=result.drift,
-        blocks=result.parts,
-        excess=result.excess,
-        groups=result.groups,
-        explanation=result.explanation,
-    )

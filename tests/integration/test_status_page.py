@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -35,10 +36,10 @@ from driftwatch.stream.events import (
     WindowTested,
 )
 from driftwatch.stream.quiet_alert import QuietAlert
-from driftwatch.stream.results import Excess
 from tests.browser import PHONE, chromium, visit
 from tests.integration.conftest import StartDaemon
 from tests.synthetic import shuffled_rows, waves
+from tests.windows import PARTS, window_tested
 
 NOW_MS = 1_800_000_000_000
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -59,21 +60,9 @@ ALERT = Alert(
 )
 
 
-def window(number: int, p_value: float) -> WindowTested:
-    excess = {"coarse": {part: Excess(1.5, 12.0) for part in ("location", "scale", "dependence")}}
-    return WindowTested(
-        HOSTILE,
-        50,
-        {"combined": 9.0},
-        {"combined": p_value},
-        {},
-        2.0,
-        NOW_MS + 1_000 * number,
-        p_value < 1e-6,
-        excess=excess,
-        groups={"spectrum": 7.0},
-        explanation="coarse changed in spread",
-    )
+def window(number: int, p_value: float, **changes: Any) -> WindowTested:
+    end_ms = NOW_MS + 1_000 * number
+    return window_tested(p_value, end_ms=end_ms, drift=p_value < 1e-6, **{"stream": HOSTILE, **changes})
 
 
 EVENTS: tuple[Event, ...] = (
@@ -190,7 +179,7 @@ def test_simultaneous_windows_are_drawn_in_order_of_arrival(browser: Browser, se
     served.observe(StreamState(HOSTILE, False, 1e-6))
     for i in range(600):
         on = 100 < i < 200 or 300 < i < 400
-        served.observe(replace(window(0, 1e-9 if on else 0.3), end_ms=NOW_MS), StreamState(HOSTILE, on, 1e-6, "info"))
+        served.observe(window(0, 1e-9 if on else 0.3), StreamState(HOSTILE, on, 1e-6, "info"))
     with visit(browser, served.server.url) as shown:
         shown.wait_for("document.querySelectorAll('#history .firing-cap').length === 2")
         assert "in order of arrival" in str(shown.page.locator("#history").text_content())
@@ -217,12 +206,11 @@ def test_texts_from_messages_are_shown_as_texts(browser: Browser, served: Served
 def test_names_that_are_code_to_a_page_are_shown_as_texts(browser: Browser, name: str) -> None:
     evil = f"{name}<script>document.title=1</script>"
     serving = Served(Watched((name, evil), (50,), ("score", "test")))
-    excess = {evil: {part: Excess(1.5, 12.0) for part in ("location", "scale", "dependence")}}
     serving.observe(
         *EVENTS[:2],
         ReferenceInUse(name, evil, evil, np.linspace(1, 10, 200)),
         SamplesScored(name, np.linspace(2, 30, 100), NOW_MS),
-        replace(window(0, 1e-30), stream=name, excess=excess, groups={evil: 7.0}, explanation=evil),
+        window(0, 1e-30, stream=name, parts={evil: PARTS}, moments={evil: 7.0}, explanation=evil),
         LagMeasured(evil, 0, 7),
         DeadLettered(name, "malformed", evil),
         StateKept(evil),
@@ -249,9 +237,7 @@ def test_names_that_are_code_to_a_page_are_shown_as_texts(browser: Browser, name
 
 def test_names_of_columns_are_not_capitalised(browser: Browser, served: Served) -> None:
     words = "median_income rose by 0.9 standard deviations"
-    served.observe(
-        AlertRaised(replace(ALERT, id="column", explanation=words)), replace(window(61, 1e-30), explanation=words)
-    )
+    served.observe(AlertRaised(replace(ALERT, id="column", explanation=words)), window(61, 1e-30, explanation=words))
     with visit(browser, served.server.url) as shown:
         shown.wait_for(f"document.getElementById('moved-words').textContent === {words!r}")
         assert shown.text("#headline-more") == words

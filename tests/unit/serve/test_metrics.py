@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from driftwatch.stream.events import (
     StreamState,
     WindowTested,
 )
+from tests.windows import window_tested
 
 STREAMS = tuple(f"s{i}" for i in range(150))
 
@@ -37,8 +37,7 @@ def metrics_of(metrics: Metrics, stream: str) -> set[str]:
 
 
 def window(stream: str, size: int) -> WindowTested:
-    parts = {"kl": {"location": 1.0, "scale": 2.0}, "geometry": {"mean": 3.0}}
-    return WindowTested(stream, size, {"kl": 1.0, "mmd": 2.0}, {"kl": 0.1, "mmd": 0.2}, parts, 1.0, 1, False, parts)
+    return window_tested(size=size, stream=stream)
 
 
 def test_a_stream_that_is_taken_over_costs_time_for_its_own_series_only() -> None:
@@ -74,7 +73,7 @@ def test_a_stream_that_is_given_back_is_reported_again() -> None:
 def test_a_reference_with_other_blocks_leaves_no_series_of_the_previous_one() -> None:
     metrics = Metrics(streams=["a"])
     metrics(window("a", 50))
-    metrics(replace(window("a", 50), blocks={"whole": {"scale": 7.0}}))
+    metrics(window_tested(parts={"whole": {"scale": 7.0}}))
     metrics(window("a", 500))
     lines = metrics.render()[0].decode().splitlines()
     blocks = [line for line in lines if line.startswith("driftwatch_window_block_nats{") and 'window="50"' in line]
@@ -85,9 +84,9 @@ def test_metrics_of_windows_are_found_by_name() -> None:
     metrics = Metrics(streams=["a"])
     metrics(window("a", 50))
     labels = {"stream": "a", "window": "50", "detector": "kl"}
-    assert metrics.registry.get_sample_value("driftwatch_window_p_value", labels) == 0.1
+    assert metrics.registry.get_sample_value("driftwatch_window_p_value", labels) == 1e-8
     some = metrics.registry.restricted_registry(["driftwatch_window_effect_nats"])
-    assert [sample.value for family in some.collect() for sample in family.samples] == [1.0]
+    assert [sample.value for family in some.collect() for sample in family.samples] == [2.0]
 
 
 def test_measurements_of_an_unconfigured_stream_are_not_reported() -> None:

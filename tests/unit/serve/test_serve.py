@@ -44,8 +44,8 @@ from driftwatch.stream.events import (
     StreamsConfigured,
     StreamsHeld,
     StreamState,
-    WindowTested,
 )
+from tests.windows import window_tested
 
 ALERT = Alert(
     id="1",
@@ -67,17 +67,7 @@ EVENTS: tuple[Event, ...] = (
     BatchSeen("a", "ok", 10),
     SamplesScored("a", np.array([1.0, 20.0]), 1_500),
     DeadLettered("unknown", "malformed"),
-    WindowTested(
-        "a",
-        50,
-        {"combined": 9.0, "kl": 2.0},
-        {"combined": 1e-9, "kl": 1e-8},
-        {"kl": {"scale": 2.0}},
-        2.0,
-        2_000,
-        True,
-        {"coarse": {"scale": 1.5}},
-    ),
+    window_tested(),
     BetsMade("a", 3.0, 7.0),
     Calibrated("a", 1e6, (2e5, 5e6), satisfiable=False),
     AlertRaised(ALERT),
@@ -97,7 +87,7 @@ SERIES = (
     'driftwatch_window_p_value{detector="combined",stream="a",window="50"} 1e-09',
     'driftwatch_window_effect_nats{stream="a",window="50"} 2.0',
     'driftwatch_window_end_timestamp_seconds{stream="a",window="50"} 2.0',
-    'driftwatch_window_block_nats{block="coarse",part="scale",stream="a",window="50"} 1.5',
+    'driftwatch_window_block_nats{block="coarse",part="scale",stream="a",window="50"} 2.0',
     'driftwatch_window_threshold{stream="a"} 1e-06',
     'driftwatch_martingale_log_wealth{stream="a"} 3.0',
     'driftwatch_martingale_log_wealth_limit{stream="a"} 7.0',

@@ -31,10 +31,9 @@ from driftwatch.stream.events import (
     StreamQuiet,
     StreamsHeld,
     StreamState,
-    WindowTested,
 )
 from driftwatch.stream.quiet_alert import QuietAlert
-from driftwatch.stream.results import Excess
+from tests.windows import window_tested
 
 WATCHED = Watched(("a", "b"), (50,), ("score", "test"))
 ALERT = Alert(
@@ -54,22 +53,6 @@ ALERT = Alert(
 RESOLVED = replace(ALERT, id="2", state="resolved", window=WindowSpan(50, 50, 8_000, 9_000, ()), heat_map=None)
 
 
-def window(p_value: float = 1e-9, end_ms: int = 2_000, size: int = 50) -> WindowTested:
-    return WindowTested(
-        "a",
-        size,
-        {"combined": 9.0},
-        {"combined": p_value},
-        {},
-        2.0,
-        end_ms,
-        True,
-        excess={"coarse": {"scale": Excess(1.5, 12.0)}},
-        groups={"spectrum": 7.0},
-        explanation="coarse changed in spread",
-    )
-
-
 def status_of(*events: Event, stream: str | None = None, watched: Watched = WATCHED) -> dict[str, Any]:
     status = Status(watched)
     for event in events:
@@ -84,7 +67,7 @@ def test_the_status_shows_what_happened() -> None:
         ReferenceInUse("a", "r", "v", scores),
         Calibrated("a", 1e6, (2e5, 5e6), satisfiable=False),
         SamplesScored("a", np.array([2.0, 30.0]), 1_500),
-        window(),
+        window_tested(),
         BetsMade("a", 3.0, 7.0),
         AlertRaised(ALERT),
         StreamState("a", True, 1e-6, "critical", 2_000),
@@ -96,7 +79,14 @@ def test_the_status_shows_what_happened() -> None:
     detail = page["detail"]
     assert detail["windows"]["50"]["p_value"] == detail["day"]["50"]["p_value"] == [1e-9]
     assert detail["periods"] == [{"start_ms": 2_000, "end_ms": None}]
-    assert detail["moved"]["blocks"] == [{"name": "coarse", "scale": {"nats": 1.5, "deviations": 12.0}}]
+    assert detail["moved"]["blocks"] == [
+        {
+            "name": "coarse",
+            "location": {"nats": 0.5, "deviations": 11.0},
+            "scale": {"nats": 1.5, "deviations": 12.0},
+            "dependence": {"nats": 2.5, "deviations": 13.0},
+        }
+    ]
     assert detail["moved"]["groups"][0] == {
         "name": "spectrum",
         "words": "detail changed at some scale",
@@ -127,7 +117,7 @@ def test_a_silent_stream_is_not_green_and_a_slow_one_has_a_remark() -> None:
 
 
 def test_an_alarm_that_waits_for_usual_windows_says_so() -> None:
-    fires, settled = StreamState("a", True, 1e-6, "warning", 2_000), replace(window(p_value=0.05), drift=False)
+    fires, settled = StreamState("a", True, 1e-6, "warning", 2_000), window_tested(p_value=0.05, drift=False)
 
     def remarks(*events: Event) -> list[str]:
         found: list[str] = status_of(fires, *events)["streams"][0]["remarks"]
@@ -136,7 +126,7 @@ def test_an_alarm_that_waits_for_usual_windows_says_so() -> None:
     (remark,) = remarks(settled)
     assert remark.startswith("nothing drifts at present; the alarm ends once all windows look like the reference")
     assert remarks(settled, BetsMade("a", 3.0, 7.0)) == [remark]
-    assert remarks() == remarks(window()) == remarks(settled, window(size=500)) == []
+    assert remarks() == remarks(window_tested()) == remarks(settled, window_tested(size=500)) == []
     assert remarks(settled, BetsMade("a", 7.5, 7.0)) == [], "the anytime alarm is on"
     assert remarks(settled, StreamState("a", False, 1e-6)) == []
 
@@ -152,20 +142,24 @@ def test_a_drifting_stream_is_shown_first_unless_another_is_requested() -> None:
 
 def test_each_window_records_whether_the_alarm_was_on() -> None:
     on, off = StreamState("a", True, 1e-6, "info", 1_000), StreamState("a", False, 1e-6)
-    page = status_of(window(), on, window(), window(), off, window())
+    page = status_of(window_tested(), on, window_tested(), window_tested(), off, window_tested())
     assert page["detail"]["windows"]["50"]["alarm"] == [0, 1, 1, 0]
 
 
 def test_a_past_alarm_leaves_its_period_and_a_recalled_alert_is_listed_once() -> None:
     page = status_of(
-        AlertRecalled(ALERT), AlertRecalled(RESOLVED), AlertRecalled(RESOLVED), StreamState("a", False, 1e-6), window()
+        AlertRecalled(ALERT),
+        AlertRecalled(RESOLVED),
+        AlertRecalled(RESOLVED),
+        StreamState("a", False, 1e-6),
+        window_tested(),
     )
     assert page["detail"]["periods"] == [{"start_ms": 2_000, "end_ms": 9_000}]
     assert [alert["state"] for alert in page["alerts"]] == ["resolved", "firing"]
 
 
 def test_a_stream_that_another_daemon_tests_is_not_reported_here() -> None:
-    seen = (window(), StreamState("a", True, 1e-6, "info", 1_000), AlertRaised(ALERT), StreamsHeld(frozenset()))
+    seen = (window_tested(), StreamState("a", True, 1e-6, "info", 1_000), AlertRaised(ALERT), StreamsHeld(frozenset()))
     page = status_of(*seen)
     first, never = page["streams"]
     assert (first["state"], first["firing"], first["windows"]) == ("elsewhere", None, {})
@@ -176,8 +170,8 @@ def test_a_stream_that_another_daemon_tests_is_not_reported_here() -> None:
 
 
 def test_the_newest_sample_is_known_to_a_daemon_that_only_tests() -> None:
-    assert status_of(window())["streams"][0]["last_sample_ms"] == 2_000
-    assert status_of(window(), SamplesScored("a", np.ones(1), 3_000))["streams"][0]["last_sample_ms"] == 3_000
+    assert status_of(window_tested())["streams"][0]["last_sample_ms"] == 2_000
+    assert status_of(window_tested(), SamplesScored("a", np.ones(1), 3_000))["streams"][0]["last_sample_ms"] == 3_000
 
 
 def test_unconfigured_streams_are_dropped() -> None:
@@ -196,7 +190,7 @@ def test_lag_is_reported_of_the_partitions_held() -> None:
 def test_memory_is_bounded() -> None:
     page = status_of(
         ReferenceInUse("a", "r", "v", np.ones(10)),
-        *(window(end_ms=i) for i in range(HISTORY + 5)),
+        *(window_tested(end_ms=i) for i in range(HISTORY + 5)),
         *(AlertRaised(replace(RESOLVED, id=str(i))) for i in range(ALERTS + 5)),
         *(SamplesScored("a", np.ones(RECENT), 1) for _ in range(3)),
     )
@@ -206,7 +200,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_nan_and_missing_values_are_null() -> None:
-    page = status_of(window(float("nan")), BetsMade("a", 1.0))
+    page = status_of(window_tested(float("nan")), BetsMade("a", 1.0))
     assert page["detail"]["windows"]["50"]["p_value"] == [None]
     assert page["detail"]["bets"]["limit"] is None
 

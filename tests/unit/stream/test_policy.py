@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.stream.alert import WindowSpan
 from driftwatch.stream.policy import Policy, PolicyState, Transition, advance
 from driftwatch.stream.results import WindowResult
 from driftwatch.stream.state_codec import TestState, parse_state
+from tests.windows import window_tested
 
 POLICY = Policy(
     threshold=1e-4, min_effect=0.5, resolve_after=3, severity={"warning": 0.0, "critical": 5.0}, patience=20
@@ -19,19 +19,8 @@ POLICY = Policy(
 
 
 def result(p_value: float, effect: float = 1.0, size: int = 50, end_ms: int = 1) -> WindowResult:
-    return WindowResult(
-        stream="a",
-        reference="v",
-        span=WindowSpan(size, size, 0, end_ms, ()),
-        statistics={},
-        p_values={"combined": p_value},
-        parts={},
-        geometry={},
-        moments={},
-        effect_nats=effect,
-        drift=POLICY.drifted(p_value, effect),
-        explanation="",
-    )
+    drift = POLICY.drifted(p_value, effect)
+    return window_tested(p_value, size, end_ms, effect_nats=effect, drift=drift).result
 
 
 def run(*steps: WindowResult, policy: Policy = POLICY) -> list[Transition | None]:
