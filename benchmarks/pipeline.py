@@ -27,7 +27,7 @@ from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
-from driftwatch.stream.pane_codec import decode_pane, encode_panes
+from driftwatch.stream.pane_codec import decode_panes, encode_panes
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import WORK_BATCHES, ScoreStage
@@ -67,6 +67,10 @@ def main() -> None:
             print(_row(reference, samples, standards, step, count), flush=True)
 
 
+def _decoded(unit: list[bytes]) -> list[Pane]:
+    return [pane for pane in decode_panes((each, 0, 0) for each in unit) if isinstance(pane, Pane)]
+
+
 def _row(reference: Reference, samples: Samples, standards: Standards, step: int, count: int) -> str:
     bodies = [encode(samples[i : i + count], reference.schema, "npy") for i in range(0, len(samples), count)]
     records = [
@@ -82,7 +86,7 @@ def _row(reference: Reference, samples: Samples, standards: Standards, step: int
         stage = TestStage(lambda *_: standard)
         offset = 0
         for unit in units:
-            found, run = Tests(), [(offset + i, decode_pane(pane)) for i, pane in enumerate(unit)]
+            found, run = Tests(), list(enumerate(_decoded(unit), offset))
             offset += len(run)
             stage.feed_all(run, found)
             for each in found.windows:

@@ -26,7 +26,7 @@ from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
-from driftwatch.stream.pane_codec import decode_pane, encode_panes
+from driftwatch.stream.pane_codec import decode_panes, encode_panes
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import standards_for
@@ -91,7 +91,7 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
     found = []
     scoring = _processor_s(lambda: [found.extend(stage.work(queue).panes) for _ in iter(lambda: bool(queue), False)])
     coding = _processor_s(lambda: panes.extend(encode_panes(found)))
-    coding += _processor_s(lambda: [decode_pane(each) for each in panes])
+    coding += _processor_s(lambda: decode_panes((each, 0, 0) for each in panes))
     tests = Tests()
     run = list(enumerate(found))
     tester = TestStage(lambda *_: standard)

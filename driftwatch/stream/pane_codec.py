@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from driftwatch.errors import MessageError
 from driftwatch.stats.summary import on_grid
-from driftwatch.stats.sums import keep
+from driftwatch.stats.sums import Sums, keep
 from driftwatch.stream.examples import Candidate
 from driftwatch.stream.formats import require_format
 from driftwatch.stream.log import event_time
-from driftwatch.stream.packing import pack, pack_each, unpack
+from driftwatch.stream.packing import pack, pack_each, unpack_each
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.sampling import ALL, Share
 from driftwatch.tracing import valid_context
+
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 
 FORMAT = 3
 """Format 3 packs the numbers; formats 1 (whole slices) and 2 (pieces of slices) had them in double precision."""
@@ -76,16 +79,71 @@ def decode_pane(value: bytes, logged_ms: int = 0, number: int = 0) -> Pane:
         MessageError: the bytes are not a pane.
         NewerFormatError: a newer driftwatch wrote them.
     """
+    (found,) = decode_panes([(value, logged_ms, number)])
+    if isinstance(found, MessageError):
+        raise found
+    return found
+
+
+def decode_panes(messages: Iterable[tuple[bytes, int, int]]) -> list[Pane | MessageError]:
+    """`decode_pane` with each of these arguments; larger numbers of panes cost less per pane.
+
+    Returns:
+        the panes, and in place of messages that are no panes, the reasons.
+
+    Raises:
+        NewerFormatError: a newer driftwatch wrote one of them.
+    """
+    opened = [_open(*message) for message in messages]
+    packed = [each for each in opened if isinstance(each, _Opened) and each.head["format"] == FORMAT]
+    unpacked = iter(unpack_each([each.numbers for each in packed], [each.values for each in packed]))
+    return [
+        each
+        if isinstance(each, MessageError)
+        else _close(each, next(unpacked) if each.head["format"] == FORMAT else _doubles(each))
+        for each in opened
+    ]
+
+
+class _Opened(NamedTuple):
+    """A message whose line of JSON was parsed; `values` is how many numbers should follow it."""
+
+    head: dict[str, Any]
+    numbers: bytes
+    values: int
+    logged_ms: int
+    number: int
+
+
+def _open(value: bytes, logged_ms: int, number: int) -> _Opened | MessageError:
     line, newline, numbers = value.partition(b"\n")
     try:
+        if not newline:
+            raise ValueError("no line ends")
         head = orjson.loads(line)
         require_format(head["format"], FORMAT, what="a pane", where="panes log")
-        if head["format"] == FORMAT:
-            sums = unpack(numbers, int(head["values"]))
-        else:
-            sums = keep(on_grid(np.frombuffer(numbers, dtype="<f8").astype(np.float64)))
-        if not newline or len(sums) != head["values"]:
-            raise MessageError(f"holds {len(sums)} numbers instead of {head['values']}", reason="malformed")
+        return _Opened(head, numbers, int(head["values"]), logged_ms, number)
+    except _MALFORMED as error:
+        return _not_a_pane(error)
+
+
+def _doubles(opened: _Opened) -> Sums | MessageError:
+    """The sums of older formats."""
+    try:
+        sums = keep(on_grid(np.frombuffer(opened.numbers, dtype="<f8").astype(np.float64)))
+    except ValueError as error:
+        return _not_a_pane(error)
+    if len(sums) != opened.values:
+        return MessageError(f"holds {len(sums)} numbers instead of {opened.values}", reason="malformed")
+    return sums
+
+
+def _close(opened: _Opened, sums: Sums | MessageError) -> Pane | MessageError:
+    """The pane with these sums."""
+    if isinstance(sums, MessageError):
+        return sums
+    head = opened.head
+    try:
         part, since = head.get("share", (ALL.part, ALL.since))
         return Pane(
             stream=head["stream"],
@@ -103,8 +161,8 @@ def decode_pane(value: bytes, logged_ms: int = 0, number: int = 0) -> Pane:
             trace=valid_context(head.get("trace")),
             share=Share(float(part), int(since)),
             unfinished="seen_ms" in head,
-            logged_ms=logged_ms,
-            number=number,
+            logged_ms=opened.logged_ms,
+            number=opened.number,
             seen_ms=head.get("seen_ms"),
             flaws={str(name): (int(missing), int(unseen)) for name, (missing, unseen) in head.get("flaws", {}).items()},
             candidates=tuple(
@@ -112,5 +170,9 @@ def decode_pane(value: bytes, logged_ms: int = 0, number: int = 0) -> Pane:
                 for score, offset, row, sample in head.get("candidates", ())
             ),
         )
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise MessageError(f"is not a pane: {error}", reason="malformed") from None
+    except _MALFORMED as error:
+        return _not_a_pane(error)
+
+
+def _not_a_pane(error: Exception) -> MessageError:
+    return MessageError(f"is not a pane: {error}", reason="malformed")

@@ -33,12 +33,12 @@ from driftwatch.stream.kafka_clients import open_consumer, open_producer, transa
 from driftwatch.stream.kafka_role import KafkaRole
 from driftwatch.stream.lag import LagMeter
 from driftwatch.stream.log import Outgoing, Partition, Record
-from driftwatch.stream.pane_codec import decode_pane
+from driftwatch.stream.pane_codec import decode_panes
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.partitions import ANSWER_MS, end_of, extents, read_to_end
 from driftwatch.stream.positions import Position
 from driftwatch.stream.rewind import parse_rewind, rewind_metadata
-from driftwatch.stream.sighting import decode_sighting, is_sighting
+from driftwatch.stream.sighting import Sighting, decode_sighting, is_sighting
 from driftwatch.stream.state_topic import StateTopic, state_messages
 from driftwatch.stream.subscription import Subscription
 from driftwatch.stream.switching import FindStandard
@@ -199,15 +199,15 @@ class TestRole(KafkaRole):
         Stops before the first pane whose reference is missing here: the partition waits for it.
         """
         run, dead = list[tuple[int, Entry]](), list[DeadLetter]()
-        for record in records:
+        for record, entry in zip(records, entries_of(records), strict=True):
             try:
-                if is_gap(record.value):
-                    gap = decode_gap(record.value)
+                if isinstance(entry, MessageError):
+                    raise entry
+                if isinstance(entry, Gap):
                     stage.feed_all(run, tests)
                     run = []
-                    stage.restart_windows(record.offset, gap.topic_partition)
+                    stage.restart_windows(record.offset, entry.topic_partition)
                     continue
-                entry = entry_of(record)
                 if record.offset >= stage.tested and isinstance(entry, Pane):
                     stage.require_stream(entry)
                     if stage.lacks(entry):
@@ -305,12 +305,19 @@ class TestRole(KafkaRole):
                     self.observe(AlertRecalled(announcement.decode(message.value or b"")))
 
 
-def entry_of(record: Record) -> Entry:
-    """What a message of the panes log holds.
+def entries_of(records: Sequence[Record]) -> list[Entry | Gap | MessageError]:
+    """What the messages of the panes log hold; in place of those that hold nothing, the reasons."""
+    others = {place: other for place, record in enumerate(records) if (other := _other_than_pane(record.value))}
+    packed = [each for place, each in enumerate(records) if place not in others]
+    panes = iter(decode_panes((each.value, each.timestamp_ms, each.offset) for each in packed))
+    return [others[place] if place in others else next(panes) for place in range(len(records))]
 
-    Raises:
-        MessageError: it is neither a pane nor a sighting.
-    """
-    if is_sighting(record.value):
-        return decode_sighting(record.value)
-    return decode_pane(record.value, record.timestamp_ms, record.offset)
+
+def _other_than_pane(value: bytes) -> Sighting | Gap | MessageError | None:
+    """What a message holds that is no pane; None if it should be one."""
+    try:
+        if is_gap(value):
+            return decode_gap(value)
+        return decode_sighting(value) if is_sighting(value) else None
+    except MessageError as error:
+        return error

@@ -22,8 +22,9 @@ from driftwatch.stream.panes import Pane
 from driftwatch.stream.positions import Position
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
+from driftwatch.stream.sighting import Sighting
 from driftwatch.stream.standards import Standard, example_rule, standards_for
-from driftwatch.stream.test_role import entry_of
+from driftwatch.stream.test_role import entries_of
 from driftwatch.stream.test_stage import Tests, TestStage
 from tests.chaos.comparison import Sequences
 from tests.chaos.runs import Run, pane_key
@@ -135,7 +136,9 @@ class Oracle:
         """
         windows, alerts = Sequences(), Sequences()
         for _, run in groupby(sorted(map(record_of, messages), key=_place), key=lambda record: record.topic_partition):
-            panes = [(record.offset, entry_of(record)) for record in run]
+            records = list(run)
+            entries = [each for each in entries_of(records) if isinstance(each, Pane | Sighting)]
+            panes = [(record.offset, entry) for record, entry in zip(records, entries, strict=True)]
             stage = TestStage(self._standard)
             for start in range(0, len(panes), TESTED_AT_ONCE):
                 tested = Tests()

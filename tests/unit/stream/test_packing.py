@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from driftwatch.errors import MessageError
 from driftwatch.stats.summary import GRID, on_grid
-from driftwatch.stats.sums import keep
-from driftwatch.stream.packing import AT_ONCE, CHUNK, pack, pack_each, unpack
+from driftwatch.stats.sums import Sums, keep
+from driftwatch.stream.packing import AT_ONCE, CHUNK, pack, pack_each, unpack, unpack_each
 
 ON_GRID = st.integers(-(1 << 60), 1 << 60).map(lambda units: units * GRID)
 
@@ -49,6 +49,24 @@ def test_packing_many_of_one_length_equals_packing_each(count: int) -> None:
     sums = [keep(each) for each in values]
     assert count == 1 or len({each.large is None for each in sums}) == 2
     assert pack_each(sums) == [pack(each) for each in sums]
+
+
+@pytest.mark.parametrize("count", [1, AT_ONCE, 2 * AT_ONCE + 1])
+def test_of_many_that_are_unpacked_together_each_is_whole_or_refused(count: int) -> None:
+    rng = np.random.default_rng(count)
+    scales = 10.0 ** rng.integers(-3, 12, (count, 1, 5))
+    sums = [keep(each) for each in on_grid((rng.standard_normal((count, 50, 5)) * scales).reshape(count, -1))]
+    packed = [pack(each) for each in sums]
+    packed += [pack(keep(np.arange(70.0))), packed[0][:-1], b"", pack(keep(np.array([])))]
+    *found, other, short, empty, none = unpack_each(packed, [*([250] * count), 70, 250, 40, 0])
+    for each, expected in zip(found, sums, strict=True):
+        assert isinstance(each, Sums)
+        assert np.array_equal(each.values, expected.values)
+    assert isinstance(other, Sums)
+    assert other.values.tolist() == list(range(70))
+    assert isinstance(none, Sums)
+    assert len(none) == 0
+    assert [str(each) for each in (short, empty)] == [f"does not hold {n} packed numbers" for n in (250, 40)]
 
 
 def test_sums_take_a_third_of_double_precision() -> None:
