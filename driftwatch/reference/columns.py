@@ -103,10 +103,10 @@ def moved_columns(
         unordered: features that neither rise nor fall, since their values have no order.
         of_categories: makes the phrase about a column's categories; None for no such phrases.
     """
-    mean = summaries / summaries[:, :1]
-    means = {name: mean[:, place] for (name, _), place in zip(layout.groups, layout.group_slices, strict=True)}
-    if not names or LOCATION not in means or means[LOCATION].shape[1] != len(names):
+    if not names or dict(layout.groups).get(LOCATION) != len(names):
         return [[] for _ in summaries]
+    places = zip(layout.groups, layout.group_slices, strict=True)
+    means = {name: summaries[:, place] / summaries[:, :1] for (name, _), place in places}
     # The variance of the difference of two means is the sum of 1 / n and 1 / rests_on.
     n = summaries[:, :1] / (1.0 + summaries[:, :1] / rests_on)
     # Each feature is standard normal, and the vector of all of them is scaled to mean squared length 1.
