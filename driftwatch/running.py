@@ -33,9 +33,11 @@ SWITCH_S = 2e-5
 """Python's thread switch interval beside an HTTP intake. At the default of 5 ms, a request waits for scoring at each
 step of its way: 10 ms for one in a hundred, instead of 2.5 (benchmarks/intake.py)."""
 
-FULL_COLLECTIONS = 100
-"""Middle-generation collections between two full ones, ten times Python's default. Each full one walks through all
-streams' panes: with a thousand, that was a third of the cost of testing (`benchmarks.growth`), for hardly any gain."""
+NEW_OBJECTS = 7_000
+"""New objects before the youngest are collected, ten times Python's default. What a unit of work needs is gone by then,
+instead of being walked through while in use, which took a twelfth of testing (`benchmarks.stages`). Full collections
+come every hundredth time and walk through all streams' panes: with a thousand, and Python's default, they took a third
+of testing (`benchmarks.growth`), for hardly any gain."""
 
 log = structlog.get_logger("driftwatch")
 
@@ -128,7 +130,7 @@ def _role_names(config: DaemonConfig) -> list[str]:
 def spare_collector() -> None:
     """Reduce the work of Python's garbage collector; call it when everything is loaded, before roles start."""
     gc.freeze()  # otherwise each full collection walks through the models
-    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTIONS)
+    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
 def run_roles(daemon: Runnable, stop: threading.Event) -> int:

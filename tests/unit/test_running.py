@@ -14,7 +14,7 @@ import driftwatch.daemon
 from driftwatch.config import DaemonConfig
 from driftwatch.daemon import Daemon, run_daemon
 from driftwatch.reference.reference import Reference
-from driftwatch.running import FULL_COLLECTIONS, build_monitor, noting_hangups, spare_collector
+from driftwatch.running import NEW_OBJECTS, build_monitor, noting_hangups, spare_collector
 from driftwatch.stream.events import Calibrated, ReferenceInUse
 from tests.threads import daemon_of
 
@@ -36,7 +36,7 @@ def test_the_garbage_collector_seldom_traverses_permanent_objects() -> None:
     before = gc.get_threshold()
     try:
         spare_collector()
-        assert gc.get_threshold() == (*before[:2], FULL_COLLECTIONS)
+        assert gc.get_threshold() == (NEW_OBJECTS, *before[1:])
         assert gc.get_freeze_count() > 0
     finally:
         gc.set_threshold(*before)
