@@ -200,26 +200,25 @@ class TestRole(KafkaRole):
         """
         run, dead = list[tuple[int, Entry]](), list[DeadLetter]()
         for record, entry in zip(records, entries_of(records), strict=True):
-            try:
-                if isinstance(entry, MessageError):
-                    raise entry
-                if isinstance(entry, Gap):
-                    stage.feed_all(run, tests)
-                    run = []
-                    stage.restart_windows(record.offset, entry.topic_partition)
-                    continue
-                if record.offset >= stage.tested and isinstance(entry, Pane):
-                    stage.require_stream(entry)
-                    if stage.lacks(entry):
-                        waiting.hold(partition, record.offset, entry)
-                        break
-                run.append((record.offset, entry))
-            except MessageError as error:
+            if isinstance(entry, Gap):
+                stage.feed_all(run, tests)
+                run = []
+                stage.restart_windows(record.offset, entry.topic_partition)
+                continue
+            error = entry if isinstance(entry, MessageError) else None
+            if isinstance(entry, Pane) and record.offset >= stage.tested:
+                error = stage.unknown(entry)
+                if error is None and stage.lacks(entry):
+                    waiting.hold(partition, record.offset, entry)
+                    break
+            if error is not None:
                 if record.offset >= stage.next_offset:
                     letter = DeadLetter(record, error)
                     tests.events.append(letter.event(UNKNOWN))
                     dead.append(letter)
                 stage.advance(record.offset)
+            elif not isinstance(entry, MessageError):
+                run.append((record.offset, entry))
         stage.feed_all(run, tests)
         return dead
 

@@ -168,18 +168,15 @@ class TestStage:
         if outcome.alerts:
             tests.events.append(state_event(tester))
 
-    def require_stream(self, pane: Pane) -> None:
-        """Reject a pane of a stream that is not configured.
-
-        Raises:
-            MessageError: the stream is not configured.
-        """
-        if self._find(pane.stream, None) is None:
-            raise MessageError(
-                f"holds a pane of stream {pane.stream}, which is not configured here",
-                reason="unknown_stream",
-                remedy="configure the stream where panes are tested first, then where samples are scored",
-            )
+    def unknown(self, pane: Pane) -> MessageError | None:
+        """Why a pane cannot be used, if its stream is not configured."""
+        if self._find(pane.stream, None) is not None:
+            return None
+        return MessageError(
+            f"holds a pane of stream {pane.stream}, which is not configured here",
+            reason="unknown_stream",
+            remedy="configure the stream where panes are tested first, then where samples are scored",
+        )
 
     def lacks(self, pane: Pane) -> bool:
         """Whether the reference of a pane of a configured stream is missing here."""
