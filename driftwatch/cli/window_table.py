@@ -14,7 +14,7 @@ from driftwatch.reference.evaluation import side_by_side
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.null import Tested, WindowNull
 from driftwatch.stats.summary import Array
-from driftwatch.stream.findings import findings
+from driftwatch.stream.findings import findings, moved
 from driftwatch.terminal import printable
 
 LEAST_TEXT = 30
@@ -45,12 +45,12 @@ class WindowTable:
         ends = self._end + null.size * np.arange(1, len(summaries) + 1)
         firsts, lasts = self._refusals.index_of(ends - null.size) + 1, self._refusals.index_of(ends - 1) + 1
         self._end += null.size * len(summaries)
-        windows = findings(null, summaries, tested, self._reference, flaws)
+        windows = findings(null, tested, self._reference, moved(summaries, self._reference, flaws))
         for found, first, last in zip(windows, firsts.tolist(), lasts.tolist(), strict=True):
             alarm = "yes" if found.p_value <= side_by_side(null.size) else "no"
             # The effect has a column of its own.
-            moved = found.explanation.removesuffix(f"; {found.effect_nats:+.3g} nats/sample in all")
-            self._line(_rows(first, last), f"{found.effect_nats:.2g}", f"{found.p_value:.2g}", alarm, moved)
+            words = found.explanation.removesuffix(f"; {found.effect_nats:+.3g} nats/sample in all")
+            self._line(_rows(first, last), f"{found.effect_nats:.2g}", f"{found.p_value:.2g}", alarm, words)
 
     def _line(self, rows: str, effect: str, p_value: str, alarm: str, moved: str) -> None:
         head = self._head.format(rows, effect, p_value, alarm)

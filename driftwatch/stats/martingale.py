@@ -33,7 +33,8 @@ GRADES = 200
 POWERS = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.2, 1.6, 2.5, 5.0])
 """Bets ``a p^(a-1)``: below 1 on scores that are more surprising than the reference's, above 1 on less surprising."""
 
-LOG_POWERS = np.log(POWERS)
+LOG_POWERS, SLOPES = np.log(POWERS), POWERS - 1.0
+"""The log of a bet on ``p`` is ``LOG_POWERS + SLOPES * log(p)``."""
 
 AT_ONCE = 128
 """Scores that are ranked together: the work grows with its square, and counts of so few fit into a byte."""
@@ -100,7 +101,9 @@ class Martingale:
         """The state after a bet, given the sum of the logs of the scores' ranks."""
         rounds = self.rounds + 1
         woken = math.log(_asleep(self.rounds) - _asleep(rounds)) - math.log(len(POWERS))
-        active = np.logaddexp(self.active, woken) + len(found) * LOG_POWERS + (POWERS - 1.0) * logs
+        active = np.logaddexp(self.active, woken)
+        active += len(found) * LOG_POWERS
+        active += SLOPES * logs
         then = Martingale(self.counts + count(found), rounds, active, self.deepest)
         return then if then.log_wealth <= then.deepest else replace(then, deepest=then.log_wealth)
 

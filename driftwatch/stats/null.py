@@ -62,6 +62,16 @@ class Features:
     hotelling: Array
     columns: Array
 
+    def of(self, windows: Sequence[int]) -> Features:
+        """The measurements of some of the windows."""
+        return Features(
+            self.values[windows],
+            Decomposition(self.decomposition.parts[windows]),
+            self.nll[windows],
+            self.hotelling[windows],
+            self.columns[windows],
+        )
+
 
 def features(summaries: Array, layout: Layout) -> Features:
     """Measure windows, given as summaries ``(M, V)``."""

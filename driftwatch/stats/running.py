@@ -44,16 +44,15 @@ class RunningSum:
         if self._units is not None:
             sums.take_from(self._units)
 
-    @property
-    def total(self) -> Array:
-        """The sum of all items in the queue, ``(V,)``."""
+    def total(self, out: Array | None = None) -> Array:
+        """The sum of all items in the queue, ``(V,)``; written to `out`, if that is given."""
         if self._units is None:
             if not self._exact:
-                return merge([sums.values for sums in self._held])
+                return merge([sums.values for sums in self._held], out)
             self._units = np.zeros(len(self._held[0]))
             for sums in self._held:
                 sums.add_to(self._units)
-        return self._units * GRID
+        return np.multiply(self._units, GRID, out=out)
 
     @property
     def _exact(self) -> bool:

@@ -180,10 +180,10 @@ def on_grid(sums: Array) -> Array:
     return rounded + 0.0  # turns -0.0 into 0.0
 
 
-def merge(summaries: Sequence[Array] | Array) -> Array:
-    """The summary of several slices together: their sum, added up in the order given.
+def merge(summaries: Sequence[Array] | Array, out: Array | None = None) -> Array:
+    """The summary of several slices together: their sum, added up in the order given; written to `out`, if given.
 
     >>> merge([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
     array([4., 6.])
     """
-    return np.asarray(np.add.reduce(np.asarray(summaries, dtype=np.float64), axis=0))
+    return np.asarray(np.add.reduce(np.asarray(summaries, dtype=np.float64), axis=0, out=out))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 
 from driftwatch.data.flaws import Flaws
@@ -18,12 +18,10 @@ class FullWindow:
     """A window that is ready to be tested.
 
     Args:
-        summary: of its samples, ``(V,)``.
         span: which samples they are.
         flaws: of their values.
     """
 
-    summary: Array
     span: WindowSpan
     flaws: Flaws
 
@@ -63,7 +61,7 @@ class CountWindow:
         self._flaws: dict[str, list[int]] = {}
         self._start_ms, self._negated_end_ms = RunningMinimum[int](), RunningMinimum[int]()
         self._share = RunningMinimum[float]()
-        self._offsets: dict[Partition, _Offsets] = {}
+        self._offsets = defaultdict[Partition, _Offsets](_Offsets)
 
     def push(self, pane: Pane) -> None:
         """Add the next pane, and drop those that are no longer needed."""
@@ -74,7 +72,7 @@ class CountWindow:
         self._start_ms.push(pane.start_ms)
         self._negated_end_ms.push(-pane.end_ms)
         self._share.push(pane.share.part)
-        self._offsets.setdefault(pane.topic_partition, _Offsets()).push(pane)
+        self._offsets[pane.topic_partition].push(pane)
         while self._samples - self._panes[0].n >= self._size:
             self._pop()
 
@@ -100,7 +98,11 @@ class CountWindow:
             share=self._share.least,
         )
         flaws = {name: (missing, unseen) for name, (missing, unseen) in self._flaws.items() if missing or unseen}
-        return FullWindow(self._sum.total, span, flaws)
+        return FullWindow(span, flaws)
+
+    def summary(self, out: Array | None = None) -> Array:
+        """The summary of the samples in it, ``(V,)``; written to `out`, if that is given."""
+        return self._sum.total(out)
 
     def _count_flaws(self, flaws: Flaws, sign: int) -> None:
         for name, (missing, unseen) in flaws.items():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from driftwatch.data.schema import TableSchema
 from driftwatch.reference.columns import MOST_TOLD, Found, flawed_columns, moved_columns, unordered_columns
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
-from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull
+from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull, features, join
 from driftwatch.stats.summary import Array
 from driftwatch.stream.alert import DetectorResult
+from driftwatch.stream.count_windows import CountWindow
 from driftwatch.stream.explain import CALM, calm, explain
 from driftwatch.stream.results import Excess, Findings
 
@@ -31,13 +32,13 @@ def examine(
         reference: to compare with.
         flaws: of each window's values; None for none.
     """
-    return findings(null, summaries, null.test(summaries), reference, flaws)
+    return findings(null, null.test(summaries), reference, moved(summaries, reference, flaws))
 
 
 def findings(
-    null: WindowNull, summaries: Array, tested: Tested, reference: Reference, flaws: Sequence[Flaws] | None = None
+    null: WindowNull, tested: Tested, reference: Reference, phrases: Sequence[Sequence[str]]
 ) -> list[Findings]:
-    """The findings for windows that the null has tested; see `examine`."""
+    """The findings for windows that the null has tested, and for which `moved` found these phrases."""
     parts, deviations, blocks = tested.features.decomposition.parts, tested.deviations, reference.block_names
     groups = [group for group, _ in null.layout.groups]
     statistics, p_values = _by_window(tested.statistics), _by_window(tested.p_values)
@@ -45,8 +46,7 @@ def findings(
     of_parts, excess_nats = parts.tolist(), np.subtract(parts, null.parts_mean).tolist()
     excess_deviations = deviations[:, : parts[0].size].reshape(len(parts), -1, len(PARTS)).tolist()
     group_deviations = deviations[:, deviations.shape[1] - len(groups) :].tolist()
-    squares = tested.features.hotelling.tolist()
-    phrases, is_calm = moved(summaries, reference, flaws), calm(deviations)
+    squares, is_calm = tested.features.hotelling.tolist(), calm(deviations)
 
     def explained(m: int) -> str:
         """The named columns that moved, if any; else what moved in latent space."""
@@ -65,7 +65,7 @@ def findings(
             explanation=explained(m),
             excess=Excess(excess_nats[m], excess_deviations[m], group_deviations[m]),
         )
-        for m in range(len(summaries))
+        for m in range(len(phrases))
     ]
 
 
@@ -92,38 +92,75 @@ def moved(
     )
 
 
-@dataclass
-class _Batch:
-    """Windows that are tested against one null; examined together when the first finding is requested."""
+class Batch:
+    """Windows that are compared with one reference, all together when the first finding is requested.
 
-    null: WindowNull
-    reference: Reference
-    summaries: list[Array] = field(default_factory=list)
-    flaws: list[Flaws] = field(default_factory=list)
-    found: list[Findings] = field(default_factory=list)
+    Args:
+        reference: the reference.
+    """
 
-    def finding(self, number: int) -> Findings:
-        if self.summaries:
-            self.found = examine(self.null, np.stack(self.summaries), self.reference, self.flaws)
-            self.summaries, self.flaws = [], []
-        return self.found[number]
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+        self._blocks: list[Array] = []
+        self._filled = 0
+        self._nulls: list[WindowNull] = []
+        self._flaws: list[Flaws] = []
+        self._found: list[Findings] = []
+
+    @property
+    def examined(self) -> bool:
+        """Whether findings were requested, so that it takes no more windows."""
+        return bool(self._found)
+
+    def make_room(self, windows: int) -> None:
+        """Make sure that there is room for so many more windows; if it is made, for as many as there are or more."""
+        if self._blocks:
+            if len(self._blocks[-1]) - self._filled >= windows:
+                return
+            self._blocks[-1] = self._blocks[-1][: self._filled]
+        self._blocks.append(np.empty((max(windows, len(self._nulls)), self.reference.layout.size)))
+        self._filled = 0
+
+    def ask(self, null: WindowNull, window: CountWindow, flaws: Flaws) -> Callable[[], Findings]:
+        """Add a window as it is now, to be tested against a null; return a function that returns its findings."""
+        window.summary(out=self._blocks[-1][self._filled])
+        self._filled += 1
+        self._nulls.append(null)
+        self._flaws.append(flaws)
+        return partial(self._finding, len(self._nulls) - 1)
+
+    def _finding(self, number: int) -> Findings:
+        if not self._found:
+            self._found = self._examine()
+        return self._found[number]
+
+    def _examine(self) -> list[Findings]:
+        blocks = [block for block in (*self._blocks[:-1], self._blocks[-1][: self._filled]) if len(block)]
+        self._blocks.clear()
+        reference, flaws = self.reference, iter(self._flaws)
+        measured = join([features(block, reference.layout) for block in blocks])
+        phrases = [each for block in blocks for each in moved(block, reference, list(islice(flaws, len(block))))]
+        found: dict[int, Findings] = {}
+        for null in {id(null): null for null in self._nulls}.values():
+            places = [place for place, each in enumerate(self._nulls) if each is null]
+            tested = null.judge(measured.of(places))
+            found |= zip(places, findings(null, tested, reference, [phrases[place] for place in places]), strict=True)
+        return [found[place] for place in range(len(found))]
 
 
 class Examiner:
     """Examines windows of several streams together: all that were added before the first finding is requested."""
 
     def __init__(self) -> None:
-        self._batches: dict[tuple[int, int], _Batch] = {}
+        self._batches: dict[int, Batch] = {}
 
-    def ask(self, null: WindowNull, summary: Array, reference: Reference, flaws: Flaws) -> Callable[[], Findings]:
-        """Add a window, given by its summary ``(V,)`` and flaws; return a function that returns its findings."""
-        key = id(null), id(reference)
-        batch = self._batches.get(key)
-        if batch is None or batch.found:
-            batch = self._batches[key] = _Batch(null, reference)
-        batch.summaries.append(summary)
-        batch.flaws.append(flaws)
-        return partial(batch.finding, len(batch.summaries) - 1)
+    def batch(self, reference: Reference, windows: int) -> Batch:
+        """The batch for windows of a reference, with room for so many more."""
+        batch = self._batches.get(id(reference))
+        if batch is None or batch.examined:
+            batch = self._batches[id(reference)] = Batch(reference)
+        batch.make_room(windows)
+        return batch
 
 
 def detector_results(found: Findings) -> tuple[DetectorResult, ...]:

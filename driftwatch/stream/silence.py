@@ -124,3 +124,7 @@ class Silence:
             fields["firing"] and Hush(**fields["firing"]),
             fields["since_ms"],
         )
+
+
+NEVER_SILENT = Silence()
+"""What is remembered of a stream before anything is known of it."""

@@ -26,7 +26,7 @@ from driftwatch.stream.panes import Pane
 from driftwatch.stream.quiet_alert import QuietAlert
 from driftwatch.stream.results import WindowResult
 from driftwatch.stream.sighting import Sighting
-from driftwatch.stream.silence import Silence
+from driftwatch.stream.silence import NEVER_SILENT, Silence
 from driftwatch.stream.state_codec import parse_state
 from driftwatch.stream.switching import FindStandard, SwitchingTester
 from driftwatch.stream.windows import TestOutcome
@@ -139,7 +139,7 @@ class TestStage:
 
     def _track_silence(self, entry: Entry, tests: Tests) -> None:
         """Update whether the entry's stream is silent."""
-        before = self._silences.get(entry.stream, Silence())
+        before = self._silences.get(entry.stream, NEVER_SILENT)
         if isinstance(entry, Sighting):
             after, alert = before.sighted(entry.stream, entry)
         else:

@@ -22,7 +22,7 @@ from driftwatch.stream import anytime
 from driftwatch.stream.alert import Alert, DetectorResult, Effect, WindowSpan
 from driftwatch.stream.anytime import AnytimeState
 from driftwatch.stream.count_windows import CountWindow
-from driftwatch.stream.findings import Examiner, detector_results, examine
+from driftwatch.stream.findings import Batch, Examiner, detector_results, examine
 from driftwatch.stream.heat_map import heat_map, place_words
 from driftwatch.stream.held_panes import HeldPanes
 from driftwatch.stream.log import Partition
@@ -215,17 +215,17 @@ class StreamTester:
 
     def _ask(self, panes: Sequence[Pane], examiner: Examiner) -> list[list[_Request]]:
         """Pass the windows that end with each of the next panes to the examiner; return the requests of each pane."""
-        return [self._ask_for(completed, examiner) for completed in self._held.completed_by(panes)]
+        batch = examiner.batch(self.reference, len(panes) * len(self.sizes))
+        return [self._ask_for(completed, batch) for completed in self._held.completed_by(panes)]
 
-    def _ask_for(self, completed: Pane | None, examiner: Examiner) -> list[_Request]:
+    def _ask_for(self, completed: Pane | None, batch: Batch) -> list[_Request]:
         if completed is None:
             return []
         requests: list[_Request] = []
         for size, window in zip(self.sizes, self._windows, strict=True):
             window.push(completed)
             if (full := window.full()) is not None:
-                finding = examiner.ask(self.procedure.nulls[size], full.summary, self.reference, full.flaws)
-                requests.append((full.span, finding))
+                requests.append((full.span, batch.ask(self.procedure.nulls[size], window, full.flaws)))
         return requests
 
     def _tested(self, span: WindowSpan, found: Findings) -> WindowResult:

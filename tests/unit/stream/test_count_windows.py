@@ -45,7 +45,7 @@ def test_a_window_holds_the_fewest_newest_panes_that_fill_it(panes: list[Pane]) 
         if held is None or found is None:
             assert held is found
             continue
-        assert found.summary.tolist() == merge([each.summary for each in held]).tolist()
+        assert window.summary().tolist() == merge([each.summary for each in held]).tolist()
         span = found.span
         assert (span.size, span.samples) == (SIZE, sum(each.n for each in held))
         assert (span.start_ms, span.end_ms) == (min(p.start_ms for p in held), max(p.end_ms for p in held))
