@@ -22,11 +22,13 @@ from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.data.codecs import decode, encode
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
+from driftwatch.freed_memory import keep_freed_memory
 from driftwatch.reference.reference import Reference, load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import decode_panes, encode_panes
+from driftwatch.stream.panes import Pane
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.standards import standards_for
@@ -35,6 +37,8 @@ from driftwatch.stream.test_stage import Tests, TestStage
 STREAM, BATCH = "mine", 32
 FORMATS = ("v1", "v2", "npy", "arrow")
 STEPS = (10, 100)
+UNIT = 100
+"""Panes that are read and tested at once."""
 
 
 def main() -> None:
@@ -46,6 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     reference, dataset = load_reference(options.bundle), open_dataset(options.data)
+    keep_freed_memory()
     spare_collector()
     samples = next(dataset.chunks(reference.schema, min(dataset.rows, options.samples)))
     print(f"{len(samples):,} samples, messages of {BATCH}, windows of 5 and 50 steps\n")
@@ -91,13 +96,23 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
     found = []
     scoring = _processor_s(lambda: [found.extend(stage.work(queue).panes) for _ in iter(lambda: bool(queue), False)])
     coding = _processor_s(lambda: panes.extend(encode_panes(found)))
-    coding += _processor_s(lambda: decode_panes((each, 0, 0) for each in panes))
-    tests = Tests()
-    run = list(enumerate(found))
-    tester = TestStage(lambda *_: standard)
-    testing = _processor_s(lambda: [tester.feed_all(run[i : i + 100], tests) for i in range(0, len(run), 100)])
+    run: list[tuple[int, Pane]] = []
+
+    def decoded(units: Sequence[tuple[int, bytes]]) -> None:
+        read = decode_panes((packed, 0, number) for number, packed in units)
+        run.extend((pane.number, pane) for pane in read if isinstance(pane, Pane))
+
+    sent = list(enumerate(panes))
+    coding += _processor_s(lambda: [decoded(sent[i : i + UNIT]) for i in range(0, len(sent), UNIT)])
     results: list[bytes] = []
-    testing += _processor_s(lambda: results.extend(each.to_json() for each in tests.windows))
+    tester = TestStage(lambda *_: standard)
+
+    def test(run: Sequence[tuple[int, Pane]]) -> None:
+        tests = Tests()
+        tester.feed_all(run, tests)
+        results.extend(each.to_json() for each in tests.windows)
+
+    testing = _processor_s(lambda: [test(run[i : i + UNIT]) for i in range(0, len(run), UNIT)])
     whole = b"".join(panes)
     return [scoring - decoding, coding, testing], [
         len(whole),
