@@ -24,11 +24,11 @@ from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, examples_of
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
-from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
+from tests.standards import STEP, standards_of
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
-STEP, BATCH = 10, 7
+BATCH = 7
 ALLOWED = ExampleRule(count=2, include_samples=True)
 
 
@@ -46,16 +46,8 @@ def panes_of(reference: Reference, samples: np.ndarray, rule: ExampleRule) -> li
 
 
 def alerts_of(reference: Reference, panes: list[Pane], rule: ExampleRule) -> Tests:
-    factory = Standards(
-        sizes=[20],
-        step=STEP,
-        budget=1e6,
-        min_effect=0.0,
-        resolve_after=3,
-        severity={"warning": 0.0},
-        examples=rule,
-    )
-    tests, stage = Tests(), TestStage(lambda stream, version: factory.standard(reference))
+    standard = standards_of([20], examples=rule).standard(reference)
+    tests, stage = Tests(), TestStage(lambda stream, version: standard)
     for offset, pane in enumerate(panes):
         stage.feed(offset, pane, tests)
     return tests

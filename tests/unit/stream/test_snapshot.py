@@ -20,28 +20,22 @@ from driftwatch.stream.panes import Pane
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.snapshot import EVERY_S, MOST_OF_THE_TIME, SaveSchedule, Snapshot, load_snapshot
-from driftwatch.stream.standards import Standards
 from driftwatch.stream.time_windows import TimeRule, TimeSize
+from tests.standards import STEP, standards_of
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
-STEP, TICK_MS, EVERY_MS = 10, 1_000, 150
+TICK_MS, EVERY_MS = 1_000, 150
 """Slices therefore consist of several panes."""
 
-FACTORY = Standards(
-    sizes=[20, 50],
-    step=STEP,
-    budget=1e4,
-    min_effect=0.0,
-    resolve_after=3,
-    severity={"warning": 0.0},
-    by_time=TimeRule((TimeSize("10s", 10_000),), TICK_MS, out_of_order_ms=0, budget=1e6),
+STANDARDS = standards_of(
+    [20, 50], budget=1e4, by_time=TimeRule((TimeSize("10s", 10_000),), TICK_MS, out_of_order_ms=0, budget=1e6)
 )
 
 
 def stages_on(reference: Reference, path: Path, began: Snapshot | None = None) -> LocalStages:
     return LocalStages(
         ScoreStage({"waves": Route("waves", Scorer(reference))}, STEP, tick_ms=TICK_MS),
-        lambda stream, version: FACTORY.standard(reference),
+        lambda stream, version: STANDARDS.standard(reference),
         ("in", 0),
         began or Snapshot(0),
         on_alert=lambda alert: None,

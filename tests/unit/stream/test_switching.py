@@ -23,21 +23,20 @@ from driftwatch.stream.panes import Pane
 from driftwatch.stream.policy import PolicyState
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
-from driftwatch.stream.standards import Standard, Standards
+from driftwatch.stream.standards import Standard
 from driftwatch.stream.state_codec import TestState, parse_state
 from driftwatch.stream.test_stage import Tests, TestStage
+from tests.standards import STEP, standards_of
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
-STEP, SIZES = 10, [20, 50]
+SIZES = [20, 50]
 COUNT = 40
 ENDED = ("settled", "stirred_ms", "back")
 """Fields about an alarm that is on or ended lately, which older daemons ignore."""
 
 VERSIONS = ("one", "two", "three")
 STREAMS = ("a", "b", "c")
-FACTORY = Standards(
-    sizes=SIZES, step=STEP, budget=1e6, min_effect=0.0, resolve_after=2, severity={"warning": 0.0}, anytime_alpha=1e-3
-)
+STANDARDS = standards_of(SIZES, resolve_after=2, anytime_alpha=1e-3)
 
 orders = st.lists(st.tuples(st.sampled_from(VERSIONS), st.integers(1, 9)), min_size=4, max_size=12)
 
@@ -68,7 +67,7 @@ class Results:
 @pytest.fixture(scope="module")
 def shelf(reference: Reference) -> Shelf:
     """Three references that are the same but for their versions."""
-    standard = FACTORY.standard(reference)
+    standard = STANDARDS.standard(reference)
     return Shelf({each: replace(standard, reference=replace(reference, version=each)) for each in VERSIONS})
 
 

@@ -31,22 +31,15 @@ from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.stream.time_windows import TimeRule, TimeSize, TimeWindows
 from driftwatch.stream.windows import StreamTester
+from tests.standards import STEP, standards_of
 from tests.synthetic import shuffled_rows, waves
 
-STEP, TICK_MS = 10, 1_000
+TICK_MS = 1_000
 RULE = TimeRule((TimeSize("10s", 10_000), TimeSize("30s", 30_000)), TICK_MS, out_of_order_ms=2_000, budget=1e6)
 
 
 def new_standards() -> Standards:
-    return Standards(
-        sizes=[20, 100],
-        step=STEP,
-        budget=1e6,
-        min_effect=0.0,
-        resolve_after=3,
-        severity={"warning": 0.0, "critical": 50.0},
-        by_time=RULE,
-    )
+    return standards_of([20, 100], severity={"warning": 0.0, "critical": 50.0}, by_time=RULE)
 
 
 STANDARDS = new_standards()
@@ -304,10 +297,7 @@ def test_slices_are_complete_wherever_a_builder_stops(log: list[tuple[int, int]]
 def test_the_rewind_reaches_the_oldest_pane_even_if_slices_end_out_of_order(
     reference: Reference, log: list[Pane]
 ) -> None:
-    by_count = Standards(
-        sizes=[20, 100], step=STEP, budget=1e6, min_effect=0.0, resolve_after=3, severity={"warning": 0.0}
-    )
-    standard = by_count.standard(reference)
+    standard = standards_of([20, 100]).standard(reference)
     stage, disorder = TestStage(lambda stream, version: standard), 0
     for offset, pane in enumerate(log):
         stage.feed(offset, pane, Tests())

@@ -19,14 +19,14 @@ from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
-from driftwatch.stream.standards import Standards
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.tracing import UNTRACED, Tracer, open_tracer
 from tests.collector import CollectedSpan, collector
+from tests.standards import STEP, standards_of
 from tests.synthetic import SCHEMA, shuffled_rows, waves
 
-STEP, BATCH = 10, 4
-FACTORY = Standards(sizes=[20], step=STEP, budget=1e6, min_effect=0, resolve_after=3, severity={"warning": 0.0})
+BATCH = 4
+STANDARDS = standards_of([20])
 
 
 def trace(number: int) -> str:
@@ -62,7 +62,7 @@ def panes_of(reference: Reference, records: list[Record], tracer: Tracer = UNTRA
 
 
 def alerts_of(reference: Reference, panes: list[Pane], scored: str = "", tracer: Tracer = UNTRACED) -> list[Alert]:
-    tests, stage = Tests(), TestStage(lambda stream, version: FACTORY.standard(reference), tracer=tracer)
+    tests, stage = Tests(), TestStage(lambda stream, version: STANDARDS.standard(reference), tracer=tracer)
     with tracer.span("test", links=[scored]) as span:
         tests.trace = span.context
         for offset, pane in enumerate(panes):

@@ -13,22 +13,14 @@ from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert, rfc3339
 from driftwatch.stream.events import BetsMade
 from driftwatch.stream.panes import Pane
-from driftwatch.stream.standards import Standard, Standards
+from driftwatch.stream.standards import Standard
 from driftwatch.stream.switching import FindStandard
 from driftwatch.stream.test_stage import Tests, TestStage
 from driftwatch.stream.windows import StreamTester
+from tests.standards import STEP, standards_of
 from tests.synthetic import shuffled_rows, waves
 
-STEP = 10
-FACTORY = Standards(
-    sizes=[20, 100],
-    step=STEP,
-    budget=1e6,
-    min_effect=0.0,
-    resolve_after=3,
-    severity={"warning": 0.0, "critical": 50.0},
-    anytime_alpha=1e-3,
-)
+STANDARDS = standards_of([20, 100], severity={"warning": 0.0, "critical": 50.0}, anytime_alpha=1e-3)
 
 
 def panes_of(reference: Reference, samples: np.ndarray) -> list[Pane]:
@@ -64,7 +56,7 @@ def standards(*references: Reference) -> FindStandard:
     def find(stream: str, version: str | None) -> Standard | None:
         known = {each.version: each for each in references} if stream == "a" else {}
         present = references[0].version
-        return FACTORY.standard(known[version or present]) if (version or present) in known else None
+        return STANDARDS.standard(known[version or present]) if (version or present) in known else None
 
     return find
 
@@ -99,7 +91,7 @@ def test_an_alarm_fires_soon_after_a_drift_and_is_resolved_after_it(reference: R
 
 
 def test_alerts_say_why_an_alarm_is_over_and_if_a_drift_has_come_back(reference: Reference, panes: list[Pane]) -> None:
-    tester = StreamTester("a", FACTORY.standard(reference))
+    tester = StreamTester("a", STANDARDS.standard(reference))
     tester.policy = replace(tester.policy, min_effect=0.5)
     tester.use_standard(replace(tester.standard, policy=tester.policy, alarm=None))
     alerts, drifted = [], []
@@ -144,7 +136,7 @@ def test_the_rewind_is_as_long_as_the_longest_window(reference: Reference, panes
 
 
 def test_a_window_is_tested_once_it_is_full(reference: Reference, panes: list[Pane]) -> None:
-    tester: StreamTester = StreamTester("a", FACTORY.standard(reference))
+    tester: StreamTester = StreamTester("a", STANDARDS.standard(reference))
     sizes = [[window.size for window in tester.feed(pane).windows] for pane in panes[:12]]
     assert sizes == [[], *[[20]] * 8, *[[20, 100]] * 3]
 
@@ -162,7 +154,7 @@ def test_the_interval_contains_the_effect(reference: Reference, panes: list[Pane
 def test_the_anytime_alarm_fires_without_any_window_and_lasts_for_the_longest_window(
     reference: Reference, panes: list[Pane]
 ) -> None:
-    tester = StreamTester("a", FACTORY.standard(reference))
+    tester = StreamTester("a", STANDARDS.standard(reference))
     tester.policy = replace(tester.policy, threshold=0.0)
     alerts = [(i, alert) for i, pane in enumerate(panes) for alert in tester.feed(pane).alerts]
     # In between, alerts may report a higher severity.
@@ -180,7 +172,7 @@ def test_the_anytime_alarm_fires_without_any_window_and_lasts_for_the_longest_wi
 
 
 def test_the_anytime_alarm_respects_min_effect(reference: Reference, panes: list[Pane]) -> None:
-    tester = StreamTester("a", FACTORY.standard(reference))
+    tester = StreamTester("a", STANDARDS.standard(reference))
     tester.policy = replace(tester.policy, threshold=0.0, min_effect=1e6)
     assert not any(tester.feed(pane).alerts for pane in panes)
 
@@ -188,7 +180,7 @@ def test_the_anytime_alarm_respects_min_effect(reference: Reference, panes: list
 def test_the_anytime_alarm_can_be_removed_and_added_while_a_stream_is_tested(
     reference: Reference, panes: list[Pane]
 ) -> None:
-    standard = FACTORY.standard(reference)
+    standard = STANDARDS.standard(reference)
     quiet = replace(standard, policy=replace(standard.policy, threshold=0.0, calm=0.0, patience=1 << 30))
     tester = StreamTester("a", quiet)
     fired = next(i for i, pane in enumerate(panes) if tester.feed(pane).alerts)
