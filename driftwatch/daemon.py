@@ -43,7 +43,7 @@ from driftwatch.running import (
 )
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.events import Calibrated, ReferenceInUse, StreamsConfigured
-from driftwatch.stream.intake import IntakeQueue
+from driftwatch.stream.intake_queue import IntakeQueue
 from driftwatch.stream.intake_role import IntakeRole
 from driftwatch.stream.quiet_watch import QuietWatch
 from driftwatch.stream.registry import open_registry

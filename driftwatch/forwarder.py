@@ -22,7 +22,7 @@ from driftwatch.running import (
     stop_on_signals,
 )
 from driftwatch.stream.forward_role import ForwardRole
-from driftwatch.stream.intake import IntakeQueue
+from driftwatch.stream.intake_queue import IntakeQueue
 
 log = structlog.get_logger("driftwatch")
 

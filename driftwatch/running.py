@@ -23,7 +23,7 @@ from driftwatch.serve.intake import Intake
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status, Watched
 from driftwatch.stream.events import Observer, fan_out
-from driftwatch.stream.intake import IntakeQueue
+from driftwatch.stream.intake_queue import IntakeQueue
 from driftwatch.tracing import Tracer, open_tracer
 
 STALL_S = 120.0

@@ -20,7 +20,8 @@ from starlette.types import Receive, Scope, Send
 from driftwatch.config import HttpSource
 from driftwatch.config.intake import is_loopback
 from driftwatch.stream.events import Observer, Outcome, RequestAnswered
-from driftwatch.stream.intake import RESPONSE_TYPE, IntakeQueue, Posted, size_of
+from driftwatch.stream.intake import RESPONSE_TYPE, Posted, size_of
+from driftwatch.stream.intake_queue import IntakeQueue
 from driftwatch.tracing import UNTRACED, Tracer, context_of, is_sampled
 
 READ_S = 10.0

@@ -25,7 +25,8 @@ from driftwatch.stream.alert import rfc3339
 from driftwatch.stream.connecting import client_options
 from driftwatch.stream.dead_letter_file import intake_dead_letters
 from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered, Observer, Progress, StageTimed
-from driftwatch.stream.intake import WAIT_S, Closing, IntakeQueue, record_of
+from driftwatch.stream.intake import record_of
+from driftwatch.stream.intake_queue import WAIT_S, Closing, IntakeQueue
 from driftwatch.stream.kafka_clients import (
     CLOSE_MS,
     DELIVERY_TIMEOUT_MS,

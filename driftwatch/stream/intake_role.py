@@ -16,7 +16,8 @@ from driftwatch.config import HttpSource
 from driftwatch.stream.announcement import Announcement
 from driftwatch.stream.dead_letter_file import intake_dead_letters
 from driftwatch.stream.events import UNKNOWN, BatchSeen, Observer, Progress
-from driftwatch.stream.intake import TOPIC, WAIT_S, Closing, IntakeQueue, record_of
+from driftwatch.stream.intake import TOPIC, record_of
+from driftwatch.stream.intake_queue import WAIT_S, Closing, IntakeQueue
 from driftwatch.stream.local import LocalStages
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_scoring import Abandoned

@@ -16,7 +16,8 @@ from driftwatch.config import HttpSource
 from driftwatch.serve.http import Listener
 from driftwatch.serve.intake import Intake
 from driftwatch.stream.events import Event, RequestAnswered
-from driftwatch.stream.intake import IntakeQueue, Posted
+from driftwatch.stream.intake import Posted
+from driftwatch.stream.intake_queue import IntakeQueue
 
 
 class Served:

@@ -19,7 +19,7 @@ from driftwatch.serve.http import HttpServer
 from driftwatch.serve.intake import Intake
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status
-from driftwatch.stream.intake import IntakeQueue
+from driftwatch.stream.intake_queue import IntakeQueue
 
 TOKEN = "correct-horse-battery"
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
