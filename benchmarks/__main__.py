@@ -5,6 +5,7 @@ Absolute times mean little on a shared machine; the ratios are stable.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measure each stage on the tests' small reference, per sample and relative to scoring."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         reference = load_reference(small_bundle(Path(folder)))
     samples = waves(SAMPLES, seed=1)

@@ -11,8 +11,8 @@ python -m benchmarks.effect bundles/flights out/flights-data/test.csv out/flight
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,10 +154,15 @@ def real(bundle: Path, fresh: Path, shifted: Path, rng: Generator) -> Iterator[t
         yield shifted.stem, math.nan, size, [watched(size, Drawn(summaries[i], moved[i])) for i in chosen]
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Print a row per shift and size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="*", help="a bundle, fresh data, and the same data shifted")
+    data = parser.parse_args().data
+    if len(data) not in {0, 3}:
+        parser.error("give a bundle and two data sets, or nothing")
     rng = np.random.default_rng(7)
-    rows = real(Path(arguments[0]), Path(arguments[1]), Path(arguments[2]), rng) if arguments else generated(rng)
+    rows = real(*data, rng) if data else generated(rng)
     table = Table(
         *("shift", "nats", "n", "KS p", "p", "alarms", f"alarms, effect >= {LEAST_EFFECT:g}"),
         *("effect", "interval", "covers the truth"),
@@ -181,4 +186,4 @@ def _flat(z: Latents) -> Samples:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -8,8 +8,8 @@ python -m benchmarks.false_alarms bundles/fashion /usr/share/datasets/fashion-mn
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,14 @@ def fresh_p_values(procedure: Procedure, bank: NDArray[np.float32]) -> NDArray[n
     return smallest_p_values(procedure, drawn)
 
 
-def main(bundle: Path, data: Path) -> None:
+def main() -> None:
     """Print a row per budget."""
-    reference = load_reference(bundle)
-    dataset = open_dataset(data)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("data", type=Path)
+    options = parser.parse_args()
+    reference = load_reference(options.bundle)
+    dataset = open_dataset(options.data)
     samples = next(dataset.chunks(reference.schema, rows=dataset.rows))
     bank = Scorer(reference).bank(samples)
     table = Table("budget: one alarm in", "alarm at p <=", "alarms", "expected", "p of the deviation", box=None)
@@ -58,4 +62,4 @@ def main(bundle: Path, data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -9,6 +9,7 @@ python -m benchmarks.intake
 
 from __future__ import annotations
 
+import argparse
 import os
 import selectors
 import signal
@@ -186,6 +187,7 @@ def _ready(port: int) -> bool:
 
 def main() -> None:
     """Print a row per server and load."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     console = Console()
     table = Table("server", "p50 ms", "p99 ms", "p99.9 ms", "accepted", "share of a core", box=None)
 

@@ -9,6 +9,8 @@ python -m benchmarks.joining
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -41,6 +43,7 @@ def losses(parts: int, alone: float, rng: np.random.Generator, draws: int = DRAW
 
 def main() -> None:
     """Print the losses in points of AUROC."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rng = np.random.default_rng(0)
     table = Table("one part alone", *(f"{count} parts: best (ours)" for count in PARTS), title="Points of AUROC lost")
     for alone in ALONE:

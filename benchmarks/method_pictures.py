@@ -5,8 +5,8 @@ python -m benchmarks.method_pictures bundles/fashion docs/method
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.pictures.explanation import parts
@@ -24,14 +24,20 @@ PICTURES: Mapping[str, Callable[[Path, Material], None]] = {
 }
 
 
-def main(bundle: Path, folder: Path, chosen: Sequence[str] = ()) -> None:
-    """Write each picture as a PNG file, or only the `chosen` ones."""
-    material = load_material(bundle)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in PICTURES.items():
-        if name in (chosen or PICTURES):
-            draw(folder / f"{name}.png", material)
+def main() -> None:
+    """Write each picture as a PNG file, or only those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", help=f"pictures to draw: {', '.join(PICTURES)}; all if none is named")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(PICTURES):
+        parser.error(f"no such picture: {', '.join(sorted(unknown))}")
+    material = load_material(options.bundle)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name in options.names or PICTURES:
+        PICTURES[name](options.folder / f"{name}.png", material)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    main()

@@ -5,7 +5,7 @@ python -m benchmarks.planted_patches bundles/fashion /usr/share/datasets/fashion
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,10 +87,14 @@ def trial(
     return alarms, near, bool(place_words(found, summary, reference))
 
 
-def main(bundle: Path, data: Path) -> None:
+def main() -> None:
     """Print a row per change, made to all images of a window and to half of them."""
-    reference = load_reference(bundle)
-    dataset = open_dataset(data)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("data", type=Path)
+    options = parser.parse_args()
+    reference = load_reference(options.bundle)
+    dataset = open_dataset(options.data)
     images = next(dataset.chunks(reference.schema, rows=dataset.rows)).astype(np.float32)
     null = reference.window_null(WINDOW)
     table = Table("change", "of the images", "windows that alarm", "peak in or next to it", "put into words", box=None)
@@ -107,4 +111,4 @@ def main(bundle: Path, data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -7,6 +7,7 @@ python -m benchmarks.registered
 
 from __future__ import annotations
 
+import argparse
 import io
 import time
 from collections.abc import Mapping
@@ -110,6 +111,7 @@ def microseconds(message: Message, schema: Schema, registry: SchemaRegistry) -> 
 
 def main() -> None:
     """Print a table of microseconds and bytes per message."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     table = Table("message", "format", "bytes", "CPU, µs", box=None)
     with running_registry() as stand_in, httpx.Client() as http:
         registry = SchemaRegistry([stand_in.url], http, stand_in.url)

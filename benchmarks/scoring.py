@@ -14,12 +14,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.peer_glow import PeerGlow
 from driftwatch.data.corruptions import corruptions_for
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
@@ -33,6 +33,9 @@ from driftwatch.reference.latents import latents_of
 from driftwatch.reference.recorded import Recorded, RecordedGradients
 from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
+
+if TYPE_CHECKING:
+    from benchmarks.peer_glow import PeerGlow
 
 BATCHES = (64, 1_024, 4_096)
 LARGE_BATCH = 16_384
@@ -99,7 +102,7 @@ def _shifts(scorer: Scorer) -> dict[str, Callable[..., Samples]]:
 def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterator[str]:
     """The flow alone, compared with normflows' Glow with the same weights."""
     flow = load_bundle(bundle, str(device)).flow
-    peer = PeerGlow(_image(load_bundle(bundle).flow)).to(device).eval()
+    peer = _peer(bundle, device).eval()
     layers, folded = fold(flow), with_kernels(fold(flow))
     work = 2 * _multiplications(_image(flow))
     yield "| batch | normflows, samples/s | trained form | as scored | ratio | as scored, TFLOP/s |"
@@ -123,6 +126,12 @@ def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterato
     )
     yield f"\nA sample takes {work / 1e6:.1f} MFLOP of convolutions. A product of 8,192 x 8,192 matrices runs at "
     yield f"{products}, TFLOP/s."
+
+
+def _peer(bundle: Path, device: torch.device) -> PeerGlow:
+    from benchmarks.peer_glow import PeerGlow  # which only the peers' environment has all packages for
+
+    return PeerGlow(_image(load_bundle(bundle).flow)).to(device)
 
 
 def _require_the_same(peer: PeerGlow, flow: Flow, x: Tensor) -> None:
@@ -158,7 +167,7 @@ def training(bundle: Path, samples: Samples, device: torch.device) -> Iterator[s
     yield "| --- | --- | --- | --- |"
     for batch in TRAINED_BATCHES:
         flow = _image(load_bundle(bundle, str(device)).flow).requires_grad_().train()
-        peer = PeerGlow(_image(load_bundle(bundle).flow)).to(device).train()
+        peer = _peer(bundle, device).train()
         x = flow.prepare(torch.from_numpy(_repeat(samples, batch)).to(device).float()).detach()
         rates = [_rate(_step(each, x, recorded=each is flow), 1, device) for each in (peer, flow)]
         yield f"| {batch} | {rates[0]:.1f} | {rates[1]:.1f} | {rates[1] / rates[0]:.1f} |"

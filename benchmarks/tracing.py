@@ -6,6 +6,7 @@ work is included: the figures are an upper bound.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections import deque
 
@@ -57,6 +58,7 @@ def microseconds(context: str, tracer: Tracer) -> float:
 
 def main() -> None:
     """Measure messages without a trace, of unsampled and of sampled traces, with and without a tracer."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     configure_logging("error")
     table = Table("message", "traces off, µs", "traces on, µs")
     with collector() as endpoint:

@@ -7,6 +7,7 @@ third camera posts its images to a sidecar, occasionally more than the sidecar c
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -174,4 +175,6 @@ def await_ready(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reference", type=Path)
+    main(parser.parse_args().reference)

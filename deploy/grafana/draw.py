@@ -6,8 +6,8 @@ panels show, not of how Grafana looks.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,5 +106,8 @@ def _marks(view: View, board: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 
 if __name__ == "__main__":
-    now = time.time()
-    draw(View(sys.argv[1], now - LATELY_S, now, SCRAPE_S, {"stream": sys.argv[2:3]}), Path.cwd())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", help="of Prometheus")
+    parser.add_argument("stream", help="that the second dashboard shows")
+    options, now = parser.parse_args(), time.time()
+    draw(View(options.url, now - LATELY_S, now, SCRAPE_S, {"stream": [options.stream]}), Path.cwd())
