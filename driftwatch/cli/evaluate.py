@@ -14,8 +14,10 @@ from driftwatch.terminal import printable
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rich.table import Table
 
     from driftwatch.data.schema import Schema
+    from driftwatch.reference.evaluation import Evaluation
 
 
 def evaluate(
@@ -46,7 +48,6 @@ def evaluate(
     from rich.text import Text
 
     from driftwatch.cli.bundles import open_scorer
-    from driftwatch.reference.evaluation import DEFAULT_BUDGET
     from driftwatch.reference.evaluation import evaluate as evaluations
 
     scorer = open_scorer(bundle, device)
@@ -66,19 +67,26 @@ def evaluate(
     if format == "json":
         typer.echo(orjson.dumps([row.to_json() for row in rows]).decode())
         return
-    detectors = list(dict.fromkeys(row.detector for row in rows))
+    stdout().print(_table(rows))
+
+
+def _table(rows: Sequence[Evaluation]) -> Table:
+    """AUROCs and detection rates: a row per shift and detector, a column per window size, which fits into a line."""
+    from driftwatch.reference.evaluation import DEFAULT_BUDGET
+
     budget = f"{DEFAULT_BUDGET:,.0f}"
     title = (
         f"AUROC in %; in brackets the % of shifted windows that alarm at p <= window / {budget}:\n"
         f"one false alarm in {budget} samples, of windows side by side"
     )
-    aurocs = table(title, "shift", "window", *detectors)
-    for shift, size in dict.fromkeys((row.shift, row.window) for row in rows):
-        cells = {row.detector: row for row in rows if (row.shift, row.window) == (shift, size)}
-        aurocs.add_row(
-            shift, str(size), *(f"{100 * cells[d].auroc:.1f} ({100 * cells[d].tpr_at_budget:.0f})" for d in detectors)
-        )
-    stdout().print(aurocs)
+    cells = {
+        (row.shift, row.detector, row.window): f"{100 * row.auroc:.1f} ({100 * row.tpr_at_budget:.0f})" for row in rows
+    }
+    windows = {f"n={size}": size for size in dict.fromkeys(row.window for row in rows)}
+    aurocs = table(title, "shift", "detector", *windows, numeric=tuple(windows))
+    for shift, detector in dict.fromkeys((row.shift, row.detector) for row in rows):
+        aurocs.add_row(shift, detector, *(cells[shift, detector, size] for size in windows.values()))
+    return aurocs
 
 
 def _sizes(text: str) -> tuple[int, ...]:

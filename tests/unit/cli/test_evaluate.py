@@ -38,3 +38,20 @@ def test_samples_are_of_all_of_the_data(bundle: Path, tmp_path: Path, capsys: py
     command = ["evaluate", str(bundle), "--reference", str(calm), "--shifted", f"moved={moved}", "--windows", "20"]
     assert _run([*command, "--samples", "200", "--format", "json"]) == 0
     assert max(row["auroc"] for row in json.loads(capsys.readouterr().out)) > 0.9
+
+
+def test_all_detectors_fit_into_eighty_columns(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    calm, moved = tmp_path / "calm.npy", tmp_path / "moved.npy"
+    np.save(calm, waves(60, seed=5).astype(np.uint8))
+    np.save(moved, shuffled_rows(waves(60, seed=6)).astype(np.uint8))
+    command = ["evaluate", str(bundle), "--reference", str(calm), "--shifted", f"shuffled={moved}"]
+    assert _run([*command, "--windows", "1,5,10,50", "--parts", "--baselines"]) == 0
+    _, _, headings, *rows = capsys.readouterr().out.splitlines()
+    assert headings.split() == ["shift", "detector", "n=1", "n=5", "n=10", "n=50"]
+    assert [row.split()[:2] for row in rows] == [
+        ["shuffled", detector]
+        for detector in ("combined", "kl", "geometry", "nll", "typicality", "moments", "mmd", "ks")
+    ]
