@@ -34,6 +34,9 @@ LIBRARY_LEVELS = {
 }
 """The lowest levels at which libraries are logged: normally, and at ``debug``."""
 
+REPEAT_S = 30.0
+"""Least time between two records from one line of a library's code."""
+
 
 def configure_logging(level: str = "info", format: Literal["auto", "json", "console"] = "auto") -> None:  # noqa: A002
     """Set up structlog, and route Python's own logging through it; to stderr.
@@ -91,12 +94,11 @@ class RepeatFilter(logging.Filter):
 
     Args:
         library: whose records are thinned, by the first part of the logger's name.
-        every_s: least seconds between two records from one line of the library's code.
     """
 
-    def __init__(self, library: str, every_s: float = 30.0) -> None:
+    def __init__(self, library: str) -> None:
         super().__init__()
-        self._library, self._every_s = library, every_s
+        self._library = library
         self._last: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -105,7 +107,7 @@ class RepeatFilter(logging.Filter):
             return True
         place = (record.pathname, record.lineno)
         last, now = self._last.get(place), time.monotonic()
-        if last is not None and now - last < self._every_s:
+        if last is not None and now - last < REPEAT_S:
             return False
         self._last[place] = now
         return True

@@ -99,7 +99,7 @@ def listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mapping[str, str] | None = None) -> ModelT:
+def load_yaml_model(path: str | Path, model: type[ModelT]) -> ModelT:
     """Read a YAML file into a model.
 
     ``${NAME}`` and ``${NAME:-default}`` in string values are replaced from the environment after the YAML is
@@ -108,7 +108,6 @@ def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mappi
     Args:
         path: the file.
         model: what it describes; paths of type `ConfigPath` become relative to the file's folder.
-        environment: the variables; the process's own if None.
 
     Raises:
         ConfigError: the file is missing, is not YAML, has an unknown or repeated key, a value that is not
@@ -116,7 +115,7 @@ def load_yaml_model(path: str | Path, model: type[ModelT], *, environment: Mappi
     """
     path = Path(path)
     document = parse(path, _example(model))
-    data = _expand(document.data, environment if environment is not None else os.environ, document)
+    data = _expand(document.data, document)
     if not isinstance(data, dict):
         found = "nothing" if data is None else f"a {type(data).__name__}"
         raise ConfigError(f"holds {found}, expected keys and values", where=str(path), remedy=_example(model))
@@ -146,18 +145,18 @@ def _example(model: type[BaseModel]) -> str:
     return f"give a configuration in YAML, such as {least}" if least else ""
 
 
-def _expand(value: Any, environment: Mapping[str, str], document: Document, at: KeyPath = ()) -> Any:
+def _expand(value: Any, document: Document, at: KeyPath = ()) -> Any:
     if isinstance(value, dict):
-        return {key: _expand(item, environment, document, (*at, key)) for key, item in value.items()}
+        return {key: _expand(item, document, (*at, key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expand(item, environment, document, (*at, index)) for index, item in enumerate(value)]
+        return [_expand(item, document, (*at, index)) for index, item in enumerate(value)]
     if not isinstance(value, str):
         return value
 
     def replace(match: re.Match[str]) -> str:
         if match["escaped"]:
             return "${"
-        found = environment.get(match["name"])
+        found = os.environ.get(match["name"])
         if not found and match["default"] is not None:
             return str(match["default"])
         if found is None:

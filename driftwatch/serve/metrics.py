@@ -59,7 +59,6 @@ class Metrics:
     """An observer that keeps the metrics, and renders them for a scrape. Thread-safe.
 
     Args:
-        registry: where to register them; None for a new one.
         streams: the configured streams. A stream is also known once its reference is in use.
         severities: the configured severities, so that every alert counter starts at zero.
         sizes: of windows, in samples.
@@ -68,7 +67,6 @@ class Metrics:
 
     def __init__(
         self,
-        registry: CollectorRegistry | None = None,
         *,
         streams: Collection[str] = (),
         severities: Collection[str] = (),
@@ -77,7 +75,7 @@ class Metrics:
     ) -> None:
         # Process-wide: it would add a second series to each counter, which nothing here needs.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = registry = CollectorRegistry() if registry is None else registry
+        self.registry = registry = CollectorRegistry()
         self._severities = tuple(severities)
         self._known: set[str] = set()
         self._lock = Lock()

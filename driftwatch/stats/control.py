@@ -24,7 +24,6 @@ class Control:
         budget: requested number of expected samples between false alarms.
         simulated: samples in the simulated null streams.
         observed: samples between false alarms at this threshold in those streams; infinite if there were none.
-        extrapolated: how many times the budget exceeds what the streams could resolve; 1 when it did not.
         interval: of the samples between false alarms, low and high, which contains the true figure for 95 of 100
             bundles. If there is only one stream, from the whole bank, it does not include the bank's own error.
     """
@@ -33,7 +32,6 @@ class Control:
     budget: float
     simulated: int
     observed: float
-    extrapolated: float
     interval: tuple[float, float]
 
 
@@ -81,7 +79,6 @@ def control_for(
         budget=budget,
         simulated=min(simulated for _, simulated in alarms),
         observed=1 / observed if observed else math.inf,
-        extrapolated=max(1.0, *(budget / share / kind.resolvable for kind, share in zip(kinds, shares, strict=True))),
         interval=(budget / most, budget / max(least, 1 / SELDOM)),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -85,7 +84,6 @@ def publish_dataset(
     source: KafkaSource,
     *,
     on_sent: Callable[[int], None] = lambda _: None,
-    stop: threading.Event | None = None,
 ) -> PublishReport:
     """Send a data set; returns when the broker has acknowledged all of it.
 
@@ -94,7 +92,6 @@ def publish_dataset(
         plan: how to send them.
         source: brokers and security; and the schema registry, for format avro.
         on_sent: called with the number of samples of each message sent.
-        stop: ends early when set.
 
     Raises:
         UsageError: no row is left after `plan.offset`, or the format cannot carry the data.
@@ -103,7 +100,6 @@ def publish_dataset(
     if plan.rows(dataset.rows) == 0:
         raise UsageError(f"has {dataset.rows} rows, none after row {plan.offset}", where=dataset.name)
     write = _writer(_schema(dataset, plan), plan, source)
-    stop = stop or threading.Event()
     failures: list[BaseException] = []
     samples = messages = 0
     started = time.monotonic()
@@ -111,9 +107,7 @@ def publish_dataset(
         key = plan.key.encode() if plan.key else None
         for batch, schema in _batches(dataset, plan):
             if plan.rate is not None:
-                stop.wait(max(0.0, started + samples / plan.rate - time.monotonic()))
-            if stop.is_set():
-                break
+                time.sleep(max(0.0, started + samples / plan.rate - time.monotonic()))
             value, headers = write(batch, schema)
             named = [*headers.items(), ("driftwatch-stream", plan.stream.encode())]
             try:
