@@ -67,8 +67,8 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
     Args:
         images: raw, ``(N, C, H, W)``.
         low: the lowest pixel value.
-        low: least pixel value.
-        high: greatest pixel value.
+        high: the highest.
+        noise: the width of the noise that dequantizes pixel values; spectra are in units of it.
 
     Returns:
         By group, ``(N, K)`` each: mean tones over a coarse grid (a tone is the square root of a pixel scaled to 0..1,

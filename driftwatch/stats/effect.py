@@ -41,7 +41,7 @@ def fit_effect_size(bounds: Array) -> EffectSize:
 
 
 def bounds(divergence: Array, hotelling: Array, surprise: Array, size: int) -> Array:
-    """Lower bounds of the divergence of ``M`` windows of `size` samples, nats per sample, ``(M, 1 + G + 1)``.
+    """Lower bounds of the divergence of ``M`` windows, nats per sample, ``(M, 1 + G + 1)``.
 
     Args:
         divergence: of the latents, ``(M,)``, nats per sample.
@@ -50,6 +50,7 @@ def bounds(divergence: Array, hotelling: Array, surprise: Array, size: int) -> A
             would count that twice.
         surprise: mean of the samples' surprise, ``(M,)``. It is exponential under the reference, and no distribution
             with mean ``m`` is closer to that than ``m - 1 - ln m``.
+        size: samples in a window.
     """
     more = np.maximum(surprise, 1.0)
     return np.column_stack([divergence, hotelling / (2 * size), more - 1.0 - np.log(more)])
