@@ -72,7 +72,7 @@ class WindowsConfig(Settings):
         list[Annotated[int, Field(ge=2, le=1_000_000)] | Duration],
         Field(min_length=1, max_length=8, description="numbers of samples, then lengths of time, such as 5m"),
     ] = Field(default_factory=lambda: list[int | Duration]((50, 500)))
-    step: Annotated[int, Field(ge=1, le=100_000)] = 10
+    step: Annotated[int, Field(ge=1, le=100_000, description="samples between two tests, and in a pane")] = 10
     out_of_order: Annotated[
         Duration, Field(description="for windows by time: how late samples may come after newer ones")
     ] = "10s"
@@ -129,7 +129,11 @@ class ExamplesConfig(Settings):
 class AlertsConfig(Settings):
     """When an alert fires, how severe it is, and when it is resolved."""
 
-    false_alarm_budget: Annotated[str, AfterValidator(_check_budget)] = "1 per 1e6 samples"
+    false_alarm_budget: Annotated[
+        str,
+        AfterValidator(_check_budget),
+        Field(description="alarms allowed without drift, such as 1 per 1e6 samples or 1 per week at 50 samples/s"),
+    ] = "1 per 1e6 samples"
     min_effect: Annotated[float, Field(ge=0, description="nats per sample below which no alert fires")] = 0.0
     anytime_alpha: Annotated[
         float,

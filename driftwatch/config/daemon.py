@@ -25,10 +25,14 @@ MessageFormat = Literal["auto", "json", "v1", "v2", "rows", "npy", "arrow", "clo
 class StreamConfig(Settings):
     """One stream of samples, and the reference it is compared with."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
-    reference: ConfigLocation
-    format: MessageFormat = "auto"
-    sample_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    name: Annotated[
+        str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$", description="that its messages carry")
+    ]
+    reference: Annotated[ConfigLocation, Field(description="its bundle: a folder or URL")]
+    format: Annotated[
+        MessageFormat, Field(description="of its messages; auto goes by content-type and content, message by message")
+    ] = "auto"
+    sample_fraction: Annotated[float, Field(gt=0, le=1, description="of its samples that are scored")] = 1.0
     quiet_after: Annotated[
         Literal["never"] | Duration | None,
         Field(description="how long it may be silent before an alert says so; alerts.quiet_after if absent"),
@@ -56,9 +60,9 @@ class ReferencesConfig(Settings):
 class ServerConfig(Settings):
     """Where metrics, health and the status page are served."""
 
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 9464
-    enabled: bool = True
+    host: Annotated[str, Field(min_length=1, description="0.0.0.0 for all addresses of this machine")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="0 for any that is free")] = 9464
+    enabled: Annotated[bool, Field(description="whether to serve them at all")] = True
     external_url: Annotated[
         str | None,
         AfterValidator(lambda url: url and check_url(url)),
@@ -67,10 +71,14 @@ class ServerConfig(Settings):
 
 
 class LogConfig(Settings):
-    """The daemon's log. ``auto`` is readable on a terminal and JSON elsewhere."""
+    """The daemon's log."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "console"] = "auto"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="lines of this level and above are written")
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"], Field(description="auto is readable on a terminal and JSON elsewhere")
+    ] = "auto"
 
 
 SourceConfig = Annotated[KafkaSource | HttpSource | ReplaySource, Field(discriminator="kind")]
@@ -92,16 +100,23 @@ class DaemonConfig(Settings):
     least = "source: {kind: http} and streams: [{name: NAME, reference: BUNDLE}]"
 
     source: SourceConfig
-    streams: Annotated[list[StreamConfig], Field(max_length=1000)] = Field(default_factory=list)
+    streams: Annotated[list[StreamConfig], Field(max_length=1000, description="to watch")] = Field(default_factory=list)
     references: ReferencesConfig = ReferencesConfig()
     windows: WindowsConfig = WindowsConfig()
     alerts: AlertsConfig = AlertsConfig()
-    sinks: list[SinkConfig] = Field(default_factory=list)
-    server: ServerConfig = ServerConfig()
-    roles: Annotated[list[Role], Field(min_length=1, max_length=2)] = Field(
-        default_factory=lambda: list[Role](("score", "test"))
+    sinks: Annotated[list[SinkConfig], Field(description="where alerts go; none if empty")] = Field(
+        default_factory=list
     )
-    device: Annotated[str, AfterValidator(_check_device), Field(json_schema_extra={"pattern": _DEVICE})] = "auto"
+    server: ServerConfig = ServerConfig()
+    roles: Annotated[
+        list[Role],
+        Field(min_length=1, max_length=2, description="what this daemon does; with Kafka, others may do the rest"),
+    ] = Field(default_factory=lambda: list[Role](("score", "test")))
+    device: Annotated[
+        str,
+        AfterValidator(_check_device),
+        Field(json_schema_extra={"pattern": _DEVICE}, description="to score on; auto is a GPU if there is one"),
+    ] = "auto"
     precision: Annotated[
         Literal["auto", "float32"],
         Field(description="of scoring on a GPU: auto rounds factors of convolutions to TF32, twice as fast"),

@@ -85,7 +85,7 @@ ServerUrls = Annotated[str | list[str], AfterValidator(check_urls)]
 class ServersConfig(Settings):
     """A server, or several that act as one."""
 
-    url: ServerUrls
+    url: Annotated[ServerUrls, Field(description="of the server, or of each")]
 
     @property
     def urls(self) -> list[str]:
@@ -101,12 +101,16 @@ class ServersConfig(Settings):
 class HttpClientConfig(Settings):
     """How an HTTP client authenticates itself, and which servers it trusts."""
 
-    headers: Annotated[dict[str, str], AfterValidator(check_headers), Field(repr=False, default_factory=dict)]
-    username: UserName | None = None
-    password: Secret | None = None
-    bearer_token: Secret | None = None
+    headers: Annotated[
+        dict[str, str],
+        AfterValidator(check_headers),
+        Field(repr=False, default_factory=dict, description="sent with each request"),
+    ]
+    username: Annotated[UserName | None, Field(description="for basic authentication")] = None
+    password: Annotated[Secret | None, Field(description="of username")] = None
+    bearer_token: Annotated[Secret | None, Field(description="sent as authorization: Bearer TOKEN")] = None
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
-    timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
+    timeout_s: Annotated[float, Field(gt=0, le=300, description="for each request, seconds")] = 5.0
 
     @field_validator("bearer_token")
     @classmethod

@@ -20,20 +20,20 @@ class TlsConfig(Settings):
     """The certificate that an HTTPS listener presents, PEM files."""
 
     certfile: Annotated[ConfigPath, Field(description="with its chain")]
-    keyfile: ConfigPath
+    keyfile: Annotated[ConfigPath, Field(description="of certfile, without a pass phrase")]
 
 
 class QueueConfig(Settings):
     """The queue between the answer to a request and its scoring or forwarding; beyond it requests are shed."""
 
-    messages: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
-    bytes: Annotated[int, Field(ge=1024, le=1 << 40)] = 64 << 20
+    messages: Annotated[int, Field(ge=1, le=10_000_000, description="the most that may wait")] = 10_000
+    bytes: Annotated[int, Field(ge=1024, le=1 << 40, description="the most that they may hold")] = 64 << 20
 
 
 class ForwardConfig(KafkaConnection):
     """The topic that a forwarder writes to."""
 
-    topic: Topic
+    topic: Annotated[Topic, Field(description="that exists already")]
 
 
 class HttpSource(Settings):
@@ -57,7 +57,9 @@ class HttpSource(Settings):
         Literal["ignore", "watch"],
         Field(description="KServe's response events; if watched, those of NAME are the stream NAME.responses"),
     ] = "ignore"
-    max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
+    max_message_bytes: Annotated[
+        int, Field(ge=1024, le=1 << 30, description="of a request's body; longer ones are refused")
+    ] = 16 << 20
     queue: QueueConfig = QueueConfig()
     forward: Annotated[
         ForwardConfig | None, Field(description="writes samples to this topic instead of scoring them here")

@@ -25,28 +25,36 @@ def _check_extensions(extensions: dict[str, str]) -> dict[str, str]:
 class OAuthConfig(Settings):
     """An authorization server that issues tokens for client credentials (OAuth 2.0, RFC 6749, 4.4)."""
 
-    token_url: Annotated[str, AfterValidator(check_url)]
-    client_id: UserName
-    client_secret: Secret
-    scope: Annotated[str | None, Field(min_length=1)] = None
+    token_url: Annotated[str, AfterValidator(check_url), Field(description="that tokens are requested from")]
+    client_id: Annotated[UserName, Field(description="of this client, at that server")]
+    client_secret: Annotated[Secret, Field(description="of this client")]
+    scope: Annotated[str | None, Field(min_length=1, description="to request, if the server wants one")] = None
     parameters: dict[str, str] = Field(
         default_factory=dict, repr=False, description="further parameters of token requests, such as an audience"
     )
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    timeout_s: Annotated[float, Field(gt=0, le=60, description="for each request of a token, seconds")] = 5.0
 
 
 class SecurityConfig(Settings):
     """How a Kafka client authenticates itself, and which brokers it trusts."""
 
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    ssl_cafile: ConfigPath | None = None
-    ssl_certfile: ConfigPath | None = None
-    ssl_keyfile: ConfigPath | None = None
+    protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Field(description="as the brokers' listener has it: SSL encrypts, SASL authenticates"),
+    ] = "PLAINTEXT"
+    ssl_cafile: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = (
+        None
+    )
+    ssl_certfile: Annotated[ConfigPath | None, Field(description="to present to brokers, with its chain")] = None
+    ssl_keyfile: Annotated[ConfigPath | None, Field(description="of ssl_certfile")] = None
     ssl_password: Annotated[Secret | None, Field(description="of ssl_keyfile, if it is encrypted")] = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None = None
-    sasl_username: UserName | None = None
-    sasl_password: Secret | None = None
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None,
+        Field(description="by which to authenticate; the last one takes AWS's usual credentials"),
+    ] = None
+    sasl_username: Annotated[UserName | None, Field(description="for PLAIN and SCRAM")] = None
+    sasl_password: Annotated[Secret | None, Field(description="of sasl_username")] = None
     oauth: Annotated[OAuthConfig | None, Field(description="where tokens for OAUTHBEARER come from")] = None
     oauth_token_file: Annotated[
         ConfigPath | None, Field(description="instead of oauth: read for each connection, refreshed by something else")

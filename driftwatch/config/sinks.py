@@ -38,7 +38,10 @@ SinkName = Annotated[
 Attempts = Annotated[
     int, Field(ge=1, le=1000, description="before an alert is given up; 40 take about a quarter of an hour")
 ]
-QueueSize = Annotated[int, Field(ge=1, le=1_000_000)]
+QueueSize = Annotated[
+    int,
+    Field(ge=1, le=1_000_000, description="the most alerts that may wait to be sent, where Kafka does not keep them"),
+]
 LabelName = Annotated[str, Field(pattern=r"^([A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]{0,99}$")]
 
 
@@ -75,7 +78,7 @@ class WebhookSinkConfig(HttpSinkConfig):
     """Alerts by HTTP POST, in the receiver's format; address and headers may hold secrets and are not shown."""
 
     kind: Literal["webhook"]
-    url: Annotated[str, AfterValidator(check_url), Field(repr=False)]
+    url: Annotated[str, AfterValidator(check_url), Field(repr=False, description="that alerts are posted to")]
     template: Annotated[
         Literal["cloudevents", "slack", "teams", "pagerduty"],
         Field(description="what is posted: the alert itself, or a message for a chat or a pager"),
@@ -134,18 +137,18 @@ class EmailSinkConfig(Settings):
 
     kind: Literal["email"]
     name: SinkName = None
-    host: Annotated[str, Field(min_length=1)]
+    host: Annotated[str, Field(min_length=1, description="the mail server")]
     port: Annotated[int | None, Field(ge=1, le=65_535, description="if absent, 587, 465 or 25 by encryption")] = None
     encryption: Annotated[
         Literal["starttls", "tls", "none"],
         Field(description="starttls: after the greeting; tls: from the first byte"),
     ] = "starttls"
-    sender: Annotated[Address, Field(alias="from")]
-    to: Annotated[list[Address], Field(min_length=1, max_length=100)]
-    username: UserName | None = None
-    password: Secret | None = None
+    sender: Annotated[Address, Field(alias="from", description="the sender's address")]
+    to: Annotated[list[Address], Field(min_length=1, max_length=100, description="addresses")]
+    username: Annotated[UserName | None, Field(description="of the mail server, if it requires one")] = None
+    password: Annotated[Secret | None, Field(description="of username")] = None
     ca_file: Annotated[ConfigPath | None, Field(description="certificates to trust instead of the usual ones")] = None
-    timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    timeout_s: Annotated[float, Field(gt=0, le=300, description="for each step, seconds")] = 10.0
     max_attempts: Attempts = 40
     queue: QueueSize = 1000
 

@@ -46,11 +46,15 @@ Server = Annotated[str, AfterValidator(_check_server)]
 class TopicsConfig(Settings):
     """The topics that driftwatch writes. By default they begin with the source's group, which keeps daemons apart."""
 
-    panes: Topic = "driftwatch.panes"
-    windows: Topic = "driftwatch.windows"
-    state: Topic = "driftwatch.state"
-    alerts: Topic = "driftwatch.alerts"
-    dead_letters: Topic = "driftwatch.dead-letters"
+    panes: Annotated[Topic, Field(description="summaries of scored samples, which the test role reads")] = (
+        "driftwatch.panes"
+    )
+    windows: Annotated[Topic, Field(description="a result for each tested window")] = "driftwatch.windows"
+    state: Annotated[Topic, Field(description="of each stream's alarm, compacted")] = "driftwatch.state"
+    alerts: Annotated[Topic, Field(description="as CloudEvents, compacted")] = "driftwatch.alerts"
+    dead_letters: Annotated[Topic, Field(description="messages that cannot be used, with the reason")] = (
+        "driftwatch.dead-letters"
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -64,9 +68,15 @@ class TopicsConfig(Settings):
 class KafkaConnection(Settings):
     """Brokers, how to authenticate with them, and how large a message may be."""
 
-    bootstrap_servers: Annotated[list[Server], BeforeValidator(_split_commas), Field(min_length=1)]
+    bootstrap_servers: Annotated[
+        list[Server],
+        BeforeValidator(_split_commas),
+        Field(min_length=1, description="host:port of one or more brokers, a list or separated by commas"),
+    ]
     security: SecurityConfig = SecurityConfig()
-    max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
+    max_message_bytes: Annotated[
+        int, Field(ge=1024, le=1 << 30, description="the largest message that is read or written")
+    ] = 16 << 20
 
 
 class SchemaRegistryConfig(ServersConfig, HttpClientConfig):
@@ -76,7 +86,7 @@ class SchemaRegistryConfig(ServersConfig, HttpClientConfig):
         ServerUrls,
         Field(repr=False, min_length=1, description="or several of one registry, tried in turn"),
     ]
-    timeout_s: Annotated[float, Field(gt=0, le=300)] = 3.0
+    timeout_s: Annotated[float, Field(gt=0, le=300, description="for each request, seconds")] = 3.0
 
 
 class SheddingConfig(Settings):
@@ -89,7 +99,7 @@ class KafkaSource(KafkaConnection):
     """A Kafka topic with batches of samples."""
 
     kind: Literal["kafka"]
-    topic: Topic
+    topic: Annotated[Topic, Field(description="that models' inputs are in")]
     group: Annotated[str, Field(pattern=_GROUP, description="of consumers; driftwatch's topics begin with it")] = (
         DEFAULT_GROUP
     )
@@ -104,7 +114,9 @@ class KafkaSource(KafkaConnection):
             "takes its place again at once, instead of waiting for the session to expire",
         ),
     ] = None
-    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
+    session_timeout_s: Annotated[
+        float, Field(ge=1, le=300, description="seconds after which a dead daemon's partitions go to others")
+    ] = 10.0
     rack: Annotated[
         str | None,
         Field(
@@ -117,7 +129,7 @@ class KafkaSource(KafkaConnection):
     schema_registry: Annotated[
         SchemaRegistryConfig | None, Field(description="holds the schemas of Avro and Protobuf messages")
     ] = None
-    max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 500
+    max_poll_records: Annotated[int, Field(ge=1, le=100_000, description="the most messages in a transaction")] = 500
     fetch_max_wait_ms: Annotated[
         int,
         Field(
@@ -153,15 +165,17 @@ class ReplaySource(Settings):
     """Files, replayed one after another as one stream, without a broker."""
 
     kind: Literal["replay"]
-    data: Annotated[list[ConfigLocation], BeforeValidator(listed), Field(min_length=1)]
-    stream: str
-    batch: Annotated[int, Field(ge=1, le=65_536)] = 64
-    rate: Annotated[float, Field(gt=0, description="samples per second; as fast as possible if absent")] | None = None
+    data: Annotated[
+        list[ConfigLocation], BeforeValidator(listed), Field(min_length=1, description="files or URLs, in this order")
+    ]
+    stream: Annotated[str, Field(description="one of streams, that the rows belong to")]
+    batch: Annotated[int, Field(ge=1, le=65_536, description="samples in a message")] = 64
+    rate: Annotated[float | None, Field(gt=0, description="samples per second; as fast as possible if absent")] = None
     time: Annotated[
         str | None,
         Field(description="the column with each row's time; if absent, rows count as arriving at the rate"),
     ] = None
-    loop: bool = False
+    loop: Annotated[bool, Field(description="whether to begin again at the end")] = False
 
     @model_validator(mode="after")
     def _once(self) -> Self:

@@ -36,32 +36,44 @@ class DataConfig(Settings):
 class FlowConfig(Settings):
     """The size of the flow. `scales` and `steps` are for images, `layers` and `bins` for tables and vectors."""
 
-    scales: Annotated[int, Field(ge=1, le=5)] = 3
-    steps: Annotated[int, Field(ge=1, le=32)] = 6
-    layers: Annotated[int, Field(ge=1, le=32)] = 6
-    bins: Annotated[int, Field(ge=2, le=64)] = 8
-    hidden: Annotated[int, Field(ge=4, le=1024)] = 64
+    scales: Annotated[int, Field(ge=1, le=5, description="how often images are halved")] = 3
+    steps: Annotated[int, Field(ge=1, le=32, description="of the flow, in each scale")] = 6
+    layers: Annotated[int, Field(ge=1, le=32, description="of couplings")] = 6
+    bins: Annotated[int, Field(ge=2, le=64, description="pieces of each spline")] = 8
+    hidden: Annotated[int, Field(ge=4, le=1024, description="width of the networks in couplings")] = 64
 
 
 class TrainingConfig(Settings):
     """How long and how to train. Training ends with the first of `minutes`, `max_steps` and `patience`."""
 
-    minutes: Annotated[float | None, Field(gt=0)] = 15.0
-    max_steps: Annotated[int | None, Field(ge=1)] = None
-    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 200
+    minutes: Annotated[float | None, Field(gt=0, description="null for no limit, beside max_steps")] = 15.0
+    max_steps: Annotated[int | None, Field(ge=1, description="batches to train on")] = None
+    batch_size: Annotated[int, Field(ge=2, le=65_536, description="samples in a step, on each GPU")] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="of Adam, at its highest")] = 3e-3
+    warmup_steps: Annotated[int, Field(ge=0, description="in which the learning rate rises from nothing")] = 200
     clip: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.995
-    validate_every: Annotated[int, Field(ge=1, description="steps")] = 250
+    ema: Annotated[
+        float,
+        Field(ge=0, lt=1, description="decay of the moving average of weights that is kept; 0 keeps the last weights"),
+    ] = 0.995
+    validate_every: Annotated[int, Field(ge=1, description="steps between two validations")] = 250
     patience: Annotated[int, Field(ge=1, description="validations without a better one that end training")] = 12
-    validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    calibration_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
+    validation_fraction: Annotated[
+        float, Field(gt=0, lt=0.5, description="of the samples: for choosing the best weights")
+    ] = 0.05
+    calibration_fraction: Annotated[
+        float, Field(gt=0, lt=0.5, description="of the samples: held out to measure what is usual")
+    ] = 0.1
+    checkpoint_every_s: Annotated[float, Field(gt=0, description="seconds of training that a crash may cost")] = 60.0
     memory_bytes: Annotated[int, Field(ge=1 << 16, description="of samples held at a time")] = 2 << 30
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="of an image flow's convolutions; auto is bfloat16 where the hardware multiplies it"),
+    ] = "auto"
+    device: Annotated[
+        str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="to train on; auto is a GPU if there is one")
+    ] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=1 << 31, description="of everything random")] = 0
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -96,8 +108,16 @@ class MlflowConfig(Settings):
 class OutputConfig(Settings):
     """What to write."""
 
-    bundle: ConfigLocation | None = None
-    name: Annotated[str | None, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]+$")] = None
+    bundle: Annotated[ConfigLocation | None, Field(description="where to write it, unless --out says so")] = None
+    name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=100,
+            pattern=r"^[^\x00-\x1f/]+$",
+            description="of the reference, in alerts; that of the bundle's folder if absent",
+        ),
+    ] = None
     mlflow: Annotated[MlflowConfig | None, Field(description="no run is logged if absent")] = None
 
 
