@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from driftwatch.errors import ConfigError
 from driftwatch.locations import Location, RemotePath, locate
-from driftwatch.settings_places import KEY, KeyPath, kinds_at, resolve
+from driftwatch.settings_places import KEY, KeyPath, Place, resolve
 from driftwatch.yaml_file import Document, parse
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -173,18 +173,19 @@ def _expand(value: Any, document: Document, at: KeyPath = ()) -> Any:
 def _explained(details: Sequence[ErrorDetails], model: type[BaseModel], document: Document) -> Sequence[ConfigError]:
     """One error for each place: for a union, pydantic reports one for each member, though one was meant."""
     at: dict[KeyPath, list[ErrorDetails]] = {}
-    owners: dict[KeyPath, type[BaseModel] | None] = {}
+    places: dict[KeyPath, Place] = {}
     for detail in details:
-        location, owners[location] = resolve(tuple(detail["loc"]), model)
-        at.setdefault(location, []).append(detail)
+        place = resolve(tuple(detail["loc"]), model)
+        places[place.path] = place
+        at.setdefault(place.path, []).append(detail)
     elsewhere = model.elsewhere if issubclass(model, Settings) else {}
     strangers = [key for key in elsewhere if (key,) in at and at[(key,)][0]["type"] == "extra_forbidden"]
     if strangers:
         where = str(document.path or "")
         return [ConfigError(f"holds {', '.join(strangers)}", where=where, remedy=elsewhere[strangers[0]])]
     for detail in (detail for detail in details if detail["type"] == "union_tag_not_found"):
-        detail["ctx"]["expected_tags"] = ", ".join(map(repr, kinds_at(tuple(detail["loc"]), model)))
-    return [_explain(min(found, key=_doubt), location, owners[location], document) for location, found in at.items()]
+        detail["ctx"]["expected_tags"] = ", ".join(map(repr, resolve(tuple(detail["loc"]), model).kinds))
+    return [_explain(min(found, key=_doubt), places[path], document) for path, found in at.items()]
 
 
 def _doubt(detail: ErrorDetails) -> int:
@@ -193,8 +194,9 @@ def _doubt(detail: ErrorDetails) -> int:
     return 3 if kind.endswith("_type") else 2 if kind.endswith("_parsing") else 1 if kind == "literal_error" else 0
 
 
-def _explain(detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | None, document: Document) -> ConfigError:
+def _explain(detail: ErrorDetails, place: Place, document: Document) -> ConfigError:
     """Turn one pydantic error into one line: where, what, and what would be right."""
+    location, owner = place.path, place.owner
     where, kind, context = document.where(location), detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = [field.alias or name for name, field in owner.model_fields.items()] if owner is not None else []
@@ -215,7 +217,8 @@ def _explain(detail: ErrorDetails, location: KeyPath, owner: type[BaseModel] | N
         message, remedy = _not_a_list(stated)
     elif kind == "string_type" and isinstance(stated, int | float):
         message, remedy = "should be a text", "write it in quotes"
-    if any(_SECRET_NAME.search(str(step)) for step in location) or isinstance(stated, dict | None):
+    secret = place.hidden or any(_SECRET_NAME.search(str(step)) for step in location)
+    if secret or isinstance(stated, dict | None):
         return ConfigError(message, where=where, remedy=remedy)
     shown = repr(stated)
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
@@ -14,23 +15,35 @@ KEY = "[key]"
 """Pydantic's last step if the key itself is wrong, rather than its value."""
 
 
-def resolve(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None]:
-    """Drop the steps that name union members from a location; also return the model that owns its key."""
-    path, owner, _ = _walk(loc, model)
-    return path, owner
+@dataclass(frozen=True)
+class Place:
+    """Where an error is.
+
+    Args:
+        path: without the steps that name union members.
+        owner: the model that owns its key; None if that is no key of a model.
+        hidden: whether it is in a field that is not shown (``repr=False``), since its value may hold secrets.
+        allowed: the types allowed there.
+    """
+
+    path: KeyPath
+    owner: type[BaseModel] | None
+    hidden: bool
+    allowed: tuple[Any, ...]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The possible values of ``kind`` there."""
+        models = [each for each in self.allowed if isinstance(each, type) and issubclass(each, BaseModel)]
+        return [tag for each in models for tag in _tags(each)]
 
 
-def kinds_at(loc: KeyPath, model: type[BaseModel]) -> list[str]:
-    """The possible values of ``kind`` at a location."""
-    _, _, members = _walk(loc, model)
-    return [tag for each in members if isinstance(each, type) and issubclass(each, BaseModel) for tag in _tags(each)]
-
-
-def _walk(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel] | None, tuple[Any, ...]]:
-    """The location, the model that owns its key, and the types allowed there."""
+def resolve(loc: KeyPath, model: type[BaseModel]) -> Place:
+    """The place of an error, from pydantic's location of it in a model."""
     path: list[str | int] = []
     current: tuple[Any, ...] = (model,)
     owner: type[BaseModel] | None = model
+    hidden = False
     for step in loc:
         if step == KEY:
             continue
@@ -44,12 +57,13 @@ def _walk(loc: KeyPath, model: type[BaseModel]) -> tuple[KeyPath, type[BaseModel
         path.append(step)
         owner = models[0] if models else None
         if owner is not None and isinstance(step, str) and step in owner.model_fields:
-            current = tuple(_members(owner.model_fields[step].annotation))
+            field = owner.model_fields[step]
+            current, hidden = tuple(_members(field.annotation)), hidden or not field.repr
         elif owner is None:
             current = tuple(item for each in current for item in _items(each))
         else:
             current = ()
-    return tuple(path), owner, current
+    return Place(tuple(path), owner, hidden, current)
 
 
 def _members(annotation: Any) -> Iterator[Any]:
