@@ -16,7 +16,7 @@ from rich.table import Table
 
 from driftwatch.data.codecs import decode, encode
 from driftwatch.reference.baselines import baselines
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.summary import merge
 from driftwatch.stats.sums import keep

@@ -27,7 +27,7 @@ from scipy.special import kolmogorov
 
 from driftwatch.data.readers import open_dataset
 from driftwatch.reference.baselines import KolmogorovSmirnov
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.interval import effect_interval

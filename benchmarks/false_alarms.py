@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.sliding import smallest_p_values
 from driftwatch.data.readers import open_dataset
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.held_out import HeldOut
 from driftwatch.stats.rates import episodes

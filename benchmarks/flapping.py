@@ -28,7 +28,8 @@ from benchmarks.sliding import sliding_sums
 from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import ImageSchema, Samples, VectorSchema
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.martingale import grades
 from driftwatch.stats.summary import Array

@@ -33,7 +33,8 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import write_bundle
 from driftwatch.reference.calibration import calibrate
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import FlowConfig
 from driftwatch.running import spare_collector

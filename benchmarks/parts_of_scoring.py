@@ -21,7 +21,8 @@ from torch.profiler import ProfilerActivity, profile
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
 from driftwatch.reference.latents import flow_latents
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.summariser import Summariser
 from driftwatch.stats.decomposition import divergence
 from driftwatch.stats.summary import summarise_each

@@ -23,7 +23,8 @@ from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record

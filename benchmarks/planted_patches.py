@@ -17,7 +17,8 @@ from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
 from driftwatch.data.readers import open_dataset
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.null import WindowNull
 from driftwatch.stats.summary import Array, merge

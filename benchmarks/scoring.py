@@ -30,8 +30,8 @@ from driftwatch.kernels.chosen import with_kernels
 from driftwatch.reference.bundle import load_bundle
 from driftwatch.reference.evaluation import evaluate
 from driftwatch.reference.latents import latents_of
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.recorded import Recorded, RecordedGradients
-from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from driftwatch.flows.image import ImageFlow
 from driftwatch.flows.vector import VectorFlow
 from driftwatch.kernels.chosen import with_kernels
 from driftwatch.reference.bundle import load_bundle
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer
 
 PEERS = Path(".venv-peers").glob("lib/python*/site-packages")

@@ -23,7 +23,8 @@ from driftwatch.data.codecs import decode, encode
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
 from driftwatch.freed_memory import keep_freed_memory
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.log import Record

@@ -25,8 +25,9 @@ from driftwatch.kernels.cpu.compiled import lack_of_kernels
 from driftwatch.logs import configure_logging
 from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.device import choose_device
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.precision import set_scoring_precision
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reloading import Reloading, ReloadRequests
 from driftwatch.running import (
     Interrupted,

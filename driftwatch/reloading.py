@@ -19,8 +19,9 @@ from driftwatch.errors import BundleError, ConfigError, DriftwatchError
 from driftwatch.locations import RemotePath
 from driftwatch.plan import Plan, Plans, make_plan
 from driftwatch.reference.bundle import bundle_beside, peek_version
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.mlflow_client import SCHEMES
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.stream.events import Observer, Reloaded
 
 CHECK_S = 0.3

@@ -17,7 +17,8 @@ from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 import driftwatch
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from tests.once import made_once
 from tests.people import people_bundle
 from tests.s3 import BUCKET, enter, s3_server

@@ -14,8 +14,8 @@ from driftwatch.data.schema import ImageSchema
 from driftwatch.flows.image import ImageFlow
 from driftwatch.reference.bundle import Bundle, load_bundle, write_bundle
 from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.loading import reference_from
 from driftwatch.reference.recalibration import add_null
-from driftwatch.reference.reference import reference_from
 from driftwatch.reference.stored_null import STEP, null_arrays
 
 SIDE = 8

@@ -12,7 +12,8 @@ from driftwatch.data.schema import TableSchema
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
-from driftwatch.reference.reference import Reference, reference_from
+from driftwatch.reference.loading import reference_from
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.train_config import FlowConfig
 
 

@@ -23,7 +23,7 @@ from benchmarks.detection.__main__ import FULL, materials
 from benchmarks.detection.bootstrap import auroc_interval
 from benchmarks.detection.windows import draw
 from driftwatch.reference.evaluation import auroc
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.combination import fit_combination
 from driftwatch.stats.null import DETECTORS, Features, WindowNull, by_name, features

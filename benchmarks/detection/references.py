@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.detection.material import Material
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train import train
 from driftwatch.reference.train_config import TrainConfig

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.pipeline import WARM_UP, score_bare
 from driftwatch.data.readers import open_dataset
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import ScoredPane, Scorer
 from driftwatch.running import spare_collector
 from driftwatch.stream.score_stage import WORK_BATCHES

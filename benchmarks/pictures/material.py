@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.detection import fashion
 from benchmarks.detection.pixels import Images
 from driftwatch.reference.latents import latents_of
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.null import WindowNull
 from driftwatch.stats.sequential import Procedure

@@ -17,7 +17,7 @@ from driftwatch.locations import Location
 from driftwatch.reference.detectable import Detectable, stored_detectable
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.fitness import warning_texts
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer, Scores
 from driftwatch.settings import model_of
 from driftwatch.stats.interval import effect_interval

@@ -16,7 +16,7 @@ def open_scorer(bundle: str, device: str) -> Scorer:
         UsageError: there is no such device.
     """
     from driftwatch.reference.device import choose_device
-    from driftwatch.reference.reference import load_reference
+    from driftwatch.reference.loading import load_reference
     from driftwatch.reference.scoring import Scorer
 
     return Scorer(load_reference(bundle, choose_device(device)))

@@ -17,7 +17,7 @@ from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.contents import contents_of
 from driftwatch.reference.detectable import Detectable, detectable
 from driftwatch.reference.fitness import Unfit, assess_fitness, order_of
-from driftwatch.reference.reference import reference_from, store_nulls, store_unseen
+from driftwatch.reference.loading import reference_from, store_nulls, store_unseen
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.stored_null import null_arrays, without_nulls
 from driftwatch.reference.training_data import MIN_HELD_OUT, require_variety

@@ -1,4 +1,4 @@
-"""A loaded reference: the flow, the moments of its latents, and the bank of held-out samples."""
+"""What a stream is compared with: the flow, the moments of its latents, and the bank of held-out samples."""
 
 from __future__ import annotations
 
@@ -13,20 +13,14 @@ from numpy.typing import NDArray
 
 from driftwatch.config import WindowsConfig
 from driftwatch.cpus import available_cpus
-from driftwatch.data.flaws import unseen_shares
 from driftwatch.data.schema import Coerced, Schema, TableSchema
-from driftwatch.errors import BundleError
 from driftwatch.flows.base import Flow, device_of
 from driftwatch.flows.features import feature_names
-from driftwatch.flows.folding import fold
 from driftwatch.flows.vector import VectorFlow
-from driftwatch.kernels.chosen import with_kernels
-from driftwatch.locations import Location
-from driftwatch.reference.bundle import Bundle, load_bundle
 from driftwatch.reference.category_shares import CategoryShares, category_shares
 from driftwatch.reference.description import Description
 from driftwatch.reference.recorded import Recorded, pinned
-from driftwatch.reference.stored_null import SIZES, STEP, null_arrays, stored_nulls
+from driftwatch.reference.stored_null import SIZES
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import divergence
 from driftwatch.stats.held_out import HeldOut
@@ -35,13 +29,12 @@ from driftwatch.stats.memory import Memory
 from driftwatch.stats.moments import Moments
 from driftwatch.stats.null import WindowNull, features, fit_window_null, join
 from driftwatch.stats.remarks import size_remarks
-from driftwatch.stats.resample import is_large, null_windows, repeats
+from driftwatch.stats.resample import is_large, null_windows
 from driftwatch.stats.sequential import SIMULATED, Procedure, SlidingNull, simulate_null
-from driftwatch.stats.summary import Array, Layout, summarise_each
+from driftwatch.stats.summary import Array, Layout
 
 CHUNK = 1_000
-UNSEEN = "unseen"
-"""Name of the array in a bundle with the share of unseen values in each column of the held-out samples."""
+"""Samples that are held at once as double-precision numbers."""
 
 MOST_THREADS = 8
 """Upper bound of calibration threads: more would save little time and take more memory."""
@@ -236,91 +229,3 @@ class Reference:
     @cached_property
     def _recorded(self) -> dict[tuple[torch.Size, torch.dtype], Recorded]:
         return {}
-
-
-def store_nulls(
-    reference: Reference, arrays: dict[str, NDArray[np.floating]], windows: WindowsConfig | None = None
-) -> Reference:
-    """Add the nulls of the default windows and of `windows` to the arrays of a bundle that is about to be written.
-
-    A bank too small for the default windows gets no null of these: it would be uncertain, and small banks are for quick
-    trials.
-    """
-    if not repeats(max(SIZES), len(reference.bank)):
-        reference = reference.with_null(WindowsConfig(sizes=[*SIZES], step=STEP))
-    if windows is not None:
-        reference = reference.with_null(windows)
-    arrays |= null_arrays(*reference.stored)
-    return reference
-
-
-def store_unseen(rows: NDArray[np.floating], schema: Schema, arrays: dict[str, NDArray[np.floating]]) -> None:
-    """Add the shares of unseen values in held-out rows to the arrays of a bundle, if there are any."""
-    if (shares := unseen_shares(rows, schema)).any():
-        arrays[UNSEEN] = shares
-
-
-def load_reference(path: str | Location, device: str = "cpu") -> Reference:
-    """Load and verify a bundle from a folder or a URL.
-
-    Raises:
-        BundleError: it is missing, damaged or of another format version.
-    """
-    return reference_from(load_bundle(path, device))
-
-
-def reference_from(bundle: Bundle) -> Reference:
-    """Make a reference from a bundle.
-
-    Raises:
-        BundleError: its calibration is invalid.
-    """
-    try:
-        return _reference_from(bundle)
-    except (LookupError, ValueError, TypeError, OverflowError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else f"is inconsistent: {error}"
-        raise BundleError(f"calibration {what}", where=str(bundle.path), remedy="train the reference again") from None
-
-
-def _unseen(arrays: Mapping[str, NDArray[Any]], schema: Schema) -> Array | None:
-    """The shares that `store_unseen` added.
-
-    Raises:
-        ValueError: they are not shares.
-    """
-    shares = arrays.get(UNSEEN)
-    if shares is not None and (shares.shape != schema.shape or not bool(((shares >= 0) & (shares <= 1)).all())):
-        raise ValueError(f"{UNSEEN} does not hold a share for each column")
-    return shares
-
-
-def _reference_from(bundle: Bundle) -> Reference:
-    arrays = bundle.calibration
-    shapes = tuple((block.vectors, block.dim) for block in bundle.flow.blocks)
-    moments, description = Moments.from_arrays(arrays), Description.from_arrays(arrays)
-    latents = tuple(arrays[f"bank_latents.{s}"] for s in range(len(shapes)))
-    described = tuple(arrays[f"bank_groups.{g}"] for g in range(len(description.groups.each)))
-    nll, others = arrays["bank_nll"], arrays["others"]
-    tau, block = arrays["memory"]
-    layout = description.layout(moments.layout(shapes))
-    stored = stored_nulls(arrays, layout)
-    bank = np.empty((len(nll), layout.size), dtype=np.float32)
-    for start in range(0, len(nll), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        whitened = moments.whiten([z[chunk] for z in latents], nll[chunk])
-        bank[chunk] = summarise_each(whitened, layout, description.restore(tuple(y[chunk] for y in described)))
-    return Reference(
-        name=bundle.name,
-        version=bundle.version,
-        schema=bundle.schema,
-        flow=with_kernels(fold(bundle.flow)),
-        moments=moments,
-        description=description,
-        layout=layout,
-        bank=bank,
-        others=others,
-        memory=Memory(float(tau), int(block)),
-        manifest=bundle.manifest,
-        stored=stored,
-        unseen=_unseen(arrays, bundle.schema),
-    )

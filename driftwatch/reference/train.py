@@ -31,10 +31,11 @@ from driftwatch.reference.detectable import detectable
 from driftwatch.reference.device import choose_device
 from driftwatch.reference.fitness import Fitness, assess_fitness, by_heart, hardly_trained, order_of
 from driftwatch.reference.likelihood import to_bits_per_dim
+from driftwatch.reference.loading import reference_from, store_nulls, store_unseen
 from driftwatch.reference.mlflow_run import mlflow_run
 from driftwatch.reference.precision import compute_dtype
 from driftwatch.reference.processes import Processes, join_processes
-from driftwatch.reference.reference import Reference, reference_from, store_nulls, store_unseen
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.report import report_png
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train_config import TrainConfig

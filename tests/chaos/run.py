@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from driftwatch.config import DaemonConfig
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.stream.pane_codec import decode_pane
 from tests.broker import KafkaBroker
 from tests.broker.nodes import bootstrap_of

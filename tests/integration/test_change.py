@@ -12,7 +12,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from driftwatch.config import DaemonConfig
 from driftwatch.data.codecs import decode
 from driftwatch.errors import MessageError
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.kafka_batches import record_of
 from driftwatch.stream.pane_codec import decode_pane

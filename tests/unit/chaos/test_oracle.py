@@ -12,7 +12,8 @@ import pytest
 
 from driftwatch.config import DaemonConfig
 from driftwatch.data.codecs import encode
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.loading import load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_codec import encode_pane

@@ -22,8 +22,8 @@ from driftwatch.reference.fitness import (
     warning_texts,
 )
 from driftwatch.reference.latents import latents_of
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.order import Order
-from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from tests.synthetic import shuffled_rows, waves
 

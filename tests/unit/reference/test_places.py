@@ -13,7 +13,8 @@ from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.bundle import Bundle
 from driftwatch.reference.calibration import calibrate
 from driftwatch.reference.latents import BATCH_SIZE
-from driftwatch.reference.reference import Reference, reference_from
+from driftwatch.reference.loading import reference_from
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.train_config import FlowConfig
 
 SCHEMAS: list[Schema] = [

@@ -15,8 +15,8 @@ from scipy.signal import lfilter
 from driftwatch.cli.app import _run
 from driftwatch.reference.bundle import load_bundle, write_bundle
 from driftwatch.reference.bundle_places import FLOW, REPORT
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.recalibration import recalibrate
-from driftwatch.reference.reference import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sequential import simulate_null
 from tests.synthetic import shuffled_rows, waves

@@ -13,7 +13,8 @@ import pytest
 from driftwatch.config import WindowsConfig
 from driftwatch.reference import reference as references
 from driftwatch.reference.bundle import load_bundle
-from driftwatch.reference.reference import Reference, reference_from, store_nulls
+from driftwatch.reference.loading import reference_from, store_nulls
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.stored_null import FORMAT, SIZES, STEP, null_arrays, stored_nulls, without_nulls
 from driftwatch.stats.null import WindowNull
 from driftwatch.stats.sequential import SlidingNull

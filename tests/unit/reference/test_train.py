@@ -21,7 +21,7 @@ from driftwatch.errors import BundleError, DataError, DriftwatchError, TrainingE
 from driftwatch.locations import Location, RemotePath
 from driftwatch.reference.checkpoint import Interrupted
 from driftwatch.reference.fitness import warning_texts
-from driftwatch.reference.reference import load_reference
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.reference.train import output_path, train
 from driftwatch.reference.train_config import TrainConfig

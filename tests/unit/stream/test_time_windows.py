@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from driftwatch.config import WindowsConfig
 from driftwatch.reference.bundle import load_bundle
+from driftwatch.reference.loading import load_reference
 from driftwatch.reference.recalibration import add_null
-from driftwatch.reference.reference import Reference, load_reference
+from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
 from driftwatch.stream.alert import decode_alert, encode_alert
