@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,13 @@ def test_a_package_imports_only_packages_before_it(path: Path) -> None:
 def test_every_package_has_its_place_in_the_order() -> None:
     rooms = {room(name_of(path)) for path in MODULES} - {"__init__", "__main__"}
     assert rooms == set(ORDER)
+
+
+def test_the_design_names_packages_in_this_order() -> None:
+    design = (PACKAGE.parent / "docs" / "design.md").read_text()
+    named = re.findall(r"`(\w+)`", design.partition("a test enforces it:")[2].partition(".")[0])
+    assert len(named) > 10
+    assert named == sorted(named, key=ORDER.index)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(name_of(path)) in PURE], ids=relative_path)
