@@ -114,8 +114,9 @@ def values_of(view: View, board: Mapping[str, Any], name: str) -> list[str]:
     asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
     if asked is None:
         raise ValueError(f"{name}: {variable['query']['query']} does not ask for the values of a label")
-    told: dict[str, str | float] = {"match[]": filled(view, board, asked[1]), "start": view.start, "end": view.end}
-    answer = httpx.get(f"{view.url}/api/v1/label/{asked[2]}/values", params=told, timeout=30)
+    match = filled(view, board, asked[1])
+    parameters: dict[str, str | float] = {"match[]": match, "start": view.start, "end": view.end}
+    answer = httpx.get(f"{view.url}/api/v1/label/{asked[2]}/values", params=parameters, timeout=30)
     answer.raise_for_status()
     found: list[str] = answer.json()["data"]
     return found

@@ -93,16 +93,16 @@ def _frame(figure: Figure, box: Box, title: str) -> None:
 
 
 def _marks(view: View, board: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """From when to when the alarm was on, of the dashboard's first annotation."""
-    told: list[tuple[float, float]] = []
+    """When the alarm was on, by the dashboard's first annotation: begin and end of each period, seconds."""
+    periods: list[tuple[float, float]] = []
     for each in board["annotations"].get("list", ())[:1]:
         for series in ask(view, filled(view, board, each["expr"])):
             for second in series.times:
-                if told and second - told[-1][1] <= 1.5 * view.step_s:
-                    told[-1] = told[-1][0], second
+                if periods and second - periods[-1][1] <= 1.5 * view.step_s:
+                    periods[-1] = periods[-1][0], second
                 else:
-                    told.append((second, second))
-    return told
+                    periods.append((second, second))
+    return periods
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from deploy.grafana.ask import Series
-from deploy.grafana.words import COLOURS, text, told
+from deploy.grafana.words import COLOURS, formatted, text
 
 PALETTE = ("#3b78c4", "#e0803a", "#4f9d55", "#8e5fb0", "#c4a21f", "#2fa3a3", "#b85c8a", "#6b7280")
 GREY, FAINT = "#6b7280", "#e5e7eb"
@@ -144,13 +144,13 @@ def _stat(figure: Figure, box: Box, shown: Shown) -> None:
         values = np.asarray(series.values)
         spread = float(np.ptp(values)) or 1.0
         x = np.linspace(0, box.width, len(values))
-        colour = told(values[-1], shown.field)[1]
+        colour = formatted(values[-1], shown.field)[1]
         axes.fill_between(
             x, 0.28 * box.height * (values - values.min()) / spread, color=colour, alpha=0.18, linewidth=0
         )
     middle = 0.52 * box.height
     for number, (_, series) in enumerate(lines):
-        said, colour = told(series.values[-1], shown.field)
+        said, colour = formatted(series.values[-1], shown.field)
         across = (number + 0.5) * box.width / len(lines)
         if options["colorMode"] == "background":
             axes.add_patch(Rectangle((0, 0), box.width, box.height, color=colour, alpha=0.9))
@@ -171,7 +171,7 @@ def _states(figure: Figure, box: Box, shown: Shown) -> None:
     for row, (_, series) in enumerate(reversed(lines)):
         step = _step(series)
         for begin, end, value in _runs(series, 1.5 * step):
-            colour = told(value, shown.field)[1]
+            colour = formatted(value, shown.field)[1]
             axes.broken_barh([(begin, end + step - begin)], (row + 0.12, 0.76), color=colour, alpha=0.85, linewidth=0)
     axes.set_yticks([row + 0.5 for row in range(len(lines))], [series.name for _, series in reversed(lines)])
     axes.set_ylim(0, len(lines))
@@ -206,7 +206,7 @@ def _table(figure: Figure, box: Box, shown: Shown) -> None:
                 if value is None
                 else (value, COLOURS["text"])
                 if isinstance(value, str)
-                else told(value, field)
+                else formatted(value, field)
             )
             cell = field.get("custom.cellOptions", {}).get("type", "")
             if cell == "color-background" and said:

@@ -34,10 +34,10 @@ Steps = Sequence[tuple[float | None, str]]
 class _PrometheusAnnotation(dashboard.AnnotationQuery):
     """The SDK's model lacks the fields of this data source."""
 
-    told: Mapping[str, object]
+    extra: Mapping[str, object]
 
     def to_json(self) -> dict[str, object]:
-        return {**super().to_json(), **self.told}
+        return {**super().to_json(), **self.extra}
 
 
 class Marks(Builder[dashboard.AnnotationQuery]):
@@ -45,7 +45,7 @@ class Marks(Builder[dashboard.AnnotationQuery]):
 
     def __init__(self, name: str, expr: str, colour: str, title: str, text: str) -> None:
         self._made = _PrometheusAnnotation(name=name, datasource=SOURCE, icon_color=colour, expr=expr)
-        self._made.told = {"titleFormat": title, "textFormat": text, "step": "15s", "tagKeys": "stream"}
+        self._made.extra = {"titleFormat": title, "textFormat": text, "step": "15s", "tagKeys": "stream"}
 
     def build(self) -> dashboard.AnnotationQuery:
         """Asked for by the dashboard."""
@@ -192,15 +192,15 @@ def columns(panel: table.Panel, names: dict[str, str], hidden: Sequence[str] = (
     options = {
         "excludeByName": dict.fromkeys(hidden, True),
         "indexByName": {name: place for place, name in enumerate(names)},
-        "renameByName": {name: told for name, told in names.items() if name != told},
+        "renameByName": {name: title for name, title in names.items() if name != title},
     }
     return panel.with_transformation(dashboard.DataTransformerConfig(id_val="organize", options=options))
 
 
 def column(panel: table.Panel, name: str, **properties: Any) -> table.Panel:
     """Sets properties of a table's column: dots in their names are written as double underscores."""
-    told = [dashboard.DynamicConfigValue(key.replace("__", "."), value) for key, value in properties.items()]
-    return panel.override_by_name(name, told)
+    values = [dashboard.DynamicConfigValue(key.replace("__", "."), value) for key, value in properties.items()]
+    return panel.override_by_name(name, values)
 
 
 def scores(title: str, about: str, target: queries.Dataquery, *, width: int, height: int) -> heatmap.Panel:
@@ -251,8 +251,8 @@ def gauges(title: str, about: str, target: queries.Dataquery, *, unit: str, widt
 
 def thresholds(steps: Steps) -> boards.ThresholdsConfig:
     """Colours from values on; the first one has no value."""
-    told = [dashboard.Threshold(value=value, color=colour) for value, colour in steps]
-    return boards.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(told)
+    made = [dashboard.Threshold(value=value, color=colour) for value, colour in steps]
+    return boards.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(made)
 
 
 def mapping(words: dict[str, tuple[str, str]]) -> dashboard.ValueMap:

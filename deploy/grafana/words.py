@@ -21,11 +21,11 @@ _TIMES = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "min"), (1.0, "s"), (1e-3
 Field = Mapping[str, Any]
 
 
-def told(value: float, field: Field) -> tuple[str, str]:
+def formatted(value: float, field: Field) -> tuple[str, str]:
     """A value's text and its colour.
 
     Args:
-        value: to tell.
+        value: to show.
         field: unit, decimals, mappings and thresholds of its field.
     """
     for mapping in field.get("mappings", ()):
