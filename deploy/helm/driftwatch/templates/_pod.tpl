@@ -66,7 +66,7 @@ spec:
         {{- end }}
       env:
         - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
-        # PyTorch takes as many threads as the node has cores, which a container with fewer cannot run.
+        # PyTorch would start a thread for each core of the node, more than a container with fewer can run.
         {{- if dig "limits" "cpu" "" $workload.resources }}
         - {name: OMP_NUM_THREADS, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}
         {{- else if dig "requests" "cpu" "" $workload.resources }}
@@ -85,8 +85,8 @@ spec:
         {{- end }}
         {{- toYaml $resources | nindent 8 }}
       securityContext: {{- include "driftwatch.containerSecurity" . | nindent 8 }}
-      # It answers /healthz while it loads and calibrates, and /readyz once it reads its source. A broker that is away
-      # makes it unready, but a restart would mend nothing, so it stays alive.
+      # /healthz answers while the daemon loads and calibrates, /readyz succeeds once it reads its source. While a broker
+      # is away it is not ready, but it stays alive: a restart would fix nothing.
       startupProbe:
         httpGet: {path: /healthz, port: http}
         periodSeconds: 5

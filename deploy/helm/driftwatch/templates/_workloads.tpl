@@ -1,5 +1,5 @@
 {{/*
-What runs, as YAML `workloads: [{component, roles, fullname, ...}]`: each is `workload` with its own values laid over it.
+What runs, as YAML `workloads: [{component, roles, fullname, ...}]`: each is `workload` with its own overrides.
 */}}
 {{- define "driftwatch.workloads" -}}
 {{- $made := list -}}
@@ -44,7 +44,7 @@ The daemon's configuration for one workload. Takes {root, workload}.
 {{- end -}}
 
 {{/*
-The port that samples are posted to, where it is not that of the metrics; empty if it is, or if nothing is posted.
+The port that samples are posted to, if it is not that of the metrics; empty if it is, or if nothing is posted.
 */}}
 {{- define "driftwatch.intake" -}}
 {{- $source := .Values.config.source | default dict -}}
@@ -52,7 +52,7 @@ The port that samples are posted to, where it is not that of the metrics; empty 
 {{- end -}}
 
 {{/*
-Whether this only forwards what is posted to Kafka, and so needs no streams and no bundles; empty if not.
+Whether this only forwards what is posted to Kafka, so that it needs no streams and no bundles; empty if not.
 */}}
 {{- define "driftwatch.forwards" -}}
 {{- if and .Values.config.source .Values.config.source.forward -}}true{{- end -}}
