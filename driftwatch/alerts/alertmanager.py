@@ -221,6 +221,10 @@ class AlertmanagerUpkeep:
         started = time.monotonic()
         self._due = started + self._client.config.resend_s
         if not alerts:
+            # What could not be delivered has been over for too long to be sent: nothing fails any more.
+            with self._lock:
+                del self._undelivered[: len(contexts)]
+            self._pause_s, self._failing_since, self._refused = FIRST_WAIT_S, None, ""
             return
         tracer = self._tracer if contexts else UNTRACED
         with tracer.span("deliver", parent=contexts[-1] if contexts else "", links=contexts, sink=self.sink) as span:

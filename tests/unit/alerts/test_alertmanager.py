@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -253,6 +254,27 @@ def test_a_short_outage_is_no_failure(monkeypatch: pytest.MonkeyPatch, away_s: f
         upkept.submit(firing())
         eventually("delivery", lambda: SinkDelivered("alertmanager") in events)
     assert len([event for event in events if isinstance(event, SinkFailed)]) == failures
+
+
+def test_an_outage_is_over_once_nothing_is_left_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, events, alert, stop = [1_000.0], list[Event](), firing(), threading.Event()
+    stop.set()
+    monkeypatch.setattr(alertmanager_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: clock[0]))
+    with receiver(Answer(503), Answer(503), Answer(200)) as server:
+        client = AlertmanagerClient(config(server.url), "alertmanager", LINKS)
+        upkept = AlertmanagerUpkeep(client, ("fashion",), events.append)
+        upkept.take(alert, alert.end_ms)
+        upkept.run(stop)
+        upkept.take(resolved(alert), alert.end_ms - RESOLVED_TOLD_MS)
+        upkept.run(stop)
+        assert len(server.received) == 1
+        clock[0] += 2 * alertmanager_module.AWAY_S
+        upkept.submit(firing())
+        upkept.run(stop)
+        upkept.run(stop)
+        client.close()
+    assert not [event for event in events if isinstance(event, SinkFailed)]
+    assert events.count(SinkDelivered("alertmanager")) == 1
 
 
 def test_a_refused_batch_does_not_keep_others_from_being_sent() -> None:
