@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tests import plain_http
 from tests.programs import required
 
 PROGRAMS = ("prometheus-alertmanager", "amtool")
@@ -85,11 +86,11 @@ class RealAlertmanager:
             self.process = None
 
     def alerts(self, **query: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/v2/alerts", params=query).json()
+        found: list[dict[str, Any]] = plain_http.get(f"{self.url}/api/v2/alerts", params=query).json()
         return found
 
     def groups(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/api/v2/alerts/groups").json()
+        found: list[dict[str, Any]] = plain_http.get(f"{self.url}/api/v2/alerts/groups").json()
         return found
 
     def amtool(self, *arguments: str) -> str:
@@ -103,7 +104,7 @@ class RealAlertmanager:
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "log").read_text()
         try:
-            return httpx.get(f"{self.url}/-/ready").is_success
+            return plain_http.get(f"{self.url}/-/ready").is_success
         except httpx.HTTPError:
             return False
 

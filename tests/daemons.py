@@ -18,6 +18,7 @@ import httpx
 import orjson
 import yaml
 
+from tests import plain_http
 from tests.forked import Forked, fork
 
 WAIT_S = 90.0
@@ -46,7 +47,7 @@ class RunningDaemon:
             pause.wait(0.05)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=10)
+        return plain_http.get(f"{self.url}{path}", timeout=10)
 
     def metric(self, name: str) -> float:
         """The sum over all series of a metric whose name and labels start with a prefix."""

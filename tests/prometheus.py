@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from tests import plain_http
 from tests.broker.broker import free_ports
 from tests.programs import required
 
@@ -59,7 +60,7 @@ def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         try:
-            if httpx.get(f"{url}/-/ready", timeout=5).is_success:
+            if plain_http.get(f"{url}/-/ready", timeout=5).is_success:
                 return
         except httpx.TransportError:
             pass

@@ -33,6 +33,7 @@ from driftwatch.stream.positions import Position
 from driftwatch.stream.score_stage import ScoreStage
 from driftwatch.stream.snapshot import Snapshot, load_snapshot
 from driftwatch.stream.standards import example_rule
+from tests import plain_http
 from tests.broker.broker import free_ports
 from tests.chaos.poster import STREAM, Messages, Poster, Posting, number_at
 from tests.chaos.replay import REPLAY_FAULTS
@@ -262,7 +263,7 @@ def _left(daemon: RunningDaemon) -> int:
 
 def _ready(port: int) -> bool:
     with suppress(httpx.TransportError):
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == httpx.codes.OK
+        return plain_http.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == httpx.codes.OK
     return False
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from driftwatch.data.codecs import decode
 from driftwatch.data.schema import Column, TableSchema, VectorSchema
+from tests import plain_http
 from tests.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def uvicorn(folder: Path, *options: str) -> Iterator[str]:
 
 def is_up(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/openapi.json").status_code == 200
+        return plain_http.get(f"{url}/openapi.json").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -59,7 +60,7 @@ def test_the_documented_service_reports_its_inputs(tmp_path: Path) -> None:
     with Sidecar() as sidecar:
         assert DOCUMENTED_URL in SERVICE
         (tmp_path / "service.py").write_text(SERVICE.replace(DOCUMENTED_URL, sidecar.url))
-        with uvicorn(tmp_path) as url, httpx.Client(base_url=url) as caller:
+        with uvicorn(tmp_path) as url, plain_http.Client(base_url=url) as caller:
             for age in range(20):
                 answer = caller.post("/predict", json=[{"age": age, "income": 0.5}])
                 assert (answer.status_code, answer.json()) == (200, [age + 0.5])

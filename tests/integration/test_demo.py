@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+from tests import plain_http
 
 DEMO = [sys.executable, "-m", "driftwatch", "demo"]
 UNBUFFERED = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -28,7 +28,7 @@ def test_the_demo_shows_an_alert_and_serves_until_it_is_stopped(tmp_path: Path) 
             output += line
         metrics = re.search(r"metrics (http://\S+)", output)
         assert metrics, output
-        assert "driftwatch_alerts_total" in httpx.get(metrics[1], timeout=10).text
+        assert "driftwatch_alerts_total" in plain_http.get(metrics[1], timeout=10).text
         process.send_signal(signal.SIGINT)
         rest, stderr = process.communicate(timeout=30)
     finally:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import yaml
 
 from deploy.grafana.ask import Series, View, ask, ask_panel, filled, panels, values_of
 from deploy.grafana.draw import drawn
 from driftwatch.data.codecs import encode
+from tests import plain_http
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
 from tests.prometheus import DEPLOY, SCRAPE_S, prometheus
 from tests.synthetic import SCHEMA, shuffled_rows, waves
@@ -56,7 +56,7 @@ class Watched:
         self.daemon.wait_for(expr, lambda: any(done(found.values[-1]) for found in self.ask(expr)))
 
     def rules(self) -> list[dict[str, Any]]:
-        groups = httpx.get(f"{self.url}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        groups = plain_http.get(f"{self.url}/api/v1/rules", timeout=10).json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
 
@@ -78,8 +78,8 @@ def test_panels_and_rules_show_a_real_drift(
         watched = Watched(daemon, url)
         for value, headers in messages(waves(100, seed=20), "posted"):
             request_headers = {name: text.decode() for name, text in headers.items()}
-            assert httpx.post(intake.url, content=value, headers=request_headers).status_code == 202
-        assert httpx.put(intake.url).status_code == 405
+            assert plain_http.post(intake.url, content=value, headers=request_headers).status_code == 202
+        assert plain_http.put(intake.url).status_code == 405
         watched.wait_for('driftwatch_samples_total{stream="posted"}', lambda value: value == 100)
         watched.wait_for("driftwatch_sink_failures_total", lambda value: value == 0)
         cluster.send([*messages(waves(400, seed=21)), *MALFORMED])

@@ -6,12 +6,12 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.data.codecs import decode, encode
+from tests import plain_http
 from tests.chaos.intake import WINDOWS, run_intake
 from tests.daemons import launch_forked
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
@@ -36,7 +36,7 @@ def event(samples: np.ndarray) -> tuple[bytes, dict[str, str]]:
 
 
 def post(url: str, samples: np.ndarray, batch: int = 10) -> None:
-    with httpx.Client() as client:
+    with plain_http.Client() as client:
         for start in range(0, len(samples), batch):
             value, headers = event(samples[start : start + batch])
             assert client.post(url, content=value, headers=headers).status_code == 202
@@ -59,7 +59,7 @@ def test_drift_in_posted_samples_is_reported(bundle: Path, start_daemon: StartDa
     first.wait_for("an alert", lambda: bool(logged(first, "drift")))
     first.wait_for("all samples", lambda: first.metric("driftwatch_samples_total") == 160)
     assert first.metric('driftwatch_intake_requests_total{outcome="accepted"}') == 16
-    assert httpx.post(first.url, content=b"[]").status_code == 401
+    assert plain_http.post(first.url, content=b"[]").status_code == 401
 
 
 def test_a_kill_loses_what_was_in_flight_and_nothing_that_was_saved(bundle: Path, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_forwarder_writes_posted_samples_to_a_topic_that_daemons_read(
     daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
     samples = waves(60, seed=1)
     post(daemon.url, samples, batch=2)
-    with httpx.Client(headers={"authorization": f"Bearer {TOKEN}"}) as client:
+    with plain_http.Client(headers={"authorization": f"Bearer {TOKEN}"}) as client:
         response = {"ce-type": "org.kubeflow.serving.inference.response"}
         assert client.post(daemon.url, content=b"{}", headers=response).status_code == 202
         mirrored = client.post(f"{daemon.url}/v2/models/other/infer", content=encode(samples[:1], SCHEMA, "v2")[0])
@@ -115,7 +115,7 @@ def test_messages_that_a_topic_refuses_hold_up_no_others(
     daemon = start_daemon({"source": {"kind": "http", "forward": forward}, "state_dir": str(state)})
     daemon.wait_for("readiness", lambda: daemon.get("/readyz").status_code == 200)
     value, headers = event(waves(2, seed=1))
-    with httpx.Client() as client:
+    with plain_http.Client() as client:
         for number in range(30):
             times = {"ce-time": "2020-01-01T00:00:00Z"} if number % 10 == 5 else {}
             assert client.post(daemon.url, content=value, headers={**headers, **times}).status_code == 202
@@ -134,7 +134,7 @@ def test_a_forwarder_without_a_broker_sheds_reports_it_and_delivers_later(
     source = {"kind": "http", "queue": {"messages": 5}}
     forward = {"bootstrap_servers": [cluster.bootstrap], "topic": cluster.topic}
     daemon = start_daemon({"source": {**source, "forward": forward}})
-    with httpx.Client() as client:
+    with plain_http.Client() as client:
         statuses = [client.post(daemon.url, content=b"[[1]]").status_code for _ in range(8)]
         assert statuses == [202] * 5 + [429] * 3
     assert daemon.metric('driftwatch_intake_requests_total{outcome="shed"}') == 3

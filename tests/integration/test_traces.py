@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import orjson
 import pytest
 
 from driftwatch.data.codecs import encode
+from tests import plain_http
 from tests.collector import CollectedSpan, Collector, collector
 from tests.integration.conftest import Cluster, StartDaemon
 from tests.receiver import receiver
@@ -47,7 +47,7 @@ def messages(samples: np.ndarray, first: int = 0) -> list[tuple[bytes, dict[str,
 
 
 def post(url: str, sent: list[tuple[bytes, dict[str, bytes]]]) -> None:
-    with httpx.Client() as client:
+    with plain_http.Client() as client:
         for value, headers in sent:
             assert client.post(url, content=value, headers=headers).status_code == 202
 

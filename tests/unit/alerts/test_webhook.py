@@ -10,7 +10,6 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 import trustme
@@ -30,6 +29,7 @@ from driftwatch.alerts.wording import Links
 from driftwatch.config import WebhookSinkConfig
 from driftwatch.errors import ConfigError, SinkError
 from driftwatch.stream.alert import Alert, decode_alert
+from tests import plain_http
 from tests.receiver import Answer, receiver
 
 LINKS = Links("https://driftwatch.example.com/", "https://wiki.example.com/drift?a=1&b=2")
@@ -357,7 +357,7 @@ class TestRetries:
     def _pause(self, header: str) -> float:
         with (
             receiver(Answer(503, {"retry-after": header})) as server,
-            httpx.Client() as client,
+            plain_http.Client() as client,
             pytest.raises(TryAgain) as caught,
         ):
             post(client, server.url, b"", "text/plain", "hook")

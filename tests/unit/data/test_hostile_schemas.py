@@ -16,6 +16,7 @@ from driftwatch.data.avro_schemas import avro_reader
 from driftwatch.data.protobuf_schemas import protobuf_reader
 from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.errors import MessageError, RegistryError
+from tests import plain_http
 from tests.registry import add_fields, message_class, proto_file, running_registry
 
 
@@ -280,6 +281,6 @@ def test_slow_nested_and_compressed_answers_are_refused() -> None:
 
 
 def test_a_real_registry_is_asked_not_to_compress() -> None:
-    with running_registry() as registry, httpx.Client() as client:
+    with running_registry() as registry, plain_http.Client() as client:
         registered = registry.avro("a", "long")
         assert SchemaRegistry([registry.url], client, "").schema(registered.id).read(b"\x02") == 1

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from driftwatch.config import HttpSource
@@ -18,6 +17,7 @@ from driftwatch.serve.intake import Intake
 from driftwatch.stream.events import Event, RequestAnswered
 from driftwatch.stream.intake import Posted
 from driftwatch.stream.intake_queue import IntakeQueue
+from tests import plain_http
 
 
 class Served:
@@ -31,7 +31,7 @@ class Served:
         self.intake = Intake(self.source, self.queue, self.observe, clock=lambda: 1_000.0)
         self.listener = Listener("127.0.0.1", 0, self.intake, name="source", tls=self.source.tls)
         self.listener.start()
-        self.client = httpx.Client(base_url=self.listener.url)
+        self.client = plain_http.Client(base_url=self.listener.url)
 
     def observe(self, event: Event) -> None:
         self.events.append(event)

@@ -20,6 +20,7 @@ from driftwatch.serve.intake import Intake
 from driftwatch.serve.metrics import Metrics
 from driftwatch.serve.status import Status
 from driftwatch.stream.intake_queue import IntakeQueue
+from tests import plain_http
 
 TOKEN = "correct-horse-battery"
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
@@ -331,7 +332,7 @@ def test_the_metrics_server_accepts_posts_and_counts_them() -> None:
     server = HttpServer("127.0.0.1", 0, metrics, Health(["intake"], 60), Status(), Intake(source, queue, metrics))
     server.start()
     try:
-        with httpx.Client(base_url=server.url) as client:
+        with plain_http.Client(base_url=server.url) as client:
             assert client.get("/").status_code == 200
             assert client.post("/", content=b"[]").status_code == 401
             assert client.post("/", content=b"[]", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 202

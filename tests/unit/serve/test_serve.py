@@ -45,6 +45,7 @@ from driftwatch.stream.events import (
     StreamsHeld,
     StreamState,
 )
+from tests import plain_http
 from tests.windows import window_tested
 
 ALERT = Alert(
@@ -122,7 +123,7 @@ class Served:
                 observer(event)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(self.server.url + path, headers=headers, timeout=10)
+        return plain_http.get(self.server.url + path, headers=headers, timeout=10)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import httpx
 import numpy as np
 import pytest
 
@@ -17,6 +16,7 @@ from driftwatch.stream.log import Record
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.reading import Route
 from driftwatch.stream.score_stage import ScoreStage
+from tests import plain_http
 from tests.registry import running_registry
 from tests.synthetic import waves
 
@@ -44,7 +44,7 @@ def stage_of(reference: Reference, registry: SchemaRegistry) -> ScoreStage:
 
 
 def test_messages_before_the_failure_are_processed_and_the_rest_waits(reference: Reference) -> None:
-    with running_registry() as registry, httpx.Client() as http:
+    with running_registry() as registry, plain_http.Client() as http:
         registry.avro("one", PIXELS)
         registry.avro("other", PIXELS)
         sent = records(100, 6)
