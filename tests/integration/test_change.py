@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from collections import defaultdict
 from pathlib import Path
@@ -56,14 +57,17 @@ def count_assignments(daemon: RunningDaemon) -> int:
 
 def require_each_once(panes: list[Pane], sent: list[tuple[tuple[int, int], np.ndarray]], scorers: list[Scorer]) -> None:
     """Assert that panes hold a partition's samples in order, each scored by the reference that the pane names."""
-    at = 0
+    at, held = 0, dict[str, list[tuple[Pane, np.ndarray]]]()
     for pane in panes:
-        held = sent[at : at + pane.n]
-        assert (held[0][0], held[-1][0]) == (pane.first, pane.last)
-        (scorer,) = (scorer for scorer in scorers if scorer.reference.version == pane.reference)
-        (scored,) = scorer([np.stack([sample for _, sample in held])])
-        assert np.array_equal(scored.summary, pane.summary)
+        places, samples = zip(*sent[at : at + pane.n], strict=True)
+        assert (places[0], places[-1]) == (pane.first, pane.last)
+        held.setdefault(pane.reference, []).append((pane, np.stack(samples)))
         at += pane.n
+    by_version = {scorer.reference.version: scorer for scorer in scorers}
+    for version, parts in held.items():
+        scored = by_version[version]([samples for _, samples in parts])
+        for (pane, _), found in zip(parts, scored, strict=True):
+            assert np.array_equal(found.summary, pane.summary)
     assert len(sent) - at < STEP
 
 
@@ -107,7 +111,9 @@ def test_a_switch_under_load_with_a_kill_during_it_loses_nothing(
             found[pane.stream, pane.partition].append(pane)
         return found
 
-    cluster.read("panes", lambda found: sum(decode_pane(each.value).n for each in found) >= whole)
+    # Asked again for all panes whenever there are more.
+    held = functools.cache(lambda pane: decode_pane(pane).n)
+    cluster.read("panes", lambda found: sum(held(each.value) for each in found) >= whole)
     successor.wait_for("the end", lambda: successor.metric("driftwatch_consumer_lag") == 0)
     successor.stop()
 
