@@ -48,12 +48,7 @@ def commit(
 
     def transact() -> None:
         producer.begin_transaction()
-        sent = [
-            producer.send(
-                each.topic, key=each.key, value=each.value, partition=each.partition, headers=list(each.headers)
-            )
-            for each in messages
-        ]
+        sent = [_send(producer, each) for each in messages]
         producer.flush()
         for each in sent:
             each.get(timeout=0)
@@ -61,6 +56,19 @@ def commit(
         producer.commit_transaction()
 
     _within(TRANSACTION_TIMEOUT_MS / 1000, transact)
+
+
+def _send(producer: KafkaProducer, message: Outgoing) -> Any:
+    try:
+        return producer.send(
+            message.topic,
+            key=message.key,
+            value=message.value,
+            partition=message.partition,
+            headers=list(message.headers),
+        )
+    except KafkaTimeoutError as error:  # does not say which topic, and that is perhaps deleted
+        raise KafkaTimeoutError(f"topic {message.topic!r} cannot be written: {error}") from None
 
 
 def keep_requests(producer: KafkaProducer) -> None:

@@ -24,6 +24,8 @@ class Producer:
         self.done.append("begin")
 
     def send(self, topic: str, **_: object) -> Producer:
+        if topic == "deleted":
+            raise KafkaTimeoutError("Failed to update metadata after 15.0 secs.")
         self.done.append(f"send {topic}")
         return self
 
@@ -66,6 +68,11 @@ def test_a_replaced_member_commits_nothing(lost: tuple[int, str]) -> None:
 def test_an_error_of_the_producer_is_raised_by_commit() -> None:
     with pytest.raises(ProducerFencedError):
         commit(Producer(error=ProducerFencedError("by another")), MEMBER, MESSAGES, OFFSETS)
+
+
+def test_a_topic_that_cannot_be_written_is_named() -> None:
+    with pytest.raises(KafkaTimeoutError, match=r"topic 'deleted' cannot be written: .*Failed to update"):
+        commit(Producer(), MEMBER, [Outgoing("deleted", None, b"x")], OFFSETS)
 
 
 def test_commit_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
