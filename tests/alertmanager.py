@@ -16,17 +16,17 @@ import httpx
 import yaml
 
 from tests import plain_http
+from tests.patience import PATIENCE_S
 from tests.programs import required
 
 PROGRAMS = ("prometheus-alertmanager", "amtool")
-WAIT_S = 30.0
 
 
 def eventually(what: str, holds: Callable[[], Any]) -> Any:
     """Wait until a condition holds, and return its value."""
-    pause, deadline = threading.Event(), time.monotonic() + WAIT_S
+    pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
     while not (found := holds()):
-        assert time.monotonic() < deadline, f"no {what} in {WAIT_S:.0f} s"
+        assert time.monotonic() < deadline, f"no {what} in {PATIENCE_S:.0f} s"
         pause.wait(0.02)
     return found
 
@@ -82,7 +82,7 @@ class RealAlertmanager:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(WAIT_S)
+            self.process.wait(PATIENCE_S)
             self.process = None
 
     def alerts(self, **query: str) -> list[dict[str, Any]]:

@@ -11,11 +11,11 @@ from typing import Literal
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.patience import PATIENCE_S
 from tests.programs import required
 
 SERIOUS = ("serious", "critical")
 PHONE, DESK = 360, 1_280
-WAIT_S = 30.0
 
 
 @contextmanager
@@ -52,9 +52,9 @@ class Visit:
 
         Playwright's own waiting evaluates a string within the page, which the page's policy forbids.
         """
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while not self.page.evaluate(condition):
-            assert time.monotonic() < deadline, f"not true within {WAIT_S:.0f} s: {condition}"
+            assert time.monotonic() < deadline, f"not true within {PATIENCE_S:.0f} s: {condition}"
             self.page.wait_for_timeout(50)
 
     def barriers(self) -> list[str]:
@@ -79,7 +79,7 @@ def visit(
 ) -> Iterator[Visit]:
     """Open a page, and fail at the end if it has complained; lost connections count unless the daemon `goes_away`."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
-    page.set_default_timeout(1000 * WAIT_S)
+    page.set_default_timeout(1000 * PATIENCE_S)
     opened = Visit(page, url)
 
     def on_console(message: ConsoleMessage) -> None:

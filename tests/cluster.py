@@ -11,8 +11,9 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from tests.patience import PATIENCE_S
+
 TOPICS = ("panes", "windows", "state", "alerts", "dead_letters")
-WAIT_S = 90.0
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Cluster:
             ]
             producer.flush()
             for each in sent:
-                each.get(timeout=WAIT_S)
+                each.get(timeout=PATIENCE_S)
 
     def read(self, role: str, enough: Callable[[list[ConsumerRecord]], bool]) -> list[ConsumerRecord]:
         """Read the committed messages of one of driftwatch's topics until there are enough."""
@@ -65,7 +66,7 @@ class Cluster:
             KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed", group_id=None)
         ) as consumer:
             found: list[ConsumerRecord] = []
-            deadline = time.monotonic() + WAIT_S
+            deadline = time.monotonic() + PATIENCE_S
             while not (partitions := consumer.partitions_for_topic(self.named(role))):
                 assert time.monotonic() < deadline, f"topic {self.named(role)} does not exist"
                 consumer.poll(timeout_ms=200)
@@ -89,10 +90,10 @@ class Cluster:
             ends = consumer.end_offsets(places)
             consumer.seek_to_beginning(*places)
             found: list[ConsumerRecord] = []
-            deadline = time.monotonic() + WAIT_S
+            deadline = time.monotonic() + PATIENCE_S
             while any(consumer.position(place) < ends[place] for place in places):
                 assert time.monotonic() < deadline, f"only {len(found)} messages in {topic}, before {ends}"
                 for messages in consumer.poll(timeout_ms=200).values():
                     found += messages
-                    deadline = time.monotonic() + WAIT_S
+                    deadline = time.monotonic() + PATIENCE_S
             return found

@@ -11,9 +11,9 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.patience import PATIENCE_S
 from tests.receiver import Answer, Receiver, receiver
 
-WAIT_S = 60.0
 FAILED = 2
 
 
@@ -62,9 +62,9 @@ class Collector:
 
     def wait_for(self, name: str, enough: Callable[[list[CollectedSpan]], bool] = bool) -> list[CollectedSpan]:
         """Wait until enough spans of a name have arrived, and return them."""
-        pause, deadline = threading.Event(), time.monotonic() + WAIT_S
+        pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
         while not enough(found := self.spans(name)):
-            assert time.monotonic() < deadline, f"only {[span.name for span in self.spans()]} in {WAIT_S:.0f} s"
+            assert time.monotonic() < deadline, f"only {[span.name for span in self.spans()]} in {PATIENCE_S:.0f} s"
             pause.wait(0.05)
         return found
 

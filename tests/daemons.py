@@ -20,8 +20,8 @@ import yaml
 
 from tests import plain_http
 from tests.forked import Forked, fork
+from tests.patience import PATIENCE_S
 
-WAIT_S = 90.0
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -40,14 +40,14 @@ class RunningDaemon:
 
     def wait_for(self, what: str, done: Callable[[], bool]) -> None:
         """Wait until a condition holds; fails at once if the daemon exits first."""
-        pause, deadline = threading.Event(), time.monotonic() + WAIT_S
+        pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
         while not done():
             assert self.process.poll() is None, f"exited with {self.process.returncode}:\n{self.log.read_text()}"
-            assert time.monotonic() < deadline, f"no {what} in {WAIT_S:.0f} s:\n{self.log.read_text()[-4000:]}"
+            assert time.monotonic() < deadline, f"no {what} in {PATIENCE_S:.0f} s:\n{self.log.read_text()[-4000:]}"
             pause.wait(0.05)
 
     def get(self, path: str) -> httpx.Response:
-        return plain_http.get(f"{self.url}{path}", timeout=10)
+        return plain_http.get(f"{self.url}{path}")
 
     def metric(self, name: str) -> float:
         """The sum over all series of a metric whose name and labels start with a prefix."""
@@ -56,13 +56,13 @@ class RunningDaemon:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(WAIT_S)
+        self.process.wait(PATIENCE_S)
 
     def stop(self) -> float:
         """Stop the daemon with SIGTERM; returns how many seconds that took."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(WAIT_S) == 0, self.log.read_text()
+        assert self.process.wait(PATIENCE_S) == 0, self.log.read_text()
         return time.monotonic() - started
 
 

@@ -11,10 +11,13 @@ import ssl
 
 import httpx
 
+from tests.patience import PATIENCE_S
+
 UNTRUSTING = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Trusts no certificate."""
 
-get = functools.partial(httpx.get, verify=UNTRUSTING)
-post = functools.partial(httpx.post, verify=UNTRUSTING)
-put = functools.partial(httpx.put, verify=UNTRUSTING)
-Client = functools.partial(httpx.Client, verify=UNTRUSTING)
+_OPTIONS = {"verify": UNTRUSTING, "timeout": PATIENCE_S}
+get = functools.partial(httpx.get, **_OPTIONS)
+post = functools.partial(httpx.post, **_OPTIONS)
+put = functools.partial(httpx.put, **_OPTIONS)
+Client = functools.partial(httpx.Client, **_OPTIONS)

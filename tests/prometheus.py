@@ -14,11 +14,11 @@ import yaml
 
 from tests import plain_http
 from tests.broker.broker import free_ports
+from tests.patience import PATIENCE_S
 from tests.programs import required
 
 DEPLOY = Path(__file__).parents[1] / "deploy" / "prometheus"
 SCRAPE_S = 1
-START_S = 30.0
 
 
 @contextmanager
@@ -51,16 +51,16 @@ def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[str]:
             yield f"http://{address}"
         finally:
             process.terminate()
-            process.wait(START_S)
+            process.wait(PATIENCE_S)
 
 
 def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + START_S
+    pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
     while True:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         try:
-            if plain_http.get(f"{url}/-/ready", timeout=5).is_success:
+            if plain_http.get(f"{url}/-/ready").is_success:
                 return
         except httpx.TransportError:
             pass

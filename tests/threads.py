@@ -13,8 +13,8 @@ from driftwatch.daemon import Daemon
 from driftwatch.reference.reference import Reference
 from driftwatch.running import Monitor, RoleThread, build_monitor
 from driftwatch.stream.events import Event
+from tests.patience import PATIENCE_S
 
-WAIT_S = 60.0
 TICK_S = 0.05
 
 
@@ -37,12 +37,12 @@ class Threads:
     def wait_for(self, what: str, done: Callable[[], Any]) -> Any:
         """Wait until a condition holds, and return its value; fails at once if a role has ended with an error."""
         pause = threading.Event()
-        for _ in range(int(WAIT_S / TICK_S)):
+        for _ in range(int(PATIENCE_S / TICK_S)):
             if found := done():
                 return found
             assert not [role.error for role in self.roles if role.error], [role.error for role in self.roles]
             pause.wait(TICK_S)
-        raise AssertionError(f"no {what} in {WAIT_S:.0f} s: {self.monitor.health.ready()[1]}")
+        raise AssertionError(f"no {what} in {PATIENCE_S:.0f} s: {self.monitor.health.ready()[1]}")
 
     def metric(self, name: str) -> float:
         """The sum over all series of a metric whose name and labels start with a prefix."""
@@ -75,4 +75,4 @@ def running(made: tuple[Daemon, list[Event]], *names: str) -> Iterator[Threads]:
     finally:
         stop.set()
         for role in roles:
-            role.join(WAIT_S)
+            role.join(PATIENCE_S)

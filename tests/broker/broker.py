@@ -21,8 +21,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.broker.jars import broker_jars, class_archive
+from tests.patience import PATIENCE_S
 
-START_S = 90.0
 STOP_S = 30.0
 LOG_TAIL = 4_000
 
@@ -124,7 +124,7 @@ class KafkaBroker:
                 data=self._folder / "data",
             )
         )
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c").wait(START_S)
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c").wait(PATIENCE_S)
         atexit.register(self.close)
 
     @property
@@ -154,7 +154,7 @@ class KafkaBroker:
             RuntimeError: it has exited, or does not answer in time.
         """
         assert self._process is not None
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + PATIENCE_S
         pause = threading.Event()
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -164,7 +164,7 @@ class KafkaBroker:
                 return
             pause.wait(0.2)
         self.kill()
-        raise RuntimeError(f"the broker did not answer in {START_S:.0f} s:\n{self._tail()}")
+        raise RuntimeError(f"the broker did not answer in {PATIENCE_S:.0f} s:\n{self._tail()}")
 
     def stop(self) -> int | None:
         """Request a stop and wait for it; returns the exit code, or None if it was not running."""

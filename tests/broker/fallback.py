@@ -17,9 +17,9 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.broker.broker import free_ports
+from tests.patience import PATIENCE_S
 
 PACKAGE = "noida-db==0.2.3"
-START_S = 30.0
 WARNING = (
     "Apache Kafka cannot run here ({missing}): the tests ran against {package}, which speaks its protocol but is not "
     "Kafka. Not tested: that acknowledged messages survive a crash of the broker (test_broker.py), and that everything "
@@ -47,7 +47,7 @@ def start_fallback() -> Iterator[str]:
             yield f"127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(START_S)
+            process.wait(PATIENCE_S)
 
 
 def _install() -> None:
@@ -67,7 +67,7 @@ def _binary() -> str:
 
 
 def _wait(bootstrap: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + START_S
+    pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

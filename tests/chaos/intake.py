@@ -263,7 +263,7 @@ def _left(daemon: RunningDaemon) -> int:
 
 def _ready(port: int) -> bool:
     with suppress(httpx.TransportError):
-        return plain_http.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == httpx.codes.OK
+        return plain_http.get(f"http://127.0.0.1:{port}/readyz").status_code == httpx.codes.OK
     return False
 
 

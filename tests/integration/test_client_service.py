@@ -19,12 +19,12 @@ import numpy as np
 from driftwatch.data.codecs import decode
 from driftwatch.data.schema import Column, TableSchema, VectorSchema
 from tests import plain_http
+from tests.patience import PATIENCE_S
 from tests.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
 SERVICE, OBSERVING = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / "client.md").read_text(), re.DOTALL)
 DOCUMENTED_URL = "http://127.0.0.1:9464"
-START_S = 60.0
 TABLE = TableSchema(columns=(Column(name="age", kind="numeric"), Column(name="income", kind="numeric")))
 
 
@@ -38,7 +38,7 @@ def uvicorn(folder: Path, *options: str) -> Iterator[str]:
     path = os.pathsep.join(map(str, (folder, ROOT)))
     running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, cwd=folder)
     try:
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + PATIENCE_S
         while not is_up(url):
             assert running.poll() is None
             assert time.monotonic() < deadline
@@ -46,7 +46,7 @@ def uvicorn(folder: Path, *options: str) -> Iterator[str]:
         yield url
     finally:
         running.terminate()
-        running.wait(START_S)
+        running.wait(PATIENCE_S)
 
 
 def is_up(url: str) -> bool:

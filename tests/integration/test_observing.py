@@ -56,7 +56,7 @@ class Watched:
         self.daemon.wait_for(expr, lambda: any(done(found.values[-1]) for found in self.ask(expr)))
 
     def rules(self) -> list[dict[str, Any]]:
-        groups = plain_http.get(f"{self.url}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        groups = plain_http.get(f"{self.url}/api/v1/rules").json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
 

@@ -13,8 +13,9 @@ from driftwatch.config import KafkaSource
 from driftwatch.stream.kafka_clients import open_consumer
 from tests.broker import KafkaBroker, start_nodes
 from tests.broker.nodes import bootstrap_of
-from tests.cluster import WAIT_S, Cluster
+from tests.cluster import Cluster
 from tests.integration.conftest import require_apache_kafka
+from tests.patience import PATIENCE_S
 
 BATCHES, BATCH = 15, 10
 PADDING = bytes(10_000)
@@ -50,7 +51,7 @@ def test_a_consumer_with_a_rack_reads_from_the_replica_there(nodes: list[KafkaBr
             for value in sent[start : start + BATCH]:
                 producer.send(cluster.topic, value, partition=0)
             producer.commit_transaction()
-            deadline = time.monotonic() + WAIT_S
+            deadline = time.monotonic() + PATIENCE_S
             while len(seen) < start + BATCH:
                 seen += [each.value for found in consumer.poll(timeout_ms=500).values() for each in found]
                 assert time.monotonic() < deadline, "committed messages arrive"

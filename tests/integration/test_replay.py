@@ -14,6 +14,7 @@ import pytest
 from tests.chaos.replay import run_replay
 from tests.daemons import launch_forked
 from tests.integration.conftest import StartDaemon
+from tests.patience import PATIENCE_S
 from tests.receiver import Answer, receiver
 from tests.synthetic import shuffled_rows, waves
 
@@ -42,7 +43,7 @@ def events(lines: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
 
 def test_a_replay_exits_at_its_end_and_logs_its_alerts(bundle: Path, data: Path, start_daemon: StartDaemon) -> None:
     daemon = start_daemon(config(bundle, data), serving=False)
-    assert daemon.process.wait(60) == 0, daemon.log.read_text()
+    assert daemon.process.wait(PATIENCE_S) == 0, daemon.log.read_text()
     logged = events(daemon.lines(), "drift", "drift resolved")
     assert logged[0]["event"] == "drift"
     assert logged[-1]["event"] == "drift resolved"
@@ -55,7 +56,7 @@ def test_a_cpu_without_kernels_is_reported_in_the_log(
     (tmp_path / "hidden" / "llvmlite.py").write_text("raise ImportError('built for another C library')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]))
     daemon = start_daemon(config(bundle, data, device="cpu"), serving=False, new_process=True)
-    assert daemon.process.wait(60) == 0, daemon.log.read_text()
+    assert daemon.process.wait(PATIENCE_S) == 0, daemon.log.read_text()
     (warning,) = events(daemon.lines(), "scoring is slower than necessary")
     assert (warning["level"], warning["because"]) == ("warning", "llvmlite does not load")
     assert warning["remedy"] == "pip install 'driftwatch[cpu]'"
@@ -72,7 +73,7 @@ def test_samples_are_sent_only_if_allowed(
             bundle, data, sinks=[{"kind": "webhook", "url": server.url}], alerts=alerts, state_dir=str(state)
         )
         daemon = start_daemon(settings, serving=False)
-        assert daemon.process.wait(60) == 0, daemon.log.read_text()
+        assert daemon.process.wait(PATIENCE_S) == 0, daemon.log.read_text()
     firing = orjson.loads(server.received[0].body)["data"]
     assert (firing["heat_map"]["rows"], firing["heat_map"]["columns"]) == (2, 2)
     sent = [*firing["examples"]["farthest"], *firing["examples"]["nearest"]]
@@ -103,7 +104,7 @@ def test_a_state_is_refused_for_other_files_than_it_was_made_from(
     def replay(*names: str) -> tuple[int, str]:
         settings["source"]["data"] = [str(tmp_path / f"{name}.npy") for name in names]
         daemon = start_daemon(settings, serving=False)
-        return daemon.process.wait(60), daemon.log.read_text()
+        return daemon.process.wait(PATIENCE_S), daemon.log.read_text()
 
     idle = "nothing is left to replay"
     for names, expected_code, finished in (

@@ -10,8 +10,7 @@ import pytest
 from driftwatch.delivering import Delivering, Outlet
 from driftwatch.errors import SinkError
 from driftwatch.stream.announcement import Announcement
-
-WAIT_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 class Sink:
@@ -31,7 +30,7 @@ class Sink:
         self.began.set()
         if self._error:
             raise self._error
-        stop.wait(WAIT_S)
+        stop.wait(PATIENCE_S)
         self.processed += self.waiting
         self.ended.set()
 
@@ -49,17 +48,17 @@ def test_an_old_sink_processes_its_alerts_before_the_new_one_starts() -> None:
     delivering = Delivering(outlets(unchanged, old))
     thread = threading.Thread(target=delivering.run, args=[stop])
     thread.start()
-    assert old.began.wait(WAIT_S)
+    assert old.began.wait(PATIENCE_S)
     alerts = [cast("Announcement", f"alert {i}") for i in range(4)]
     for alert in alerts[:2]:
         delivering.submit(alert)
     delivering.replace(outlets(Sink("stays"), new))
-    assert old.ended.wait(WAIT_S)
+    assert old.ended.wait(PATIENCE_S)
     for alert in alerts[2:]:
         delivering.submit(alert)
-    assert new.began.wait(WAIT_S)
+    assert new.began.wait(PATIENCE_S)
     stop.set()
-    thread.join(WAIT_S)
+    thread.join(PATIENCE_S)
     # Alerts that arrived after the old one had ended are for the new one.
     assert (old.processed, new.processed[-2:], unchanged.processed) == (alerts[:2], alerts[2:], alerts)
 

@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.forked import fork, run
-
-WAIT_S = 90.0
+from tests.patience import PATIENCE_S
 
 
 def check(config: str, folder: Path, **environment: str) -> tuple[int, str]:
     """The exit code and the output of ``driftwatch check`` in a folder."""
     log = folder / "log"
     with log.open("wb") as output:
-        code = fork(["check", config], output, environment={**os.environ, **environment}, cwd=folder).wait(WAIT_S)
+        code = fork(["check", config], output, environment={**os.environ, **environment}, cwd=folder).wait(PATIENCE_S)
     return code, log.read_text()
 
 
@@ -48,7 +47,7 @@ def test_a_forked_command_can_be_killed_and_waited_for(tmp_path: Path) -> None:
         process.wait(0.1)
     assert process.poll() is None
     process.kill()
-    assert process.wait(WAIT_S) == process.poll() == -signal.SIGKILL
+    assert process.wait(PATIENCE_S) == process.poll() == -signal.SIGKILL
     process.kill()
 
 

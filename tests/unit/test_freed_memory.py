@@ -39,7 +39,7 @@ def pages(**environment: str) -> tuple[bool, int]:
     """Whether memory is kept, and how many pages ten rounds of copying requested from the kernel."""
     free = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     completed = subprocess.run(
-        [sys.executable, "-c", PAGES], env=free | environment, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", PAGES], env=free | environment, capture_output=True, text=True, check=True
     )
     done, count = completed.stdout.split()
     return done == "True", int(count)

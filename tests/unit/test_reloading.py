@@ -22,8 +22,7 @@ from driftwatch.reloading import Reloading, ReloadRequests
 from driftwatch.stream.events import Event, Reloaded
 from driftwatch.stream.quiet_watch import QuietRule
 from driftwatch.stream.standards import Standards
-
-WAIT_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Daemon:
         # The first event may still belong to a stream in the previous reload.
         with self.changed:
             assert self.changed.wait_for(
-                lambda: len(self.events) > before + min(streams, 1) and any(matching()), WAIT_S
+                lambda: len(self.events) > before + min(streams, 1) and any(matching()), PATIENCE_S
             )
         found = next(matching())
         assert found.outcome == outcome, found
@@ -129,7 +128,7 @@ def reloading(bundle: Path, folder: Path, **settings: object) -> Iterator[tuple[
         yield daemon, role
     finally:
         stop.set()
-        thread.join(WAIT_S)
+        thread.join(PATIENCE_S)
 
 
 def test_a_hangup_loads_the_linked_bundle_and_earlier_ones_are_remembered(
@@ -153,7 +152,7 @@ def test_the_path_is_watched(bundle: Path, other: Path, tmp_path: Path) -> None:
     with reloading(bundle, tmp_path, watch_s=1) as (daemon, _):
         daemon.swing(other)
         with daemon.changed:
-            assert daemon.changed.wait_for(lambda: daemon.events, WAIT_S)
+            assert daemon.changed.wait_for(lambda: daemon.events, PATIENCE_S)
         assert (daemon.events[0].outcome, daemon.version) == ("taken_up", load_bundle(other).version)
 
 
@@ -242,7 +241,7 @@ def test_the_log_says_what_was_loaded(bundle: Path, other: Path, tmp_path: Path)
         # The reload of the configuration also checks all streams, which must be over before the link changes.
         with daemon.changed:
             assert daemon.changed.wait_for(
-                lambda: Reloaded("reference", "unchanged", "more 11") in daemon.events, WAIT_S
+                lambda: Reloaded("reference", "unchanged", "more 11") in daemon.events, PATIENCE_S
             )
         daemon.swing(other)
         assert daemon.request_reload("reference", "taken_up").stream == "waves"

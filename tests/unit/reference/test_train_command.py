@@ -54,7 +54,7 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
             if "parameters" in line:
                 break
         running.send_signal(signal.SIGINT)
-        out, errors = running.communicate(timeout=120)
+        out, errors = running.communicate()
     finally:
         running.kill()
     assert running.returncode == 130
@@ -67,7 +67,7 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
 
     configure(folder, steps + 5)
     resumed = start(folder)
-    out, errors = resumed.communicate(timeout=120)
+    out, errors = resumed.communicate()
     assert resumed.returncode == 0, errors
     assert f"continuing from the checkpoint at step {steps:,}" in errors
     bundle = load_bundle(folder / "cam")
@@ -86,7 +86,7 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["cam", "train.yaml", "waves.npy"]
 
     refused = start(folder)
-    out, errors = refused.communicate(timeout=120)
+    out, errors = refused.communicate()
     assert refused.returncode == 1
     assert errors.startswith("driftwatch: error: ")
     assert errors.count("\n") == 1

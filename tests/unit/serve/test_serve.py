@@ -123,7 +123,7 @@ class Served:
                 observer(event)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return plain_http.get(self.server.url + path, headers=headers, timeout=10)
+        return plain_http.get(self.server.url + path, headers=headers)
 
 
 @pytest.fixture

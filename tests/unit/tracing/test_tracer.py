@@ -183,5 +183,5 @@ with open_tracer(None).span("score", parent="", links=["x"], samples=1) as span:
     span.fail("")
 print(span is UNTRACED, span.context == "", [name for name in sys.modules if name.startswith("opentelemetry")])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "[]"]
