@@ -19,6 +19,8 @@ from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 STREAM = "waves"
 BATCH = 7
+SESSION_S = 60
+"""Many times as long as joining a group takes, also on a slow machine."""
 
 
 def messages(*parts: np.ndarray) -> list[tuple[bytes, dict[str, bytes]]]:
@@ -152,16 +154,17 @@ def test_stops_within_five_seconds_and_leaves_its_group(
     cluster.send(drifting_stream())
     busy = config(cluster, bundle)
     del busy["source"]["instance"]
+    busy["source"]["session_timeout_s"] = SESSION_S
     daemon = start_daemon(busy)
     daemon.wait_for("samples", lambda: daemon.metric("driftwatch_samples_total") > 0)
     assert daemon.stop() < 5.0
     successor = start_daemon(busy)
-    # The session of a member that had not left would keep its partitions for ten seconds.
+    # The session of a member that had not left would keep its partitions until it ends.
     successor.wait_for(
         "partitions", lambda: len([x for x in successor.lines() if x["event"] == "partitions assigned"]) >= 2
     )
     times = [line["timestamp"] for line in successor.lines() if line["event"] in ("connected", "partitions assigned")]
-    assert np.datetime64(times[-1][:-1]) - np.datetime64(times[0][:-1]) < np.timedelta64(6, "s")
+    assert np.datetime64(times[-1][:-1]) - np.datetime64(times[0][:-1]) < np.timedelta64(SESSION_S // 2, "s")
     assert is_over(cluster.read("alerts", is_over))
 
 
