@@ -30,7 +30,7 @@ def fashion_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "data": {"train": str(fashion_mnist() / "train-images-idx3-ubyte.gz")},
                 "flow": {"steps": 2, "hidden": 32},
                 # Few samples to try shifts on, since that would take longer than this training.
-                "training": {"minutes": None, "max_steps": TRAINING_STEPS, "validation_fraction": 0.0015},
+                "training": {"minutes": None, "max_steps": TRAINING_STEPS, "validation_fraction": 0.001},
                 # Enough that windows of 500 are small in comparison; large ones take longer to simulate.
                 "calibration": {"samples": 4_000},
             }
