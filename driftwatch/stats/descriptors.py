@@ -67,7 +67,7 @@ def image_descriptors(images: NDArray[np.floating], *, low: float, high: float, 
     Args:
         images: raw, ``(N, C, H, W)``.
         low: the lowest pixel value.
-        high: the highest.
+        high: the highest one.
         noise: the width of the noise that dequantizes pixel values; spectra are in units of it.
 
     Returns:

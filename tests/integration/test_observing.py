@@ -89,7 +89,8 @@ def test_panels_and_rules_show_a_real_drift(
         watched.wait_for("driftwatch_samples_total", lambda value: value >= 700)
         watched.wait_for('sum(increase(driftwatch_alerts_total{state="firing"}[1m]))', lambda value: value > 0)
         watched.wait_for("driftwatch_sink_failures_total", lambda value: value >= 1)
-        watched.wait_for('count(ALERTS{alertname="DriftwatchAlertsUndelivered"})', lambda value: value >= 1)
+        for rule in ("DriftwatchStreamDrift", "DriftwatchAlertsUndelivered"):
+            watched.wait_for(f'count(ALERTS{{alertname="{rule}", alertstate="firing"}})', lambda value: value >= 1)
 
         check_panels(watched, FLEET)
         check_panels(watched, STREAM)
