@@ -222,9 +222,7 @@ class AlertmanagerUpkeep:
         self._due = started + self._client.config.resend_s
         if not alerts:
             # What could not be delivered has been over for too long to be sent: nothing fails any more.
-            with self._lock:
-                del self._undelivered[: len(contexts)]
-            self._pause_s, self._failing_since, self._refused = FIRST_WAIT_S, None, ""
+            self._settle(contexts)
             return
         tracer = self._tracer if contexts else UNTRACED
         with tracer.span("deliver", parent=contexts[-1] if contexts else "", links=contexts, sink=self.sink) as span:
@@ -234,15 +232,18 @@ class AlertmanagerUpkeep:
                 span.fail(str(error))
                 self._failed(error, started)
                 return
-        self._pause_s, self._failing_since = FIRST_WAIT_S, None
         if self._refused:
             log.info("delivery to Alertmanager works again", sink=self.sink)
-            self._refused = ""
-        with self._lock:
-            del self._undelivered[: len(contexts)]
+        self._settle(contexts)
         for _ in contexts:
             self._observe(SinkDelivered(self.sink))
         self._observe(StageTimed("sink", time.monotonic() - started))
+
+    def _settle(self, contexts: Sequence[str]) -> None:
+        """Forget the first undelivered alerts, which have these contexts, and that delivery failed."""
+        with self._lock:
+            del self._undelivered[: len(contexts)]
+        self._pause_s, self._failing_since, self._refused = FIRST_WAIT_S, None, ""
 
     def _failed(self, error: TryAgain | SinkError, started: float) -> None:
         if str(error) != self._refused:
