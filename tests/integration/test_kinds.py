@@ -56,7 +56,7 @@ def embeddings(count: int, seed: int) -> np.ndarray:
 
 def train(folder: Path, name: str, data: Path) -> Path:
     config = folder / f"{name}.yaml"
-    training = {"minutes": None, "max_steps": 400, "batch_size": 128, "validate_every": 200, "precision": "float32"}
+    training = {"minutes": None, "max_steps": 200, "batch_size": 128, "validate_every": 100, "precision": "float32"}
     training["validation_fraction"] = 0.015  # too few to search for the smallest detectable shifts, which takes long
     flow = {"layers": 4, "hidden": 32}
     config.write_text(yaml.safe_dump({"data": {"train": str(data)}, "flow": flow, "training": training}))
