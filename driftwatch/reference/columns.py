@@ -16,6 +16,7 @@ from scipy.special import bdtrc, chdtrc, chdtri
 from driftwatch.data.flaws import Flaws
 from driftwatch.data.schema import Schema, TableSchema
 from driftwatch.flows.features import MISSING_NAME as MISSING
+from driftwatch.reference.shifts import Shifts
 from driftwatch.stats.descriptors import MARGINALS, PAIRS
 from driftwatch.stats.hotelling import LOCATION
 from driftwatch.stats.summary import Array, Layout
@@ -28,6 +29,9 @@ NOT_SURE = 1.001e-4
 
 MOST_TOLD = 2
 TWO = 2
+RATHER = 2
+"""A column's spread or distribution is told of, not its shift, if its log p-value is so many times as low."""
+
 NAMED = 4
 """The most known categories that are named."""
 
@@ -86,12 +90,15 @@ def moved_columns(
     most: int = MOST_TOLD,
     unordered: Collection[str] = (),
     of_categories: OfCategories | None = None,
+    of_shifts: Shifts | None = None,
 ) -> list[list[str]]:
     """Phrases about what moved in each window, naming each column at most once.
 
     Tests, for each column, whether its mean moved and whether its distribution changed, and for each pair whether their
     relation changed; p-values are corrected for the number of tests (Bonferroni). A column that rose has another
-    distribution and other products, too: what a shift accounts for is reported as a shift only.
+    distribution and other products, too: what a shift accounts for is reported as a shift only. While only a part of a
+    window is shifted, as when a drift begins, the spread is larger, too. So a column's shift is reported instead of its
+    spread or distribution, unless these are much more certain (as in another unit).
 
     Args:
         summaries: of the windows, ``(M, V)``.
@@ -102,6 +109,7 @@ def moved_columns(
         most: phrases per window.
         unordered: features that neither rise nor fall, since their values have no order.
         of_categories: makes the phrase about a column's categories; None for no such phrases.
+        of_shifts: tells what shifts do to products and distributions of correlated columns; None if columns are not.
     """
     if not names or dict(layout.groups).get(LOCATION) != len(names):
         return [[] for _ in summaries]
@@ -112,15 +120,26 @@ def moved_columns(
     # Each feature is standard normal, and the vector of all of them is scaled to mean squared length 1.
     shifts = means[LOCATION] * np.sqrt(len(names))
     shifted = _sure(n * np.square(shifts), 1)
+    moved = np.zeros_like(shifts)
+    for m, some in enumerate(shifted):
+        for i, _ in some:
+            moved[m, i] = shifts[m, i]
+    drifts = np.flatnonzero(moved.any(1))
     changed, related = _none_for(summaries), _none_for(summaries)
     if MARGINALS in means:
-        shares = means[MARGINALS].reshape(len(summaries), len(names), -1)
+        shares = means[MARGINALS].copy()
+        if of_shifts and len(drifts):
+            shares[drifts] = of_shifts.beyond_shares(moved[drifts], shares[drifts])
+        shares = shares.reshape(len(summaries), len(names), -1)
         changed = _sure(n * np.square(shares).sum(2), shares.shape[2])
     # Pairs of long vectors are of projected values, which have no names.
     if PAIRS in means and means[PAIRS].shape[1] == len(names) * (len(names) + 1) // 2:
-        # Columns that moved by so many standard deviations change a mean product by at most its square.
-        largest = [max((abs(shifts[m, i]) for i, _ in some), default=0.0) for m, some in enumerate(shifted)]
-        beyond = np.abs(means[PAIRS]) - np.square(largest)[:, None]
+        products = means[PAIRS].copy()
+        if of_shifts and len(drifts):
+            products[drifts] = of_shifts.beyond_products(moved[drifts], products[drifts])
+        # Columns that moved by so many standard deviations change a mean product by at most its square, and by as much
+        # again where only half of the window moved.
+        beyond = np.abs(products) - np.square(np.abs(moved).max(1))[:, None]
         related = _sure(n * np.square(np.maximum(beyond, 0.0)), 1)
     phrases = []
     for m, (shift, change, relation) in enumerate(zip(shifted, changed, related, strict=True)):
@@ -135,11 +154,18 @@ def moved_columns(
             else _shifted(names[i], shifts[m, i], log_p, categories(i))
             for i, log_p in shift
         ]
-        moved = [i for i, _ in shift]
+        by_shift = dict(shift)
         # Marginals are whitened together, so a column that moved also shows slightly in correlated columns.
         surest = min((log_p for _, log_p in shift), default=SURE)
-        found += [_changed(names[i], log_p, categories(i)) for i, log_p in change if log_p <= surest and i not in moved]
-        found += [_related(names, pair, log_p) for pair, log_p in relation]
+        found += [
+            _changed(names[i], log_p, categories(i))
+            for i, log_p in change
+            if log_p <= (RATHER * by_shift[i] if i in by_shift else surest)
+        ]
+        for pair, log_p in relation:
+            one, other = (int(features[pair]) for features in _pairs(len(names)))
+            if one != other or log_p <= RATHER * by_shift.get(one, 0.0):
+                found.append(_related(names[one], names[other], log_p))
         # Flaws first, since everything else may follow from them.
         phrases.append(_phrases(sorted(flawed[m] if flawed else ()), sorted(found), most))
     return phrases
@@ -226,8 +252,7 @@ def _changed(name: str, log_p: float, categories: str) -> Found:
     return log_p, (name,), _share(name) or categories or f"the distribution of {name} changed"
 
 
-def _related(names: Sequence[str], pair: int, log_p: float) -> Found:
-    one, other = (names[features[pair]] for features in _pairs(len(names)))
+def _related(one: str, other: str, log_p: float) -> Found:
     alone = _share(one) or f"the spread of {one} changed"
     return log_p, (one, other), alone if one == other else f"the relation between {one} and {other} changed"
 

@@ -73,7 +73,8 @@ def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
     reference = scorer.reference
     unordered = unordered_columns(reference.schema)
     phrase = reference.category_shares.phrase if reference.category_shares else None
-    return examine_order(scorer.bank(chosen), scorer.layout, reference.feature_names, unordered, phrase, seed=seed)
+    summaries, names = scorer.bank(chosen), reference.feature_names
+    return examine_order(summaries, scorer.layout, names, unordered, phrase, reference.shifts, seed=seed)
 
 
 def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> list[Unfit]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.reference.columns import OfCategories, moved_columns
+from driftwatch.reference.shifts import Shifts
 from driftwatch.stats.null import features, fit_window_null, join
 from driftwatch.stats.summary import Array, Layout
 
@@ -54,6 +55,7 @@ def examine_order(
     names: Sequence[str] = (),
     unordered: Collection[str] = (),
     of_categories: OfCategories | None = None,
+    of_shifts: Shifts | None = None,
     *,
     seed: int,
 ) -> Order:
@@ -65,6 +67,7 @@ def examine_order(
         names: of the features of a row, if they have any.
         unordered: features whose values have no order, so they neither rise nor fall.
         of_categories: what to report of a column's categories, if anything.
+        of_shifts: what shifts do to other descriptors.
         seed: of the random orders.
     """
     count = min(GRAINS, len(summaries) // SLICES) * SLICES
@@ -79,7 +82,9 @@ def examine_order(
     statistics = tested.statistics["combined"].reshape(ORDERS, SLICES)
     most = int(np.argmax(statistics[0]))
     differs_most = _slices(grains, orders[:1])[most, None]
-    (moved,) = moved_columns(differs_most, layout, names, unordered=unordered, of_categories=of_categories)
+    (moved,) = moved_columns(
+        differs_most, layout, names, unordered=unordered, of_categories=of_categories, of_shifts=of_shifts
+    )
     strength = np.square(statistics).mean(1)
     return Order(
         p_value=float((strength >= strength[0]).mean()),

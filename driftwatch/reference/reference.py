@@ -20,6 +20,7 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.category_shares import CategoryShares, category_shares
 from driftwatch.reference.description import Description
 from driftwatch.reference.recorded import Recorded, pinned
+from driftwatch.reference.shifts import Shifts, shifts_of
 from driftwatch.reference.stored_null import SIZES
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import divergence
@@ -114,6 +115,11 @@ class Reference:
         if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
             return None
         return category_shares(self.schema, self.flow.features, self.description, self.missing_shares)
+
+    @cached_property
+    def shifts(self) -> Shifts:
+        """What shifts of a row's features do to its other descriptors."""
+        return shifts_of(self.description)
 
     @property
     def unseen_shares(self) -> Array:

@@ -89,6 +89,7 @@ def moved(
         most=most,
         unordered=unordered_columns(reference.schema),
         of_categories=reference.category_shares.phrase if reference.category_shares else None,
+        of_shifts=reference.shifts,
     )
 
 

@@ -73,6 +73,7 @@ def phrases_of(reference: Reference, table: np.ndarray) -> list[str]:
         rests_on=rests_on,
         unordered=unordered_columns(SCHEMA),
         of_categories=reference.category_shares.phrase if reference.category_shares else None,
+        of_shifts=reference.shifts,
     )
     return phrases
 
@@ -153,6 +154,35 @@ def test_a_shift_is_reported_as_a_shift_only(loans: Reference, column: int, devi
         change(table, np.random.default_rng(trial))
         (phrase,) = phrases_of(loans, table)
         assert phrase.startswith(expected), phrase
+
+
+@pytest.mark.parametrize(
+    ("column", "deviations", "share"),
+    [(1, 1.5, 1.0), (2, 1.5, 1.0), (3, 1.0, 1.0), (3, 1.5, 1.0), (1, 1.5, 0.5), (1, 3.0, 0.5)],
+)
+def test_a_shift_of_a_correlated_column_is_no_change_of_spread(
+    loans: Reference, column: int, deviations: float, share: float
+) -> None:
+    for trial in range(TRIALS):
+        table = rows(WINDOW, 1_000 + trial)
+        shift(column, deviations)(table[: int(share * WINDOW)], np.random.default_rng(trial))
+        assert phrases_of(loans, table)[0].startswith(f"{NUMBERS[column]} rose by ")
+
+
+def test_another_unit_is_not_reported_as_a_small_shift() -> None:
+    schema = TableSchema(columns=tuple(Column(name=f"c{j}", kind="numeric") for j in range(26)))
+    wide = whitening_reference(
+        "wide",
+        schema,
+        lambda count, seed: np.random.default_rng(seed).standard_normal((count, 26)),
+        FlowConfig(layers=1, hidden=8),
+    )
+    assert wide.shifts.products is None  # so nothing is known of spreads
+    table = np.random.default_rng(2).standard_normal((WINDOW, 26))
+    table[:, 7] = 1_000 * (table[:, 7] + 0.08)
+    window = merge(np.concatenate(list(Scorer(wide).summaries(table))))
+    (phrases,) = moved_columns(window[None], wide.layout, wide.feature_names, of_shifts=wide.shifts)
+    assert phrases == ["the distribution of c7 changed"]
 
 
 def test_a_constant_value_is_reported_as_a_shift(loans: Reference) -> None:
