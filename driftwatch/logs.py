@@ -85,8 +85,11 @@ def configure_logging(level: str = "info", format: Literal["auto", "json", "cons
 
 
 def log_to_stderr() -> None:
-    """Keep a command's log out of its output, which may be JSON; by default structlog writes to stdout."""
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    """Keep a command's log, without its details, out of its output; by default structlog writes all of it to stdout."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
 
 
 class RepeatFilter(logging.Filter):

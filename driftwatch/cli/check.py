@@ -154,7 +154,7 @@ class _Report:
         watched = {
             "roles": ", ".join(self.loaded.roles),
             "windows": f"{', '.join(map(str, windows.counts))} samples, every {windows.step}{_by_time(windows)}",
-            "budget": f"a false alarm in {alerts.budget_samples:,.0f} samples",
+            "budget": f"a false alarm in {alerts.budget_samples:,.0f} samples of each stream",
             "anytime": _anytime(alerts.anytime_alpha),
             "alerts": f"effect {alerts.min_effect:g} nats or more; "
             f"resolved {alerts.resolve_after} tests or more after the last window that drifts",
@@ -194,11 +194,13 @@ class _Report:
             fraction, threshold = f"{s.sample_fraction:g}", f"{s.threshold:.3g}"
             streams.add_row(s.stream, s.reference, s.version, s.sample, fraction, threshold, f"{low:,} to {high:,}")
         console.print(streams)
+        # Streams that share a reference share what is said of it.
+        said: dict[str, list[str]] = {}
         for s in self.streams:
-            for remark in s.remarks:
-                console.print(f"{s.stream}: {remark}")
-            for warning in s.warnings:
-                console.print(f"{s.stream}: warning: {warning}")
+            for words in (*s.remarks, *(f"warning: {warning}" for warning in s.warnings)):
+                said.setdefault(words, []).append(s.stream)
+        for words, names in said.items():
+            console.print(f"{', '.join(names)}: {words}")
         if lacking := dict.fromkeys(s.reference for s in self.streams if s.simulated):
             console.print(
                 f"{', '.join(lacking)}: each start takes seconds longer, as the bundle holds no null of these windows; "

@@ -107,8 +107,10 @@ class MessageReader:
         for name in names:
             if name in routes:
                 return routes[name]
+        configured = sorted(routes)
+        more = f" or {len(configured) - NAMED} more" if configured[NAMED:] else ""
         raise MessageError(
             f"belongs to no configured stream: {', '.join(map(repr, names))}"[:300],
             reason="unknown_stream",
-            remedy=f"set the header driftwatch-stream to a configured one: {', '.join(sorted(routes)[:NAMED])}",
+            remedy=f"set the header driftwatch-stream to a configured one: {', '.join(configured[:NAMED])}{more}",
         )

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from driftwatch.event_log import EventLog
-from driftwatch.logs import configure_logging
+from driftwatch.logs import configure_logging, log_to_stderr
 from driftwatch.stream.events import DeadLettered
 
 
@@ -66,6 +66,16 @@ def test_messages_of_libraries_that_contain_secrets_are_not_logged_at_debug(
     logging.getLogger(library).log(logging.WARNING, "heard")
     (line,) = lines(capsys)
     assert line["event"] == "heard"
+
+
+def test_a_command_logs_to_stderr_without_details(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
+    structlog.get_logger("test").debug("a detail")
+    structlog.get_logger("test").info("something of note")
+    written = capsys.readouterr()
+    assert "something of note" in written.err
+    assert "a detail" not in written.err
+    assert not written.out
 
 
 def test_the_console_format_is_not_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,3 +99,20 @@ def test_warnings_name_their_stream(bundle: Path, tmp_path: Path, capsys: pytest
     (tmp_path / "replay.yaml").write_text(yaml.safe_dump(settings))
     assert _run(["check", str(tmp_path / "replay.yaml"), "--offline"]) == 0
     assert "waves: warning: windows of 1m assume 100 samples per second" in capsys.readouterr().out
+
+
+def test_what_is_said_of_several_streams_is_said_once(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["east", "north", "west"]
+    settings = {
+        "source": {"kind": "http"},
+        "streams": [{"name": name, "reference": str(bundle)} for name in names],
+        "alerts": {"false_alarm_budget": "1 per 1e9 samples"},
+    }
+    (tmp_path / "several.yaml").write_text(yaml.safe_dump(settings))
+    assert _run(["check", str(tmp_path / "several.yaml"), "--offline"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "a false alarm in 1,000,000,000 samples of each stream" in out
+    assert "east, north, west: windows of 500 are large relative to" in out
+    assert out.count("are large relative to") == 1
