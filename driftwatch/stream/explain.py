@@ -30,11 +30,18 @@ CHANGED = {
 }
 NOTABLE_DEVIATIONS = 4.0
 CALM = "nothing stands out"
+UNUSUAL = 0.01
+"""A window with such a p-value or less is not calm, though no figure by itself stands out: it may alarm."""
 
 
-def calm(deviations: Array) -> list[bool]:
-    """Whether `CALM` is all there is to say, for each of several windows with deviations ``(M, F)``."""
-    found: list[bool] = (np.abs(deviations).max(axis=1) <= NOTABLE_DEVIATIONS).tolist()
+def calm(deviations: Array, p_values: Array) -> list[bool]:
+    """Whether `CALM` is all there is to say, for each of several windows.
+
+    Args:
+        deviations: of each feature, in standard deviations of the null, ``(M, F)``.
+        p_values: of the combined statistic, ``(M,)``.
+    """
+    found: list[bool] = ((np.abs(deviations).max(axis=1) <= NOTABLE_DEVIATIONS) & (p_values > UNUSUAL)).tolist()
     return found
 
 
@@ -63,6 +70,10 @@ def explain(
     if not notable.any():
         if moved:
             return f"{moved}; {effect:+.3g} nats/sample in all"
+        if np.abs(deviations).max() <= NOTABLE_DEVIATIONS and standard.max() > 0:
+            s, part = (int(i) for i in np.unravel_index(np.argmax(standard), standard.shape))
+            most = f"{blocks[s]} {MOVED[PARTS[part]]} ({excess[s, part]:+.3g} nats/sample)"
+            return f"many small changes together, most of all {most}; {effect:+.3g} nats/sample in all"
         return f"{_geometry_words(deviations[parts.size :], geometry)}; no single block stands out"
     ranked = np.argsort(np.where(notable, excess, -np.inf), axis=None)[::-1][: min(2, int(notable.sum()))]
     phrases = []

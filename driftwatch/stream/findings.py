@@ -46,7 +46,7 @@ def findings(
     of_parts, excess_nats = parts.tolist(), np.subtract(parts, null.parts_mean).tolist()
     excess_deviations = deviations[:, : parts[0].size].reshape(len(parts), -1, len(PARTS)).tolist()
     group_deviations = deviations[:, deviations.shape[1] - len(groups) :].tolist()
-    squares, is_calm = tested.features.hotelling.tolist(), calm(deviations)
+    squares, is_calm = tested.features.hotelling.tolist(), calm(deviations, tested.p_values["combined"])
 
     def explained(m: int) -> str:
         """The named columns that moved, if any; else what moved in latent space."""
