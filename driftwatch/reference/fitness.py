@@ -142,7 +142,7 @@ def _constant_dimensions(rows: Samples) -> list[Unfit]:
             "constant-column",
             f"{len(constant):,} of {rows.shape[1]:,} dimensions never change in the {len(rows):,} samples that were "
             f"checked: {named}",
-            "leave them out of the array, unless any other value is to raise an alarm",
+            "leave them out of the array, unless other values in many rows are to raise an alarm",
         )
     ]
 
@@ -165,7 +165,7 @@ def _uninformative(values: NDArray[np.floating], column: Column) -> Unfit | None
         return Unfit(
             "constant-column",
             f"column {column.name!r} is always {value} {where}",
-            f"{LEAVE_OUT}, unless any other value is to raise an alarm",
+            f"{LEAVE_OUT}, unless other values in many rows are to raise an alarm",
         )
     if column.kind == "numeric" and len(different) == len(known) > 1 and bool((known == np.rint(known)).all()):
         return Unfit(
@@ -225,7 +225,7 @@ class ByHeart:
                 "by-heart",
                 f"the flow has memorized its data: held-out samples cost {self.gap:.2g} nats/dim more than fitted "
                 f"ones, and are the less likely ones in {percent(self.chance)} of pairs instead of half",
-                "give more data, use a smaller flow (flow.hidden, flow.steps or flow.layers), or train for less long",
+                "give more data, or use a smaller flow (flow.hidden, flow.steps or flow.layers)",
             )
         ]
 
