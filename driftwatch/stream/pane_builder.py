@@ -82,6 +82,7 @@ class PaneBuilder:
         self._committed = committed
         self.crowded = 0
         self._begun = dict(position.begun) if position else {}
+        self._rest: tuple[str, Mark] | None = None
         self._partition = partition
         self._step = step
         self._resumed = position
@@ -98,7 +99,9 @@ class PaneBuilder:
     def add(
         self, record: Record, stream: str, samples: Coerced, indices: NDArray[np.intp], trace: str = ""
     ) -> Iterator[RawPane]:
-        """Add the samples of one message; return the panes that they complete.
+        """Add the samples of one message; yield the panes that they complete.
+
+        After each pane, `position` tells how far the message is processed.
 
         Args:
             record: the message; messages must come in order of their offsets.
@@ -112,6 +115,8 @@ class PaneBuilder:
             return
         first = int(np.searchsorted(indices, done_row)) if record.offset == done_offset else 0
         time_ms = record.timestamp_ms
+        self.read_to(record.offset + 1)
+        self._rest = _rest_of(record, stream, indices, first)
         open_pane = self._pending.get(stream)
         if open_pane and self._tick_ms and first < len(indices) and open_pane.spans(time_ms, self._tick_ms):
             yield self._close(stream, seen_ms=time_ms)
@@ -123,8 +128,14 @@ class PaneBuilder:
             pending.n += len(part.rows)
             pending.trace = trace or pending.trace
             first += len(part.rows)
+            self._rest = _rest_of(record, stream, indices, first)
             if pending.before + pending.n == self._step:
                 yield self._close(stream)
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether samples of a message are in no pane yet, and a position before them can be committed."""
+        return self._rest is not None and fits(self.position())
 
     def advance(self, record: Record) -> Iterator[RawPane]:
         """Mark a message as processed; return the panes that must be closed short now."""
@@ -156,6 +167,11 @@ class PaneBuilder:
         """Where a later builder must resume so that no sample is lost or used twice."""
         marks = {stream: pending.first for stream, pending in self._pending.items()}
         begun = {stream: pending.before for stream, pending in self._pending.items() if pending.before}
+        if self._rest is not None:
+            stream, mark = self._rest
+            marks.setdefault(stream, mark)
+            if stream in self._begun:
+                begun[stream] = self._begun[stream]
         seen = max(self._next, self._seen)
         if self._resumed is not None and self._next < self._seen:
             # Not yet back where the earlier builder stopped: its marks still hold for messages not read again, even
@@ -191,6 +207,11 @@ class PaneBuilder:
             unfinished=unfinished,
             seen_ms=seen_ms,
         )
+
+
+def _rest_of(record: Record, stream: str, indices: NDArray[np.intp], first: int) -> tuple[str, Mark] | None:
+    """The stream of a message, and the mark of its first sample that is in no pane; None if there is none."""
+    return (stream, (record.offset, int(indices[first]))) if first < len(indices) else None
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from driftwatch.data.schema_registry import SchemaRegistry
 from driftwatch.data.structured_events import structured_event
@@ -90,9 +91,11 @@ class ScoreStage:
         self._reader = MessageReader(max_message_bytes, registry)
         self._tracer = tracer
         self._builders: dict[Partition, PaneBuilder] = {}
+        self._unfinished: dict[Partition, Iterator[RawPane]] = {}
 
     def assign(self, partition: Partition, position: Position | None) -> None:
         """Resume a partition at a position."""
+        self._unfinished.pop(partition, None)
         self._builders[partition] = PaneBuilder(
             partition, self._step, position, self._tick_ms, committed=self._committed
         )
@@ -101,6 +104,7 @@ class ScoreStage:
         """Drop partitions and their open panes; the next owner reads those messages again."""
         for partition in partitions:
             self._builders.pop(partition, None)
+            self._unfinished.pop(partition, None)
 
     def read_to(self, partition: Partition, end: int) -> Position:
         """Mark all messages of a partition before an offset as read; return the new position."""
@@ -115,6 +119,9 @@ class ScoreStage:
     def work(self, queue: deque[Record], *, give_up: Callable[[], bool] = lambda: False) -> Work:
         """Take records from the front of a queue, for about a second of scoring.
 
+        Where positions are committed, the unit may end within a long message: its panes must fit in a transaction. The
+        message is then back in the queue, and the next unit continues it.
+
         Args:
             queue: records of assigned partitions; those taken are removed.
             give_up: called between batches; whether to abandon the work.
@@ -124,31 +131,42 @@ class ScoreStage:
             RegistryError: the first record's schema cannot be fetched; the record is back in the queue.
         """
         work = Work()
-        changed = self._renew_routes(work, give_up)
+        # The rest of a message is scored by the reference that it was decoded for.
+        changed = set[Partition]() if self._unfinished else self._renew_routes(work, give_up)
         limit = WORK_BATCHES * max((route.scorer.batch_size for route in self._routes.values()), default=1)
         scoring = self._scoring(give_up)
         samples, decided = 0, set[Partition]()
         started = time.perf_counter()
         while queue and samples < limit:
             record = queue.popleft()
-            if record.topic_partition not in self._builders:
-                self.assign(record.topic_partition, None)
-            builder = self._builders[record.topic_partition]
-            if record.topic_partition not in decided and not builder.repeated(record):
-                decided.add(record.topic_partition)
-                if closed := self._shed(record, builder):
-                    changed.add(record.topic_partition)
-                    scoring.add(closed)
-            try:
-                cut = [*self._take(record, builder, work), *builder.advance(record)]
-            except RegistryError:
-                queue.appendleft(record)
-                if not changed:
-                    raise
-                break
-            changed.add(record.topic_partition)
-            scoring.add(cut)
-            samples += sum(len(pane.samples) for pane in cut)
+            partition = record.topic_partition
+            if partition not in self._builders:
+                self.assign(partition, None)
+            builder, cut = self._builders[partition], self._unfinished.pop(partition, None)
+            continued = cut is not None
+            if cut is None:
+                if partition not in decided and not builder.repeated(record):
+                    decided.add(partition)
+                    if closed := self._shed(record, builder):
+                        changed.add(partition)
+                        scoring.add(closed)
+                try:
+                    cut = chain(self._take(record, builder, work), builder.advance(record))
+                except RegistryError:
+                    queue.appendleft(record)
+                    if not changed:
+                        raise
+                    break
+            changed.add(partition)
+            for pane in cut:
+                scoring.add([pane])
+                samples += len(pane.samples)
+                if self._committed and samples >= limit and builder.may_pause:
+                    self._unfinished[partition] = cut
+                    queue.appendleft(record)
+                    break
+            if continued:
+                break  # between two long messages, too, routes may be renewed
         decoded = time.perf_counter()
         work.events.append(StageTimed("decode", decoded - started))
         with self._tracer.span("score", links=work.links, samples=samples, panes=len(scoring)) as span:
@@ -212,8 +230,8 @@ class ScoreStage:
         self._reported_fractions.clear()
         return changed
 
-    def _take(self, record: Record, builder: PaneBuilder, work: Work) -> list[RawPane]:
-        """The panes that a message completes; one that was committed before is neither traced nor counted again."""
+    def _take(self, record: Record, builder: PaneBuilder, work: Work) -> Iterator[RawPane]:
+        """The panes that a message completes, to be cut; one that was committed before is not traced or counted."""
         event = structured_event(record.value, record.header)
         context, repeated = context_of(record.header, event), builder.repeated(record)
         trace = context if is_sampled(context) else ""
@@ -230,7 +248,7 @@ class ScoreStage:
                 self._count(record, read, work)
             if span.context:
                 work.links.append(span.context)
-            return list(builder.add(record, read.stream, read.samples, read.indices, trace))
+            return builder.add(record, read.stream, read.samples, read.indices, trace)
 
     def _count(self, record: Record, read: Reading, work: Work) -> None:
         work.events.append(BatchSeen(read.stream, read.outcome, len(read.indices)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ from driftwatch.errors import SourceError
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
-from driftwatch.stream import pane_builder
-from driftwatch.stream.events import Event, PartitionCrowded
+from driftwatch.stream import pane_builder, score_stage
+from driftwatch.stream.events import BatchSeen, Event, PartitionCrowded
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
@@ -104,6 +106,63 @@ def test_panes_hold_each_sample_once_and_in_order(log: list[Message]) -> None:
         sent = [100.0 * at + i for at, m in enumerate(log) if m.stream == stream for i in range(m.samples)]
         paned = [value for pane in made if pane.stream == stream for value in pane.samples[:, 0].tolist()]
         assert paned == sent[: len(sent) // STEP * STEP]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    log=st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 23), st.integers(0, 6)), min_size=1),
+    units=st.lists(st.integers(1, 3), max_size=20),
+)
+def test_a_restart_within_a_message_changes_no_pane(log: list[tuple[str, int, int]], units: list[int]) -> None:
+    """Units of work may end after any pane; each message has a stream, a number of samples and an event time."""
+
+    def panes(builder: PaneBuilder, start: int) -> Iterator[RawPane]:
+        for offset, (stream, count, time_ms) in enumerate(log[start:], start):
+            message = replace(record(offset), timestamp_ms=time_ms)
+            yield from builder.add(message, stream, np.full((count, 1), offset), np.arange(count))
+            yield from builder.advance(message)
+
+    position, made = Position(0, 0), list[RawPane]()
+    for unit in [*units, None]:
+        builder = PaneBuilder(PLACE, STEP, position, tick_ms=3)
+        made += islice(panes(builder, position.offset), unit)
+        position = builder.position()
+        assert parse_position(position.offset, position.metadata()) == position
+    undisturbed = list(panes(PaneBuilder(PLACE, STEP, tick_ms=3), 0))
+    facts = [(each.first, each.last, each.unfinished, each.seen_ms) for each in made]
+    assert facts == [(each.first, each.last, each.unfinished, each.seen_ms) for each in undisturbed]
+
+
+def test_a_long_message_is_scored_in_several_units_of_work(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panes of 500,000 samples did not fit in a transaction: it was tried again for ever."""
+    monkeypatch.setattr(score_stage, "WORK_BATCHES", 1)
+    value, headers = encode(waves(300, seed=1), SCHEMA, "npy")
+    messages = [Record(*PLACE, offset, 0, b"waves", value, tuple(headers.items())) for offset in range(3)]
+    routes = {"waves": Route("waves", Scorer(reference, batch_size=64))}
+    renewed: list[int] = []
+
+    def renew() -> Mapping[str, Route]:
+        renewed.append(len(panes))
+        return routes
+
+    panes: list[Pane] = []
+    counted, position = 0, Position(0, 0)
+    for restarted in (False, True):
+        stage = ScoreStage(routes, STEP, renew=renew)
+        stage.assign(PLACE, position)
+        queue = deque(messages[position.offset :])
+        while queue and (restarted or len(panes) < 80):  # the first stage stops within the second message
+            work = stage.work(queue)
+            assert sum(pane.n for pane in work.panes) <= 64 + STEP
+            panes, position = panes + work.panes, work.positions[PLACE]
+            counted += sum(isinstance(event, BatchSeen) for event in work.events)
+    assert [pane.first for pane in panes] == [(at, row) for at in range(3) for row in range(0, 300, STEP)]
+    assert counted == 3
+    assert position == Position(3, 3)
+    # Between messages, of 60 panes each, the reference may change; within one only by the restart.
+    assert renewed == [0, 60, 86, 120]
 
 
 def test_repeated_records_are_recognised() -> None:
