@@ -12,6 +12,9 @@ from driftwatch.errors import MessageError
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
+UNTIMED_MS = 30 * 365 * 86_400_000
+"""No message is that old when it is read: its time is 0, -1, or in seconds, from a program that does not know it."""
+
 
 @dataclass(frozen=True)
 class Record:
