@@ -121,6 +121,8 @@ def _open(value: bytes, logged_ms: int, number: int) -> _Opened | MessageError:
         if not newline:
             raise ValueError("no line ends")
         head = orjson.loads(line)
+        if not (isinstance(head["format"], int) and isinstance(head["stream"], str)):
+            raise TypeError("no pane of any version")
         require_format(head["format"], FORMAT, what="a pane", where="panes log")
         return _Opened(head, numbers, int(head["values"]), logged_ms, number)
     except _MALFORMED as error:

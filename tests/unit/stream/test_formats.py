@@ -103,6 +103,13 @@ def test_times_of_panes_of_older_writers_are_limited_to_valid_dates() -> None:
     assert (rfc3339(pane.start_ms)[:4], rfc3339(pane.end_ms)[:4]) == ("0001", "9999")
 
 
+@pytest.mark.parametrize("foreign", [b'{"format":"csv","stream":"a"}\n', b'{"format":4,"rows":[]}\n', b"[4]\n"])
+def test_a_foreign_message_is_distinguished_from_a_newer_pane(foreign: bytes) -> None:
+    """One in the panes topic ended every daemon that tested, again after each restart."""
+    with pytest.raises(MessageError, match="is not a pane"):
+        decode_pane(foreign)
+
+
 def test_a_foreign_event_is_distinguished_from_a_newer_alert() -> None:
     with pytest.raises(MessageError, match="not an alert of driftwatch"):
         announcement.decode(b'{"type": "com.example.order.v9"}')
