@@ -45,6 +45,8 @@ class StateTopic:
             SourceError: partitions were added to the topic, so that streams have moved.
             KafkaTimeoutError: reading gets no further.
         """
+        if partition >= self._partitions:
+            return {}  # added to the panes topic alone: it holds no stream, and the state topic has no such partition
         read = TopicPartition(self._topic, partition)
         found: dict[str, Mapping[str, Any]] = {}
         for message in read_to_end(self._reader, read, end_of(self._ends, read)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from driftwatch.stream.state_topic import StateTopic
 
@@ -26,6 +27,8 @@ class Log:
         return self._next
 
     def end_offsets(self, places: list[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
+        if any(place.partition for place in places):
+            raise KafkaTimeoutError("there is but one partition")
         return dict.fromkeys(places, len(self._messages))
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[SimpleNamespace]]:
@@ -48,3 +51,9 @@ def test_messages_of_others_are_ignored() -> None:
     others = ((b"\xff\xfe", b"{}"), (b"a", b"not JSON"), (b"a", b"[1]"), (b"a", b"null"), (None, b"{}"), (b"", b"{}"))
     log = Log((b"a", b'{"quiet": 1}'), *others)
     assert StateTopic("state", 1, log, log).read(0) == {"a": {"quiet": 1}}
+
+
+def test_partitions_added_to_the_panes_topic_alone_have_no_states() -> None:
+    """Waiting for them stopped all testing."""
+    log = Log((b"a", b'{"quiet": 1}'))
+    assert StateTopic("state", 1, log, log).read(1) == {}
