@@ -122,14 +122,15 @@ class PaneBuilder:
             yield self._close(stream, seen_ms=time_ms)
         while first < len(indices):
             pending = self._pending.setdefault(stream, _Pending(self._begun.pop(stream, 0)))
-            taken = slice(first, first + self._step - pending.before - pending.n)
+            # A slice that was begun with a larger step may be longer than this one allows.
+            taken = slice(first, first + max(1, self._step - pending.before - pending.n))
             part = _Part(record.offset, time_ms, samples[taken], indices[taken])
             pending.parts.append(part)
             pending.n += len(part.rows)
             pending.trace = trace or pending.trace
             first += len(part.rows)
             self._rest = _rest_of(record, stream, indices, first)
-            if pending.before + pending.n == self._step:
+            if pending.before + pending.n >= self._step:
                 yield self._close(stream)
 
     @property

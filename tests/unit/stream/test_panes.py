@@ -165,6 +165,13 @@ def test_a_long_message_is_scored_in_several_units_of_work(
     assert renewed == [0, 60, 86, 120]
 
 
+def test_a_slice_that_began_with_a_larger_step_ends_with_the_next_sample() -> None:
+    """After a change of `windows.step`, cutting never ended."""
+    builder = PaneBuilder(PLACE, STEP, Position(0, 0, {"a": (0, 0)}, begun={"a": STEP + 2}), tick_ms=3)
+    made = feed(builder, [Message("a", 7)], 0, 1)
+    assert [(pane.first, pane.last) for pane in made] == [((0, 0), (0, 0)), ((0, 1), (0, STEP))]
+
+
 def test_repeated_records_are_recognised() -> None:
     builder = PaneBuilder(PLACE, STEP, Position(2, 5, {"a": (2, 1)}))
     assert [builder.repeated(record(offset)) for offset in (2, 4, 5)] == [True, True, False]
