@@ -96,12 +96,8 @@ def read_arrow(value: bytes, schema: Schema) -> Any:
         MessageError: it is not an Arrow stream, or contains no samples.
     """
     try:
-        if (claimed := unpacked_bytes(value)) > max(UNPACKED_BYTES, UNPACKED_TIMES * len(value)):
-            raise MessageError(
-                f"unpacks to {claimed} bytes", reason="too_large", where="arrow", remedy="send fewer rows at a time"
-            )
-        with pa.ipc.open_stream(value) as reader:
-            table = reader.read_all()
+        _require_room(unpacked_bytes(value), "unpacks to", value)
+        table = _bounded_table(value)
         columns = len(schema.columns) if isinstance(schema, TableSchema) else table.num_columns
         # Columns of nulls take no space in a message, whatever their length.
         if table.num_rows * columns > 8 * len(value) + SPARE_CELLS:
@@ -130,6 +126,29 @@ def write_arrow(batch: Samples, schema: Schema) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
+
+
+def _bounded_table(value: bytes) -> pa.Table:
+    """The table in an Arrow stream, which may hold a few times the bytes of its message.
+
+    Batches share what is sent once: a dictionary, or the same bytes under many columns. But each has to be checked as
+    if it had its own, and a dictionary that grows from batch to batch is copied for each.
+    """
+    batches: list[pa.RecordBatch] = []
+    held = 0
+    with pa.ipc.open_stream(value) as reader:
+        for batch in reader:
+            batch.validate()  # or its size might be that of lengths which lie
+            held += batch.nbytes
+            _require_room(held, "holds", value)
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)
+
+
+def _require_room(held: int, what: str, value: bytes) -> None:
+    if held > max(UNPACKED_BYTES, UNPACKED_TIMES * len(value)):
+        remedy = "send fewer rows at a time"
+        raise MessageError(f"{what} {held} bytes", reason="too_large", where="arrow", remedy=remedy)
 
 
 def _without_views(table: pa.Table, size: int) -> pa.Table:

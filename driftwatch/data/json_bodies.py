@@ -86,13 +86,14 @@ def v2_tensors(body: Any, schema: Schema) -> Any:
         if len(columns) > len(dict(columns)):
             raise MessageError("has two inputs of one name", reason="schema", remedy="send each column once")
         if columns or len(inputs) > 1:
-            return {name: _column(name, _tensor(tensor)) for name, tensor in columns}
+            return {name: _column(name, tensor) for name, tensor in columns}
     elif len(inputs) > 1:
         raise MessageError(f"has {len(inputs)} inputs", reason="schema", remedy="expected one tensor of samples")
     return _tensor(inputs[0])
 
 
-def _column(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def _column(name: str, tensor: Mapping[str, Any]) -> NDArray[Any]:
+    array = _tensor(tensor)
     if array.shape not in {(array.size,), (array.size, 1)}:
         raise MessageError(
             f"has shape {list(array.shape)}"[:200],
@@ -100,6 +101,13 @@ def _column(name: str, array: NDArray[Any]) -> NDArray[Any]:
             where=f"input {name!r}"[:100],
             remedy="expected one value for each row",
         )
+    # As categories, numbers are names: floats have the wrong name for long ones, and for truth values beside a null.
+    if array.dtype.kind == "f" and tensor["datatype"] == "BOOL":
+        cells = array.astype(bool).astype(object)
+        cells[np.isnan(array)] = None
+        return cells.reshape(-1)
+    if "INT" in tensor["datatype"] and bool((np.abs(array) >= EXACT_INTEGER).any()):
+        return _flat(tensor["data"])
     return array.reshape(-1)
 
 
@@ -114,7 +122,7 @@ def _tensor(tensor: Mapping[str, Any]) -> NDArray[Any]:
         raise MessageError("has no list 'data'", reason="schema", where=where, remedy="binary tensors are not read")
     if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in V2_TYPES):
         raise MessageError(f"datatype {datatype!r} is not known"[:200], reason="schema", where=where)
-    array = _texts(data) if datatype == "BYTES" else _numbers(data, datatype, where)
+    array = _flat(data) if datatype == "BYTES" else _numbers(data, datatype, where)
     try:
         if array.size == math.prod(shape):
             return array.reshape(shape)
@@ -123,7 +131,7 @@ def _tensor(tensor: Mapping[str, Any]) -> NDArray[Any]:
     raise MessageError(f"has shape {shape} but {array.size} values"[:200], reason="shape", where=where)
 
 
-def _texts(data: list[Any]) -> NDArray[Any]:
+def _flat(data: list[Any]) -> NDArray[Any]:
     flat: list[Any] = []
     held = data[::-1]
     while held:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 import numpy as np
@@ -30,6 +31,8 @@ Coerced = NDArray[np.floating | np.uint8]
 """Samples as they pass through a stream: images of bytes stay bytes, a quarter of the memory of floats."""
 
 COLOURS = frozenset({1, 3, 4})
+
+_NUMBERS = (int, float, np.ndarray, np.generic, type(None))
 
 DIGEST_BYTES = 8
 MOST_KNOWN = 100_000
@@ -371,13 +374,13 @@ def _numbers(value: Any, where: str) -> NDArray[Any]:
 
 def _not_a_number(value: Any) -> str:
     """The type of a value in nested lists that is no number, or nothing if all are."""
-    held = [value]
-    while held:
-        item = held.pop()
-        if isinstance(item, list | tuple):
-            held.extend(item)
-        elif not isinstance(item, int | float | np.ndarray | np.generic) and item is not None:
-            return type(item).__name__
+    items = [value]
+    while items:  # level by level: one by one, millions of lists take seconds
+        kinds = dict.fromkeys(map(type, items))
+        nested = tuple(kind for kind in kinds if issubclass(kind, list | tuple))
+        if odd := [kind for kind in kinds if not issubclass(kind, (*nested, *_NUMBERS))]:
+            return odd[0].__name__
+        items = list(chain.from_iterable(item for item in items if isinstance(item, nested)))
     return ""
 
 

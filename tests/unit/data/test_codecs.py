@@ -55,6 +55,24 @@ def test_rows_round_trip() -> None:
         encode(BATCHES["image"][1], IMAGE, "rows")
 
 
+@pytest.mark.parametrize(
+    ("datatype", "cells"),
+    [
+        ("INT64", [9007199254740993, None, 9007199254740992]),
+        ("UINT64", [18446744073709551615, 7]),
+        ("BOOL", [True, None, False]),
+        ("BOOL", [True, False]),
+    ],
+)
+def test_numbers_of_v2_are_the_categories_that_they_are_in_rows(datatype: str, cells: list[Any]) -> None:
+    known = ("7", "9007199254740992", "9007199254740993", "18446744073709551615", "false", "true")
+    schema = TableSchema(columns=(Column(name="shop", kind="category", categories=known),))
+    tensor = {"name": "shop", "shape": [len(cells)], "datatype": datatype, "data": cells}
+    from_v2 = decode(orjson.dumps({"inputs": [tensor]}), {}, schema)
+    np.testing.assert_array_equal(from_v2, decode(orjson.dumps([{"shop": cell} for cell in cells]), {}, schema))
+    assert not (from_v2 == schema.columns[0].unseen).any()
+
+
 @pytest.mark.parametrize("inner", ["json", "npy"])
 def test_structured_cloudevents_are_unwrapped(inner: str) -> None:
     batch = BATCHES["image"][1]

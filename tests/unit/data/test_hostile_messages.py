@@ -117,6 +117,24 @@ def test_an_arrow_stream_that_would_be_too_large_is_refused_before_unpacking() -
 
 
 @pytest.mark.timeout(20)
+@pytest.mark.parametrize("grows", [False, True])
+def test_batches_that_share_a_long_dictionary_are_refused_before_each_is_checked(grows: bool) -> None:
+    words = pa.array([f"{i:08}" for i in range(100_000)])
+    schema = pa.schema([("age", pa.float64()), ("town", pa.dictionary(pa.int32(), pa.string()))])
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        for i in range(300):
+            town = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), words.slice(0, 99_000 + i * grows))
+            writer.write_batch(pa.record_batch([pa.array([1.0]), town], schema=schema))
+    value = bytes(sink.getvalue())
+    assert len(value) < 2 << 20
+    with pytest.raises(MessageError, match=r"holds \d+ bytes") as caught:
+        decode(value, {}, TABLE)
+    assert caught.value.reason == "too_large"
+
+
+@pytest.mark.timeout(20)
 def test_missing_columns_are_searched_for_only_once() -> None:
     table = TableSchema(columns=tuple(Column(name=f"column {i}", kind="numeric") for i in range(1_000)))
     with pytest.raises(MessageError, match="is missing, and 999 more"):
