@@ -220,7 +220,10 @@ def _explain(detail: ErrorDetails, place: Place, document: Document) -> ConfigEr
     secret = place.hidden or any(_SECRET_NAME.search(str(step)) for step in location)
     if secret or isinstance(stated, dict | None):
         return ConfigError(message, where=where, remedy=remedy)
-    shown = repr(stated)
+    try:
+        shown = repr(stated)
+    except ValueError:  # Python prints no numbers of thousands of digits, which may be written in hexadecimal
+        shown = "a far too long number"
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     return ConfigError(message if kind == "value_error" else f"{message}, got {shown}", where=where, remedy=remedy)
 

@@ -94,7 +94,7 @@ def parse(path: Path, remedy: str) -> Document:
         raise ConfigError(f"is not valid YAML: {what}", where=place, remedy=_correction(text, mark)) from None
     except RecursionError:
         raise ConfigError("is nested too deeply, or in itself", where=str(path)) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter for `!!bool x` and the like
         raise ConfigError(f"is not valid YAML: {error}", where=str(path)) from None
 
 

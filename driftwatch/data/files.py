@@ -117,6 +117,9 @@ class IdxDataset(Dataset):
                     )
             except (OSError, EOFError, zlib.error) as error:
                 raise DataError(f"cannot be read: {error}", where=str(self.path)) from None
+            except (MemoryError, OverflowError):  # sizes of a damaged header
+                what = f"declares samples of {width:,} bytes each, which do not fit into memory"
+                raise DataError(what, where=str(self.path), remedy="is the file damaged?") from None
 
     def _open(self) -> BinaryIO:
         if self.path.suffix != ".gz":

@@ -147,19 +147,23 @@ def _close(opened: _Opened, sums: Sums | MessageError) -> Pane | MessageError:
     head = opened.head
     try:
         part, since = head.get("share", (ALL.part, ALL.since))
+        stream, reference, topic = (_text(head[name]) for name in ("stream", "reference", "topic"))
+        n, grades = int(head["n"]), bytes(list(head.get("grades", ())))
+        if n < 1 or len(grades) not in (0, n):
+            raise ValueError(f"of {n} samples, with {len(grades)} grades")
         return Pane(
-            stream=head["stream"],
-            reference=head["reference"],
-            n=int(head["n"]),
+            stream=stream,
+            reference=reference,
+            n=n,
             sums=sums,
             # Older versions did not bound event times.
             start_ms=event_time(int(head["start_ms"])),
             end_ms=event_time(int(head["end_ms"])),
-            topic=head["topic"],
+            topic=topic,
             partition=int(head["partition"]),
             first=(int(head["first"][0]), int(head["first"][1])),
             last=(int(head["last"][0]), int(head["last"][1])),
-            grades=bytes(head.get("grades", ())),
+            grades=grades,
             trace=valid_context(head.get("trace")),
             share=Share(float(part), int(since)),
             unfinished="seen_ms" in head,
@@ -176,5 +180,11 @@ def _close(opened: _Opened, sums: Sums | MessageError) -> Pane | MessageError:
         return _not_a_pane(error)
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    return value
+
+
 def _not_a_pane(error: Exception) -> MessageError:
-    return MessageError(f"is not a pane: {error}", reason="malformed")
+    return MessageError(f"is not a pane: {error}"[:200], reason="malformed")

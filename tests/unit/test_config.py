@@ -363,6 +363,9 @@ class TestFiles:
             ("", "holds nothing, expected keys and values"),
             ("- a\n", "holds a list, expected keys and values"),
             ("a: !!python/object/apply:os.system [id]\n", "is not valid YAML"),
+            ("a: !!timestamp noon\n", "daemon.yaml: is not valid YAML"),
+            ("a: !!bool perhaps\n", "daemon.yaml: is not valid YAML"),
+            (f"source: {{kind: http}}\nroles: 0x{'f' * 4_000}\n", "roles: should be a list, got a far too long number"),
         ],
     )
     def test_that_hold_no_configuration_are_reported(self, tmp_path: Path, text: str, message: str) -> None:

@@ -199,6 +199,8 @@ def broken(folder: Path, what: str) -> Path:
         path.write_bytes(idx(np.arange(9, dtype=np.uint8)))
     elif what == "no-ubyte":
         path.write_bytes(b"hello")
+    elif what == "vast-ubyte":
+        path.write_bytes(struct.pack(">BBBB3I", 0, 0, 0x0E, 3, 1 << 31, 1 << 15, 1 << 15))
     elif what == "empty-folder":
         path.mkdir()
     elif what == "mixed-folder":
@@ -232,6 +234,7 @@ def broken(folder: Path, what: str) -> Path:
         ("short-ubyte.gz", "cannot be read|ends within|no IDX"),
         ("labels-ubyte", "labels, no samples"),
         ("no-ubyte", "is no IDX file"),
+        ("vast-ubyte", "declares samples of 8,589,934,592 bytes each, which do not fit into memory"),
         ("empty-folder", "holds no images"),
         ("mixed-folder", "holds images of 2 sizes: 1 of 2 are 7x6 pixels, b.png is 7x3 pixels"),
         ("texts.csv", "column name: has 100 different texts in 100 rows, as ids and free texts have"),

@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftwatch.data.codecs import encode
-from driftwatch.errors import SourceError
+from driftwatch.errors import MessageError, SourceError
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
@@ -234,3 +236,30 @@ def test_a_pane_is_decoded_unchanged() -> None:
     found = decode_pane(encode_pane(pane))
     np.testing.assert_array_equal(found.summary, pane.summary)
     assert replace(found, sums=pane.sums) == pane
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"stream": ["a"]},
+        {"reference": None},
+        {"topic": {}},
+        {"n": 0},
+        {"n": -3},
+        {"grades": [1, 2]},
+        {"grades": 1_000_000_000},  # `bytes` of a number are as many zeros
+        {"grades": [256, 0, 0, 0, 0]},
+        {"values": -1},
+        {"first": "7"},
+        {"share": 1},
+        {"candidates": [[0.5]]},
+        {"flaws": []},
+    ],
+    ids=str,
+)
+def test_a_message_that_is_almost_a_pane_is_refused(changed: dict[str, Any]) -> None:
+    pane = Pane("a", "abc", 5, keep(np.arange(3.0)), 10, 20, "input", 3, (7, 1), (9, 0), grades=b"01234")
+    head, numbers = encode_pane(pane).split(b"\n", 1)
+    with pytest.raises(MessageError) as caught:
+        decode_pane(orjson.dumps(orjson.loads(head) | changed) + b"\n" + numbers)
+    assert caught.value.reason == "malformed"
