@@ -7,6 +7,7 @@ closed would swallow all rows up to the next quote, so its line, which is torn, 
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
@@ -63,7 +64,8 @@ def whole_lines(file: BinaryIO, where: str) -> Iterator[Lines]:
     Raises:
         DataError: a row is too long.
     """
-    rest, number, at_end = b"", 1, False
+    # Excel's mark of UTF-8. Left in, a quote behind it would not be the first character of its value.
+    rest, number, at_end = file.read(len(BOM_UTF8)).removeprefix(BOM_UTF8), 1, False
     while not at_end:
         block = file.read(BLOCK_BYTES)
         at_end = not block

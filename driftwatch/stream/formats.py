@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from driftwatch.errors import SourceError
@@ -29,3 +31,21 @@ def require_format(found: Any, known: int, *, what: str, where: str) -> None:
             where=where,
             remedy="install the driftwatch that wrote it, or a newer one; nothing was changed",
         )
+
+
+@contextmanager
+def valid_state(where: str) -> Iterator[None]:
+    """Report what is no valid state of a stream while it is read.
+
+    Args:
+        where: it was found.
+
+    Raises:
+        SourceError: reading it fails.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise SourceError(
+            f"is not a valid state of a stream: {error}"[:200], where=where, remedy="delete it to start afresh"
+        ) from None

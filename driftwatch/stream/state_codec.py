@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from driftwatch.errors import SourceError
 from driftwatch.stream.anytime import AnytimeState
-from driftwatch.stream.formats import require_format
+from driftwatch.stream.formats import require_format, valid_state
 from driftwatch.stream.policy import PolicyState
 
 FORMAT = 2
@@ -70,7 +69,7 @@ def parse_state(fields: Mapping[str, Any], where: str) -> TestState:
         SourceError: it has a newer format, or is not a state.
     """
     require_format(fields.get("format", 1), FORMAT, what="the state of a stream", where=where)
-    try:
+    with valid_state(where):
         reference, firing = str(fields["reference"]), bool(fields["firing"])
         bets = {version: AnytimeState.from_json(each) for version, each in fields.get("others", {}).items()}
         if "anytime" in fields:
@@ -80,8 +79,4 @@ def parse_state(fields: Mapping[str, Any], where: str) -> TestState:
         if "stirred_ms" in fields:
             settled, stirred_ms = int(fields["settled"]), int(fields["stirred_ms"])
             policy = replace(policy, settled=settled, stirred_ms=stirred_ms, back=bool(fields["back"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SourceError(
-            f"is not a valid state of a stream: {error}", where=where, remedy="delete it to start afresh"
-        ) from None
-    return TestState(reference, policy, bets, dict(fields.get("by_time", {})))
+        return TestState(reference, policy, bets, dict(fields.get("by_time", {})))

@@ -13,6 +13,7 @@ from typing import Any
 
 from driftwatch.errors import SourceError
 from driftwatch.stream.findings import Examiner
+from driftwatch.stream.formats import valid_state
 from driftwatch.stream.log import Partition
 from driftwatch.stream.panes import Pane
 from driftwatch.stream.standards import Standard
@@ -99,7 +100,8 @@ class SwitchingTester:
         for version, panes in held.items():
             tester = self._tester(version)
             if tester is not None and tester.by_time:
-                tester.by_time.restore_panes(panes)
+                with valid_state(f"the windows by time of stream {self.stream}"):
+                    tester.by_time.restore_panes(panes)
 
     def renew(self) -> bool:
         """Switch to the current standards; return whether the stream's current one has changed."""
@@ -168,7 +170,8 @@ class SwitchingTester:
             if (bets := self._bets.pop(version, None)) is not None:
                 tester.resume_bets(bets)
             if (timed := self._by_time.pop(version, None)) is not None and tester.by_time:
-                tester.by_time.restore(timed)
+                with valid_state(f"the state of stream {self.stream}"):
+                    tester.by_time.restore(timed)
             for pane in self._untestable.pop(version, ()):
                 tester.replay(pane)
         return self._testers[version]

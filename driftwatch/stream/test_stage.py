@@ -20,6 +20,7 @@ from driftwatch.stream.events import (
     WindowTested,
 )
 from driftwatch.stream.findings import Examiner
+from driftwatch.stream.formats import valid_state
 from driftwatch.stream.log import Partition
 from driftwatch.stream.pace import PACED, pace
 from driftwatch.stream.panes import Pane
@@ -80,11 +81,12 @@ class TestStage:
         self._written: dict[str, Mapping[str, Any]] = dict(states or {})
         self._testers: dict[str, SwitchingTester] = {}
         self._next = tested
-        self._silences = {
-            key.removesuffix(SILENCE): Silence.from_json(state)
-            for key, state in self._written.items()
-            if key.endswith(SILENCE)
-        }
+        self._silences = dict[str, Silence]()
+        for key, state in self._written.items():
+            if key.endswith(SILENCE):
+                stream = key.removesuffix(SILENCE)
+                with valid_state(f"the state of stream {stream}"):
+                    self._silences[stream] = Silence.from_json(state)
         known = [stream for stream in self._written if not stream.endswith(SILENCE)]
         self.begun: list[Event] = [event for stream in known if (event := self._begin(stream))]
         # Like its policy state, the silence of a stream that is no longer configured is kept: it may come back.

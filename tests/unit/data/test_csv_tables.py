@@ -94,6 +94,18 @@ def test_errors_in_csv_files_are_reported(tmp_path: Path, content: bytes, messag
         open_dataset(tmp_path / "a.csv").infer_schema()
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("header", [b'"age\r\nin years",town', b'\r\n"age\r\nin years",town'])
+def test_a_header_of_several_lines_is_read_behind_the_mark_that_excel_writes(
+    tmp_path: Path, name: str, header: bytes
+) -> None:
+    content = b"\xef\xbb\xbf" + header + b"\r\n1,2\r\n3,4\r\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    schema = open_dataset(tmp_path / name).infer_schema()
+    assert isinstance(schema, TableSchema)
+    assert [column.name for column in schema.columns] == ["age\r\nin years", "town"]
+
+
 def test_a_truncated_compressed_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 1_000)[:-10])
     with pytest.raises(DataError, match=r"a\.csv\.gz: cannot be read: Truncated .* \(is the file complete\?\)"):

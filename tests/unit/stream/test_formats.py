@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -24,6 +25,7 @@ from driftwatch.stream.rewind import parse_rewind
 from driftwatch.stream.sighting import Sighting, decode_sighting, encode_sighting
 from driftwatch.stream.snapshot import load_snapshot
 from driftwatch.stream.state_codec import parse_state
+from driftwatch.stream.test_stage import SILENCE, TestStage
 
 PANE = Pane("a", "v", 1, keep(np.zeros(3)), 0, 0, "input", 0, (0, 0), (0, 0))
 
@@ -96,6 +98,31 @@ def test_positions_and_states_of_older_writers_are_read(tmp_path: Path) -> None:
     found = load_snapshot(path)
     assert found is not None
     assert found.states == {"a": state}
+
+
+STATE = {"reference": "v", "firing": True, "severity": "warning", "quiet": 1, "since_ms": 9}
+SILENCE_STATE = {"topic": "input", "places": {"0": [7, 9, -1]}, "firing": None, "since_ms": 0}
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        {"a": {}},
+        {"a": STATE | {"quiet": "often"}},
+        {"a": STATE | {"others": []}},
+        {"a": STATE | {"anytime": {"martingale": {}}}},
+        {"a": STATE | {"by_time": 7}},
+        {f"a{SILENCE}": {}},
+        {f"a{SILENCE}": SILENCE_STATE | {"places": [7]}},
+        {f"a{SILENCE}": SILENCE_STATE | {"places": {"0": [7, 9, -1, 2]}}},
+        {f"a{SILENCE}": SILENCE_STATE | {"firing": {"severity": "warning"}}},
+    ],
+    ids=str,
+)
+def test_a_damaged_state_is_reported_with_its_stream_and_the_remedy(states: dict[str, dict[str, Any]]) -> None:
+    standard: Any = "of a configured stream, and not needed before its state is read"
+    with pytest.raises(SourceError, match=r"state of stream a: is not a valid state .*\(delete it to start afresh\)"):
+        TestStage(lambda *_: standard, states=states)
 
 
 def test_times_of_panes_of_older_writers_are_limited_to_valid_dates() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftwatch.config import WindowsConfig
+from driftwatch.errors import SourceError
 from driftwatch.reference.bundle import load_bundle
 from driftwatch.reference.loading import load_reference
 from driftwatch.reference.recalibration import add_null
@@ -165,6 +166,16 @@ def test_a_state_file_suffices_without_a_log_to_read_again(reference: Reference,
     second.restore_time_windows(kept[1])
     second.feed_all(list(enumerate(log[stop:], stop)), whole)
     assert encoded(whole) == encoded(run(reference, log))
+
+
+def test_damaged_windows_in_a_state_file_are_reported(reference: Reference, log: list[Pane]) -> None:
+    standard = STANDARDS.standard(reference)
+    stage = TestStage(lambda *_: standard)
+    stage.feed_all([(0, log[0])], Tests())
+    damaged: list[dict[str, object]] = [{}, {"fresh": [], "ticks": {"10s": [[1]]}}, {"fresh": 7}]
+    for held in damaged:
+        with pytest.raises(SourceError, match=r"windows by time of stream a: is not a valid state .*delete it"):
+            stage.restore_time_windows({"a": {reference.version: held}})
 
 
 def test_a_renamed_window_no_longer_drifts(reference: Reference) -> None:
