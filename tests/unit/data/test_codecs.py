@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftwatch.data.cells import category_text
 from driftwatch.data.codecs import decode, encode, stream_names
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, as_floats
 from driftwatch.data.structured_events import StructuredEvent
@@ -71,6 +73,50 @@ def test_numbers_of_v2_are_the_categories_that_they_are_in_rows(datatype: str, c
     from_v2 = decode(orjson.dumps({"inputs": [tensor]}), {}, schema)
     np.testing.assert_array_equal(from_v2, decode(orjson.dumps([{"shop": cell} for cell in cells]), {}, schema))
     assert not (from_v2 == schema.columns[0].unseen).any()
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=4) | st.sampled_from(["1", "1.0", "True", " NA", "1e5", "é"])
+CELLS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
+    "INT64": (pa.int64(), st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2)),
+    "UINT64": (pa.uint64(), st.integers(0, 2**64 - 1) | st.integers(0, 2)),
+    "FP64": (pa.float64(), st.floats(-1e99, 1e99) | st.integers(-2, 2).map(float)),
+    "BOOL": (pa.bool_(), st.booleans()),
+    "BYTES": (pa.string(), TEXT),
+}
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data(), datatype=st.sampled_from(list(CELLS)), kind=st.sampled_from(["numeric", "category"]))
+def test_a_column_is_the_same_in_every_format(data: st.DataObject, datatype: str, kind: Any) -> None:
+    arrow_type, values = CELLS[datatype]
+    cells = data.draw(st.lists(values | st.none(), min_size=1, max_size=20))
+    learned = data.draw(st.sets(st.sampled_from(cells)))
+    known = tuple(sorted({category_text(cell) for cell in learned if cell is not None} | {"0", "true"}))
+    schema = TableSchema(columns=(Column(name="c", kind=kind, categories=known if kind == "category" else ()),))
+    column = pa.array(cells, arrow_type)
+    bodies = {
+        "rows": orjson.dumps([{"c": cell} for cell in cells]),
+        "v2": orjson.dumps({"inputs": [{"name": "c", "shape": [len(cells)], "datatype": datatype, "data": cells}]}),
+        "arrow": as_arrow(column),
+        "arrow by dictionary": as_arrow(column.dictionary_encode()),
+    }
+    found = {form: decoded_or_reason(body, schema) for form, body in bodies.items()}
+    assert all(each == found["rows"] for each in found.values()), found
+
+
+def as_arrow(column: pa.Array) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.schema([("c", column.type)])) as writer:
+        writer.write_table(pa.table({"c": column}))
+    return bytes(sink.getvalue())
+
+
+def decoded_or_reason(body: bytes, schema: TableSchema) -> str:
+    """The decoded column as text, since NaN does not equal itself, or the reason for refusing it."""
+    try:
+        return str(decode(body, {}, schema)[:, 0].tolist())
+    except MessageError as error:
+        return error.reason
 
 
 @pytest.mark.parametrize("inner", ["json", "npy"])
