@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from driftwatch.data.arrow_columns import is_number
+from driftwatch.data.arrow_columns import is_bytes, is_number, is_view
 from driftwatch.data.arrow_sizes import unpacked_bytes
 from driftwatch.data.json_bodies import cells, compact
 from driftwatch.data.schema import Samples, Schema, TableSchema
@@ -152,20 +152,23 @@ def _require_room(held: int, what: str, value: bytes) -> None:
 
 
 def _without_views(table: pa.Table, size: int) -> pa.Table:
-    """Convert views of text to plain text; many views may refer to the same bytes."""
+    """Convert views of texts and bytes to plain ones; many views may refer to the same bytes."""
+    shown = 0
     for i, name in enumerate(table.column_names):  # also fails for names that are not valid Unicode
         column = table.column(i)
-        if not pa.types.is_string_view(column.type):
+        if not is_view(column.type):
             continue
         views = [(chunk.buffers()[1], chunk.offset, len(chunk)) for chunk in column.chunks]
-        shown = sum(
+        shown += sum(
             int(np.frombuffer(buffer, np.int32)[::4][start : start + count].sum(dtype=np.int64))
             for buffer, start, count in views
             if count
         )
+        # Of all columns together: each may hold as much.
         if shown > 8 * size + SPARE_CELLS:
             raise MessageError(f"column {name!r} repeats the same text too often", reason="too_large")
-        table = table.set_column(i, name, column.cast(pa.large_string()))
+        plain = pa.large_binary() if is_bytes(column.type) else pa.large_string()
+        table = table.set_column(i, name, column.cast(plain))
     return table
 
 

@@ -39,6 +39,11 @@ def is_bytes(kind: pa.DataType) -> bool:
     return any(holds(kind) for holds in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
 
 
+def is_view(kind: pa.DataType) -> bool:
+    """Whether a type is one of texts or bytes of which several may refer to the same place."""
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
+
+
 def floats(column: Any) -> NDArray[np.float64] | None:
     """A numeric column as float64, with NaN for null; None for other columns."""
     if not (is_number(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
@@ -87,12 +92,13 @@ def distinct(column: Any, where: str, places: Rows | None = None) -> tuple[list[
         MessageError: its type cannot be that of a table cell, or it contains bytes that are not text.
     """
     kind = column.type
-    if not is_cell(kind.value_type if pa.types.is_dictionary(kind) else kind):
+    held = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not is_cell(held) or (held != kind and is_view(held)):  # Arrow cannot take views from a dictionary
         remedy = "expected numbers, booleans or texts"
         raise MessageError(f"is of type {kind}", reason="schema", where=where, remedy=remedy)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # Arrow's `take` does not support views
+    if is_view(kind):  # Arrow's `take` does not support views
         column = column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
     if pa.types.is_null(kind):
         return [None], np.zeros(len(column), np.int64), np.zeros(1, np.int64)

@@ -135,6 +135,31 @@ def test_batches_that_share_a_long_dictionary_are_refused_before_each_is_checked
 
 
 @pytest.mark.timeout(20)
+@pytest.mark.parametrize(("kind", "columns"), [(pa.string_view(), 3), (pa.binary_view(), 1), (pa.binary_view(), 3)])
+def test_views_that_repeat_a_long_text_are_refused_before_they_are_copied(kind: pa.DataType, columns: int) -> None:
+    text = b"x" * 100_000
+    views = np.zeros((20, 4), np.int32)  # little enough in each column
+    views[:, 0], views[:, 1] = len(text), np.frombuffer(text[:4], np.int32)[0]
+    buffers = [None, pa.py_buffer(views.tobytes()), pa.py_buffer(text)]
+    long = pa.Array.from_buffers(kind, len(views), buffers)
+    others = {f"other {i}": long for i in range(columns)}
+    short = {"age": pa.array([1.0] * len(views)), "town": pa.array(["Ulm"] * len(views))}
+    with pytest.raises(MessageError, match="repeats the same text too often") as caught:
+        decode(arrow(short | others), {}, TABLE)
+    assert caught.value.reason == "too_large"
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()])
+@pytest.mark.parametrize("name", ["age", "town"])
+def test_a_dictionary_of_views_is_refused(kind: pa.DataType, name: str) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), pa.array(["7", "8"], kind))
+    columns = {"age": pa.array([1.0, 2.0]), "town": pa.array(["Ulm", "Bonn"])} | {name: column}
+    with pytest.raises(MessageError, match=f"column {name}: is of type dictionary") as caught:
+        decode(arrow(columns), {}, TABLE)
+    assert caught.value.reason == "schema"
+
+
+@pytest.mark.timeout(20)
 def test_missing_columns_are_searched_for_only_once() -> None:
     table = TableSchema(columns=tuple(Column(name=f"column {i}", kind="numeric") for i in range(1_000)))
     with pytest.raises(MessageError, match="is missing, and 999 more"):
