@@ -100,6 +100,8 @@ def distinct(column: Any, where: str, places: Rows | None = None) -> tuple[list[
         column = column.combine_chunks()
     if is_view(kind):  # Arrow's `take` does not support views
         column = column.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
+    if pa.types.is_decimal(kind) and kind.bit_width < 128:  # nor does its `dictionary_encode` support short decimals
+        column = column.cast(pa.decimal128(kind.precision, kind.scale))
     if pa.types.is_null(kind):
         return [None], np.zeros(len(column), np.int64), np.zeros(1, np.int64)
     encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -157,6 +158,12 @@ def test_a_dictionary_of_views_is_refused(kind: pa.DataType, name: str) -> None:
     with pytest.raises(MessageError, match=f"column {name}: is of type dictionary") as caught:
         decode(arrow(columns), {}, TABLE)
     assert caught.value.reason == "schema"
+
+
+@pytest.mark.parametrize("kind", [pa.decimal32(5, 1), pa.decimal64(10, 1), pa.decimal128(20, 1), pa.decimal256(50, 1)])
+def test_decimals_of_any_width_are_read(kind: pa.DataType) -> None:
+    columns = {"age": pa.array([Decimal("1.5"), None], kind), "town": pa.array(["Ulm", "Bonn"])}
+    assert np.array_equal(decode(arrow(columns), {}, TABLE), [[1.5, 1], [np.nan, 0]], equal_nan=True)
 
 
 @pytest.mark.timeout(20)
