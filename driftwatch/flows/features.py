@@ -28,6 +28,9 @@ KNOTS = 256
 ATOM_SHARE = 0.005
 TAIL_SLOPE = 2.0
 LIMIT = 30.0
+OUTERMOST = 0.005
+"""Share of a column's values on either side that its spread leaves out, so that a few outliers do not decide it."""
+
 MISSING_NAME = "missing "
 MISSING = -1.234567e30
 """Replaces missing values before hashing, so that the content noise of a row is defined."""
@@ -126,6 +129,15 @@ class FeatureTransform(nn.Module):
         first = self.columns
         shares[self.indicated.cpu().numpy()] = 1.0 - self.upto[first : first + self.indicators, 0].cpu().numpy()
         return shares
+
+    @property
+    def spreads(self) -> Array:
+        """The standard deviation of each column's fitted values, in the column's unit, ``(columns,)``."""
+        shares, spreads = np.linspace(OUTERMOST, 1.0 - OUTERMOST, KNOTS), np.zeros(self.columns)
+        for j, last in enumerate(self.last[: self.columns].tolist()):
+            knots, below, upto = (each[j, : last + 1].cpu().numpy() for each in (self.knots, self.below, self.upto))
+            spreads[j] = np.interp(shares, 0.5 * (below + upto), knots).std()
+        return spreads
 
     def atoms(self) -> list[Array]:
         """The cumulative probabilities below and up to each feature's single values, ``(K, 2)`` per feature.

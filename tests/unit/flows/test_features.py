@@ -211,3 +211,12 @@ def test_atoms_are_the_shares_of_single_values() -> None:
     assert len(found[3]) == 0
     assert np.diff(found[4]).max(initial=0.0) < 0.01
     np.testing.assert_allclose(missing[0], [0, 1], atol=1e-3)
+
+
+def test_spreads_are_in_the_unit_of_each_column_and_ignore_outliers() -> None:
+    raw = np.random.default_rng(0).standard_normal((20_000, 4)) * np.array([1.0, 50.0, 1e-3, 1.0])
+    raw[:20, 0] = 1e6
+    raw[:, 3] = 7.0
+    found = FeatureTransform.fit(raw, ["numeric"] * 4, missing=False).spreads
+    np.testing.assert_allclose(found[:3], [1.0, 50.0, 1e-3], rtol=0.05)
+    assert found[3] == 0.0

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from driftwatch.reference.description import Description
+from driftwatch.flows.features import FeatureTransform
+from driftwatch.flows.vector import VectorFlow
+from driftwatch.reference.calibration import calibrate
+from driftwatch.reference.description import PROJECTED, Description
 from driftwatch.stats.descriptors import LATENT_MOMENTS, MARGINALS, VALUES, edges_for, vector_descriptors
-from driftwatch.stats.hotelling import fit_groups
+from driftwatch.stats.hotelling import LOCATION, fit_groups
 from driftwatch.stats.summary import Layout
 
 COLUMNS = 5
@@ -35,3 +39,23 @@ def test_a_bundle_of_format_3_keeps_equal_shares() -> None:
     np.testing.assert_array_equal(Description.from_arrays(older).edges, equal)
     with pytest.raises(ValueError, match=r"edges are of shape \(5, 2\)"):
         Description.from_arrays({**arrays, "edges": equal[:, :2]})
+
+
+@pytest.mark.parametrize("columns", [PROJECTED + 6, 120])
+def test_where_a_window_is_located_the_leading_numbers_of_embeddings_count_most(columns: int) -> None:
+    """Principal components, say; a table's columns have units of their own, so all count alike."""
+    spreads = np.append(np.full(10, 10.0), np.ones(columns - 10))
+    raw = np.random.default_rng(0).standard_normal((1_500, columns)) * spreads
+    shares = []
+    for table in (False, True):
+        torch.manual_seed(0)
+        features = FeatureTransform.fit(raw, ["numeric"] * columns, missing=table)
+        flow = VectorFlow(features, layers=1, hidden=8).eval()
+        found = Description.from_arrays(calibrate(flow, raw[:500], raw[500:]))
+        location = next(group for group in found.groups.each if group.name == LOCATION)
+        weights = location.whitener if len(location.whitener) == features.dim else found.projection @ location.whitener
+        power = np.square(weights).sum(1)
+        shares.append(power[:10].sum() / power.sum())
+    embedding, of_table = shares
+    assert embedding > 0.85
+    assert of_table < 0.5
