@@ -34,7 +34,7 @@ FULL, QUICK = Extent(), Extent(windows=200, samples=1_000, known=500)
 
 def materials(extent: Extent, *, quick: bool) -> Mapping[str, Callable[[], Material]]:
     """A factory for each part; only the requested parts are built."""
-    from benchmarks.detection import colour, embeddings, fashion, tables, waves
+    from benchmarks.detection import colour, embeddings, fashion, tables, texts, waves
 
     wanted = (extent.samples, extent.seed)
     if quick:
@@ -47,6 +47,7 @@ def materials(extent: Extent, *, quick: bool) -> Mapping[str, Callable[[], Mater
         "flights": partial(tables.flights, *wanted),
         "handwriting": partial(tables.handwriting, *wanted),
         "embeddings": partial(embeddings.embeddings, *wanted),
+        "texts": partial(texts.texts, *wanted),
         "colour": partial(colour.colour, *wanted),
     }
 
