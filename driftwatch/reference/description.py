@@ -102,15 +102,13 @@ def fit_description(flow: Flow, fitting: tuple[Latents, Whitened], held_out: tup
         held_out: samples that it was not trained on.
     """
     image = isinstance(flow, ImageFlow)
-    weights = _weights(flow) if isinstance(flow, VectorFlow) else None
-    projection = np.empty((0, 0)) if image else _leading(fitting[0].observed, weights)
+    projection = _leading(fitting[0].observed, _weights(flow)) if isinstance(flow, VectorFlow) else np.empty((0, 0))
     atoms = flow.features.atoms() if isinstance(flow, VectorFlow) else ()
     edges = edges_for(atoms, 0 if image else bins_for(len(projection)))
     groups = fit_groups(
         _descriptors(flow, *fitting, projection, edges),
         _descriptors(flow, *held_out, projection, edges),
         (LAYOUT, SPECTRUM, INTENSITY) if image else (VALUES,),
-        weights if edges.shape[1] else None,  # values that are projected were weighted before
     )
     return Description(groups, projection, edges)
 
@@ -130,27 +128,25 @@ def _descriptors(
     return {LATENT_MOMENTS: latent_moments(whitened.blocks), **observed}
 
 
-def _weights(flow: VectorFlow) -> Array | None:
-    """How much each feature of a vector counts, ``(D,)``, typically 1; None for a table's, which share no unit.
+def _weights(flow: VectorFlow) -> Array:
+    """How much each feature counts, ``(D,)``, typically 1; those of a table, which share no unit, count alike.
 
     The numbers of an embedding are comparable, and what sets samples apart may be in a few that vary most, but every
     feature has a variance of 1. So features are weighted by how far the numbers vary.
     """
     if flow.features.shared:
-        return None
+        return np.ones(flow.dim)
     spreads = flow.features.spreads
     typical = max(float(np.sqrt(np.square(spreads).mean())), 1e-300)
     return np.maximum(spreads / typical, LEAST_WEIGHT)
 
 
-def _leading(features: NDArray[np.floating], weights: Array | None) -> Array:
+def _leading(features: NDArray[np.floating], weights: Array) -> Array:
     """Directions ``(D, k)`` of largest variance of weighted features ``(N, D)``; the identity if they are few."""
     dim = features.shape[1]
     if dim <= PROJECTED:
         return np.eye(dim)
-    centred = features - features.mean(0)
-    if weights is not None:
-        centred = centred * weights
+    centred = (features - features.mean(0)) * weights
     eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
     leading = np.asarray(vectors[:, np.argsort(eigenvalues)[::-1][:PROJECTED]], dtype=np.float64)
-    return leading if weights is None else weights[:, None] * leading
+    return weights[:, None] * leading

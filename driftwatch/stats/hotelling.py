@@ -114,12 +114,7 @@ class Groups:
         return Groups(tuple(each), Tail(np.array(quantiles), float(share), float(shape), float(scale)))
 
 
-def fit_groups(
-    fitting: Mapping[str, Array],
-    held_out: Mapping[str, Array],
-    located: Sequence[str],
-    weights: Array | None = None,
-) -> Groups:
+def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], located: Sequence[str]) -> Groups:
     """Fit the groups of descriptors to a reference.
 
     Whitening only sets how much each direction counts, so it may be fitted to the flow's training data. Means and
@@ -129,11 +124,9 @@ def fit_groups(
         fitting: descriptors to fit covariances to, ``(N, K)`` by group.
         held_out: descriptors of held-out samples, likewise.
         located: the groups that `LOCATION` and `AGREEMENT` copy; all of them count equally.
-        weights: by which the located descriptors differ, ``(K,)``; None if they do not.
     """
     sources = tuple(located)
-    scales = np.concatenate([_scales(fitting[name]) for name in sources])
-    scaled = np.diag(scales if weights is None else scales * weights)
+    scaled = np.diag(np.concatenate([_scales(fitting[name]) for name in sources]))
     each = [
         *(_fit(name, (name,), held_out, _whitener(fitting[name])) for name in sorted(fitting)),
         _fit(LOCATION, sources, held_out, scaled),
