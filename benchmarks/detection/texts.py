@@ -31,8 +31,8 @@ SHORTEST = 12
 
 LEAST_LENGTH = 1e-3
 
-LARGE = 500
-MIXED = (50, LARGE)
+MIXED = (50, 500)
+"""Sizes of windows of other mixtures, which smaller windows hardly show."""
 
 Vectors = NDArray[np.float32]
 

@@ -9,8 +9,9 @@ finite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -133,11 +134,8 @@ class FeatureTransform(nn.Module):
     @property
     def spreads(self) -> Array:
         """The standard deviation of each column's fitted values, in the column's unit, ``(columns,)``."""
-        shares, spreads = np.linspace(OUTERMOST, 1.0 - OUTERMOST, KNOTS), np.zeros(self.columns)
-        for j, last in enumerate(self.last[: self.columns].tolist()):
-            knots, below, upto = (each[j, : last + 1].cpu().numpy() for each in (self.knots, self.below, self.upto))
-            spreads[j] = np.interp(shares, 0.5 * (below + upto), knots).std()
-        return spreads
+        shares, fitted = np.linspace(OUTERMOST, 1.0 - OUTERMOST, KNOTS), islice(self._fitted(), self.columns)
+        return np.array([np.interp(shares, 0.5 * (below + upto), knots).std() for knots, below, upto in fitted])
 
     def atoms(self) -> list[Array]:
         """The cumulative probabilities below and up to each feature's single values, ``(K, 2)`` per feature.
@@ -146,14 +144,20 @@ class FeatureTransform(nn.Module):
         """
         integer = [*self.integer.tolist(), *[False] * (self.dim - self.columns)]
         found = []
-        for j, last in enumerate(self.last.tolist()):
-            knots, below, upto = (each[j, : last + 1].cpu().numpy() for each in (self.knots, self.below, self.upto))
-            if integer[j] and np.floor(knots[-1]) - np.floor(knots[0]) < KNOTS:
+        for is_integer, fitted in zip(integer, self._fitted(), strict=True):
+            knots, below, upto = fitted
+            if is_integer and np.floor(knots[-1]) - np.floor(knots[0]) < KNOTS:
                 ends = np.interp(np.arange(np.floor(knots[0]), np.floor(knots[-1]) + 2.0), knots, upto)
                 below, upto = ends[:-1], ends[1:]
             has_mass = upto > below
             found.append(np.stack([below[has_mass], upto[has_mass]], axis=1))
         return found
+
+    def _fitted(self) -> Iterator[tuple[Array, Array, Array]]:
+        """Each feature's knots, and its distribution function below and up to them, without padding."""
+        for j, last in enumerate(self.last.tolist()):
+            knots, below, upto = (each[j, : last + 1].cpu().numpy() for each in (self.knots, self.below, self.upto))
+            yield knots, below, upto
 
     def structure(self) -> dict[str, Any]:
         """The arguments of `from_structure` for an unfitted copy; the state dict holds the rest."""

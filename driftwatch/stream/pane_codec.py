@@ -147,12 +147,12 @@ def _close(opened: _Opened, sums: Sums | MessageError) -> Pane | MessageError:
     head = opened.head
     try:
         part, since = head.get("share", (ALL.part, ALL.since))
-        stream, reference, topic = (_text(head[name]) for name in ("stream", "reference", "topic"))
+        reference, topic = (_text(head[name]) for name in ("reference", "topic"))
         n, grades = int(head["n"]), bytes(list(head.get("grades", ())))
         if n < 1 or len(grades) not in (0, n):
             raise ValueError(f"of {n} samples, with {len(grades)} grades")
         return Pane(
-            stream=stream,
+            stream=head["stream"],  # a text, or it was not opened
             reference=reference,
             n=n,
             sums=sums,
