@@ -30,7 +30,7 @@ ATOM_SHARE = 0.005
 TAIL_SLOPE = 2.0
 LIMIT = 30.0
 OUTERMOST = 0.005
-"""Share of a column's values on either side that its spread leaves out, so that a few outliers do not decide it."""
+"""Share of a column's values on either side that say nothing of its spread, so that a few outliers do not decide it."""
 
 MISSING_NAME = "missing "
 MISSING = -1.234567e30
@@ -136,6 +136,12 @@ class FeatureTransform(nn.Module):
         """The standard deviation of each column's fitted values, in the column's unit, ``(columns,)``."""
         shares, fitted = np.linspace(OUTERMOST, 1.0 - OUTERMOST, KNOTS), islice(self._fitted(), self.columns)
         return np.array([np.interp(shares, 0.5 * (below + upto), knots).std() for knots, below, upto in fitted])
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Rows ``(N, columns)`` within twice the range of the fitted values about its middle."""
+        lowest, highest = self.knots[: self.columns, 0], self.knots.gather(1, self.last[:, None])[: self.columns, 0]
+        room = 0.5 * (highest - lowest)
+        return raw.clamp(lowest - room, highest + room)
 
     def atoms(self) -> list[Array]:
         """The cumulative probabilities below and up to each feature's single values, ``(K, 2)`` per feature.

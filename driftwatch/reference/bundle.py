@@ -37,12 +37,14 @@ from driftwatch.reference.bundle_places import (
     is_left_over,
     put_bundle,
 )
+from driftwatch.reference.description import LOCATED
 from driftwatch.reference.folders import write_folder
 from driftwatch.reference.mlflow_client import SCHEMES
 
-FORMAT_VERSION = 5
-PLAIN_VERSION = 4
-"""Version of bundles without gathered categories, so that older versions of driftwatch can read these."""
+FORMAT_VERSION = 6
+GATHERED_VERSION, PLAIN_VERSION = 5, 4
+"""Versions of bundles that are not of long vectors, with gathered categories and without, so that older versions of
+driftwatch can read these."""
 
 OLDEST_VERSION = 3
 """Version 3 does not store the edges of columns' bins, which were at equal shares."""
@@ -123,7 +125,7 @@ def write_bundle(
     described = {"schema": schema.model_dump(mode="json"), "architecture": flow.architecture(), "name": name}
     version = _version(described, checksums)
     manifest: dict[str, Any] = {
-        "format_version": FORMAT_VERSION if _gathers(schema) else PLAIN_VERSION,
+        "format_version": _least_version(schema, calibration),
         "version": version,
         **described,
         "created_by": {
@@ -302,6 +304,13 @@ def _manifest(folder: Path, path: Location) -> dict[str, Any]:
 
 def _gathers(schema: Schema) -> bool:
     return isinstance(schema, TableSchema) and any(column.others for column in schema.columns)
+
+
+def _least_version(schema: Schema, calibration: Mapping[str, NDArray[Any]]) -> int:
+    """The oldest version that can read a bundle."""
+    if LOCATED in calibration:
+        return FORMAT_VERSION
+    return GATHERED_VERSION if _gathers(schema) else PLAIN_VERSION
 
 
 def _is_newer(version: object) -> bool:

@@ -23,6 +23,7 @@ from torch import Tensor
 from driftwatch.data.schema import Coerced
 from driftwatch.flows.base import Flow, device_of, standard_normal_log_prob
 from driftwatch.flows.image import ImageFlow
+from driftwatch.flows.vector import VectorFlow
 from driftwatch.stats.summary import Array
 
 T = TypeVar("T")
@@ -47,11 +48,13 @@ class Latents:
         blocks: one ``(N, P_s, l_s)`` array per block.
         nll: in nats, ``(N,)``.
         observed: the flow's input: raw images, ``(N, C, H, W)``, or the features of rows, ``(N, D)``.
+        numbers: a vector's own numbers, ``(N, D)``, within bounds; of zero width for images and tables.
     """
 
     blocks: tuple[NDArray[np.float32], ...]
     nll: Array
     observed: NDArray[np.floating]
+    numbers: Array
 
 
 def fixed_batches(
@@ -137,10 +140,15 @@ def flow_latents(flow: Flow, samples: Tensor, count: int | None = None) -> Laten
     z, log_det = _passed(flow, x.to(torch.float32), len(x) if count is None else count)
     nll = -(standard_normal_log_prob(z) + log_det)
     observed = raw if image else x.to(torch.float64)
+    if isinstance(flow, VectorFlow) and not flow.features.shared:
+        numbers = flow.features.bounded(raw)
+    else:
+        numbers = raw.new_empty(len(raw), 0)
     return Latents(
         tuple(_as_array(_bounded(block, LATENT_LIMIT)) for block in z),
         _as_array(_bounded(nll, NLL_LIMIT).to(torch.float64)),
         _as_array(observed),
+        _as_array(numbers),
     )
 
 
@@ -157,7 +165,9 @@ def _passed(flow: Flow, x: Tensor, count: int) -> tuple[tuple[Tensor, ...], Tens
 def batch_latents(flow: Flow, batch: Coerced, count: int | None = None) -> Latents:
     """Latents of one batch of raw samples ``(B, *sample_shape)``, as NumPy arrays; see `flow_latents`."""
     found = flow_latents(flow, torch.from_numpy(batch).to(device_of(flow)), count)
-    return Latents(tuple(map(on_host, found.blocks)), on_host(found.nll), on_host(found.observed))
+    return Latents(
+        tuple(map(on_host, found.blocks)), on_host(found.nll), on_host(found.observed), on_host(found.numbers)
+    )
 
 
 def latents_of(flow: Flow, samples: Coerced) -> Latents:
@@ -167,6 +177,7 @@ def latents_of(flow: Flow, samples: Coerced) -> Latents:
         tuple(np.concatenate([part.blocks[s][:n] for part, n in parts]) for s in range(len(flow.blocks))),
         np.concatenate([part.nll[:n] for part, n in parts]),
         np.concatenate([part.observed[:n] for part, n in parts]),
+        np.concatenate([part.numbers[:n] for part, n in parts]),
     )
 
 

@@ -21,7 +21,7 @@ from driftwatch.stats.moments import times
 from driftwatch.stats.summary import Array, namespace, products
 
 LATENT_MOMENTS, LAYOUT, SPECTRUM, INTENSITY = "latent moments", "layout", "spectrum", "intensity"
-VALUES, PAIRS, MARGINALS = "values", "pairs", "marginals"
+VALUES, PAIRS, MARGINALS, NUMBERS = "values", "pairs", "marginals", "numbers"
 
 PRODUCTS = (LATENT_MOMENTS, PAIRS)
 """Groups that contain products of values."""

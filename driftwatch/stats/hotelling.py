@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.stats.descriptors import NUMBERS
 from driftwatch.stats.moments import CLIPPED_SHARE, shorten, times
 from driftwatch.stats.summary import Array, Layout, namespace
 from driftwatch.stats.tail import Tail, fit_tail
@@ -123,12 +124,13 @@ def fit_groups(fitting: Mapping[str, Array], held_out: Mapping[str, Array], loca
     Args:
         fitting: descriptors to fit covariances to, ``(N, K)`` by group.
         held_out: descriptors of held-out samples, likewise.
-        located: the groups that `LOCATION` and `AGREEMENT` copy; all of them count equally.
+        located: what `LOCATION` and `AGREEMENT` copy, groups or `NUMBERS`, which are in no other group; all of them
+            count equally.
     """
     sources = tuple(located)
     scaled = np.diag(np.concatenate([_scales(fitting[name]) for name in sources]))
     each = [
-        *(_fit(name, (name,), held_out, _whitener(fitting[name])) for name in sorted(fitting)),
+        *(_fit(name, (name,), held_out, _whitener(fitting[name])) for name in sorted(fitting) if name != NUMBERS),
         _fit(LOCATION, sources, held_out, scaled),
         _directions(sources, held_out, scaled),
     ]

@@ -220,3 +220,10 @@ def test_spreads_are_in_the_unit_of_each_column_and_ignore_outliers() -> None:
     found = FeatureTransform.fit(raw, ["numeric"] * 4, missing=False).spreads
     np.testing.assert_allclose(found[:3], [1.0, 50.0, 1e-3], rtol=0.05)
     assert found[3] == 0.0
+
+
+def test_numbers_are_bounded_by_twice_the_fitted_range() -> None:
+    raw = np.array([[-1.0, 0.0], [0.0, 7.0], [3.0, 7.0]])
+    transform = FeatureTransform.fit(raw, ["numeric", "numeric"], missing=False)
+    far = torch.tensor([[-1e300, 20.0], [1.5, 7.0], [1e300, -1e300]], dtype=torch.float64)
+    np.testing.assert_array_equal(transform.bounded(far), [[-3.0, 10.5], [1.5, 7.0], [5.0, -3.5]])

@@ -23,6 +23,7 @@ from driftwatch.reference.bundle import (
     CALIBRATION,
     FLOW,
     FORMAT_VERSION,
+    GATHERED_VERSION,
     MANIFEST,
     OLDEST_VERSION,
     PLAIN_VERSION,
@@ -264,7 +265,7 @@ def test_a_bundle_has_the_newest_format_only_if_older_versions_cannot_read_it(tm
         write(tmp_path / f"b{len(others)}", schema=TableSchema(columns=(column,)))
         bundle = load_bundle(tmp_path / f"b{len(others)}")
         assert bundle.schema == TableSchema(columns=(column,))
-        assert bundle.manifest["format_version"] == (FORMAT_VERSION if others else PLAIN_VERSION)
+        assert bundle.manifest["format_version"] == (GATHERED_VERSION if others else PLAIN_VERSION)
         assert ("others" in bundle.manifest["schema"]["columns"][0]) == bool(others)
 
 
