@@ -114,7 +114,10 @@ class VectorFlow(Flow):
 
 
 class CouplingLayer(nn.Module):
-    """Mixing, then a spline on one part of the dimensions, parametrized by the other part."""
+    """Mixing, then a spline on one part of the dimensions, parametrized by the other part.
+
+    `spline` may be replaced by a faster function that computes the same.
+    """
 
     def __init__(self, dim: int, hidden: int, bins: int) -> None:
         super().__init__()
@@ -123,16 +126,17 @@ class CouplingLayer(nn.Module):
         moved = dim - self.kept
         self.parameter_shape = (moved, parameter_count(bins))
         self.conditioner = Conditioner(self.kept, moved * parameter_count(bins), hidden)
+        self.spline = rational_quadratic_spline
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x, log_det = self.mix(x)
         kept, moved = x.tensor_split([self.kept], dim=1)
-        moved, log_slope = rational_quadratic_spline(moved, self._spline_parameters(kept))
+        moved, log_slope = self.spline(moved, self._spline_parameters(kept))
         return torch.cat([kept, moved], dim=1), log_det + log_slope.sum(1)
 
     def inverse(self, y: Tensor) -> Tensor:
         kept, moved = y.tensor_split([self.kept], dim=1)
-        moved, _ = rational_quadratic_spline(moved, self._spline_parameters(kept), inverse=True)
+        moved, _ = self.spline(moved, self._spline_parameters(kept), inverse=True)
         return self.mix.inverse(torch.cat([kept, moved], dim=1))
 
     def _spline_parameters(self, kept: Tensor) -> Tensor:

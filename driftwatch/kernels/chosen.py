@@ -6,7 +6,7 @@ import torch
 
 from driftwatch.flows.base import Flow, device_of
 from driftwatch.flows.image import ImageFlow
-from driftwatch.flows.vector import VectorFlow
+from driftwatch.flows.vector import CouplingLayer, VectorFlow
 from driftwatch.kernels.cpu.compiled import lanes_of
 from driftwatch.kernels.gpu.compiled import compiles_for
 
@@ -15,14 +15,25 @@ from driftwatch.kernels.gpu.compiled import compiles_for
 def with_kernels(flow: Flow) -> Flow:
     """Use kernels for a folded flow in float32, where possible; returns the same flow.
 
-    On NVIDIA GPUs, there are kernels for images. They round factors to 10 bits, so they are not used if convolutions
-    must have the full precision of float32. On a CPU, kernels are as exact as the layers.
+    On NVIDIA GPUs, those for images round factors to 10 bits, so they are not used if convolutions must have the full
+    precision of float32. Those for vectors, and all on a CPU, are as exact as the layers.
     """
     device = device_of(flow)
     if lanes := lanes_of(device):
         return _use_cpu_kernels(flow, lanes)
     if isinstance(flow, ImageFlow) and compiles_for(device):
         _use_gpu_kernels(flow, device)
+    return with_spline_kernels(flow)
+
+
+def with_spline_kernels(flow: Flow) -> Flow:
+    """Use kernels for a vector flow's splines and their gradients, where possible; returns the same flow."""
+    if isinstance(flow, VectorFlow) and compiles_for(device_of(flow)):
+        from driftwatch.kernels.gpu.splines import rational_quadratic_spline
+
+        for layer in flow.modules():
+            if isinstance(layer, CouplingLayer):
+                layer.spline = rational_quadratic_spline
     return flow
 
 

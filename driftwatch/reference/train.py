@@ -20,6 +20,7 @@ from driftwatch.data.schema import ImageSchema, Samples
 from driftwatch.errors import TrainingError, UsageError
 from driftwatch.flows.base import Flow
 from driftwatch.flows.image import ImageFlow
+from driftwatch.kernels.chosen import with_spline_kernels
 from driftwatch.locations import Location, locate
 from driftwatch.reference.architecture import new_flow
 from driftwatch.reference.assessment import assess
@@ -93,7 +94,9 @@ def train(
             listener = listener.with_step_callback(run.report)
         data, parts = _read(config, listener)
         torch.manual_seed(settings.seed)
-        flow = new_flow(config.flow, data.schema, parts.fit, seed=settings.seed).to(processes.device)
+        flow = with_spline_kernels(
+            new_flow(config.flow, data.schema, parts.fit, seed=settings.seed).to(processes.device)
+        )
         _say_shape(flow, processes, listener)
         if isinstance(flow, ImageFlow):
             flow.compute_dtype = compute_dtype(settings.precision, processes.device)
