@@ -281,6 +281,6 @@ class History:
 
     def _moved(self, sums: _Sums) -> str:
         (phrases,) = moved(np.asarray(sums.summary)[None], self.reference, [sums.flaws], most=MOST_MOVED)
-        if phrases or self.reference.feature_names:
+        if phrases or self.reference.row_features:
             return "; ".join(phrases) or "nothing stands out"
         return sums.worst[1]

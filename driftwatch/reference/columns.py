@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
@@ -40,6 +41,24 @@ LEAST_SHARE = 1e-3
 
 OfCategories = Callable[[int, str, Array], str]
 """Maps a column's index and name, and a window's mean standard vector of marginals, to a phrase or an empty text."""
+
+
+@dataclass(frozen=True)
+class RowFeatures:
+    """The features of a reference's rows, with what is needed to say how they moved.
+
+    Args:
+        names: of the ``D`` features.
+        unordered: those that neither rise nor fall, since their values have no order.
+        of_categories: makes the phrase about a column's categories; None for no such phrases.
+        shifts: tells what shifts do to products and distributions of correlated features.
+    """
+
+    names: Sequence[str]
+    unordered: Collection[str]
+    of_categories: OfCategories | None
+    shifts: Shifts
+
 
 Found = tuple[float, tuple[str, ...], str]
 """Log of a corrected p-value (the p-value itself may underflow), columns, and phrase."""
@@ -83,14 +102,11 @@ def unordered_columns(schema: Schema) -> frozenset[str]:
 def moved_columns(
     summaries: Array,
     layout: Layout,
-    names: Sequence[str],
+    features: RowFeatures | None,
     flawed: Sequence[Sequence[Found]] | None = None,
     *,
     rests_on: float = math.inf,
     most: int = MOST_TOLD,
-    unordered: Collection[str] = (),
-    of_categories: OfCategories | None = None,
-    of_shifts: Shifts | None = None,
 ) -> list[list[str]]:
     """Phrases about what moved in each window, naming each column at most once.
 
@@ -103,16 +119,14 @@ def moved_columns(
     Args:
         summaries: of the windows, ``(M, V)``.
         layout: of the summaries.
-        names: of the ``D`` features of a row; if empty, there are no phrases.
+        features: of a row; None if samples have no named features, for which there are no phrases.
         flawed: findings of `flawed_columns` for each window; none if None.
         rests_on: number of samples behind the reference's means.
         most: phrases per window.
-        unordered: features that neither rise nor fall, since their values have no order.
-        of_categories: makes the phrase about a column's categories; None for no such phrases.
-        of_shifts: tells what shifts do to products and distributions of correlated columns; None if columns are not.
     """
-    if not names or dict(layout.groups).get(LOCATION) != len(names):
+    if features is None or dict(layout.groups).get(LOCATION) != len(features.names):
         return [[] for _ in summaries]
+    names, of_categories = features.names, features.of_categories
     places = zip(layout.groups, layout.group_slices, strict=True)
     means = {name: summaries[:, place] / summaries[:, :1] for (name, _), place in places}
     # The variance of the difference of two means is the sum of 1 / n and 1 / rests_on.
@@ -128,15 +142,15 @@ def moved_columns(
     changed, related = _none_for(summaries), _none_for(summaries)
     if MARGINALS in means:
         shares = means[MARGINALS].copy()
-        if of_shifts and len(drifts):
-            shares[drifts] = of_shifts.beyond_shares(moved[drifts], shares[drifts])
+        if len(drifts):
+            shares[drifts] = features.shifts.beyond_shares(moved[drifts], shares[drifts])
         shares = shares.reshape(len(summaries), len(names), -1)
         changed = _sure(n * np.square(shares).sum(2), shares.shape[2])
     # Pairs of long vectors are of projected values, which have no names.
     if PAIRS in means and means[PAIRS].shape[1] == len(names) * (len(names) + 1) // 2:
         products = means[PAIRS].copy()
-        if of_shifts and len(drifts):
-            products[drifts] = of_shifts.beyond_products(moved[drifts], products[drifts])
+        if len(drifts):
+            products[drifts] = features.shifts.beyond_products(moved[drifts], products[drifts])
         # Columns that moved by so many standard deviations change a mean product by at most its square, and by as much
         # again where only half of the window moved.
         beyond = np.abs(products) - np.square(np.abs(moved).max(1))[:, None]
@@ -150,7 +164,7 @@ def moved_columns(
 
         found = [
             _changed(names[i], log_p, categories(i))
-            if names[i] in unordered
+            if names[i] in features.unordered
             else _shifted(names[i], shifts[m, i], log_p, categories(i))
             for i, log_p in shift
         ]

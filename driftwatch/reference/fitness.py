@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from driftwatch.data.schema import Column, Samples, Schema, TableSchema, VectorSchema
 from driftwatch.flows.base import Flow
-from driftwatch.reference.columns import percent, unordered_columns
+from driftwatch.reference.columns import percent
 from driftwatch.reference.contents import Contents
 from driftwatch.reference.evaluation import auroc
 from driftwatch.reference.latents import latents_of
@@ -70,11 +70,7 @@ def order_of(scorer: Scorer, samples: Samples, *, seed: int) -> Order:
     """Test the order of samples ``(N, *sample_shape)``, using at most `MOST_SAMPLES` of them, evenly spread."""
     count = min(len(samples), MOST_SAMPLES)
     chosen = samples[np.arange(count) * len(samples) // count]
-    reference = scorer.reference
-    unordered = unordered_columns(reference.schema)
-    phrase = reference.category_shares.phrase if reference.category_shares else None
-    summaries, names = scorer.bank(chosen), reference.feature_names
-    return examine_order(summaries, scorer.layout, names, unordered, phrase, reference.shifts, seed=seed)
+    return examine_order(scorer.bank(chosen), scorer.layout, scorer.reference.row_features, seed=seed)
 
 
 def drift_within(order: Order, rows: int, place_of: Callable[[int], str]) -> list[Unfit]:

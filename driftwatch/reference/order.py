@@ -9,14 +9,12 @@ not count as drift.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.reference.columns import OfCategories, moved_columns
-from driftwatch.reference.shifts import Shifts
+from driftwatch.reference.columns import RowFeatures, moved_columns
 from driftwatch.stats.null import features, fit_window_null, join
 from driftwatch.stats.summary import Array, Layout
 
@@ -52,10 +50,7 @@ class Order:
 def examine_order(
     summaries: NDArray[np.floating],
     layout: Layout,
-    names: Sequence[str] = (),
-    unordered: Collection[str] = (),
-    of_categories: OfCategories | None = None,
-    of_shifts: Shifts | None = None,
+    named: RowFeatures | None = None,
     *,
     seed: int,
 ) -> Order:
@@ -64,10 +59,7 @@ def examine_order(
     Args:
         summaries: of single samples, in order, ``(N, V)``, at least `SLICES` of them.
         layout: of the summaries.
-        names: of the features of a row, if they have any.
-        unordered: features whose values have no order, so they neither rise nor fall.
-        of_categories: what to report of a column's categories, if anything.
-        of_shifts: what shifts do to other descriptors.
+        named: the features of a row, if they have names.
         seed: of the random orders.
     """
     count = min(GRAINS, len(summaries) // SLICES) * SLICES
@@ -81,10 +73,7 @@ def examine_order(
     tested = fit_window_null(measured, layout, count * size // SLICES).judge(measured)
     statistics = tested.statistics["combined"].reshape(ORDERS, SLICES)
     most = int(np.argmax(statistics[0]))
-    differs_most = _slices(grains, orders[:1])[most, None]
-    (moved,) = moved_columns(
-        differs_most, layout, names, unordered=unordered, of_categories=of_categories, of_shifts=of_shifts
-    )
+    (moved,) = moved_columns(_slices(grains, orders[:1])[most, None], layout, named)
     strength = np.square(statistics).mean(1)
     return Order(
         p_value=float((strength >= strength[0]).mean()),

@@ -18,9 +18,10 @@ from driftwatch.flows.base import Flow, device_of
 from driftwatch.flows.features import feature_names
 from driftwatch.flows.vector import VectorFlow
 from driftwatch.reference.category_shares import CategoryShares, category_shares
+from driftwatch.reference.columns import RowFeatures, unordered_columns
 from driftwatch.reference.description import Description
 from driftwatch.reference.recorded import Recorded, pinned
-from driftwatch.reference.shifts import Shifts, shifts_of
+from driftwatch.reference.shifts import shifts_of
 from driftwatch.reference.stored_null import SIZES
 from driftwatch.reference.summariser import Summariser, as_tensors
 from driftwatch.stats.decomposition import divergence
@@ -81,15 +82,21 @@ class Reference:
         return tuple(block.name for block in self.flow.blocks)
 
     @cached_property
-    def feature_names(self) -> tuple[str, ...]:
-        """The names of a row's features for tables and vectors; empty for images."""
+    def row_features(self) -> RowFeatures | None:
+        """The features of a row for tables and vectors; None for images."""
         if not isinstance(self.flow, VectorFlow):
-            return ()
+            return None
         if isinstance(self.schema, TableSchema):
             columns = [column.name for column in self.schema.columns]
         else:
             columns = [f"dimension {j + 1}" for j in range(self.flow.features.columns)]
-        return feature_names(columns, self.flow.features)
+        shares = self.category_shares
+        return RowFeatures(
+            names=feature_names(columns, self.flow.features),
+            unordered=unordered_columns(self.schema),
+            of_categories=shares.phrase if shares else None,
+            shifts=shifts_of(self.description),
+        )
 
     @cached_property
     def held_out(self) -> HeldOut:
@@ -115,11 +122,6 @@ class Reference:
         if not isinstance(self.flow, VectorFlow) or not isinstance(self.schema, TableSchema):
             return None
         return category_shares(self.schema, self.flow.features, self.description, self.missing_shares)
-
-    @cached_property
-    def shifts(self) -> Shifts:
-        """What shifts of a row's features do to its other descriptors."""
-        return shifts_of(self.description)
 
     @property
     def unseen_shares(self) -> Array:

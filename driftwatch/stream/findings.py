@@ -10,7 +10,7 @@ import numpy as np
 
 from driftwatch.data.flaws import Flaws
 from driftwatch.data.schema import TableSchema
-from driftwatch.reference.columns import MOST_TOLD, Found, flawed_columns, moved_columns, unordered_columns
+from driftwatch.reference.columns import MOST_TOLD, Found, flawed_columns, moved_columns
 from driftwatch.reference.reference import Reference
 from driftwatch.stats.decomposition import PARTS
 from driftwatch.stats.null import DETECTORS, GEOMETRY_PARTS, Tested, WindowNull, features, join
@@ -83,13 +83,10 @@ def moved(
     return moved_columns(
         summaries,
         reference.layout,
-        reference.feature_names,
+        reference.row_features,
         _flawed(flaws, summaries, reference),
         rests_on=float(reference.others[0]),
         most=most,
-        unordered=unordered_columns(reference.schema),
-        of_categories=reference.category_shares.phrase if reference.category_shares else None,
-        of_shifts=reference.shifts,
     )
 
 

@@ -11,10 +11,11 @@ import pytest
 from driftwatch.data.flaws import FlawCounter
 from driftwatch.data.schema import Column, TableSchema
 from driftwatch.flows.vector import VectorFlow
-from driftwatch.reference.columns import flawed_columns, moved_columns, percent, unordered_columns
+from driftwatch.reference.columns import RowFeatures, flawed_columns, moved_columns, percent, unordered_columns
 from driftwatch.reference.offline import score_dataset
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.reference.shifts import Shifts
 from driftwatch.reference.train_config import FlowConfig
 from driftwatch.stats.descriptors import PAIRS
 from driftwatch.stats.hotelling import LOCATION
@@ -65,16 +66,7 @@ def phrases_of(reference: Reference, table: np.ndarray) -> list[str]:
     missing = reference.flow.features.missing_shares
     flawed = flawed_columns(FlawCounter(SCHEMA)(table), len(table), SCHEMA, missing, reference.unseen_shares)
     rests_on = float(reference.others[0])
-    (phrases,) = moved_columns(
-        window[None],
-        reference.layout,
-        reference.feature_names,
-        [flawed],
-        rests_on=rests_on,
-        unordered=unordered_columns(SCHEMA),
-        of_categories=reference.category_shares.phrase if reference.category_shares else None,
-        of_shifts=reference.shifts,
-    )
+    (phrases,) = moved_columns(window[None], reference.layout, reference.row_features, [flawed], rests_on=rests_on)
     return phrases
 
 
@@ -177,11 +169,12 @@ def test_another_unit_is_not_reported_as_a_small_shift() -> None:
         lambda count, seed: np.random.default_rng(seed).standard_normal((count, 26)),
         FlowConfig(layers=1, hidden=8),
     )
-    assert wide.shifts.products is None  # so nothing is known of spreads
+    assert wide.row_features is not None
+    assert wide.row_features.shifts.products is None  # so nothing is known of spreads
     table = np.random.default_rng(2).standard_normal((WINDOW, 26))
     table[:, 7] = 1_000 * (table[:, 7] + 0.08)
     window = merge(np.concatenate(list(Scorer(wide).summaries(table))))
-    (phrases,) = moved_columns(window[None], wide.layout, wide.feature_names, of_shifts=wide.shifts)
+    (phrases,) = moved_columns(window[None], wide.layout, wide.row_features)
     assert phrases == ["the distribution of c7 changed"]
 
 
@@ -247,7 +240,8 @@ def test_flaws_are_tested_without_deprecated_calls_of_scipy() -> None:
 
 
 def test_an_image_has_no_columns(reference: Reference) -> None:
-    assert moved_columns(reference.bank[:100].sum(0)[None], reference.layout, reference.feature_names) == [[]]
+    assert reference.row_features is None
+    assert moved_columns(reference.bank[:100].sum(0)[None], reference.layout, None) == [[]]
 
 
 def test_for_long_vectors_no_pairs_are_listed() -> None:
@@ -255,8 +249,10 @@ def test_for_long_vectors_no_pairs_are_listed() -> None:
     layout = Layout(dim=dim, blocks=((1, 1),), axes=1, groups=((PAIRS, 300), (LOCATION, dim)))
     summary = np.zeros(layout.size)
     summary[0] = 500.0
+    names, no_edges = [f"dimension {j + 1}" for j in range(dim)], np.empty((dim, 0))
+    features = RowFeatures(names, unordered=(), of_categories=None, shifts=Shifts(None, None, no_edges))
     tracemalloc.start()
-    moved_columns(summary[None], layout, [f"dimension {j + 1}" for j in range(dim)])
+    moved_columns(summary[None], layout, features)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100 * summary.nbytes
