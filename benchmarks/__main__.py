@@ -9,6 +9,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -66,15 +67,13 @@ def main() -> None:
             tester.feed(pane)
 
     stages: dict[str, float] = {"score": seconds(lambda: scorer(cut)) / SAMPLES}
-    for form, (value, headers) in messages.items():
-        stages[f"decode {form}"] = seconds(lambda v=value, h=headers: decode(v, h, SCHEMA)) / 100  # type: ignore[misc]
+    for form, message in messages.items():
+        stages[f"decode {form}"] = seconds(partial(decode, *message, SCHEMA)) / 100
     stages["pane to bytes and back"] = seconds(lambda: [decode_pane(encode_pane(pane)) for pane in panes]) / SAMPLES
     stages["test windows of 50 and 500"] = seconds(test) / SAMPLES
     stages["merge a window of 500"] = seconds(lambda: merge([pane.summary for pane in panes[:50]])) / STEP
     for peer in baselines(waves(2_000, seed=2)):
-        stages[f"{peer.name} on a window of 50, every {STEP}"] = (
-            seconds(lambda p=peer: p.statistic(samples[:50])) / STEP
-        )  # type: ignore[misc]
+        stages[f"{peer.name} on a window of 50, every {STEP}"] = seconds(partial(peer.statistic, samples[:50])) / STEP
     table = Table("stage", "µs per sample", "relative to scoring", box=None)
     for name, taken in stages.items():
         table.add_row(name, f"{1e6 * taken:,.1f}", f"{taken / stages['score']:.3f}")

@@ -138,11 +138,12 @@ def generated(rng: Generator) -> Iterator[tuple[str, float, int, list[Found]]]:
         yield shift, SHIFTS[shift][0], size, results
 
 
-def real(bundle: Path, fresh: Path, shifted: Path, rng: Generator) -> Iterator[tuple[str, float, int, list[Found]]]:
+def real(data: Sequence[Path], rng: Generator) -> Iterator[tuple[str, float, int, list[Found]]]:
     """For each size: the shift's name, nan for its unknown size in nats, the window size, and the results."""
+    bundle, fresh, shifted = data
     reference = load_reference(bundle)
     known, moved = (
-        next((data := open_dataset(path)).chunks(reference.schema, rows=data.rows)) for path in (fresh, shifted)
+        next((each := open_dataset(path)).chunks(reference.schema, rows=each.rows)) for path in (fresh, shifted)
     )
     half = len(moved) // 2
     moved = moved[half:]
@@ -162,7 +163,7 @@ def main() -> None:
     if len(data) not in {0, 3}:
         parser.error("give a bundle and two data sets, or nothing")
     rng = np.random.default_rng(7)
-    rows = real(*data, rng) if data else generated(rng)
+    rows = real(data, rng) if data else generated(rng)
     table = Table(
         *("shift", "nats", "n", "KS p", "p", "alarms", f"alarms, effect >= {LEAST_EFFECT:g}"),
         *("effect", "interval", "covers the truth"),

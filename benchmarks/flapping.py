@@ -170,7 +170,7 @@ class Material:
         """Whether the anytime alarm is raised, at each step."""
         alarm = self.standard.alarm
         assert alarm is not None
-        for state in alarm.advance(alarm.begin(), found):
+        for state in alarm.advance(alarm.begin(), list(found)):
             yield state.held > 0
 
 

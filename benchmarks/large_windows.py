@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -54,13 +55,13 @@ def main() -> None:
         measured = [measure(seed, kind) for seed in range(options.references)]
         for size, name in measured[0]:
             found = np.stack([each[size, name] for each in measured])
-            shares = [_cell(100 * each, "%") for each in (found < 0.1, found < 0.01, found > 0.9)]
+            shares = [_cell(100.0 * each, "%") for each in (found < 0.1, found < 0.01, found > 0.9)]
             row = (_cell(found, ""), f"{np.median(found):.2f}", *shares, f"{found.min():.1g}")
             table.add_row(kind, f"{size:,}", name, *row)
     Console(width=140).print(table)
 
 
-def _cell(values: Array, unit: str) -> str:
+def _cell(values: NDArray[np.floating], unit: str) -> str:
     """The mean of values ``(J, M)`` and its standard error between the J references."""
     error = values.mean(1).std(ddof=1) / len(values) ** 0.5
     return f"{values.mean():.2f} +- {error:.2f}" if not unit else f"{values.mean():.1f} +- {error:.1f} {unit}"

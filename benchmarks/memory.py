@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from driftwatch.stats.memory import NONE, Memory, measure_memory
 from driftwatch.stats.rates import episodes
 from driftwatch.stats.sequential import simulate_null
 from driftwatch.stats.summary import Array
-from tests.gaussian import Gaussian, fitted, persistent
+from tests.gaussian import Gaussian, Latents, fitted, persistent
 
 SHAPES = ((2, 3), (1, 4))
 SIZES, STEP, RESOLVE_AFTER = (50, 500), 10, 3
@@ -54,6 +55,10 @@ def fresh(reference: Gaussian, rng: np.random.Generator, persistence: float) -> 
         yield each.reshape(-1, STEP, each.shape[1]).sum(1)
 
 
+def _draw(rng: np.random.Generator, persistence: float, count: int) -> Latents:
+    return persistent(rng, count, SHAPES, persistence)
+
+
 def main() -> None:
     """Print a row per strength of memory: alarms as multiples of the budget, over several references."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,7 +72,7 @@ def main() -> None:
         naive, right, memories = [], [], []
         for seed in range(options.references):
             rng = np.random.default_rng(seed)
-            make = lambda n, p=persistence, r=rng: persistent(r, n, SHAPES, p)  # noqa: E731
+            make = partial(_draw, rng, persistence)
             reference = fitted(rng, SHAPES, options.held_out, make=make)
             bank = reference.summaries(make(options.held_out)).astype(np.float32)
             found = measure_memory(bank.astype(np.float64)[:, reference.layout.sum_z])

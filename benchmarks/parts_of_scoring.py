@@ -106,7 +106,7 @@ def _on_a_cpu(part: Part) -> tuple[float, int]:
 
 
 def _on_a_gpu(part: Part) -> tuple[float, int]:
-    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         for _ in range(WARM_UP):
@@ -124,7 +124,7 @@ def _on_a_gpu(part: Part) -> tuple[float, int]:
 
 
 def _replayed(graph: torch.cuda.CUDAGraph) -> float:
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     begin.record()
     for _ in range(AT_ONCE):
         graph.replay()

@@ -6,12 +6,13 @@ normflows' Glow block maps latents to data; its inverse is actnorm, 1x1 convolut
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import normflows as nf
 import torch
 from torch import Tensor, nn
 
-from driftwatch.flows.image import MAX_LOG_SCALE, Conditioner, FlowStep, ImageFlow
+from driftwatch.flows.image import MAX_LOG_SCALE, FlowStep, ImageFlow, steps_of_stage
 from driftwatch.flows.mix import InvertibleMix
 
 
@@ -39,8 +40,11 @@ class PeerGlow(nn.Module):
         super().__init__()
         self.low, self.span = flow.low, flow.high - flow.low + flow.noise_width
         self.dim = flow.dim
-        self.stages = nn.ModuleList(nn.ModuleList(_block(step) for step in stage) for stage in flow.stages)
-        self.splits = nn.ModuleList(nf.flows.AffineCoupling(_network(each), scale_map="exp") for each in flow.splits)
+        stages = (steps_of_stage(stage) for stage in flow.stages)
+        self.stages: Any = nn.ModuleList(nn.ModuleList(map(_block, steps)) for steps in stages)
+        self.splits: Any = nn.ModuleList(
+            nf.flows.AffineCoupling(_network(each), scale_map="exp") for each in flow.splits
+        )
         self.squeeze = nf.flows.Squeeze()
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -62,7 +66,7 @@ class PeerGlow(nn.Module):
         return log_det - 0.5 * (squares + self.dim * math.log(2 * math.pi))
 
 
-def _block(step: FlowStep) -> nf.flows.GlowBlock:
+def _block(step: FlowStep) -> Any:
     channels, hidden = len(step.mix.bias), step.conditioner.first.out_channels
     block = nf.flows.GlowBlock(channels, hidden, scale_map="exp")
     coupling, convolution, actnorm = block.flows
@@ -72,7 +76,7 @@ def _block(step: FlowStep) -> nf.flows.GlowBlock:
 
 
 @torch.no_grad()
-def _copy_mix(mix: InvertibleMix, convolution: nn.Module, actnorm: nn.Module) -> None:
+def _copy_mix(mix: InvertibleMix, convolution: Any, actnorm: Any) -> None:
     convolution.P.copy_(mix.permutation)
     convolution.L.copy_(mix.lower)
     convolution.U.copy_(mix.upper)
@@ -84,11 +88,12 @@ def _copy_mix(mix: InvertibleMix, convolution: nn.Module, actnorm: nn.Module) ->
 
 
 @torch.no_grad()
-def _network(conditioner: Conditioner) -> Bounded:
+def _network(conditioner: Any) -> Bounded:
     layers = conditioner.first, conditioner.middle, conditioner.last
     channels = (layers[0].in_channels, *(layer.out_channels for layer in layers))
     net = nf.nets.ConvNet2d(channels, (3, 1, 3))
-    for theirs, ours in zip((each for each in net.net if isinstance(each, nn.Conv2d)), layers, strict=True):
+    convolutions: list[Any] = [each for each in net.net if isinstance(each, nn.Conv2d)]
+    for theirs, ours in zip(convolutions, layers, strict=True):
         theirs.weight.copy_(ours.weight)
         theirs.bias.copy_(ours.bias)
     return Bounded(net)

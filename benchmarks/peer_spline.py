@@ -7,6 +7,7 @@ systems.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import normflows as nf
 import torch
@@ -50,8 +51,9 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 @torch.no_grad()
-def _coupling(layer: CouplingLayer, bins: int) -> nn.Module:
-    network, hidden = layer.conditioner, layer.conditioner.first.out_features
+def _coupling(layer: CouplingLayer, bins: int) -> Any:
+    network: Any = layer.conditioner
+    hidden = network.first.out_features
     mask = torch.cat([torch.zeros(layer.kept), torch.ones(layer.parameter_shape[0])])
     made = nf.flows.neural_spline.coupling.PiecewiseRationalQuadraticCoupling(
         mask,

@@ -22,7 +22,7 @@ import torch
 from driftwatch.config import AlertsConfig, WindowsConfig
 from driftwatch.data.codecs import encode
 from driftwatch.data.readers import open_dataset
-from driftwatch.data.schema import Samples
+from driftwatch.data.schema import Coerced, Samples
 from driftwatch.reference.loading import load_reference
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
@@ -116,7 +116,7 @@ def _row(reference: Reference, samples: Samples, standards: Standards, step: int
     return f"| {step} | {count:,} | {figures} | {rates[-1] / rates[0]:.0%} |"
 
 
-def score_bare(scorer: Scorer, panes: Samples) -> None:
+def score_bare(scorer: Scorer, panes: Coerced) -> None:
     """Run only the scoring loop, on panes ``(N, step, *sample_shape)``, as many at once as in a unit of work."""
     at_once = max(1, WORK_BATCHES * scorer.batch_size // panes.shape[1])
     for first in range(0, len(panes), at_once):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -32,9 +33,10 @@ ALARM = 1e-5
 
 Images = NDArray[np.float32]
 Place = tuple[slice, slice]
+Change = Callable[[Images, Generator], Images]
 
 
-def _within(place: Place, changed: Callable[[Images, Generator], Images]) -> Callable[[Images, Generator], Images]:
+def _within(place: Place, changed: Callable[[Images, Generator], NDArray[Any]]) -> Change:
     """A change of a patch that depends only on the patch."""
 
     def change(images: Images, rng: Generator) -> Images:
@@ -44,7 +46,7 @@ def _within(place: Place, changed: Callable[[Images, Generator], Images]) -> Cal
     return change
 
 
-def _blur(place: Place) -> Callable[[Images, Generator], Images]:
+def _blur(place: Place) -> Change:
     def change(images: Images, _: Generator) -> Images:
         images[..., place[0], place[1]] = np.rint(gaussian_filter(images, (0, 0, 1.5, 1.5)))[..., place[0], place[1]]
         return images
@@ -52,7 +54,7 @@ def _blur(place: Place) -> Callable[[Images, Generator], Images]:
     return change
 
 
-CHANGES: dict[str, Callable[[Place], Callable[[Images, Generator], Images]]] = {
+CHANGES: dict[str, Callable[[Place], Change]] = {
     "brightened by 40": lambda place: _within(place, lambda patch, _: patch + 40),
     "half as bright": lambda place: _within(place, lambda patch, _: patch / 2),
     "blurred, sigma 1.5": _blur,

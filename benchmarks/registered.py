@@ -64,18 +64,18 @@ def protobuf(registry: Registry, name: str, fields: Mapping[str, str], record: M
         add_fields(file.message_type[0], rows="repeated .bench.Row")
     else:
         add_fields(file.message_type.add(name=name), **fields)
-    written = message_class(file, f"bench.{name}")(**record).SerializeToString()
+    written: bytes = message_class(file, f"bench.{name}")(**record).SerializeToString()
     return b"\x00" + registry.protobuf(name, file).id.to_bytes(4, "big") + b"\x00" + written
 
 
-def row_messages(registry: Registry, count: int) -> dict[str, Message]:
+def row_messages(registry: Registry, count: int) -> Mapping[str, Message]:
     """The same rows in every format."""
     batch = rows(count)
     body = rows_body(batch, ROWS)
     kinds = [("string" if column.kind == "category" else "double", column.name) for column in ROWS.columns]
-    fields = [{"name": name, "type": ["null", kind]} for kind, name in kinds]
+    fields: list[dict[str, Any]] = [{"name": name, "type": ["null", kind]} for kind, name in kinds]
     of_proto = {name: f"optional {kind}" for kind, name in kinds}
-    record = body[0] if count == 1 else {"rows": body}
+    record: Any = body[0] if count == 1 else {"rows": body}
     if count > 1:
         row = {"type": "record", "name": "Row", "fields": fields}
         fields = [{"name": "rows", "type": {"type": "array", "items": row}}]
@@ -85,7 +85,7 @@ def row_messages(registry: Registry, count: int) -> dict[str, Message]:
     }
 
 
-def vector_messages(registry: Registry) -> dict[str, Message]:
+def vector_messages(registry: Registry) -> Mapping[str, Message]:
     """The same embedding in every format."""
     vector = np.random.default_rng(0).normal(size=(1, DIM))
     record = {"embedding": vector[0].tolist()}
@@ -115,7 +115,7 @@ def main() -> None:
     table = Table("message", "format", "bytes", "CPU, µs", box=None)
     with running_registry() as stand_in, httpx.Client() as http:
         registry = SchemaRegistry([stand_in.url], http, stand_in.url)
-        sets: dict[str, tuple[Schema, dict[str, Message]]] = {
+        sets: dict[str, tuple[Schema, Mapping[str, Message]]] = {
             "a row of 20 columns": (ROWS, row_messages(stand_in, 1)),
             "100 such rows": (ROWS, row_messages(stand_in, 100)),
             f"an embedding of {DIM}": (VECTOR, vector_messages(stand_in)),

@@ -58,11 +58,11 @@ def main() -> None:
 def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
     """The likelihood of prepared samples."""
     flow = load_bundle(bundle).flow
-    peer, layers, kernels = _peer(flow), fold(flow), with_kernels(fold(flow))
+    forms = {"normflows": _peer(flow), "layers": fold(flow).log_prob, "kernels": with_kernels(fold(flow)).log_prob}
     x = _prepared(flow, samples)
     exact = fold(flow).double().log_prob(x[:EXACT].double())
-    for name, form in (("normflows", peer), ("layers", layers), ("kernels", kernels)):
-        apart = float((form.log_prob(x[:EXACT]) - exact).abs().max() / exact.abs().mean())
+    for name, log_prob in forms.items():
+        apart = float((log_prob(x[:EXACT]) - exact).abs().max() / exact.abs().mean())
         if apart > 1e-3:
             raise SystemExit(f"{name}: the likelihood differs by {apart:.1e}")
         yield f"- {name}: log-likelihood within {apart:.1e} of float64's, relative to its mean"
@@ -70,7 +70,7 @@ def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
     yield "| ---: | ---: | ---: | ---: | ---: |"
     for rows in BATCHES:
         part = x[:rows].contiguous()
-        times = [seconds(partial(form.log_prob, part)) / rows * 1e6 for form in (peer, layers, kernels)]
+        times = [seconds(partial(log_prob, part)) / rows * 1e6 for log_prob in forms.values()]
         cells = " | ".join(f"{taken:,.1f}" for taken in times)
         yield f"| {rows} | {cells} | {times[0] / times[2]:.1f} |"
 
@@ -97,16 +97,17 @@ def seconds(work: Callable[[], object]) -> float:
     return float(np.quantile(taken, 0.25))
 
 
-def _peer(flow: Flow) -> torch.nn.Module:
+def _peer(flow: Flow) -> Callable[[Tensor], Tensor]:
+    """The likelihood of prepared samples, by normflows."""
     sys.path.extend(map(str, PEERS))  # behind ours, which are newer
     if isinstance(flow, ImageFlow):
         from benchmarks.peer_glow import PeerGlow
 
-        return PeerGlow(flow).eval()
+        return PeerGlow(flow).eval().log_prob
     from benchmarks.peer_spline import PeerSplines
 
     assert isinstance(flow, VectorFlow)
-    return PeerSplines(flow).eval()
+    return PeerSplines(flow).eval().log_prob
 
 
 def _prepared(flow: Flow, samples: Samples) -> Tensor:

@@ -12,7 +12,7 @@ import argparse
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,25 +95,31 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
     scorer([samples[:step]])
     panes = list[bytes]()
     found = []
-    scoring = _processor_s(lambda: [found.extend(stage.work(queue).panes) for _ in iter(lambda: bool(queue), False)])
+
+    def score() -> None:
+        while queue:
+            found.extend(stage.work(queue).panes)
+
+    scoring = _processor_s(score)
     coding = _processor_s(lambda: panes.extend(encode_panes(found)))
     run: list[tuple[int, Pane]] = []
 
-    def decoded(units: Sequence[tuple[int, bytes]]) -> None:
-        read = decode_panes((packed, 0, number) for number, packed in units)
-        run.extend((pane.number, pane) for pane in read if isinstance(pane, Pane))
+    def receive() -> None:
+        for first in range(0, len(panes), UNIT):
+            read = decode_panes((packed, 0, number) for number, packed in enumerate(panes[first : first + UNIT], first))
+            run.extend((pane.number, pane) for pane in read if isinstance(pane, Pane))
 
-    sent = list(enumerate(panes))
-    coding += _processor_s(lambda: [decoded(sent[i : i + UNIT]) for i in range(0, len(sent), UNIT)])
+    coding += _processor_s(receive)
     results: list[bytes] = []
     tester = TestStage(lambda *_: standard)
 
-    def test(run: Sequence[tuple[int, Pane]]) -> None:
-        tests = Tests()
-        tester.feed_all(run, tests)
-        results.extend(each.to_json() for each in tests.windows)
+    def test() -> None:
+        for first in range(0, len(run), UNIT):
+            tests = Tests()
+            tester.feed_all(run[first : first + UNIT], tests)
+            results.extend(each.to_json() for each in tests.windows)
 
-    testing = _processor_s(lambda: [test(run[i : i + UNIT]) for i in range(0, len(run), UNIT)])
+    testing = _processor_s(test)
     whole = b"".join(panes)
     return [scoring - decoding, coding, testing], [
         len(whole),
@@ -123,7 +129,7 @@ def _stages(reference: Reference, samples: Samples, step: int) -> tuple[list[flo
     ]
 
 
-def _processor_s(work: Callable[[], Sequence[object] | None]) -> float:
+def _processor_s(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started

@@ -29,7 +29,7 @@ ROUNDS = 7
 class _Unscored(ScoreStage):
     """Takes messages off the queue and discards them."""
 
-    def _cut(self, *_: object) -> list:  # type: ignore[type-arg, override]
+    def _cut(self, *_: object) -> list:  # type: ignore[type-arg]
         return []
 
 

@@ -55,7 +55,8 @@ def texts(samples: int, seed: int) -> Material:
 
     def mixed(weight: Mapping[str, float]) -> Vectors:
         weights = np.array([weight.get(topic, 1.0) for topic in topics])
-        return fresh[rng.random(len(fresh)) < weights / weights.max()][:samples]
+        chosen: Vectors = fresh[rng.random(len(fresh)) < weights / weights.max()]
+        return chosen[:samples]
 
     made = {
         **{f"mixture: {topic} x{factor:g}": mixed({topic: factor}) for topic, factor in FAVOURED.items()},

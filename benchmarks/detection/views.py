@@ -8,26 +8,26 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.data.schema import Schema, TableSchema
+from driftwatch.data.schema import Coerced, Schema, TableSchema
 
 View = Literal["vectors", "columns", "nll"]
 """Vectors ``(N, D)`` on comparable scales; a table's columns, categories as numbers; NLL under our flow, ``(N, 1)``."""
 
 Rows = NDArray[np.float32]
-Prepare = Callable[[NDArray[np.floating]], Rows]
+Prepare = Callable[[Coerced], Rows]
 
 
-def views(schema: Schema, reference: NDArray[np.floating]) -> Mapping[View, Prepare]:
+def views(schema: Schema, reference: Coerced) -> Mapping[View, Prepare]:
     """How to prepare samples ``(N, *sample_shape)`` for each view; medians and scales come from the reference."""
     if not isinstance(schema, TableSchema):
         return {"vectors": _flat, "columns": _flat}
     medians = np.nan_to_num(np.nanmedian(reference, axis=0))
     spread = np.maximum(np.nanstd(reference, axis=0), 1e-9)
 
-    def columns(samples: NDArray[np.floating]) -> Rows:
+    def columns(samples: Coerced) -> Rows:
         return np.where(np.isnan(samples), np.rint(medians), samples).astype(np.float32)
 
-    def vectors(samples: NDArray[np.floating]) -> Rows:
+    def vectors(samples: Coerced) -> Rows:
         filled, parts = columns(samples), []
         for j, column in enumerate(schema.columns):
             if column.kind == "category":
@@ -46,5 +46,5 @@ def categories(schema: Schema) -> list[int]:
     return [j for j, column in enumerate(schema.columns) if column.kind == "category"]
 
 
-def _flat(samples: NDArray[np.floating]) -> Rows:
+def _flat(samples: Coerced) -> Rows:
     return samples.reshape(len(samples), -1).astype(np.float32)

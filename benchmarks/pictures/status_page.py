@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import yaml
+from playwright.sync_api import FloatRect
 
 from benchmarks.pictures.dashboards import BLURRED, DOCS, STREAMS, await_ready, message
 from tests.broker.broker import free_ports
@@ -61,8 +62,9 @@ def _traffic(url: str) -> None:
         while (now := time.monotonic() - started) < BLURRED[1] and (fired is None or now - fired < STANDING_S):
             for stream, rate in STREAMS.items():
                 while due[stream] <= now:
-                    value, headers = message(stream, due[stream], rng)
-                    client.post("/", content=value, headers={**headers, "driftwatch-stream": stream})
+                    body, headers = message(stream, due[stream], rng)
+                    named = [(name.encode(), value) for name, value in headers.items()]
+                    client.post("/", content=body, headers=[*named, (b"driftwatch-stream", stream.encode())])
                     due[stream] += rng.exponential(1 / rate)
             firing = any(stream["firing"] for stream in client.get("/api/status").json()["streams"])
             fired = (fired or now) if firing else None
@@ -74,8 +76,8 @@ def _take(url: str, out: Path) -> None:
         seen.wait_for("document.title.startsWith('DRIFT')")
         seen.wait_for("document.querySelector('#scores path') !== null")
         bottom = seen.page.evaluate("document.getElementById('detail').getBoundingClientRect().bottom")
-        clip = {"x": 0.0, "y": 0.0, "width": WIDTH, "height": bottom + 16}
-        seen.page.screenshot(path=out, full_page=True, clip=clip)
+        whole: FloatRect = {"x": 0.0, "y": 0.0, "width": WIDTH, "height": bottom + 16}
+        seen.page.screenshot(path=out, full_page=True, clip=whole)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class RecordedGradients:
             for parameter in parameters:
                 parameter.grad = None  # so that the recorded run overwrites gradients instead of adding to them
             found = loss(self._input)
-            found.backward()  # type: ignore[no-untyped-call]
+            found.backward()
             return found.detach()
 
         self._output = _record(self._graph, descend, example.device)
@@ -75,7 +75,7 @@ def pinned(shape: Sequence[int], kind: DTypeLike) -> Tensor:
 
 
 def _record(graph: torch.cuda.CUDAGraph, work: Callable[[], T], device: torch.device) -> T:
-    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    aside = torch.cuda.Stream(device)
     aside.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(aside):
         for _ in range(WARM_UP):

@@ -100,17 +100,17 @@ class Scorer:
         self.layout: Layout = reference.layout
         self._flaws = FlawCounter(reference.schema)
 
-    def summaries(self, samples: NDArray[np.floating]) -> Iterator[Array]:
+    def summaries(self, samples: Coerced) -> Iterator[Array]:
         """The summary of each sample, in batches ``(N, V)``."""
         batches = fixed_batches(samples, self.batch_size, self._multiple)
         for summary, count in each_batch(self.reference.flow, self.reference.summarise, batches):
             yield on_host(summary[:count])
 
-    def bank(self, samples: NDArray[np.floating]) -> NDArray[np.float32]:
+    def bank(self, samples: Coerced) -> NDArray[np.float32]:
         """The summaries of all samples, ``(N, V)``, in the form that nulls are drawn from."""
         return np.concatenate([batch.astype(np.float32) for batch in self.summaries(samples)])
 
-    def scores(self, samples: NDArray[np.floating]) -> Scores:
+    def scores(self, samples: Coerced) -> Scores:
         """The point score of each sample, and its parts."""
         parts, p_values, nll = [], [], []
         for summaries in self.summaries(samples):
@@ -166,7 +166,7 @@ class Scorer:
             return lambda: self._results(samples, ends, *self._on_a_cpu(samples, ends, between))
         samples = _pinned(panes)
         measured = self._on_a_gpu(samples, ends, between)
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done = torch.cuda.Event()
         done.record()
 
         def results() -> list[ScoredPane]:

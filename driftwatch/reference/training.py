@@ -255,7 +255,7 @@ class FlowTrainer:
             return self._gradients(x)
         self.flow.zero_grad(set_to_none=True)
         loss = self._loss(x)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.detach().clone()
 
     def _loss(self, x: Tensor) -> Tensor:
