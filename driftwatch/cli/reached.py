@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeVar
 
 from driftwatch.errors import ConfigError
@@ -76,11 +77,14 @@ def _reached(kafka: KafkaConnection, ask: Callable[[], Answer]) -> Answer:
 
 
 def _states(named: Mapping[str, str], found: Mapping[str, TopicFound], where: str) -> list[TopicState]:
-    if named["input"] not in found:
+    if (wanted := named["input"]) not in found:
+        near = get_close_matches(wanted, found, n=1, cutoff=0.75)
+        create = "create it, with driftwatch publish --create-topic 1 for example"
         raise ConfigError(
-            f"Kafka has no topic {named['input']!r}",
+            f"Kafka has no topic {wanted!r}",
             where=where,
-            remedy="create it, with driftwatch publish --create-topic 1 for example; "
-            f"existing topics: {', '.join(sorted(found)[:8]) or 'none'}",
+            remedy=f"did you mean {near[0]!r}? Otherwise {create}"
+            if near
+            else f"{create}; existing topics: {', '.join(sorted(found)[:8]) or 'none'}",
         )
     return [TopicState(topic, role, found[topic].partitions if topic in found else 0) for role, topic in named.items()]
