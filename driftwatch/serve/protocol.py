@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
+from collections import deque
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MOST_HEAD_BYTES = 64 << 10
 """Limit on a request's line and headers, on trailers, and on a chunk's extensions; httptools has none."""
@@ -36,6 +37,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Called once; from now on the connection is as idle as one between two requests."""
         super().connection_made(transport)
+        self._unanswered = deque[RequestResponseCycle]()
         self._active_s = time.monotonic()  # uvloop's own clock counts whole milliseconds
         self._make_room()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
@@ -43,6 +45,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called once."""
         self._stop_timer()
+        # uvicorn tells only the latest of several pipelined requests, and logs a traceback when it answers another one.
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -65,6 +71,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer()
         super().on_headers_complete()
         self._head_complete = True
+        while self._unanswered and self._unanswered[0].response_complete:
+            self._unanswered.popleft()
+        self._unanswered.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
