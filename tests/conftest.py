@@ -23,7 +23,7 @@ from tests.once import made_once
 from tests.people import people_bundle
 from tests.s3 import BUCKET, enter, s3_server
 from tests.sidecar import Sidecar
-from tests.synthetic import small_bundle
+from tests.synthetic import small_bundle, with_null
 
 # How long an example takes depends on the machine, not on the code.
 settings.register_profile("driftwatch", deadline=None)
@@ -57,6 +57,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that scores the same samples differently."""
     return made_once(tmp_path_factory, "others", lambda folder: small_bundle(folder, "other", seed=7))
+
+
+@pytest.fixture(scope="session")
+def timed_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small bundle with the null of windows by time as well, which takes seconds to simulate."""
+    return made_once(tmp_path_factory, "timed", lambda folder: with_null(bundle, folder, 20, 100, "10s"))
 
 
 @pytest.fixture(scope="session")

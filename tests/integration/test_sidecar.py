@@ -12,10 +12,10 @@ from kafka import KafkaConsumer, TopicPartition
 
 from driftwatch.data.codecs import decode, encode
 from tests import plain_http
-from tests.chaos.intake import WINDOWS, run_intake
+from tests.chaos.intake import run_intake
 from tests.daemons import launch_forked
 from tests.integration.conftest import Cluster, RunningDaemon, StartDaemon
-from tests.synthetic import SCHEMA, shuffled_rows, waves, with_null
+from tests.synthetic import SCHEMA, shuffled_rows, waves
 
 TOKEN = "a-token-for-tests"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -62,9 +62,8 @@ def test_drift_in_posted_samples_is_reported(bundle: Path, start_daemon: StartDa
     assert plain_http.post(first.url, content=b"[]").status_code == 401
 
 
-def test_a_kill_loses_what_was_in_flight_and_nothing_that_was_saved(bundle: Path, tmp_path: Path) -> None:
-    bundle = with_null(bundle, tmp_path, *WINDOWS)
-    outcome = run_intake(bundle, tmp_path, faults=("kill -9",), seed=2, longest_delay_s=6.0, start=launch_forked)
+def test_a_kill_loses_what_was_in_flight_and_nothing_that_was_saved(timed_bundle: Path, tmp_path: Path) -> None:
+    outcome = run_intake(timed_bundle, tmp_path, faults=("kill -9",), seed=2, longest_delay_s=6.0, start=launch_forked)
     assert outcome.kept, outcome
     assert outcome.alerts > 1
     assert 0 < outcome.forgotten < outcome.accepted

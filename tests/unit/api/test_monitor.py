@@ -80,7 +80,7 @@ def test_a_monitor_shows_its_state_between_alerts(people: driftwatch.Reference) 
 
 
 def test_a_batch_that_is_refused_leaves_the_monitor_unchanged(pictures: driftwatch.Reference) -> None:
-    monitor = pictures.monitor(windows=[20], step=10)
+    monitor = pictures.monitor(windows=SETTINGS["sizes"], step=10)
     with pytest.raises(driftwatch.DriftwatchError, match="rows from 2048"):
         monitor.update(np.concatenate([waves(2_048, seed=1), np.full((1, 1, 8, 8), 300.0)]))
     with pytest.raises(driftwatch.DriftwatchError, match=r"^time: 2100-05-04 00:00:00 has no zone"):

@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftwatch.config import WindowsConfig
 from driftwatch.errors import SourceError
-from driftwatch.reference.bundle import load_bundle
 from driftwatch.reference.loading import load_reference
-from driftwatch.reference.recalibration import add_null
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
@@ -93,13 +90,12 @@ def encoded(tests: Tests) -> tuple[list[bytes], list[bytes]]:
 
 
 def test_results_are_the_same_with_the_null_in_the_bundle_to_the_last_bit(
-    bundle: Path, reference: Reference, log: list[Pane], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    timed_bundle: Path, reference: Reference, log: list[Pane], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = run(reference, log)
     assert {each.size for each in expected.windows} == {20, 100, "10s", "30s"}
     assert {each.state for each in expected.alerts} == {"firing", "resolved"}  # type: ignore[union-attr]
-    add_null(load_bundle(bundle), WindowsConfig(sizes=[20, 100, "10s", "30s"], step=STEP), tmp_path / "held")
-    held = replace(load_reference(tmp_path / "held"), version=reference.version)
+    held = replace(load_reference(timed_bundle), version=reference.version)
     monkeypatch.setattr("driftwatch.reference.reference.simulate_null", None)
     assert encoded(run(held, log, standards=new_standards())) == encoded(expected)
 
