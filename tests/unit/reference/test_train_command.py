@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from driftwatch.cli.app import _run
 from driftwatch.reference.bundle import load_bundle
 from tests.synthetic import waves
 
@@ -44,7 +45,9 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
+def test_ctrl_c_then_the_same_command_then_a_bundle(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure(folder, ENDLESS_STEPS)
     running = start(folder)
     try:
@@ -85,8 +88,8 @@ def test_ctrl_c_then_the_same_command_then_a_bundle(folder: Path) -> None:
     assert "Smallest shift detected: 90% of windows alarm, at a false alarm in 1,000,000 samples" in out
     assert sorted(path.name for path in folder.iterdir()) == ["cam", "train.yaml", "waves.npy"]
 
-    refused = start(folder)
-    out, errors = refused.communicate()
-    assert refused.returncode == 1
+    monkeypatch.chdir(folder)
+    assert _run(["train", "train.yaml"]) == 1
+    errors = capsys.readouterr().err
     assert errors.startswith("driftwatch: error: ")
     assert errors.count("\n") == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -185,15 +184,9 @@ def test_tracing_without_the_extra_is_an_error_that_says_what_to_install(
         open_tracer(TracingConfig(headers={}))
 
 
-def test_without_tracing_no_library_for_it_is_loaded() -> None:
-    code = """
-import sys
-import driftwatch.daemon, driftwatch.forwarder
-from driftwatch.tracing import UNTRACED, open_tracer
-with open_tracer(None).span("score", parent="", links=["x"], samples=1) as span:
-    span.set(stream="a")
-    span.fail("")
-print(span is UNTRACED, span.context == "", [name for name in sys.modules if name.startswith("opentelemetry")])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "True", "[]"]
+def test_without_tracing_spans_do_nothing() -> None:
+    with open_tracer(None).span("score", parent="", links=["x"], samples=1) as span:
+        span.set(stream="a")
+        span.fail("")
+    assert span is UNTRACED
+    assert span.context == ""
