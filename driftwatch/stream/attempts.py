@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, RequestTimedOutError
 
 LOGGER = "kafka.net.manager"
 RECENT_S = 30.0
@@ -46,8 +46,12 @@ class Attempts(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write a log record: by the level of kafka-python's root logger."""
         for each in record.args or ():
-            # The time-out itself is known; what is wanted is the reason behind it.
-            if isinstance(each, BaseException) and not isinstance(each, KafkaTimeoutError):
+            # The time-out itself is known; what is wanted is the reason behind it. The attempt that it cuts short says
+            # nothing of why those before it failed.
+            known = isinstance(each, KafkaTimeoutError) or (
+                isinstance(each, RequestTimedOutError) and self.last_failure() != ""
+            )
+            if isinstance(each, BaseException) and not known:
                 self._failed_s, self._failure = self._clock(), _words(each)
         return record.levelno >= logging.getLogger("kafka").getEffectiveLevel()
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaConnectionError, KafkaTimeoutError
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError, UnsupportedSaslMechanismError
 
 from driftwatch.config import KafkaSource
 from driftwatch.stream.attempts import LOGGER, RECENT_S, Attempts
@@ -110,6 +110,15 @@ def test_an_old_failure_is_not_given_as_the_reason() -> None:
     assert attempts.last_failure() == "cut"
     now = RECENT_S
     assert attempts.last_failure() == ""
+
+
+def test_an_attempt_that_is_cut_short_does_not_hide_why_those_before_it_failed() -> None:
+    attempts, cut_short = Attempts(), RequestTimedOutError("Request timed out after 114 ms")
+    attempts.filter(record(logging.WARNING, "node", cut_short))
+    assert "Request timed out after 114 ms" in attempts.last_failure()
+    attempts.filter(record(logging.WARNING, "node", UnsupportedSaslMechanismError()))
+    attempts.filter(record(logging.WARNING, "node", cut_short))
+    assert attempts.last_failure().endswith("see sasl_mechanism")
 
 
 def test_observed_log_records_are_still_logged_at_the_configured_level(monkeypatch: pytest.MonkeyPatch) -> None:
