@@ -17,11 +17,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from driftwatch.reference.reference import Reference
+from driftwatch.stream import connecting
 from tests.broker import KafkaBroker, start_broker
 from tests.cluster import Cluster
 from tests.integration.conftest import StartDaemon, require_apache_kafka
 from tests.integration.test_recovery import config, messages
 from tests.synthetic import waves
+from tests.threads import daemon_of, running
 
 SECURED = """
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:SASL_SSL
@@ -106,13 +109,18 @@ def test_readiness_says_why_there_is_no_connection(
     secured_broker: KafkaBroker,
     folder: Path,
     bundle: Path,
-    start_daemon: StartDaemon,
+    reference: Reference,
+    monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, str],
     reason: str,
 ) -> None:
+    monkeypatch.setattr(connecting, "CONNECT_MS", 1_000)  # kafka-python tries for so long before it reports
     cluster = Cluster(secured_broker.bootstrap, "unsecured")
     security = {key: str(folder / value) if key == "ssl_cafile" else value for key, value in changes.items()}
-    daemon = start_daemon(secured(secured_broker, folder, cluster, bundle, **security))
-    daemon.wait_for("a reason", lambda: reason in daemon.get("/readyz").text)
-    assert daemon.get("/healthz").status_code == 200
-    assert daemon.metric('driftwatch_source_connected{role="score"}') == 0
+    daemon = daemon_of(secured(secured_broker, folder, cluster, bundle, **security), reference)
+    with running(daemon, "score") as threads:
+        health = threads.monitor.health
+        threads.wait_for("reason", lambda: reason in str(health.ready()))
+        assert not health.ready()[0]
+        assert health.alive()[0]
+        assert threads.metric('driftwatch_source_connected{role="score"}') == 0
