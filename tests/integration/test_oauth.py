@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from driftwatch.reference.reference import Reference
+from driftwatch.stream import connecting
 from tests.broker import KafkaBroker, start_broker
 from tests.broker.broker import QUICK_START
 from tests.cluster import Cluster
@@ -16,6 +18,7 @@ from tests.integration.conftest import StartDaemon, require_apache_kafka
 from tests.integration.test_recovery import config, messages
 from tests.issuer import SCOPE, Signer, allowed, issuer, listener
 from tests.synthetic import waves
+from tests.threads import daemon_of, running
 
 LIFE_S = 16.0
 
@@ -63,15 +66,19 @@ def test_tokens_are_renewed_while_samples_are_scored(
 
 
 def test_readiness_says_why_there_is_no_token(
-    token_broker: KafkaBroker, signer: Signer, bundle: Path, start_daemon: StartDaemon
+    token_broker: KafkaBroker, signer: Signer, bundle: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connecting, "CONNECT_MS", 1_000)  # kafka-python tries for so long before it reports
     cluster = Cluster(token_broker.bootstrap, "none")
     with issuer(signer) as server:
         oauth = {"token_url": server.url, "client_id": "me", "client_secret": "barley"}
-        daemon = start_daemon(token_config(token_broker, cluster, bundle, oauth=oauth))
+        daemon = daemon_of(token_config(token_broker, cluster, bundle, oauth=oauth), reference)
         reason = f"authorization server {server.url.removesuffix('/token')} answered 401 invalid_client who is this?"
-        daemon.wait_for("a reason", lambda: reason in daemon.get("/readyz").text)
-        assert daemon.get("/healthz").status_code == 200
+        with running(daemon, "score") as threads:
+            health = threads.monitor.health
+            threads.wait_for("reason", lambda: reason in str(health.ready()))
+            assert not health.ready()[0]
+            assert health.alive()[0]
 
 
 def test_a_token_in_a_file_is_used_as_soon_as_brokers_accept_it(
