@@ -173,6 +173,8 @@ class _Report:
         if self.streams:
             console.print()
             self._show_streams(console)
+        if self.loaded.sinks:
+            self._show_sinks(console)
         if self.topics:
             topics = table("", "topic", "for", "partitions")
             for topic in self.topics:
@@ -209,12 +211,13 @@ class _Report:
         if detected := detectable_table({s.reference: s.detectable for s in self.streams}):
             console.print()
             console.print(detected)
-        if self.loaded.sinks:
-            sinks = table("", "sink", "kind", "alerts go to")
-            for sink in self._sinks():
-                sinks.add_row(sink.name, sink.kind, sink.to)
-            console.print()
-            console.print(sinks)
+
+    def _show_sinks(self, console: Console) -> None:
+        sinks = table("", "sink", "kind", "alerts go to")
+        for sink in self._sinks():
+            sinks.add_row(sink.name, sink.kind, sink.to)
+        console.print()
+        console.print(sinks)
 
     def _sinks(self) -> list[SinkPlan]:
         from driftwatch.config import named_sinks, one_by_one
