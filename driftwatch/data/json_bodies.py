@@ -15,24 +15,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from driftwatch.data.binary_tensors import V2_TYPES, read_binary
 from driftwatch.data.collecting import uncollected
 from driftwatch.data.schema import Samples, Schema, TableSchema
 from driftwatch.errors import MessageError, UsageError
 
-V2_TYPES = {
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-}
 OTHER, UNSEEN = "(other)", "(unseen)"
 NOT_FINITE = re.compile(rb"[\[,:]\s*-?(NaN|Infinity)\s*[\],}]")
 EXACT_INTEGER = 2.0**53
@@ -41,7 +28,7 @@ MOST_AXES = 32
 
 
 def load_json(value: bytes) -> Any:
-    """The parsed body.
+    """The parsed body; binary tensors that follow the JSON are their tensors' ``data``.
 
     Raises:
         MessageError: it is not JSON.
@@ -50,6 +37,8 @@ def load_json(value: bytes) -> Any:
         with uncollected(len(value)):
             return orjson.loads(value)
     except orjson.JSONDecodeError as error:
+        if (body := read_binary(value)) is not None:
+            return body
         if NOT_FINITE.search(value):
             raise MessageError(
                 "holds NaN or Infinity, which JSON does not allow",
@@ -118,8 +107,8 @@ def _tensor(tensor: Mapping[str, Any]) -> NDArray[Any]:
         raise MessageError("has no list 'shape' of sizes", reason="schema", where=where)
     if len(shape) > MOST_AXES:
         raise MessageError(f"has a shape of {len(shape)} axes", reason="shape", where=where)
-    if not isinstance(data, list):
-        raise MessageError("has no list 'data'", reason="schema", where=where, remedy="binary tensors are not read")
+    if not isinstance(data, list | np.ndarray):
+        raise MessageError("has no list 'data'", reason="schema", where=where, remedy="see KServe's V2 protocol")
     if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in V2_TYPES):
         raise MessageError(f"datatype {datatype!r} is not known"[:200], reason="schema", where=where)
     array = _flat(data) if datatype == "BYTES" else _numbers(data, datatype, where)
@@ -131,9 +120,9 @@ def _tensor(tensor: Mapping[str, Any]) -> NDArray[Any]:
     raise MessageError(f"has shape {shape} but {array.size} values"[:200], reason="shape", where=where)
 
 
-def _flat(data: list[Any]) -> NDArray[Any]:
+def _flat(data: list[Any] | NDArray[Any]) -> NDArray[Any]:
     flat: list[Any] = []
-    held = data[::-1]
+    held = (data if isinstance(data, list) else data.tolist())[::-1]
     while held:
         item = held.pop()
         if isinstance(item, list):
@@ -145,7 +134,7 @@ def _flat(data: list[Any]) -> NDArray[Any]:
     return array
 
 
-def _numbers(data: list[Any], datatype: str, where: str) -> NDArray[Any]:
+def _numbers(data: list[Any] | NDArray[Any], datatype: str, where: str) -> NDArray[Any]:
     try:
         array = np.asarray(data, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:

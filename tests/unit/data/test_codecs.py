@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftwatch.data.binary_tensors import V2_TYPES
 from driftwatch.data.cells import category_text
 from driftwatch.data.codecs import decode, encode, stream_names
 from driftwatch.data.schema import Column, ImageSchema, TableSchema, VectorSchema, as_floats
@@ -100,8 +101,43 @@ def test_a_column_is_the_same_in_every_format(data: st.DataObject, datatype: str
         "arrow": as_arrow(column),
         "arrow by dictionary": as_arrow(column.dictionary_encode()),
     }
+    if None not in cells:
+        bodies["binary v2"] = with_binary_tensors(bodies["v2"])
     found = {form: decoded_or_reason(body, schema) for form, body in bodies.items()}
     assert all(each == found["rows"] for each in found.values()), found
+
+
+def with_binary_tensors(body: bytes) -> bytes:
+    """A V2 request with its tensors after the JSON, as Triton's clients send it."""
+    request = orjson.loads(body)
+    parts = []
+    for tensor in request["inputs"]:
+        data = tensor.pop("data")
+        if tensor["datatype"] == "BYTES":
+            texts = [text.encode() for text in data]
+            parts.append(b"".join(len(text).to_bytes(4, "little") + text for text in texts))
+        else:
+            parts.append(np.array(data, V2_TYPES[tensor["datatype"]]).tobytes())
+        tensor["parameters"] = {"binary_data_size": len(parts[-1])}
+    return orjson.dumps(request) + b"".join(parts)
+
+
+@pytest.mark.parametrize("kind", ["image", "colour", "vector"])
+@pytest.mark.parametrize("label", [b"application/json", b"application/octet-stream"])
+def test_binary_tensors_of_v2_are_read(kind: str, label: bytes) -> None:
+    schema, batch = BATCHES[kind]
+    value = with_binary_tensors(encode(batch, schema, "v2")[0])
+    np.testing.assert_array_equal(decode(value, {"content-type": label}, schema), batch)
+
+
+def test_binary_columns_of_v2_are_read_in_the_order_of_the_inputs() -> None:
+    inputs = [
+        {"name": "town", "shape": [2, 1], "datatype": "BYTES", "data": ["Ulm", "Köln"]},
+        {"name": "unused", "shape": [2], "datatype": "BOOL", "data": [True, False]},
+        {"name": "age", "shape": [2], "datatype": "FP16", "data": [1.5, None]},
+    ]
+    value = with_binary_tensors(orjson.dumps({"id": "é", "inputs": inputs}))
+    np.testing.assert_array_equal(decode(value, {}, TABLE), [[1.5, 1], [np.nan, TABLE.columns[1].unseen]])
 
 
 def as_arrow(column: pa.Array) -> bytes:
@@ -162,6 +198,7 @@ def test_the_most_explicit_name_of_a_stream_comes_first() -> None:
         (b'{"inputs": []}', {}, "schema"),
         (b'{"inputs": [{"name": "a", "shape": [1, 4], "datatype": "FP32", "data": [1]}]}', {}, "shape"),
         (b'{"inputs": [{"name": "a", "shape": [1], "datatype": "FP8", "data": [1]}]}', {}, "schema"),
+        (b'{"inputs": [{"name": "a", "shape": [1], "datatype": "FP32"}]}', {}, "schema"),
     ],
 )
 def test_unusable_messages_are_refused_with_a_reason(value: bytes, headers: dict[str, bytes], reason: str) -> None:

@@ -27,6 +27,12 @@ def v2(**changed: object) -> bytes:
     return json.dumps({"inputs": [tensor | changed]}).encode()
 
 
+def binary(size: object, data: bytes, **changed: object) -> bytes:
+    """A V2 request with a tensor's data after the JSON."""
+    tensor: dict[str, object] = {"name": "x", "shape": [1, 3], "datatype": "FP64"}
+    return json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": size}} | changed]}).encode() + data
+
+
 def npy(header: str) -> bytes:
     text = header.ljust(117).encode() + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(24)
@@ -72,6 +78,20 @@ HOSTILE: dict[str, tuple[bytes, Schema]] = {
     ),
     "data is an object": (v2(data={"a": 1}), VECTOR),
     "data is a text": (v2(data="123"), VECTOR),
+    "binary data is cut off": (binary(24, bytes(23)), VECTOR),
+    "binary data is followed by more": (binary(24, bytes(25)), VECTOR),
+    "binary data has no whole number of values": (binary(23, bytes(23)), VECTOR),
+    "binary data has a negative size": (binary(-1, bytes(24)), VECTOR),
+    "binary data has no size": (binary(None, b"1"), VECTOR),
+    "binary data has an unknown type": (binary(24, bytes(24), datatype=[]), VECTOR),
+    "binary data has fewer values than its shape": (binary(16, bytes(16)), VECTOR),
+    "binary data is not finite": (binary(24, b"\xff" * 24), VECTOR),
+    "binary texts are cut off": (binary(5, b"\x02\0\0\0a", datatype="BYTES", name="town"), TABLE),
+    "binary texts lack a length": (binary(3, b"\x01\0\0", datatype="BYTES", name="town"), TABLE),
+    "binary texts are no UTF-8": (binary(5, b"\x01\0\0\0\xff", datatype="BYTES", name="town"), TABLE),
+    "binary data follows deep nesting": (b'{"binary_data_size": ' + b"[" * 100_000, VECTOR),
+    "binary data follows no object": (b'["binary_data_size"]' + bytes(8), VECTOR),
+    "binary data follows inputs of numbers": (b'{"inputs": [1, "binary_data_size"]}' + bytes(8), VECTOR),
     "inputs is null": (b'{"inputs": null}', VECTOR),
     "nested deeply": (b"[" * 100_000 + b"]" * 100_000, VECTOR),
     "nested as deeply as parsers allow": (b"[" * 900 + b"1" + b"]" * 900, VECTOR),
