@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -297,6 +298,7 @@ def test_split_roles_are_separate_workloads_with_their_own_configurations() -> N
     budgets = manifests("split", "PodDisruptionBudget")
     chosen = [each["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] for each in budgets]
     assert chosen == ["score", "test"]
+    assert {each["spec"]["unhealthyPodEvictionPolicy"] for each in budgets} == {"AlwaysAllow"}
 
 
 def test_a_gpu_pod_requests_the_gpu_and_is_replaced_one_at_a_time() -> None:
@@ -450,6 +452,15 @@ def test_every_value_is_in_the_readme_and_in_the_schema() -> None:
     assert helm("template", "x", values=yaml.safe_load(block[1])).returncode == 0
 
 
+def sidecar_of(name: str) -> Manifest:
+    """The container of driftwatch in the example's pods."""
+    specs = [each["spec"] for each in yaml.safe_load_all((EXAMPLES / f"{name}.yaml").read_text()) if "spec" in each]
+    (spec,) = [each.get("predictor") or each["template"]["spec"] for each in specs]
+    (sidecar,) = [each for each in spec["containers"] if each["name"] == "driftwatch"]
+    assert isinstance(sidecar, dict)
+    return sidecar
+
+
 class TestExamples:
     @pytest.mark.parametrize("name", EXAMPLE_CONFIGS)
     def test_the_daemon_accepts_the_configuration_of_an_example(self, name: str) -> None:
@@ -471,13 +482,31 @@ class TestExamples:
 
     @pytest.mark.parametrize("name", ["kserve-sidecar", "deployment-sidecar"])
     def test_the_sidecar_does_not_affect_the_readiness_of_the_model(self, name: str) -> None:
-        text = (EXAMPLES / f"{name}.yaml").read_text()
-        specs = [each["spec"] for each in yaml.safe_load_all(text) if "spec" in each]
-        (spec,) = [each.get("predictor") or each["template"]["spec"] for each in specs]
-        (sidecar,) = [each for each in spec["containers"] if each["name"] == "driftwatch"]
-        assert "readinessProbe" not in sidecar
-        assert "startupProbe" not in sidecar
+        sidecar = sidecar_of(name)
+        assert not [key for key in sidecar if key.endswith("Probe")]
+        assert sidecar["command"] == ["tini", "-g", "--", "sh", "-c"]
         assert sidecar["securityContext"]["readOnlyRootFilesystem"] is True
+
+    @pytest.mark.parametrize("name", ["kserve-sidecar", "deployment-sidecar"])
+    def test_a_sidecar_s_container_outlives_its_daemon_until_it_is_told_to_stop(
+        self, name: str, tmp_path: Path
+    ) -> None:
+        """Its programs are replaced: a daemon that fails at once, and then one that ends as told, and a short pause."""
+        calls = tmp_path / "calls"
+        programs = {
+            "driftwatch": 'echo "$@" >> $CALLS; [ $(wc -l < $CALLS) = 1 ] && exit 2; '
+            "trap 'exit 0' TERM; kill -TERM 0; sleep 60 & wait",
+            "sleep": f'[ "$1" = 30 ] || exec {shutil.which("sleep")} "$@"',
+        }
+        for program, script in programs.items():
+            (tmp_path / program).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / program).chmod(0o755)
+        sidecar = sidecar_of(name)
+        started = [*sidecar["command"][sidecar["command"].index("sh") :], *sidecar["args"]]
+        environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(calls)}
+        done = subprocess.run(started, env=environment, start_new_session=True, check=False, timeout=60)
+        assert done.returncode == 0
+        assert calls.read_text().splitlines() == ["run /etc/driftwatch/daemon.yaml"] * 2
 
     def test_kserve_logs_to_the_chart_s_service(self) -> None:
         (manifest,) = yaml.safe_load_all((EXAMPLES / "kserve-logger.yaml").read_text())
