@@ -131,7 +131,7 @@ def _p_values() -> Panel:
         f"alarm; red marks how long it lasts. Values below {LEAST_P:g} are drawn at {LEAST_P:g}.",
         query(
             f'clamp_min(min by (window) (driftwatch_window_p_value{{{WINDOWS}, detector="combined"}}), {LEAST_P:g})',
-            "{{window}} samples",
+            "window of {{window}}",
         ),
         query(f"max(driftwatch_window_threshold{{{OF_STREAM}}})", "alarm at or below", ref="B"),
         unit="sci",
@@ -148,7 +148,7 @@ def _effect() -> Panel:
         "Effect by window",
         "Divergence from the reference in nats per sample, with the share of chance subtracted. Larger windows make it "
         "more certain, not larger.",
-        query(f"max by (window) (driftwatch_window_effect_nats{{{WINDOWS}}})", "{{window}} samples"),
+        query(f"max by (window) (driftwatch_window_effect_nats{{{WINDOWS}}})", "window of {{window}}"),
         width=8,
     )
 
