@@ -10,8 +10,12 @@ from rich.table import Table
 from driftwatch.cli.console import stdout, table
 
 if TYPE_CHECKING:
+    from driftwatch.data.schema import Schema
     from driftwatch.reference.detectable import Detectable
     from driftwatch.reference.fitness import Unfit
+
+WIDE = 100
+"""Of embeddings of more numbers, other mixtures of known topics are seen late (docs/accuracy.md, real texts)."""
 
 
 def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit], remarks: Sequence[str]) -> None:
@@ -26,6 +30,17 @@ def show_findings(detectable: Sequence[Detectable], warnings: Sequence[Unfit], r
     for remark in remarks:
         console.print()
         console.print(f"with the default windows: {remark}")
+
+
+def show_wide(schema: Schema) -> None:
+    """Print what the table of detectable shifts does not tell of wide embeddings."""
+    if schema.kind == "vector" and schema.dim > WIDE:
+        console = stdout()
+        console.print()
+        console.print(
+            "embeddings this wide: known topics that become more or less frequent are seen late, and better in windows "
+            "of 500 than of 50; driftwatch evaluate tells how well in yours"
+        )
 
 
 def detectable_table(by_reference: Mapping[str, Sequence[Detectable]]) -> Table | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from driftwatch.cli.console import stderr, stdout, table
-from driftwatch.cli.detected import show_findings
+from driftwatch.cli.detected import show_findings, show_wide
 
 if TYPE_CHECKING:
     from driftwatch.reference.trained import Trained
@@ -157,3 +157,4 @@ def _show(trained: Trained) -> None:
         shifts.add_row(shift, *(f"{100 * found[size]:.1f}" for size in windows), DESCRIBED[shift])
     console.print(shifts)
     show_findings(trained.detectable, trained.warnings, trained.remarks)
+    show_wide(trained.schema)
