@@ -6,6 +6,8 @@
 
 FROM python:3.11.14-slim-bookworm AS venv
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# Of a mirror of PyPI, if you have one: --build-arg PIP_INDEX_URL=URL
+ARG PIP_INDEX_URL
 # Without pip, which nothing needs at run time: the base image's pip installs into it.
 RUN python -m venv --without-pip /opt/driftwatch
 WORKDIR /build
@@ -26,9 +28,13 @@ RUN : "${TORCH_INDEX:?name an index of CPU wheels: --build-arg TORCH_INDEX=URL}"
 
 # driftwatch by itself, so that a change to it is a small layer above gigabytes that stay as they are.
 FROM venv AS app
+COPY requirements.build.lock ./
+# Without isolation: in an environment of its own, pip would install the newest build backend, unpinned.
+RUN pip install --require-hashes -r requirements.build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY driftwatch driftwatch
-RUN pip --python /opt/driftwatch/bin/python install --no-deps .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && pip --python /opt/driftwatch/bin/python install --no-deps dist/*.whl
 
 FROM python:3.11.14-slim-bookworm AS runtime
 # PID 1 has no default action for SIGTERM: without tini one that comes while PyTorch is being imported would be lost.

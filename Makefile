@@ -76,6 +76,8 @@ lock:  ## resolve the pinned dependencies anew
 	uv pip compile pyproject.toml --extra cpu --extra schema-registry --extra aws --extra remote --extra otel --extra mlflow \
 		--constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet -o requirements.runtime.lock
+	echo hatchling | uv pip compile - --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet -o requirements.build.lock
 	uv pip compile benchmarks/peers.in --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet -o benchmarks/peers.lock
 

@@ -54,6 +54,20 @@ def test_the_image_has_every_runtime_dependency_and_none_of_development() -> Non
     assert all("--hash=sha256:" in pin for pin in re.split(r"\n(?=\S)", runtime.strip()))
 
 
+def test_what_builds_driftwatch_is_pinned_too() -> None:
+    from packaging.requirements import Requirement
+
+    lock = (ROOT / "requirements.build.lock").read_text()
+    assert all("--hash=sha256:" in pin for pin in re.split(r"\n(?=\S)", lock.strip()))
+    versions = dict(pin.split("==") for pin in pins(lock))
+    for stated in map(Requirement, tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]):
+        assert versions[stated.name] in stated.specifier
+    # pip installs the newest backend whenever it builds by itself.
+    builds = [line for line in TEXT.splitlines() if re.search(r"pip .*(install|wheel) .*[ =]\.( |$)", line)]
+    assert builds
+    assert all("--no-build-isolation" in line for line in builds)
+
+
 def test_the_cpu_variant_lacks_pytorch_and_what_only_cuda_needs() -> None:
     program = re.search(r"awk ('[^']+')", TEXT)
     assert program is not None
