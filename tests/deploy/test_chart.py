@@ -53,6 +53,16 @@ MINIMAL: Values = {
     },
     "bundles": {"volume": {"persistentVolumeClaim": {"claimName": "models"}}},
 }
+REMOTE: Values = {
+    "config": {
+        **MINIMAL["config"],
+        "streams": [
+            {"name": "fashion", "reference": "s3://models/fashion"},
+            {"name": "flights", "reference": "models:/flights@production"},
+        ],
+    },
+    "bundles": {"fetchSizeLimit": "2Gi"},
+}
 GPU: Values = {**MINIMAL, "workload": {"gpus": 1, "runtimeClassName": "nvidia"}}
 STATEFUL: Values = {**MINIMAL, "workload": {"kind": "StatefulSet", "replicas": 3, "state": {"size": "5Gi"}}}
 SPLIT: Values = {
@@ -123,6 +133,7 @@ INTAKE: Values = {
 }
 INSTALLATIONS: dict[str, Values] = {
     "minimal": MINIMAL,
+    "remote": REMOTE,
     "gpu": GPU,
     "stateful": STATEFUL,
     "split": SPLIT,
@@ -285,6 +296,13 @@ def test_the_default_is_one_workload_with_both_roles() -> None:
     }
 
 
+def test_bundles_behind_urls_need_no_volume_but_room_to_be_downloaded() -> None:
+    (only,) = workloads("remote").values()
+    volumes = {each["name"]: each for each in pod(only)["volumes"]}
+    assert set(volumes) == {"config", "state", "tmp"}
+    assert volumes["tmp"]["emptyDir"] == {"sizeLimit": "2Gi"}
+
+
 def test_split_roles_are_separate_workloads_with_their_own_configurations() -> None:
     parts = workloads("split")
     assert set(parts) == {"score", "test"}
@@ -406,6 +424,10 @@ def test_a_changed_configuration_replaces_the_pods() -> None:
         ({**MINIMAL, "config": {}}, "say where samples come from"),
         ({**MINIMAL, "config": {"source": MINIMAL["config"]["source"]}}, "name at least one stream"),
         ({**MINIMAL, "bundles": {}}, "bundles.volume, or bundles.fetch"),
+        (
+            {**REMOTE, "config": {**REMOTE["config"], "streams": [*REMOTE["config"]["streams"], {"reference": "x"}]}},
+            "bundles.volume, or bundles.fetch",
+        ),
         ({**MINIMAL, "bundles": {**MINIMAL["bundles"], "fetch": {"image": "x"}}}, "not both"),
         ({**MINIMAL, "splitRole": True}, "splitRole"),
         ({**MINIMAL, "workload": {"replica": 2}}, "replica"),

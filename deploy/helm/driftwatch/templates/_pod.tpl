@@ -5,8 +5,8 @@ The pod of one workload. Takes {root, workload}.
 {{- $values := .root.Values -}}
 {{- $workload := .workload -}}
 {{- $bundles := $values.bundles -}}
-{{- $needed := not (include "driftwatch.forwards" .root) -}}
-{{- if and $needed (not (or $bundles.volume $bundles.fetch)) -}}
+{{- $mounted := and (or $bundles.volume $bundles.fetch) (not (include "driftwatch.forwards" .root)) -}}
+{{- if and (include "driftwatch.local" .root) (not $mounted) -}}
 {{- fail "bundles: say where they are: bundles.volume, or bundles.fetch" -}}
 {{- end -}}
 {{- if and $bundles.volume $bundles.fetch -}}
@@ -45,7 +45,7 @@ spec:
     fsGroup: 10001
     fsGroupChangePolicy: OnRootMismatch
     seccompProfile: {type: RuntimeDefault}
-  {{- if and $needed $bundles.fetch }}
+  {{- if and $mounted $bundles.fetch }}
   initContainers:
     - name: fetch-bundles
       {{- toYaml $bundles.fetch | nindent 6 }}
@@ -102,7 +102,7 @@ spec:
         timeoutSeconds: 5
       volumeMounts:
         - {name: config, mountPath: /etc/driftwatch, readOnly: true}
-        {{- if $needed }}
+        {{- if $mounted }}
         - {name: bundles, mountPath: {{ $bundles.mountPath }}, readOnly: true}
         {{- end }}
         - {name: state, mountPath: /var/lib/driftwatch}
@@ -116,12 +116,13 @@ spec:
     {{- if $bundles.volume }}
     - name: bundles
       {{- toYaml $bundles.volume | nindent 6 }}
-    {{- else if $needed }}
+    {{- else if $mounted }}
     - name: bundles
       emptyDir: {sizeLimit: {{ $bundles.fetchSizeLimit }}}
     {{- end }}
     - name: tmp
-      emptyDir: {sizeLimit: 256Mi}
+      # Bundles behind URLs are downloaded there before they are loaded.
+      emptyDir: {sizeLimit: {{ $bundles.fetchSizeLimit }}}
     {{- if not $stateful }}
     - name: state
       emptyDir: {sizeLimit: 1Gi}

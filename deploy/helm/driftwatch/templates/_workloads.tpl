@@ -59,6 +59,16 @@ Whether this only forwards what is posted to Kafka, so that it needs no streams 
 {{- end -}}
 
 {{/*
+Whether a stream's reference is a path, so that bundles must be mounted; empty if all are URLs (`s3://...`, `models:/...`).
+*/}}
+{{- define "driftwatch.local" -}}
+{{- range .Values.config.streams -}}
+{{- $reference := toString .reference -}}
+{{- if or (hasPrefix "file:" $reference) (not (regexMatch "^[A-Za-z][A-Za-z0-9+.-]+:" $reference)) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 One trigger's metadata for KEDA: the lag of the group that a workload's pods read with. Takes {root, workload}.
 */}}
 {{- define "driftwatch.lag" -}}
