@@ -201,7 +201,7 @@ def _lag() -> Panel:
 def _messages() -> Panel:
     return lines(
         "Messages per second by outcome",
-        "ok: scored; skipped: left out by sample_fraction; dead_letter: unusable.",
+        "ok: scored; skipped: left out by sample_fraction; shed: too many arrived; dead_letter: unusable.",
         query(f"sum by (outcome) (rate(driftwatch_batches_total{{{CHOSEN}}}[$__rate_interval]))", "{{outcome}}"),
     ).min(0)
 

@@ -245,7 +245,7 @@ def _samples() -> Panel:
 def _messages() -> Panel:
     return lines(
         "Messages per second by outcome",
-        "ok: scored; skipped: left out by sample_fraction; dead_letter: unusable.",
+        "ok: scored; skipped: left out by sample_fraction; shed: too many arrived; dead_letter: unusable.",
         query(f"sum by (outcome) (rate(driftwatch_batches_total{{{OF_STREAM}}}[$__rate_interval]))", "{{outcome}}"),
         width=8,
     ).min(0)

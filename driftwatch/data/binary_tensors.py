@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 import json
+import struct
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ V2_TYPES = {
     "FP64": "float64",
 }
 SIZE = "binary_data_size"
+LENGTH = struct.Struct("<I")
 LONGEST_HEAD = 1 << 20
 """Bytes of JSON that may precede the tensors: thousands of columns."""
 
@@ -84,13 +86,15 @@ def _data(part: bytes, datatype: Any, where: str) -> NDArray[Any] | list[str]:
 def _texts(part: bytes, where: str) -> list[str]:
     """Texts of a tensor: each is its length as a 32-bit number, and its bytes."""
     texts, at = [], 0
-    while at < len(part):
-        start = at + 4
-        at = start + int.from_bytes(part[at:start], "little")
-        if start > len(part) or at > len(part):
-            raise MessageError("has a text that is cut off", reason="malformed", where=where)
-        try:
+    try:
+        while at < len(part):
+            start = at + LENGTH.size
+            at = start + LENGTH.unpack_from(part, at)[0]
             texts.append(part[start:at].decode())
-        except UnicodeDecodeError:
-            raise MessageError("has bytes that are no UTF-8", reason="schema", where=where) from None
+    except struct.error:
+        at = -1
+    except UnicodeDecodeError:
+        raise MessageError("has bytes that are no UTF-8", reason="schema", where=where) from None
+    if at != len(part):
+        raise MessageError("has a text that is cut off", reason="malformed", where=where)
     return texts
