@@ -89,6 +89,7 @@ class _Bar:
     def doing(self, what: str, share: float) -> None:
         """Show an activity beside training steps."""
         self._progress.update(self._task, description=what, completed=share, figures="", visible=True)
+        self._say_now_and_then(f"{what}, {share:.0%}" if share else what)
 
     def on_step(self, report: StepReport) -> None:
         """Show a training step."""
@@ -100,9 +101,12 @@ class _Bar:
             parts.append(f"{_clock(report.seconds_left)} left")
         text = ", ".join(parts)
         self._progress.update(self._task, description="training", completed=report.share, figures=text, visible=True)
+        self._say_now_and_then(f"step {report.step:,}, {report.share:.0%}: {text}")
+
+    def _say_now_and_then(self, line: str) -> None:
         if not self._progress.console.is_terminal and time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_EVERY_S
-            self.say(f"step {report.step:,}, {report.share:.0%}: {text}")
+            self.say(line)
 
 
 @contextmanager
