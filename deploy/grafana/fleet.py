@@ -251,7 +251,7 @@ def _alerts() -> Panel:
 
 def _dead_letters() -> Panel:
     lost = f"sum by (stream, reason) (increase(driftwatch_dead_letters_total{{{CHOSEN}}}[$__rate_interval]))"
-    about = "Unusable messages, by stream and reason. The dead-letter topic has them, with topic, partition and offset."
+    about = "Unusable messages, by stream and reason. The log says more, and the dead-letter topic or file has them."
     return bars(lines("Dead letters", about, query(lost, "{{stream}}: {{reason}}")))
 
 

@@ -6,12 +6,13 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from driftwatch.errors import DeadLetterReason
 from driftwatch.serve.metrics import Metrics
 from tests.programs import required
 from tests.unit.serve.test_serve import EVENTS
@@ -74,6 +75,11 @@ def test_every_metric_is_documented() -> None:
     families = list(text_string_to_metric_families(text.decode()))
     names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     assert {name for name in names if f"`{name}" not in page} == set()
+
+
+def test_the_runbooks_explain_every_reason_of_dead_letters() -> None:
+    runbooks = PAGE.read_text().partition("# When an alert fires")[2]
+    assert {reason for reason in get_args(DeadLetterReason) if f"`{reason}`" not in runbooks} == set()
 
 
 def test_metric_names_follow_prometheus_conventions() -> None:
