@@ -219,8 +219,9 @@ class ByHeart:
         return [
             Unfit(
                 "by-heart",
-                f"the flow has memorized its data: held-out samples cost {self.gap:.2g} nats/dim more than fitted "
-                f"ones, and are the less likely ones in {percent(self.chance)} of pairs instead of half",
+                "the flow has memorized its data, or these are few for so many dimensions: held-out samples cost "
+                f"{self.gap:.2g} nats/dim more than fitted ones, and are the less likely ones in "
+                f"{percent(self.chance)} of pairs instead of half",
                 "give more data, or use a smaller flow (flow.hidden, flow.steps or flow.layers)",
             )
         ]
