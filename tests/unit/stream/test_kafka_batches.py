@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -129,3 +130,21 @@ def test_a_poll_returns_a_limited_number_of_bytes(monkeypatch: pytest.MonkeyPatc
 
 def test_the_placeholder_of_an_unreadable_message_is_empty() -> None:
     assert Unreadable() == b""
+
+
+@pytest.mark.parametrize("timestamp", [-1, 0, 192_000, int(time.time()), 315_964_800_000])
+def test_a_message_without_a_time_has_the_time_at_which_it_is_read(
+    timestamp: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is from 1970, or from 1980 as many a clock that was never set; streams seemed quiet since then, and slow."""
+    now_ms = int(time.time() * 1000)
+    assert now_ms <= read_at(timestamp, monkeypatch) <= int(time.time() * 1000)
+    assert read_at(now_ms - 86_400_000, monkeypatch) == now_ms - 86_400_000
+
+
+def read_at(timestamp: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=4_096)
+    assert builder.append(timestamp=timestamp, key=b"k", value=b"v", headers=[])
+    builder.close()
+    part, _ = partition(monkeypatch, bytearray(builder.buffer()))
+    return read(part)[0].timestamp_ms
