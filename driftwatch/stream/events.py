@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 LossReason = Literal["authorization", "topic", "gone", "registry", "unreachable"]
 """Why a source is lost: access denied; topic missing or recreated; messages gone; schema registry; anything else."""
 
-BatchOutcome = Literal["ok", "dead_letter", "skipped", "shed"]
+BatchOutcome = Literal["ok", "dead_letter", "skipped", "shed", "tombstone"]
 
 Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too_large"]
 """The result of a request to the intake."""
@@ -27,7 +27,7 @@ Outcome = Literal["accepted", "ignored", "shed", "refused", "unauthorized", "too
 
 @dataclass(frozen=True)
 class BatchSeen:
-    """A message was read: used, sent to the dead letters, skipped by sampling, or shed under overload."""
+    """A message was read: used, sent to the dead letters, skipped by sampling, shed under overload, or a tombstone."""
 
     stream: str
     outcome: BatchOutcome

@@ -57,6 +57,7 @@ def record_of(message: ConsumerRecord) -> Record:
         value=message.value or b"",
         headers=tuple((name, value or b"") for name, value in message.headers or ()),
         refused=message.value.error if isinstance(message.value, Unreadable) else None,
+        tombstone=message.value is None,
     )
 
 

@@ -29,6 +29,7 @@ class Record:
         value: its body.
         headers: in order; names may repeat.
         refused: why the message could not be read, in which case only its offset is known; else None.
+        tombstone: whether it has no value, which deletes its key from a compacted topic.
     """
 
     topic: str
@@ -39,6 +40,7 @@ class Record:
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     refused: MessageError | None = None
+    tombstone: bool = False
 
     @property
     def size(self) -> int:

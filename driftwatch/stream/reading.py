@@ -83,6 +83,8 @@ class MessageReader:
             RegistryError: the message's schema cannot be fetched.
         """
         stream = UNKNOWN
+        if record.tombstone:
+            return Reading(stream, "tombstone")
         try:
             route = self._route(record, event, routes)
             stream = route.stream

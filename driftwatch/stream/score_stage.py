@@ -252,12 +252,12 @@ class ScoreStage:
 
     def _count(self, record: Record, read: Reading, work: Work) -> None:
         work.events.append(BatchSeen(read.stream, read.outcome, len(read.indices)))
-        if read.error is None:
+        if read.error is not None:
+            letter = DeadLetter(record, read.error)
+            work.dead.append(letter)
+            work.events.append(letter.event(read.stream))
+        elif read.outcome != "tombstone":
             work.newest[record.topic_partition, read.stream] = record.offset, record.timestamp_ms
-            return
-        letter = DeadLetter(record, read.error)
-        work.dead.append(letter)
-        work.events.append(letter.event(read.stream))
 
     def _scoring(self, give_up: Callable[[], bool]) -> PaneScoring:
         return PaneScoring(lambda stream: self._routes[stream].scorer, self._step, self._examples, give_up)

@@ -132,6 +132,15 @@ def test_the_placeholder_of_an_unreadable_message_is_empty() -> None:
     assert Unreadable() == b""
 
 
+def test_a_value_of_null_is_a_tombstone_and_an_empty_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=4_096)
+    for value in (None, b""):
+        assert builder.append(timestamp=1, key=b"k", value=value, headers=[])
+    builder.close()
+    part, _ = partition(monkeypatch, bytearray(builder.buffer()))
+    assert [(each.value, each.tombstone) for each in read(part)] == [(b"", True), (b"", False)]
+
+
 @pytest.mark.parametrize("timestamp", [-1, 0, 192_000, int(time.time()), 315_964_800_000])
 def test_a_message_without_a_time_has_the_time_at_which_it_is_read(
     timestamp: int, monkeypatch: pytest.MonkeyPatch

@@ -1,14 +1,18 @@
-"""A message of no configured stream is rejected with the names that there are."""
+"""Messages of no configured stream are rejected with the names that there are; tombstones are passed over."""
 
 from __future__ import annotations
+
+from collections import deque
 
 import pytest
 
 from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
+from driftwatch.stream.events import UNKNOWN, BatchSeen, DeadLettered
 from driftwatch.stream.log import Record
 from driftwatch.stream.reading import MessageReader, Route
 from driftwatch.stream.sampling import Share
+from driftwatch.stream.score_stage import ScoreStage
 
 
 @pytest.mark.parametrize(
@@ -19,3 +23,15 @@ def test_a_message_of_no_configured_stream_names_some_that_are(reference: Refere
     record = Record("input", 0, 0, 1_000, b"nobody", b"")
     reading = MessageReader().read(record, None, routes, Share())
     assert str(reading.error).endswith(f"to a configured one: {named}")
+
+
+@pytest.mark.parametrize("key", [b"customer 7", b"waves", None])
+def test_a_tombstone_is_counted_and_is_no_message_of_a_stream(reference: Reference, key: bytes | None) -> None:
+    """In a compacted topic of customers each deletion became a dead letter, and enough of them an alert."""
+    stage = ScoreStage({"waves": Route("waves", Scorer(reference))}, 10)
+    work = stage.work(deque([Record("waves", 0, 41, 1_000, key, b"", tombstone=True)]))
+    assert not work.dead
+    assert not work.newest, "a stream that only deletes is silent"
+    assert not [event for event in work.events if isinstance(event, DeadLettered)]
+    assert BatchSeen(UNKNOWN, "tombstone", 0) in work.events
+    assert work.positions["waves", 0].offset == 42
