@@ -20,6 +20,13 @@ class DeadLetter:
     record: Record
     error: MessageError
 
+    def __post_init__(self) -> None:
+        """Forget where the error was raised: those frames hold the unit of work that holds this letter.
+
+        Such cycles are freed by full garbage collections alone, of which there are few, and messages may be long.
+        """
+        self.error.__traceback__ = self.error.__context__ = None
+
     def event(self, stream: str) -> DeadLettered:
         """The event that reports it, for the stream that it belongs to."""
         record = self.record

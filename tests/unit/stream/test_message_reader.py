@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import deque
 
 import pytest
@@ -35,3 +37,19 @@ def test_a_tombstone_is_counted_and_is_no_message_of_a_stream(reference: Referen
     assert not [event for event in work.events if isinstance(event, DeadLettered)]
     assert BatchSeen(UNKNOWN, "tombstone", 0) in work.events
     assert work.positions["waves", 0].offset == 42
+
+
+@pytest.mark.parametrize("value", [b"{", b"\x93NUMPY", b""])
+def test_an_unusable_message_is_freed_with_its_dead_letter(reference: Reference, value: bytes) -> None:
+    """The error's traceback kept it until a full garbage collection: 20,000 such messages took 180 MB."""
+    stage = ScoreStage({"waves": Route("waves", Scorer(reference))}, 10)
+    record = Record("waves", 0, 41, 1_000, None, value)
+    kept = weakref.ref(record)
+    gc.disable()
+    try:
+        work = stage.work(deque([record]))
+        assert [letter.record for letter in work.dead] == [record]
+        del work, record
+        assert kept() is None
+    finally:
+        gc.enable()
