@@ -297,6 +297,10 @@ def run_daemon(config: DaemonConfig, reread: Callable[[], DaemonConfig] | None =
                 daemon.prepare()
         except Interrupted:
             log.info("stopped before it began")
+            if queue is not None:
+                queue.close()
+                if left := queue.depth().messages:
+                    log.warning("stopped with requests that are not scored", messages=left)
             return 0
         spare_collector()
         return run_roles(daemon, stop)

@@ -36,9 +36,10 @@ class DeadLetterFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._failures = 0
 
     def write(self, record: Record, error: MessageError) -> None:
-        """Append a message and its error; if the file cannot be written, that is logged and the stream continues."""
+        """Append a message and its error; if that fails, it is logged for the 1st, 2nd, 4th, ... time, and no more."""
         line = {
             "time": rfc3339(record.timestamp_ms),
             "offset": record.offset,
@@ -55,4 +56,6 @@ class DeadLetterFile:
             if append_whole(self._path, orjson.dumps(line) + b"\n") > FILE_BYTES:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
         except OSError as fault:
-            log.warning("dead letter not kept", path=str(self._path), error=fault.strerror)
+            self._failures += 1
+            if self._failures & (self._failures - 1) == 0:
+                log.warning("dead letter not kept", path=str(self._path), error=fault.strerror, count=self._failures)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 import driftwatch.daemon
 from driftwatch.config import DaemonConfig
@@ -16,6 +17,7 @@ from driftwatch.daemon import Daemon, run_daemon
 from driftwatch.reference.reference import Reference
 from driftwatch.running import NEW_OBJECTS, build_monitor, noting_hangups, spare_collector
 from driftwatch.stream.events import Calibrated, ReferenceInUse
+from driftwatch.stream.intake import Posted
 from tests.threads import daemon_of
 
 
@@ -76,6 +78,25 @@ def test_a_stop_during_calibration_takes_effect(
     config = {"source": {"kind": "http"}, "streams": [{"name": "a", "reference": bundle}], "server": {"port": 0}}
     assert run_daemon(DaemonConfig.model_validate(config)) == 0
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_a_stop_during_calibration_reports_the_requests_that_were_accepted(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(daemon: Daemon) -> None:
+        queue = daemon._queue
+        assert queue is not None
+        assert queue.claim(2)
+        assert queue.put(Posted(b"{}", (), "", 0))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(driftwatch.daemon, "configure_logging", lambda *_: None)
+    monkeypatch.setattr(Daemon, "prepare", prepare)
+    config = {"source": {"kind": "http"}, "streams": [{"name": "a", "reference": bundle}], "server": {"port": 0}}
+    with capture_logs() as logged:
+        assert run_daemon(DaemonConfig.model_validate(config)) == 0
+    (left,) = [each for each in logged if each["log_level"] == "warning" and "requests" in each["event"]]
+    assert (left["event"], left["messages"]) == ("stopped with requests that are not scored", 1)
 
 
 @pytest.mark.parametrize("roles", [["score"], ["test"]])
