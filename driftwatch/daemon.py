@@ -118,6 +118,7 @@ class Daemon:
         """Report what streams are compared with, where that is new."""
         now_ms = int(time.time() * 1000)
         self.monitor.metrics.expect_sinks(sink_names(plan.config))
+        self.monitor.metrics.configured(plan.config.replicated)
         self.monitor.observe(StreamsConfigured(tuple(plan.references)))
         for stream, reference in plan.references.items():
             known = before.references.get(stream) if before is not None and before.standards is plan.standards else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -155,6 +158,27 @@ class DaemonConfig(Settings):
     def has_both_roles(self) -> bool:
         """Whether samples are scored and tested by the same daemon."""
         return set(self.roles) == {"score", "test"}
+
+    @property
+    def replicated(self) -> dict[str, str]:
+        """What replicas have in common, as labels: those of one group, topic and roles should have one digest.
+
+        It covers streams, windows and alerts, where they differ from the defaults, so that it survives an upgrade.
+        References are left out: their bundles may stand elsewhere, and are replaced at different times.
+        """
+        if not isinstance(self.source, KafkaSource):
+            return {}
+        fields = self.model_dump(mode="json", include={"streams", "windows", "alerts"}, exclude_defaults=True)
+        fields["streams"] = sorted(
+            ({**stream, "reference": ""} for stream in fields["streams"]), key=itemgetter("name")
+        )
+        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+        return {
+            "group": self.source.group,
+            "topic": self.source.topic,
+            "roles": ",".join(sorted(self.roles)),
+            "digest": digest,
+        }
 
     @property
     def tests(self) -> bool:

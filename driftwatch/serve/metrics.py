@@ -145,6 +145,7 @@ class Metrics:
             "driftwatch_sink_failures_total", "Alerts that did not reach a sink.", ["sink"], registry=registry
         )
         Info("driftwatch_build", "The running driftwatch.", registry=registry).info({"version": __version__})
+        self._configuration = Info("driftwatch_configuration", "What replicas have in common.", registry=registry)
         # Bound once: binding a single-dispatch method takes longer than most events do.
         self._handle = self._take
         self._expect_batches(UNKNOWN)
@@ -167,6 +168,10 @@ class Metrics:
         for sink in sinks:
             self._delivered.labels(sink)
             self._failed.labels(sink)
+
+    def configured(self, replicated: dict[str, str]) -> None:
+        """Tell replicas apart whose configurations differ: see `DaemonConfig.replicated`."""
+        self._configuration.info(replicated)
 
     def _keep_tests(self, streams: Set[str]) -> None:
         self._of_tests.keep(streams)

@@ -495,3 +495,36 @@ def test_avro_and_protobuf_need_a_schema_registry(form: str, tmp_path: Path) -> 
     assert load_config(
         write(tmp_path, config(source={**KAFKA, "schema_registry": {"url": "http://a"}}, streams=streams))
     )
+
+
+def test_replicas_have_one_digest_whatever_else_differs() -> None:
+    def digest(**changes: Any) -> str:
+        return DaemonConfig.model_validate(config(**changes)).replicated["digest"]
+
+    b = {"name": "b", "reference": "b"}
+    same = [
+        {"streams": [{"name": "a", "reference": "elsewhere/a"}]},
+        {"alerts": {}, "windows": {}, "device": "cpu", "log": {"level": "debug"}, "server": {"port": 1}},
+        {"sinks": [{"kind": "log"}], "source": {**KAFKA, "instance": "two"}, "roles": ["score"]},
+    ]
+    assert {digest(**each) for each in same} == {digest()}
+    assert digest(streams=[*STREAMS, b]) == digest(streams=[b, *STREAMS])
+    other = [
+        {"streams": [*STREAMS, b]},
+        {"streams": [{**STREAMS[0], "sample_fraction": 0.5}]},
+        {"windows": {"step": 5}},
+        {"windows": {"sizes": [50]}},
+        {"alerts": {"false_alarm_budget": "1 per 1e5 samples"}},
+    ]
+    assert len({digest(), *(digest(**each) for each in other)}) == 1 + len(other)
+
+
+def test_only_daemons_of_a_group_are_replicas() -> None:
+    found = DaemonConfig.model_validate(config(roles=["test", "score"])).replicated
+    assert {name: found[name] for name in ("group", "topic", "roles")} == {
+        "group": "driftwatch",
+        "topic": "samples",
+        "roles": "score,test",
+    }
+    http = {"source": {"kind": "http"}, "streams": STREAMS}
+    assert DaemonConfig.model_validate(http).replicated == {}
