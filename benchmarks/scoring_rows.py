@@ -134,7 +134,7 @@ def _step(model: nn.Module, x: Tensor) -> Callable[[], None]:
 
     def plain(batch: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss(batch).backward()  # type: ignore[no-untyped-call]
+        loss(batch).backward()
 
     descend = RecordedGradients(loss, parameters, x) if isinstance(model, VectorFlow) else plain
 
