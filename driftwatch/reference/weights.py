@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from driftwatch.reference.ema import MovingAverage, copy_weights
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-8
+WIDEST = 64
+"""Columns of a matrix up to which it takes whole steps. What wider ones map to would move the further the more columns
+they have, as Adam moves all numbers equally far: the mixing of an embedding's dimensions would diverge."""
 
 
 class Weights:
@@ -34,6 +37,7 @@ class Weights:
             "exp_avg_sq": [torch.zeros_like(parameter) for parameter in self.parameters],
             "step": [torch.zeros(()) for _ in self.parameters],  # on the CPU, wherever the weights are
         }
+        self._rates = [_relative_rate(parameter) for parameter in self.parameters]
         self.average = MovingAverage(self.parameters, decay)
         self._best = [value.clone() for value in self.average.values]
 
@@ -62,12 +66,17 @@ class Weights:
             rate: learning rate.
             number: of the step, from 0.
         """
-        held = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        for relative in dict.fromkeys(self._rates):
+            self._step([i for i, each in enumerate(self._rates) if each == relative], relative * rate)
+        self.average.update(number)
+
+    def _step(self, which: Sequence[int], rate: float) -> None:
+        held = [i for i in which if self.parameters[i].grad is not None]
         means, squares, steps = ([values[i] for i in held] for values in self._moments.values())
-        # All weights at once, as on a GPU: one by one, Python took longer than the arithmetic, which is the same.
+        # All at once, as on a GPU: one by one, Python took longer than the arithmetic, which is the same.
         adam(
             [self.parameters[i] for i in held],
-            self.gradients(),
+            [gradient for i in held if (gradient := self.parameters[i].grad) is not None],
             means,
             squares,
             [],
@@ -81,7 +90,6 @@ class Weights:
             eps=EPSILON,
             maximize=False,
         )
-        self.average.update(number)
 
     def tensors(self) -> dict[str, Tensor]:
         """A copy of everything, by name."""
@@ -108,3 +116,8 @@ class Weights:
             copy_weights(values, [tensors[f"{kind}/{name}"] for name in self._names])
         for moment, values in self._moments.items():
             copy_weights(values, [tensors[f"{moment}/{name}"] for name in self._names])
+
+
+def _relative_rate(parameter: Tensor) -> float:
+    """The share of the learning rate that a parameter takes."""
+    return min(1.0, WIDEST / parameter.shape[1]) if parameter.ndim == 2 else 1.0
