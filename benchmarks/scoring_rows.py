@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peer_spline import PeerSplines
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
 from driftwatch.flows.folding import fold
@@ -64,7 +63,7 @@ def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
     """The likelihood of prepared samples."""
     flow = _flow(bundle)
     forms: dict[str, nn.Module] = {
-        "normflows": PeerSplines(_flow(bundle).cpu()).cuda().eval(),
+        "normflows": _peer(bundle).eval(),
         "operations": fold(flow),
         "kernels": with_kernels(fold(flow)),
     }
@@ -105,7 +104,7 @@ def training(bundle: Path, samples: Samples) -> Iterator[str]:
     yield "| batch | normflows, steps/s | operations | kernels | kernels / normflows |"
     yield "| ---: | ---: | ---: | ---: | ---: |"
     for batch in TRAINED_BATCHES:
-        forms = (PeerSplines(_flow(bundle).cpu()).cuda(), _flow(bundle), with_spline_kernels(_flow(bundle)))
+        forms = (_peer(bundle), _flow(bundle), with_spline_kernels(_flow(bundle)))
         x = _prepared(_flow(bundle), _repeated(samples, batch))
         rates = [rate(_step(each.requires_grad_().train(), x), 1) for each in forms]
         yield f"| {batch} | {' | '.join(f'{each:,.1f}' for each in rates)} | {rates[-1] / rates[0]:.1f} |"
@@ -143,6 +142,12 @@ def _step(model: nn.Module, x: Tensor) -> Callable[[], None]:
         optimizer.step()
 
     return step
+
+
+def _peer(bundle: Path) -> nn.Module:
+    from benchmarks.peer_spline import PeerSplines  # which only the peers' environment has all packages for
+
+    return PeerSplines(_flow(bundle).cpu()).cuda()
 
 
 def _recorded(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[Tensor], Tensor]:

@@ -139,11 +139,11 @@ def check_figures(watched: Watched) -> None:
     assert shown(FLEET, "Firing now", job=["another"])["A"][0].values[-1] == 0
     assert shown(FLEET, "State by stream", job=["driftwatch"], instance=["127.0.0.1:1"])["A"] == []
     by_window = shown(STREAM, "P-value by window, and threshold")
-    assert {series.name for series in by_window["A"]} == {"20 samples", "100 samples"}
+    assert {series.name for series in by_window["A"]} == {"window of 20", "window of 100"}
     limit = by_window["B"][0].values[-1]
     assert all(series.values[-1] <= limit for series in by_window["A"])
     (only,) = shown(STREAM, "P-value by window, and threshold", window=["20"])["A"]
-    assert only.name == "20 samples"
+    assert only.name == "window of 20"
     blocks = {series.name for series in shown(STREAM, "Scale by block", window=["100"])["A"]}
     assert len(blocks) == 2
     assert all(name.endswith(", 100") for name in blocks)
