@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -24,7 +23,7 @@ from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
 from driftwatch.errors import MessageError
-from driftwatch.stream.log import Record, time_read
+from driftwatch.stream.log import Record, event_time
 
 LEAST_UNPACKED, TIMES_UNPACKED = 64 << 20, 4
 """Limits on a decompressed batch: bytes, or a multiple of the longest message if that is larger. Producers' batches are
@@ -52,7 +51,7 @@ def record_of(message: ConsumerRecord) -> Record:
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
-        timestamp_ms=time_read(message.timestamp, int(time.time() * 1000)),
+        timestamp_ms=event_time(message.timestamp),
         key=message.key,
         value=message.value or b"",
         headers=tuple((name, value or b"") for name, value in message.headers or ()),

@@ -12,8 +12,8 @@ from driftwatch.errors import MessageError
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
-FIRST_MS = 347_155_200_000
-"""1981. Earlier times are from programs or clocks that do not know it: 0, -1, seconds where milliseconds should be."""
+UNTIMED_MS = 30 * 365 * 86_400_000
+"""No message is that old when it is read: its time is 0, -1, or in seconds, from a program that does not know it."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,3 @@ def event_time(time_ms: int) -> int:
     True
     """
     return min(max(time_ms, EARLIEST_MS), LATEST_MS)
-
-
-def time_read(time_ms: int, read_ms: int) -> int:
-    """The event time of a message; if it has none, when it was read.
-
-    >>> time_read(0, 1_800_000_000_000), time_read(1_799_999_999_000, 1_800_000_000_000)
-    (1800000000000, 1799999999000)
-    """
-    return event_time(time_ms) if time_ms >= FIRST_MS else read_ms

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from driftwatch.stream.log import Partition
+from driftwatch.stream.log import UNTIMED_MS, Partition
 from driftwatch.stream.sampling import Share
 
 LEAST = 2.0**-10
@@ -59,6 +59,8 @@ class Shedder:
         lag_s = self._calendar() - time_ms / 1000
         since_s = self._clock() - self._changed.get(partition, -float("inf"))
         part = present.part
+        if 1000 * lag_s > UNTIMED_MS:
+            return present
         if lag_s > self._max_lag_s and since_s >= DOWN_PACE * self._max_lag_s:
             part = max(LEAST, part / 2)
         elif lag_s < CAUGHT_UP * self._max_lag_s and since_s >= UP_PACE * self._max_lag_s:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -139,21 +138,3 @@ def test_a_value_of_null_is_a_tombstone_and_an_empty_one_is_not(monkeypatch: pyt
     builder.close()
     part, _ = partition(monkeypatch, bytearray(builder.buffer()))
     assert [(each.value, each.tombstone) for each in read(part)] == [(b"", True), (b"", False)]
-
-
-@pytest.mark.parametrize("timestamp", [-1, 0, 192_000, int(time.time()), 315_964_800_000])
-def test_a_message_without_a_time_has_the_time_at_which_it_is_read(
-    timestamp: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is from 1970, or from 1980 as many a clock that was never set; streams seemed quiet since then, and slow."""
-    now_ms = int(time.time() * 1000)
-    assert now_ms <= read_at(timestamp, monkeypatch) <= int(time.time() * 1000)
-    assert read_at(now_ms - 86_400_000, monkeypatch) == now_ms - 86_400_000
-
-
-def read_at(timestamp: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=4_096)
-    assert builder.append(timestamp=timestamp, key=b"k", value=b"v", headers=[])
-    builder.close()
-    part, _ = partition(monkeypatch, bytearray(builder.buffer()))
-    return read(part)[0].timestamp_ms

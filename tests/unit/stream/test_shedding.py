@@ -137,6 +137,14 @@ def test_the_share_falls_while_the_lag_is_too_large_and_rises_after_catching_up(
     assert [share.part for share in up[::30]][:4] == [2.0**-5, 2.0**-4, 2.0**-3, 2.0**-2]
 
 
+def test_messages_without_times_say_nothing_about_the_lag() -> None:
+    """They are 0, -1, or in seconds; where one in a hundred was, all but a thousandth was shed at times."""
+    now_s = 1_800_000_000.0
+    shedder = Shedder(60.0, clock=Clock(), calendar=lambda: now_s)
+    assert [shedder.share(PLACE, 7, time_ms, ALL) for time_ms in (0, -1, int(now_s))] == [ALL] * 3
+    assert shedder.share(PLACE, 7, int(1000 * now_s) - 61_000, ALL).part == 0.5
+
+
 def test_a_window_records_the_share_of_samples_that_was_watched() -> None:
     span = WindowSpan(50, 50, 0, 1, (OffsetRange("requests", 0, 0, 9),))
     assert "share" not in span.to_json()

@@ -229,6 +229,36 @@ def test_late_samples_are_reported_and_count_for_future_windows(reference: Refer
     assert list(after.items())[-60:] == list(before.items())[-60:]
 
 
+def test_a_partition_without_event_times_does_not_hold_the_others(reference: Reference, log: list[Pane]) -> None:
+    """With timestamps of 0, or in seconds as here, the stream's clock waited in 1970, and no window was tested."""
+    now_ms = 1_800_000_000_000
+    timed = [
+        replace(
+            pane,
+            start_ms=pane.start_ms + now_ms,
+            end_ms=pane.end_ms + now_ms,
+            seen_ms=pane.seen_ms and pane.seen_ms + now_ms,
+            logged_ms=pane.logged_ms + now_ms,
+        )
+        for pane in log
+    ]
+    untimed = [
+        replace(
+            pane,
+            start_ms=pane.start_ms // 1000,
+            end_ms=pane.end_ms // 1000,
+            seen_ms=pane.seen_ms and pane.seen_ms // 1000,
+        )
+        if pane.partition
+        else pane
+        for pane in timed
+    ]
+    expected, found = run(reference, timed), run(reference, untimed)
+    sizes = [[each.size for each in whole.windows].count("10s") for whole in (expected, found)]
+    assert abs(sizes[0] - sizes[1]) <= 1 < sizes[0]
+    assert not [event for event in found.events if isinstance(event, NotTested) and event.late]
+
+
 def test_windows_with_too_few_samples_are_reported(reference: Reference) -> None:
     sparse = [
         replace(pane, start_ms=pane.start_ms * 20, end_ms=pane.end_ms * 20, logged_ms=0, seen_ms=None)
