@@ -80,3 +80,12 @@ def event_time(time_ms: int) -> int:
     True
     """
     return min(max(time_ms, EARLIEST_MS), LATEST_MS)
+
+
+def believed(time_ms: int, read_ms: int) -> int:
+    """An event time; if it cannot be right (see `UNTIMED_MS`), when the message was read or logged.
+
+    >>> believed(0, 1_800_000_000_000), believed(1_799_999_999_000, 1_800_000_000_000)
+    (1800000000000, 1799999999000)
+    """
+    return read_ms if read_ms - time_ms > UNTIMED_MS else time_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from driftwatch.stream.log import believed
 from driftwatch.stream.panes import Pane
 
 DAY_S, YEAR_S = 86_400.0, 365.25 * 86_400.0
@@ -25,8 +26,9 @@ def pace(panes: Sequence[Pane]) -> float | None:
     """
     if not panes:
         return None
-    first, last = min(pane.end_ms for pane in panes), max(pane.end_ms for pane in panes)
-    later = sum(pane.n for pane in panes if pane.end_ms > first)
+    timed = [(believed(pane.end_ms, pane.logged_ms), pane.n) for pane in panes]
+    first, last = min(timed)[0], max(timed)[0]
+    later = sum(n for time_ms, n in timed if time_ms > first)
     return 1000 * later / (last - first) if later else None
 
 

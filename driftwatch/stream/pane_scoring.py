@@ -6,6 +6,7 @@ when the unit has been read, so that all batches but the last are full.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -14,6 +15,7 @@ from driftwatch.reference.scoring import ScoredPane, Scorer
 from driftwatch.stats.summary import Array
 from driftwatch.stream.events import SamplesScored
 from driftwatch.stream.examples import ExampleRule, candidates
+from driftwatch.stream.log import believed
 from driftwatch.stream.panes import Pane, RawPane, pane_of
 
 BATCHES = 2
@@ -83,7 +85,11 @@ class PaneScoring:
                 scores.append(result.scores)
                 by_stream[raw.stream] = scores, raw.end_ms
         # One event per stream and unit: each event costs its observers a tenth of a millisecond.
-        events = [SamplesScored(name, np.concatenate(scores), newest) for name, (scores, newest) in by_stream.items()]
+        now_ms = int(time.time() * 1000)
+        events = [
+            SamplesScored(name, np.concatenate(scores), believed(newest, now_ms))
+            for name, (scores, newest) in by_stream.items()
+        ]
         return [scored[number] for number in range(len(self._panes))], events
 
     def _begin(self, stream: str) -> None:

@@ -21,7 +21,7 @@ from driftwatch.stats.null import WindowNull
 from driftwatch.stream.alert import OffsetRange, WindowSpan
 from driftwatch.stream.event_clock import EventClock
 from driftwatch.stream.examples import ExampleRule, some
-from driftwatch.stream.log import UNTIMED_MS, Partition
+from driftwatch.stream.log import Partition, believed
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
 from driftwatch.stream.panes import Pane, join_panes
 
@@ -205,9 +205,9 @@ class TimeWindows:
 
     def _end_ms(self, pane: Pane, time_ms: int) -> int:
         """The event time, or the log's if it cannot be right: it must neither carry the clock away nor hold it."""
-        if pane.logged_ms - time_ms > UNTIMED_MS:
-            return pane.logged_ms
-        return min(time_ms, pane.logged_ms + self._rule.out_of_order_ms) if pane.logged_ms else time_ms
+        if not pane.logged_ms:
+            return time_ms
+        return min(believed(time_ms, pane.logged_ms), pane.logged_ms + self._rule.out_of_order_ms)
 
     def tested(self, size: TimeSize, *, quiet: bool) -> None:
         """Record whether the newest window of a size is quiet; `drifting` holds the names of sizes that are not."""

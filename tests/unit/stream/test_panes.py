@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from driftwatch.reference.reference import Reference
 from driftwatch.reference.scoring import Scorer
 from driftwatch.stats.sums import keep
 from driftwatch.stream import pane_builder, score_stage
-from driftwatch.stream.events import BatchSeen, Event, PartitionCrowded
+from driftwatch.stream.events import BatchSeen, Event, PartitionCrowded, SamplesScored
 from driftwatch.stream.log import Record
 from driftwatch.stream.pane_builder import PaneBuilder
 from driftwatch.stream.pane_codec import decode_pane, encode_pane
@@ -263,3 +264,16 @@ def test_a_message_that_is_almost_a_pane_is_refused(changed: dict[str, Any]) -> 
     with pytest.raises(MessageError) as caught:
         decode_pane(orjson.dumps(orjson.loads(head) | changed) + b"\n" + numbers)
     assert caught.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("unknown", [-1, 0, 192_000])
+def test_a_message_without_a_time_is_reported_as_new_but_its_pane_is_a_function_of_the_log(
+    unknown: int, reference: Reference
+) -> None:
+    """Streams seemed quiet since 1970."""
+    stage, before_ms = ScoreStage({"waves": Route("waves", Scorer(reference))}, STEP), time.time() * 1000
+    value, headers = encode(waves(STEP, seed=1), SCHEMA, "npy")
+    work = stage.work(deque([Record(*PLACE, 0, unknown, b"waves", value, tuple(headers.items()))]))
+    (scored,) = (event for event in work.events if isinstance(event, SamplesScored))
+    assert int(before_ms) <= scored.last_timestamp_ms <= time.time() * 1000
+    assert [pane.end_ms for pane in work.panes] == [unknown]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import permutations
 from unittest.mock import create_autospec
 
@@ -228,6 +229,12 @@ class TestPace:
         assert pace([pane(1, end_ms=1_000), pane(2, end_ms=3_000), pane(3, end_ms=6_000)]) == 4.0
         # All samples of a message have one time: the first message does not tell how long it took.
         assert pace([pane(1, end_ms=1_000), pane(1, end_ms=1_000), pane(2, end_ms=11_000)]) == 1.0
+
+    def test_takes_the_time_of_the_log_for_times_that_cannot_be_right(self) -> None:
+        """A partition whose messages have no time, beside one whose messages do, seemed to take decades."""
+        now = 1_800_000_000_000
+        timed = [replace(pane(1, n=10), end_ms=end, logged_ms=now + 5_000) for end in (now, now + 1_000, 0)]
+        assert pace(timed) == 20 / 5.0
 
     def test_is_unknown_if_all_times_are_equal(self) -> None:
         assert pace([]) is None
