@@ -83,7 +83,6 @@ def test_vector_flows_get_them_on_a_gpu(use: object, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("architecture", ["sm_80", HOPPER])
 @pytest.mark.parametrize("name", ["spline", "spline_gradients"])
 def test_they_compile(name: str, architecture: str) -> None:
-    pytest.importorskip("cuda.bindings")
     shared = splines.BYTES * splines.THREADS * parameter_count(BINS)
     constants = (("BINS", BINS), ("THREADS", splines.THREADS), ("SHARED", shared))
     assert binary_of(architecture, name, constants, ("bin.cu",))
