@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from driftwatch.data.corruptions import corruptions_for
 from driftwatch.data.readers import open_dataset
@@ -109,13 +109,13 @@ def likelihoods(bundle: Path, samples: Samples, device: torch.device) -> Iterato
     yield "| --- | --- | --- | --- | --- | --- |"
     with torch.inference_mode():
         for batch in (*BATCHES, LARGE_BATCH) if device.type == "cuda" else BATCHES:
-            x = flow.prepare(torch.from_numpy(_repeat(samples, batch)).to(device).float(), noise="content")
+            x = flow.prepare(torch.from_numpy(repeated(samples, batch)).to(device).float(), noise="content")
             _require_the_same(peer, layers, x)
             scored: Callable[[Tensor], Tensor] = folded.log_prob
             if device.type == "cuda":
-                scored = _recorded(folded.log_prob, x)
+                scored = recorded(folded.log_prob, x)
             forms: tuple[Callable[[Tensor], Tensor], ...] = (peer.log_prob, flow.log_prob, scored)
-            peers, plain, scoring = (_rate(partial(form, x), batch, device) for form in forms)
+            peers, plain, scoring = (rate(partial(form, x), batch, device) for form in forms)
             ratio, arithmetic = scoring / peers, scoring * work / 1e12
             cells = f"{peers:,.0f} | {plain:,.0f} | {scoring:,.0f} | {ratio:.1f} | {arithmetic:.2f}"
             yield f"| {batch:,} | {cells} |"
@@ -144,9 +144,10 @@ def _require_the_same(peer: PeerGlow, flow: Flow, x: Tensor) -> None:
         raise SystemExit(f"normflows' likelihood differs from ours by {apart:.1e}")
 
 
-def _recorded(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[Tensor], Tensor]:
-    recorded = Recorded(lambda each: (function(each),), x)
-    return lambda each: recorded(each)[0]
+def recorded(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[Tensor], Tensor]:
+    """A function of one batch on a GPU, recorded as a graph."""
+    graph = Recorded(lambda each: (function(each),), x)
+    return lambda each: graph(each)[0]
 
 
 def whole_way(bundle: Path, samples: Samples, device: torch.device) -> Iterator[str]:
@@ -156,9 +157,9 @@ def whole_way(bundle: Path, samples: Samples, device: torch.device) -> Iterator[
     yield "| --- | --- |"
     for batch in BATCHES:
         scorer = Scorer(reference, batch_size=batch)
-        many = _repeat(samples, batch * 4)
+        many = repeated(samples, batch * 4)
         panes = [many[start : start + STEP] for start in range(0, len(many), STEP)]
-        yield f"| {batch:,} | {_rate(partial(scorer, panes), len(many), device):,.0f} |"
+        yield f"| {batch:,} | {rate(partial(scorer, panes), len(many), device):,.0f} |"
 
 
 def training(bundle: Path, samples: Samples, device: torch.device) -> Iterator[str]:
@@ -168,23 +169,25 @@ def training(bundle: Path, samples: Samples, device: torch.device) -> Iterator[s
     for batch in TRAINED_BATCHES:
         flow = _image(load_bundle(bundle, str(device)).flow).requires_grad_().train()
         peer = _peer(bundle, device).train()
-        x = flow.prepare(torch.from_numpy(_repeat(samples, batch)).to(device).float()).detach()
-        rates = [_rate(_step(each, x, recorded=each is flow), 1, device) for each in (peer, flow)]
+        x = flow.prepare(torch.from_numpy(repeated(samples, batch)).to(device).float()).detach()
+        rates = [rate(training_step(each, x, as_graph=each is flow), 1, device) for each in (peer, flow)]
         yield f"| {batch} | {rates[0]:.1f} | {rates[1]:.1f} | {rates[1] / rates[0]:.1f} |"
 
 
-def _step(model: Flow | PeerGlow, x: Tensor, *, recorded: bool) -> Callable[[], None]:
+def training_step(model: Flow | nn.Module, x: Tensor, *, as_graph: bool) -> Callable[[], None]:
+    """A step of Adam on one batch, recorded as a graph on a GPU if `as_graph`."""
     parameters = list(model.parameters())
     optimizer = torch.optim.Adam(parameters, lr=1e-5)
 
     def loss(batch: Tensor) -> Tensor:
-        return -model.log_prob(batch).mean()
+        found: Tensor = -model.log_prob(batch).mean()  # type: ignore[operator]
+        return found
 
     def plain(batch: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss(batch).backward()
 
-    descend = RecordedGradients(loss, parameters, x) if recorded and x.is_cuda else plain
+    descend = RecordedGradients(loss, parameters, x) if as_graph and x.is_cuda else plain
 
     def step() -> None:
         descend(x)
@@ -193,7 +196,7 @@ def _step(model: Flow | PeerGlow, x: Tensor, *, recorded: bool) -> Callable[[], 
     return step
 
 
-def _rate(work: Callable[[], object], count: int, device: torch.device) -> float:
+def rate(work: Callable[[], object], count: int, device: torch.device) -> float:
     """`count` per second of work, over as many rounds as fit into `SECONDS`."""
     wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
     for _ in range(3):
@@ -215,9 +218,9 @@ def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
     side = 8_192 if device.type == "cuda" else 2_048
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    rate = _rate(lambda: a @ b, 1, device) * 2 * side**3
+    found = rate(lambda: a @ b, 1, device) * 2 * side**3
     torch.backends.cuda.matmul.allow_tf32 = False
-    return rate
+    return found
 
 
 def _multiplications(flow: ImageFlow) -> int:
@@ -231,7 +234,8 @@ def _multiplications(flow: ImageFlow) -> int:
     return counted
 
 
-def _repeat(samples: Samples, count: int) -> Samples:
+def repeated(samples: Samples, count: int) -> Samples:
+    """`count` samples, over and over the same."""
     return np.ascontiguousarray(samples[np.arange(count) % len(samples)])
 
 

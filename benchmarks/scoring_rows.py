@@ -10,7 +10,6 @@ as the daemon and `driftwatch train` do; normflows' cannot be.
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.scoring import BATCHES, rate, recorded, repeated, training_step
 from driftwatch.data.readers import open_dataset
 from driftwatch.data.schema import Samples
 from driftwatch.flows.folding import fold
@@ -27,13 +27,10 @@ from driftwatch.flows.vector import VectorFlow
 from driftwatch.kernels.chosen import with_kernels, with_spline_kernels
 from driftwatch.reference.bundle import load_bundle
 from driftwatch.reference.loading import load_reference
-from driftwatch.reference.recorded import Recorded, RecordedGradients
 from driftwatch.reference.scoring import Scorer
 
-BATCHES = (64, 1_024, 4_096)
 TRAINED_BATCHES = (128, 512)
 STEPS = (10, 100)
-SECONDS = 0.5
 EXACT = 512
 MOST_APART = 1e-4
 """Largest difference of log-likelihoods from float64's, relative to their mean."""
@@ -67,7 +64,7 @@ def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
         "operations": fold(flow),
         "kernels": with_kernels(fold(flow)),
     }
-    x = _prepared(flow, _repeated(samples, EXACT))
+    x = _prepared(flow, repeated(samples, EXACT))
     exact = fold(flow).double().log_prob(x.double())
     for name, form in forms.items():
         apart = float((form.log_prob(x) - exact).abs().max() / exact.abs().mean())  # type: ignore[operator]
@@ -77,11 +74,11 @@ def likelihoods(bundle: Path, samples: Samples) -> Iterator[str]:
     yield "\n| batch | normflows, samples/s | operations | kernels | kernels / normflows |"
     yield "| ---: | ---: | ---: | ---: | ---: |"
     for batch in BATCHES:
-        x = _prepared(flow, _repeated(samples, batch))
+        x = _prepared(flow, repeated(samples, batch))
         rates = []
         for name, form in forms.items():
             once: Callable[[Tensor], Tensor] = form.log_prob  # type: ignore[assignment]
-            rates.append(rate(partial(once if name == "normflows" else _recorded(once, x), x), batch))
+            rates.append(rate(partial(once if name == "normflows" else recorded(once, x), x), batch, x.device))
         yield f"| {batch:,} | {' | '.join(f'{each:,.0f}' for each in rates)} | {rates[-1] / rates[0]:.1f} |"
 
 
@@ -91,11 +88,11 @@ def whole_way(bundle: Path, samples: Samples) -> Iterator[str]:
     yield f"| ---: |{' ---: |' * len(STEPS)}"
     reference = load_reference(bundle, "cuda")
     for batch in BATCHES:
-        scorer, many = Scorer(reference, batch_size=batch), _repeated(samples, batch * 4)
+        scorer, many = Scorer(reference, batch_size=batch), repeated(samples, batch * 4)
         rates = []
         for step in STEPS:
             panes = [many[start : start + step] for start in range(0, len(many), step)]
-            rates.append(rate(partial(scorer, panes), len(many)))
+            rates.append(rate(partial(scorer, panes), len(many), reference.device))
         yield f"| {batch:,} | {' | '.join(f'{each:,.0f}' for each in rates)} |"
 
 
@@ -105,54 +102,18 @@ def training(bundle: Path, samples: Samples) -> Iterator[str]:
     yield "| ---: | ---: | ---: | ---: | ---: |"
     for batch in TRAINED_BATCHES:
         forms = (_peer(bundle), _flow(bundle), with_spline_kernels(_flow(bundle)))
-        x = _prepared(_flow(bundle), _repeated(samples, batch))
-        rates = [rate(_step(each.requires_grad_().train(), x), 1) for each in forms]
+        x = _prepared(_flow(bundle), repeated(samples, batch))
+        rates = [
+            rate(training_step(each.requires_grad_().train(), x, as_graph=isinstance(each, VectorFlow)), 1, x.device)
+            for each in forms
+        ]
         yield f"| {batch} | {' | '.join(f'{each:,.1f}' for each in rates)} | {rates[-1] / rates[0]:.1f} |"
-
-
-def rate(work: Callable[[], object], count: int) -> float:
-    """`count` per second of work, over as many rounds as fit into `SECONDS`."""
-    for _ in range(3):
-        work()
-    torch.cuda.synchronize()
-    rounds, started = 0, time.perf_counter()
-    while time.perf_counter() - started < SECONDS:
-        work()
-        torch.cuda.synchronize()
-        rounds += 1
-    return count * rounds / (time.perf_counter() - started)
-
-
-def _step(model: nn.Module, x: Tensor) -> Callable[[], None]:
-    parameters = list(model.parameters())
-    optimizer = torch.optim.Adam(parameters, lr=1e-5)
-
-    def loss(batch: Tensor) -> Tensor:
-        found: Tensor = -model.log_prob(batch).mean()  # type: ignore[operator]
-        return found
-
-    def plain(batch: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss(batch).backward()
-
-    descend = RecordedGradients(loss, parameters, x) if isinstance(model, VectorFlow) else plain
-
-    def step() -> None:
-        descend(x)
-        optimizer.step()
-
-    return step
 
 
 def _peer(bundle: Path) -> nn.Module:
     from benchmarks.peer_spline import PeerSplines  # which only the peers' environment has all packages for
 
     return PeerSplines(_flow(bundle).cpu()).cuda()
-
-
-def _recorded(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[Tensor], Tensor]:
-    recorded = Recorded(lambda each: (function(each),), x)
-    return lambda each: recorded(each)[0]
 
 
 def _flow(bundle: Path) -> VectorFlow:
@@ -165,10 +126,6 @@ def _flow(bundle: Path) -> VectorFlow:
 def _prepared(flow: VectorFlow, samples: Samples) -> Tensor:
     raw = torch.from_numpy(samples.astype(np.float64)).cuda()
     return flow.prepare(raw, noise="content").float().detach()
-
-
-def _repeated(samples: Samples, count: int) -> Samples:
-    return np.ascontiguousarray(samples[np.arange(count) % len(samples)])
 
 
 if __name__ == "__main__":
